@@ -1,0 +1,89 @@
+//! Who asks, and whether they may (contract, sections 2 and 4).
+
+use crate::code::Code;
+use crate::error::Error;
+use crate::id::{OrgId, UserId};
+use crate::organization::{Member, Role};
+use crate::world::World;
+
+/// Who makes a command or query.
+///
+/// A member acts in exactly one organization: nothing of another one can be seen, named or changed through it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// A member of an organization, usually from [`authenticate`](crate::authenticate).
+    Member {
+        /// The organization in which the member acts.
+        org: OrgId,
+        /// Who it is.
+        user: UserId,
+    },
+    /// Whoever holds the data folder: creates organizations and their first members.
+    Operator,
+    /// Nobody in particular: may only accept an invitation.
+    Public,
+}
+
+impl Actor {
+    /// A member of an organization.
+    #[must_use]
+    pub const fn member(org: OrgId, user: UserId) -> Self {
+        Self::Member { org, user }
+    }
+
+    /// The organization of a member.
+    ///
+    /// # Errors
+    /// `not_authorized` when the actor is not a member.
+    pub(crate) fn organization(&self) -> Result<OrgId, Error> {
+        match self {
+            Self::Member { org, .. } => Ok(*org),
+            Self::Operator | Self::Public => Err(not_authorized("this needs a member of an organization")),
+        }
+    }
+}
+
+/// What an operation asks of its actor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Access {
+    /// Anybody, also without an organization.
+    Public,
+    /// Any member.
+    Member,
+    /// A member with the role `org:admin`.
+    Admin,
+    /// The operator.
+    Operator,
+}
+
+/// Checks that the actor may; gives the member who acts, if it is one.
+///
+/// # Errors
+/// `invalid_api_key` when the user is no longer a member, `not_authorized` when the role is too low.
+pub(crate) fn authorize(access: Access, actor: &Actor, world: &dyn World) -> Result<Option<Member>, Error> {
+    let me = match actor {
+        Actor::Member { org, user } if *org == world.org_id() => Some(
+            world
+                .member(*user)?
+                .filter(Member::is_active)
+                .ok_or_else(|| Error::refused(Code::InvalidApiKey, "the user is not a member"))?,
+        ),
+        _ => None,
+    };
+    let permitted = match access {
+        Access::Public => true,
+        Access::Member => me.is_some(),
+        Access::Admin => {
+            if me.as_ref().is_some_and(|me| me.role != Role::Admin) {
+                return Err(not_authorized("this needs the role `org:admin`"));
+            }
+            me.is_some()
+        }
+        Access::Operator => *actor == Actor::Operator,
+    };
+    if permitted { Ok(me) } else { Err(not_authorized("this actor may not do that")) }
+}
+
+fn not_authorized(message: &str) -> Error {
+    Error::refused(Code::NotAuthorized, message)
+}

@@ -1,0 +1,97 @@
+//! The one error type of the rules.
+//!
+//! An [`Error`] is either a refusal with a [`Code`], a list of fields that fail their schema, or a broken invariant. It
+//! never holds a secret, and its text never leaks internals: what a broken invariant was is for `Debug`, not for callers.
+
+use crate::code::{Code, Kind};
+use crate::validation::FieldProblem;
+
+/// Why a command or query was refused.
+///
+/// ```
+/// use dogwatch_core::{Code, Error};
+/// let error = Error::refused(Code::NotFound, "no incident with this id");
+/// assert_eq!(error.code(), Code::NotFound);
+/// assert_eq!(error.http_status(), 404);
+/// assert!(error.fields().is_empty());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Against a rule.
+    #[error("{message}")]
+    Refused {
+        /// Which rule.
+        code: Code,
+        /// One sentence for people.
+        message: String,
+    },
+    /// Input that fails its schema; every offending field is listed.
+    #[error("{}", describe(.0))]
+    Invalid(Vec<FieldProblem>),
+    /// An invariant of the engine does not hold. The text is for the log of whoever runs the engine.
+    #[error("internal error")]
+    Broken(String),
+}
+
+fn describe(fields: &[FieldProblem]) -> String {
+    let mut text = String::from("invalid input");
+    for (n, field) in fields.iter().enumerate() {
+        text.push_str(if n == 0 { ": " } else { "; " });
+        text.push_str(&field.path);
+        text.push(' ');
+        text.push_str(&field.problem);
+    }
+    text
+}
+
+impl Error {
+    /// A refusal with its code and one sentence for people.
+    #[must_use]
+    pub fn refused(code: Code, message: impl Into<String>) -> Self {
+        Self::Refused { code, message: message.into() }
+    }
+
+    /// `not_found`: absent, or in another organization.
+    #[must_use]
+    pub fn not_found(what: &str) -> Self {
+        Self::refused(Code::NotFound, format!("no {what} with this id"))
+    }
+
+    /// A broken invariant (code `internal_error`).
+    #[must_use]
+    pub fn broken(what: impl Into<String>) -> Self {
+        Self::Broken(what.into())
+    }
+
+    /// The reason, for programs.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Refused { code, .. } => *code,
+            Self::Invalid(_) => Code::Validation,
+            Self::Broken(_) => Code::Internal,
+        }
+    }
+
+    /// The category (`type` on the wire).
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.code().kind()
+    }
+
+    /// The HTTP status that goes with the code.
+    #[must_use]
+    pub const fn http_status(&self) -> u16 {
+        self.code().http_status()
+    }
+
+    /// The offending fields; empty unless the code is [`Code::Validation`].
+    #[must_use]
+    pub fn fields(&self) -> &[FieldProblem] {
+        match self {
+            Self::Invalid(fields) => fields,
+            Self::Refused { .. } | Self::Broken(_) => &[],
+        }
+    }
+}

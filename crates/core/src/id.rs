@@ -1,0 +1,283 @@
+//! Ids (contract, section 1): UUIDv7, plain or with a prefix, one Rust type each; and the source that makes them.
+//!
+//! An id holds the millisecond of its making in its first six bytes, so ids of one kind sort by time. The store leans on
+//! that: an incident's id carries its `createdAt`. Reading accepts any UUID in the right spelling, since an id that nobody
+//! ever made is unknown, not malformed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use uuid::Uuid;
+
+use crate::time::Timestamp;
+use crate::validation::Problem;
+
+/// What all ids have in common: sixteen bytes, of which the first six are milliseconds since 1970.
+pub trait Id: Copy + Ord + fmt::Display + Send + Sync + 'static {
+    /// The id with these bytes.
+    fn from_bytes(bytes: [u8; 16]) -> Self;
+    /// The bytes of the id; their order is the order of ids.
+    fn to_bytes(self) -> [u8; 16];
+
+    /// The millisecond in which the id was made.
+    fn made_at(self) -> Timestamp {
+        let [a, b, c, d, e, f, ..] = self.to_bytes();
+        Timestamp::clamped(i64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+    }
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident: $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 16]);
+
+        impl Id for $name {
+            fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(bytes)
+            }
+            fn to_bytes(self) -> [u8; 16] {
+                self.0
+            }
+        }
+
+        impl $name {
+            /// Reads the id as it is written on the wire.
+            ///
+            /// # Errors
+            /// A [`Problem`] when the text does not have the form of such an id.
+            pub fn parse(text: &str) -> Result<Self, Problem> {
+                parse($prefix, text).map(Self).ok_or_else(|| Problem::new(concat!("must be an id of the form `", $prefix, "…`")))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Problem;
+            fn from_str(text: &str) -> Result<Self, Problem> {
+                Self::parse(text)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write($prefix, self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// Names an organization: `org_` and 32 hexadecimal digits.
+    ///
+    /// ```
+    /// use dogwatch_core::OrgId;
+    /// let text = "org_0190a8f3b4c07d2e8f1a2b3c4d5e6f70";
+    /// assert_eq!(OrgId::parse(text).unwrap().to_string(), text);
+    /// assert!(OrgId::parse("user_0190a8f3b4c07d2e8f1a2b3c4d5e6f70").is_err());
+    /// ```
+    OrgId: "org_";
+    /// Names a user: `user_` and 32 hexadecimal digits.
+    UserId: "user_";
+    /// Names an invitation: `orginv_` and 32 hexadecimal digits.
+    InvitationId: "orginv_";
+    /// Names an API key: `key_` and 32 hexadecimal digits.
+    ApiKeyId: "key_";
+    /// Names an entry of an incident's status history: `sh_` and 32 hexadecimal digits.
+    StatusEntryId: "sh_";
+    /// Names an incident.
+    ///
+    /// ```
+    /// use dogwatch_core::{IncidentId, id::Id};
+    /// let id = IncidentId::parse("0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f70").unwrap();
+    /// assert_eq!(id.made_at().to_string(), "2024-07-12T21:57:42.208Z");
+    /// assert!(IncidentId::parse("0190A8F3-B4C0-7D2E-8F1A-2B3C4D5E6F70").is_err());
+    /// ```
+    IncidentId: "";
+    /// Names an update of an incident.
+    UpdateId: "";
+    /// Names an event of an incident's audit trail.
+    AuditEventId: "";
+    /// Names a component.
+    ComponentId: "";
+    /// Names an on-call schedule.
+    ScheduleId: "";
+    /// Names an escalation policy.
+    PolicyId: "";
+}
+
+fn parse(prefix: &str, text: &str) -> Option<[u8; 16]> {
+    let digits = text.strip_prefix(prefix)?;
+    let uuid = Uuid::try_parse(digits).ok()?;
+    // The parser is generous; the contract is not. One id has one spelling.
+    let mut buffer = Uuid::encode_buffer();
+    let canonical: &str = if prefix.is_empty() {
+        uuid.hyphenated().encode_lower(&mut buffer)
+    } else {
+        uuid.simple().encode_lower(&mut buffer)
+    };
+    (canonical == digits).then(|| uuid.into_bytes())
+}
+
+fn write(prefix: &str, bytes: [u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let uuid = Uuid::from_bytes(bytes);
+    let mut buffer = Uuid::encode_buffer();
+    if prefix.is_empty() {
+        return f.pad(uuid.hyphenated().encode_lower(&mut buffer));
+    }
+    f.write_str(prefix)?;
+    f.write_str(uuid.simple().encode_lower(&mut buffer))
+}
+
+/// Makes ids and secrets from a seed: the same seed and the same calls give the same results.
+///
+/// The engine seeds it from the operating system. With a seed that others can guess, so can secrets be guessed: fixed
+/// seeds are for tests.
+#[derive(Debug)]
+pub struct IdSource {
+    rng: ChaCha12Rng,
+    last: [u8; 16],
+}
+
+impl IdSource {
+    /// A source that starts from this seed.
+    #[must_use]
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Self { rng: ChaCha12Rng::from_seed(seed), last: [0; 16] }
+    }
+
+    /// A new id made at `at`. Within one millisecond each is greater than the one before.
+    pub fn fresh<T: Id>(&mut self, at: Timestamp) -> T {
+        let bytes = self.uuid(at, self.last);
+        self.last = bytes;
+        T::from_bytes(bytes)
+    }
+
+    /// A new id made at `at` that is greater than `floor`, provided that `floor` was not made later than `at`.
+    ///
+    /// Ids of the parts of one thing (an incident's updates, history and audit trail) are made this way: they stay in
+    /// order through a restart, whatever the random part.
+    pub fn fresh_after<T: Id>(&mut self, at: Timestamp, floor: [u8; 16]) -> T {
+        T::from_bytes(self.uuid(at, floor))
+    }
+
+    fn uuid(&mut self, at: Timestamp, floor: [u8; 16]) -> [u8; 16] {
+        let mut random = [0; 10];
+        self.rng.fill_bytes(&mut random);
+        let millis = u64::try_from(at.as_millis()).unwrap_or(0);
+        let made = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().into_bytes();
+        let same_millisecond = made.first_chunk::<6>() == floor.first_chunk::<6>();
+        if same_millisecond && made <= floor { successor(floor) } else { made }
+    }
+
+    /// `length` characters of `[A-Za-z0-9]`, each equally likely.
+    pub(crate) fn secret_text(&mut self, length: usize) -> String {
+        const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+        let mut text = String::with_capacity(length);
+        while text.len() < length {
+            let mut byte = [0];
+            self.rng.fill_bytes(&mut byte);
+            // 248 = 4 * 62: the rest would favour the first letters.
+            let [byte] = byte;
+            if byte < 248 {
+                text.extend(ALPHABET.get(usize::from(byte) % 62).map(|b| char::from(*b)));
+            }
+        }
+        text
+    }
+}
+
+/// The next UUIDv7 of the same millisecond: the 74 free bits, plus one.
+fn successor(bytes: [u8; 16]) -> [u8; 16] {
+    let value = u128::from_be_bytes(bytes);
+    const LOW: u128 = (1 << 62) - 1;
+    const HIGH: u128 = 0xFFF << 64;
+    let low = value & LOW;
+    let next = if low < LOW {
+        value + 1
+    } else {
+        let high = value & HIGH;
+        // All 74 bits in use: stay at the end, as 2^74 ids in a millisecond do not happen.
+        if high == HIGH { value } else { (value & !LOW) + (1 << 64) }
+    };
+    next.to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis).unwrap()
+    }
+
+    #[test]
+    fn one_spelling() {
+        for text in [
+            "0190a8f3b4c07d2e8f1a2b3c4d5e6f70",
+            "{0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f70}",
+            "urn:uuid:0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f70",
+            "0190A8F3-b4c0-7d2e-8f1a-2b3c4d5e6f70",
+            "0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f7",
+            "",
+        ] {
+            assert!(IncidentId::parse(text).is_err(), "{text}");
+        }
+        assert!(UserId::parse("user_0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f70").is_err());
+        assert!(IncidentId::parse("00000000-0000-0000-0000-000000000000").is_ok());
+    }
+
+    #[test]
+    fn ids_are_version_7_and_ascend() {
+        let mut ids = IdSource::from_seed([7; 32]);
+        let mut last: Option<IncidentId> = None;
+        for n in 0..10_000 {
+            let now = at(1_000 + n / 1_000);
+            let id: IncidentId = ids.fresh(now);
+            assert_eq!(id.made_at(), now);
+            let uuid = Uuid::from_bytes(id.to_bytes());
+            assert_eq!(uuid.get_version_num(), 7);
+            assert_eq!(uuid.get_variant(), uuid::Variant::RFC4122);
+            assert!(last.is_none_or(|last| last < id));
+            last = Some(id);
+        }
+    }
+
+    #[test]
+    fn after_a_floor() {
+        let mut ids = IdSource::from_seed([1; 32]);
+        let mut floor = [0; 16];
+        for _ in 0..1_000 {
+            // A new source each time, as after a restart.
+            let id: UpdateId = ids.fresh_after(at(5), floor);
+            assert!(id.to_bytes() > floor);
+            floor = id.to_bytes();
+            ids = IdSource::from_seed([1; 32]);
+        }
+    }
+
+    #[test]
+    fn successor_carries_and_keeps_the_version() {
+        let end_of_low = "0190a8f3-b4c0-7d2e-bfff-ffffffffffff".parse::<IncidentId>().unwrap();
+        let next = IncidentId::from_bytes(successor(end_of_low.to_bytes()));
+        assert_eq!(next.to_string(), "0190a8f3-b4c0-7d2f-8000-000000000000");
+        let end = "0190a8f3-b4c0-7fff-bfff-ffffffffffff".parse::<IncidentId>().unwrap();
+        assert_eq!(successor(end.to_bytes()), end.to_bytes());
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_does_not_bend_ids() {
+        let mut ids = IdSource::from_seed([3; 32]);
+        let late: IncidentId = ids.fresh(at(1_000_000));
+        let early: IncidentId = ids.fresh(at(10));
+        assert_eq!(early.made_at(), at(10));
+        assert!(early < late);
+    }
+}

@@ -1,0 +1,108 @@
+//! The audit trail: what happened to an incident, when, and who did it (contract, section 10). Append-only.
+
+use super::{Severity, Status, UpdateVisibility};
+use crate::id::{AuditEventId, ComponentId, Id, PolicyId, UpdateId, UserId};
+use crate::time::Timestamp;
+
+/// One event of an audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// Names the event and carries its instant.
+    pub id: AuditEventId,
+    /// Who did it; `None` where time was the actor.
+    pub actor: Option<UserId>,
+    /// What happened.
+    pub event: Event,
+}
+
+impl AuditEvent {
+    /// When it happened: the instant that its id carries.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.id.made_at()
+    }
+}
+
+/// A field that an edit changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EditedField {
+    /// `title`.
+    Title,
+    /// `description`.
+    Description,
+    /// `severity`.
+    Severity,
+}
+
+impl EditedField {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Title => "title",
+            Self::Description => "description",
+            Self::Severity => "severity",
+        }
+    }
+}
+
+/// What happened, with its details. Details never hold the text of an update: a redaction need not reach into them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// `incident_created`.
+    IncidentCreated {
+        /// How bad it was said to be.
+        severity: Severity,
+        /// The first owner.
+        owner: Option<UserId>,
+        /// The attached policy.
+        policy: Option<PolicyId>,
+    },
+    /// `incident_edited`.
+    IncidentEdited {
+        /// What changed, in the order of the fields.
+        fields: Vec<EditedField>,
+    },
+    /// `status_changed`.
+    StatusChanged {
+        /// The status until then.
+        from: Status,
+        /// The status from then on.
+        to: Status,
+    },
+    /// `update_posted`.
+    UpdatePosted {
+        /// The update.
+        update: UpdateId,
+        /// Who may read it.
+        visibility: UpdateVisibility,
+    },
+    /// `update_redacted`.
+    UpdateRedacted {
+        /// The update.
+        update: UpdateId,
+    },
+    /// `components_changed`.
+    ComponentsChanged {
+        /// Newly tagged.
+        added: Vec<ComponentId>,
+        /// No longer tagged.
+        removed: Vec<ComponentId>,
+    },
+}
+
+impl Event {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::IncidentCreated { .. } => "incident_created",
+            Self::IncidentEdited { .. } => "incident_edited",
+            Self::StatusChanged { .. } => "status_changed",
+            Self::UpdatePosted { .. } => "update_posted",
+            Self::UpdateRedacted { .. } => "update_redacted",
+            Self::ComponentsChanged { .. } => "components_changed",
+        }
+    }
+}

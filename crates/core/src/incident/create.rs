@@ -1,0 +1,104 @@
+//! Opening an incident.
+
+use super::{Draft, Event, Incident, IncidentView, Severity, Status, StatusEntry, tags};
+use crate::actor::Access;
+use crate::code::Code;
+use crate::command::{Command, Context};
+use crate::error::Error;
+use crate::id::{ComponentId, Id, IncidentId, PolicyId, ScheduleId, UserId};
+use crate::organization::Member;
+use crate::text::{IncidentDescription, Title};
+
+/// Opens an incident (contract, section 6).
+///
+/// Codes, in the order of the checks: `owner_required`, `not_found` (schedule, then policy), `invalid_target_user`,
+/// `duplicate_component_id`, `invalid_component_id`, `limit_reached` (100 components).
+///
+/// There are no schedules and no escalation policies in this version, so an id given for one is unknown.
+#[derive(Debug, Clone)]
+pub struct CreateIncident {
+    /// What is wrong, in one line.
+    pub title: Title,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, at length.
+    pub description: Option<IncidentDescription>,
+    /// Who is responsible.
+    pub owner_id: Option<UserId>,
+    /// Whoever is on call there is responsible, unless `owner_id` is given.
+    pub owner_schedule_id: Option<ScheduleId>,
+    /// Whom to page.
+    pub escalation_policy_id: Option<PolicyId>,
+    /// What is affected.
+    pub component_ids: Vec<ComponentId>,
+}
+
+impl CreateIncident {
+    /// An incident with nothing but what is required.
+    #[must_use]
+    pub const fn new(title: Title, severity: Severity, owner: UserId) -> Self {
+        Self {
+            title,
+            severity,
+            description: None,
+            owner_id: Some(owner),
+            owner_schedule_id: None,
+            escalation_policy_id: None,
+            component_ids: Vec::new(),
+        }
+    }
+}
+
+impl Command for CreateIncident {
+    type Reply = IncidentView;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
+        if self.owner_id.is_none() && self.owner_schedule_id.is_none() {
+            return Err(Error::refused(Code::OwnerRequired, "an incident needs an owner or an owner schedule"));
+        }
+        if self.owner_schedule_id.is_some() {
+            return Err(Error::not_found("schedule"));
+        }
+        if self.escalation_policy_id.is_some() {
+            return Err(Error::not_found("escalation policy"));
+        }
+        if let Some(owner) = self.owner_id
+            && !cx.world.member(owner)?.as_ref().is_some_and(Member::is_active)
+        {
+            return Err(Error::refused(Code::InvalidTargetUser, "the owner is not a member"));
+        }
+        tags::check(cx.world, &self.component_ids)?;
+
+        let me = cx.me()?.id;
+        let sequential_id = cx.count(|tally| tally.incidents += 1)?.incidents;
+        let id: IncidentId = cx.ids.fresh(cx.now);
+        let mut draft = Draft::new(Incident {
+            id,
+            org: cx.world.org_id(),
+            sequential_id,
+            title: self.title,
+            description: self.description,
+            severity: self.severity,
+            status: Status::Investigating,
+            owner: self.owner_id,
+            policy: self.escalation_policy_id,
+            components: self.component_ids,
+            acknowledged: None,
+            created_by: me,
+            updated_at: cx.now,
+            history: Vec::with_capacity(Status::ALL.len()),
+            updates: 0,
+            last_part: id.to_bytes(),
+        });
+        let entry =
+            StatusEntry { id: draft.part(cx.ids), status: Status::Investigating, changed_at: cx.now, update: None };
+        draft.incident.history.push(entry);
+        let created =
+            Event::IncidentCreated { severity: self.severity, owner: self.owner_id, policy: self.escalation_policy_id };
+        draft.event(cx.ids, Some(me), created);
+        let (incident, writes) = draft.finish();
+        writes.into_iter().for_each(|write| cx.write(write));
+        IncidentView::of(&incident, cx.world)
+    }
+}

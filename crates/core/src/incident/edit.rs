@@ -1,0 +1,70 @@
+//! Editing what an incident says about itself.
+
+use super::{Draft, EditedField, Event, IncidentView, Severity, find, refuse_resolved};
+use crate::actor::Access;
+use crate::command::{Command, Context};
+use crate::error::Error;
+use crate::id::IncidentId;
+use crate::patch::Patch;
+use crate::text::{IncidentDescription, Title};
+
+/// Changes title, description or severity. Codes: `not_found`, `incident_resolved`.
+///
+/// Without a field it succeeds and does nothing. Values that are already there are not a change either.
+#[derive(Debug, Clone)]
+pub struct EditIncident {
+    /// Which one.
+    pub id: IncidentId,
+    /// The new title.
+    pub title: Option<Title>,
+    /// The new description.
+    pub description: Patch<IncidentDescription>,
+    /// The new severity.
+    pub severity: Option<Severity>,
+}
+
+impl EditIncident {
+    /// An edit that changes nothing yet.
+    #[must_use]
+    pub const fn new(id: IncidentId) -> Self {
+        Self { id, title: None, description: Patch::Keep, severity: None }
+    }
+}
+
+impl Command for EditIncident {
+    type Reply = IncidentView;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
+        let incident = find(cx.world, self.id)?;
+        if self.title.is_none() && self.description.is_keep() && self.severity.is_none() {
+            return IncidentView::of(&incident, cx.world);
+        }
+        refuse_resolved(&incident)?;
+
+        let me = cx.me()?.id;
+        let mut draft = Draft::of(incident, cx.now);
+        let mut fields = Vec::new();
+        let edited = &mut draft.incident;
+        if let Some(title) = self.title.filter(|title| *title != edited.title) {
+            edited.title = title;
+            fields.push(EditedField::Title);
+        }
+        let description = self.description.apply(edited.description.clone());
+        if description != edited.description {
+            edited.description = description;
+            fields.push(EditedField::Description);
+        }
+        if let Some(severity) = self.severity.filter(|severity| *severity != edited.severity) {
+            edited.severity = severity;
+            fields.push(EditedField::Severity);
+        }
+        if fields.is_empty() {
+            return IncidentView::of(&draft.incident, cx.world);
+        }
+        draft.event(cx.ids, Some(me), Event::IncidentEdited { fields });
+        let (incident, writes) = draft.finish();
+        writes.into_iter().for_each(|write| cx.write(write));
+        IncidentView::of(&incident, cx.world)
+    }
+}

@@ -1,0 +1,136 @@
+//! Lists of incidents: what may be asked of one, and where a page goes on.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Incident, Severity, Status};
+use crate::id::{Id, IncidentId};
+use crate::time::Timestamp;
+use crate::validation::Problem;
+
+/// Which incidents to list; nothing given means all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct IncidentFilter {
+    /// Only those with this status.
+    pub status: Option<Status>,
+    /// Only those with this severity.
+    pub severity: Option<Severity>,
+    /// Only those created at this instant or later; see [`Timestamp::parse_range_start`].
+    pub from: Option<Timestamp>,
+    /// Only those created at this instant or earlier; see [`Timestamp::parse_range_end`].
+    pub to: Option<Timestamp>,
+}
+
+impl IncidentFilter {
+    /// Whether an incident passes.
+    #[must_use]
+    pub fn admits(&self, incident: &Incident) -> bool {
+        let created = incident.created_at();
+        self.status.is_none_or(|status| status == incident.status)
+            && self.severity.is_none_or(|severity| severity == incident.severity)
+            && self.from.is_none_or(|from| from <= created)
+            && self.to.is_none_or(|to| created <= to)
+    }
+}
+
+/// How many incidents a page holds at most: 1–100, by default 20.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PageLimit(u8);
+
+impl PageLimit {
+    /// The longest page.
+    pub const MAX: Self = Self(100);
+
+    /// A limit from 1 to 100.
+    ///
+    /// # Errors
+    /// A [`Problem`] for any other number.
+    pub fn new(limit: i64) -> Result<Self, Problem> {
+        let limit = u8::try_from(limit).ok().filter(|limit| (1..=Self::MAX.0).contains(limit));
+        limit.map(Self).ok_or_else(|| Problem::new("must be a number from 1 to 100"))
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl Default for PageLimit {
+    fn default() -> Self {
+        Self(20)
+    }
+}
+
+impl FromStr for PageLimit {
+    type Err = Problem;
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        // Digits only: no sign, no white space.
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        Self::new(if digits { text.parse().unwrap_or(0) } else { 0 })
+    }
+}
+
+/// Where a page of incidents goes on. Opaque: what it looks like may change, what it does may not.
+///
+/// It stays valid while incidents are added, and when the incident it was made from no longer passes the filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(IncidentId);
+
+const CURSOR_PREFIX: &str = "inc1_";
+
+impl Cursor {
+    pub(super) const fn behind(id: IncidentId) -> Self {
+        Self(id)
+    }
+
+    pub(super) const fn last_seen(self) -> IncidentId {
+        self.0
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{CURSOR_PREFIX}{:032x}", u128::from_be_bytes(self.0.to_bytes()))
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = Problem;
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let hex = text.strip_prefix(CURSOR_PREFIX);
+        let hex = hex.filter(|hex| hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
+        let value = hex.and_then(|hex| u128::from_str_radix(hex, 16).ok());
+        let value = value.ok_or_else(|| Problem::new("must be a cursor from an earlier page"))?;
+        Ok(Self(IncidentId::from_bytes(value.to_be_bytes())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits() {
+        for (text, expected) in [("1", Some(1)), ("20", Some(20)), ("100", Some(100)), ("007", Some(7))] {
+            assert_eq!(text.parse::<PageLimit>().ok().map(PageLimit::get), expected, "{text}");
+        }
+        for text in ["", "0", "101", "-1", "+1", " 1", "1.0", "ten", "99999999999999999999"] {
+            assert!(text.parse::<PageLimit>().is_err(), "{text:?}");
+        }
+        assert_eq!(PageLimit::default().get(), 20);
+    }
+
+    #[test]
+    fn cursors_round_trip_and_refuse_the_rest() {
+        let id = IncidentId::parse("0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f70").unwrap();
+        let text = Cursor::behind(id).to_string();
+        assert_eq!(text.parse::<Cursor>().unwrap().last_seen(), id);
+        for text in
+            ["", "inc1_", "inc1_0190", &text.to_uppercase(), &format!("{text}0"), "0190a8f3b4c07d2e8f1a2b3c4d5e6f70"]
+        {
+            assert!(text.parse::<Cursor>().is_err(), "{text:?}");
+        }
+    }
+}

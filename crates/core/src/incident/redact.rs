@@ -1,0 +1,61 @@
+//! Redaction: taking back what an update says, for good.
+
+use std::time::Duration;
+
+use super::{Draft, Event, UpdateView, find};
+use crate::actor::Access;
+use crate::code::Code;
+use crate::command::{Command, Context};
+use crate::error::Error;
+use crate::id::{IncidentId, UpdateId};
+use crate::organization::Role;
+use crate::world::{Change, Write};
+
+/// For how long after posting, inclusive, the author may redact.
+pub const REDACTION_WINDOW: Duration = Duration::from_secs(5 * 60);
+
+/// Removes the body of an update, also from the status history. Codes: `not_found` (incident, then update),
+/// `redaction_not_permitted`.
+///
+/// An admin may at any time, the author until exactly five minutes after posting. Doing it again succeeds and changes
+/// nothing, at any time. A resolved incident takes it, too.
+#[derive(Debug, Clone, Copy)]
+pub struct RedactUpdate {
+    /// Of which incident.
+    pub incident: IncidentId,
+    /// Which update.
+    pub update: UpdateId,
+}
+
+impl Command for RedactUpdate {
+    type Reply = UpdateView;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<UpdateView, Error> {
+        let incident = find(cx.world, self.incident)?;
+        let before = cx.world.update(self.incident, self.update)?.ok_or_else(|| Error::not_found("update"))?;
+        let me = cx.me()?;
+        let in_time = cx.now.since(before.posted_at()) <= REDACTION_WINDOW;
+        let author = before.posted_by == me.id && (in_time || before.redacted.is_some());
+        if me.role != Role::Admin && !author {
+            return Err(Error::refused(
+                Code::RedactionNotPermitted,
+                "only an admin, or the author within 5 minutes, may redact an update",
+            ));
+        }
+        if before.redacted.is_some() {
+            return UpdateView::of(&before, cx.world);
+        }
+
+        let me = me.id;
+        let mut draft = Draft::of(incident, cx.now);
+        let mut after = before.clone();
+        after.body = None;
+        after.redacted = Some((draft.at, me));
+        draft.event(cx.ids, Some(me), Event::UpdateRedacted { update: self.update });
+        let (_, writes) = draft.finish();
+        writes.into_iter().for_each(|write| cx.write(write));
+        cx.write(Write::Update(Box::new(Change::edited(before, after.clone()))));
+        UpdateView::of(&after, cx.world)
+    }
+}

@@ -1,0 +1,68 @@
+//! Which components an incident affects.
+
+use std::collections::BTreeSet;
+
+use super::{Draft, Event, IncidentView, find, refuse_resolved};
+use crate::actor::Access;
+use crate::code::Code;
+use crate::command::{Command, Context};
+use crate::component::Component;
+use crate::error::Error;
+use crate::id::{ComponentId, IncidentId};
+use crate::limits;
+use crate::world::World;
+
+/// Replaces the whole set of affected components; an empty one clears it.
+///
+/// Codes: `not_found`, `incident_resolved`, `duplicate_component_id`, `invalid_component_id`, `limit_reached`. The same
+/// set again, in any order, is not a change.
+#[derive(Debug, Clone)]
+pub struct SetComponents {
+    /// Of which incident.
+    pub id: IncidentId,
+    /// The whole set.
+    pub component_ids: Vec<ComponentId>,
+}
+
+impl Command for SetComponents {
+    type Reply = IncidentView;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
+        let incident = find(cx.world, self.id)?;
+        refuse_resolved(&incident)?;
+        check(cx.world, &self.component_ids)?;
+
+        let old: BTreeSet<_> = incident.components.iter().copied().collect();
+        let new: BTreeSet<_> = self.component_ids.iter().copied().collect();
+        if old == new {
+            return IncidentView::of(&incident, cx.world);
+        }
+        let added = self.component_ids.iter().copied().filter(|id| !old.contains(id)).collect();
+        let removed = incident.components.iter().copied().filter(|id| !new.contains(id)).collect();
+        let me = cx.me()?.id;
+        let mut draft = Draft::of(incident, cx.now);
+        draft.incident.components = self.component_ids;
+        draft.event(cx.ids, Some(me), Event::ComponentsChanged { added, removed });
+        let (incident, writes) = draft.finish();
+        writes.into_iter().for_each(|write| cx.write(write));
+        IncidentView::of(&incident, cx.world)
+    }
+}
+
+/// Checks a set of component ids: none twice, all known, not too many.
+pub(super) fn check(world: &dyn World, ids: &[ComponentId]) -> Result<(), Error> {
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = ids.iter().find(|id| !seen.insert(**id)) {
+        return Err(Error::refused(Code::DuplicateComponentId, format!("component `{twice}` is given twice")));
+    }
+    for id in ids {
+        if !world.component(*id)?.as_ref().is_some_and(Component::is_live) {
+            return Err(Error::refused(Code::InvalidComponentId, format!("no component has the id `{id}`")));
+        }
+    }
+    if ids.len() > limits::INCIDENT_COMPONENTS {
+        return Err(limits::reached(u64::try_from(limits::INCIDENT_COMPONENTS).unwrap_or(u64::MAX), "components"));
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! Updates, and status changes, which are updates too: both take one path (contract, section 6).
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{
+    Draft, Event, Incident, IncidentUpdate, IncidentView, Status, StatusEntry, UpdateView, find, refuse_resolved,
+};
+use crate::actor::Access;
+use crate::code::Code;
+use crate::command::{Command, Context};
+use crate::error::Error;
+use crate::id::IncidentId;
+use crate::limits;
+use crate::text::{ResolutionNote, UpdateBody};
+use crate::validation::{Problem, Validation};
+use crate::world::{Change, Write};
+
+/// Who may read an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UpdateVisibility {
+    /// `internal`: members only.
+    Internal,
+    /// `public`: also the status page.
+    Public,
+}
+
+impl UpdateVisibility {
+    /// Both visibilities.
+    pub const ALL: [Self; 2] = [Self::Internal, Self::Public];
+
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Public => "public",
+        }
+    }
+}
+
+impl FromStr for UpdateVisibility {
+    type Err = Problem;
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let found = Self::ALL.into_iter().find(|visibility| visibility.as_str() == text);
+        found.ok_or_else(|| Problem::new("must be `internal` or `public`"))
+    }
+}
+
+impl fmt::Display for UpdateVisibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Moves an incident one step forward. Codes: `not_found`, `invalid_status_transition`.
+///
+/// It posts an internal update whose body is the note.
+#[derive(Debug, Clone)]
+pub struct ChangeStatus {
+    id: IncidentId,
+    to: Status,
+    note: Option<ResolutionNote>,
+}
+
+impl ChangeStatus {
+    /// A step without a note.
+    #[must_use]
+    pub const fn to(id: IncidentId, to: Status) -> Self {
+        Self { id, to, note: None }
+    }
+
+    /// The last step, with a note about it. An empty note is no note.
+    #[must_use]
+    pub const fn resolve(id: IncidentId, note: ResolutionNote) -> Self {
+        Self { id, to: Status::Resolved, note: Some(note) }
+    }
+
+    /// A step with an optional note, as it comes from outside.
+    ///
+    /// # Errors
+    /// `validation_error` for a note with a status other than `resolved`.
+    pub fn new(id: IncidentId, to: Status, note: Option<ResolutionNote>) -> Result<Self, Error> {
+        let mut check = Validation::new();
+        if note.is_some() && to != Status::Resolved {
+            check.problem("/resolutionNote", "is only allowed with the status `resolved`");
+        }
+        check.finish(|| Some(Self { id, to, note }))
+    }
+}
+
+impl Command for ChangeStatus {
+    type Reply = IncidentView;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
+        let incident = find(cx.world, self.id)?;
+        let body = self.note.filter(|note| !note.as_str().is_empty());
+        // A note is a body that may be empty; what is left is a body.
+        let body =
+            body.map(|note| UpdateBody::new(note.as_str()).map_err(|problem| Error::broken(problem.to_string())));
+        let (incident, _) = post(cx, incident, body.transpose()?, Some(self.to), UpdateVisibility::Internal)?;
+        IncidentView::of(&incident, cx.world)
+    }
+}
+
+/// Posts an update, and with it perhaps a step forward.
+///
+/// Codes, in the order of the checks: `not_found`, `incident_resolved`, `invalid_status_transition`,
+/// `no_public_surface`, `limit_reached` (10,000 updates, unless the status changes).
+#[derive(Debug, Clone)]
+pub struct PostUpdate {
+    id: IncidentId,
+    body: Option<UpdateBody>,
+    status_change: Option<Status>,
+    visibility: UpdateVisibility,
+}
+
+impl PostUpdate {
+    /// An update that only members see.
+    #[must_use]
+    pub const fn internal(id: IncidentId, body: UpdateBody) -> Self {
+        Self { id, body: Some(body), status_change: None, visibility: UpdateVisibility::Internal }
+    }
+
+    /// An update that the status page shows, too.
+    #[must_use]
+    pub const fn public(id: IncidentId, body: UpdateBody) -> Self {
+        Self { id, body: Some(body), status_change: None, visibility: UpdateVisibility::Public }
+    }
+
+    /// The same update with a step forward.
+    #[must_use]
+    pub const fn with_status(mut self, to: Status) -> Self {
+        self.status_change = Some(to);
+        self
+    }
+
+    /// An update as it comes from outside.
+    ///
+    /// # Errors
+    /// `validation_error` with neither body nor status change, and for a public update without a body.
+    pub fn new(
+        id: IncidentId,
+        body: Option<UpdateBody>,
+        status_change: Option<Status>,
+        visibility: UpdateVisibility,
+    ) -> Result<Self, Error> {
+        let mut check = Validation::new();
+        if body.is_none() && status_change.is_none() {
+            check.problem("/body", "is required without a `statusChange`");
+        } else if body.is_none() && visibility == UpdateVisibility::Public {
+            check.problem("/body", "is required for a public update");
+        }
+        check.finish(|| Some(Self { id, body, status_change, visibility }))
+    }
+}
+
+impl Command for PostUpdate {
+    type Reply = UpdateView;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<UpdateView, Error> {
+        let incident = find(cx.world, self.id)?;
+        refuse_resolved(&incident)?;
+        let (_, update) = post(cx, incident, self.body, self.status_change, self.visibility)?;
+        UpdateView::of(&update, cx.world)
+    }
+}
+
+/// The one path of every update: checks, then the incident, the update and the audit trail in one change.
+fn post(
+    cx: &mut Context<'_>,
+    incident: Incident,
+    body: Option<UpdateBody>,
+    status_change: Option<Status>,
+    visibility: UpdateVisibility,
+) -> Result<(Incident, IncidentUpdate), Error> {
+    if let Some(to) = status_change
+        && !incident.status.can_become(to)
+    {
+        let message = format!("an incident that is `{}` cannot become `{to}`", incident.status);
+        return Err(Error::refused(Code::InvalidStatusTransition, message));
+    }
+    if visibility == UpdateVisibility::Public && !cx.world.has_public_surface(&incident.components)? {
+        return Err(Error::refused(Code::NoPublicSurface, "no published status page shows an affected component"));
+    }
+    if status_change.is_none() {
+        limits::room_for_one(incident.updates, limits::INCIDENT_UPDATES, "updates")?;
+    }
+
+    let me = cx.me()?.id;
+    let mut draft = Draft::of(incident, cx.now);
+    let update = IncidentUpdate {
+        id: draft.part(cx.ids),
+        org: draft.incident.org,
+        incident: draft.incident.id,
+        body,
+        status_change,
+        visibility,
+        posted_by: me,
+        redacted: None,
+    };
+    draft.incident.updates += 1;
+    if let Some(to) = status_change {
+        let from = draft.incident.status;
+        let entry = StatusEntry { id: draft.part(cx.ids), status: to, changed_at: draft.at, update: Some(update.id) };
+        draft.incident.status = to;
+        draft.incident.history.push(entry);
+        draft.event(cx.ids, Some(me), Event::StatusChanged { from, to });
+    }
+    draft.event(cx.ids, Some(me), Event::UpdatePosted { update: update.id, visibility });
+    let (incident, writes) = draft.finish();
+    writes.into_iter().for_each(|write| cx.write(write));
+    cx.write(Write::Update(Box::new(Change::created(update.clone()))));
+    Ok((incident, update))
+}

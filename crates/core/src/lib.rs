@@ -1,0 +1,83 @@
+//! The rules of incident response, pure: the same world, actor, instant and ids give the same decision, always.
+//!
+//! A [`Command`] says what somebody wants, a [`Query`] what somebody wants to know. [`decide`] and [`ask`] apply the rules
+//! to a world that they only read; a [`Decision`] says what to reply and what to write. There is no I/O here, no clock, no
+//! thread and no source of randomness that the caller did not seed. To store what is decided, use `dogwatch-store`; to try
+//! the rules without storing anything, [`memory::MemoryWorld`] is a world that lives in a map.
+//!
+//! What the rules are is written in `docs/contract.md`; items here name its sections.
+//!
+//! ```
+//! use dogwatch_core::{
+//!     Actor, ChangeStatus, Code, CreateIncident, CreateOrganization, IdSource, Severity, Status, Timestamp,
+//!     memory::MemoryWorld,
+//! };
+//!
+//! let mut world = MemoryWorld::new();
+//! let mut ids = IdSource::from_seed([7; 32]);
+//! let now = Timestamp::parse("2026-04-07T10:00:00Z").unwrap();
+//!
+//! let created = world.execute(
+//!     CreateOrganization {
+//!         name: "Harbour".parse().unwrap(),
+//!         admin_email: "ada@example.com".parse().unwrap(),
+//!         first_name: "Ada".parse().unwrap(),
+//!         last_name: "Byron".parse().unwrap(),
+//!     },
+//!     &Actor::Operator, now, &mut ids,
+//! )?;
+//! let ada = created.actor();
+//! let owner = created.admin.member.id;
+//! let open = CreateIncident::new("Checkout is down".parse().unwrap(), Severity::Critical, owner);
+//! let incident = world.execute(open, &ada, now, &mut ids)?;
+//! assert_eq!(incident.sequential_id, 1);
+//!
+//! let refused = world.execute(ChangeStatus::to(incident.id, Status::Resolved), &ada, now, &mut ids);
+//! assert_eq!(refused.unwrap_err().code(), Code::InvalidStatusTransition);
+//! # Ok::<(), dogwatch_core::Error>(())
+//! ```
+
+mod actor;
+mod code;
+mod command;
+mod component;
+mod error;
+pub mod id;
+mod incident;
+pub mod limits;
+pub mod memory;
+mod organization;
+mod patch;
+mod secret;
+pub mod text;
+mod time;
+mod validation;
+mod world;
+
+pub use actor::{Access, Actor};
+pub use code::{Code, CodeRow, Kind};
+pub use command::{Command, Context, Decision, Query, View, ask, authenticate, decide};
+pub use component::{
+    Component, ComponentRef, CreateComponent, DeleteComponent, EditComponent, GetComponent, ListComponents,
+};
+pub use error::Error;
+pub use id::{
+    ApiKeyId, AuditEventId, ComponentId, IdSource, IncidentId, InvitationId, OrgId, PolicyId, ScheduleId,
+    StatusEntryId, UpdateId, UserId,
+};
+pub use incident::{
+    ActorRef, AuditEvent, ChangeStatus, CreateIncident, Cursor, EditIncident, EditedField, Event, GetIncident,
+    Incident, IncidentDetail, IncidentFilter, IncidentPage, IncidentUpdate, IncidentView, ListIncidents, ListUpdates,
+    PageLimit, PostUpdate, REDACTION_WINDOW, RedactUpdate, SetComponents, Severity, Status, StatusEntry,
+    StatusHistoryEntry, UpdateView, UpdateVisibility,
+};
+pub use organization::{
+    AcceptInvitation, AddMember, ApiKey, ApiKeyView, ChangeRole, CreateApiKey, CreateOrganization, GetMember,
+    Invitation, InvitationSent, InvitationView, InviteMember, Joined, ListApiKeys, ListTeam, Member, NewApiKey,
+    Organization, OrganizationCreated, RemoveMember, RevokeApiKey, RevokeInvitation, Role, Team,
+};
+pub use patch::Patch;
+pub use secret::{Secret, SecretHash};
+pub use time::Timestamp;
+pub use validation::{FieldProblem, Problem, Validation};
+pub use world::{AuditEntry, Change, KeyHolder, Root, Tally, World, Write};

@@ -1,0 +1,255 @@
+//! A world that lives in maps: for trying the rules, for tests, for simulation.
+//!
+//! It is written to be obviously right, not fast: every lookup that a store answers from an index is a search here. Nothing
+//! survives the value. A store that keeps what it is given is `dogwatch-store`.
+
+use std::collections::BTreeMap;
+
+use crate::actor::Actor;
+use crate::command::{Command, Query, ask, decide};
+use crate::component::Component;
+use crate::error::Error;
+use crate::id::{ApiKeyId, ComponentId, IdSource, IncidentId, InvitationId, OrgId, UpdateId, UserId};
+use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentUpdate};
+use crate::organization::{ApiKey, Invitation, Member, Organization};
+use crate::secret::SecretHash;
+use crate::text::{EmailAddress, Name};
+use crate::time::Timestamp;
+use crate::world::{Change, KeyHolder, Root, Tally, World, Write};
+
+/// All organizations, in memory. See the [crate's example](crate).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemoryWorld {
+    organizations: BTreeMap<OrgId, OrgData>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct OrgData {
+    organization: Option<Organization>,
+    tally: Option<Tally>,
+    members: BTreeMap<UserId, Member>,
+    invitations: BTreeMap<InvitationId, Invitation>,
+    api_keys: BTreeMap<ApiKeyId, ApiKey>,
+    components: BTreeMap<ComponentId, Component>,
+    incidents: BTreeMap<IncidentId, Incident>,
+    updates: BTreeMap<(IncidentId, UpdateId), IncidentUpdate>,
+    audit: BTreeMap<IncidentId, Vec<AuditEvent>>,
+}
+
+impl MemoryWorld {
+    /// A world without anything in it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Decides a command and applies what was decided.
+    ///
+    /// # Errors
+    /// Those of [`decide`]; then nothing has changed.
+    pub fn execute<C: Command>(
+        &mut self,
+        command: C,
+        actor: &Actor,
+        now: Timestamp,
+        ids: &mut IdSource,
+    ) -> Result<C::Reply, Error> {
+        let decision = decide(command, actor, self, now, ids)?;
+        self.apply(decision.writes);
+        Ok(decision.reply)
+    }
+
+    /// Answers a query.
+    ///
+    /// # Errors
+    /// Those of [`ask`].
+    pub fn query<Q: Query>(&self, query: &Q, actor: &Actor) -> Result<Q::Reply, Error> {
+        ask(query, actor, self)
+    }
+
+    /// Applies the changes of one decision.
+    pub fn apply(&mut self, writes: Vec<Write>) {
+        for write in writes {
+            match write {
+                Write::Organization(change) => {
+                    if let Some(organization) = change.after {
+                        let org = organization.id;
+                        self.of(org).organization = Some(organization);
+                    }
+                }
+                Write::Tally(change) => {
+                    if let Some(tally) = change.after {
+                        self.of(tally.org).tally = Some(tally);
+                    }
+                }
+                Write::Member(change) => self.put(change, |m| (m.org, m.id), |data| &mut data.members),
+                Write::Invitation(change) => self.put(change, |i| (i.org, i.id), |data| &mut data.invitations),
+                Write::ApiKey(change) => self.put(change, |k| (k.org, k.id), |data| &mut data.api_keys),
+                Write::Component(change) => self.put(change, |c| (c.org, c.id), |data| &mut data.components),
+                Write::Incident(change) => self.put(*change, |i| (i.org, i.id), |data| &mut data.incidents),
+                Write::Update(change) => self.put(*change, |u| (u.org, (u.incident, u.id)), |data| &mut data.updates),
+                Write::Audit(entry) => self.of(entry.org).audit.entry(entry.incident).or_default().extend(entry.events),
+            }
+        }
+    }
+
+    fn of(&mut self, org: OrgId) -> &mut OrgData {
+        self.organizations.entry(org).or_default()
+    }
+
+    fn put<K: Ord, V>(
+        &mut self,
+        change: Change<V>,
+        key: impl Fn(&V) -> (OrgId, K),
+        map: impl Fn(&mut OrgData) -> &mut BTreeMap<K, V>,
+    ) {
+        if let Some(before) = change.before {
+            let (org, key) = key(&before);
+            map(self.of(org)).remove(&key);
+        }
+        if let Some(after) = change.after {
+            let (org, key) = key(&after);
+            map(self.of(org)).insert(key, after);
+        }
+    }
+}
+
+impl Root for MemoryWorld {
+    fn organization(&self, org: OrgId) -> Box<dyn World + '_> {
+        Box::new(MemoryOrg { org, data: self.organizations.get(&org) })
+    }
+
+    fn key_holder(&self, hash: SecretHash) -> Result<Option<KeyHolder>, Error> {
+        let mut keys = self.organizations.values().flat_map(|data| data.api_keys.values());
+        let found = keys.find(|key| key.hash == hash);
+        Ok(found.map(|key| KeyHolder { org: key.org, user: key.user, key: key.id, expires_at: key.expires_at }))
+    }
+
+    fn organization_inviting(&self, token: SecretHash) -> Result<Option<OrgId>, Error> {
+        let mut invitations = self.organizations.values().flat_map(|data| data.invitations.values());
+        Ok(invitations.find(|invitation| invitation.token == token).map(|invitation| invitation.org))
+    }
+
+    fn organizations(&self) -> Result<Vec<Organization>, Error> {
+        Ok(self.organizations.values().filter_map(|data| data.organization.clone()).collect())
+    }
+}
+
+/// One organization of a [`MemoryWorld`]; without data, one that does not exist.
+struct MemoryOrg<'a> {
+    org: OrgId,
+    data: Option<&'a OrgData>,
+}
+
+impl<'a> MemoryOrg<'a> {
+    fn all<K: 'a, V: 'a>(&self, map: impl Fn(&'a OrgData) -> &'a BTreeMap<K, V>) -> impl Iterator<Item = &'a V> {
+        self.data.map(map).into_iter().flat_map(BTreeMap::values)
+    }
+
+    fn get<K: Ord + 'a, V: Clone + 'a>(&self, map: impl Fn(&'a OrgData) -> &'a BTreeMap<K, V>, key: &K) -> Option<V> {
+        self.data.and_then(|data| map(data).get(key).cloned())
+    }
+}
+
+impl World for MemoryOrg<'_> {
+    fn org_id(&self) -> OrgId {
+        self.org
+    }
+
+    fn organization(&self) -> Result<Option<Organization>, Error> {
+        Ok(self.data.and_then(|data| data.organization.clone()))
+    }
+
+    fn tally(&self) -> Result<Tally, Error> {
+        Ok(self.data.and_then(|data| data.tally).unwrap_or(Tally::empty(self.org)))
+    }
+
+    fn member(&self, id: UserId) -> Result<Option<Member>, Error> {
+        Ok(self.get(|data| &data.members, &id))
+    }
+
+    fn members(&self) -> Result<Vec<Member>, Error> {
+        Ok(self.all(|data| &data.members).filter(|member| member.is_active()).cloned().collect())
+    }
+
+    fn email_taken(&self, email: &EmailAddress) -> Result<bool, Error> {
+        let folded = email.folded();
+        let mut members = self.all(|data| &data.members).filter(|member| member.is_active());
+        let mut invitations = self.all(|data| &data.invitations);
+        Ok(members.any(|m| m.email.folded() == folded) || invitations.any(|i| i.email.folded() == folded))
+    }
+
+    fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>, Error> {
+        Ok(self.get(|data| &data.invitations, &id))
+    }
+
+    fn invitation_by_token(&self, token: SecretHash) -> Result<Option<Invitation>, Error> {
+        Ok(self.all(|data| &data.invitations).find(|invitation| invitation.token == token).cloned())
+    }
+
+    fn invitations(&self) -> Result<Vec<Invitation>, Error> {
+        Ok(self.all(|data| &data.invitations).cloned().collect())
+    }
+
+    fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
+        Ok(self.get(|data| &data.api_keys, &id))
+    }
+
+    fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
+        Ok(self.all(|data| &data.api_keys).cloned().collect())
+    }
+
+    fn component(&self, id: ComponentId) -> Result<Option<Component>, Error> {
+        Ok(self.get(|data| &data.components, &id))
+    }
+
+    fn component_named(&self, name: &Name) -> Result<Option<ComponentId>, Error> {
+        let mut live = self.all(|data| &data.components).filter(|component| component.is_live());
+        Ok(live.find(|component| component.name == *name).map(|component| component.id))
+    }
+
+    fn components(&self) -> Result<Vec<Component>, Error> {
+        let live = self.all(|data| &data.components).filter(|component| component.is_live());
+        let mut components: Vec<_> = live.cloned().collect();
+        components.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(components)
+    }
+
+    fn component_in_use(&self, id: ComponentId) -> Result<bool, Error> {
+        let mut open = self.all(|data| &data.incidents).filter(|incident| !incident.is_resolved());
+        Ok(open.any(|incident| incident.components.contains(&id)))
+    }
+
+    fn has_public_surface(&self, _: &[ComponentId]) -> Result<bool, Error> {
+        // No write makes a status page, so none is published.
+        Ok(false)
+    }
+
+    fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error> {
+        Ok(self.get(|data| &data.incidents, &id))
+    }
+
+    fn incidents(
+        &self,
+        filter: &IncidentFilter,
+        after: Option<IncidentId>,
+        limit: usize,
+    ) -> Result<Vec<Incident>, Error> {
+        let mut found: Vec<_> = self.all(|data| &data.incidents).filter(|incident| filter.admits(incident)).collect();
+        found.sort_by_key(|incident| std::cmp::Reverse((incident.created_at(), incident.id)));
+        let rest = found.into_iter().filter(|incident| after.is_none_or(|after| incident.id < after));
+        Ok(rest.take(limit).cloned().collect())
+    }
+
+    fn update(&self, incident: IncidentId, id: UpdateId) -> Result<Option<IncidentUpdate>, Error> {
+        Ok(self.get(|data| &data.updates, &(incident, id)))
+    }
+
+    fn updates(&self, incident: IncidentId) -> Result<Vec<IncidentUpdate>, Error> {
+        Ok(self.all(|data| &data.updates).filter(|update| update.incident == incident).cloned().collect())
+    }
+
+    fn audit_trail(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error> {
+        Ok(self.data.and_then(|data| data.audit.get(&incident).cloned()).unwrap_or_default())
+    }
+}

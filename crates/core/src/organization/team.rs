@@ -1,0 +1,113 @@
+//! The team: who belongs to it, roles, and removal.
+
+use super::invitations::InvitationView;
+use super::{Member, Role};
+use crate::actor::Access;
+use crate::code::Code;
+use crate::command::{Command, Context, Query, View};
+use crate::error::Error;
+use crate::id::UserId;
+use crate::world::{Change, World, Write};
+
+/// The reply to [`ListTeam`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Team {
+    /// The members, by the time they joined.
+    pub members: Vec<Member>,
+    /// The pending invitations, oldest first.
+    pub invitations: Vec<InvitationView>,
+}
+
+/// Members and pending invitations. Admin only.
+#[derive(Debug, Clone, Copy)]
+pub struct ListTeam;
+
+impl Query for ListTeam {
+    type Reply = Team;
+    const ACCESS: Access = Access::Admin;
+
+    fn answer(&self, view: &View<'_>) -> Result<Team, Error> {
+        let invitations = view.world.invitations()?.iter().map(InvitationView::from).collect();
+        Ok(Team { members: view.world.members()?, invitations })
+    }
+}
+
+/// One member. Admin only. Codes: `not_found`.
+#[derive(Debug, Clone, Copy)]
+pub struct GetMember {
+    /// Who.
+    pub user: UserId,
+}
+
+impl Query for GetMember {
+    type Reply = Member;
+    const ACCESS: Access = Access::Admin;
+
+    fn answer(&self, view: &View<'_>) -> Result<Member, Error> {
+        active(view.world, self.user)
+    }
+}
+
+/// Gives a member another role. Admin only. Codes: `not_found`, `cannot_change_own_role` (even if unchanged).
+#[derive(Debug, Clone, Copy)]
+pub struct ChangeRole {
+    /// Whose.
+    pub user: UserId,
+    /// The new role.
+    pub role: Role,
+}
+
+impl Command for ChangeRole {
+    type Reply = Member;
+    const ACCESS: Access = Access::Admin;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<Member, Error> {
+        let before = active(cx.world, self.user)?;
+        if self.user == cx.me()?.id {
+            return Err(Error::refused(Code::CannotChangeOwnRole, "nobody changes their own role"));
+        }
+        let mut after = before.clone();
+        after.role = self.role;
+        if after != before {
+            cx.write(Write::Member(Change::edited(before, after.clone())));
+        }
+        Ok(after)
+    }
+}
+
+/// Removes a member: their access ends at once and their API keys are gone. They stay named in history, and incidents
+/// they own stay theirs. Admin only. Codes: `not_found`, `cannot_remove_self`.
+#[derive(Debug, Clone, Copy)]
+pub struct RemoveMember {
+    /// Who.
+    pub user: UserId,
+}
+
+impl Command for RemoveMember {
+    type Reply = UserId;
+    const ACCESS: Access = Access::Admin;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<UserId, Error> {
+        let before = active(cx.world, self.user)?;
+        if self.user == cx.me()?.id {
+            return Err(Error::refused(Code::CannotRemoveSelf, "nobody removes themselves"));
+        }
+        let keys: Vec<_> = cx.world.api_keys()?.into_iter().filter(|key| key.user == self.user).collect();
+        let revoked = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        cx.count(|tally| {
+            tally.members = tally.members.saturating_sub(1);
+            tally.api_keys = tally.api_keys.saturating_sub(revoked);
+        })?;
+        for key in keys {
+            cx.write(Write::ApiKey(Change::gone(key)));
+        }
+        let mut after = before.clone();
+        after.removed_at = Some(cx.now.max(before.joined_at));
+        cx.write(Write::Member(Change::edited(before, after)));
+        Ok(self.user)
+    }
+}
+
+fn active(world: &dyn World, user: UserId) -> Result<Member, Error> {
+    world.member(user)?.filter(Member::is_active).ok_or_else(|| Error::not_found("member"))
+}

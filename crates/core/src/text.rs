@@ -1,0 +1,273 @@
+//! Text with its limits (contract, section 1), valid by construction.
+//!
+//! Each type can only be made from text that satisfies its rule, so no rule checks again. Lengths count Unicode scalar
+//! values. Text is kept exactly as sent. There are two families: a *line* (names, titles, labels) has no control characters;
+//! a *block* (bodies, notes, descriptions) may hold line breaks and tabs. Cloning is cheap: the text is shared.
+
+use std::sync::Arc;
+
+use crate::validation::Problem;
+
+/// What a family of text may hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Family {
+    /// One line that says something: no control character, not only white space.
+    Name,
+    /// One line, possibly blank.
+    Line,
+    /// Several lines.
+    Block,
+}
+
+fn check(text: &str, family: Family, min: usize, max: usize) -> Result<(), Problem> {
+    // A text of `max` scalars has at most 4 * max bytes: an absurdly long one is refused without counting it.
+    let length = if text.len() > max.saturating_mul(4) { usize::MAX } else { text.chars().count() };
+    if length < min {
+        return Err(Problem::new("must not be empty"));
+    }
+    if length > max {
+        return Err(Problem::new(format!("must be at most {max} characters long")));
+    }
+    let allowed = |c: char| match family {
+        Family::Name | Family::Line => !c.is_control(),
+        Family::Block => !c.is_control() || matches!(c, '\n' | '\r' | '\t'),
+    };
+    if !text.chars().all(allowed) {
+        return Err(Problem::new("must not hold control characters"));
+    }
+    if family == Family::Name && text.chars().all(char::is_whitespace) {
+        return Err(Problem::new("must not be only white space"));
+    }
+    Ok(())
+}
+
+macro_rules! text {
+    ($($(#[$doc:meta])* $name:ident: $family:ident $min:literal ..= $max:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The longest allowed text, in Unicode scalar values.
+            pub const MAX: usize = $max;
+
+            /// The text, if it satisfies the rule of this type.
+            ///
+            /// # Errors
+            /// A [`Problem`] that says what is wrong without repeating the text.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, Problem> {
+                let text = text.as_ref();
+                check(text, Family::$family, $min, $max)?;
+                Ok(Self(Arc::from(text)))
+            }
+
+            /// The text as it was sent.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        text_impls!($name);
+    )*};
+}
+
+macro_rules! text_impls {
+    ($name:ident) => {
+        impl std::str::FromStr for $name {
+            type Err = Problem;
+            fn from_str(text: &str) -> Result<Self, Problem> {
+                Self::new(text)
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+    };
+}
+
+text! {
+    /// The title of an incident: 1–100 characters (contract, section 6).
+    ///
+    /// ```
+    /// use dogwatch_core::text::Title;
+    /// assert_eq!(Title::new("Checkout is down").unwrap().as_str(), "Checkout is down");
+    /// assert!(Title::new("").is_err());
+    /// assert!(Title::new("two\nlines").is_err());
+    /// ```
+    Title: Name 1..=100;
+    /// The name of a component or an API key: 1–100 characters (contract, sections 4 and 5).
+    Name: Name 1..=100;
+    /// The name of an organization: 1–255 characters.
+    OrgName: Name 1..=255;
+    /// A first or last name of a person: 1–100 characters.
+    PersonName: Name 1..=100;
+    /// The label under which components are grouped: at most 100 characters (contract, section 5).
+    GroupLabel: Line 0..=100;
+    /// A short description, as of a component: at most 1,000 characters (contract, section 5).
+    Description: Block 0..=1_000;
+    /// The description of an incident: at most 10,000 characters (contract, section 6).
+    IncidentDescription: Block 0..=10_000;
+    /// The body of an incident update: 1–10,000 characters (contract, section 6).
+    UpdateBody: Block 1..=10_000;
+    /// The note given when an incident is resolved: at most 10,000 characters (contract, section 6).
+    ResolutionNote: Block 0..=10_000;
+}
+
+/// An e-mail address of at most 320 characters, kept as sent (contract, section 4).
+///
+/// The rule is the one browsers use for `<input type=email>`: a local part of ASCII letters, digits and
+/// ``.!#$%&'*+/=?^_`{|}~-``, an `@`, and dot-separated domain labels of letters, digits and inner hyphens, 63 at most each.
+///
+/// ```
+/// use dogwatch_core::text::EmailAddress;
+/// let email = EmailAddress::new("Ada@Example.com").unwrap();
+/// assert_eq!(email.as_str(), "Ada@Example.com");
+/// assert_eq!(email.folded(), "ada@example.com");
+/// assert!(EmailAddress::new("ada@").is_err());
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EmailAddress(Arc<str>);
+
+text_impls!(EmailAddress);
+
+impl EmailAddress {
+    /// The longest allowed address, in characters.
+    pub const MAX: usize = 320;
+
+    /// The address, if it is one.
+    ///
+    /// # Errors
+    /// A [`Problem`] that says what is wrong without repeating the address.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, Problem> {
+        let text = text.as_ref();
+        if text.len() > Self::MAX {
+            return Err(Problem::new("must be at most 320 characters long"));
+        }
+        let valid =
+            text.split_once('@').is_some_and(|(local, domain)| is_local_part(local) && domain.split('.').all(is_label));
+        if valid { Ok(Self(Arc::from(text))) } else { Err(Problem::new("must be an e-mail address")) }
+    }
+
+    /// The address as it was sent.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The form under which two addresses are compared: lower case.
+    #[must_use]
+    pub fn folded(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+
+fn is_local_part(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&b))
+}
+
+fn is_label(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 63
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepts<T>(made: impl Into<Result<T, Problem>>) -> bool {
+        made.into().is_ok()
+    }
+
+    #[test]
+    fn titles() {
+        let cases: &[(&str, bool)] = &[
+            ("a", true),
+            ("  padded  ", true),
+            ("日本語の件名", true),
+            ("zero\u{200B}width", true),
+            ("", false),
+            (" ", false),
+            ("\u{3000}\u{00A0}", false),
+            ("a\tb", false),
+            ("a\nb", false),
+            ("a\u{0000}b", false),
+            ("a\u{007F}b", false),
+            ("a\u{0085}b", false),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(accepts(Title::new(text)), *expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_count_scalar_values() {
+        for c in ['a', 'é', '日', '🦀'] {
+            let of = |n: usize| c.to_string().repeat(n);
+            assert!(accepts(Title::new(of(100))), "{c}");
+            assert!(!accepts(Title::new(of(101))), "{c}");
+            assert!(accepts(UpdateBody::new(of(10_000))), "{c}");
+            assert!(!accepts(UpdateBody::new(of(10_001))), "{c}");
+        }
+    }
+
+    #[test]
+    fn blocks() {
+        assert!(accepts(UpdateBody::new("one\r\n\ttwo\n")));
+        assert!(accepts(UpdateBody::new(" ")));
+        assert!(!accepts(UpdateBody::new("")));
+        assert!(!accepts(UpdateBody::new("bell\u{7}")));
+        assert!(accepts(ResolutionNote::new("")));
+        assert!(accepts(GroupLabel::new("")));
+        assert!(!accepts(GroupLabel::new("a\nb")));
+    }
+
+    #[test]
+    fn emails() {
+        let long_local = format!("{}@e.co", "a".repeat(315));
+        let too_long = format!("{}@e.co", "a".repeat(316));
+        let long_label = format!("a@{}.com", "b".repeat(64));
+        let cases: &[(&str, bool)] = &[
+            ("ada@example.com", true),
+            ("a.b+c@x-y.example", true),
+            ("o'brien@example.com", true),
+            ("root@localhost", true),
+            (&long_local, true),
+            (&too_long, false),
+            (&long_label, false),
+            ("", false),
+            ("@", false),
+            ("ada", false),
+            ("ada@", false),
+            ("@example.com", false),
+            ("a@b@c", false),
+            ("a@-b.com", false),
+            ("a@b-.com", false),
+            ("a@b..com", false),
+            ("a b@c.com", false),
+            ("ada@exämple.com", false),
+            ("ada@example.com\n", false),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(accepts(EmailAddress::new(text)), *expected, "{text:?}");
+        }
+    }
+}

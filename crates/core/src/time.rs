@@ -1,0 +1,297 @@
+//! Instants: milliseconds since 1970, UTC, in the years 1970 to 9999 (contract, section 1).
+//!
+//! Nothing here asks what time it is: now is always an argument. Calendar arithmetic comes from jiff; its types stay inside.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::civil;
+
+use crate::validation::Problem;
+
+/// An instant with a resolution of one millisecond.
+///
+/// ```
+/// use dogwatch_core::Timestamp;
+/// let t: Timestamp = "2026-04-07T12:00:00.0009+02:00".parse().unwrap();
+/// assert_eq!(t.to_string(), "2026-04-07T10:00:00.000Z");
+/// assert_eq!(t.as_millis(), 1_775_556_000_000);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The first instant: 1970-01-01T00:00:00.000Z.
+    pub const MIN: Self = Self(0);
+    /// The last instant: 9999-12-31T23:59:59.999Z.
+    pub const MAX: Self = Self(253_402_300_799_999);
+
+    /// The instant so many milliseconds after 1970-01-01T00:00:00Z; `None` outside of the years 1970 to 9999.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Option<Self> {
+        if millis < Self::MIN.0 || millis > Self::MAX.0 { None } else { Some(Self(millis)) }
+    }
+
+    /// As [`Timestamp::from_millis`], but an instant outside of the range becomes the nearest one inside.
+    #[must_use]
+    pub fn clamped(millis: i64) -> Self {
+        Self(millis.clamp(Self::MIN.0, Self::MAX.0))
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// The instant so much later, to the millisecond; never later than [`Timestamp::MAX`].
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self::clamped(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// The time that passed since `earlier`; zero if it is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// Reads RFC 3339 with any offset; finer than a millisecond is cut off, a leap second counts as the second before it.
+    ///
+    /// # Errors
+    /// A [`Problem`] when the text is not RFC 3339 or the instant lies outside of the years 1970 to 9999.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        let millis = rfc3339(text).ok_or_else(|| Problem::new("must be an RFC 3339 timestamp"))?;
+        Self::from_millis(millis).ok_or_else(|| Problem::new("must lie in the years 1970 to 9999"))
+    }
+
+    /// Reads the beginning of a range: a timestamp, or a date for the first millisecond of that UTC day.
+    ///
+    /// # Errors
+    /// As [`Timestamp::parse`].
+    pub fn parse_range_start(text: &str) -> Result<Self, Problem> {
+        Self::parse_bound(text, 0)
+    }
+
+    /// Reads the inclusive end of a range: a timestamp, or a date for the last millisecond of that UTC day.
+    ///
+    /// # Errors
+    /// As [`Timestamp::parse`].
+    pub fn parse_range_end(text: &str) -> Result<Self, Problem> {
+        Self::parse_bound(text, MILLIS_PER_DAY - 1)
+    }
+
+    fn parse_bound(text: &str, into_day: i64) -> Result<Self, Problem> {
+        let mut cursor = Cursor(text.as_bytes());
+        let Some(day) = date(&mut cursor).filter(|_| cursor.0.is_empty()) else {
+            return Self::parse(text).map_err(|problem| {
+                if text.contains([':', 'T', 't']) {
+                    problem
+                } else {
+                    Problem::new("must be a date or an RFC 3339 timestamp")
+                }
+            });
+        };
+        let midnight = millis_at(civil::DateTime::from_parts(day, civil::Time::midnight()), 0);
+        midnight
+            .and_then(|millis| Self::from_millis(millis.saturating_add(into_day)))
+            .ok_or_else(|| Problem::new("must lie in the years 1970 to 9999"))
+    }
+}
+
+const MILLIS_PER_DAY: i64 = 86_400_000;
+
+/// What is left to read.
+struct Cursor<'a>(&'a [u8]);
+
+impl Cursor<'_> {
+    fn byte(&mut self, wanted: impl Fn(u8) -> bool) -> Option<u8> {
+        let (first, rest) = self.0.split_first().filter(|(first, _)| wanted(**first))?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn digit(&mut self) -> Option<i64> {
+        self.byte(|b| b.is_ascii_digit()).map(|b| i64::from(b) - i64::from(b'0'))
+    }
+
+    fn number<T: TryFrom<i64>>(&mut self, digits: u32) -> Option<T> {
+        let mut value = 0;
+        for _ in 0..digits {
+            value = value * 10 + self.digit()?;
+        }
+        T::try_from(value).ok()
+    }
+
+    fn sign(&mut self, wanted: u8) -> Option<()> {
+        self.byte(|b| b == wanted).map(|_| ())
+    }
+}
+
+fn date(cursor: &mut Cursor<'_>) -> Option<civil::Date> {
+    let year = cursor.number(4)?;
+    cursor.sign(b'-')?;
+    let month = cursor.number(2)?;
+    cursor.sign(b'-')?;
+    let day = cursor.number(2)?;
+    civil::Date::new(year, month, day).ok()
+}
+
+/// Milliseconds since 1970 of `<date>T<time><offset>`; `None` when the text is anything else.
+fn rfc3339(text: &str) -> Option<i64> {
+    let mut cursor = Cursor(text.as_bytes());
+    let day = date(&mut cursor)?;
+    cursor.byte(|b| b == b'T' || b == b't')?;
+    let hour = cursor.number(2)?;
+    cursor.sign(b':')?;
+    let minute = cursor.number(2)?;
+    cursor.sign(b':')?;
+    let second: i8 = cursor.number(2)?;
+    let mut millis = 0;
+    if cursor.sign(b'.').is_some() {
+        let mut scale = 100;
+        millis += cursor.digit()? * scale;
+        while let Some(digit) = cursor.digit() {
+            scale /= 10;
+            millis += digit * scale;
+        }
+    }
+    let offset_minutes = match cursor.byte(|b| matches!(b, b'Z' | b'z' | b'+' | b'-'))? {
+        sign @ (b'+' | b'-') => {
+            let hours: i64 = cursor.number(2).filter(|h| *h < 24)?;
+            cursor.sign(b':')?;
+            let minutes: i64 = cursor.number(2).filter(|m| *m < 60)?;
+            let offset = hours * 60 + minutes;
+            if sign == b'-' { -offset } else { offset }
+        }
+        _ => 0,
+    };
+    if !cursor.0.is_empty() {
+        return None;
+    }
+    // A leap second is written :60. It can only stand at 23:59 UTC, and counts as the second before it.
+    let leap = second == 60;
+    let time = civil::Time::new(hour, minute, if leap { 59 } else { second }, 0).ok()?;
+    let whole = millis_at(civil::DateTime::from_parts(day, time), offset_minutes)?;
+    if leap && whole.rem_euclid(MILLIS_PER_DAY) != MILLIS_PER_DAY - 1_000 {
+        return None;
+    }
+    Some(whole + millis)
+}
+
+/// The date from which instants are counted.
+const EPOCH: civil::Date = civil::date(1970, 1, 1);
+
+fn millis_at(local: civil::DateTime, offset_minutes: i64) -> Option<i64> {
+    let since_epoch = local.duration_since(civil::DateTime::from_parts(EPOCH, civil::Time::midnight()));
+    since_epoch.as_secs().checked_sub(offset_minutes * 60)?.checked_mul(1_000)
+}
+
+impl FromStr for Timestamp {
+    type Err = Problem;
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let epoch = civil::DateTime::from_parts(EPOCH, civil::Time::midnight());
+        let t = epoch.checked_add(jiff::SignedDuration::from_millis(self.0)).map_err(|_| fmt::Error)?;
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+            t.year(),
+            t.month(),
+            t.day(),
+            t.hour(),
+            t.minute(),
+            t.second(),
+            t.millisecond()
+        )
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> Option<String> {
+        Timestamp::parse(text).ok().map(|t| t.to_string())
+    }
+
+    #[test]
+    fn accepted() {
+        let cases = [
+            ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z"),
+            ("2026-04-07T10:00:00.5Z", "2026-04-07T10:00:00.500Z"),
+            ("2026-04-07T10:00:00.999999999999Z", "2026-04-07T10:00:00.999Z"),
+            ("2026-04-07t10:00:00z", "2026-04-07T10:00:00.000Z"),
+            ("2026-04-07T10:00:00-00:00", "2026-04-07T10:00:00.000Z"),
+            ("2026-04-07T00:15:00+05:45", "2026-04-06T18:30:00.000Z"),
+            ("2024-02-29T23:59:59-23:59", "2024-03-01T23:58:59.000Z"),
+            ("1969-12-31T23:30:00-01:00", "1970-01-01T00:30:00.000Z"),
+            ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
+            ("2016-12-31T23:59:60Z", "2016-12-31T23:59:59.000Z"),
+            ("2017-01-01T00:59:60.25+01:00", "2016-12-31T23:59:59.250Z"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(shown(text).as_deref(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn refused() {
+        for text in [
+            "",
+            "2026-04-07",
+            "2026-04-07T10:00:00",
+            "2026-04-07 10:00:00Z",
+            "2026-04-07T10:00Z",
+            "2026-04-07T10:00:00.Z",
+            "2026-04-07T10:00:00,5Z",
+            "2026-04-07T24:00:00Z",
+            "2026-04-07T10:60:00Z",
+            "2026-04-07T10:00:60Z",
+            "2026-04-07T10:00:61Z",
+            "2026-02-29T10:00:00Z",
+            "2026-13-01T10:00:00Z",
+            "2026-04-00T10:00:00Z",
+            "2026-04-07T10:00:00+24:00",
+            "2026-04-07T10:00:00+0100",
+            "2026-04-07T10:00:00+01",
+            "2026-04-07T10:00:00Z ",
+            " 2026-04-07T10:00:00Z",
+            "+2026-04-07T10:00:00Z",
+            "2026-04-07T10:00:00[UTC]",
+            "２026-04-07T10:00:00Z",
+            "1969-12-31T23:59:59.999Z",
+            "1970-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
+            "0000-01-01T00:00:00Z",
+        ] {
+            assert_eq!(shown(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn range_bounds() {
+        let start = |t| Timestamp::parse_range_start(t).ok().map(|t| t.to_string());
+        let end = |t| Timestamp::parse_range_end(t).ok().map(|t| t.to_string());
+        assert_eq!(start("2026-04-07").as_deref(), Some("2026-04-07T00:00:00.000Z"));
+        assert_eq!(end("2026-04-07").as_deref(), Some("2026-04-07T23:59:59.999Z"));
+        assert_eq!(end("9999-12-31").as_deref(), Some("9999-12-31T23:59:59.999Z"));
+        assert_eq!(end("2026-04-07T10:00:00Z").as_deref(), Some("2026-04-07T10:00:00.000Z"));
+        for text in ["", "yesterday", "2026-02-30", "1969-12-31", "2026-4-7", "2026-04-07T"] {
+            assert_eq!(start(text), None, "{text:?}");
+            assert_eq!(end(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Validation that names every offending field, not only the first.
+//!
+//! The types of [`crate::text`], [`crate::id`] and [`crate::time`] check one value each. A [`Validation`] runs several such
+//! checks over the fields of one input, keeps what went wrong, and at the end gives either the whole value or an
+//! [`Error::Invalid`] with all of it.
+
+use crate::error::Error;
+
+/// One field that fails its schema (contract, section 3, `fields`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FieldProblem {
+    /// JSON pointer into the body (`/title`), or `path.<name>` / `query.<name>`.
+    pub path: String,
+    /// What is wrong with it, without repeating the value.
+    pub problem: String,
+}
+
+/// Why one value is not acceptable. It never repeats the value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("{0}")]
+pub struct Problem(String);
+
+impl Problem {
+    /// A problem in words that follow the field's name: "must not be empty".
+    #[must_use]
+    pub fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
+/// Gathers the problems of several fields.
+///
+/// ```
+/// use dogwatch_core::{Validation, text::{EmailAddress, Name}};
+///
+/// # #[derive(Debug)]
+/// struct Person { name: Name, email: EmailAddress }
+/// let parse = |name: &str, email: &str| {
+///     let mut check = Validation::new();
+///     let name = check.field("/name", Name::new(name));
+///     let email = check.field("/email", EmailAddress::new(email));
+///     check.finish(|| Some(Person { name: name?, email: email? }))
+/// };
+/// assert!(parse("Ada", "ada@example.com").is_ok());
+/// let error = parse("   ", "nobody").unwrap_err();
+/// let paths: Vec<_> = error.fields().iter().map(|f| f.path.as_str()).collect();
+/// assert_eq!(paths, ["/name", "/email"]);
+/// ```
+#[derive(Debug, Default, Clone)]
+pub struct Validation {
+    problems: Vec<FieldProblem>,
+}
+
+impl Validation {
+    /// Nothing checked yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { problems: Vec::new() }
+    }
+
+    /// Notes a problem of the field at `path`.
+    pub fn problem(&mut self, path: impl Into<String>, problem: impl Into<String>) {
+        self.problems.push(FieldProblem { path: path.into(), problem: problem.into() });
+    }
+
+    /// The checked value, or `None` with the problem noted.
+    pub fn field<T>(&mut self, path: &str, checked: Result<T, Problem>) -> Option<T> {
+        match checked {
+            Ok(value) => Some(value),
+            Err(Problem(problem)) => {
+                self.problem(path, problem);
+                None
+            }
+        }
+    }
+
+    /// As [`Validation::field`] for an optional field: absent is `Some(None)`.
+    pub fn optional<T>(&mut self, path: &str, checked: Option<Result<T, Problem>>) -> Option<Option<T>> {
+        match checked {
+            None => Some(None),
+            Some(checked) => self.field(path, checked).map(Some),
+        }
+    }
+
+    /// Builds the value if no field had a problem.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with every problem noted.
+    pub fn finish<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, Error> {
+        if !self.problems.is_empty() {
+            return Err(Error::Invalid(self.problems));
+        }
+        build().ok_or_else(|| Error::broken("a field failed its check without a problem"))
+    }
+}

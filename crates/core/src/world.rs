@@ -1,0 +1,189 @@
+//! The port through which rules see the world, and the form in which they say what to change.
+//!
+//! [`Root`] is all of a store; [`World`] is one organization of it, and the only thing a rule is given. A rule cannot
+//! name another organization's data because nothing in `World` takes an organization. What to write comes back as
+//! [`Write`]s: whole things before and after, so that whoever stores them can keep every index without reading again.
+
+use crate::component::Component;
+use crate::error::Error;
+use crate::id::{ApiKeyId, ComponentId, IncidentId, InvitationId, OrgId, UpdateId, UserId};
+use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentUpdate};
+use crate::organization::{ApiKey, Invitation, Member, Organization};
+use crate::secret::SecretHash;
+use crate::text::{EmailAddress, Name};
+use crate::time::Timestamp;
+
+/// How many of each limited thing an organization has, and its last incident number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// Whose counts these are.
+    pub org: OrgId,
+    /// Incidents ever created; also the last `sequentialId`.
+    pub incidents: u64,
+    /// Members who have not been removed.
+    pub members: u32,
+    /// Invitations that are pending.
+    pub invitations: u32,
+    /// Components that have not been deleted.
+    pub components: u32,
+    /// API keys that have not been revoked.
+    pub api_keys: u32,
+}
+
+impl Tally {
+    /// The counts of an organization without anything.
+    #[must_use]
+    pub const fn empty(org: OrgId) -> Self {
+        Self { org, incidents: 0, members: 0, invitations: 0, components: 0, api_keys: 0 }
+    }
+}
+
+/// What the hash of an API key leads to: all that is needed to let its holder in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyHolder {
+    /// The organization of the key.
+    pub org: OrgId,
+    /// The user as whom the key acts.
+    pub user: UserId,
+    /// The key.
+    pub key: ApiKeyId,
+    /// When the key stops working.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// All organizations of a store.
+///
+/// Every method fails only with [`Error::Broken`], when the store cannot be read.
+pub trait Root {
+    /// The view of one organization, which need not exist.
+    fn organization(&self, org: OrgId) -> Box<dyn World + '_>;
+    /// Whom an API key belongs to.
+    fn key_holder(&self, hash: SecretHash) -> Result<Option<KeyHolder>, Error>;
+    /// In which organization an invitation with this token is pending.
+    fn organization_inviting(&self, token: SecretHash) -> Result<Option<OrgId>, Error>;
+    /// All organizations, oldest first.
+    fn organizations(&self) -> Result<Vec<Organization>, Error>;
+}
+
+/// One organization, read only.
+///
+/// Every method fails only with [`Error::Broken`], when the store cannot be read. The cost of each is that of its
+/// answer, however much else there is.
+pub trait World {
+    /// Which organization this is.
+    fn org_id(&self) -> OrgId;
+    /// The organization itself, if it exists.
+    fn organization(&self) -> Result<Option<Organization>, Error>;
+    /// Its counts.
+    fn tally(&self) -> Result<Tally, Error>;
+
+    /// A member, also a removed one.
+    fn member(&self, id: UserId) -> Result<Option<Member>, Error>;
+    /// The members who have not been removed, by the time they joined.
+    fn members(&self) -> Result<Vec<Member>, Error>;
+    /// Whether a member or a pending invitation has this e-mail.
+    fn email_taken(&self, email: &EmailAddress) -> Result<bool, Error>;
+
+    /// A pending invitation.
+    fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>, Error>;
+    /// The pending invitation with this token.
+    fn invitation_by_token(&self, token: SecretHash) -> Result<Option<Invitation>, Error>;
+    /// The pending invitations, oldest first.
+    fn invitations(&self) -> Result<Vec<Invitation>, Error>;
+
+    /// An API key that has not been revoked.
+    fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, Error>;
+    /// The API keys, oldest first.
+    fn api_keys(&self) -> Result<Vec<ApiKey>, Error>;
+
+    /// A component, also a deleted one.
+    fn component(&self, id: ComponentId) -> Result<Option<Component>, Error>;
+    /// The component that has this name now.
+    fn component_named(&self, name: &Name) -> Result<Option<ComponentId>, Error>;
+    /// The components that have not been deleted, by name.
+    fn components(&self) -> Result<Vec<Component>, Error>;
+    /// Whether an unresolved incident is tagged with the component, or a status page selects it.
+    fn component_in_use(&self, id: ComponentId) -> Result<bool, Error>;
+    /// Whether a published status page shows at least one of the components.
+    fn has_public_surface(&self, components: &[ComponentId]) -> Result<bool, Error>;
+
+    /// An incident.
+    fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error>;
+    /// Incidents that pass the filter, newest first, beginning behind `after`, at most `limit`.
+    fn incidents(
+        &self,
+        filter: &IncidentFilter,
+        after: Option<IncidentId>,
+        limit: usize,
+    ) -> Result<Vec<Incident>, Error>;
+    /// An update of an incident.
+    fn update(&self, incident: IncidentId, id: UpdateId) -> Result<Option<IncidentUpdate>, Error>;
+    /// The updates of an incident, oldest first.
+    fn updates(&self, incident: IncidentId) -> Result<Vec<IncidentUpdate>, Error>;
+    /// The audit trail of an incident, oldest first.
+    fn audit_trail(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error>;
+}
+
+/// One thing before and after. Created: no `before`. Gone: no `after`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change<T> {
+    /// As it was.
+    pub before: Option<T>,
+    /// As it shall be.
+    pub after: Option<T>,
+}
+
+impl<T> Change<T> {
+    /// A new thing.
+    #[must_use]
+    pub const fn created(after: T) -> Self {
+        Self { before: None, after: Some(after) }
+    }
+
+    /// A thing that changes.
+    #[must_use]
+    pub const fn edited(before: T, after: T) -> Self {
+        Self { before: Some(before), after: Some(after) }
+    }
+
+    /// A thing that goes.
+    #[must_use]
+    pub const fn gone(before: T) -> Self {
+        Self { before: Some(before), after: None }
+    }
+}
+
+/// The events that one command adds to an incident's audit trail; at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// The organization of the incident.
+    pub org: OrgId,
+    /// The incident.
+    pub incident: IncidentId,
+    /// What happened, in order.
+    pub events: Vec<AuditEvent>,
+}
+
+/// One change that a decision asks for. All changes of a decision happen, or none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Write {
+    /// Of an organization.
+    Organization(Change<Organization>),
+    /// Of an organization's counts.
+    Tally(Change<Tally>),
+    /// Of a member. A removed member stays, marked as removed.
+    Member(Change<Member>),
+    /// Of an invitation; a used or revoked one is gone.
+    Invitation(Change<Invitation>),
+    /// Of an API key; a revoked one is gone.
+    ApiKey(Change<ApiKey>),
+    /// Of a component. A deleted component stays, marked as deleted.
+    Component(Change<Component>),
+    /// Of an incident.
+    Incident(Box<Change<Incident>>),
+    /// Of an update of an incident.
+    Update(Box<Change<IncidentUpdate>>),
+    /// An addition to an audit trail.
+    Audit(AuditEntry),
+}

@@ -1,1 +1,32 @@
-//! .
+//! The engine you embed: incident response in one folder, durable.
+//!
+//! Open an [`Engine`], hand it commands and queries of [`core`], and it keeps what they decide. Commands queue to a single
+//! writer that commits what has queued up as one batch, makes it durable once, and only then answers: they are
+//! serializable without a lock in your code, and throughput grows with load. Queries read durable state directly.
+//!
+//! Everything is made as an [`Actor`](core::Actor) of one organization, and nothing of another one can be seen, named or
+//! changed. Every error has a code of the contract: see [`Error::code`].
+//!
+//! See [`Engine`] for an example, and `FORMAT.md` for what is on disk.
+
+pub mod backend;
+mod clock;
+mod engine;
+mod error;
+mod format;
+mod keys;
+mod overlay;
+mod pending;
+mod queue;
+mod record;
+mod records;
+mod world;
+mod writer;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use engine::{Engine, EngineBuilder};
+pub use error::{Error, OpenError};
+pub use pending::Pending;
+
+/// The rules: commands, queries, and everything they speak of.
+pub use dogwatch_core as core;

@@ -1,0 +1,71 @@
+//! A backend that forgets: a map behind a lock, for tests, simulation and documentation.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::{Backend, BackendError, Batch, Pair, Scan};
+
+/// Keeps everything in memory. Clones share the same data, so an engine can be closed and opened again on it.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryBackend {
+    map: Arc<RwLock<BTreeMap<Vec<u8>, Vec<u8>>>>,
+}
+
+/// How many pairs a scan copies at a time, so that it neither holds the lock nor copies what nobody takes.
+const CHUNK: usize = 32;
+
+impl MemoryBackend {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn chunk(&self, start: Bound<Vec<u8>>, end: &[u8]) -> Vec<Pair> {
+        let inverted = match &start {
+            Bound::Included(start) | Bound::Excluded(start) => start.as_slice() >= end,
+            Bound::Unbounded => false,
+        };
+        if inverted {
+            return Vec::new();
+        }
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        let range = map.range((start, Bound::Excluded(end.to_vec())));
+        range.take(CHUNK).map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+}
+
+impl Backend for MemoryBackend {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
+        Ok(self.map.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned())
+    }
+
+    fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> Scan<'a> {
+        let end = end.to_vec();
+        let mut next = Some(Bound::Included(start.to_vec()));
+        let chunks = std::iter::from_fn(move || {
+            let chunk = self.chunk(next.take()?, &end);
+            if chunk.len() == CHUNK {
+                next = chunk.last().map(|(key, _)| Bound::Excluded(key.clone()));
+            }
+            Some(chunk)
+        });
+        Box::new(chunks.flatten().map(Ok))
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        for (key, value) in batch {
+            match value {
+                Some(value) => map.insert(key.clone(), value.clone()),
+                None => map.remove(key),
+            };
+        }
+        Ok(())
+    }
+
+    fn make_durable(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+}

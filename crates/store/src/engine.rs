@@ -1,0 +1,231 @@
+//! The engine: opening it, and the few calls that everything goes through.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use dogwatch_core::{Actor, Command, IdSource, Organization, Query, Secret, Timestamp, ask, authenticate};
+
+use crate::backend::{Backend, MemoryBackend, SledBackend, SledOptions};
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Error, OpenError};
+use crate::format;
+use crate::pending::Pending;
+use crate::writer::{self, Shared};
+
+/// Incident response in one folder.
+///
+/// An engine is a cheap handle: clones are the same engine, and it can be used from any number of threads. When the last
+/// clone is dropped, everything that was submitted is finished first.
+///
+/// ```
+/// use dogwatch_store::{Engine, core::{Actor, Code, CreateIncident, CreateOrganization, GetIncident, Severity}};
+///
+/// let engine = Engine::in_memory()?;
+/// let created = engine.execute(
+///     CreateOrganization {
+///         name: "Harbour".parse()?,
+///         admin_email: "ada@example.com".parse()?,
+///         first_name: "Ada".parse()?,
+///         last_name: "Byron".parse()?,
+///     },
+///     &Actor::Operator,
+/// )?;
+/// // The secret is what a client presents; the engine keeps only its hash.
+/// let ada = engine.authenticate(&created.admin.api_key.secret)?;
+///
+/// let owner = created.admin.member.id;
+/// let incident = engine.execute(CreateIncident::new("Checkout is down".parse()?, Severity::Critical, owner), &ada)?;
+/// let detail = engine.query(&GetIncident { id: incident.id }, &ada)?;
+/// assert_eq!(detail.incident, incident);
+/// assert_eq!(detail.audit_trail.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Opens the store in a folder, creating it if it does not exist.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the folder is in use, cannot be read or written, or holds something else.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::builder().open(path)
+    }
+
+    /// An engine that keeps everything in memory, for tests.
+    ///
+    /// # Errors
+    /// [`OpenError::Randomness`] when the system gives no seed, [`OpenError::Thread`] when no thread can be started.
+    pub fn in_memory() -> Result<Self, OpenError> {
+        Self::builder().in_memory()
+    }
+
+    /// An engine with a clock, seed or queue of one's own.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// Carries out a command. Blocks until it is decided and durable, or refused.
+    ///
+    /// # Errors
+    /// Those of the command; `overloaded` when the queue is full; `outcome_unknown` when storage failed.
+    pub fn execute<C: Command>(&self, command: C, actor: &Actor) -> Result<C::Reply, Error> {
+        self.submit(command, actor)?.wait()
+    }
+
+    /// Hands in a command and returns at once. The answer can be waited for or awaited.
+    ///
+    /// # Errors
+    /// `overloaded` when the queue is full. Everything else comes with the answer.
+    pub fn submit<C: Command>(&self, command: C, actor: &Actor) -> Result<Pending<C::Reply>, Error> {
+        let shared = &self.inner.shared;
+        if shared.is_poisoned() {
+            return Err(Error::Poisoned);
+        }
+        let (job, pending) = writer::submission(command, *actor);
+        if shared.queue.push(job) { Ok(pending) } else { Err(Error::Overloaded) }
+    }
+
+    /// Answers a query from durable state, without waiting for commands under way.
+    ///
+    /// # Errors
+    /// Those of the query.
+    pub fn query<Q: Query>(&self, query: &Q, actor: &Actor) -> Result<Q::Reply, Error> {
+        Ok(self.inner.shared.read(|root| ask(query, actor, root))?)
+    }
+
+    /// Finds out who presents an API key.
+    ///
+    /// # Errors
+    /// `invalid_api_key` when the key is unknown, revoked or expired, or its user is no longer a member.
+    pub fn authenticate(&self, key: &Secret) -> Result<Actor, Error> {
+        let now = self.now();
+        Ok(self.inner.shared.read(|root| authenticate(key, root, now))?)
+    }
+
+    /// All organizations of the store, oldest first. For whoever operates the store: it takes no actor.
+    ///
+    /// # Errors
+    /// `internal_error` when the store cannot be read.
+    pub fn organizations(&self) -> Result<Vec<Organization>, Error> {
+        Ok(self.inner.shared.read(|root| root.organizations())?)
+    }
+
+    /// What time it is for this engine.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.shared.clock.now()
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("poisoned", &self.inner.shared.is_poisoned()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        // The last handle may go in the writer itself, when a waker holds one: it cannot wait for its own end.
+        if let Some(writer) = writer.filter(|writer| writer.thread().id() != thread::current().id()) {
+            // A panic of the writer has already answered every caller; there is nothing to add here.
+            let _ = writer.join();
+        }
+    }
+}
+
+/// How an engine is opened when the defaults will not do.
+///
+/// ```
+/// use dogwatch_store::{Engine, ManualClock, core::Timestamp};
+/// let clock = ManualClock::at(Timestamp::parse("2026-04-07T10:00:00Z").unwrap());
+/// let engine = Engine::builder().clock(clock.clone()).id_seed([7; 32]).in_memory()?;
+/// assert_eq!(engine.now().to_string(), "2026-04-07T10:00:00.000Z");
+/// # Ok::<(), dogwatch_store::OpenError>(())
+/// ```
+#[must_use]
+pub struct EngineBuilder {
+    clock: Box<dyn Clock>,
+    seed: Option<[u8; 32]>,
+    queue_capacity: usize,
+    sled: SledOptions,
+}
+
+impl Default for EngineBuilder {
+    fn default() -> Self {
+        Self { clock: Box::new(SystemClock), seed: None, queue_capacity: 4_096, sled: SledOptions::default() }
+    }
+}
+
+impl EngineBuilder {
+    /// The clock to use instead of the system's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// The seed of ids and secrets, instead of one from the operating system.
+    ///
+    /// For tests only: who knows the seed knows the secrets. Opening a store again needs another seed, or ids repeat.
+    pub fn id_seed(mut self, seed: [u8; 32]) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// How many commands may wait before the next is refused with `overloaded`; 4,096 by default.
+    pub fn queue_capacity(mut self, commands: usize) -> Self {
+        self.queue_capacity = commands;
+        self
+    }
+
+    /// How the store on disk is opened.
+    pub fn sled_options(mut self, options: SledOptions) -> Self {
+        self.sled = options;
+        self
+    }
+
+    /// Opens the store in a folder, creating it if it does not exist.
+    ///
+    /// # Errors
+    /// See [`Engine::open`].
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Engine, OpenError> {
+        let backend = SledBackend::open(path.as_ref(), &self.sled)?;
+        self.with_backend(backend)
+    }
+
+    /// Opens an engine that keeps everything in memory.
+    ///
+    /// # Errors
+    /// See [`Engine::in_memory`].
+    pub fn in_memory(self) -> Result<Engine, OpenError> {
+        self.with_backend(MemoryBackend::new())
+    }
+
+    /// Opens an engine on a backend of one's own.
+    ///
+    /// # Errors
+    /// See [`Engine::open`].
+    pub fn with_backend(self, backend: impl Backend) -> Result<Engine, OpenError> {
+        format::check(&backend)?;
+        let mut seed = [0; 32];
+        match self.seed {
+            Some(given) => seed = given,
+            None => getrandom::fill(&mut seed).map_err(|error| OpenError::Randomness(error.to_string()))?,
+        }
+        let shared = Arc::new(Shared::new(Box::new(backend), self.clock, self.queue_capacity));
+        let writers = Arc::clone(&shared);
+        let run = move || writer::run(&writers, IdSource::from_seed(seed));
+        let writer = thread::Builder::new().name("dogwatch-writer".to_owned()).spawn(run).map_err(OpenError::Thread)?;
+        Ok(Engine { inner: Arc::new(Inner { shared, writer: Mutex::new(Some(writer)) }) })
+    }
+}

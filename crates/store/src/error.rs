@@ -1,0 +1,103 @@
+//! What can go wrong with an engine, beyond the rules.
+
+use std::io;
+use std::path::PathBuf;
+
+use dogwatch_core::{Code, FieldProblem, Kind};
+
+use crate::backend::BackendError;
+
+/// Why an engine refused or failed.
+///
+/// Whatever it is, it has a code of the contract: [`Error::code`], [`Error::kind`], [`Error::http_status`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A rule refused the command, or the input fails its schema.
+    #[error(transparent)]
+    Refused(#[from] dogwatch_core::Error),
+    /// The command queue is full. Nothing happened; try again.
+    #[error("the command queue is full")]
+    Overloaded,
+    /// Storage failed while the command was committed: it may or may not have happened. Reopen the engine and look.
+    #[error("storage failed during the commit, so the outcome is unknown until the engine is reopened")]
+    OutcomeUnknown,
+    /// Storage failed earlier. Nothing happened; the engine takes no commands until it is reopened.
+    #[error("storage failed earlier, so the engine takes no commands until it is reopened")]
+    Poisoned,
+}
+
+impl Error {
+    /// The reason, for programs (contract, section 3).
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Refused(error) => error.code(),
+            Self::Overloaded => Code::Overloaded,
+            Self::OutcomeUnknown | Self::Poisoned => Code::OutcomeUnknown,
+        }
+    }
+
+    /// The category (`type` on the wire).
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.code().kind()
+    }
+
+    /// The HTTP status that goes with the code.
+    #[must_use]
+    pub const fn http_status(&self) -> u16 {
+        self.code().http_status()
+    }
+
+    /// The offending fields; empty unless the code is [`Code::Validation`].
+    #[must_use]
+    pub fn fields(&self) -> &[FieldProblem] {
+        match self {
+            Self::Refused(error) => error.fields(),
+            Self::Overloaded | Self::OutcomeUnknown | Self::Poisoned => &[],
+        }
+    }
+}
+
+/// Why an engine could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another engine, in this process or another, has the folder open.
+    #[error("`{}` is in use by another process; stop it, or open another folder", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The operating system refused something.
+    #[error("cannot open `{}`: {doing} failed: {source}", path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The storage under the engine failed.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// The folder holds something else than a dogwatch store.
+    #[error("there is data here that is not a dogwatch store")]
+    NotAStore,
+    /// The store has a format that this version does not know.
+    #[error("the store has format {found}, but this version knows formats up to {known}; use a newer version")]
+    NewerFormat {
+        /// The store's format.
+        found: u32,
+        /// The newest format this version knows.
+        known: u32,
+    },
+    /// The operating system gave no random bytes to make ids and secrets from.
+    #[error("no random bytes from the operating system: {0}")]
+    Randomness(String),
+    /// The thread that writes could not be started.
+    #[error("cannot start the writer thread: {0}")]
+    Thread(io::Error),
+}

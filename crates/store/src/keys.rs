@@ -1,0 +1,258 @@
+//! Keys, built by hand: a table's tag, the organization, then parts in big-endian order.
+//!
+//! Every list of the contract is one ascending scan. Where the newest comes first, the id is written with its bits
+//! inverted: an id begins with its millisecond, so newer ids sort first. `FORMAT.md` describes every table.
+
+use dogwatch_core::id::Id;
+use dogwatch_core::{
+    AuditEventId, ComponentId, IncidentFilter, IncidentId, OrgId, SecretHash, Severity, Status, Timestamp,
+};
+
+/// The tables. The tag is the first byte of every key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Table {
+    /// What the store is.
+    Meta = 0x00,
+    /// Organizations.
+    Organization = b'O',
+    /// Who holds an API key, by the hash of its secret.
+    KeyHolder = b'K',
+    /// Where an invitation is pending, by the hash of its token.
+    Token = b'T',
+    /// Counts of an organization.
+    Tally = b't',
+    /// Members, removed ones included.
+    Member = b'm',
+    /// Members who have not been removed.
+    ActiveMember = b'M',
+    /// E-mails of members and pending invitations.
+    Email = b'e',
+    /// Pending invitations.
+    Invitation = b'i',
+    /// API keys.
+    ApiKey = b'a',
+    /// Components, deleted ones included.
+    Component = b'c',
+    /// Names of components that have not been deleted.
+    ComponentName = b'n',
+    /// Incidents, newest first.
+    Incident = b'I',
+    /// Incidents by status, newest first.
+    ByStatus = b'S',
+    /// Incidents by severity, newest first.
+    BySeverity = b'V',
+    /// Incidents by status and severity, newest first.
+    ByStatusAndSeverity = b'X',
+    /// Unresolved incidents by component, newest first.
+    OpenByComponent = b'C',
+    /// Updates of incidents.
+    Update = b'u',
+    /// Audit trails of incidents.
+    Audit = b'h',
+    /// Long texts, in pieces.
+    Text = b'x',
+}
+
+impl Table {
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 20] = [
+        Self::Meta,
+        Self::Organization,
+        Self::KeyHolder,
+        Self::Token,
+        Self::Tally,
+        Self::Member,
+        Self::ActiveMember,
+        Self::Email,
+        Self::Invitation,
+        Self::ApiKey,
+        Self::Component,
+        Self::ComponentName,
+        Self::Incident,
+        Self::ByStatus,
+        Self::BySeverity,
+        Self::ByStatusAndSeverity,
+        Self::OpenByComponent,
+        Self::Update,
+        Self::Audit,
+        Self::Text,
+    ];
+
+    /// A key of this table.
+    pub(crate) fn key(self, parts: &[&[u8]]) -> Vec<u8> {
+        let length = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
+        let mut key = Vec::with_capacity(length);
+        // The discriminant is the tag.
+        key.push(self as u8);
+        parts.iter().for_each(|part| key.extend_from_slice(part));
+        key
+    }
+
+    /// A key of this table in an organization.
+    pub(crate) fn of(self, org: OrgId, parts: &[&[u8]]) -> Vec<u8> {
+        let mut key = self.key(&[&org.to_bytes()]);
+        parts.iter().for_each(|part| key.extend_from_slice(part));
+        key
+    }
+
+    /// The record of a thing with an id.
+    pub(crate) fn record(self, org: OrgId, id: impl Id) -> Vec<u8> {
+        self.of(org, &[&id.to_bytes()])
+    }
+
+    /// A row under the hash of a secret.
+    pub(crate) fn hashed(self, hash: SecretHash) -> Vec<u8> {
+        self.key(&[&hash.to_bytes()])
+    }
+}
+
+/// The end of the keys that begin with a prefix.
+pub(crate) fn end_of(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if let Some(next) = last.checked_add(1) {
+            end.push(next);
+            return end;
+        }
+    }
+    // Only a prefix of nothing but 0xFF gets here, and no tag is 0xFF.
+    vec![0xFF; prefix.len() + 1]
+}
+
+/// An id so that newer ones sort first.
+pub(crate) fn newest_first(id: IncidentId) -> [u8; 16] {
+    id.to_bytes().map(|byte| !byte)
+}
+
+/// The id that [`newest_first`] wrote at the end of a key.
+pub(crate) fn incident_at_end(key: &[u8]) -> Option<IncidentId> {
+    key.last_chunk::<16>().map(|bytes| IncidentId::from_bytes(bytes.map(|byte| !byte)))
+}
+
+pub(crate) const fn status_byte(status: Status) -> u8 {
+    match status {
+        Status::Investigating => 1,
+        Status::Identified => 2,
+        Status::Monitoring => 3,
+        Status::Resolved => 4,
+    }
+}
+
+pub(crate) const fn severity_byte(severity: Severity) -> u8 {
+    match severity {
+        Severity::Critical => 1,
+        Severity::High => 2,
+        Severity::Medium => 3,
+        Severity::Low => 4,
+    }
+}
+
+pub(crate) fn incident(org: OrgId, id: IncidentId) -> Vec<u8> {
+    Table::Incident.of(org, &[&newest_first(id)])
+}
+
+pub(crate) fn by_status(org: OrgId, status: Status, id: IncidentId) -> Vec<u8> {
+    Table::ByStatus.of(org, &[&[status_byte(status)], &newest_first(id)])
+}
+
+pub(crate) fn by_severity(org: OrgId, severity: Severity, id: IncidentId) -> Vec<u8> {
+    Table::BySeverity.of(org, &[&[severity_byte(severity)], &newest_first(id)])
+}
+
+pub(crate) fn by_both(org: OrgId, status: Status, severity: Severity, id: IncidentId) -> Vec<u8> {
+    Table::ByStatusAndSeverity.of(org, &[&[status_byte(status), severity_byte(severity)], &newest_first(id)])
+}
+
+pub(crate) fn open_by_component(org: OrgId, component: ComponentId, id: IncidentId) -> Vec<u8> {
+    Table::OpenByComponent.of(org, &[&component.to_bytes(), &newest_first(id)])
+}
+
+pub(crate) fn audit(org: OrgId, incident: IncidentId, first: AuditEventId) -> Vec<u8> {
+    Table::Audit.of(org, &[&incident.to_bytes(), &first.to_bytes()])
+}
+
+/// A piece of a long text that belongs to an incident or an update.
+pub(crate) fn text(org: OrgId, owner: [u8; 16], piece: u8) -> Vec<u8> {
+    Table::Text.of(org, &[&owner, &[piece]])
+}
+
+/// The one scan that answers a list of incidents: the keys from `start` up to `end`, newest first. Each ends with the
+/// incident's id.
+pub(crate) fn incident_list(org: OrgId, filter: &IncidentFilter, after: Option<IncidentId>) -> (Vec<u8>, Vec<u8>) {
+    let prefix = match (filter.status, filter.severity) {
+        (None, None) => Table::Incident.of(org, &[]),
+        (Some(status), None) => Table::ByStatus.of(org, &[&[status_byte(status)]]),
+        (None, Some(severity)) => Table::BySeverity.of(org, &[&[severity_byte(severity)]]),
+        (Some(status), Some(severity)) => {
+            Table::ByStatusAndSeverity.of(org, &[&[status_byte(status), severity_byte(severity)]])
+        }
+    };
+    let mut start = prefix.clone();
+    if let Some(to) = filter.to {
+        start.extend_from_slice(&inverted_millis(to));
+    }
+    if let Some(after) = after {
+        let mut behind = prefix.clone();
+        behind.extend_from_slice(&newest_first(after));
+        behind.push(0);
+        start = start.max(behind);
+    }
+    let end = match filter.from {
+        None => end_of(&prefix),
+        Some(from) => {
+            let mut last = prefix;
+            last.extend_from_slice(&inverted_millis(from));
+            end_of(&last)
+        }
+    };
+    (start, end)
+}
+
+/// The first six bytes of the inverted ids that were made at an instant.
+fn inverted_millis(at: Timestamp) -> [u8; 6] {
+    let [_, _, rest @ ..] = at.as_millis().to_be_bytes();
+    rest.map(|byte| !byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_differ() {
+        let mut tags: Vec<_> = Table::ALL.iter().map(|table| *table as u8).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        assert_eq!(tags.len(), Table::ALL.len());
+    }
+
+    #[test]
+    fn every_table_is_documented() {
+        let format = include_str!("../FORMAT.md");
+        for table in Table::ALL {
+            let tag = match table {
+                Table::Meta => "`00`".to_owned(),
+                other => format!("`{}`", char::from(other as u8)),
+            };
+            let line = format.lines().find(|line| line.starts_with(&format!("| {tag} |")));
+            assert!(
+                line.is_some_and(|line| line.contains(&format!("{table:?}"))),
+                "{table:?} has no line in FORMAT.md"
+            );
+        }
+    }
+
+    #[test]
+    fn ends() {
+        for (prefix, end) in [
+            (&b"ab"[..], &b"ac"[..]),
+            (b"a\xFF", b"b"),
+            (b"a\xFF\xFF", b"b"),
+            (b"\x00", b"\x01"),
+            (b"\xFF", b"\xFF\xFF"),
+        ] {
+            assert_eq!(end_of(prefix), end, "{prefix:?}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The answer to a submitted command: waited for by a thread, or awaited by any executor.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::error::Error;
+
+enum Slot<R> {
+    Waiting(Option<Waker>),
+    Answered(Result<R, Error>),
+    Taken,
+}
+
+struct Shared<R> {
+    slot: Mutex<Slot<R>>,
+    answered: Condvar,
+}
+
+/// A command that is on its way.
+///
+/// It can be waited for ([`Pending::wait`]) or awaited: it is a [`Future`] that needs no particular executor. The command
+/// happens whether or not anybody waits for its answer.
+#[must_use = "the answer says whether the command happened"]
+pub struct Pending<R> {
+    shared: Arc<Shared<R>>,
+}
+
+/// The writer's end: answers once, and if it is dropped unanswered, says that the outcome is unknown.
+pub(crate) struct Promise<R> {
+    shared: Option<Arc<Shared<R>>>,
+}
+
+pub(crate) fn pending<R>() -> (Promise<R>, Pending<R>) {
+    let shared = Arc::new(Shared { slot: Mutex::new(Slot::Waiting(None)), answered: Condvar::new() });
+    (Promise { shared: Some(Arc::clone(&shared)) }, Pending { shared })
+}
+
+impl<R> Promise<R> {
+    pub(crate) fn answer(mut self, answer: Result<R, Error>) {
+        self.fulfil(answer);
+    }
+
+    fn fulfil(&mut self, answer: Result<R, Error>) {
+        let Some(shared) = self.shared.take() else { return };
+        let mut slot = shared.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *slot, Slot::Answered(answer));
+        drop(slot);
+        shared.answered.notify_one();
+        if let Slot::Waiting(Some(waker)) = before {
+            waker.wake();
+        }
+    }
+}
+
+impl<R> Drop for Promise<R> {
+    fn drop(&mut self) {
+        self.fulfil(Err(Error::OutcomeUnknown));
+    }
+}
+
+impl<R> Pending<R> {
+    /// Blocks until the command is decided and durable.
+    ///
+    /// # Errors
+    /// Those of the command; `outcome_unknown` when storage failed during the commit.
+    pub fn wait(self) -> Result<R, Error> {
+        let slot = self.shared.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = |slot: &mut Slot<R>| matches!(slot, Slot::Waiting(_));
+        let mut slot = self.shared.answered.wait_while(slot, waiting).unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *slot, Slot::Taken) {
+            Slot::Answered(answer) => answer,
+            // A future that was polled to its end and then waited for: the answer is gone.
+            Slot::Waiting(_) | Slot::Taken => Err(Error::OutcomeUnknown),
+        }
+    }
+}
+
+impl<R> Future for Pending<R> {
+    type Output = Result<R, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut slot = self.shared.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *slot, Slot::Taken) {
+            Slot::Answered(answer) => Poll::Ready(answer),
+            Slot::Waiting(_) => {
+                *slot = Slot::Waiting(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+            Slot::Taken => Poll::Ready(Err(Error::OutcomeUnknown)),
+        }
+    }
+}
+
+impl<R> std::fmt::Debug for Pending<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pending")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+    use std::thread;
+
+    #[test]
+    fn waits_for_an_answer_from_another_thread() {
+        let (promise, pending) = pending();
+        let thread = thread::spawn(move || pending.wait());
+        promise.answer(Ok(7));
+        assert_eq!(thread.join().unwrap().unwrap(), 7);
+    }
+
+    #[test]
+    fn an_abandoned_promise_says_that_the_outcome_is_unknown() {
+        let (promise, pending) = pending::<()>();
+        drop(promise);
+        assert!(matches!(pending.wait(), Err(Error::OutcomeUnknown)));
+    }
+
+    #[test]
+    fn wakes_whoever_polled_last() {
+        struct Count(AtomicUsize);
+        impl Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let (promise, mut pending) = pending();
+        let (first, last) = (Arc::new(Count(AtomicUsize::new(0))), Arc::new(Count(AtomicUsize::new(0))));
+        for count in [&first, &last] {
+            let waker = Waker::from(Arc::clone(count));
+            assert!(Pin::new(&mut pending).poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        promise.answer(Ok(1));
+        assert_eq!((first.0.load(Ordering::SeqCst), last.0.load(Ordering::SeqCst)), (0, 1));
+        let answer = Pin::new(&mut pending).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(answer, Poll::Ready(Ok(1))));
+    }
+}

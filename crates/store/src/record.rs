@@ -1,0 +1,139 @@
+//! The frame around every stored value: format version, payload, checksum.
+//!
+//! The checksum covers the key, too: a value that turns up under another key is as wrong as a damaged one. Decoding never
+//! trusts its input: sizes are limited, trailing bytes are refused, and every failure is a [`Corrupt`].
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+
+/// The largest payload that is decoded, in bytes. Stored values stay below 4 KiB; the limit only bounds damage.
+const PAYLOAD_LIMIT: usize = 1 << 20;
+
+const CONFIG: Configuration<LittleEndian, Varint, Limit<PAYLOAD_LIMIT>> =
+    bincode::config::standard().with_limit::<PAYLOAD_LIMIT>();
+
+/// Something that is stored as a record: the store's own form of it.
+pub(crate) trait Stored: bincode::Encode + bincode::Decode<()> {
+    /// The version that is written in front of the payload.
+    const VERSION: u8;
+}
+
+/// A value that cannot be what was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Corrupt {
+    #[error("the record is too short")]
+    Short,
+    #[error("the checksum does not match")]
+    Checksum,
+    #[error("the record version is unknown")]
+    Version,
+    #[error("the payload does not decode")]
+    Payload,
+    #[error("the payload holds an impossible value")]
+    Value,
+    #[error("the value is larger than values may be")]
+    Large,
+    #[error("a record that must exist is missing")]
+    Missing,
+    #[error("the key does not have the form of its table")]
+    Key,
+}
+
+fn checksum(key: &[u8], framed: &[u8]) -> [u8; 4] {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(key);
+    hasher.update(framed);
+    hasher.finalize().to_be_bytes()
+}
+
+/// Frames a record for its key.
+pub(crate) fn encode<T: Stored>(key: &[u8], record: &T) -> Result<Vec<u8>, Corrupt> {
+    let mut framed = bincode::encode_to_vec(record, CONFIG).map_err(|_| Corrupt::Payload)?;
+    framed.insert(0, T::VERSION);
+    let sum = checksum(key, &framed);
+    framed.extend_from_slice(&sum);
+    Ok(framed)
+}
+
+/// Reads what [`encode`] framed for this key.
+pub(crate) fn decode<T: Stored>(key: &[u8], bytes: &[u8]) -> Result<T, Corrupt> {
+    let (framed, sum) = bytes.split_last_chunk::<4>().ok_or(Corrupt::Short)?;
+    let (version, payload) = framed.split_first().ok_or(Corrupt::Short)?;
+    if checksum(key, framed) != *sum {
+        return Err(Corrupt::Checksum);
+    }
+    if *version != T::VERSION {
+        return Err(Corrupt::Version);
+    }
+    let (record, read) = bincode::decode_from_slice(payload, CONFIG).map_err(|_| Corrupt::Payload)?;
+    if read == payload.len() { Ok(record) } else { Err(Corrupt::Payload) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, bincode::Encode, bincode::Decode)]
+    struct Sample {
+        number: u64,
+        text: String,
+    }
+
+    impl Stored for Sample {
+        const VERSION: u8 = 3;
+    }
+
+    fn sample() -> Sample {
+        Sample { number: 300, text: "hello".to_owned() }
+    }
+
+    #[test]
+    fn round_trip() {
+        let bytes = encode(b"key", &sample()).unwrap();
+        assert_eq!(bytes[0], 3);
+        assert_eq!(decode::<Sample>(b"key", &bytes), Ok(sample()));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let bytes = encode(b"key", &sample()).unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode::<Sample>(b"key", &damaged), Err(Corrupt::Checksum), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn every_cut_is_noticed() {
+        let bytes = encode(b"key", &sample()).unwrap();
+        for length in 0..bytes.len() {
+            assert!(decode::<Sample>(b"key", &bytes[..length]).is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_record_belongs_to_its_key() {
+        let bytes = encode(b"key", &sample()).unwrap();
+        assert_eq!(decode::<Sample>(b"yek", &bytes), Err(Corrupt::Checksum));
+    }
+
+    fn framed(version: u8, payload: &[u8]) -> Vec<u8> {
+        let mut framed = vec![version];
+        framed.extend_from_slice(payload);
+        let sum = checksum(b"key", &framed);
+        framed.extend_from_slice(&sum);
+        framed
+    }
+
+    #[test]
+    fn versions_trailing_bytes_and_lies_about_length() {
+        let bytes = encode(b"key", &sample()).unwrap();
+        let payload = &bytes[1..bytes.len() - 4];
+        assert_eq!(decode::<Sample>(b"key", &framed(3, payload)), Ok(sample()));
+        assert_eq!(decode::<Sample>(b"key", &framed(4, payload)), Err(Corrupt::Version));
+        assert_eq!(decode::<Sample>(b"key", &framed(3, &[payload, &[0]].concat())), Err(Corrupt::Payload));
+        // A string that claims to be 2^60 bytes long must not be believed.
+        let lie = [1, 253, 0, 0, 0, 0, 0, 0, 0, 16];
+        assert_eq!(decode::<Sample>(b"key", &framed(3, &lie)), Err(Corrupt::Payload));
+    }
+}

@@ -1,0 +1,305 @@
+//! Stored forms of incidents, updates and audit trails.
+
+use bincode::{Decode, Encode};
+use dogwatch_core::id::Id;
+use dogwatch_core::text::{IncidentDescription, Title, UpdateBody};
+use dogwatch_core::{
+    AuditEntry, AuditEvent, AuditEventId, ComponentId, EditedField, Event, Incident, IncidentId, IncidentUpdate, OrgId,
+    PolicyId, Severity, Status, StatusEntry, StatusEntryId, UpdateId, UpdateVisibility, UserId,
+};
+
+use super::text::{Reader, TextV1};
+use super::{Entity, Rows, by_byte, text, timestamp};
+use crate::keys::{self, Table, severity_byte, status_byte};
+use crate::record::{Corrupt, Stored};
+
+fn status(byte: u8) -> Result<Status, Corrupt> {
+    by_byte(&Status::ALL, status_byte, byte)
+}
+
+fn severity(byte: u8) -> Result<Severity, Corrupt> {
+    by_byte(&Severity::ALL, severity_byte, byte)
+}
+
+fn visibility_byte(visibility: UpdateVisibility) -> u8 {
+    match visibility {
+        UpdateVisibility::Internal => 1,
+        UpdateVisibility::Public => 2,
+    }
+}
+
+fn visibility(byte: u8) -> Result<UpdateVisibility, Corrupt> {
+    by_byte(&UpdateVisibility::ALL, visibility_byte, byte)
+}
+
+fn field_byte(field: EditedField) -> u8 {
+    match field {
+        EditedField::Title => 1,
+        EditedField::Description => 2,
+        EditedField::Severity => 3,
+    }
+}
+
+/// A step of a status history.
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct StepV1 {
+    id: [u8; 16],
+    status: u8,
+    changed_at: i64,
+    update: Option<[u8; 16]>,
+}
+
+/// An incident. Organization and id are in the key.
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct IncidentV1 {
+    sequential_id: u64,
+    title: String,
+    description: Option<TextV1>,
+    severity: u8,
+    status: u8,
+    owner: Option<[u8; 16]>,
+    policy: Option<[u8; 16]>,
+    components: Vec<[u8; 16]>,
+    acknowledged: Option<(i64, [u8; 16])>,
+    created_by: [u8; 16],
+    updated_at: i64,
+    history: Vec<StepV1>,
+    updates: u32,
+    last_part: [u8; 16],
+}
+
+impl Stored for IncidentV1 {
+    const VERSION: u8 = 1;
+}
+
+impl Entity for Incident {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let description = self.description.as_ref();
+        let description = description.map(|text| TextV1::store(text.as_str(), self.org, self.id.to_bytes(), rows));
+        let step = |entry: &StatusEntry| StepV1 {
+            id: entry.id.to_bytes(),
+            status: status_byte(entry.status),
+            changed_at: entry.changed_at.as_millis(),
+            update: entry.update.map(Id::to_bytes),
+        };
+        let record = IncidentV1 {
+            sequential_id: self.sequential_id,
+            title: self.title.as_str().to_owned(),
+            description: description.transpose()?,
+            severity: severity_byte(self.severity),
+            status: status_byte(self.status),
+            owner: self.owner.map(Id::to_bytes),
+            policy: self.policy.map(Id::to_bytes),
+            components: self.components.iter().map(|id| id.to_bytes()).collect(),
+            acknowledged: self.acknowledged.map(|(at, by)| (at.as_millis(), by.to_bytes())),
+            created_by: self.created_by.to_bytes(),
+            updated_at: self.updated_at.as_millis(),
+            history: self.history.iter().map(step).collect(),
+            updates: self.updates,
+            last_part: self.last_part,
+        };
+        rows.index(keys::by_status(self.org, self.status, self.id));
+        rows.index(keys::by_severity(self.org, self.severity, self.id));
+        rows.index(keys::by_both(self.org, self.status, self.severity, self.id));
+        if !self.is_resolved() {
+            for component in &self.components {
+                rows.index(keys::open_by_component(self.org, *component, self.id));
+            }
+        }
+        rows.record(keys::incident(self.org, self.id), &record)
+    }
+}
+
+/// The incident that a row holds.
+pub(crate) fn incident_of(row: IncidentV1, org: OrgId, id: IncidentId, read: Reader<'_>) -> Result<Incident, Corrupt> {
+    let step = |step: StepV1| {
+        Ok(StatusEntry {
+            id: StatusEntryId::from_bytes(step.id),
+            status: status(step.status)?,
+            changed_at: timestamp(step.changed_at)?,
+            update: step.update.map(UpdateId::from_bytes),
+        })
+    };
+    let description = row.description.map(|stored| stored.load(org, id.to_bytes(), read)).transpose()?;
+    let acknowledged = match row.acknowledged {
+        Some((at, by)) => Some((timestamp(at)?, UserId::from_bytes(by))),
+        None => None,
+    };
+    Ok(Incident {
+        id,
+        org,
+        sequential_id: row.sequential_id,
+        title: text(Title::new(row.title))?,
+        description: description.map(|it| text(IncidentDescription::new(it))).transpose()?,
+        severity: severity(row.severity)?,
+        status: status(row.status)?,
+        owner: row.owner.map(UserId::from_bytes),
+        policy: row.policy.map(PolicyId::from_bytes),
+        components: row.components.into_iter().map(ComponentId::from_bytes).collect(),
+        acknowledged,
+        created_by: UserId::from_bytes(row.created_by),
+        updated_at: timestamp(row.updated_at)?,
+        history: row.history.into_iter().map(step).collect::<Result<_, Corrupt>>()?,
+        updates: row.updates,
+        last_part: row.last_part,
+    })
+}
+
+/// An update. Organization, incident and id are in the key.
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct UpdateV1 {
+    body: Option<TextV1>,
+    status_change: Option<u8>,
+    visibility: u8,
+    posted_by: [u8; 16],
+    redacted: Option<(i64, [u8; 16])>,
+}
+
+impl Stored for UpdateV1 {
+    const VERSION: u8 = 1;
+}
+
+impl Entity for IncidentUpdate {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let body = self.body.as_ref().map(|text| TextV1::store(text.as_str(), self.org, self.id.to_bytes(), rows));
+        let record = UpdateV1 {
+            body: body.transpose()?,
+            status_change: self.status_change.map(status_byte),
+            visibility: visibility_byte(self.visibility),
+            posted_by: self.posted_by.to_bytes(),
+            redacted: self.redacted.map(|(at, by)| (at.as_millis(), by.to_bytes())),
+        };
+        rows.record(Table::Update.of(self.org, &[&self.incident.to_bytes(), &self.id.to_bytes()]), &record)
+    }
+}
+
+/// The update that a row holds.
+pub(crate) fn update_of(
+    row: UpdateV1,
+    org: OrgId,
+    incident: IncidentId,
+    id: UpdateId,
+    read: Reader<'_>,
+) -> Result<IncidentUpdate, Corrupt> {
+    let body = row.body.map(|stored| stored.load(org, id.to_bytes(), read)).transpose()?;
+    let redacted = match row.redacted {
+        Some((at, by)) => Some((timestamp(at)?, UserId::from_bytes(by))),
+        None => None,
+    };
+    Ok(IncidentUpdate {
+        id,
+        org,
+        incident,
+        body: body.map(|it| text(UpdateBody::new(it))).transpose()?,
+        status_change: row.status_change.map(status).transpose()?,
+        visibility: visibility(row.visibility)?,
+        posted_by: UserId::from_bytes(row.posted_by),
+        redacted,
+    })
+}
+
+/// The events of one command.
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct AuditV1 {
+    events: Vec<AuditEventV1>,
+}
+
+impl Stored for AuditV1 {
+    const VERSION: u8 = 1;
+}
+
+#[derive(Debug, Encode, Decode)]
+struct AuditEventV1 {
+    id: [u8; 16],
+    actor: Option<[u8; 16]>,
+    event: EventV1,
+}
+
+#[derive(Debug, Encode, Decode)]
+enum EventV1 {
+    IncidentCreated { severity: u8, owner: Option<[u8; 16]>, policy: Option<[u8; 16]> },
+    IncidentEdited { fields: Vec<u8> },
+    StatusChanged { from: u8, to: u8 },
+    UpdatePosted { update: [u8; 16], visibility: u8 },
+    UpdateRedacted { update: [u8; 16] },
+    ComponentsChanged { added: Vec<[u8; 16]>, removed: Vec<[u8; 16]> },
+}
+
+fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
+    let ids = |ids: &[ComponentId]| ids.iter().map(|id| id.to_bytes()).collect();
+    Ok(match event {
+        Event::IncidentCreated { severity, owner, policy } => EventV1::IncidentCreated {
+            severity: severity_byte(*severity),
+            owner: owner.map(Id::to_bytes),
+            policy: policy.map(Id::to_bytes),
+        },
+        Event::IncidentEdited { fields } => {
+            EventV1::IncidentEdited { fields: fields.iter().copied().map(field_byte).collect() }
+        }
+        Event::StatusChanged { from, to } => EventV1::StatusChanged { from: status_byte(*from), to: status_byte(*to) },
+        Event::UpdatePosted { update, visibility } => {
+            EventV1::UpdatePosted { update: update.to_bytes(), visibility: visibility_byte(*visibility) }
+        }
+        Event::UpdateRedacted { update } => EventV1::UpdateRedacted { update: update.to_bytes() },
+        Event::ComponentsChanged { added, removed } => {
+            EventV1::ComponentsChanged { added: ids(added), removed: ids(removed) }
+        }
+        _ => return Err(Corrupt::Value),
+    })
+}
+
+fn event_of(event: EventV1) -> Result<Event, Corrupt> {
+    const FIELDS: [EditedField; 3] = [EditedField::Title, EditedField::Description, EditedField::Severity];
+    let ids = |ids: Vec<[u8; 16]>| ids.into_iter().map(ComponentId::from_bytes).collect();
+    Ok(match event {
+        EventV1::IncidentCreated { severity: byte, owner, policy } => Event::IncidentCreated {
+            severity: severity(byte)?,
+            owner: owner.map(UserId::from_bytes),
+            policy: policy.map(PolicyId::from_bytes),
+        },
+        EventV1::IncidentEdited { fields } => {
+            let fields = fields.into_iter().map(|byte| by_byte(&FIELDS, field_byte, byte));
+            Event::IncidentEdited { fields: fields.collect::<Result<_, _>>()? }
+        }
+        EventV1::StatusChanged { from, to } => Event::StatusChanged { from: status(from)?, to: status(to)? },
+        EventV1::UpdatePosted { update, visibility: byte } => {
+            Event::UpdatePosted { update: UpdateId::from_bytes(update), visibility: visibility(byte)? }
+        }
+        EventV1::UpdateRedacted { update } => Event::UpdateRedacted { update: UpdateId::from_bytes(update) },
+        EventV1::ComponentsChanged { added, removed } => {
+            Event::ComponentsChanged { added: ids(added), removed: ids(removed) }
+        }
+    })
+}
+
+/// How many events one audit row holds at most, so that its value stays small.
+const EVENTS_PER_ROW: usize = 16;
+
+/// The rows of an addition to an audit trail.
+pub(crate) fn audit_rows(entry: &AuditEntry, rows: &mut Rows) -> Result<(), Corrupt> {
+    for events in entry.events.chunks(EVENTS_PER_ROW) {
+        let first = events.first().ok_or(Corrupt::Value)?.id;
+        let stored = |event: &AuditEvent| {
+            Ok(AuditEventV1 {
+                id: event.id.to_bytes(),
+                actor: event.actor.map(Id::to_bytes),
+                event: stored_event(&event.event)?,
+            })
+        };
+        let record = AuditV1 { events: events.iter().map(stored).collect::<Result<_, Corrupt>>()? };
+        rows.record(keys::audit(entry.org, entry.incident, first), &record)?;
+    }
+    Ok(())
+}
+
+/// The events that a row holds.
+pub(crate) fn audit_of(row: AuditV1) -> Result<Vec<AuditEvent>, Corrupt> {
+    let event = |stored: AuditEventV1| {
+        Ok(AuditEvent {
+            id: AuditEventId::from_bytes(stored.id),
+            actor: stored.actor.map(UserId::from_bytes),
+            event: event_of(stored.event)?,
+        })
+    };
+    row.events.into_iter().map(event).collect()
+}

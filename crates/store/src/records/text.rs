@@ -1,0 +1,64 @@
+//! Long texts: inside the record while short, in rows of their own when long, so that no value grows large.
+
+use bincode::{Decode, Encode};
+use dogwatch_core::OrgId;
+
+use super::Rows;
+use crate::keys;
+use crate::record::{Corrupt, Stored, decode};
+
+/// The longest text that stays inside its record, in bytes.
+const INLINE: usize = 1_024;
+/// The size of the pieces of a longer one, in bytes. A value stays below [`Rows::LARGEST`].
+const PIECE: usize = 3_584;
+
+/// A text: in the record, or in so many pieces beside it.
+#[derive(Debug, Encode, Decode)]
+pub(crate) enum TextV1 {
+    Inline(String),
+    Pieces(u8),
+}
+
+/// One piece of a long text. Pieces are cut between bytes, not characters.
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct PieceV1 {
+    bytes: Vec<u8>,
+}
+
+impl Stored for PieceV1 {
+    const VERSION: u8 = 1;
+}
+
+impl TextV1 {
+    /// Stores a text that belongs to a part of an organization.
+    pub(crate) fn store(text: &str, org: OrgId, owner: [u8; 16], rows: &mut Rows) -> Result<Self, Corrupt> {
+        if text.len() <= INLINE {
+            return Ok(Self::Inline(text.to_owned()));
+        }
+        let mut count = 0_u8;
+        for piece in text.as_bytes().chunks(PIECE) {
+            rows.record(keys::text(org, owner, count), &PieceV1 { bytes: piece.to_vec() })?;
+            count = count.checked_add(1).ok_or(Corrupt::Value)?;
+        }
+        Ok(Self::Pieces(count))
+    }
+
+    /// Reads it back.
+    pub(crate) fn load(self, org: OrgId, owner: [u8; 16], read: Reader<'_>) -> Result<String, Corrupt> {
+        match self {
+            Self::Inline(text) => Ok(text),
+            Self::Pieces(count) => {
+                let mut bytes = Vec::with_capacity(usize::from(count) * PIECE);
+                for piece in 0..count {
+                    let key = keys::text(org, owner, piece);
+                    let value = read(&key).ok_or(Corrupt::Missing)?;
+                    bytes.extend(decode::<PieceV1>(&key, &value)?.bytes);
+                }
+                String::from_utf8(bytes).map_err(|_| Corrupt::Value)
+            }
+        }
+    }
+}
+
+/// Reads a row.
+pub(crate) type Reader<'a> = &'a dyn Fn(&[u8]) -> Option<Vec<u8>>;

@@ -1,0 +1,240 @@
+//! Core's view of the world, read from rows.
+//!
+//! An [`OrgView`] builds every key from its own organization, so what it can reach is that organization and nothing else.
+
+use dogwatch_core::id::Id;
+use dogwatch_core::text::{EmailAddress, Name};
+use dogwatch_core::{
+    ApiKey, ApiKeyId, AuditEvent, Component, ComponentId, Error, Incident, IncidentFilter, IncidentId, IncidentUpdate,
+    Invitation, InvitationId, KeyHolder, Member, OrgId, Organization, Root, SecretHash, Tally, UpdateId, UserId, World,
+};
+
+use crate::backend::Pair;
+use crate::keys::{self, Table, end_of};
+use crate::overlay::Overlay;
+use crate::record::{Corrupt, Stored, decode};
+use crate::records::{
+    ApiKeyV1, AuditV1, ComponentV1, HolderV1, IncidentV1, InvitationV1, MemberV1, NamedV1, OrganizationV1, PlaceV1,
+    TallyV1, UpdateV1, audit_of, email_key, incident_of, update_of,
+};
+
+/// All organizations, as seen through an overlay.
+#[derive(Clone, Copy)]
+pub(crate) struct StoreView<'a> {
+    rows: Overlay<'a>,
+}
+
+impl<'a> StoreView<'a> {
+    pub(crate) fn new(rows: Overlay<'a>) -> Self {
+        Self { rows }
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.rows.get(key).map_err(|error| Error::broken(error.to_string()))
+    }
+
+    fn record<T: Stored>(&self, key: &[u8]) -> Result<Option<T>, Error> {
+        self.get(key)?.map(|value| decode(key, &value).map_err(|why| corrupt(key, why))).transpose()
+    }
+
+    fn scan(&self, start: &[u8], end: &[u8]) -> impl Iterator<Item = Result<Pair, Error>> + use<'a> {
+        self.rows.scan(start, end).map(|pair| pair.map_err(|error| Error::broken(error.to_string())))
+    }
+
+    fn under(&self, prefix: &[u8]) -> impl Iterator<Item = Result<Pair, Error>> + use<'a> {
+        self.scan(prefix, &end_of(prefix))
+    }
+
+    /// All records under a prefix, each made into a thing by `build` with the id at the end of its key.
+    fn records<T: Stored, I: Id, R>(
+        &self,
+        prefix: &[u8],
+        build: impl Fn(T, I) -> Result<R, Corrupt>,
+    ) -> Result<Vec<R>, Error> {
+        let read = |(key, value): Pair| {
+            let made = decode(&key, &value).and_then(|record| build(record, id_at_end(&key)?));
+            made.map_err(|why| corrupt(&key, why))
+        };
+        self.under(prefix).map(|pair| read(pair?)).collect()
+    }
+}
+
+/// A record that is not what was written. The key is for the log of whoever runs the engine.
+fn corrupt(key: &[u8], why: Corrupt) -> Error {
+    let mut text = String::from("corrupt record at key ");
+    for byte in key {
+        text.push_str(&format!("{byte:02x}"));
+    }
+    Error::broken(format!("{text}: {why}"))
+}
+
+fn id_at_end<T: Id>(key: &[u8]) -> Result<T, Corrupt> {
+    key.last_chunk::<16>().map(|bytes| T::from_bytes(*bytes)).ok_or(Corrupt::Key)
+}
+
+impl Root for StoreView<'_> {
+    fn organization(&self, org: OrgId) -> Box<dyn World + '_> {
+        Box::new(OrgView { store: *self, org })
+    }
+
+    fn key_holder(&self, hash: SecretHash) -> Result<Option<KeyHolder>, Error> {
+        let key = Table::KeyHolder.hashed(hash);
+        let holder = self.record::<HolderV1>(&key)?.map(KeyHolder::try_from).transpose();
+        holder.map_err(|why| corrupt(&key, why))
+    }
+
+    fn organization_inviting(&self, token: SecretHash) -> Result<Option<OrgId>, Error> {
+        let place = self.record::<PlaceV1>(&Table::Token.hashed(token))?;
+        Ok(place.map(|place| OrgId::from_bytes(place.org)))
+    }
+
+    fn organizations(&self) -> Result<Vec<Organization>, Error> {
+        self.records(&Table::Organization.key(&[]), OrganizationV1::of)
+    }
+}
+
+/// One organization, as seen through an overlay.
+struct OrgView<'a> {
+    store: StoreView<'a>,
+    org: OrgId,
+}
+
+impl OrgView<'_> {
+    /// The thing under a key, made by `build` from its record.
+    fn thing<T: Stored, R>(&self, key: &[u8], build: impl FnOnce(T) -> Result<R, Corrupt>) -> Result<Option<R>, Error> {
+        let record = self.store.record::<T>(key)?;
+        record.map(build).transpose().map_err(|why| corrupt(key, why))
+    }
+
+    /// Reads a row for a thing that has some of its text elsewhere. A failed read shows as a missing piece.
+    fn read(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.store.rows.get(key).ok().flatten()
+    }
+}
+
+impl World for OrgView<'_> {
+    fn org_id(&self) -> OrgId {
+        self.org
+    }
+
+    fn organization(&self) -> Result<Option<Organization>, Error> {
+        self.thing(&Table::Organization.of(self.org, &[]), |row: OrganizationV1| row.of(self.org))
+    }
+
+    fn tally(&self) -> Result<Tally, Error> {
+        let tally = self.thing(&Table::Tally.of(self.org, &[]), |row: TallyV1| Ok(row.of(self.org)))?;
+        Ok(tally.unwrap_or(Tally::empty(self.org)))
+    }
+
+    fn member(&self, id: UserId) -> Result<Option<Member>, Error> {
+        self.thing(&Table::Member.record(self.org, id), |row: MemberV1| row.of(self.org, id))
+    }
+
+    fn members(&self) -> Result<Vec<Member>, Error> {
+        let prefix = Table::ActiveMember.of(self.org, &[]);
+        let member = |key: &[u8]| {
+            let id = id_at_end(key).map_err(|why| corrupt(key, why))?;
+            self.member(id)?.ok_or_else(|| corrupt(key, Corrupt::Missing))
+        };
+        self.store.under(&prefix).map(|pair| member(&pair?.0)).collect()
+    }
+
+    fn email_taken(&self, email: &EmailAddress) -> Result<bool, Error> {
+        Ok(self.store.get(&email_key(self.org, email))?.is_some())
+    }
+
+    fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>, Error> {
+        self.thing(&Table::Invitation.record(self.org, id), |row: InvitationV1| row.of(self.org, id))
+    }
+
+    fn invitation_by_token(&self, token: SecretHash) -> Result<Option<Invitation>, Error> {
+        let place = self.store.record::<PlaceV1>(&Table::Token.hashed(token))?;
+        match place.filter(|place| place.org == self.org.to_bytes()) {
+            Some(place) => self.invitation(InvitationId::from_bytes(place.invitation)),
+            None => Ok(None),
+        }
+    }
+
+    fn invitations(&self) -> Result<Vec<Invitation>, Error> {
+        self.store.records(&Table::Invitation.of(self.org, &[]), |row: InvitationV1, id| row.of(self.org, id))
+    }
+
+    fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
+        self.thing(&Table::ApiKey.record(self.org, id), |row: ApiKeyV1| row.of(self.org, id))
+    }
+
+    fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
+        self.store.records(&Table::ApiKey.of(self.org, &[]), |row: ApiKeyV1, id| row.of(self.org, id))
+    }
+
+    fn component(&self, id: ComponentId) -> Result<Option<Component>, Error> {
+        let key = Table::Component.record(self.org, id);
+        self.thing(&key, |row: ComponentV1| row.of(self.org, id, &|key| self.read(key)))
+    }
+
+    fn component_named(&self, name: &Name) -> Result<Option<ComponentId>, Error> {
+        let named = self.store.record::<NamedV1>(&Table::ComponentName.of(self.org, &[name.as_str().as_bytes()]))?;
+        Ok(named.map(|named| ComponentId::from_bytes(named.id)))
+    }
+
+    fn components(&self) -> Result<Vec<Component>, Error> {
+        let component = |(key, value): Pair| {
+            let named: NamedV1 = decode(&key, &value).map_err(|why| corrupt(&key, why))?;
+            let found = self.component(ComponentId::from_bytes(named.id))?;
+            found.ok_or_else(|| corrupt(&key, Corrupt::Missing))
+        };
+        self.store.under(&Table::ComponentName.of(self.org, &[])).map(|pair| component(pair?)).collect()
+    }
+
+    fn component_in_use(&self, id: ComponentId) -> Result<bool, Error> {
+        let first = self.store.under(&Table::OpenByComponent.record(self.org, id)).next();
+        Ok(first.transpose()?.is_some())
+    }
+
+    fn has_public_surface(&self, _: &[ComponentId]) -> Result<bool, Error> {
+        // There is no table of status pages yet, so none is published.
+        Ok(false)
+    }
+
+    fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error> {
+        let key = keys::incident(self.org, id);
+        self.thing(&key, |row: IncidentV1| incident_of(row, self.org, id, &|key| self.read(key)))
+    }
+
+    fn incidents(
+        &self,
+        filter: &IncidentFilter,
+        after: Option<IncidentId>,
+        limit: usize,
+    ) -> Result<Vec<Incident>, Error> {
+        let (start, end) = keys::incident_list(self.org, filter, after);
+        let incident = |key: &[u8], value: &[u8]| {
+            let id = keys::incident_at_end(key).ok_or_else(|| corrupt(key, Corrupt::Key))?;
+            if value.is_empty() {
+                return self.incident(id)?.ok_or_else(|| corrupt(key, Corrupt::Missing));
+            }
+            // The list without a filter runs over the records themselves.
+            let made = decode(key, value).and_then(|row| incident_of(row, self.org, id, &|key| self.read(key)));
+            made.map_err(|why| corrupt(key, why))
+        };
+        let found = self.store.scan(&start, &end).take(limit);
+        found.map(|pair| pair.and_then(|(key, value)| incident(&key, &value))).collect()
+    }
+
+    fn update(&self, incident: IncidentId, id: UpdateId) -> Result<Option<IncidentUpdate>, Error> {
+        let key = Table::Update.of(self.org, &[&incident.to_bytes(), &id.to_bytes()]);
+        self.thing(&key, |row: UpdateV1| update_of(row, self.org, incident, id, &|key| self.read(key)))
+    }
+
+    fn updates(&self, incident: IncidentId) -> Result<Vec<IncidentUpdate>, Error> {
+        let prefix = Table::Update.record(self.org, incident);
+        self.store.records(&prefix, |row: UpdateV1, id| update_of(row, self.org, incident, id, &|key| self.read(key)))
+    }
+
+    fn audit_trail(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error> {
+        let prefix = Table::Audit.record(self.org, incident);
+        let rows: Vec<Vec<AuditEvent>> =
+            self.store.records(&prefix, |row: AuditV1, _: dogwatch_core::AuditEventId| audit_of(row))?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+}

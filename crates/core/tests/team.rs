@@ -1,0 +1,275 @@
+//! Section 4 of the contract: members, roles, invitations, API keys.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use dogwatch_core::{
+    AcceptInvitation, Actor, AddMember, ChangeRole, Code, CreateApiKey, CreateIncident, CreateOrganization, GetMember,
+    IdSource, InviteMember, ListApiKeys, ListTeam, OrgId, RemoveMember, RevokeApiKey, RevokeInvitation, Role, Secret,
+    Severity, UserId, authenticate, id::Id,
+};
+use support::{Harbour, user, valid, word};
+
+fn invite(email: &str) -> InviteMember {
+    InviteMember { email_address: valid(email), role: Role::Member }
+}
+
+fn accept(token: &Secret) -> AcceptInvitation {
+    AcceptInvitation { token: token.clone(), first_name: valid("Dora"), last_name: valid("Quay") }
+}
+
+fn key(name: &str) -> CreateApiKey {
+    CreateApiKey { name: valid(name), expires_at: None }
+}
+
+#[test]
+fn inviting() {
+    for (email, expected) in [
+        ("dora@example.com", "ok"),
+        ("ada@example.com", "name_conflict"),
+        ("ADA@Example.COM", "name_conflict"),
+        ("invited@example.com", "name_conflict"),
+        ("Invited@Example.com", "name_conflict"),
+    ] {
+        let mut harbour = Harbour::new();
+        let ada = harbour.ada;
+        harbour.run(invite("invited@example.com"), &ada).unwrap();
+        assert_eq!(word(&harbour.run(invite(email), &ada)), expected, "{email}");
+    }
+}
+
+#[test]
+fn an_invitation_is_accepted_once() {
+    let mut harbour = Harbour::new();
+    let ada = harbour.ada;
+    let sent = harbour.run(invite("dora@example.com"), &ada).unwrap();
+    assert_eq!(harbour.ask(&ListTeam, &ada).unwrap().invitations, std::slice::from_ref(&sent.invitation));
+
+    let joined = harbour.run(accept(&sent.token), &Actor::Public).unwrap();
+    assert_eq!(joined.member.email.as_str(), "dora@example.com");
+    assert_eq!(joined.member.role, Role::Member);
+    let dora = authenticate(&joined.api_key.secret, &harbour.world, harbour.now).unwrap();
+    assert_eq!(dora, Actor::member(harbour.org, joined.member.id));
+
+    let team = harbour.ask(&ListTeam, &ada).unwrap();
+    assert!(team.invitations.is_empty());
+    assert_eq!(team.members.last().unwrap(), &joined.member);
+    assert_eq!(word(&harbour.run_unchanged(accept(&sent.token), &Actor::Public)), "not_found");
+    assert_eq!(word(&harbour.run_unchanged(RevokeInvitation { id: sent.invitation.id }, &ada)), "not_found");
+    assert_eq!(word(&harbour.run_unchanged(invite("dora@example.com"), &ada)), "name_conflict");
+}
+
+#[test]
+fn a_revoked_invitation_is_worth_nothing() {
+    let mut harbour = Harbour::new();
+    let ada = harbour.ada;
+    let sent = harbour.run(invite("dora@example.com"), &ada).unwrap();
+    let id = sent.invitation.id;
+    assert_eq!(word(&harbour.run_unchanged(RevokeInvitation { id }, &harbour.ben.clone())), "not_authorized");
+    assert_eq!(harbour.run(RevokeInvitation { id }, &ada).unwrap(), id);
+    assert_eq!(word(&harbour.run_unchanged(RevokeInvitation { id }, &ada)), "not_found");
+    assert_eq!(word(&harbour.run_unchanged(accept(&sent.token), &Actor::Public)), "not_found");
+    assert_eq!(word(&harbour.run(invite("dora@example.com"), &ada)), "ok");
+}
+
+#[test]
+fn roles() {
+    #[derive(Debug, Clone, Copy)]
+    enum Who {
+        Self_,
+        Other,
+        Nobody,
+    }
+    for (who, role, expected) in [
+        (Who::Self_, Role::Member, "cannot_change_own_role"),
+        (Who::Self_, Role::Admin, "cannot_change_own_role"),
+        (Who::Other, Role::Admin, "ok"),
+        (Who::Other, Role::Member, "ok"),
+        (Who::Nobody, Role::Admin, "not_found"),
+    ] {
+        let mut harbour = Harbour::new();
+        let ada = harbour.ada;
+        let target = match who {
+            Who::Self_ => user(&ada),
+            Who::Other => user(&harbour.ben),
+            Who::Nobody => UserId::from_bytes([9; 16]),
+        };
+        let outcome = harbour.run(ChangeRole { user: target, role }, &ada);
+        assert_eq!(word(&outcome), expected, "{who:?} {role}");
+        if let Ok(member) = outcome {
+            assert_eq!(member.role, role);
+            assert_eq!(harbour.ask(&GetMember { user: target }, &ada).unwrap(), member);
+        }
+    }
+}
+
+#[test]
+fn a_key_acts_with_the_role_its_user_has_now() {
+    let mut harbour = Harbour::new();
+    let (ada, ben) = (harbour.ada, harbour.ben);
+    let change = |to| ChangeRole { user: user(&ben), role: to };
+    assert_eq!(word(&harbour.ask(&ListTeam, &ben)), "not_authorized");
+    harbour.run(change(Role::Admin), &ada).unwrap();
+    assert_eq!(word(&harbour.ask(&ListTeam, &ben)), "ok");
+    harbour.run(change(Role::Member), &ada).unwrap();
+    assert_eq!(word(&harbour.ask(&ListTeam, &ben)), "not_authorized");
+}
+
+#[test]
+fn removal_ends_access_at_once_and_keeps_history() {
+    let mut harbour = Harbour::new();
+    let (ada, ben) = (harbour.ada, harbour.ben);
+    let made = harbour.run(key("laptop"), &ben).unwrap();
+    let incident = harbour.incident();
+    let others = harbour.ask(&ListApiKeys, &ada).unwrap().len() - 2;
+
+    assert_eq!(word(&harbour.run_unchanged(RemoveMember { user: user(&ada) }, &ada)), "cannot_remove_self");
+    assert_eq!(word(&harbour.run_unchanged(RemoveMember { user: user(&ada) }, &ben)), "not_authorized");
+    assert_eq!(harbour.run(RemoveMember { user: user(&ben) }, &ada).unwrap(), user(&ben));
+    assert_eq!(word(&harbour.run_unchanged(RemoveMember { user: user(&ben) }, &ada)), "not_found");
+
+    assert_eq!(word(&authenticate(&made.secret, &harbour.world, harbour.now)), "invalid_api_key");
+    assert_eq!(word(&harbour.run_unchanged(key("again"), &ben)), "invalid_api_key");
+    assert_eq!(word(&harbour.ask(&ListApiKeys, &ben)), "invalid_api_key");
+    assert_eq!(harbour.ask(&ListApiKeys, &ada).unwrap().len(), others);
+
+    let detail = harbour.detail(incident);
+    assert_eq!(detail.incident.created_by, user(&ben));
+    assert_eq!(detail.incident.owner_id, Some(user(&ben)), "incidents they own stay theirs");
+    let open = CreateIncident::new(valid("Another"), Severity::Low, user(&ben));
+    assert_eq!(word(&harbour.run_unchanged(open, &ada)), "invalid_target_user");
+    assert_eq!(word(&harbour.run(invite("ben@example.com"), &ada)), "ok", "the e-mail is free again");
+}
+
+#[test]
+fn keys_of_others_need_an_admin() {
+    let mut harbour = Harbour::new();
+    let (ada, ben, cleo) = (harbour.ada, harbour.ben, harbour.cleo);
+    let bens = harbour.run(key("ben's"), &ben).unwrap();
+    assert_eq!(bens.key.user_id, user(&ben));
+    assert!(bens.secret.reveal().ends_with(&bens.key.last_four));
+    let id = bens.key.id;
+    let sees = |harbour: &Harbour, who| harbour.ask(&ListApiKeys, who).unwrap().iter().any(|key| key.id == id);
+    assert_eq!((sees(&harbour, &ada), sees(&harbour, &ben), sees(&harbour, &cleo)), (true, true, false));
+
+    assert_eq!(word(&harbour.run_unchanged(RevokeApiKey { id }, &cleo)), "not_authorized");
+    assert_eq!(harbour.run(RevokeApiKey { id }, &ben).unwrap(), id);
+    assert_eq!(word(&harbour.run_unchanged(RevokeApiKey { id }, &ben)), "not_found");
+    assert_eq!(word(&authenticate(&bens.secret, &harbour.world, harbour.now)), "invalid_api_key");
+    let again = harbour.run(key("again"), &ben).unwrap();
+    assert_eq!(word(&harbour.run(RevokeApiKey { id: again.key.id }, &ada)), "ok");
+}
+
+#[test]
+fn keys_expire_at_their_instant() {
+    let mut harbour = Harbour::new();
+    let ben = harbour.ben;
+    let expires_at = Some(valid("2026-04-07T11:00:00Z"));
+    let made = harbour.run(CreateApiKey { name: valid("short"), expires_at }, &ben).unwrap();
+    for (now, expected) in [
+        ("2026-04-07T10:59:59.999Z", "ok"),
+        ("2026-04-07T11:00:00Z", "invalid_api_key"),
+        ("2027-01-01T00:00:00Z", "invalid_api_key"),
+    ] {
+        assert_eq!(word(&authenticate(&made.secret, &harbour.world, valid(now))), expected, "{now}");
+    }
+    let unknown = Secret::new("scl_live_00000000000000000000000000000000");
+    assert_eq!(word(&authenticate(&unknown, &harbour.world, harbour.now)), "invalid_api_key");
+}
+
+#[test]
+fn who_may() {
+    let mut harbour = Harbour::new();
+    let (ada, ben, stranger) = (harbour.ada, harbour.ben, Actor::member(harbour.org, UserId::from_bytes([1; 16])));
+    let nowhere = Actor::member(OrgId::from_bytes([1; 16]), user(&ada));
+    for (actor, admin_only, any_member) in [
+        (ada, "ok", "ok"),
+        (ben, "not_authorized", "ok"),
+        (stranger, "invalid_api_key", "invalid_api_key"),
+        (nowhere, "invalid_api_key", "invalid_api_key"),
+        (Actor::Operator, "not_authorized", "not_authorized"),
+        (Actor::Public, "not_authorized", "not_authorized"),
+    ] {
+        assert_eq!(word(&harbour.ask(&ListTeam, &actor)), admin_only, "{actor:?}");
+        assert_eq!(word(&harbour.ask(&ListApiKeys, &actor)), any_member, "{actor:?}");
+        assert_eq!(word(&harbour.run(invite("new@example.com"), &actor)), admin_only, "{actor:?}");
+        assert_eq!(word(&harbour.run(key("new"), &actor)), any_member, "{actor:?}");
+    }
+    let create = CreateOrganization {
+        name: valid("Other"),
+        admin_email: valid("eve@example.com"),
+        first_name: valid("Eve"),
+        last_name: valid("Other"),
+    };
+    for (actor, expected) in [(ada, "not_authorized"), (Actor::Public, "not_authorized"), (Actor::Operator, "ok")] {
+        assert_eq!(word(&harbour.run(create.clone(), &actor)), expected, "{actor:?}");
+    }
+}
+
+#[test]
+fn adding_a_member_directly() {
+    let mut harbour = Harbour::new();
+    let org = harbour.org;
+    let add = |org, email: &str| AddMember {
+        org,
+        email: valid(email),
+        first_name: valid("Dora"),
+        last_name: valid("Quay"),
+        role: Role::Admin,
+    };
+    assert_eq!(word(&harbour.run_unchanged(add(OrgId::from_bytes([1; 16]), "d@e.co"), &Actor::Operator)), "not_found");
+    assert_eq!(word(&harbour.run_unchanged(add(org, "BEN@example.com"), &Actor::Operator)), "name_conflict");
+    assert_eq!(word(&harbour.run_unchanged(add(org, "d@e.co"), &harbour.ada.clone())), "not_authorized");
+    let joined = harbour.run(add(org, "d@e.co"), &Actor::Operator).unwrap();
+    assert_eq!(word(&harbour.ask(&ListTeam, &Actor::member(org, joined.member.id))), "ok");
+}
+
+#[test]
+fn one_thousand_keys() {
+    let mut harbour = Harbour::new();
+    let ada = harbour.ada;
+    let have = harbour.ask(&ListApiKeys, &ada).unwrap().len();
+    for _ in have..1_000 {
+        harbour.run(key("one more"), &ada).unwrap();
+    }
+    assert_eq!(word(&harbour.run_unchanged(key("too many"), &ada)), "limit_reached");
+    let sent = harbour.run(invite("dora@example.com"), &ada).unwrap();
+    assert_eq!(word(&harbour.run_unchanged(accept(&sent.token), &Actor::Public)), "limit_reached");
+    let some = harbour.ask(&ListApiKeys, &ada).unwrap()[0].id;
+    harbour.run(RevokeApiKey { id: some }, &ada).unwrap();
+    assert_eq!(word(&harbour.run(accept(&sent.token), &Actor::Public)), "ok");
+}
+
+#[test]
+fn ten_thousand_members_and_invitations() {
+    use dogwatch_core::{Change, Root, Write};
+    let mut harbour = Harbour::new();
+    let ada = harbour.ada;
+    let before = harbour.world.organization(harbour.org).tally().unwrap();
+    let mut full = before;
+    full.members = 9_999;
+    harbour.world.apply(vec![Write::Tally(Change::edited(before, full))]);
+    let sent = harbour.run(invite("last@example.com"), &ada).unwrap();
+    let outcome = harbour.run_unchanged(invite("over@example.com"), &ada);
+    assert_eq!(outcome.unwrap_err().code(), Code::LimitReached);
+    assert_eq!(word(&harbour.run(accept(&sent.token), &Actor::Public)), "ok", "an invitation holds a seat");
+}
+
+#[test]
+fn nothing_secret_shows_in_debug_output() {
+    let mut harbour = Harbour::new();
+    let (ada, ben) = (harbour.ada, harbour.ben);
+    let sent = harbour.run(invite("dora@example.com"), &ada).unwrap();
+    let made = harbour.run(key("laptop"), &ben).unwrap();
+    let mut ids = IdSource::from_seed([1; 32]);
+    let decision = dogwatch_core::decide(key("another"), &ben, &harbour.world, harbour.now, &mut ids).unwrap();
+    let shown = format!("{sent:?} {made:?} {:?} {decision:?} {:?}", accept(&sent.token), harbour.world);
+    for secret in [&sent.token, &made.secret, &decision.reply.secret] {
+        assert!(!shown.contains(secret.reveal()));
+        // The last four characters may show; the rest, in no slice worth having.
+        assert!(!shown.contains(secret.reveal().get(8..30).unwrap()));
+        let hash: String = secret.hash().to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(!shown.contains(&hash));
+        assert!(!shown.contains(&format!("{:?}", secret.hash().to_bytes())));
+    }
+}

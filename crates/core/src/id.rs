@@ -171,10 +171,21 @@ impl IdSource {
     fn uuid(&mut self, at: Timestamp, floor: [u8; 16]) -> [u8; 16] {
         let mut random = [0; 10];
         self.rng.fill_bytes(&mut random);
+        // The upper half of a millisecond's ids is left for those that must exceed a floor.
+        let [first, ..] = &mut random;
+        *first &= !TOP_FREE_BIT;
         let millis = u64::try_from(at.as_millis()).unwrap_or(0);
         let made = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().into_bytes();
         let same_millisecond = made.first_chunk::<6>() == floor.first_chunk::<6>();
-        if same_millisecond && made <= floor { successor(floor) } else { made }
+        if same_millisecond && made <= floor { above(floor, self.step()) } else { made }
+    }
+
+    /// How far to step from a floor: at random, so that ids which step up from different floors do not meet.
+    fn step(&mut self) -> u128 {
+        let mut random = [0; 6];
+        self.rng.fill_bytes(&mut random);
+        let [a, b, c, d, e, f] = random;
+        u128::from(u64::from_be_bytes([0, 0, a, b, c, d, e, f])) + 1
     }
 
     /// `length` characters of `[A-Za-z0-9]`, each equally likely.
@@ -194,20 +205,20 @@ impl IdSource {
     }
 }
 
-/// The next UUIDv7 of the same millisecond: the 74 free bits, plus one.
-fn successor(bytes: [u8; 16]) -> [u8; 16] {
-    let value = u128::from_be_bytes(bytes);
+/// The first random bit of a UUIDv7: the version takes the four bits before it.
+const TOP_FREE_BIT: u8 = 0x08;
+
+/// A UUIDv7 of the same millisecond whose 74 free bits are greater by `step`.
+fn above(floor: [u8; 16], step: u128) -> [u8; 16] {
+    // The free bits are 12 and 62, with the variant's two bits between them.
     const LOW: u128 = (1 << 62) - 1;
     const HIGH: u128 = 0xFFF << 64;
-    let low = value & LOW;
-    let next = if low < LOW {
-        value + 1
-    } else {
-        let high = value & HIGH;
-        // All 74 bits in use: stay at the end, as 2^74 ids in a millisecond do not happen.
-        if high == HIGH { value } else { (value & !LOW) + (1 << 64) }
-    };
-    next.to_be_bytes()
+    let value = u128::from_be_bytes(floor);
+    let free = ((value & HIGH) >> 2) | (value & LOW);
+    // More than 2^25 steps in one millisecond do not happen; if they did, the last id would repeat.
+    let free = (free + step).min((1 << 74) - 1);
+    let fixed = value & !(HIGH | LOW);
+    (fixed | ((free << 2) & HIGH) | (free & LOW)).to_be_bytes()
 }
 
 #[cfg(test)]
@@ -263,13 +274,33 @@ mod tests {
         }
     }
 
+    /// Ids that step up from their own floors must not meet: an update of one incident once got the id of another's.
     #[test]
-    fn successor_carries_and_keeps_the_version() {
-        let end_of_low = "0190a8f3-b4c0-7d2e-bfff-ffffffffffff".parse::<IncidentId>().unwrap();
-        let next = IncidentId::from_bytes(successor(end_of_low.to_bytes()));
-        assert_eq!(next.to_string(), "0190a8f3-b4c0-7d2f-8000-000000000000");
-        let end = "0190a8f3-b4c0-7fff-bfff-ffffffffffff".parse::<IncidentId>().unwrap();
-        assert_eq!(successor(end.to_bytes()), end.to_bytes());
+    fn parts_of_different_things_never_share_an_id() {
+        let mut ids = IdSource::from_seed([4; 32]);
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..500 {
+            let incident: IncidentId = ids.fresh(at(7));
+            assert!(seen.insert(incident.to_bytes()));
+            let mut floor = incident.to_bytes();
+            for _ in 0..20 {
+                floor = ids.fresh_after::<UpdateId>(at(7), floor).to_bytes();
+                assert!(seen.insert(floor));
+            }
+        }
+    }
+
+    #[test]
+    fn stepping_up_carries_and_keeps_version_and_variant() {
+        for (floor, step, expected) in [
+            ("0190a8f3-b4c0-7d2e-8000-000000000000", 1, "0190a8f3-b4c0-7d2e-8000-000000000001"),
+            ("0190a8f3-b4c0-7d2e-bfff-ffffffffffff", 1, "0190a8f3-b4c0-7d2f-8000-000000000000"),
+            ("0190a8f3-b4c0-7d2e-bfff-ffffffffffff", 1 << 48, "0190a8f3-b4c0-7d2f-8000-ffffffffffff"),
+            ("0190a8f3-b4c0-7fff-bfff-ffffffffffff", 1, "0190a8f3-b4c0-7fff-bfff-ffffffffffff"),
+        ] {
+            let floor = floor.parse::<IncidentId>().unwrap();
+            assert_eq!(IncidentId::from_bytes(above(floor.to_bytes(), step)).to_string(), expected);
+        }
     }
 
     #[test]

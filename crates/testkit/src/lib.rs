@@ -1,1 +1,19 @@
-//! .
+//! What tests and fuzz targets share: operations made from bytes, a naive model of the contract, and the comparison.
+//!
+//! The model is written from the contract, not from the code: plain lists, searched from end to end. A run makes a sequence
+//! of operations from bytes ([`ops`]), carries each out on an engine and on the model ([`run`]), and panics at the first
+//! difference. Proptest and the fuzzer feed the same bytes, so a case that one finds is a case for the other.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
+
+pub mod model;
+pub mod ops;
+pub mod parsers;
+mod render;
+pub mod run;

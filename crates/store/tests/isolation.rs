@@ -1,0 +1,197 @@
+//! Nothing of another organization can be seen, named or changed (contract, section 2).
+//!
+//! Two organizations with random contents. Every command and query of one is tried with the ids of the other: it must come
+//! to exactly what it comes to with ids that nobody ever made, and leave the other organization as it was.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+use dogwatch_core::id::Id;
+use dogwatch_core::{
+    Actor, ApiKeyId, ChangeRole, ChangeStatus, Code, Command, ComponentId, CreateApiKey, CreateComponent,
+    CreateIncident, DeleteComponent, EditComponent, EditIncident, GetComponent, GetIncident, GetMember, IncidentId,
+    InvitationId, InviteMember, ListApiKeys, ListComponents, ListIncidents, ListTeam, ListUpdates, PageLimit, Patch,
+    PolicyId, PostUpdate, Query, RedactUpdate, RemoveMember, RevokeApiKey, RevokeInvitation, Role, ScheduleId,
+    SetComponents, Severity, Status, UpdateId, UserId,
+};
+use dogwatch_store::backend::MemoryBackend;
+use dogwatch_store::{Engine, Error, ManualClock};
+use dogwatch_testkit::{ops, run::Run};
+use proptest::prelude::*;
+
+/// Ids of one organization, or of none.
+struct Names {
+    user: UserId,
+    invitation: InvitationId,
+    key: ApiKeyId,
+    component: ComponentId,
+    incident: IncidentId,
+    update: UpdateId,
+}
+
+const NOBODYS: [u8; 16] = [0xEE; 16];
+
+fn nobodys() -> Names {
+    Names {
+        user: Id::from_bytes(NOBODYS),
+        invitation: Id::from_bytes(NOBODYS),
+        key: Id::from_bytes(NOBODYS),
+        component: Id::from_bytes(NOBODYS),
+        incident: Id::from_bytes(NOBODYS),
+        update: Id::from_bytes(NOBODYS),
+    }
+}
+
+/// What an attempt came to: the whole error, or success.
+fn outcome<T>(result: Result<T, Error>) -> String {
+    match result {
+        Ok(_) => "ok".to_owned(),
+        // Messages may repeat the id that was asked for, and nothing else.
+        Err(error) => format!("{} {:?} {error}", error.code(), error.fields()),
+    }
+}
+
+/// Every command and query that takes an id, tried with these.
+fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<String> {
+    let mut outcomes = Vec::new();
+    let hide = |text: String| {
+        [
+            names.user.to_string(),
+            names.invitation.to_string(),
+            names.key.to_string(),
+            names.component.to_string(),
+            names.incident.to_string(),
+            names.update.to_string(),
+        ]
+        .iter()
+        .fold(text, |text, id| text.replace(id, "ID"))
+    };
+    fn run<C: Command>(engine: &Engine, actor: &Actor, command: C) -> String {
+        outcome(engine.execute(command, actor))
+    }
+    fn ask<Q: Query>(engine: &Engine, actor: &Actor, query: &Q) -> String {
+        outcome(engine.query(query, actor))
+    }
+    let create = |owner: UserId, components: &[ComponentId]| CreateIncident {
+        component_ids: components.to_vec(),
+        ..CreateIncident::new("x".parse().unwrap(), Severity::Low, owner)
+    };
+    let title = EditIncident { title: Some("x".parse().unwrap()), ..EditIncident::new(names.incident) };
+    let rename = EditComponent {
+        id: names.component,
+        name: Some("x".parse().unwrap()),
+        description: Patch::Clear,
+        group_label: Patch::Keep,
+    };
+    let body = || "x".parse().unwrap();
+    outcomes.push(run(engine, actor, ChangeRole { user: names.user, role: Role::Admin }));
+    outcomes.push(run(engine, actor, RemoveMember { user: names.user }));
+    outcomes.push(run(engine, actor, RevokeInvitation { id: names.invitation }));
+    outcomes.push(run(engine, actor, RevokeApiKey { id: names.key }));
+    outcomes.push(run(engine, actor, rename));
+    outcomes.push(run(engine, actor, DeleteComponent { id: names.component }));
+    outcomes.push(run(engine, actor, create(names.user, &[])));
+    outcomes.push(run(engine, actor, create(own.user, &[names.component])));
+    outcomes.push(run(
+        engine,
+        actor,
+        CreateIncident {
+            owner_schedule_id: Some(ScheduleId::from_bytes(names.incident.to_bytes())),
+            ..create(own.user, &[])
+        },
+    ));
+    outcomes.push(run(
+        engine,
+        actor,
+        CreateIncident {
+            escalation_policy_id: Some(PolicyId::from_bytes(names.incident.to_bytes())),
+            ..create(own.user, &[])
+        },
+    ));
+    outcomes.push(run(engine, actor, title));
+    outcomes.push(run(engine, actor, ChangeStatus::to(names.incident, Status::Identified)));
+    outcomes.push(run(engine, actor, PostUpdate::internal(names.incident, body())));
+    outcomes.push(run(engine, actor, SetComponents { id: names.incident, component_ids: vec![] }));
+    outcomes.push(run(engine, actor, SetComponents { id: own.incident, component_ids: vec![names.component] }));
+    outcomes.push(run(engine, actor, RedactUpdate { incident: names.incident, update: names.update }));
+    outcomes.push(run(engine, actor, RedactUpdate { incident: own.incident, update: names.update }));
+    outcomes.push(ask(engine, actor, &GetMember { user: names.user }));
+    outcomes.push(ask(engine, actor, &GetComponent { id: names.component }));
+    outcomes.push(ask(engine, actor, &GetIncident { id: names.incident }));
+    outcomes.push(ask(engine, actor, &ListUpdates { incident: names.incident }));
+    outcomes.into_iter().map(hide).collect()
+}
+
+/// All that an admin can see.
+fn everything(engine: &Engine, admin: &Actor) -> String {
+    let mut text = format!("{:?}", engine.query(&ListTeam, admin).unwrap());
+    text += &format!("{:?}", engine.query(&ListApiKeys, admin).unwrap());
+    text += &format!("{:?}", engine.query(&ListComponents, admin).unwrap());
+    let all = ListIncidents { limit: PageLimit::MAX, ..Default::default() };
+    for incident in engine.query(&all, admin).unwrap().incidents {
+        text += &format!("{:?}", engine.query(&GetIncident { id: incident.id }, admin).unwrap());
+        text += &format!("{:?}", engine.query(&ListUpdates { incident: incident.id }, admin).unwrap());
+    }
+    text
+}
+
+/// Adds one of each thing to an organization and names them.
+fn one_of_each(engine: &Engine, admin: &Actor, user: UserId) -> Names {
+    let email = format!("new{}@example.com", engine.query(&ListTeam, admin).unwrap().invitations.len() + 100);
+    let name = format!("component {}", engine.query(&ListComponents, admin).unwrap().len() + 100);
+    let invite = InviteMember { email_address: email.parse().unwrap(), role: Role::Member };
+    let component = CreateComponent { name: name.parse().unwrap(), description: None, group_label: None };
+    let key = CreateApiKey { name: "a key".parse().unwrap(), expires_at: None };
+    let component = engine.execute(component, admin).unwrap().id;
+    let open = CreateIncident {
+        component_ids: vec![component],
+        ..CreateIncident::new("down".parse().unwrap(), Severity::High, user)
+    };
+    let incident = engine.execute(open, admin).unwrap().id;
+    Names {
+        user,
+        invitation: engine.execute(invite, admin).unwrap().invitation.id,
+        key: engine.execute(key, admin).unwrap().key.id,
+        component,
+        incident,
+        update: engine.execute(PostUpdate::internal(incident, "words".parse().unwrap()), admin).unwrap().id,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_other_organization_is_as_if_it_did_not_exist(bytes in prop::collection::vec(any::<u8>(), 0..1_500)) {
+        let backend = MemoryBackend::new();
+        let mut open = |clock: ManualClock, seed| {
+            Engine::builder().clock(clock).id_seed(seed).with_backend(backend.clone()).unwrap()
+        };
+        let mut run = Run::begin(&mut open);
+        ops::steps(&bytes).iter().for_each(|step| run.step(step));
+        let admins: Vec<usize> = run.orgs.iter()
+            .map(|org| org.members.iter().position(|member| !member.removed && member.admin).unwrap())
+            .collect();
+        for (here, there) in [(0, 1), (1, 0)] {
+            let engine = run.engine();
+            let (us, them) = (run.actor(here, admins[here]), run.actor(there, admins[there]));
+            let user = |org: usize| run.orgs[org].members[admins[org]].id.parse().unwrap();
+            let ours = one_of_each(engine, &us, user(here));
+            let theirs = one_of_each(engine, &them, user(there));
+            let before = everything(engine, &them);
+            let with_theirs = try_all(engine, &us, &ours, &theirs);
+            let with_nobodys = try_all(engine, &us, &ours, &nobodys());
+            prop_assert_eq!(&with_theirs, &with_nobodys);
+            prop_assert!(with_theirs.iter().all(|outcome| outcome != "ok"), "{:?}", with_theirs);
+            prop_assert_eq!(before, everything(engine, &them));
+            let seen = everything(engine, &us);
+            for id in [theirs.incident.to_string(), theirs.component.to_string(), theirs.key.to_string(), theirs.update.to_string()] {
+                prop_assert!(!seen.contains(&id));
+            }
+            // A member of one organization who claims to act in the other is nobody there.
+            let Actor::Member { user, .. } = us else { panic!("an admin is a member") };
+            let Actor::Member { org, .. } = them else { panic!("an admin is a member") };
+            let impostor = Actor::member(org, user);
+            let refused = engine.query(&ListComponents, &impostor).unwrap_err();
+            prop_assert_eq!(refused.code(), Code::InvalidApiKey);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Random sequences of operations, restarts among them, against the naive model; in memory and on disk.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use dogwatch_store::backend::MemoryBackend;
+use dogwatch_store::{Engine, ManualClock};
+use dogwatch_testkit::{ops, parsers, run};
+use proptest::prelude::*;
+
+fn in_memory(bytes: &[u8]) {
+    let backend = MemoryBackend::new();
+    let mut open =
+        |clock: ManualClock, seed| Engine::builder().clock(clock).id_seed(seed).with_backend(backend.clone()).unwrap();
+    run::run(&ops::steps(bytes), &mut open);
+}
+
+fn on_disk(bytes: &[u8]) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut open = |clock: ManualClock, seed| Engine::builder().clock(clock).id_seed(seed).open(folder.path()).unwrap();
+    run::run(&ops::steps(bytes), &mut open);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_engine_agrees_with_the_model(bytes in prop::collection::vec(any::<u8>(), 200..4_000)) {
+        in_memory(&bytes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_engine_agrees_with_the_model_on_disk(bytes in prop::collection::vec(any::<u8>(), 200..2_000)) {
+        on_disk(&bytes);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn parsers_agree_with_a_naive_reading(text in texts()) {
+        parsers::check(&text);
+    }
+}
+
+/// Texts near the edges of every parser: timestamps, ids, e-mails, plain words, anything.
+fn texts() -> impl Strategy<Value = String> {
+    let timestamp = "(19[67][0-9]|20[0-9]{2}|9999)-(0[0-9]|1[0-3])-[0-3][0-9][Tt ][0-2][0-9]:[0-5][0-9]:([0-5][0-9]|60)(\\.[0-9]{0,12})?(Z|z|[+-][0-2][0-9]:[0-6][0-9])?";
+    prop_oneof![
+        4 => timestamp,
+        1 => "(19[67][0-9]|9999)-(0[1-9]|1[0-2])-[0-3][0-9]",
+        2 => "(org_|user_|orginv_|key_|sh_|inc1_|)[0-9a-f]{32}",
+        2 => "[0-9a-fA-F]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
+        1 => "[a-zA-Z.+]{0,8}@[a-z.-]{0,12}",
+        1 => "[0-9+ -]{0,4}",
+        2 => "\\PC{0,120}",
+        1 => "(.|\\n|\\t){0,20}",
+        1 => "[a \\n]{98,102}",
+        1 => "[a🦀]{9998,10002}",
+        1 => ".{254,257}",
+    ]
+}

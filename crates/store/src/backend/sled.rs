@@ -44,6 +44,9 @@ impl SledBackend {
         let failed = |doing| move |source| OpenError::Io { path: path.to_path_buf(), doing, source };
         fs::create_dir_all(path).map_err(failed("creating the folder"))?;
         let lock = lock(path)?;
+        if is_foreign(path) {
+            return Err(OpenError::NotAStore);
+        }
         remove_torn_snapshots(path).map_err(failed("removing unfinished snapshots"))?;
         let db = ::sled::Config::new()
             .path(path)
@@ -72,6 +75,12 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_path_buf() }),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// Whether the log is somebody else's file: sled would overwrite it. Its own has its settings beside it.
+fn is_foreign(path: &Path) -> bool {
+    let has_log = fs::metadata(path.join("db")).is_ok_and(|log| log.len() > 0);
+    has_log && !path.join("conf").exists()
 }
 
 fn remove_torn_snapshots(path: &Path) -> io::Result<()> {

@@ -1,0 +1,331 @@
+//! The engine itself: group commit, waiting and awaiting, overload, failure of the storage, what readers see.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+
+use dogwatch_core::{
+    Access, Actor, ChangeStatus, Code, Command, Context as Cx, CreateComponent, CreateIncident, CreateOrganization,
+    Error as Refusal, GetIncident, IncidentView, ListComponents, ListIncidents, OrganizationCreated, PageLimit,
+    Severity, Status,
+};
+use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan};
+use dogwatch_store::{Engine, Error, OpenError};
+
+/// A backend with a gate in front of `make_durable`, and a switch that makes it fail.
+#[derive(Clone, Default)]
+struct Gated {
+    inner: MemoryBackend,
+    state: Arc<Gate>,
+}
+
+#[derive(Default)]
+struct Gate {
+    closed: Mutex<bool>,
+    opened: Condvar,
+    waiting: AtomicUsize,
+    batches: AtomicUsize,
+    fail_apply: AtomicBool,
+    fail_durable: AtomicBool,
+}
+
+impl Gated {
+    fn close(&self) {
+        *self.state.closed.lock().unwrap() = true;
+    }
+
+    fn open(&self) {
+        *self.state.closed.lock().unwrap() = false;
+        self.state.opened.notify_all();
+    }
+
+    fn until_waiting(&self) {
+        while self.state.waiting.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+    }
+
+    fn batches(&self) -> usize {
+        self.state.batches.load(Ordering::SeqCst)
+    }
+}
+
+impl Backend for Gated {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
+        self.inner.get(key)
+    }
+
+    fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> Scan<'a> {
+        self.inner.scan(start, end)
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
+        if self.state.fail_apply.load(Ordering::SeqCst) {
+            return Err(BackendError::new("applying a batch", "the disk is gone"));
+        }
+        self.state.batches.fetch_add(1, Ordering::SeqCst);
+        self.inner.apply(batch)
+    }
+
+    fn make_durable(&self) -> Result<(), BackendError> {
+        self.state.waiting.fetch_add(1, Ordering::SeqCst);
+        let closed = self.state.closed.lock().unwrap();
+        drop(self.state.opened.wait_while(closed, |closed| *closed).unwrap());
+        self.state.waiting.fetch_sub(1, Ordering::SeqCst);
+        if self.state.fail_durable.load(Ordering::SeqCst) {
+            return Err(BackendError::new("syncing", "the disk is gone"));
+        }
+        self.inner.make_durable()
+    }
+}
+
+fn organization(engine: &Engine) -> OrganizationCreated {
+    let create = CreateOrganization {
+        name: "Harbour".parse().unwrap(),
+        admin_email: "ada@example.com".parse().unwrap(),
+        first_name: "Ada".parse().unwrap(),
+        last_name: "Byron".parse().unwrap(),
+    };
+    engine.execute(create, &Actor::Operator).unwrap()
+}
+
+fn incident(created: &OrganizationCreated) -> CreateIncident {
+    CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, created.admin.member.id)
+}
+
+fn component(name: &str) -> CreateComponent {
+    CreateComponent { name: name.parse().unwrap(), description: None, group_label: None }
+}
+
+fn listed(engine: &Engine, actor: &Actor) -> Vec<IncidentView> {
+    engine.query(&ListIncidents { limit: PageLimit::MAX, ..Default::default() }, actor).unwrap().incidents
+}
+
+#[test]
+fn what_queues_up_during_a_commit_is_one_batch() {
+    let backend = Gated::default();
+    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    backend.close();
+    let before = backend.batches();
+    let first = engine.submit(incident(&created), &ada).unwrap();
+    backend.until_waiting();
+    let rest: Vec<_> = (0..50).map(|_| engine.submit(incident(&created), &ada).unwrap()).collect();
+    backend.open();
+    assert_eq!(first.wait().unwrap().sequential_id, 1);
+    let numbers: Vec<_> = rest.into_iter().map(|pending| pending.wait().unwrap().sequential_id).collect();
+    assert_eq!(numbers, (2..=51).collect::<Vec<u64>>(), "in the order of submission, each on top of the last");
+    assert_eq!(backend.batches() - before, 2);
+}
+
+#[test]
+fn a_refused_command_leaves_nothing_in_its_batch() {
+    let backend = Gated::default();
+    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    backend.close();
+    let first = engine.submit(component("zero"), &ada).unwrap();
+    backend.until_waiting();
+    let names = ["a", "b", "a", "c", "b"];
+    let rest: Vec<_> = names.iter().map(|name| engine.submit(component(name), &ada).unwrap()).collect();
+    backend.open();
+    first.wait().unwrap();
+    let outcomes: Vec<_> = rest.into_iter().map(|pending| pending.wait().map_err(|error| error.code()).err()).collect();
+    let conflict = Some(Code::NameConflict);
+    assert_eq!(outcomes, [None, None, conflict, None, conflict]);
+    let names: Vec<_> = engine.query(&ListComponents, &ada).unwrap().into_iter().map(|c| c.name.to_string()).collect();
+    assert_eq!(names, ["a", "b", "c", "zero"]);
+}
+
+#[test]
+fn readers_see_a_batch_only_once_it_is_durable_and_then_whole() {
+    let backend = Gated::default();
+    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    let open = engine.execute(incident(&created), &ada).unwrap();
+    backend.close();
+    let moved = engine.submit(ChangeStatus::to(open.id, Status::Identified), &ada).unwrap();
+    backend.until_waiting();
+    let seen = engine.query(&GetIncident { id: open.id }, &ada).unwrap();
+    assert_eq!(
+        (seen.incident.status, seen.status_history.len(), seen.audit_trail.len()),
+        (Status::Investigating, 1, 1)
+    );
+    assert_eq!(listed(&engine, &ada), std::slice::from_ref(&open));
+    backend.open();
+    let moved = moved.wait().unwrap();
+    let seen = engine.query(&GetIncident { id: open.id }, &ada).unwrap();
+    assert_eq!((seen.status_history.len(), seen.audit_trail.len()), (2, 3));
+    assert_eq!(seen.incident, moved);
+}
+
+#[test]
+fn a_full_queue_refuses_at_once_and_recovers() {
+    let backend = Gated::default();
+    let engine = Engine::builder().queue_capacity(3).with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    backend.close();
+    let first = engine.submit(incident(&created), &ada).unwrap();
+    backend.until_waiting();
+    let waiting: Vec<_> = (0..3).map(|_| engine.submit(incident(&created), &ada).unwrap()).collect();
+    let refused = engine.execute(incident(&created), &ada).unwrap_err();
+    assert!(matches!(refused, Error::Overloaded));
+    assert_eq!((refused.code(), refused.http_status()), (Code::Overloaded, 503));
+    backend.open();
+    first.wait().unwrap();
+    waiting.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
+    assert_eq!(engine.execute(incident(&created), &ada).unwrap().sequential_id, 5, "the refused one used no number");
+}
+
+#[test]
+fn after_a_storage_error_the_outcome_is_unknown_and_reads_go_on() {
+    for fail_apply in [true, false] {
+        let backend = Gated::default();
+        let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+        let created = organization(&engine);
+        let ada = created.actor();
+        let before = engine.execute(incident(&created), &ada).unwrap();
+        backend.state.fail_apply.store(fail_apply, Ordering::SeqCst);
+        backend.state.fail_durable.store(!fail_apply, Ordering::SeqCst);
+        let failed = engine.execute(incident(&created), &ada).unwrap_err();
+        assert!(matches!(failed, Error::OutcomeUnknown));
+        assert_eq!((failed.code(), failed.http_status()), (Code::OutcomeUnknown, 500));
+
+        backend.state.fail_apply.store(false, Ordering::SeqCst);
+        backend.state.fail_durable.store(false, Ordering::SeqCst);
+        assert!(matches!(engine.execute(incident(&created), &ada), Err(Error::Poisoned)));
+        assert_eq!(listed(&engine, &ada), std::slice::from_ref(&before), "what was durable before");
+
+        drop(engine);
+        let engine = Engine::builder().with_backend(backend).unwrap();
+        let found = listed(&engine, &ada).len();
+        assert_eq!(found, if fail_apply { 1 } else { 2 }, "reopening tells which of the two it was");
+        assert_eq!(engine.execute(incident(&created), &ada).unwrap().sequential_id, u64::try_from(found).unwrap() + 1);
+    }
+}
+
+/// The smallest executor there is.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+#[test]
+fn commands_can_be_awaited_without_an_executor_of_ours() {
+    let engine = Engine::in_memory().unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    let number = block_on(async {
+        engine.submit(incident(&created), &ada)?.await?;
+        engine.submit(incident(&created), &ada)?.await.map(|incident| incident.sequential_id)
+    });
+    assert_eq!(number.unwrap(), 2);
+}
+
+#[test]
+fn submitted_commands_happen_even_if_nobody_waits() {
+    let backend = MemoryBackend::new();
+    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    for _ in 0..20 {
+        drop(engine.submit(incident(&created), &created.actor()).unwrap());
+    }
+    drop(engine);
+    let engine = Engine::builder().with_backend(backend).unwrap();
+    assert_eq!(listed(&engine, &created.actor()).len(), 20, "closing finishes what was submitted");
+}
+
+/// A command with a defect.
+struct Panics;
+
+impl Command for Panics {
+    type Reply = ();
+    const ACCESS: Access = Access::Public;
+
+    fn place(
+        &self,
+        _: &Actor,
+        _: &dyn dogwatch_core::Root,
+        _: dogwatch_core::Timestamp,
+        _: &mut dogwatch_core::IdSource,
+    ) -> Result<dogwatch_core::OrgId, Refusal> {
+        panic!("a defect in a rule")
+    }
+
+    fn decide(self, _: &mut Cx<'_>) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_defect_in_one_rule_does_not_take_the_engine_down() {
+    let engine = Engine::in_memory().unwrap();
+    let created = organization(&engine);
+    let failed = engine.execute(Panics, &created.actor()).unwrap_err();
+    assert_eq!(failed.code(), Code::Internal);
+    assert_eq!(engine.execute(incident(&created), &created.actor()).unwrap().sequential_id, 1);
+}
+
+#[test]
+fn sixteen_threads_leave_no_holes() {
+    let engine = Engine::in_memory().unwrap();
+    let created = organization(&engine);
+    let mut numbers = thread::scope(|scope| {
+        let create = || (0..50).map(|_| engine.execute(incident(&created), &created.actor()).unwrap().sequential_id);
+        let threads: Vec<_> = (0..16).map(|_| scope.spawn(move || create().collect::<Vec<_>>())).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=800).collect::<Vec<u64>>());
+}
+
+#[test]
+fn one_folder_one_engine() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::open(folder.path()).unwrap();
+    let second = Engine::open(folder.path()).unwrap_err();
+    assert!(matches!(second, OpenError::InUse { .. }));
+    assert!(second.to_string().contains("is in use"), "{second}");
+    drop(engine);
+    Engine::open(folder.path()).unwrap();
+}
+
+#[test]
+fn a_torn_snapshot_does_not_keep_a_folder_from_opening() {
+    let folder = tempfile::tempdir().unwrap();
+    let created = organization(&Engine::open(folder.path()).unwrap());
+    let torn = folder.path().join("snap.FFFFFFFFFFFFFFFF.generating");
+    std::fs::write(&torn, b"").unwrap();
+    let engine = Engine::open(folder.path()).unwrap();
+    assert!(!torn.exists());
+    assert_eq!(engine.organizations().unwrap(), [created.organization]);
+}
+
+#[test]
+fn a_folder_of_something_else_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("db");
+    std::fs::write(&db, b"somebody's notes").unwrap();
+    assert!(Engine::open(folder.path()).is_err());
+    assert_eq!(std::fs::read(&db).unwrap(), b"somebody's notes");
+}

@@ -1,2 +1,128 @@
-//! Placeholder.
-fn main() {}
+//! Durable commands per second, beside raw sled that writes the same bytes.
+//!
+//! The command is the creation of an incident. (a) is raw sled with one durable flush per command, (b) raw sled without any
+//! flush: what it costs just to hand the bytes to sled. Reach: with 64 callers at least 5 times (a), and half of (b).
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark fails by panicking, and prints")]
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use dogwatch_core::{Actor, CreateIncident, CreateOrganization, OrganizationCreated, Severity};
+use dogwatch_store::Engine;
+use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan, SledBackend, SledOptions};
+use dogwatch_testkit::measure::{line, median, shown};
+
+const ROUNDS: usize = 5;
+
+/// Keeps the batches that an engine writes.
+#[derive(Clone, Default)]
+struct Recorder {
+    inner: MemoryBackend,
+    batches: Arc<Mutex<Vec<Batch>>>,
+}
+
+impl Backend for Recorder {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
+        self.inner.get(key)
+    }
+    fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> Scan<'a> {
+        self.inner.scan(start, end)
+    }
+    fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
+        self.batches.lock().unwrap().push(batch.clone());
+        self.inner.apply(batch)
+    }
+    fn make_durable(&self) -> Result<(), BackendError> {
+        self.inner.make_durable()
+    }
+}
+
+fn organization(engine: &Engine) -> OrganizationCreated {
+    let create = CreateOrganization {
+        name: "Harbour".parse().unwrap(),
+        admin_email: "ada@example.com".parse().unwrap(),
+        first_name: "Ada".parse().unwrap(),
+        last_name: "Byron".parse().unwrap(),
+    };
+    engine.execute(create, &Actor::Operator).unwrap()
+}
+
+fn incident(created: &OrganizationCreated) -> CreateIncident {
+    CreateIncident {
+        description: Some("All card payments fail since 10:00. Support sees about forty tickets.".parse().unwrap()),
+        ..CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, created.admin.member.id)
+    }
+}
+
+/// The batches of so many creations, one a batch.
+fn recorded(count: usize) -> Vec<Batch> {
+    let recorder = Recorder::default();
+    let engine = Engine::builder().with_backend(recorder.clone()).unwrap();
+    let created = organization(&engine);
+    recorder.batches.lock().unwrap().clear();
+    (0..count).for_each(|_| drop(engine.execute(incident(&created), &created.actor()).unwrap()));
+    drop(engine);
+    let batches = recorder.batches.lock().unwrap();
+    batches.clone()
+}
+
+fn raw(folder: &Path, batches: &[Batch], durable: bool) -> f64 {
+    let backend = SledBackend::open(folder, &SledOptions::default()).unwrap();
+    let began = Instant::now();
+    for batch in batches {
+        backend.apply(batch).unwrap();
+        if durable {
+            backend.make_durable().unwrap();
+        }
+    }
+    count(batches.len()) / began.elapsed().as_secs_f64()
+}
+
+fn engine(folder: &Path, callers: usize, commands: usize) -> f64 {
+    let engine = Engine::open(folder).unwrap();
+    let created = organization(&engine);
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..callers {
+            scope.spawn(|| {
+                for _ in 0..commands / callers {
+                    engine.execute(incident(&created), &created.actor()).unwrap();
+                }
+            });
+        }
+    });
+    count(commands / callers * callers) / began.elapsed().as_secs_f64()
+}
+
+fn count(n: usize) -> f64 {
+    f64::from(u32::try_from(n).unwrap())
+}
+
+/// The median rate over fresh folders on the disk of the build.
+fn rate(measure: impl Fn(&Path) -> f64) -> f64 {
+    let round = |_| {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        measure(folder.path())
+    };
+    median((0..ROUNDS).map(round).collect())
+}
+
+fn main() {
+    let batches = recorded(20_000);
+    let rows: usize = batches.iter().map(Batch::len).sum::<usize>() / batches.len();
+    let size = |batch: &Batch| batch.iter().map(|(k, v)| k.len() + v.as_ref().map_or(0, Vec::len)).sum::<usize>();
+    let bytes: usize = batches.iter().map(size).sum::<usize>() / batches.len();
+    println!("\ncreating incidents: {rows} rows, {bytes} bytes each (median of {ROUNDS} rounds)\n");
+
+    let a = rate(|folder| raw(folder, &batches[..500], true));
+    line("(a) raw sled, one durable flush per command", &format!("{a:.0}/s"), &format!("{} each", shown(1.0 / a)));
+    let b = rate(|folder| raw(folder, &batches, false));
+    line("(b) raw sled, no flush", &format!("{b:.0}/s"), &format!("{} each", shown(1.0 / b)));
+    for (callers, commands) in [(1, 500), (8, 4_000), (64, 40_000)] {
+        let rate = rate(|folder| engine(folder, callers, commands));
+        let comparison = format!("{:.1} x (a)   {:.2} x (b)", rate / a, rate / b);
+        line(&format!("dogwatch, durable, {callers} callers"), &format!("{rate:.0}/s"), &comparison);
+    }
+}

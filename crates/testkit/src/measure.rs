@@ -1,0 +1,45 @@
+//! What benchmarks share: medians of repeated rounds, and tables that people can read.
+
+use std::time::{Duration, Instant};
+
+/// The median of the rounds' results.
+#[must_use]
+pub fn median(mut rounds: Vec<f64>) -> f64 {
+    rounds.sort_by(f64::total_cmp);
+    rounds[rounds.len() / 2]
+}
+
+/// Seconds per call of `work`: the median of `rounds`, each long enough to be measured.
+pub fn seconds_per_call(rounds: usize, mut work: impl FnMut()) -> f64 {
+    let mut calls = 1_u32;
+    loop {
+        let began = Instant::now();
+        (0..calls).for_each(|_| work());
+        if began.elapsed() > Duration::from_millis(50) || calls > 1 << 28 {
+            break;
+        }
+        calls *= 2;
+    }
+    let round = |_| {
+        let began = Instant::now();
+        (0..calls).for_each(|_| work());
+        began.elapsed().as_secs_f64() / f64::from(calls)
+    };
+    median((0..rounds).map(round).collect())
+}
+
+/// A span of time with a fitting unit.
+#[must_use]
+pub fn shown(seconds: f64) -> String {
+    match seconds {
+        s if s < 1e-6 => format!("{:.0} ns", s * 1e9),
+        s if s < 1e-3 => format!("{:.1} µs", s * 1e6),
+        s if s < 1.0 => format!("{:.2} ms", s * 1e3),
+        s => format!("{s:.2} s"),
+    }
+}
+
+/// Prints one line of a table: what, how much, and how that compares.
+pub fn line(what: &str, figure: &str, comparison: &str) {
+    println!("{what:<52} {figure:>14}   {comparison}");
+}

@@ -1,7 +1,12 @@
 //! One status decision: validation, rules, reply, changes, audit events; from a world in memory.
 //!
 //! The other lines say what it is made of. Reach: a decision in under a microsecond.
-#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a benchmark fails by panicking, and prints"
+)]
 
 use std::hint::black_box;
 

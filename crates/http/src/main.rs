@@ -1,1 +1,35 @@
-fn main() {}
+//! The `dogwatch` program: incident response in one folder, from the command line.
+//!
+//! It parses, calls the engine, and prints; not one rule lives here. Results for programs go to standard output as JSON
+//! lines, everything for people to standard error or, where it is the point of the command, to standard output.
+
+mod cli;
+mod demo;
+mod failure;
+mod manage;
+mod stage;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command, MemberCommand};
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Init(args) => manage::init(&args),
+        Command::Member { command: MemberCommand::Add(args) } => manage::add_member(&args),
+        Command::Demo(args) => demo::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output has seen enough: not a failure of ours.
+        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            // If even standard error is gone, the exit code still tells.
+            let _ = write!(anstream::stderr(), "{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

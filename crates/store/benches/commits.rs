@@ -2,7 +2,12 @@
 //!
 //! The command is the creation of an incident. (a) is raw sled with one durable flush per command, (b) raw sled without any
 //! flush: what it costs just to hand the bytes to sled. Reach: with 64 callers at least 5 times (a), and half of (b).
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark fails by panicking, and prints")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a benchmark fails by panicking, and prints"
+)]
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

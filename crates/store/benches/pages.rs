@@ -1,7 +1,12 @@
 //! A page of 20 under every kind of filter, of ten thousand and of a million incidents in one organization.
 //!
 //! Reach: the page of the million within twice the page of the ten thousand.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark fails by panicking, and prints")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a benchmark fails by panicking, and prints"
+)]
 
 use std::hint::black_box;
 use std::path::Path;

@@ -14,6 +14,9 @@ mod clock;
 mod engine;
 mod error;
 mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod keys;
 mod overlay;
 mod pending;

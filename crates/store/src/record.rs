@@ -47,11 +47,18 @@ fn checksum(key: &[u8], framed: &[u8]) -> [u8; 4] {
 
 /// Frames a record for its key.
 pub(crate) fn encode<T: Stored>(key: &[u8], record: &T) -> Result<Vec<u8>, Corrupt> {
-    let mut framed = bincode::encode_to_vec(record, CONFIG).map_err(|_| Corrupt::Payload)?;
-    framed.insert(0, T::VERSION);
+    let payload = bincode::encode_to_vec(record, CONFIG).map_err(|_| Corrupt::Payload)?;
+    Ok(frame::<T>(key, &payload))
+}
+
+/// Puts version and checksum around a payload.
+pub(crate) fn frame<T: Stored>(key: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut framed = Vec::with_capacity(payload.len() + 5);
+    framed.push(T::VERSION);
+    framed.extend_from_slice(payload);
     let sum = checksum(key, &framed);
     framed.extend_from_slice(&sum);
-    Ok(framed)
+    framed
 }
 
 /// Reads what [`encode`] framed for this key.
@@ -80,6 +87,13 @@ mod tests {
 
     impl Stored for Sample {
         const VERSION: u8 = 3;
+    }
+
+    #[derive(Debug, PartialEq, bincode::Encode, bincode::Decode)]
+    struct Newer(Sample);
+
+    impl Stored for Newer {
+        const VERSION: u8 = 4;
     }
 
     fn sample() -> Sample {
@@ -117,23 +131,15 @@ mod tests {
         assert_eq!(decode::<Sample>(b"yek", &bytes), Err(Corrupt::Checksum));
     }
 
-    fn framed(version: u8, payload: &[u8]) -> Vec<u8> {
-        let mut framed = vec![version];
-        framed.extend_from_slice(payload);
-        let sum = checksum(b"key", &framed);
-        framed.extend_from_slice(&sum);
-        framed
-    }
-
     #[test]
     fn versions_trailing_bytes_and_lies_about_length() {
         let bytes = encode(b"key", &sample()).unwrap();
         let payload = &bytes[1..bytes.len() - 4];
-        assert_eq!(decode::<Sample>(b"key", &framed(3, payload)), Ok(sample()));
-        assert_eq!(decode::<Sample>(b"key", &framed(4, payload)), Err(Corrupt::Version));
-        assert_eq!(decode::<Sample>(b"key", &framed(3, &[payload, &[0]].concat())), Err(Corrupt::Payload));
+        let read = |payload: &[u8]| decode::<Sample>(b"key", &frame::<Sample>(b"key", payload));
+        assert_eq!(read(payload), Ok(sample()));
+        assert_eq!(decode::<Newer>(b"key", &bytes), Err(Corrupt::Version));
+        assert_eq!(read(&[payload, &[0]].concat()), Err(Corrupt::Payload));
         // A string that claims to be 2^60 bytes long must not be believed.
-        let lie = [1, 253, 0, 0, 0, 0, 0, 0, 0, 16];
-        assert_eq!(decode::<Sample>(b"key", &framed(3, &lie)), Err(Corrupt::Payload));
+        assert_eq!(read(&[1, 253, 0, 0, 0, 0, 0, 0, 0, 16]), Err(Corrupt::Payload));
     }
 }

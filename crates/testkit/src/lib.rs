@@ -19,3 +19,4 @@ pub mod ops;
 pub mod parsers;
 mod render;
 pub mod run;
+pub mod targets;

@@ -13,6 +13,9 @@ pub(crate) use organization::{
     ApiKeyV1, ComponentV1, HolderV1, InvitationV1, MemberV1, NamedV1, OrganizationV1, PlaceV1, TallyV1, email_key,
 };
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use text::PieceV1;
+
 use std::collections::BTreeMap;
 
 use dogwatch_core::{Change, Write};
@@ -27,6 +30,11 @@ pub(crate) struct Rows(BTreeMap<Vec<u8>, Vec<u8>>);
 impl Rows {
     /// The largest value, in bytes. Larger ones could end in files that sled never syncs.
     pub(crate) const LARGEST: usize = 4_096;
+
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn into_map(self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.0
+    }
 
     /// A row that is only a key.
     pub(crate) fn index(&mut self, key: Vec<u8>) {

@@ -1,0 +1,100 @@
+//! The words of the command line, and their help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Incident response in one folder: incidents with an enforced lifecycle, kept durably, without a server or a database.
+#[derive(Debug, Parser)]
+#[command(name = "dogwatch", version, arg_required_else_help = true, after_help = "Start with `dogwatch demo`.")]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create an organization and its first admin
+    ///
+    /// Prints one line of JSON: {"orgId": …, "userId": …, "apiKey": …}. The API key is shown here and never again. The
+    /// folder is created if it does not exist; one folder holds any number of organizations.
+    Init(InitArgs),
+    /// Manage the members of an organization
+    Member {
+        /// What to do.
+        #[command(subcommand)]
+        command: MemberCommand,
+    },
+    /// Play an incident from opening to resolution, and look at what is on disk afterwards
+    ///
+    /// Real commands on a real store; only the clock is moved by hand, so that an hour takes a moment.
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MemberCommand {
+    /// Make somebody a member, without an invitation
+    ///
+    /// Prints one line of JSON: {"userId": …, "apiKey": …}. The API key is shown here and never again.
+    Add(AddMemberArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The folder of the store
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// The name of the organization, 1 to 255 characters
+    #[arg(long, value_name = "NAME")]
+    pub(crate) org: String,
+    /// The e-mail address of its first admin
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) admin_email: String,
+    /// The first name of the admin, 1 to 100 characters
+    #[arg(long, value_name = "NAME", default_value = "Admin")]
+    pub(crate) first_name: String,
+    /// The last name of the admin, 1 to 100 characters
+    #[arg(long, value_name = "NAME", default_value = "User")]
+    pub(crate) last_name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddMemberArgs {
+    /// The folder of the store
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// The organization, as `init` printed it: `org_…`
+    #[arg(long, value_name = "ID")]
+    pub(crate) org_id: String,
+    /// The e-mail address of the new member
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) email: String,
+    /// The first name of the new member, 1 to 100 characters
+    #[arg(long, value_name = "NAME")]
+    pub(crate) first_name: String,
+    /// The last name of the new member, 1 to 100 characters
+    #[arg(long, value_name = "NAME")]
+    pub(crate) last_name: String,
+    /// What they may do: `org:member`, or `org:admin` for the team as well
+    #[arg(long, value_name = "ROLE", default_value = "org:member")]
+    pub(crate) role: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The folder of the store; a temporary one, removed at the end, if absent
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,291 @@
+//! `dogwatch demo`: a night at Harbour. Real commands on a real store; the clock is moved by hand.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use dogwatch_store::core::{
+    Actor, AddMember, ChangeStatus, Command, CreateComponent, CreateIncident, CreateOrganization, DeleteComponent,
+    EditIncident, Error as Refusal, Event, GetIncident, IncidentDetail, IncidentId, ListIncidents, ListTeam,
+    ListUpdates, Member, PostUpdate, Problem, RedactUpdate, Role, Severity, Status, UpdateView, UserId,
+};
+use dogwatch_store::{Clock, Engine, ManualClock, SystemClock};
+
+use crate::cli::DemoArgs;
+use crate::failure::Failure;
+use crate::stage::Stage;
+
+/// How long before now the night begins, so that it ends about now.
+const NIGHT: i64 = 52 * 60 * 1_000;
+
+/// Runs the demo on the given folder, or on a temporary one.
+pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
+    let mut stage = Stage::new(anstream::stdout().lock());
+    match &args.data {
+        Some(folder) => {
+            play(&mut stage, folder)?;
+            stage.note(&format!("The store is in {}.", folder.display()))?;
+        }
+        None => {
+            let folder = tempfile::tempdir()?;
+            play(&mut stage, folder.path())?;
+            stage.note("This was a temporary folder. With --data DIR the store stays.")?;
+        }
+    }
+    Ok(stage.gap()?)
+}
+
+fn play<W: Write>(stage: &mut Stage<W>, folder: &Path) -> Result<(), Failure> {
+    let now = SystemClock.now().as_millis();
+    let clock = ManualClock::at(dogwatch_store::core::Timestamp::clamped(now - NIGHT));
+    let engine = Engine::builder().clock(clock.clone()).open(folder)?;
+    let mut night = Night::begin(stage, engine, clock)?;
+    let incident = night.outage()?;
+    night.repair(incident)?;
+    night.aftermath(incident)?;
+    let ada = night.ada.actor;
+    drop(night);
+
+    stage.heading("The program ends. The store is opened again, and all of it is still there.")?;
+    let engine = Engine::open(folder)?;
+    tell(stage, &engine, &ada, incident)
+}
+
+/// Somebody who takes part.
+struct Person {
+    name: &'static str,
+    actor: Actor,
+    user: UserId,
+}
+
+impl Person {
+    fn new(name: &'static str, member: &Member) -> Self {
+        Self { name, actor: Actor::member(member.org, member.id), user: member.id }
+    }
+}
+
+/// The story while it is played.
+struct Night<'a, W> {
+    stage: &'a mut Stage<W>,
+    engine: Engine,
+    clock: ManualClock,
+    ada: Person,
+    ben: Person,
+    cleo: Person,
+}
+
+/// Reads what the demo itself wrote down.
+fn valid<T: std::str::FromStr<Err = Problem>>(text: &str) -> Result<T, Failure> {
+    text.parse().map_err(|problem: Problem| Refusal::broken(problem.to_string()).into())
+}
+
+impl<'a, W: Write> Night<'a, W> {
+    fn begin(stage: &'a mut Stage<W>, engine: Engine, clock: ManualClock) -> Result<Self, Failure> {
+        let create = CreateOrganization {
+            name: valid("Harbour")?,
+            admin_email: valid("ada@harbour.example")?,
+            first_name: valid("Ada")?,
+            last_name: valid("Byron")?,
+        };
+        let created = engine.execute(create, &Actor::Operator)?;
+        let join = |email: &str, first: &str, last: &str| -> Result<Member, Failure> {
+            let add = AddMember {
+                org: created.organization.id,
+                email: valid(email)?,
+                first_name: valid(first)?,
+                last_name: valid(last)?,
+                role: Role::Member,
+            };
+            Ok(engine.execute(add, &Actor::Operator)?.member)
+        };
+        let ben = Person::new("Ben", &join("ben@harbour.example", "Ben", "Marlow")?);
+        let cleo = Person::new("Cleo", &join("cleo@harbour.example", "Cleo", "Quay")?);
+        let ada = Person::new("Ada", &created.admin.member);
+        stage.heading("A night at Harbour")?;
+        stage.note("Real commands on a real store; the clock (UTC) is moved by hand.")?;
+        stage.note("Ada is an admin, Ben and Cleo are members.")?;
+        stage.gap()?;
+        Ok(Self { stage, engine, clock, ada, ben, cleo })
+    }
+
+    fn wait(&self, minutes: u64) {
+        self.clock.advance(Duration::from_secs(minutes * 60));
+    }
+
+    /// Does something that works.
+    fn act<C: Command>(&mut self, who: Who, does: &str, command: C) -> Result<C::Reply, Failure> {
+        let (name, actor) = self.person(who);
+        self.stage.act(self.clock.now(), name, does)?;
+        Ok(self.engine.execute(command, &actor)?)
+    }
+
+    /// Tries something that a rule forbids.
+    fn try_in_vain<C: Command>(&mut self, who: Who, does: &str, command: C) -> Result<(), Failure> {
+        let (name, actor) = self.person(who);
+        self.stage.act(self.clock.now(), name, does)?;
+        match self.engine.execute(command, &actor) {
+            Ok(_) => Err(Refusal::broken("a rule did not hold").into()),
+            Err(error) => Ok(self.stage.refused(error.code().as_str(), &error.to_string())?),
+        }
+    }
+
+    fn person(&self, who: Who) -> (&'static str, Actor) {
+        let person = match who {
+            Who::Ada => &self.ada,
+            Who::Ben => &self.ben,
+            Who::Cleo => &self.cleo,
+        };
+        (person.name, person.actor)
+    }
+
+    /// The incident is opened, and a mistake is made and taken back.
+    fn outage(&mut self) -> Result<IncidentId, Failure> {
+        let component = CreateComponent {
+            name: valid("Checkout")?,
+            description: Some(valid("Basket to receipt")?),
+            group_label: None,
+        };
+        let checkout = self.engine.execute(component, &self.ada.actor)?.id;
+        let open = CreateIncident {
+            description: Some(valid("All card payments fail. Forty tickets in ten minutes.")?),
+            component_ids: vec![checkout],
+            ..CreateIncident::new(valid("Checkout is down")?, Severity::Critical, self.ben.user)
+        };
+        let incident = self.act(Who::Ben, "opens an incident: Checkout is down, critical.", open)?;
+        let done = format!("#{}, {}, owned by Ben", incident.sequential_id, incident.status);
+        self.stage.done(&done)?;
+        let id = incident.id;
+
+        self.wait(1);
+        self.try_in_vain(Who::Ben, "would like to be in bed: resolved.", ChangeStatus::to(id, Status::Resolved))?;
+
+        self.wait(2);
+        let slip = valid("Customer called, card 4111 1111 1111 1111 is declined.")?;
+        let posted = self.act(
+            Who::Ben,
+            "posts an update, with more in it than there should be.",
+            PostUpdate::internal(id, slip),
+        )?;
+        self.stage.done("posted for members only")?;
+        let redact = RedactUpdate { incident: id, update: posted.id };
+        self.wait(1);
+        self.try_in_vain(Who::Cleo, "notices and tries to take it back for him.", redact)?;
+        self.wait(1);
+        self.act(Who::Ben, "redacts it himself, two minutes after posting.", redact)?;
+        self.stage.done("the text is gone for good; that there was one stays on record")?;
+
+        self.wait(1);
+        let public = PostUpdate::public(id, valid("We are looking into failing payments.")?);
+        self.try_in_vain(Who::Cleo, "wants to tell the public.", public)?;
+        self.wait(1);
+        self.try_in_vain(Who::Cleo, "tidies up the components.", DeleteComponent { id: checkout })?;
+        Ok(id)
+    }
+
+    /// Step by step to the end.
+    fn repair(&mut self, id: IncidentId) -> Result<(), Failure> {
+        self.wait(6);
+        let found = PostUpdate::internal(id, valid("The 02:05 release points at the old payment gateway.")?);
+        self.act(Who::Cleo, "finds the cause and says so.", found.with_status(Status::Identified))?;
+        self.stage.done("investigating -> identified")?;
+
+        self.wait(9);
+        let edit = EditIncident { severity: Some(Severity::High), ..EditIncident::new(id) };
+        self.act(Who::Ben, "rolls back. Half of the payments work: no longer critical.", edit)?;
+        self.stage.done("severity high")?;
+
+        self.wait(4);
+        self.act(Who::Ben, "sees all of them work.", ChangeStatus::to(id, Status::Monitoring))?;
+        self.stage.done("identified -> monitoring")?;
+
+        self.wait(20);
+        let note = valid("Rolled back. Gateway addresses are now checked before a release.")?;
+        let resolved = self.act(Who::Ben, "calls it a night.", ChangeStatus::resolve(id, note))?;
+        let lasted = resolved.resolved_at.map_or(Duration::ZERO, |end| end.since(resolved.created_at));
+        self.stage.done(&format!("monitoring -> resolved, after {} minutes", lasted.as_secs() / 60))?;
+        Ok(())
+    }
+
+    /// What is over stays over.
+    fn aftermath(&mut self, id: IncidentId) -> Result<(), Failure> {
+        self.wait(5);
+        let late = PostUpdate::internal(id, valid("One more thing.")?);
+        self.try_in_vain(Who::Cleo, "has one more thing to say.", late)?;
+        self.wait(1);
+        let reopen = ChangeStatus::to(id, Status::Investigating);
+        self.try_in_vain(Who::Ada, "wakes up and wants to start over.", reopen)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Who {
+    Ada,
+    Ben,
+    Cleo,
+}
+
+/// Tells what the store knows of the incident.
+fn tell<W: Write>(stage: &mut Stage<W>, engine: &Engine, actor: &Actor, id: IncidentId) -> Result<(), Failure> {
+    let detail = engine.query(&GetIncident { id }, actor)?;
+    let updates = engine.query(&ListUpdates { incident: id }, actor)?;
+    let team = engine.query(&ListTeam, actor)?.members;
+    let listed = engine.query(&ListIncidents::default(), actor)?.incidents;
+    let name = |user: UserId| {
+        let member = team.iter().find(|member| member.id == user);
+        member.map_or_else(|| user.to_string(), Member::full_name)
+    };
+    let incident = &detail.incident;
+    stage.fact("incident", format!("#{} {}", incident.sequential_id, incident.title))?;
+    stage.fact("id", incident.id)?;
+    stage.fact("severity", incident.severity)?;
+    stage.fact("status", incident.status)?;
+    stage.fact("owner", incident.owner_id.map(name).unwrap_or_default())?;
+    stage.fact("listed", format!("{} of {} in this organization", incident.sequential_id, listed.len()))?;
+    tell_history(stage, &detail)?;
+    tell_updates(stage, &updates, &name)?;
+    stage.heading("Audit trail")?;
+    for event in &detail.audit_trail {
+        let actor = event.actor.map(name).unwrap_or_default();
+        stage.row(event.at(), event.event.as_str(), &format!("{actor}{}", details(&event.event)))?;
+    }
+    Ok(stage.gap()?)
+}
+
+fn tell_history<W: Write>(stage: &mut Stage<W>, detail: &IncidentDetail) -> Result<(), Failure> {
+    stage.heading("Status history")?;
+    for entry in &detail.status_history {
+        let note = entry.resolution_note.as_ref().map(ToString::to_string);
+        stage.row(entry.changed_at, entry.status, &note.unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn tell_updates<W: Write>(
+    stage: &mut Stage<W>,
+    updates: &[UpdateView],
+    name: &dyn Fn(UserId) -> String,
+) -> Result<(), Failure> {
+    stage.heading("Updates")?;
+    for update in updates {
+        let text = match (&update.body, update.redacted_by, update.status_change) {
+            (Some(body), ..) => body.to_string(),
+            (None, Some(by), _) => format!("[redacted by {}]", name(by)),
+            (None, None, Some(status)) => format!("[{status}]"),
+            (None, None, None) => String::new(),
+        };
+        stage.row(update.posted_at, &update.posted_by.name, &text)?;
+    }
+    Ok(())
+}
+
+fn details(event: &Event) -> String {
+    match event {
+        Event::StatusChanged { from, to } => format!(": {from} -> {to}"),
+        Event::IncidentEdited { fields } => {
+            let fields: Vec<_> = fields.iter().map(|field| field.as_str()).collect();
+            format!(": {}", fields.join(", "))
+        }
+        Event::UpdatePosted { visibility, .. } => format!(": {visibility}"),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,53 @@
+//! Organizations and members, from the command line of whoever holds the data folder.
+
+use std::io::Write;
+
+use dogwatch_store::Engine;
+use dogwatch_store::core::text::{EmailAddress, OrgName, PersonName};
+use dogwatch_store::core::{Actor, AddMember, CreateOrganization, Joined, OrgId, Validation};
+use serde_json::json;
+
+use crate::cli::{AddMemberArgs, InitArgs};
+use crate::failure::Failure;
+
+/// `dogwatch init`
+pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
+    let mut check = Validation::new();
+    let name = check.field("--org", OrgName::new(&args.org));
+    let admin_email = check.field("--admin-email", EmailAddress::new(&args.admin_email));
+    let first_name = check.field("--first-name", PersonName::new(&args.first_name));
+    let last_name = check.field("--last-name", PersonName::new(&args.last_name));
+    let command = check.finish(|| {
+        Some(CreateOrganization {
+            name: name?,
+            admin_email: admin_email?,
+            first_name: first_name?,
+            last_name: last_name?,
+        })
+    })?;
+    let created = Engine::open(&args.data)?.execute(command, &Actor::Operator)?;
+    print(&json!({
+        "orgId": created.organization.id.to_string(),
+        "userId": created.admin.member.id.to_string(),
+        "apiKey": created.admin.api_key.secret.reveal(),
+    }))
+}
+
+/// `dogwatch member add`
+pub(crate) fn add_member(args: &AddMemberArgs) -> Result<(), Failure> {
+    let mut check = Validation::new();
+    let org = check.field("--org-id", OrgId::parse(&args.org_id));
+    let email = check.field("--email", EmailAddress::new(&args.email));
+    let first_name = check.field("--first-name", PersonName::new(&args.first_name));
+    let last_name = check.field("--last-name", PersonName::new(&args.last_name));
+    let role = check.field("--role", args.role.parse());
+    let command = check.finish(|| {
+        Some(AddMember { org: org?, email: email?, first_name: first_name?, last_name: last_name?, role: role? })
+    })?;
+    let Joined { member, api_key } = Engine::open(&args.data)?.execute(command, &Actor::Operator)?;
+    print(&json!({ "userId": member.id.to_string(), "apiKey": api_key.secret.reveal() }))
+}
+
+fn print(line: &serde_json::Value) -> Result<(), Failure> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}

@@ -1,0 +1,171 @@
+//! The built program, as somebody at a terminal uses it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use dogwatch_store::Engine;
+use dogwatch_store::core::{ListTeam, OrgId, Role, Secret, UserId};
+use serde_json::Value;
+
+fn dogwatch(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_dogwatch")).args(args).env_remove("RUST_BACKTRACE").output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The one line of JSON that a successful command prints.
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let out = text(&output.stdout);
+    assert_eq!(out.lines().count(), 1, "{out}");
+    serde_json::from_str(&out).unwrap()
+}
+
+fn init(folder: &Path) -> Value {
+    let folder = folder.to_str().unwrap();
+    json(&dogwatch(&[
+        "init",
+        "--data",
+        folder,
+        "--org",
+        "Harbour",
+        "--admin-email",
+        "ada@example.com",
+        "--first-name",
+        "Ada",
+    ]))
+}
+
+#[test]
+fn init_and_member_add() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("new/store");
+    let made = init(&data);
+    let org = made["orgId"].as_str().unwrap();
+    let added = json(&dogwatch(&[
+        "member",
+        "add",
+        "--data",
+        data.to_str().unwrap(),
+        "--org-id",
+        org,
+        "--email",
+        "ben@example.com",
+        "--first-name",
+        "Ben",
+        "--last-name",
+        "Marlow",
+        "--role",
+        "org:admin",
+    ]));
+
+    let engine = Engine::open(&data).unwrap();
+    for one in [&made, &added] {
+        let key = Secret::new(one["apiKey"].as_str().unwrap());
+        let actor = engine.authenticate(&key).unwrap();
+        let user: UserId = one["userId"].as_str().unwrap().parse().unwrap();
+        assert_eq!(actor, dogwatch_store::core::Actor::member(org.parse::<OrgId>().unwrap(), user));
+        let team = engine.query(&ListTeam, &actor).unwrap();
+        let people: Vec<_> = team.members.iter().map(|m| (m.full_name(), m.role)).collect();
+        assert_eq!(people, [("Ada User".to_owned(), Role::Admin), ("Ben Marlow".to_owned(), Role::Admin)]);
+    }
+}
+
+#[test]
+fn every_bad_field_is_named_and_nothing_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("store");
+    let output = dogwatch(&[
+        "init",
+        "--data",
+        data.to_str().unwrap(),
+        "--org",
+        " ",
+        "--admin-email",
+        "nobody",
+        "--first-name",
+        "",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    assert_eq!(
+        text(&output.stderr),
+        "error: invalid input (validation_error)\n  --org must not be only white space\n  \
+         --admin-email must be an e-mail address\n  --first-name must not be empty\n"
+    );
+    assert!(!data.exists());
+}
+
+#[test]
+fn refusals_name_their_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = init(folder.path());
+    let data = folder.path().to_str().unwrap();
+    let add = |org: &str, email: &str| {
+        let names = ["--first-name", "B", "--last-name", "M"];
+        let output =
+            dogwatch(&[&["member", "add", "--data", data, "--org-id", org, "--email", email][..], &names].concat());
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+        text(&output.stderr)
+    };
+    let org = made["orgId"].as_str().unwrap();
+    let taken = add(org, "ADA@example.com");
+    assert!(taken.contains("(name_conflict)"), "{taken}");
+    let nowhere = add("org_00000000000070008000000000000000", "b@example.com");
+    assert!(nowhere.contains("(not_found)"), "{nowhere}");
+    let malformed = add("harbour", "b@example.com");
+    assert!(malformed.contains("--org-id must be an id of the form `org_…`"), "{malformed}");
+}
+
+#[test]
+fn a_folder_in_use_is_said_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::open(folder.path()).unwrap();
+    let output = dogwatch(&["demo", "--data", folder.path().to_str().unwrap()]);
+    drop(engine);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("is in use by another process"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_demo_tells_the_whole_story_within_80_columns_and_without_colour() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    for run in 0..2 {
+        let output = dogwatch(&["demo", "--data", data]);
+        assert!(output.status.success(), "run {run}: {}", text(&output.stderr));
+        let out = text(&output.stdout);
+        for word in [
+            "invalid_status_transition",
+            "redaction_not_permitted",
+            "no_public_surface",
+            "component_in_use",
+            "incident_resolved",
+            "[redacted by Ben Marlow]",
+            "Gateway addresses are now checked",
+            "update_redacted",
+        ] {
+            assert!(out.contains(word), "{word} is missing");
+        }
+        assert!(!out.contains("4111"), "what was redacted does not come back");
+        assert!(!out.contains('\u{1b}'), "no colour where nobody sees it");
+        let wide: Vec<_> = out.lines().filter(|line| line.chars().count() > 80 && !line.contains(data)).collect();
+        assert!(wide.is_empty(), "{wide:?}");
+        assert!(out.lines().all(|line| line.trim_end() == line), "no white space at line ends");
+    }
+}
+
+#[test]
+fn help_and_version() {
+    for args in [&["--help"][..], &["help", "init"], &["member", "add", "--help"], &["demo", "--help"]] {
+        let output = dogwatch(args);
+        assert!(output.status.success());
+        assert!(text(&output.stdout).contains("Usage: dogwatch"));
+    }
+    assert_eq!(text(&dogwatch(&["--version"]).stdout), format!("dogwatch {}\n", env!("CARGO_PKG_VERSION")));
+    let nothing = dogwatch(&[]);
+    assert_eq!(nothing.status.code(), Some(2));
+}

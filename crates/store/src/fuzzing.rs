@@ -1,0 +1,106 @@
+//! What the fuzz target of the record decoders calls. Not part of the public API.
+//!
+//! A decoder must never panic, whatever the bytes; and what it accepts must be written and read back as the same thing.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use dogwatch_core::id::Id;
+use dogwatch_core::{ApiKeyId, AuditEntry, ComponentId, IncidentId, InvitationId, OrgId, SecretHash, UpdateId, UserId};
+
+use crate::keys::{self, Table};
+use crate::record::{Corrupt, Stored, decode, frame};
+use crate::records::{
+    ApiKeyV1, AuditV1, ComponentV1, Entity, HolderV1, IncidentV1, InvitationV1, MemberV1, NamedV1, OrganizationV1,
+    PieceV1, PlaceV1, Rows, TallyV1, UpdateV1, audit_of, audit_rows, incident_of, update_of,
+};
+
+const ORG: [u8; 16] = [1; 16];
+const ID: [u8; 16] = [2; 16];
+const OTHER: [u8; 16] = [3; 16];
+
+type Map = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// How many kinds of record there are.
+pub const KINDS: u8 = 13;
+
+/// Decodes bytes as a record of every kind, then a payload as one of the given kind, framed so that its checksum holds.
+///
+/// # Errors
+/// What went wrong, when an accepted record does not read back as itself.
+pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
+    let org = OrgId::from_bytes(ORG);
+    let incident = IncidentId::from_bytes(ID);
+    match kind % KINDS {
+        0 => entity(&Table::Organization.key(&[&ORG]), payload, |row: OrganizationV1, _| row.of(org)),
+        1 => entity(&Table::Tally.of(org, &[]), payload, |row: TallyV1, _| Ok(row.of(org))),
+        2 => entity(&Table::Member.of(org, &[&ID]), payload, |row: MemberV1, _| row.of(org, UserId::from_bytes(ID))),
+        3 => entity(&Table::Invitation.of(org, &[&ID]), payload, |row: InvitationV1, _| {
+            row.of(org, InvitationId::from_bytes(ID))
+        }),
+        4 => entity(&Table::ApiKey.of(org, &[&ID]), payload, |row: ApiKeyV1, _| row.of(org, ApiKeyId::from_bytes(ID))),
+        5 => entity(&Table::Component.of(org, &[&ID]), payload, |row: ComponentV1, rows| {
+            row.of(org, ComponentId::from_bytes(ID), &|key| rows.get(key).cloned())
+        }),
+        6 => entity(&keys::incident(org, incident), payload, |row: IncidentV1, rows| {
+            incident_of(row, org, incident, &|key| rows.get(key).cloned())
+        }),
+        7 => entity(&Table::Update.of(org, &[&ID, &OTHER]), payload, |row: UpdateV1, rows| {
+            update_of(row, org, incident, UpdateId::from_bytes(OTHER), &|key| rows.get(key).cloned())
+        }),
+        8 => audit(org, incident, payload),
+        9 => plain::<HolderV1>(&Table::KeyHolder.hashed(SecretHash::from_bytes([9; 32])), payload),
+        10 => plain::<PlaceV1>(&Table::Token.hashed(SecretHash::from_bytes([9; 32])), payload),
+        11 => plain::<NamedV1>(&Table::ComponentName.of(org, &[b"name"]), payload),
+        _ => plain::<PieceV1>(&keys::text(org, ID, 0), payload),
+    }
+}
+
+/// A record without more to it than its bytes.
+fn plain<T: Stored>(key: &[u8], payload: &[u8]) -> Result<(), String> {
+    let _ = decode::<T>(key, payload);
+    let _ = decode::<T>(key, &frame::<T>(key, payload));
+    Ok(())
+}
+
+fn entity<T: Stored, E: Entity + PartialEq + Debug>(
+    key: &[u8],
+    payload: &[u8],
+    build: impl Fn(T, &Map) -> Result<E, Corrupt>,
+) -> Result<(), String> {
+    plain::<T>(key, payload)?;
+    let read = |value: &[u8], rows: &Map| decode::<T>(key, value).and_then(|row| build(row, rows));
+    let Ok(thing) = read(&frame::<T>(key, payload), &Map::new()) else { return Ok(()) };
+    let mut rows = Rows::default();
+    match thing.rows(&mut rows) {
+        // Damage can make a thing larger than anything that was ever written.
+        Err(Corrupt::Large) => return Ok(()),
+        other => other.map_err(|why| format!("{thing:?} cannot be written: {why}"))?,
+    }
+    let rows = rows.into_map();
+    let value = rows.get(key).ok_or_else(|| format!("{thing:?} has no record"))?;
+    match read(value, &rows) {
+        Ok(again) if again == thing => Ok(()),
+        other => Err(format!("{thing:?} was read back as {other:?}")),
+    }
+}
+
+fn audit(org: OrgId, incident: IncidentId, payload: &[u8]) -> Result<(), String> {
+    let key = Table::Audit.of(org, &[&ID, &OTHER]);
+    plain::<AuditV1>(&key, payload)?;
+    let Ok(events) = decode(&key, &frame::<AuditV1>(&key, payload)).and_then(audit_of) else { return Ok(()) };
+    let mut rows = Rows::default();
+    if audit_rows(&AuditEntry { org, incident, events: events.clone() }, &mut rows).is_err() {
+        return Ok(());
+    }
+    // Damage can give several rows the same first event; then they overwrite one another.
+    let written: Vec<_> = rows.into_map().into_iter().collect();
+    if written.len() == 1 {
+        let again = written.iter().map(|(key, value)| decode(key, value).and_then(audit_of));
+        match again.collect::<Result<Vec<_>, _>>() {
+            Ok(again) if again.concat() == events || events.len() > 16 => {}
+            other => return Err(format!("{events:?} was read back as {other:?}")),
+        }
+    }
+    Ok(())
+}

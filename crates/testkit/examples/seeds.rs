@@ -1,0 +1,46 @@
+//! Writes the seeds of the fuzz target `records`: one record of each kind and shape, as a real engine writes them.
+//!
+//! `cargo run -p dogwatch-testkit --example seeds` in the project's folder.
+#![allow(clippy::unwrap_used, reason = "a tool for developers fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use dogwatch_store::backend::{Backend, MemoryBackend};
+use dogwatch_store::{Engine, ManualClock};
+use dogwatch_testkit::{ops, run::Run};
+
+/// The tags of the tables with records, in the order of the kinds of `dogwatch_store::fuzzing::check`.
+const TAGS: &[u8; 13] = b"OtmiacIuhKTnx";
+
+fn main() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/records");
+    let backend = MemoryBackend::new();
+    let mut open =
+        |clock: ManualClock, seed| Engine::builder().clock(clock).id_seed(seed).with_backend(backend.clone()).unwrap();
+    let mut run = Run::begin(&mut open);
+    for n in 0_u32..8 {
+        // Any bytes will do that make a varied sequence; these come from a simple congruence.
+        let mut state = n.wrapping_mul(0x9E37_79B9).wrapping_add(1);
+        let bytes: Vec<u8> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_be_bytes().first().copied().unwrap()
+        })
+        .take(3_000)
+        .collect();
+        ops::steps(&bytes).iter().for_each(|step| run.step(step));
+    }
+    drop(run);
+    let mut shapes = BTreeSet::new();
+    for pair in backend.scan(&[], &[0xFF]) {
+        let (key, value) = pair.unwrap();
+        let Some(kind) = TAGS.iter().position(|tag| key.first() == Some(tag)) else { continue };
+        let Some(payload) = value.get(1..value.len().saturating_sub(4)) else { continue };
+        // Of each kind, one of each rough size.
+        let size = payload.len().next_power_of_two();
+        if shapes.insert((kind, size)) {
+            let seed = [&[u8::try_from(kind).unwrap()], payload].concat();
+            std::fs::write(folder.join(format!("kind-{kind:02}-up-to-{size}")), seed).unwrap();
+        }
+    }
+}

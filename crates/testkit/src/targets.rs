@@ -1,0 +1,40 @@
+//! The bodies of the fuzz targets. A plain test runs them over the committed seeds, too.
+
+use std::path::Path;
+
+use dogwatch_store::backend::MemoryBackend;
+use dogwatch_store::{Engine, ManualClock, fuzzing};
+
+use crate::{ops, parsers, run};
+
+/// A sequence of operations against the model, restarts included.
+pub fn commands(data: &[u8]) {
+    let backend = MemoryBackend::new();
+    let mut open =
+        |clock: ManualClock, seed| Engine::builder().clock(clock).id_seed(seed).with_backend(backend.clone()).unwrap();
+    run::run(&ops::steps(data), &mut open);
+}
+
+/// Every record decoder: the first byte says which, the rest is the payload.
+pub fn records(data: &[u8]) {
+    if let Some((kind, payload)) = data.split_first() {
+        fuzzing::check(*kind, payload).unwrap();
+    }
+}
+
+/// Every parser of text, ids, words and timestamps.
+pub fn parsers(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        parsers::check(text);
+    }
+}
+
+/// Runs a target over the files of a folder; gives how many there were.
+pub fn replay(folder: &Path, target: impl Fn(&[u8])) -> usize {
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        target(&std::fs::read(entry.unwrap().path()).unwrap());
+        count += 1;
+    }
+    count
+}

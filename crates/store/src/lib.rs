@@ -33,3 +33,8 @@ pub use pending::Pending;
 
 /// The rules: commands, queries, and everything they speak of.
 pub use dogwatch_core as core;
+
+/// The README's example, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;

@@ -106,7 +106,7 @@ fn what_was_made_durable_is_there_after_reopening() {
 type Change = (u8, Option<u8>);
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(dogwatch_testkit::cases(40)))]
 
     #[test]
     fn like_a_map(batches in prop::collection::vec(prop::collection::vec(any::<Change>(), 0..20), 0..20), range in any::<(u8, u8)>()) {

@@ -157,7 +157,7 @@ fn one_of_each(engine: &Engine, admin: &Actor, user: UserId) -> Names {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(dogwatch_testkit::cases(40)))]
 
     #[test]
     fn the_other_organization_is_as_if_it_did_not_exist(bytes in prop::collection::vec(any::<u8>(), 0..1_500)) {

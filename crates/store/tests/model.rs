@@ -20,7 +20,7 @@ fn on_disk(bytes: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(dogwatch_testkit::cases(300)))]
 
     #[test]
     fn the_engine_agrees_with_the_model(bytes in prop::collection::vec(any::<u8>(), 200..4_000)) {
@@ -29,7 +29,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(dogwatch_testkit::cases(12)))]
 
     #[test]
     fn the_engine_agrees_with_the_model_on_disk(bytes in prop::collection::vec(any::<u8>(), 200..2_000)) {
@@ -38,7 +38,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(dogwatch_testkit::cases(4_000)))]
 
     #[test]
     fn parsers_agree_with_a_naive_reading(text in texts()) {

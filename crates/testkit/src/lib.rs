@@ -20,3 +20,9 @@ pub mod parsers;
 mod render;
 pub mod run;
 pub mod targets;
+
+/// How many cases a property runs: `PROPTEST_CASES` if set, else its own number.
+#[must_use]
+pub fn cases(usual: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+}

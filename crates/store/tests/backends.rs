@@ -103,6 +103,16 @@ fn what_was_made_durable_is_there_after_reopening() {
     assert_eq!(std::fs::read_dir(folder.path().join("blobs")).unwrap().count(), 0, "nothing goes to unsynced files");
 }
 
+/// A handle that is dropped lets go of sled's lock a moment later; opening again at once has failed for that.
+#[test]
+fn a_folder_can_be_opened_again_right_after_it_was_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    for n in 0..100_u8 {
+        let backend = SledBackend::open(folder.path(), &SledOptions::default()).unwrap();
+        backend.apply(&Batch::from([(vec![n], Some(vec![n]))])).unwrap();
+    }
+}
+
 type Change = (u8, Option<u8>);
 
 proptest! {

@@ -8,6 +8,8 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::{Backend, BackendError, Batch, Scan};
 use crate::error::OpenError;
@@ -48,13 +50,7 @@ impl SledBackend {
             return Err(OpenError::NotAStore);
         }
         remove_torn_snapshots(path).map_err(failed("removing unfinished snapshots"))?;
-        let db = ::sled::Config::new()
-            .path(path)
-            .cache_capacity(options.cache_bytes)
-            // Its thread is also the one that collects garbage.
-            .flush_every_ms(Some(500))
-            .open()
-            .map_err(|source| OpenError::Backend(BackendError::new("opening the database", source)))?;
+        let db = open_database(path, options)?;
         let log = File::open(path.join("db")).map_err(failed("opening the log"))?;
         log.sync_all().map_err(failed("syncing the log"))?;
         sync_folder(path).map_err(failed("syncing the folder"))?;
@@ -63,6 +59,31 @@ impl SledBackend {
         }
         Ok(Self { db, log, _lock: lock })
     }
+}
+
+/// How long to wait for threads of a handle that was just dropped to let go of the log.
+const LINGERING: Duration = Duration::from_secs(10);
+
+/// Opens sled's database. A handle that was just dropped may hold its lock a little longer than ours: that one is waited
+/// for, since nobody else can hold it while we hold ours.
+fn open_database(path: &Path, options: &SledOptions) -> Result<::sled::Db, OpenError> {
+    // Its flushing thread is also the one that collects garbage.
+    let config = ::sled::Config::new().path(path).cache_capacity(options.cache_bytes).flush_every_ms(Some(500));
+    let began = Instant::now();
+    loop {
+        match config.open() {
+            Ok(db) => return Ok(db),
+            Err(::sled::Error::Io(error)) if is_lock(&error) && began.elapsed() < LINGERING => {
+                thread::sleep(Duration::from_millis(2));
+            }
+            Err(error) => return Err(OpenError::Backend(BackendError::new("opening the database", error))),
+        }
+    }
+}
+
+/// sled reports a lock that is held with words only.
+fn is_lock(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Other && error.to_string().contains("could not acquire lock")
 }
 
 /// The lock that says a folder is in use; it ends with the process.

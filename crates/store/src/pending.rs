@@ -22,6 +22,23 @@ struct Shared<R> {
 ///
 /// It can be waited for ([`Pending::wait`]) or awaited: it is a [`Future`] that needs no particular executor. The command
 /// happens whether or not anybody waits for its answer.
+///
+/// ```
+/// use dogwatch_store::{Engine, core::{Actor, CreateOrganization}};
+/// # let engine = Engine::in_memory()?;
+/// # let create = |name: &str| Ok::<_, dogwatch_store::core::Problem>(CreateOrganization {
+/// #     name: name.parse()?,
+/// #     admin_email: "ada@example.com".parse()?,
+/// #     first_name: "Ada".parse()?,
+/// #     last_name: "Byron".parse()?,
+/// # });
+/// // Both are on their way before either is waited for; one sync of the disk may do for both.
+/// let first = engine.submit(create("Harbour")?, &Actor::Operator)?;
+/// let second = engine.submit(create("Quay")?, &Actor::Operator)?;
+/// first.wait()?;
+/// second.wait()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "the answer says whether the command happened"]
 pub struct Pending<R> {
     shared: Arc<Shared<R>>,

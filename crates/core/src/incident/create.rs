@@ -14,6 +14,16 @@ use crate::text::{IncidentDescription, Title};
 /// Codes, in the order of the checks: `owner_required`, `not_found` (schedule, then policy), `invalid_target_user`,
 /// `duplicate_component_id`, `invalid_component_id`, `limit_reached` (100 components).
 ///
+/// ```
+/// use dogwatch_core::{CreateIncident, Severity, UserId};
+/// # let ben = UserId::parse("user_0190a8f3b4c07d2e8f1a2b3c4d5e6f70")?;
+/// let open = CreateIncident {
+///     description: Some("All card payments fail.\nForty tickets in ten minutes.".parse()?),
+///     ..CreateIncident::new("Checkout is down".parse()?, Severity::Critical, ben)
+/// };
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// There are no schedules and no escalation policies in this version, so an id given for one is unknown.
 #[derive(Debug, Clone)]
 pub struct CreateIncident {

@@ -11,6 +11,12 @@ use crate::text::{IncidentDescription, Title};
 /// Changes title, description or severity. Codes: `not_found`, `incident_resolved`.
 ///
 /// Without a field it succeeds and does nothing. Values that are already there are not a change either.
+///
+/// ```
+/// use dogwatch_core::{EditIncident, IncidentId, Patch, Severity};
+/// # let id = IncidentId::parse("0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f70").unwrap();
+/// let edit = EditIncident { severity: Some(Severity::High), description: Patch::Clear, ..EditIncident::new(id) };
+/// ```
 #[derive(Debug, Clone)]
 pub struct EditIncident {
     /// Which one.

@@ -24,6 +24,21 @@ impl Query for GetIncident {
 }
 
 /// A page of incidents, newest first. `from` after `to` is an empty page.
+///
+/// ```
+/// use dogwatch_core::{IncidentFilter, ListIncidents, PageLimit, Status, Timestamp};
+/// let query = ListIncidents {
+///     filter: IncidentFilter {
+///         status: Some(Status::Investigating),
+///         from: Some(Timestamp::parse_range_start("2026-04-01")?),
+///         to: Some(Timestamp::parse_range_end("2026-04-30")?),
+///         ..IncidentFilter::default()
+///     },
+///     limit: PageLimit::new(50)?,
+///     cursor: None,
+/// };
+/// # Ok::<(), dogwatch_core::Problem>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ListIncidents {
     /// Which ones.

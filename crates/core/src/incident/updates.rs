@@ -56,6 +56,16 @@ impl fmt::Display for UpdateVisibility {
 /// Moves an incident one step forward. Codes: `not_found`, `invalid_status_transition`.
 ///
 /// It posts an internal update whose body is the note.
+///
+/// ```
+/// use dogwatch_core::{ChangeStatus, IncidentId, Status};
+/// # let id = IncidentId::parse("0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f70")?;
+/// let step = ChangeStatus::to(id, Status::Identified);
+/// let last = ChangeStatus::resolve(id, "Rolled back.".parse()?);
+/// let refused = ChangeStatus::new(id, Status::Identified, Some("too early".parse()?)).unwrap_err();
+/// assert_eq!(refused.fields()[0].path, "/resolutionNote");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct ChangeStatus {
     id: IncidentId,
@@ -108,6 +118,15 @@ impl Command for ChangeStatus {
 ///
 /// Codes, in the order of the checks: `not_found`, `incident_resolved`, `invalid_status_transition`,
 /// `no_public_surface`, `limit_reached` (10,000 updates, unless the status changes).
+///
+/// ```
+/// use dogwatch_core::{IncidentId, PostUpdate, Status, UpdateVisibility};
+/// # let id = IncidentId::parse("0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f70")?;
+/// let news = PostUpdate::internal(id, "Found the cause.".parse()?).with_status(Status::Identified);
+/// let refused = PostUpdate::new(id, None, None, UpdateVisibility::Internal).unwrap_err();
+/// assert_eq!(refused.http_status(), 422);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct PostUpdate {
     id: IncidentId,

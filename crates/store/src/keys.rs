@@ -243,6 +243,31 @@ mod tests {
         }
     }
 
+    /// A cursor may come from a list with another filter: what is newer than `to` stays out all the same.
+    #[test]
+    fn a_cursor_does_not_widen_a_list() {
+        let org = OrgId::from_bytes([1; 16]);
+        let at = |millis: i64| Timestamp::from_millis(millis).unwrap();
+        let made_at = |millis: i64| dogwatch_core::IdSource::from_seed([1; 32]).fresh::<IncidentId>(at(millis));
+        let filter = IncidentFilter { from: Some(at(10)), to: Some(at(20)), ..Default::default() };
+        for (cursor, incident, listed) in [
+            (None, 20, true),
+            (None, 21, false),
+            (None, 10, true),
+            (None, 9, false),
+            (Some(30), 25, false),
+            (Some(30), 20, true),
+            (Some(15), 16, false),
+            (Some(15), 14, true),
+            (Some(15), 15, false),
+            (Some(5), 10, false),
+        ] {
+            let (start, end) = incident_list(org, &filter, cursor.map(made_at));
+            let key = super::incident(org, made_at(incident));
+            assert_eq!(start <= key && key < end, listed, "cursor {cursor:?}, incident {incident}");
+        }
+    }
+
     #[test]
     fn ends() {
         for (prefix, end) in [

@@ -10,8 +10,8 @@ use std::thread;
 
 use dogwatch_core::{
     Access, Actor, ChangeStatus, Code, Command, Context as Cx, CreateComponent, CreateIncident, CreateOrganization,
-    Error as Refusal, GetIncident, IncidentView, ListComponents, ListIncidents, OrganizationCreated, PageLimit,
-    Severity, Status,
+    DeleteComponent, Error as Refusal, GetIncident, IncidentView, ListComponents, ListIncidents, OrganizationCreated,
+    PageLimit, Severity, Status,
 };
 use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan};
 use dogwatch_store::{Engine, Error, OpenError};
@@ -164,6 +164,27 @@ fn readers_see_a_batch_only_once_it_is_durable_and_then_whole() {
     let seen = engine.query(&GetIncident { id: open.id }, &ada).unwrap();
     assert_eq!((seen.status_history.len(), seen.audit_trail.len()), (2, 3));
     assert_eq!(seen.incident, moved);
+}
+
+#[test]
+fn a_component_is_free_once_its_incidents_are_resolved() {
+    let engine = Engine::in_memory().unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    let id = engine.execute(component("API"), &ada).unwrap().id;
+    let tagged = CreateIncident { component_ids: vec![id], ..incident(&created) };
+    let open = engine.execute(tagged, &ada).unwrap();
+    for to in [Status::Identified, Status::Monitoring, Status::Resolved] {
+        assert_eq!(
+            engine.execute(DeleteComponent { id }, &ada).unwrap_err().code(),
+            Code::ComponentInUse,
+            "before {to}"
+        );
+        engine.execute(ChangeStatus::to(open.id, to), &ada).unwrap();
+    }
+    engine.execute(DeleteComponent { id }, &ada).unwrap();
+    let shown = engine.query(&GetIncident { id: open.id }, &ada).unwrap().incident.affected_components;
+    assert_eq!(shown.iter().map(|component| component.name.as_str()).collect::<Vec<_>>(), ["API"]);
 }
 
 #[test]

@@ -85,9 +85,10 @@ pub enum IncidentOp {
         description: Field<String>,
         severity: Option<usize>,
     },
+    /// To a status, or one step forward.
     ChangeStatus {
         incident: Pick,
-        status: usize,
+        to: Option<usize>,
         note: Option<String>,
     },
     PostUpdate {
@@ -219,9 +220,8 @@ fn incident(source: &mut Unstructured<'_>, org: usize) -> Result<IncidentOp> {
             severity: if source.arbitrary()? { Some(source.int_in_range(0..=3)?) } else { None },
         },
         7..=10 => {
-            let status = source.int_in_range(0..=3)?;
-            let note = if status == 3 { text(source)? } else { None };
-            IncidentOp::ChangeStatus { incident: pick(source, org)?, status, note }
+            let to = if source.ratio(1_u8, 4)? { Some(source.int_in_range(0..=3)?) } else { None };
+            IncidentOp::ChangeStatus { incident: pick(source, org)?, to, note: text(source)? }
         }
         11..=13 => {
             let status = if source.ratio(1_u8, 3)? { Some(source.int_in_range(0..=3)?) } else { None };

@@ -34,13 +34,11 @@ struct Gate {
 }
 
 impl Gated {
-    fn close(&self) {
+    /// Closes the gate until the guard is dropped, so that a test that fails does not leave the writer waiting.
+    #[must_use]
+    fn close(&self) -> Closed {
         *self.state.closed.lock().unwrap() = true;
-    }
-
-    fn open(&self) {
-        *self.state.closed.lock().unwrap() = false;
-        self.state.opened.notify_all();
+        Closed(Arc::clone(&self.state))
     }
 
     fn until_waiting(&self) {
@@ -51,6 +49,15 @@ impl Gated {
 
     fn batches(&self) -> usize {
         self.state.batches.load(Ordering::SeqCst)
+    }
+}
+
+struct Closed(Arc<Gate>);
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        *self.0.closed.lock().unwrap() = false;
+        self.0.opened.notify_all();
     }
 }
 
@@ -111,12 +118,12 @@ fn what_queues_up_during_a_commit_is_one_batch() {
     let engine = Engine::builder().with_backend(backend.clone()).unwrap();
     let created = organization(&engine);
     let ada = created.actor();
-    backend.close();
+    let closed = backend.close();
     let before = backend.batches();
     let first = engine.submit(incident(&created), &ada).unwrap();
     backend.until_waiting();
     let rest: Vec<_> = (0..50).map(|_| engine.submit(incident(&created), &ada).unwrap()).collect();
-    backend.open();
+    drop(closed);
     assert_eq!(first.wait().unwrap().sequential_id, 1);
     let numbers: Vec<_> = rest.into_iter().map(|pending| pending.wait().unwrap().sequential_id).collect();
     assert_eq!(numbers, (2..=51).collect::<Vec<u64>>(), "in the order of submission, each on top of the last");
@@ -129,12 +136,12 @@ fn a_refused_command_leaves_nothing_in_its_batch() {
     let engine = Engine::builder().with_backend(backend.clone()).unwrap();
     let created = organization(&engine);
     let ada = created.actor();
-    backend.close();
+    let closed = backend.close();
     let first = engine.submit(component("zero"), &ada).unwrap();
     backend.until_waiting();
     let names = ["a", "b", "a", "c", "b"];
     let rest: Vec<_> = names.iter().map(|name| engine.submit(component(name), &ada).unwrap()).collect();
-    backend.open();
+    drop(closed);
     first.wait().unwrap();
     let outcomes: Vec<_> = rest.into_iter().map(|pending| pending.wait().map_err(|error| error.code()).err()).collect();
     let conflict = Some(Code::NameConflict);
@@ -150,7 +157,7 @@ fn readers_see_a_batch_only_once_it_is_durable_and_then_whole() {
     let created = organization(&engine);
     let ada = created.actor();
     let open = engine.execute(incident(&created), &ada).unwrap();
-    backend.close();
+    let closed = backend.close();
     let moved = engine.submit(ChangeStatus::to(open.id, Status::Identified), &ada).unwrap();
     backend.until_waiting();
     let seen = engine.query(&GetIncident { id: open.id }, &ada).unwrap();
@@ -159,7 +166,7 @@ fn readers_see_a_batch_only_once_it_is_durable_and_then_whole() {
         (Status::Investigating, 1, 1)
     );
     assert_eq!(listed(&engine, &ada), std::slice::from_ref(&open));
-    backend.open();
+    drop(closed);
     let moved = moved.wait().unwrap();
     let seen = engine.query(&GetIncident { id: open.id }, &ada).unwrap();
     assert_eq!((seen.status_history.len(), seen.audit_trail.len()), (2, 3));
@@ -193,14 +200,14 @@ fn a_full_queue_refuses_at_once_and_recovers() {
     let engine = Engine::builder().queue_capacity(3).with_backend(backend.clone()).unwrap();
     let created = organization(&engine);
     let ada = created.actor();
-    backend.close();
+    let closed = backend.close();
     let first = engine.submit(incident(&created), &ada).unwrap();
     backend.until_waiting();
     let waiting: Vec<_> = (0..3).map(|_| engine.submit(incident(&created), &ada).unwrap()).collect();
     let refused = engine.execute(incident(&created), &ada).unwrap_err();
     assert!(matches!(refused, Error::Overloaded));
     assert_eq!((refused.code(), refused.http_status()), (Code::Overloaded, 503));
-    backend.open();
+    drop(closed);
     first.wait().unwrap();
     waiting.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
     assert_eq!(engine.execute(incident(&created), &ada).unwrap().sequential_id, 5, "the refused one used no number");

@@ -109,6 +109,10 @@ ids! {
     ComponentId: "";
     /// Names an on-call schedule.
     ScheduleId: "";
+    /// Names a rotation layer of a schedule.
+    RotationLayerId: "";
+    /// Names an override of a schedule.
+    OverrideId: "";
     /// Names an escalation policy.
     PolicyId: "";
 }

@@ -46,6 +46,7 @@ pub mod id;
 mod incident;
 pub mod limits;
 pub mod memory;
+mod oncall;
 mod organization;
 mod patch;
 mod secret;
@@ -53,6 +54,7 @@ pub mod text;
 mod time;
 mod validation;
 mod world;
+mod zone;
 
 pub use actor::{Access, Actor};
 pub use code::{Code, CodeRow, Kind};
@@ -62,14 +64,21 @@ pub use component::{
 };
 pub use error::Error;
 pub use id::{
-    ApiKeyId, AuditEventId, ComponentId, IdSource, IncidentId, InvitationId, OrgId, PolicyId, ScheduleId,
-    StatusEntryId, UpdateId, UserId,
+    ApiKeyId, AuditEventId, ComponentId, IdSource, IncidentId, InvitationId, OrgId, OverrideId, PolicyId,
+    RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
 };
 pub use incident::{
     ActorRef, AuditEvent, ChangeStatus, CreateIncident, Cursor, EditIncident, EditedField, Event, GetIncident,
     Incident, IncidentDetail, IncidentFilter, IncidentPage, IncidentUpdate, IncidentView, ListIncidents, ListUpdates,
     PageLimit, PostUpdate, REDACTION_WINDOW, RedactUpdate, SetComponents, Severity, Status, StatusEntry,
     StatusHistoryEntry, UpdateView, UpdateVisibility,
+};
+pub use oncall::{
+    AddRotationLayer, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule, EditRotationLayer, EditSchedule,
+    FinalShift, Gap, GetSchedule, HandoffTime, LayerSettings, LayerShifts, ListOverrides, ListSchedules, OnCall,
+    OnCallNow, OnCallRow, OnCallTarget, OrderRotationLayers, Override, PastOrder, PastTerms, Phase,
+    RemoveRotationLayer, ResolveOnCall, Resolved, Roster, RotationLayer, RotationLayerView, RotationLength,
+    RotationType, Schedule, ScheduleView, Shift, Shifts, ShiftsOnCall, Terms, TermsInput,
 };
 pub use organization::{
     AcceptInvitation, AddMember, ApiKey, ApiKeyView, ChangeRole, CreateApiKey, CreateOrganization, GetMember,
@@ -80,4 +89,6 @@ pub use patch::Patch;
 pub use secret::{Secret, SecretHash};
 pub use time::Timestamp;
 pub use validation::{FieldProblem, Problem, Validation};
+pub use zone::{LocalTime, Zone};
+
 pub use world::{AuditEntry, Change, KeyHolder, Root, Tally, World, Write};

@@ -9,6 +9,12 @@ pub const MEMBERS: u32 = 10_000;
 pub const COMPONENTS: u32 = 5_000;
 /// API keys of an organization.
 pub const API_KEYS: u32 = 1_000;
+/// On-call schedules of an organization.
+pub const SCHEDULES: u32 = 1_000;
+/// Rotation layers of a schedule.
+pub const LAYERS: u32 = 20;
+/// Overrides of a schedule that are not yet over.
+pub const OVERRIDES: u32 = 500;
 /// Components tagged on one incident.
 pub const INCIDENT_COMPONENTS: usize = 100;
 /// Updates of one incident. An update that changes the status is exempt: an incident can always be resolved.

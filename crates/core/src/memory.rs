@@ -9,11 +9,15 @@ use crate::actor::Actor;
 use crate::command::{Command, Query, ask, decide};
 use crate::component::Component;
 use crate::error::Error;
-use crate::id::{ApiKeyId, ComponentId, IdSource, IncidentId, InvitationId, OrgId, UpdateId, UserId};
+use crate::id::{
+    ApiKeyId, ComponentId, IdSource, IncidentId, InvitationId, OrgId, OverrideId, RotationLayerId, ScheduleId,
+    UpdateId, UserId,
+};
 use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentUpdate};
+use crate::oncall::{Override, PastOrder, PastTerms, RotationLayer, Schedule};
 use crate::organization::{ApiKey, Invitation, Member, Organization};
 use crate::secret::SecretHash;
-use crate::text::{EmailAddress, Name};
+use crate::text::{EmailAddress, Name, ScheduleName};
 use crate::time::Timestamp;
 use crate::world::{Change, KeyHolder, Root, Tally, World, Write};
 
@@ -34,6 +38,11 @@ struct OrgData {
     incidents: BTreeMap<IncidentId, Incident>,
     updates: BTreeMap<(IncidentId, UpdateId), IncidentUpdate>,
     audit: BTreeMap<IncidentId, Vec<AuditEvent>>,
+    schedules: BTreeMap<ScheduleId, Schedule>,
+    layers: BTreeMap<RotationLayerId, RotationLayer>,
+    past_terms: BTreeMap<(ScheduleId, Timestamp, RotationLayerId), PastTerms>,
+    past_orders: BTreeMap<(ScheduleId, Timestamp), PastOrder>,
+    overrides: BTreeMap<OverrideId, Override>,
 }
 
 impl MemoryWorld {
@@ -88,6 +97,15 @@ impl MemoryWorld {
                 Write::Component(change) => self.put(change, |c| (c.org, c.id), |data| &mut data.components),
                 Write::Incident(change) => self.put(*change, |i| (i.org, i.id), |data| &mut data.incidents),
                 Write::Update(change) => self.put(*change, |u| (u.org, (u.incident, u.id)), |data| &mut data.updates),
+                Write::Schedule(change) => self.put(*change, |s| (s.org, s.id), |data| &mut data.schedules),
+                Write::Layer(change) => self.put(*change, |l| (l.org, l.id), |data| &mut data.layers),
+                Write::PastTerms(change) => {
+                    self.put(*change, |p| (p.org, (p.schedule, p.until, p.layer)), |data| &mut data.past_terms);
+                }
+                Write::PastOrder(change) => {
+                    self.put(change, |p| (p.org, (p.schedule, p.until)), |data| &mut data.past_orders);
+                }
+                Write::Override(change) => self.put(*change, |o| (o.org, o.id), |data| &mut data.overrides),
                 Write::Audit(entry) => self.of(entry.org).audit.entry(entry.incident).or_default().extend(entry.events),
             }
         }
@@ -251,5 +269,48 @@ impl World for MemoryOrg<'_> {
 
     fn audit_trail(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error> {
         Ok(self.data.and_then(|data| data.audit.get(&incident).cloned()).unwrap_or_default())
+    }
+
+    fn schedule(&self, id: ScheduleId) -> Result<Option<Schedule>, Error> {
+        Ok(self.get(|data| &data.schedules, &id))
+    }
+
+    fn schedule_named(&self, name: &ScheduleName) -> Result<Option<ScheduleId>, Error> {
+        Ok(self.all(|data| &data.schedules).find(|schedule| schedule.name == *name).map(|schedule| schedule.id))
+    }
+
+    fn schedules(&self) -> Result<Vec<Schedule>, Error> {
+        let mut schedules: Vec<_> = self.all(|data| &data.schedules).cloned().collect();
+        schedules.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(schedules)
+    }
+
+    fn layers(&self, schedule: ScheduleId) -> Result<Vec<RotationLayer>, Error> {
+        Ok(self.all(|data| &data.layers).filter(|layer| layer.schedule == schedule).cloned().collect())
+    }
+
+    fn past_terms(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastTerms>, Error> {
+        let past = self.all(|data| &data.past_terms);
+        Ok(past.filter(|past| past.schedule == schedule && past.until > after).cloned().collect())
+    }
+
+    fn past_orders(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastOrder>, Error> {
+        let past = self.all(|data| &data.past_orders);
+        Ok(past.filter(|past| past.schedule == schedule && past.until > after).cloned().collect())
+    }
+
+    fn overrides(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<Override>, Error> {
+        let overrides = self.all(|data| &data.overrides);
+        Ok(overrides.filter(|one| one.schedule == schedule && one.ends_at > after).cloned().collect())
+    }
+
+    fn rotations_of(&self, user: UserId) -> Result<Vec<ScheduleId>, Error> {
+        let layers = self.all(|data| &data.layers);
+        Ok(layers.filter(|layer| layer.terms.participants().contains(&user)).map(|layer| layer.schedule).collect())
+    }
+
+    fn overrides_of(&self, user: UserId, after: Timestamp) -> Result<Vec<Override>, Error> {
+        let overrides = self.all(|data| &data.overrides);
+        Ok(overrides.filter(|one| one.user == user && one.ends_at > after).cloned().collect())
     }
 }

@@ -115,6 +115,10 @@ text! {
     Name: Name 1..=100;
     /// The name of an organization: 1–255 characters.
     OrgName: Name 1..=255;
+    /// The name of a schedule or of a rotation layer: 1–255 characters (contract, section 7).
+    ScheduleName: Name 1..=255;
+    /// Why an override was made: at most 255 characters (contract, section 7).
+    Reason: Block 0..=255;
     /// A first or last name of a person: 1–100 characters.
     PersonName: Name 1..=100;
     /// The label under which components are grouped: at most 100 characters (contract, section 5).

@@ -6,11 +6,12 @@
 
 use crate::component::Component;
 use crate::error::Error;
-use crate::id::{ApiKeyId, ComponentId, IncidentId, InvitationId, OrgId, UpdateId, UserId};
+use crate::id::{ApiKeyId, ComponentId, IncidentId, InvitationId, OrgId, ScheduleId, UpdateId, UserId};
 use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentUpdate};
+use crate::oncall::{Override, PastOrder, PastTerms, RotationLayer, Schedule};
 use crate::organization::{ApiKey, Invitation, Member, Organization};
 use crate::secret::SecretHash;
-use crate::text::{EmailAddress, Name};
+use crate::text::{EmailAddress, Name, ScheduleName};
 use crate::time::Timestamp;
 
 /// How many of each limited thing an organization has, and its last incident number.
@@ -28,13 +29,15 @@ pub struct Tally {
     pub components: u32,
     /// API keys that have not been revoked.
     pub api_keys: u32,
+    /// On-call schedules.
+    pub schedules: u32,
 }
 
 impl Tally {
     /// The counts of an organization without anything.
     #[must_use]
     pub const fn empty(org: OrgId) -> Self {
-        Self { org, incidents: 0, members: 0, invitations: 0, components: 0, api_keys: 0 }
+        Self { org, incidents: 0, members: 0, invitations: 0, components: 0, api_keys: 0, schedules: 0 }
     }
 }
 
@@ -122,6 +125,25 @@ pub trait World {
     fn updates(&self, incident: IncidentId) -> Result<Vec<IncidentUpdate>, Error>;
     /// The audit trail of an incident, oldest first.
     fn audit_trail(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error>;
+
+    /// A schedule.
+    fn schedule(&self, id: ScheduleId) -> Result<Option<Schedule>, Error>;
+    /// The schedule that has this name now.
+    fn schedule_named(&self, name: &ScheduleName) -> Result<Option<ScheduleId>, Error>;
+    /// The schedules, by name.
+    fn schedules(&self) -> Result<Vec<Schedule>, Error>;
+    /// The layers of a schedule as they are now, in any order.
+    fn layers(&self, schedule: ScheduleId) -> Result<Vec<RotationLayer>, Error>;
+    /// What held for the layers of a schedule and ended after `after`.
+    fn past_terms(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastTerms>, Error>;
+    /// The orders in which the layers of a schedule stood, and which ended after `after`.
+    fn past_orders(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastOrder>, Error>;
+    /// The overrides of a schedule that end after `after`.
+    fn overrides(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<Override>, Error>;
+    /// The schedules with a layer in which the user takes part now; one may appear several times.
+    fn rotations_of(&self, user: UserId) -> Result<Vec<ScheduleId>, Error>;
+    /// The overrides by the user that end after `after`.
+    fn overrides_of(&self, user: UserId, after: Timestamp) -> Result<Vec<Override>, Error>;
 }
 
 /// One thing before and after. Created: no `before`. Gone: no `after`.
@@ -186,4 +208,14 @@ pub enum Write {
     Update(Box<Change<IncidentUpdate>>),
     /// An addition to an audit trail.
     Audit(AuditEntry),
+    /// Of a schedule.
+    Schedule(Box<Change<Schedule>>),
+    /// Of a rotation layer; a removed one is gone.
+    Layer(Box<Change<RotationLayer>>),
+    /// What held for a layer. It is only ever added, or gone with its schedule.
+    PastTerms(Box<Change<PastTerms>>),
+    /// An order of layers that was. It is only ever added, or gone with its schedule.
+    PastOrder(Change<PastOrder>),
+    /// Of an override; one that never began and was deleted is gone.
+    Override(Box<Change<Override>>),
 }

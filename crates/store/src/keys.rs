@@ -52,11 +52,27 @@ pub(crate) enum Table {
     Audit = b'h',
     /// Long texts, in pieces.
     Text = b'x',
+    /// On-call schedules.
+    Schedule = b'd',
+    /// Names of schedules.
+    ScheduleName = b'D',
+    /// Rotation layers as they are now.
+    Layer = b'l',
+    /// What held for layers once, by its end.
+    PastTerms = b'p',
+    /// In which order layers stood once, by its end.
+    PastOrder = b'o',
+    /// Overrides, by their end.
+    Override = b'v',
+    /// The rotations that a user takes part in now.
+    RotationByUser = b'r',
+    /// Overrides by user and end.
+    OverrideByUser = b'w',
 }
 
 impl Table {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 28] = [
         Self::Meta,
         Self::Organization,
         Self::KeyHolder,
@@ -77,6 +93,14 @@ impl Table {
         Self::Update,
         Self::Audit,
         Self::Text,
+        Self::Schedule,
+        Self::ScheduleName,
+        Self::Layer,
+        Self::PastTerms,
+        Self::PastOrder,
+        Self::Override,
+        Self::RotationByUser,
+        Self::OverrideByUser,
     ];
 
     /// A key of this table.

@@ -3,10 +3,11 @@
 //! An [`OrgView`] builds every key from its own organization, so what it can reach is that organization and nothing else.
 
 use dogwatch_core::id::Id;
-use dogwatch_core::text::{EmailAddress, Name};
+use dogwatch_core::text::{EmailAddress, Name, ScheduleName};
 use dogwatch_core::{
     ApiKey, ApiKeyId, AuditEvent, Component, ComponentId, Error, Incident, IncidentFilter, IncidentId, IncidentUpdate,
-    Invitation, InvitationId, KeyHolder, Member, OrgId, Organization, Root, SecretHash, Tally, UpdateId, UserId, World,
+    Invitation, InvitationId, KeyHolder, Member, OrgId, Organization, Override, PastOrder, PastTerms, Root,
+    RotationLayer, Schedule, ScheduleId, SecretHash, Tally, Timestamp, UpdateId, UserId, World,
 };
 
 use crate::backend::Pair;
@@ -14,8 +15,9 @@ use crate::keys::{self, Table, end_of};
 use crate::overlay::Overlay;
 use crate::record::{Corrupt, Stored, decode};
 use crate::records::{
-    ApiKeyV1, AuditV1, ComponentV1, HolderV1, IncidentV1, InvitationV1, MemberV1, NamedV1, OrganizationV1, PlaceV1,
-    TallyV1, UpdateV1, audit_of, email_key, incident_of, update_of,
+    ApiKeyV1, AuditV1, ComponentV1, HolderV1, IncidentV1, InvitationV1, LayerV1, MemberV1, NamedV1, OrganizationV1,
+    OverrideV1, PastOrderV1, PastTermsV1, PlaceV1, ScheduleV1, TallyV1, UpdateV1, audit_of, email_key, incident_of,
+    instant_key, update_of,
 };
 
 /// All organizations, as seen through an overlay.
@@ -51,11 +53,32 @@ impl<'a> StoreView<'a> {
         prefix: &[u8],
         build: impl Fn(T, I) -> Result<R, Corrupt>,
     ) -> Result<Vec<R>, Error> {
+        self.records_between(prefix, &end_of(prefix), build)
+    }
+
+    /// As [`StoreView::records`], of those whose key goes on with an instant after `after`.
+    fn records_after<T: Stored, I: Id, R>(
+        &self,
+        prefix: &[u8],
+        after: Timestamp,
+        build: impl Fn(T, I) -> Result<R, Corrupt>,
+    ) -> Result<Vec<R>, Error> {
+        let mut start = prefix.to_vec();
+        start.extend_from_slice(&instant_key(after));
+        self.records_between(&end_of(&start), &end_of(prefix), build)
+    }
+
+    fn records_between<T: Stored, I: Id, R>(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        build: impl Fn(T, I) -> Result<R, Corrupt>,
+    ) -> Result<Vec<R>, Error> {
         let read = |(key, value): Pair| {
             let made = decode(&key, &value).and_then(|record| build(record, id_at_end(&key)?));
             made.map_err(|why| corrupt(&key, why))
         };
-        self.under(prefix).map(|pair| read(pair?)).collect()
+        self.scan(start, end).map(|pair| read(pair?)).collect()
     }
 }
 
@@ -109,6 +132,17 @@ impl OrgView<'_> {
     /// Reads a row for a thing that has some of its text elsewhere. A failed read shows as a missing piece.
     fn read(&self, key: &[u8]) -> Option<Vec<u8>> {
         self.store.rows.get(key).ok().flatten()
+    }
+}
+
+impl OrgView<'_> {
+    /// The things of a table of names, by name.
+    fn named<R>(&self, table: Table, thing: impl Fn([u8; 16]) -> Result<Option<R>, Error>) -> Result<Vec<R>, Error> {
+        let read = |(key, value): Pair| {
+            let named: NamedV1 = decode(&key, &value).map_err(|why| corrupt(&key, why))?;
+            thing(named.id)?.ok_or_else(|| corrupt(&key, Corrupt::Missing))
+        };
+        self.store.under(&table.of(self.org, &[])).map(|pair| read(pair?)).collect()
     }
 }
 
@@ -178,12 +212,7 @@ impl World for OrgView<'_> {
     }
 
     fn components(&self) -> Result<Vec<Component>, Error> {
-        let component = |(key, value): Pair| {
-            let named: NamedV1 = decode(&key, &value).map_err(|why| corrupt(&key, why))?;
-            let found = self.component(ComponentId::from_bytes(named.id))?;
-            found.ok_or_else(|| corrupt(&key, Corrupt::Missing))
-        };
-        self.store.under(&Table::ComponentName.of(self.org, &[])).map(|pair| component(pair?)).collect()
+        self.named(Table::ComponentName, |id| self.component(ComponentId::from_bytes(id)))
     }
 
     fn component_in_use(&self, id: ComponentId) -> Result<bool, Error> {
@@ -236,5 +265,53 @@ impl World for OrgView<'_> {
         let rows: Vec<Vec<AuditEvent>> =
             self.store.records(&prefix, |row: AuditV1, _: dogwatch_core::AuditEventId| audit_of(row))?;
         Ok(rows.into_iter().flatten().collect())
+    }
+
+    fn schedule(&self, id: ScheduleId) -> Result<Option<Schedule>, Error> {
+        let key = Table::Schedule.record(self.org, id);
+        self.thing(&key, |row: ScheduleV1| row.of(self.org, id, &|key| self.read(key)))
+    }
+
+    fn schedule_named(&self, name: &ScheduleName) -> Result<Option<ScheduleId>, Error> {
+        let key = Table::ScheduleName.of(self.org, &[name.as_str().as_bytes()]);
+        Ok(self.store.record::<NamedV1>(&key)?.map(|named| ScheduleId::from_bytes(named.id)))
+    }
+
+    fn schedules(&self) -> Result<Vec<Schedule>, Error> {
+        self.named(Table::ScheduleName, |id| self.schedule(ScheduleId::from_bytes(id)))
+    }
+
+    fn layers(&self, schedule: ScheduleId) -> Result<Vec<RotationLayer>, Error> {
+        self.store.records(&Table::Layer.record(self.org, schedule), |row: LayerV1, id| row.of(self.org, schedule, id))
+    }
+
+    fn past_terms(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastTerms>, Error> {
+        let prefix = Table::PastTerms.record(self.org, schedule);
+        self.store.records_after(&prefix, after, |row: PastTermsV1, layer| row.of(self.org, schedule, layer))
+    }
+
+    fn past_orders(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastOrder>, Error> {
+        let prefix = Table::PastOrder.record(self.org, schedule);
+        // The key of an order ends with its end; what looks like an id there is not used.
+        self.store.records_after(&prefix, after, |row: PastOrderV1, _: ScheduleId| row.of(self.org, schedule))
+    }
+
+    fn overrides(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<Override>, Error> {
+        let prefix = Table::Override.record(self.org, schedule);
+        self.store.records_after(&prefix, after, |row: OverrideV1, id| row.of(self.org, id))
+    }
+
+    fn rotations_of(&self, user: UserId) -> Result<Vec<ScheduleId>, Error> {
+        let schedule = |key: &[u8]| {
+            // … user, schedule, layer
+            let (rest, _) = key.split_last_chunk::<16>().ok_or_else(|| corrupt(key, Corrupt::Key))?;
+            id_at_end(rest).map_err(|why| corrupt(key, why))
+        };
+        self.store.under(&Table::RotationByUser.record(self.org, user)).map(|pair| schedule(&pair?.0)).collect()
+    }
+
+    fn overrides_of(&self, user: UserId, after: Timestamp) -> Result<Vec<Override>, Error> {
+        let prefix = Table::OverrideByUser.record(self.org, user);
+        self.store.records_after(&prefix, after, |row: OverrideV1, id| row.of(self.org, id))
     }
 }

@@ -6,6 +6,7 @@ use crate::code::Code;
 use crate::command::{Command, Context};
 use crate::error::Error;
 use crate::id::{ComponentId, Id, IncidentId, PolicyId, ScheduleId, UserId};
+use crate::oncall;
 use crate::organization::Member;
 use crate::text::{IncidentDescription, Title};
 
@@ -24,7 +25,8 @@ use crate::text::{IncidentDescription, Title};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// There are no schedules and no escalation policies in this version, so an id given for one is unknown.
+/// With `owner_schedule_id` and no `owner_id`, the owner is whoever owns the schedule at this instant, and nobody when
+/// nobody is on call. There are no escalation policies in this version, so an id given for one is unknown.
 #[derive(Debug, Clone)]
 pub struct CreateIncident {
     /// What is wrong, in one line.
@@ -67,9 +69,10 @@ impl Command for CreateIncident {
         if self.owner_id.is_none() && self.owner_schedule_id.is_none() {
             return Err(Error::refused(Code::OwnerRequired, "an incident needs an owner or an owner schedule"));
         }
-        if self.owner_schedule_id.is_some() {
-            return Err(Error::not_found("schedule"));
-        }
+        let schedule = match self.owner_schedule_id {
+            Some(id) => Some(cx.world.schedule(id)?.ok_or_else(|| Error::not_found("schedule"))?),
+            None => None,
+        };
         if self.escalation_policy_id.is_some() {
             return Err(Error::not_found("escalation policy"));
         }
@@ -80,6 +83,11 @@ impl Command for CreateIncident {
         }
         tags::check(cx.world, &self.component_ids)?;
 
+        let owner = match (self.owner_id, schedule) {
+            (Some(owner), _) => Some(owner),
+            (None, Some(schedule)) => oncall::roster(cx.world, &schedule, cx.now)?.owner(cx.now).map(|on| on.user_id),
+            (None, None) => None,
+        };
         let me = cx.me()?.id;
         let sequential_id = cx.count(|tally| tally.incidents += 1)?.incidents;
         let id: IncidentId = cx.ids.fresh(cx.now);
@@ -91,7 +99,7 @@ impl Command for CreateIncident {
             description: self.description,
             severity: self.severity,
             status: Status::Investigating,
-            owner: self.owner_id,
+            owner,
             policy: self.escalation_policy_id,
             components: self.component_ids,
             acknowledged: None,
@@ -104,8 +112,7 @@ impl Command for CreateIncident {
         let entry =
             StatusEntry { id: draft.part(cx.ids), status: Status::Investigating, changed_at: cx.now, update: None };
         draft.incident.history.push(entry);
-        let created =
-            Event::IncidentCreated { severity: self.severity, owner: self.owner_id, policy: self.escalation_policy_id };
+        let created = Event::IncidentCreated { severity: self.severity, owner, policy: self.escalation_policy_id };
         draft.event(cx.ids, Some(me), created);
         let (incident, writes) = draft.finish();
         writes.into_iter().for_each(|write| cx.write(write));

@@ -7,6 +7,7 @@ use crate::code::Code;
 use crate::command::{Command, Context, Query, View};
 use crate::error::Error;
 use crate::id::UserId;
+use crate::oncall::{leave_overrides, leave_rotations};
 use crate::world::{Change, World, Write};
 
 /// The reply to [`ListTeam`].
@@ -75,8 +76,8 @@ impl Command for ChangeRole {
     }
 }
 
-/// Removes a member: their access ends at once and their API keys are gone. They stay named in history, and incidents
-/// they own stay theirs. Admin only. Codes: `not_found`, `cannot_remove_self`.
+/// Removes a member: their access ends at once and their API keys are gone. They leave every rotation from now on, and
+/// their running and future overrides end now. They stay named in history, and incidents they own stay theirs. Admin only. Codes: `not_found`, `cannot_remove_self`.
 #[derive(Debug, Clone, Copy)]
 pub struct RemoveMember {
     /// Who.
@@ -101,6 +102,8 @@ impl Command for RemoveMember {
         for key in keys {
             cx.write(Write::ApiKey(Change::gone(key)));
         }
+        leave_rotations(cx, self.user)?;
+        leave_overrides(cx, self.user)?;
         let mut after = before.clone();
         after.removed_at = Some(cx.now.max(before.joined_at));
         cx.write(Write::Member(Change::edited(before, after)));

@@ -5,10 +5,12 @@
 //! difference between the rows before and the rows after ([`Patch`]), so an index cannot be forgotten.
 
 mod incident;
+mod oncall;
 mod organization;
 mod text;
 
 pub(crate) use incident::{AuditV1, IncidentV1, UpdateV1, audit_of, audit_rows, incident_of, update_of};
+pub(crate) use oncall::{LayerV1, OverrideV1, PastOrderV1, PastTermsV1, ScheduleV1, instant_key};
 pub(crate) use organization::{
     ApiKeyV1, ComponentV1, HolderV1, InvitationV1, MemberV1, NamedV1, OrganizationV1, PlaceV1, TallyV1, email_key,
 };
@@ -91,6 +93,11 @@ impl Patch {
             Write::Component(it) => self.change(it),
             Write::Incident(it) => self.change(it),
             Write::Update(it) => self.change(it),
+            Write::Schedule(it) => self.change(it),
+            Write::Layer(it) => self.change(it),
+            Write::PastTerms(it) => self.change(it),
+            Write::PastOrder(it) => self.change(it),
+            Write::Override(it) => self.change(it),
             Write::Audit(entry) => {
                 let mut rows = Rows::default();
                 audit_rows(entry, &mut rows)?;

@@ -56,6 +56,7 @@ pub(crate) struct TallyV1 {
     invitations: u32,
     components: u32,
     api_keys: u32,
+    schedules: u32,
 }
 
 impl Stored for TallyV1 {
@@ -70,6 +71,7 @@ impl Entity for Tally {
             invitations: self.invitations,
             components: self.components,
             api_keys: self.api_keys,
+            schedules: self.schedules,
         };
         rows.record(Table::Tally.of(self.org, &[]), &record)
     }
@@ -84,6 +86,7 @@ impl TallyV1 {
             invitations: self.invitations,
             components: self.components,
             api_keys: self.api_keys,
+            schedules: self.schedules,
         }
     }
 }

@@ -1,0 +1,153 @@
+//! Creating, changing and deleting schedules.
+
+use super::layers::revise;
+use super::query::ScheduleView;
+use super::{Schedule, find};
+use crate::actor::Access;
+use crate::code::Code;
+use crate::command::{Command, Context};
+use crate::error::Error;
+use crate::id::ScheduleId;
+use crate::limits;
+use crate::patch::Patch;
+use crate::text::{Description, ScheduleName};
+use crate::time::Timestamp;
+use crate::world::{Change, World, Write};
+use crate::zone::Zone;
+
+/// Creates a schedule, without layers. Codes, in the order of the checks: `invalid_timezone`, `name_conflict`,
+/// `limit_reached`.
+#[derive(Debug, Clone)]
+pub struct CreateSchedule {
+    /// What it is called.
+    pub name: ScheduleName,
+    /// What it is for.
+    pub description: Option<Description>,
+    /// The name of its time zone.
+    pub timezone: String,
+}
+
+impl Command for CreateSchedule {
+    type Reply = ScheduleView;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<ScheduleView, Error> {
+        let zone = Zone::new(&self.timezone)?;
+        check_name(cx.world, &self.name, None)?;
+        limits::room_for_one(cx.world.tally()?.schedules, limits::SCHEDULES, "schedules")?;
+        let schedule = Schedule {
+            id: cx.ids.fresh(cx.now),
+            org: cx.world.org_id(),
+            name: self.name,
+            description: self.description,
+            zone,
+            created_by: cx.me()?.id,
+            created_at: cx.now,
+            updated_at: cx.now,
+            order: Vec::new(),
+            order_since: Timestamp::MIN,
+            changed_at: cx.now,
+            overrides: 0,
+        };
+        cx.count(|tally| tally.schedules += 1)?;
+        cx.write(Write::Schedule(Box::new(Change::created(schedule.clone()))));
+        Ok(ScheduleView::of(&schedule, &[]))
+    }
+}
+
+/// Changes a schedule. A new zone takes effect now. Codes, in the order of the checks: `not_found`, `invalid_timezone`,
+/// `name_conflict`. Changing nothing succeeds and writes nothing.
+///
+/// A full replace (`PUT`) is an edit that sets every field.
+#[derive(Debug, Clone)]
+pub struct EditSchedule {
+    /// Which one.
+    pub id: ScheduleId,
+    /// Its new name.
+    pub name: Option<ScheduleName>,
+    /// What it is for.
+    pub description: Patch<Description>,
+    /// The name of its new time zone.
+    pub timezone: Option<String>,
+}
+
+impl Command for EditSchedule {
+    type Reply = ScheduleView;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<ScheduleView, Error> {
+        let before = find(cx.world, self.id)?;
+        let zone = self.timezone.map_or_else(|| Ok(before.zone.clone()), |name| Zone::new(&name))?;
+        let mut after = before.clone();
+        if let Some(name) = self.name {
+            check_name(cx.world, &name, Some(self.id))?;
+            after.name = name;
+        }
+        after.description = self.description.apply(after.description);
+        after.zone = zone;
+        let mut layers = cx.world.layers(self.id)?;
+        if after != before {
+            after.updated_at = cx.now.max(before.updated_at);
+        }
+        if after.zone != before.zone {
+            let now = after.begin_change(cx.now);
+            for layer in &mut layers {
+                let mut input = layer.terms.input();
+                input.zone = after.zone.clone();
+                *layer = revise(cx, layer, layer.name.clone(), input, now);
+            }
+        }
+        if after != before {
+            cx.write(Write::Schedule(Box::new(Change::edited(before, after.clone()))));
+        }
+        Ok(ScheduleView::of(&after, &layers))
+    }
+}
+
+impl Schedule {
+    /// Begins a change of who is on call. It happens now, or when the clock has jumped back, when the last one did.
+    pub(super) fn begin_change(&mut self, now: Timestamp) -> Timestamp {
+        self.changed_at = self.changed_at.max(now);
+        self.changed_at
+    }
+}
+
+/// Deletes a schedule with its layers, overrides and past. Codes: `not_found`.
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteSchedule {
+    /// Which one.
+    pub id: ScheduleId,
+}
+
+impl Command for DeleteSchedule {
+    type Reply = ScheduleId;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<ScheduleId, Error> {
+        let schedule = find(cx.world, self.id)?;
+        for layer in cx.world.layers(self.id)? {
+            cx.write(Write::Layer(Box::new(Change::gone(layer))));
+        }
+        for past in cx.world.past_terms(self.id, Timestamp::MIN)? {
+            cx.write(Write::PastTerms(Box::new(Change::gone(past))));
+        }
+        for past in cx.world.past_orders(self.id, Timestamp::MIN)? {
+            cx.write(Write::PastOrder(Change::gone(past)));
+        }
+        for one in cx.world.overrides(self.id, Timestamp::MIN)? {
+            cx.write(Write::Override(Box::new(Change::gone(one))));
+        }
+        cx.count(|tally| tally.schedules = tally.schedules.saturating_sub(1))?;
+        cx.write(Write::Schedule(Box::new(Change::gone(schedule))));
+        Ok(self.id)
+    }
+}
+
+fn check_name(world: &dyn World, name: &ScheduleName, own: Option<ScheduleId>) -> Result<(), Error> {
+    match world.schedule_named(name)? {
+        Some(holder) if Some(holder) != own => {
+            Err(Error::refused(Code::NameConflict, format!("another schedule is named `{name}`")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,135 @@
+//! Overrides: somebody stands in for whoever would be the owner.
+
+use super::{LONGEST_RANGE_DAYS, MILLIS_PER_DAY, Override, find};
+use crate::actor::Access;
+use crate::code::Code;
+use crate::command::{Command, Context};
+use crate::error::Error;
+use crate::id::{OverrideId, ScheduleId, UserId};
+use crate::limits;
+use crate::organization::Member;
+use crate::text::Reason;
+use crate::time::Timestamp;
+use crate::validation::Validation;
+use crate::world::{Change, Write};
+
+/// Has somebody stand in. A beginning before now is now: the past stays true.
+///
+/// Codes, in the order of the checks: `not_found`, `invalid_participant`, `validation_error` (it would be over already),
+/// `limit_reached` (500 that are not yet over).
+#[derive(Debug, Clone)]
+pub struct CreateOverride {
+    schedule: ScheduleId,
+    user: UserId,
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+    reason: Option<Reason>,
+}
+
+impl CreateOverride {
+    /// An override as it comes from outside.
+    ///
+    /// # Errors
+    /// `validation_error` unless it ends after it begins, at most 366 days later.
+    pub fn new(
+        schedule: ScheduleId,
+        user: UserId,
+        starts_at: Timestamp,
+        ends_at: Timestamp,
+        reason: Option<Reason>,
+    ) -> Result<Self, Error> {
+        let mut check = Validation::new();
+        let length = ends_at.as_millis() - starts_at.as_millis();
+        if length <= 0 {
+            check.problem("/endsAt", "must be later than `startsAt`");
+        } else if length > LONGEST_RANGE_DAYS * MILLIS_PER_DAY {
+            check.problem("/endsAt", "must be at most 366 days after `startsAt`");
+        }
+        check.finish(|| Some(Self { schedule, user, starts_at, ends_at, reason }))
+    }
+}
+
+impl Command for CreateOverride {
+    type Reply = Override;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<Override, Error> {
+        let before = find(cx.world, self.schedule)?;
+        if !cx.world.member(self.user)?.as_ref().is_some_and(Member::is_active) {
+            return Err(Error::refused(Code::InvalidParticipant, format!("`{}` is not a member", self.user)));
+        }
+        let mut after = before.clone();
+        let now = after.begin_change(cx.now);
+        let starts_at = self.starts_at.max(now);
+        if self.ends_at <= starts_at {
+            let mut check = Validation::new();
+            check.problem("/endsAt", "must be later than now");
+            return check.finish(|| None);
+        }
+        let running = cx.world.overrides(self.schedule, now)?.len();
+        limits::room_for_one(u32::try_from(running).unwrap_or(u32::MAX), limits::OVERRIDES, "overrides")?;
+
+        after.overrides += 1;
+        let made = Override {
+            id: cx.ids.fresh(cx.now),
+            schedule: self.schedule,
+            org: after.org,
+            number: after.overrides,
+            user: self.user,
+            starts_at,
+            ends_at: self.ends_at,
+            reason: self.reason,
+            created_by: cx.me()?.id,
+            created_at: cx.now,
+        };
+        cx.write(Write::Schedule(Box::new(Change::edited(before, after))));
+        cx.write(Write::Override(Box::new(Change::created(made.clone()))));
+        Ok(made)
+    }
+}
+
+/// Deletes an override that is not over: one that has begun ends now, another never begins. Codes: `not_found`.
+#[derive(Debug, Clone, Copy)]
+pub struct DeleteOverride {
+    /// Of which schedule.
+    pub schedule: ScheduleId,
+    /// Which one.
+    pub id: OverrideId,
+}
+
+impl Command for DeleteOverride {
+    type Reply = OverrideId;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<OverrideId, Error> {
+        let before = find(cx.world, self.schedule)?;
+        let mut after = before.clone();
+        let now = after.begin_change(cx.now);
+        let found = cx.world.overrides(self.schedule, now)?.into_iter().find(|one| one.id == self.id);
+        let found = found.ok_or_else(|| Error::not_found("override"))?;
+        end(cx, found, now);
+        if after != before {
+            cx.write(Write::Schedule(Box::new(Change::edited(before, after))));
+        }
+        Ok(self.id)
+    }
+}
+
+/// Ends an override that is not over.
+fn end(cx: &mut Context<'_>, one: Override, now: Timestamp) {
+    let change = if one.starts_at < now {
+        let ended = Override { ends_at: now, ..one.clone() };
+        Change::edited(one, ended)
+    } else {
+        Change::gone(one)
+    };
+    cx.write(Write::Override(Box::new(change)));
+}
+
+/// Ends the running and future overrides of a member who leaves (contract, section 4).
+pub(crate) fn leave_overrides(cx: &mut Context<'_>, user: UserId) -> Result<(), Error> {
+    for one in cx.world.overrides_of(user, cx.now)? {
+        end(cx, one, cx.now);
+    }
+    Ok(())
+}

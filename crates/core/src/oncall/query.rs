@@ -1,0 +1,267 @@
+//! Looking at schedules, and asking who is on call.
+
+use super::{
+    HandoffTime, LONGEST_RANGE_DAYS, MILLIS_PER_DAY, OnCall, Override, RotationLayer, RotationLength, Schedule, Shifts,
+    find, roster,
+};
+use crate::actor::Access;
+use crate::command::{Query, View};
+use crate::error::Error;
+use crate::id::{OrgId, RotationLayerId, ScheduleId, UserId};
+use crate::text::{Description, ScheduleName};
+use crate::time::Timestamp;
+use crate::validation::Validation;
+use crate::zone::Zone;
+
+/// A rotation layer as callers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RotationLayerView {
+    /// Names the layer.
+    pub id: RotationLayerId,
+    /// The schedule.
+    pub schedule_id: ScheduleId,
+    /// Unique in the schedule.
+    pub name: ScheduleName,
+    /// From 0; the lowest active layer gives the owner.
+    pub position: usize,
+    /// Type and number of days.
+    pub rotation: RotationLength,
+    /// When turns begin.
+    pub handoff_time: HandoffTime,
+    /// From when it holds.
+    pub effective_from: Timestamp,
+    /// Until when it holds.
+    pub effective_until: Option<Timestamp>,
+    /// Whose turns, in order. Empty when all of them have left the organization.
+    pub participant_ids: Vec<UserId>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl RotationLayerView {
+    pub(super) fn of(schedule: &Schedule, layer: &RotationLayer) -> Self {
+        let input = layer.terms.input();
+        Self {
+            id: layer.id,
+            schedule_id: layer.schedule,
+            name: layer.name.clone(),
+            position: schedule.order.iter().position(|id| *id == layer.id).unwrap_or(schedule.order.len()),
+            rotation: input.length,
+            handoff_time: input.handoff,
+            effective_from: input.effective_from,
+            effective_until: input.effective_until,
+            participant_ids: input.participants.to_vec(),
+            created_at: layer.created_at,
+            updated_at: layer.updated_at,
+        }
+    }
+
+    /// All layers, by position.
+    pub(super) fn all(schedule: &Schedule, layers: &[RotationLayer]) -> Vec<Self> {
+        let mut views: Vec<_> = layers.iter().map(|layer| Self::of(schedule, layer)).collect();
+        views.sort_by_key(|view| view.position);
+        views
+    }
+}
+
+/// A schedule as callers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScheduleView {
+    /// Names the schedule.
+    pub id: ScheduleId,
+    /// The organization.
+    pub org_id: OrgId,
+    /// Unique in the organization.
+    pub name: ScheduleName,
+    /// What it is for.
+    pub description: Option<Description>,
+    /// In which zone its dates and handoff times are meant.
+    pub timezone: Zone,
+    /// Who created it.
+    pub created_by: UserId,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its own fields were last changed.
+    pub updated_at: Timestamp,
+    /// The layers, by position.
+    pub layers: Vec<RotationLayerView>,
+}
+
+impl ScheduleView {
+    pub(super) fn of(schedule: &Schedule, layers: &[RotationLayer]) -> Self {
+        Self {
+            id: schedule.id,
+            org_id: schedule.org,
+            name: schedule.name.clone(),
+            description: schedule.description.clone(),
+            timezone: schedule.zone.clone(),
+            created_by: schedule.created_by,
+            created_at: schedule.created_at,
+            updated_at: schedule.updated_at,
+            layers: RotationLayerView::all(schedule, layers),
+        }
+    }
+}
+
+/// One schedule with its layers. Codes: `not_found`.
+#[derive(Debug, Clone, Copy)]
+pub struct GetSchedule {
+    /// Which one.
+    pub id: ScheduleId,
+}
+
+impl Query for GetSchedule {
+    type Reply = ScheduleView;
+    const ACCESS: Access = Access::Member;
+
+    fn answer(&self, view: &View<'_>) -> Result<ScheduleView, Error> {
+        let schedule = find(view.world, self.id)?;
+        Ok(ScheduleView::of(&schedule, &view.world.layers(self.id)?))
+    }
+}
+
+/// All schedules, by name, without their layers.
+#[derive(Debug, Clone, Copy)]
+pub struct ListSchedules;
+
+impl Query for ListSchedules {
+    type Reply = Vec<ScheduleView>;
+    const ACCESS: Access = Access::Member;
+
+    fn answer(&self, view: &View<'_>) -> Result<Vec<ScheduleView>, Error> {
+        Ok(view.world.schedules()?.iter().map(|schedule| ScheduleView::of(schedule, &[])).collect())
+    }
+}
+
+/// All overrides of a schedule, over ones included, by beginning and then by creation. Codes: `not_found`.
+#[derive(Debug, Clone, Copy)]
+pub struct ListOverrides {
+    /// Of which schedule.
+    pub schedule: ScheduleId,
+}
+
+impl Query for ListOverrides {
+    type Reply = Vec<Override>;
+    const ACCESS: Access = Access::Member;
+
+    fn answer(&self, view: &View<'_>) -> Result<Vec<Override>, Error> {
+        find(view.world, self.schedule)?;
+        let mut overrides = view.world.overrides(self.schedule, Timestamp::MIN)?;
+        overrides.sort_by_key(|one| (one.starts_at, one.number));
+        Ok(overrides)
+    }
+}
+
+/// Who is on call at an instant, and when that changes. Codes: `not_found`.
+#[derive(Debug, Clone, Copy)]
+pub struct ResolveOnCall {
+    /// In which schedule.
+    pub schedule: ScheduleId,
+    /// At which instant.
+    pub at: Timestamp,
+}
+
+/// The reply to [`ResolveOnCall`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The schedule.
+    pub schedule_id: ScheduleId,
+    /// The instant.
+    pub at: Timestamp,
+    /// Who is on call.
+    pub on_call: OnCall,
+    /// The first instant after `at` at which somebody else is; see [`super::Roster::next_change`].
+    pub next_change_at: Option<Timestamp>,
+}
+
+impl Resolved {
+    /// The owner, by user only.
+    #[must_use]
+    pub fn current_oncall(&self) -> Option<UserId> {
+        self.on_call.owner.map(|owner| owner.user_id)
+    }
+}
+
+impl Query for ResolveOnCall {
+    type Reply = Resolved;
+    const ACCESS: Access = Access::Member;
+
+    fn answer(&self, view: &View<'_>) -> Result<Resolved, Error> {
+        let schedule = find(view.world, self.schedule)?;
+        let roster = roster(view.world, &schedule, self.at)?;
+        Ok(Resolved {
+            schedule_id: self.schedule,
+            at: self.at,
+            on_call: roster.on_call(self.at),
+            next_change_at: roster.next_change(self.at),
+        })
+    }
+}
+
+/// Who is on call over a range, cut to it. Codes: `not_found`.
+#[derive(Debug, Clone, Copy)]
+pub struct ShiftsOnCall {
+    schedule: ScheduleId,
+    from: Timestamp,
+    to: Timestamp,
+}
+
+impl ShiftsOnCall {
+    /// A range as it comes from outside.
+    ///
+    /// # Errors
+    /// `validation_error` when it ends before it begins, or is longer than 366 days.
+    pub fn new(schedule: ScheduleId, from: Timestamp, to: Timestamp) -> Result<Self, Error> {
+        let mut check = Validation::new();
+        let length = to.as_millis() - from.as_millis();
+        if length < 0 {
+            check.problem("query.to", "must not be earlier than `from`");
+        } else if length > LONGEST_RANGE_DAYS * MILLIS_PER_DAY {
+            check.problem("query.to", "must be at most 366 days after `from`");
+        }
+        check.finish(|| Some(Self { schedule, from, to }))
+    }
+}
+
+impl Query for ShiftsOnCall {
+    type Reply = Shifts;
+    const ACCESS: Access = Access::Member;
+
+    fn answer(&self, view: &View<'_>) -> Result<Shifts, Error> {
+        let schedule = find(view.world, self.schedule)?;
+        Ok(roster(view.world, &schedule, self.from)?.shifts(self.from, self.to))
+    }
+}
+
+/// Who is on call in every schedule, by the schedules' names.
+#[derive(Debug, Clone, Copy)]
+pub struct OnCallNow {
+    /// At which instant: the present one.
+    pub at: Timestamp,
+}
+
+/// One schedule of the reply to [`OnCallNow`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnCallRow {
+    /// The schedule.
+    pub schedule_id: ScheduleId,
+    /// Its name.
+    pub name: ScheduleName,
+    /// Who is on call.
+    pub on_call: OnCall,
+}
+
+impl Query for OnCallNow {
+    type Reply = Vec<OnCallRow>;
+    const ACCESS: Access = Access::Member;
+
+    fn answer(&self, view: &View<'_>) -> Result<Vec<OnCallRow>, Error> {
+        let row = |schedule: Schedule| {
+            let on_call = roster(view.world, &schedule, self.at)?.on_call(self.at);
+            Ok(OnCallRow { schedule_id: schedule.id, name: schedule.name, on_call })
+        };
+        view.world.schedules()?.into_iter().map(row).collect()
+    }
+}

@@ -1,0 +1,392 @@
+//! The one resolver: who is on call, at an instant, over a range, and when that changes next.
+
+use std::collections::BTreeMap;
+
+use super::{Override, PastOrder, PastTerms, RotationLayer, Schedule, Shift, Terms};
+use crate::id::{OverrideId, RotationLayerId, UserId};
+use crate::time::Timestamp;
+
+/// Somebody on call, and what brought them there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OnCallTarget {
+    /// Who.
+    pub user_id: UserId,
+    /// The layer whose turn it is; none for an override.
+    pub layer_id: Option<RotationLayerId>,
+    /// The override that puts them there.
+    pub override_id: Option<OverrideId>,
+}
+
+/// Who is on call at an instant.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OnCall {
+    /// The participant of the active layer with the lowest position, or who stands in for them.
+    pub owner: Option<OnCallTarget>,
+    /// The owner and the participants of the other active layers, in position order, each user once.
+    pub paging_targets: Vec<OnCallTarget>,
+}
+
+/// One stretch of the owner's line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FinalShift {
+    /// Who, and why.
+    pub target: OnCallTarget,
+    /// From this instant on …
+    pub starts_at: Timestamp,
+    /// … until just before this one.
+    pub ends_at: Timestamp,
+}
+
+/// A stretch without an owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// From this instant on …
+    pub starts_at: Timestamp,
+    /// … until just before this one.
+    pub ends_at: Timestamp,
+}
+
+/// The shifts of one layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerShifts {
+    /// The layer, which may have been removed since.
+    pub layer_id: RotationLayerId,
+    /// Ascending, never overlapping.
+    pub shifts: Vec<Shift>,
+}
+
+/// Who is on call over a range.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Shifts {
+    /// Per layer, by position; layers that are gone come last, if they had shifts.
+    pub layers: Vec<LayerShifts>,
+    /// The owner over time.
+    pub line: Vec<FinalShift>,
+    /// Where there is no owner.
+    pub gaps: Vec<Gap>,
+}
+
+/// Terms of a layer over a stretch of time.
+#[derive(Debug, Clone)]
+struct Span {
+    since: Timestamp,
+    until: Timestamp,
+    terms: Terms,
+}
+
+#[derive(Debug, Clone)]
+struct LayerLine {
+    id: RotationLayerId,
+    /// Ascending, never overlapping.
+    spans: Vec<Span>,
+}
+
+/// A stretch in which layers stand in one order.
+#[derive(Debug, Clone)]
+struct Epoch {
+    since: Timestamp,
+    until: Timestamp,
+    /// Places in the list of layers, by position.
+    layers: Vec<usize>,
+}
+
+/// All that says who is on call in a schedule, from some instant on. A pure function of the instant.
+#[derive(Debug, Clone)]
+pub struct Roster {
+    lines: Vec<LayerLine>,
+    epochs: Vec<Epoch>,
+    /// In the order of their numbers.
+    overrides: Vec<Override>,
+    /// How many layers there are now; in the last epoch they come first.
+    present: usize,
+}
+
+/// The last instant of all has no successor; ranges end there.
+const END: Timestamp = Timestamp::MAX;
+
+/// How many handoffs [`Roster::next_change`] looks at before it gives up.
+const LOOK_AHEAD: usize = 4_096;
+
+impl Roster {
+    /// Puts together the layers as they are, and what held before, as far back as the roster shall reach.
+    #[must_use]
+    pub fn new(
+        schedule: &Schedule,
+        layers: Vec<RotationLayer>,
+        past: Vec<PastTerms>,
+        orders: Vec<PastOrder>,
+        mut overrides: Vec<Override>,
+    ) -> Self {
+        let mut lines: BTreeMap<RotationLayerId, Vec<Span>> = BTreeMap::new();
+        for past in past {
+            let span = Span { since: past.since, until: past.until, terms: past.terms };
+            lines.entry(past.layer).or_default().push(span);
+        }
+        for layer in layers {
+            let span = Span { since: layer.since, until: END, terms: layer.terms };
+            lines.entry(layer.id).or_default().push(span);
+        }
+        let mut lines: Vec<LayerLine> = lines.into_iter().map(|(id, spans)| LayerLine { id, spans }).collect();
+        lines.iter_mut().for_each(|line| line.spans.sort_by_key(|span| span.since));
+        overrides.sort_by_key(|one| one.number);
+
+        let mut orders: Vec<_> = orders.into_iter().map(|past| (past.since, past.until, past.order)).collect();
+        orders.push((schedule.order_since, END, schedule.order.clone()));
+        orders.sort_by_key(|(since, ..)| *since);
+        // What lies before the first order was before the schedule had layers, or is out of the roster's reach.
+        if let Some((since, ..)) = orders.first_mut() {
+            *since = Timestamp::MIN;
+        }
+        let epochs = orders.into_iter().map(|(since, until, order)| {
+            let mut places: Vec<usize> =
+                order.iter().filter_map(|id| lines.binary_search_by_key(id, |line| line.id).ok()).collect();
+            // A layer that was created later but holds from here on stands behind all that stood here then.
+            let late = (0..lines.len()).filter(|place| !places.contains(place)).collect::<Vec<_>>();
+            places.extend(late);
+            Epoch { since, until, layers: places }
+        });
+        Self { epochs: epochs.collect(), lines, overrides, present: schedule.order.len() }
+    }
+
+    fn epoch(&self, at: Timestamp) -> Option<&Epoch> {
+        let after = self.epochs.partition_point(|epoch| epoch.since <= at);
+        self.epochs.get(after.checked_sub(1)?)
+    }
+
+    /// Who is on call in a layer.
+    fn in_layer(&self, place: usize, at: Timestamp) -> Option<(RotationLayerId, UserId)> {
+        let line = self.lines.get(place)?;
+        let after = line.spans.partition_point(|span| span.since <= at);
+        let span = line.spans.get(after.checked_sub(1)?).filter(|span| at < span.until || span.until == END)?;
+        Some((line.id, span.terms.on_call(at)?))
+    }
+
+    fn override_at(&self, at: Timestamp) -> Option<OnCallTarget> {
+        let last = self.overrides.iter().rev().find(|one| one.holds(at))?;
+        Some(OnCallTarget { user_id: last.user, layer_id: None, override_id: Some(last.id) })
+    }
+
+    /// The active layers' participants, by position.
+    fn turns(&self, at: Timestamp) -> impl Iterator<Item = OnCallTarget> + '_ {
+        let layers = self.epoch(at).map(|epoch| epoch.layers.as_slice()).unwrap_or_default();
+        layers.iter().filter_map(move |place| {
+            let (layer, user) = self.in_layer(*place, at)?;
+            Some(OnCallTarget { user_id: user, layer_id: Some(layer), override_id: None })
+        })
+    }
+
+    /// The owner at an instant.
+    #[must_use]
+    pub fn owner(&self, at: Timestamp) -> Option<OnCallTarget> {
+        self.override_at(at).or_else(|| self.turns(at).next())
+    }
+
+    /// Everybody on call at an instant.
+    #[must_use]
+    pub fn on_call(&self, at: Timestamp) -> OnCall {
+        let mut turns = self.turns(at);
+        let first = turns.next();
+        let owner = self.override_at(at).or(first);
+        let mut paging_targets: Vec<OnCallTarget> = Vec::new();
+        for target in owner.into_iter().chain(turns) {
+            if paging_targets.iter().all(|other| other.user_id != target.user_id) {
+                paging_targets.push(target);
+            }
+        }
+        OnCall { owner, paging_targets }
+    }
+
+    /// The first instant after `at` at which somebody else is on call.
+    ///
+    /// `None` when that never happens, or not within the next 4,096 handoffs (people who hand over to themselves behind
+    /// the backs of others).
+    #[must_use]
+    pub fn next_change(&self, at: Timestamp) -> Option<Timestamp> {
+        let now = self.on_call(at);
+        let mut at = at;
+        for _ in 0..LOOK_AHEAD {
+            at = self.next_edge(at)?;
+            if self.on_call(at) != now {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    /// The first instant after `at` at which anything begins or ends.
+    fn next_edge(&self, at: Timestamp) -> Option<Timestamp> {
+        let epoch = self.epoch(at).map(|epoch| epoch.until).filter(|until| *until != END);
+        let overrides = self.overrides.iter().flat_map(|one| [one.starts_at, one.ends_at]);
+        let lines = self.lines.iter().filter_map(|line| {
+            let after = line.spans.partition_point(|span| span.since <= at);
+            let next = line.spans.get(after).map(|span| span.since);
+            let span = after.checked_sub(1).and_then(|place| line.spans.get(place)).filter(|span| at < span.until);
+            let turn = span.and_then(|span| Some(span.terms.next_change(at)?.min(span.until)));
+            let end = span.map(|span| span.until).filter(|until| *until != END);
+            [turn, end, next].into_iter().flatten().min()
+        });
+        epoch.into_iter().chain(overrides).chain(lines).filter(|edge| *edge > at).min()
+    }
+
+    /// Who is on call over a range, cut to it. At every instant of it this agrees with [`Roster::on_call`].
+    #[must_use]
+    pub fn shifts(&self, from: Timestamp, to: Timestamp) -> Shifts {
+        let per_line: Vec<Vec<Shift>> = self.lines.iter().map(|line| line.shifts(from, to)).collect();
+        let mut line = Vec::new();
+        for epoch in &self.epochs {
+            let (from, to) = (from.max(epoch.since), to.min(epoch.until));
+            if from < to {
+                let layers =
+                    epoch.layers.iter().filter_map(|place| Some((self.lines.get(*place)?.id, per_line.get(*place)?)));
+                owners(from, to, layers).into_iter().for_each(|shift| push_final(&mut line, shift));
+            }
+        }
+        let line = laid_over(&line, &self.overrides_over(from, to));
+        let gaps = gaps(from, to, &line);
+        let order = self.epochs.last().map(|epoch| epoch.layers.clone()).unwrap_or_default();
+        let mut per_line: Vec<Option<Vec<Shift>>> = per_line.into_iter().map(Some).collect();
+        let layers = order.into_iter().enumerate().filter_map(|(position, place)| {
+            let shifts = per_line.get_mut(place)?.take()?;
+            let shown = position < self.present || !shifts.is_empty();
+            shown.then_some(LayerShifts { layer_id: self.lines.get(place)?.id, shifts })
+        });
+        Shifts { layers: layers.collect(), line, gaps }
+    }
+
+    /// The override that holds, over a range.
+    fn overrides_over(&self, from: Timestamp, to: Timestamp) -> Vec<FinalShift> {
+        let mut edges: BTreeMap<Timestamp, Vec<(bool, &Override)>> = BTreeMap::new();
+        for one in &self.overrides {
+            let (starts_at, ends_at) = (one.starts_at.max(from), one.ends_at.min(to));
+            if starts_at < ends_at {
+                edges.entry(starts_at).or_default().push((true, one));
+                edges.entry(ends_at).or_default().push((false, one));
+            }
+        }
+        let mut active: BTreeMap<u64, &Override> = BTreeMap::new();
+        let mut shifts = Vec::new();
+        let mut since = from;
+        for (at, changes) in edges {
+            if let Some((_, winner)) = active.last_key_value()
+                && since < at
+            {
+                let target = OnCallTarget { user_id: winner.user, layer_id: None, override_id: Some(winner.id) };
+                push_final(&mut shifts, FinalShift { target, starts_at: since, ends_at: at });
+            }
+            for (begins, one) in changes {
+                if begins {
+                    active.insert(one.number, one)
+                } else {
+                    active.remove(&one.number)
+                };
+            }
+            since = at;
+        }
+        shifts
+    }
+}
+
+impl LayerLine {
+    fn shifts(&self, from: Timestamp, to: Timestamp) -> Vec<Shift> {
+        let mut shifts = Vec::new();
+        for span in &self.spans {
+            span.terms.shifts(from.max(span.since), to.min(span.until), &mut shifts);
+        }
+        shifts
+    }
+}
+
+/// The owner over a range in which layers stand in one order: each layer fills what those before it leave open.
+fn owners<'a>(
+    from: Timestamp,
+    to: Timestamp,
+    layers: impl Iterator<Item = (RotationLayerId, &'a Vec<Shift>)>,
+) -> Vec<FinalShift> {
+    let mut open = vec![Gap { starts_at: from, ends_at: to }];
+    let mut owners = Vec::new();
+    for (layer, shifts) in layers {
+        if open.is_empty() {
+            break;
+        }
+        let mut still_open = Vec::new();
+        let mut rest = shifts.iter().peekable();
+        for gap in open {
+            let mut at = gap.starts_at;
+            while rest.next_if(|shift| shift.ends_at <= at).is_some() {}
+            while let Some(shift) = rest.peek().filter(|shift| shift.starts_at < gap.ends_at) {
+                let (starts_at, ends_at) = (shift.starts_at.max(at), shift.ends_at.min(gap.ends_at));
+                if at < starts_at {
+                    still_open.push(Gap { starts_at: at, ends_at: starts_at });
+                }
+                let target = OnCallTarget { user_id: shift.user, layer_id: Some(layer), override_id: None };
+                owners.push(FinalShift { target, starts_at, ends_at });
+                at = ends_at;
+                // A shift that goes on behind this gap may fill the next one, too.
+                if shift.ends_at > gap.ends_at {
+                    break;
+                }
+                rest.next();
+            }
+            if at < gap.ends_at {
+                still_open.push(Gap { starts_at: at, ends_at: gap.ends_at });
+            }
+        }
+        open = still_open;
+    }
+    owners.sort_by_key(|shift| shift.starts_at);
+    let mut merged = Vec::with_capacity(owners.len());
+    owners.into_iter().for_each(|shift| push_final(&mut merged, shift));
+    merged
+}
+
+/// Adds a stretch, or lengthens the last one if it goes on with the same person for the same reason.
+fn push_final(line: &mut Vec<FinalShift>, shift: FinalShift) {
+    match line.last_mut() {
+        Some(last) if last.target == shift.target && last.ends_at == shift.starts_at => last.ends_at = shift.ends_at,
+        _ => line.push(shift),
+    }
+}
+
+/// A line with another one laid over it. Both are ascending and do not overlap within themselves.
+fn laid_over(line: &[FinalShift], over: &[FinalShift]) -> Vec<FinalShift> {
+    if over.is_empty() {
+        return line.to_vec();
+    }
+    let mut pieces = over.to_vec();
+    let mut rest = over.iter().peekable();
+    for shift in line {
+        let mut at = shift.starts_at;
+        while rest.next_if(|cover| cover.ends_at <= at).is_some() {}
+        while let Some(cover) = rest.peek().filter(|cover| cover.starts_at < shift.ends_at) {
+            if at < cover.starts_at {
+                pieces.push(FinalShift { starts_at: at, ends_at: cover.starts_at, ..*shift });
+            }
+            at = at.max(cover.ends_at);
+            if cover.ends_at > shift.ends_at {
+                break;
+            }
+            rest.next();
+        }
+        if at < shift.ends_at {
+            pieces.push(FinalShift { starts_at: at, ..*shift });
+        }
+    }
+    pieces.sort_by_key(|shift| shift.starts_at);
+    pieces
+}
+
+/// Where a line leaves its range open.
+fn gaps(from: Timestamp, to: Timestamp, line: &[FinalShift]) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    let mut at = from;
+    for shift in line {
+        if at < shift.starts_at {
+            gaps.push(Gap { starts_at: at, ends_at: shift.starts_at });
+        }
+        at = shift.ends_at;
+    }
+    if at < to {
+        gaps.push(Gap { starts_at: at, ends_at: to });
+    }
+    gaps
+}

@@ -3,8 +3,13 @@
 
 use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, ManualClock};
-use dogwatch_testkit::{ops, parsers, run};
+use dogwatch_testkit::{oncall, ops, parsers, run};
 use proptest::prelude::*;
+
+/// So many cases, and not for ever at a failing one.
+fn config(usual: u32) -> ProptestConfig {
+    ProptestConfig { max_shrink_time: 20_000, ..ProptestConfig::with_cases(dogwatch_testkit::cases(usual)) }
+}
 
 fn in_memory(bytes: &[u8]) {
     let backend = MemoryBackend::new();
@@ -20,7 +25,7 @@ fn on_disk(bytes: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(dogwatch_testkit::cases(300)))]
+    #![proptest_config(config(300))]
 
     #[test]
     fn the_engine_agrees_with_the_model(bytes in prop::collection::vec(any::<u8>(), 200..4_000)) {
@@ -29,7 +34,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(dogwatch_testkit::cases(12)))]
+    #![proptest_config(config(12))]
 
     #[test]
     fn the_engine_agrees_with_the_model_on_disk(bytes in prop::collection::vec(any::<u8>(), 200..2_000)) {
@@ -38,7 +43,16 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(dogwatch_testkit::cases(4_000)))]
+    #![proptest_config(config(150))]
+
+    #[test]
+    fn schedules_under_edits_agree_with_the_oracle(bytes in prop::collection::vec(any::<u8>(), 100..1_500)) {
+        oncall::run(&bytes);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(4_000))]
 
     #[test]
     fn parsers_agree_with_a_naive_reading(text in texts()) {

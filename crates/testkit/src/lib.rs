@@ -15,7 +15,9 @@
 
 pub mod measure;
 pub mod model;
+pub mod oncall;
 pub mod ops;
+pub mod oracle;
 pub mod parsers;
 mod render;
 pub mod run;

@@ -5,7 +5,7 @@ use std::path::Path;
 use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, ManualClock, fuzzing};
 
-use crate::{ops, parsers, run};
+use crate::{oncall, ops, parsers, run};
 
 /// A sequence of operations against the model, restarts included.
 pub fn commands(data: &[u8]) {
@@ -13,6 +13,11 @@ pub fn commands(data: &[u8]) {
     let mut open =
         |clock: ManualClock, seed| Engine::builder().clock(clock).id_seed(seed).with_backend(backend.clone()).unwrap();
     run::run(&ops::steps(data), &mut open);
+}
+
+/// A schedule under random edits against the naive oracle.
+pub fn schedules(data: &[u8]) {
+    oncall::run(data);
 }
 
 /// Every record decoder: the first byte says which, the rest is the payload.

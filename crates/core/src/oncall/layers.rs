@@ -332,7 +332,7 @@ fn keep_past(cx: &mut Context<'_>, layer: &RotationLayer, now: Timestamp) {
 fn reorder(cx: &mut Context<'_>, before: Schedule, order: Vec<RotationLayerId>) -> Schedule {
     let mut after = before.clone();
     let now = after.begin_change(cx.now);
-    if before.order_since < now && !before.order.is_empty() {
+    if before.order_since < now {
         cx.write(Write::PastOrder(Change::created(PastOrder {
             org: before.org,
             schedule: before.id,

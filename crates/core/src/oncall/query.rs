@@ -172,7 +172,7 @@ pub struct Resolved {
     pub at: Timestamp,
     /// Who is on call.
     pub on_call: OnCall,
-    /// The first instant after `at` at which somebody else is; see [`super::Roster::next_change`].
+    /// The first instant after `at` at which that is different; see [`super::Roster::next_change`].
     pub next_change_at: Option<Timestamp>,
 }
 

@@ -133,10 +133,6 @@ impl Roster {
         let mut orders: Vec<_> = orders.into_iter().map(|past| (past.since, past.until, past.order)).collect();
         orders.push((schedule.order_since, END, schedule.order.clone()));
         orders.sort_by_key(|(since, ..)| *since);
-        // What lies before the first order was before the schedule had layers, or is out of the roster's reach.
-        if let Some((since, ..)) = orders.first_mut() {
-            *since = Timestamp::MIN;
-        }
         let epochs = orders.into_iter().map(|(since, until, order)| {
             let mut places: Vec<usize> =
                 order.iter().filter_map(|id| lines.binary_search_by_key(id, |line| line.id).ok()).collect();
@@ -196,7 +192,8 @@ impl Roster {
         OnCall { owner, paging_targets }
     }
 
-    /// The first instant after `at` at which somebody else is on call.
+    /// The first instant after `at` at which [`Roster::on_call`] gives another answer: other people, or the same for
+    /// another reason.
     ///
     /// `None` when that never happens, or not within the next 4,096 handoffs (people who hand over to themselves behind
     /// the backs of others).

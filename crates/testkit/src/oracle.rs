@@ -1,0 +1,233 @@
+//! Who is on call, the naive way: every version of every layer is kept, and turns are counted one boundary after another.
+
+use std::collections::BTreeSet;
+
+use jiff::civil::{Date, Time};
+use jiff::tz::{TimeZone, TimeZoneDatabase};
+
+/// An instant, in milliseconds since 1970.
+pub type Millis = i64;
+
+/// The settings of a layer. People are places in a list of everybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields of the contract")]
+pub struct Settings {
+    pub zone: String,
+    pub days: i64,
+    pub handoff: u16,
+    pub from: Millis,
+    pub until: Option<Millis>,
+    pub people: Vec<usize>,
+}
+
+impl Settings {
+    fn zone(&self) -> TimeZone {
+        TimeZoneDatabase::bundled().get(&self.zone).unwrap()
+    }
+
+    fn anchor(&self) -> Date {
+        self.zone().to_datetime(jiff::Timestamp::from_millisecond(self.from).unwrap()).date()
+    }
+
+    /// The boundaries up to an instant, and one more: one local date after another, from the anchor.
+    fn boundaries(&self, to: Millis) -> Vec<Millis> {
+        let zone = self.zone();
+        let time = Time::midnight() + jiff::SignedDuration::from_mins(i64::from(self.handoff));
+        let mut date = self.anchor();
+        let mut boundaries = Vec::new();
+        while boundaries.last().is_none_or(|last| *last <= to) {
+            for _ in 0..self.days {
+                date = date.tomorrow().unwrap();
+            }
+            // "Compatible" is what RFC 5545 says of gaps and folds.
+            let instant = zone.to_ambiguous_timestamp(date.to_datetime(time)).compatible().unwrap();
+            boundaries.push(instant.as_millisecond());
+        }
+        boundaries
+    }
+
+    fn holds(&self, at: Millis) -> bool {
+        self.from <= at && self.until.is_none_or(|until| at < until)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Version {
+    since: Millis,
+    settings: Settings,
+    /// Whose turn it was at `since`; `None` when turns are counted from the beginning.
+    place: Option<usize>,
+    /// All boundaries from the anchor to the horizon.
+    boundaries: Vec<Millis>,
+}
+
+impl Version {
+    fn new(since: Millis, settings: Settings, place: Option<usize>, horizon: Millis) -> Self {
+        let boundaries = settings.boundaries(horizon);
+        Self { since, settings, place, boundaries }
+    }
+
+    fn place_at(&self, at: Millis) -> Option<usize> {
+        if !self.settings.holds(at) || self.settings.people.is_empty() {
+            return None;
+        }
+        assert!(self.boundaries.last().is_some_and(|last| *last > at), "beyond the horizon");
+        let passed = match self.place {
+            None => self.boundaries.iter().filter(|boundary| **boundary <= at).count(),
+            Some(place) => {
+                place + self.boundaries.iter().filter(|boundary| self.since < **boundary && **boundary <= at).count()
+            }
+        };
+        Some(passed % self.settings.people.len())
+    }
+}
+
+/// A layer with all its versions.
+#[derive(Debug, Clone)]
+pub struct LayerState {
+    versions: Vec<Version>,
+    removed: Option<Millis>,
+    /// Nothing is asked behind it.
+    horizon: Millis,
+}
+
+impl LayerState {
+    /// A layer that holds from its beginning, even where that is past. Nothing is asked behind the horizon.
+    #[must_use]
+    pub fn new(settings: Settings, horizon: Millis) -> Self {
+        Self { versions: vec![Version::new(Millis::MIN, settings, None, horizon)], removed: None, horizon }
+    }
+
+    /// What holds now.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.versions.last().unwrap().settings
+    }
+
+    fn on_call(&self, at: Millis) -> Option<usize> {
+        if self.removed.is_some_and(|removed| removed <= at) {
+            return None;
+        }
+        let version = self.versions.iter().rfind(|version| version.since <= at)?;
+        Some(version.settings.people[version.place_at(at)?])
+    }
+
+    /// New settings, from now on.
+    pub fn revise(&mut self, settings: Settings, now: Millis) {
+        let last = self.versions.last().unwrap();
+        if last.settings == settings {
+            return;
+        }
+        let place = if settings.from > now {
+            None
+        } else {
+            let on_call = last.place_at(now).map(|place| (place, last.settings.people[place]));
+            Some(on_call.map_or(0, |(place, person)| {
+                let stays = settings.people.get(place) == Some(&person);
+                let first = settings.people.iter().position(|other| *other == person);
+                if stays { place } else { first.unwrap_or(0) }
+            }))
+        };
+        self.versions.push(Version::new(now, settings, place, self.horizon));
+    }
+}
+
+/// Somebody who stands in.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields of the contract")]
+pub struct OverrideState {
+    pub person: usize,
+    pub starts: Millis,
+    pub ends: Millis,
+}
+
+impl OverrideState {
+    /// Ends it now, unless it is over.
+    pub fn end(&mut self, now: Millis) {
+        // One that has not begun never does: it ends where it begins.
+        self.ends = self.ends.min(now.max(self.starts));
+    }
+}
+
+/// A schedule with all that ever held.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields of the contract")]
+pub struct Roster {
+    pub zone: String,
+    pub layers: Vec<LayerState>,
+    pub overrides: Vec<OverrideState>,
+    orders: Vec<(Millis, Vec<usize>)>,
+}
+
+impl Roster {
+    /// A schedule without layers.
+    #[must_use]
+    pub fn new(zone: &str) -> Self {
+        let orders = vec![(Millis::MIN, Vec::new())];
+        Self { zone: zone.to_owned(), layers: Vec::new(), overrides: Vec::new(), orders }
+    }
+
+    /// The layers there are now, by position.
+    #[must_use]
+    pub fn order(&self) -> &[usize] {
+        &self.orders.last().unwrap().1
+    }
+
+    /// Adds a layer behind the others.
+    pub fn add(&mut self, layer: LayerState, now: Millis) {
+        let mut order = self.order().to_vec();
+        order.push(self.layers.len());
+        self.layers.push(layer);
+        self.reorder(order, now);
+    }
+
+    /// Puts the layers in another order, from now on.
+    pub fn reorder(&mut self, order: Vec<usize>, now: Millis) {
+        self.orders.push((now, order));
+    }
+
+    /// Removes a layer, from now on.
+    pub fn remove(&mut self, place: usize, now: Millis) {
+        let order = self.order().iter().copied().filter(|other| *other != place).collect();
+        self.layers[place].removed = Some(now);
+        self.reorder(order, now);
+    }
+
+    /// Moves the schedule to another zone, from now on.
+    pub fn change_zone(&mut self, zone: &str, now: Millis) {
+        zone.clone_into(&mut self.zone);
+        for layer in self.layers.iter_mut().filter(|layer| layer.removed.is_none()) {
+            let settings = Settings { zone: zone.to_owned(), ..layer.settings().clone() };
+            layer.revise(settings, now);
+        }
+    }
+
+    /// Takes somebody out of every rotation, and ends their overrides.
+    pub fn leave(&mut self, person: usize, now: Millis) {
+        for layer in self.layers.iter_mut().filter(|layer| layer.removed.is_none()) {
+            let mut settings = layer.settings().clone();
+            settings.people.retain(|other| *other != person);
+            layer.revise(settings, now);
+        }
+        self.overrides.iter_mut().filter(|one| one.person == person).for_each(|one| one.end(now));
+    }
+
+    /// Whom to page at an instant, the owner first.
+    #[must_use]
+    pub fn targets(&self, at: Millis) -> Vec<usize> {
+        let (_, order) = self.orders.iter().rfind(|(since, _)| *since <= at).unwrap();
+        let late = (0..self.layers.len()).filter(|place| !order.contains(place));
+        let order = order.iter().copied().chain(late);
+        let mut targets: Vec<usize> = order.filter_map(|place| self.layers[place].on_call(at)).collect();
+        if let Some(last) = self.overrides.iter().rfind(|one| one.starts <= at && at < one.ends) {
+            if targets.is_empty() {
+                targets.push(last.person);
+            } else {
+                targets[0] = last.person;
+            }
+        }
+        let mut seen = BTreeSet::new();
+        targets.retain(|person| seen.insert(*person));
+        targets
+    }
+}

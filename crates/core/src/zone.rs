@@ -190,6 +190,9 @@ impl<'a> Instants<'a> {
             return at_offset(day, minute, self.offset);
         }
         let instant = self.zone.instant(day, minute)?;
+        if day < self.steady.0 {
+            return Some(instant);
+        }
         // The offset that holds at this instant holds until the next change. A margin of two days keeps every local time
         // that the change could touch out of the steady days, in any zone.
         self.offset = self.zone.offset(instant);

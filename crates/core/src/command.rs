@@ -8,7 +8,7 @@ use crate::actor::{Access, Actor, authorize};
 use crate::code::Code;
 use crate::error::Error;
 use crate::id::{IdSource, OrgId};
-use crate::organization::Member;
+use crate::organization::{Member, Role};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::world::{Root, Tally, World, Write};
@@ -132,6 +132,16 @@ pub fn ask<Q: Query>(query: &Q, actor: &Actor, root: &dyn Root) -> Result<Q::Rep
     let world = root.organization(actor.organization()?);
     let me = authorize(Q::ACCESS, actor, &*world)?.ok_or_else(|| Error::broken("a query without a member"))?;
     query.answer(&View { world: &*world, me: &me })
+}
+
+/// An admin of an organization, for tools of the operator that look at it: the one who joined first.
+///
+/// # Errors
+/// `not_found` when there is no such organization.
+pub fn first_admin(org: OrgId, root: &dyn Root) -> Result<Actor, Error> {
+    let members = root.organization(org).members()?;
+    let admin = members.iter().find(|member| member.role == Role::Admin);
+    admin.map(|admin| Actor::member(org, admin.id)).ok_or_else(|| Error::not_found("organization"))
 }
 
 /// Finds out who presents an API key.

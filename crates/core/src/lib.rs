@@ -58,7 +58,7 @@ mod zone;
 
 pub use actor::{Access, Actor};
 pub use code::{Code, CodeRow, Kind};
-pub use command::{Command, Context, Decision, Query, View, ask, authenticate, decide};
+pub use command::{Command, Context, Decision, Query, View, ask, authenticate, decide, first_admin};
 pub use component::{
     Component, ComponentRef, CreateComponent, DeleteComponent, EditComponent, GetComponent, ListComponents,
 };

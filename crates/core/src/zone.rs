@@ -82,6 +82,19 @@ impl Zone {
         }
     }
 
+    /// The beginning of the local day so many days after that of an instant; `None` outside of the years 1970 to 9999.
+    ///
+    /// ```
+    /// use dogwatch_core::{Timestamp, Zone};
+    /// let zone = Zone::new("Europe/Berlin").unwrap();
+    /// let evening = Timestamp::parse("2026-03-28T20:00:00Z").unwrap();
+    /// assert_eq!(zone.start_of_day(evening, 2).unwrap().to_string(), "2026-03-29T22:00:00.000Z");
+    /// ```
+    #[must_use]
+    pub fn start_of_day(&self, at: Timestamp, days_after: i32) -> Option<Timestamp> {
+        self.instant(self.day(at).checked_add(days_after)?, 0)
+    }
+
     /// Seconds east of UTC at an instant.
     pub(crate) fn offset(&self, at: Timestamp) -> i32 {
         // jiff's instants end a day before ours; no rule changes on the last day of the year 9999.

@@ -6,11 +6,16 @@ use clap::{Args, Parser, Subcommand};
 
 /// Incident response in one folder: incidents with an enforced lifecycle, kept durably, without a server or a database.
 #[derive(Debug, Parser)]
-#[command(name = "dogwatch", version, arg_required_else_help = true, after_help = "Start with `dogwatch demo`.")]
+#[command(name = "dogwatch", version = version(), arg_required_else_help = true, after_help = "Start with `dogwatch demo`.")]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// The program's version, and that of the zone rules it was built with.
+fn version() -> String {
+    format!("{} (tzdata {})", env!("CARGO_PKG_VERSION"), dogwatch_store::core::Zone::database_version())
 }
 
 #[derive(Debug, Subcommand)]
@@ -26,6 +31,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: MemberCommand,
     },
+    /// Draw who is on call in the coming weeks
+    ///
+    /// A row for each layer and one for who is on call in the end; override and gap stand out. All times are the
+    /// schedule's own.
+    Oncall(OncallArgs),
     /// Play an incident from opening to resolution, and look at what is on disk afterwards
     ///
     /// Real commands on a real store; only the clock is moved by hand, so that an hour takes a moment.
@@ -79,6 +89,25 @@ pub(crate) struct AddMemberArgs {
     /// What they may do: `org:member`, or `org:admin` for the team as well
     #[arg(long, value_name = "ROLE", default_value = "org:member")]
     pub(crate) role: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OncallArgs {
+    /// The folder of the store
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// The name of the schedule
+    #[arg(long, value_name = "NAME")]
+    pub(crate) schedule: String,
+    /// How many weeks to draw, 1 to 52
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=52))]
+    pub(crate) weeks: u8,
+    /// The organization, if the store holds several: `org_…`
+    #[arg(long, value_name = "ID")]
+    pub(crate) org_id: Option<String>,
+    /// Draw as of this instant instead of now, as in 2026-04-07T10:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod cli;
 mod demo;
 mod failure;
 mod manage;
+mod oncall;
 mod stage;
 
 use std::io::Write;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Init(args) => manage::init(&args),
         Command::Member { command: MemberCommand::Add(args) } => manage::add_member(&args),
+        Command::Oncall(args) => oncall::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
     match done {

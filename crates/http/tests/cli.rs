@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use dogwatch_store::Engine;
-use dogwatch_store::core::{ListTeam, OrgId, Role, Secret, UserId};
+use dogwatch_store::core::{ListTeam, OrgId, Role, Secret, UserId, Zone};
 use serde_json::Value;
 
 fn dogwatch(args: &[&str]) -> Output {
@@ -165,7 +165,10 @@ fn help_and_version() {
         assert!(output.status.success());
         assert!(text(&output.stdout).contains("Usage: dogwatch"));
     }
-    assert_eq!(text(&dogwatch(&["--version"]).stdout), format!("dogwatch {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        text(&dogwatch(&["--version"]).stdout),
+        format!("dogwatch {} (tzdata {})\n", env!("CARGO_PKG_VERSION"), Zone::database_version())
+    );
     let nothing = dogwatch(&[]);
     assert_eq!(nothing.status.code(), Some(2));
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use dogwatch_core::{Actor, Command, IdSource, Organization, Query, Secret, Timestamp, ask, authenticate};
+use dogwatch_core::{
+    Actor, Command, IdSource, OrgId, Organization, Query, Secret, Timestamp, ask, authenticate, first_admin,
+};
 
 use crate::backend::{Backend, MemoryBackend, SledBackend, SledOptions};
 use crate::clock::{Clock, SystemClock};
@@ -117,6 +119,14 @@ impl Engine {
     /// `internal_error` when the store cannot be read.
     pub fn organizations(&self) -> Result<Vec<Organization>, Error> {
         Ok(self.inner.shared.read(|root| root.organizations())?)
+    }
+
+    /// An admin of an organization, for tools of whoever operates the store: the one who joined first.
+    ///
+    /// # Errors
+    /// `not_found` when there is no such organization.
+    pub fn first_admin(&self, org: OrgId) -> Result<Actor, Error> {
+        Ok(self.inner.shared.read(|root| first_admin(org, root))?)
     }
 
     /// What time it is for this engine.

@@ -10,8 +10,8 @@ use std::thread;
 
 use dogwatch_core::{
     Access, Actor, ChangeStatus, Code, Command, Context as Cx, CreateComponent, CreateIncident, CreateOrganization,
-    DeleteComponent, Error as Refusal, GetIncident, IncidentView, ListComponents, ListIncidents, OrganizationCreated,
-    PageLimit, Severity, Status,
+    DeleteComponent, EditIncident, Error as Refusal, GetIncident, IncidentView, ListComponents, ListIncidents,
+    ListUpdates, OrganizationCreated, PageLimit, Patch, PostUpdate, RedactUpdate, Severity, Status,
 };
 use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan};
 use dogwatch_store::{Engine, Error, OpenError};
@@ -192,6 +192,36 @@ fn a_component_is_free_once_its_incidents_are_resolved() {
     engine.execute(DeleteComponent { id }, &ada).unwrap();
     let shown = engine.query(&GetIncident { id: open.id }, &ada).unwrap().incident.affected_components;
     assert_eq!(shown.iter().map(|component| component.name.as_str()).collect::<Vec<_>>(), ["API"]);
+}
+
+/// The longest texts are kept in pieces. Taking one back leaves no piece behind.
+#[test]
+fn long_texts_come_back_whole_and_go_without_a_trace() {
+    let backend = MemoryBackend::new();
+    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    let holds = |needle: &str| {
+        let pairs = backend.scan(&[], &[0xFF]).map(Result::unwrap).collect::<Vec<_>>();
+        assert!(pairs.iter().all(|(_, value)| value.len() <= 4_096), "values stay small");
+        pairs.iter().any(|(_, value)| value.windows(needle.len()).any(|window| window == needle.as_bytes()))
+    };
+    for (unit, count) in [("a", 1_024), ("a", 1_025), ("é", 5_000), ("🦀", 10_000), ("日本\n", 3_333)] {
+        let text = unit.repeat(count);
+        let open = CreateIncident { description: Some(text.parse().unwrap()), ..incident(&created) };
+        let id = engine.execute(open, &ada).unwrap().id;
+        let posted = engine.execute(PostUpdate::internal(id, text.parse().unwrap()), &ada).unwrap();
+        assert_eq!(posted.body.unwrap().as_str(), text);
+        let detail = engine.query(&GetIncident { id }, &ada).unwrap();
+        assert_eq!(detail.incident.description.unwrap().as_str(), text);
+        assert_eq!(engine.query(&ListUpdates { incident: id }, &ada).unwrap()[0].body.as_ref().unwrap().as_str(), text);
+        let needle = unit.repeat(20);
+        assert!(holds(&needle));
+        engine.execute(RedactUpdate { incident: id, update: posted.id }, &ada).unwrap();
+        let clear = EditIncident { description: Patch::Set("short".parse().unwrap()), ..EditIncident::new(id) };
+        engine.execute(clear, &ada).unwrap();
+        assert!(!holds(&needle), "{unit}");
+    }
 }
 
 #[test]

@@ -6,11 +6,14 @@
 
 use dogwatch_core::id::Id;
 use dogwatch_core::{
-    Actor, ApiKeyId, ChangeRole, ChangeStatus, Code, Command, ComponentId, CreateApiKey, CreateComponent,
-    CreateIncident, DeleteComponent, EditComponent, EditIncident, GetComponent, GetIncident, GetMember, IncidentId,
-    InvitationId, InviteMember, ListApiKeys, ListComponents, ListIncidents, ListTeam, ListUpdates, PageLimit, Patch,
-    PolicyId, PostUpdate, Query, RedactUpdate, RemoveMember, RevokeApiKey, RevokeInvitation, Role, ScheduleId,
-    SetComponents, Severity, Status, UpdateId, UserId,
+    Actor, AddRotationLayer, ApiKeyId, ChangeRole, ChangeStatus, Code, Command, ComponentId, CreateApiKey,
+    CreateComponent, CreateIncident, CreateOverride, CreateSchedule, DeleteComponent, DeleteOverride, DeleteSchedule,
+    EditComponent, EditIncident, EditRotationLayer, EditSchedule, GetComponent, GetIncident, GetMember, GetSchedule,
+    IncidentId, InvitationId, InviteMember, LayerSettings, ListApiKeys, ListComponents, ListIncidents, ListOverrides,
+    ListSchedules, ListTeam, ListUpdates, OnCallNow, OrderRotationLayers, OverrideId, PageLimit, Patch, PolicyId,
+    PostUpdate, Query, RedactUpdate, RemoveMember, RemoveRotationLayer, ResolveOnCall, RevokeApiKey, RevokeInvitation,
+    Role, RotationLayerId, RotationLength, ScheduleId, SetComponents, Severity, ShiftsOnCall, Status, Timestamp,
+    UpdateId, UserId,
 };
 use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, Error, ManualClock};
@@ -25,6 +28,9 @@ struct Names {
     component: ComponentId,
     incident: IncidentId,
     update: UpdateId,
+    schedule: ScheduleId,
+    layer: RotationLayerId,
+    stand_in: OverrideId,
 }
 
 const NOBODYS: [u8; 16] = [0xEE; 16];
@@ -37,6 +43,9 @@ fn nobodys() -> Names {
         component: Id::from_bytes(NOBODYS),
         incident: Id::from_bytes(NOBODYS),
         update: Id::from_bytes(NOBODYS),
+        schedule: Id::from_bytes(NOBODYS),
+        layer: Id::from_bytes(NOBODYS),
+        stand_in: Id::from_bytes(NOBODYS),
     }
 }
 
@@ -60,6 +69,9 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
             names.component.to_string(),
             names.incident.to_string(),
             names.update.to_string(),
+            names.schedule.to_string(),
+            names.layer.to_string(),
+            names.stand_in.to_string(),
         ]
         .iter()
         .fold(text, |text, id| text.replace(id, "ID"))
@@ -93,10 +105,7 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(run(
         engine,
         actor,
-        CreateIncident {
-            owner_schedule_id: Some(ScheduleId::from_bytes(names.incident.to_bytes())),
-            ..create(own.user, &[])
-        },
+        CreateIncident { owner_schedule_id: Some(names.schedule), ..create(own.user, &[]) },
     ));
     outcomes.push(run(
         engine,
@@ -113,6 +122,42 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(run(engine, actor, SetComponents { id: own.incident, component_ids: vec![names.component] }));
     outcomes.push(run(engine, actor, RedactUpdate { incident: names.incident, update: names.update }));
     outcomes.push(run(engine, actor, RedactUpdate { incident: own.incident, update: names.update }));
+    let (from, to) = (Timestamp::MIN, Timestamp::clamped(1));
+    let zone = EditSchedule {
+        id: names.schedule,
+        name: None,
+        description: Patch::Keep,
+        timezone: Some("Asia/Tokyo".to_owned()),
+    };
+    let people = |schedule, layer, user| EditRotationLayer {
+        participant_ids: Some(vec![user]),
+        ..EditRotationLayer::new(schedule, layer)
+    };
+    let settings =
+        |user| LayerSettings::new(RotationLength::DAILY, "09:00".parse().unwrap(), from, None, vec![user]).unwrap();
+    let add = |schedule, user| AddRotationLayer { schedule, name: "new".parse().unwrap(), settings: settings(user) };
+    let stand_in =
+        |schedule, user| CreateOverride::new(schedule, user, from, Timestamp::clamped(9_999_999), None).unwrap();
+    let order = |schedule, layer| OrderRotationLayers { schedule, layer_ids: vec![layer] };
+    outcomes.push(run(engine, actor, zone));
+    outcomes.push(run(engine, actor, DeleteSchedule { id: names.schedule }));
+    outcomes.push(run(engine, actor, add(names.schedule, own.user)));
+    outcomes.push(run(engine, actor, add(own.schedule, names.user)));
+    outcomes.push(run(engine, actor, people(names.schedule, names.layer, own.user)));
+    outcomes.push(run(engine, actor, people(own.schedule, names.layer, own.user)));
+    outcomes.push(run(engine, actor, people(own.schedule, own.layer, names.user)));
+    outcomes.push(run(engine, actor, RemoveRotationLayer { schedule: names.schedule, layer: names.layer }));
+    outcomes.push(run(engine, actor, RemoveRotationLayer { schedule: own.schedule, layer: names.layer }));
+    outcomes.push(run(engine, actor, order(names.schedule, names.layer)));
+    outcomes.push(run(engine, actor, order(own.schedule, names.layer)));
+    outcomes.push(run(engine, actor, stand_in(names.schedule, own.user)));
+    outcomes.push(run(engine, actor, stand_in(own.schedule, names.user)));
+    outcomes.push(run(engine, actor, DeleteOverride { schedule: names.schedule, id: names.stand_in }));
+    outcomes.push(run(engine, actor, DeleteOverride { schedule: own.schedule, id: names.stand_in }));
+    outcomes.push(ask(engine, actor, &GetSchedule { id: names.schedule }));
+    outcomes.push(ask(engine, actor, &ListOverrides { schedule: names.schedule }));
+    outcomes.push(ask(engine, actor, &ResolveOnCall { schedule: names.schedule, at: from }));
+    outcomes.push(ask(engine, actor, &ShiftsOnCall::new(names.schedule, from, to).unwrap()));
     outcomes.push(ask(engine, actor, &GetMember { user: names.user }));
     outcomes.push(ask(engine, actor, &GetComponent { id: names.component }));
     outcomes.push(ask(engine, actor, &GetIncident { id: names.incident }));
@@ -125,6 +170,12 @@ fn everything(engine: &Engine, admin: &Actor) -> String {
     let mut text = format!("{:?}", engine.query(&ListTeam, admin).unwrap());
     text += &format!("{:?}", engine.query(&ListApiKeys, admin).unwrap());
     text += &format!("{:?}", engine.query(&ListComponents, admin).unwrap());
+    let now = engine.now();
+    text += &format!("{:?}", engine.query(&OnCallNow { at: now }, admin).unwrap());
+    for schedule in engine.query(&ListSchedules, admin).unwrap() {
+        text += &format!("{:?}", engine.query(&GetSchedule { id: schedule.id }, admin).unwrap());
+        text += &format!("{:?}", engine.query(&ListOverrides { schedule: schedule.id }, admin).unwrap());
+    }
     let all = ListIncidents { limit: PageLimit::MAX, ..Default::default() };
     for incident in engine.query(&all, admin).unwrap().incidents {
         text += &format!("{:?}", engine.query(&GetIncident { id: incident.id }, admin).unwrap());
@@ -146,7 +197,17 @@ fn one_of_each(engine: &Engine, admin: &Actor, user: UserId) -> Names {
         ..CreateIncident::new("down".parse().unwrap(), Severity::High, user)
     };
     let incident = engine.execute(open, admin).unwrap().id;
+    let create = CreateSchedule { name: name.parse().unwrap(), description: None, timezone: "UTC".to_owned() };
+    let schedule = engine.execute(create, admin).unwrap().id;
+    let settings =
+        LayerSettings::new(RotationLength::DAILY, "09:00".parse().unwrap(), Timestamp::MIN, None, vec![user]);
+    let add = AddRotationLayer { schedule, name: "layer".parse().unwrap(), settings: settings.unwrap() };
+    let hour = |hours: u64| engine.now().plus(std::time::Duration::from_secs(hours * 3_600));
+    let stand_in = CreateOverride::new(schedule, user, hour(1), hour(2), None).unwrap();
     Names {
+        schedule,
+        layer: engine.execute(add, admin).unwrap().id,
+        stand_in: engine.execute(stand_in, admin).unwrap().id,
         user,
         invitation: engine.execute(invite, admin).unwrap().invitation.id,
         key: engine.execute(key, admin).unwrap().key.id,
@@ -183,7 +244,7 @@ proptest! {
             prop_assert!(with_theirs.iter().all(|outcome| outcome != "ok"), "{:?}", with_theirs);
             prop_assert_eq!(before, everything(engine, &them));
             let seen = everything(engine, &us);
-            for id in [theirs.incident.to_string(), theirs.component.to_string(), theirs.key.to_string(), theirs.update.to_string()] {
+            for id in [theirs.schedule.to_string(), theirs.layer.to_string(), theirs.stand_in.to_string(), theirs.incident.to_string(), theirs.component.to_string(), theirs.key.to_string(), theirs.update.to_string()] {
                 prop_assert!(!seen.contains(&id));
             }
             // A member of one organization who claims to act in the other is nobody there.

@@ -58,7 +58,9 @@ impl Night {
         };
         let targets: Vec<_> = resolved.on_call.paging_targets.iter().map(|target| name(target.user_id)).collect();
         assert_eq!(resolved.current_oncall().map(name), targets.first().copied(), "the owner is the first target");
-        let next = resolved.next_change_at.map_or("never".to_owned(), |next| next.to_string()[5..16].to_owned());
+        let next = resolved
+            .next_change_at
+            .map_or("never".to_owned(), |next| next.to_string().chars().skip(5).take(11).collect());
         format!("{} until {next}", targets.join("+"))
     }
 }

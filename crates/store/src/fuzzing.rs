@@ -6,13 +6,17 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use dogwatch_core::id::Id;
-use dogwatch_core::{ApiKeyId, AuditEntry, ComponentId, IncidentId, InvitationId, OrgId, SecretHash, UpdateId, UserId};
+use dogwatch_core::{
+    ApiKeyId, AuditEntry, ComponentId, IncidentId, InvitationId, OrgId, OverrideId, RotationLayerId, ScheduleId,
+    SecretHash, UpdateId, UserId,
+};
 
 use crate::keys::{self, Table};
 use crate::record::{Corrupt, Stored, decode, frame};
 use crate::records::{
-    ApiKeyV1, AuditV1, ComponentV1, Entity, HolderV1, IncidentV1, InvitationV1, MemberV1, NamedV1, OrganizationV1,
-    PieceV1, PlaceV1, Rows, TallyV1, UpdateV1, audit_of, audit_rows, incident_of, update_of,
+    ApiKeyV1, AuditV1, ComponentV1, Entity, HolderV1, IncidentV1, InvitationV1, LayerV1, MemberV1, NamedV1,
+    OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PieceV1, PlaceV1, Rows, ScheduleV1, TallyV1, UpdateV1,
+    audit_of, audit_rows, incident_of, update_of,
 };
 
 const ORG: [u8; 16] = [1; 16];
@@ -22,7 +26,7 @@ const OTHER: [u8; 16] = [3; 16];
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// How many kinds of record there are.
-pub const KINDS: u8 = 13;
+pub const KINDS: u8 = 18;
 
 /// Decodes bytes as a record of every kind, then a payload as one of the given kind, framed so that its checksum holds.
 ///
@@ -31,6 +35,7 @@ pub const KINDS: u8 = 13;
 pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
     let org = OrgId::from_bytes(ORG);
     let incident = IncidentId::from_bytes(ID);
+    let schedule = ScheduleId::from_bytes(ID);
     match kind % KINDS {
         0 => entity(&Table::Organization.key(&[&ORG]), payload, |row: OrganizationV1, _| row.of(org)),
         1 => entity(&Table::Tally.of(org, &[]), payload, |row: TallyV1, _| Ok(row.of(org))),
@@ -52,7 +57,16 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
         9 => plain::<HolderV1>(&Table::KeyHolder.hashed(SecretHash::from_bytes([9; 32])), payload),
         10 => plain::<PlaceV1>(&Table::Token.hashed(SecretHash::from_bytes([9; 32])), payload),
         11 => plain::<NamedV1>(&Table::ComponentName.of(org, &[b"name"]), payload),
-        _ => plain::<PieceV1>(&keys::text(org, ID, 0), payload),
+        12 => plain::<PieceV1>(&keys::text(org, ID, 0), payload),
+        13 => entity(&Table::Schedule.of(org, &[&ID]), payload, |row: ScheduleV1, rows| {
+            row.of(org, schedule, &|key| rows.get(key).cloned())
+        }),
+        14 => entity(&Table::Layer.of(org, &[&ID, &OTHER]), payload, |row: LayerV1, _| {
+            row.of(org, schedule, RotationLayerId::from_bytes(OTHER))
+        }),
+        15 => past::<PastTermsV1, _>(payload, |row| row.of(org, schedule, RotationLayerId::from_bytes(OTHER))),
+        16 => past::<PastOrderV1, _>(payload, |row| row.of(org, schedule)),
+        _ => past::<OverrideV1, _>(payload, |row| row.of(org, OverrideId::from_bytes(OTHER))),
     }
 }
 
@@ -60,6 +74,26 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
 fn plain<T: Stored>(key: &[u8], payload: &[u8]) -> Result<(), String> {
     let _ = decode::<T>(key, payload);
     let _ = decode::<T>(key, &frame::<T>(key, payload));
+    Ok(())
+}
+
+/// A record whose key holds an instant that is in the record, too: the key is not known before it is decoded.
+fn past<T: Stored, E: Entity + PartialEq + Debug>(
+    payload: &[u8],
+    build: impl Fn(T) -> Result<E, Corrupt>,
+) -> Result<(), String> {
+    let _ = decode::<T>(b"key", payload);
+    let Ok(thing) = decode::<T>(b"key", &frame::<T>(b"key", payload)).and_then(&build) else { return Ok(()) };
+    let mut rows = Rows::default();
+    if thing.rows(&mut rows) == Err(Corrupt::Large) {
+        return Ok(());
+    }
+    for (key, value) in rows.into_map() {
+        match decode::<T>(&key, &value).and_then(&build) {
+            Ok(again) if again == thing => {}
+            other => return Err(format!("{thing:?} was read back as {other:?}")),
+        }
+    }
     Ok(())
 }
 

@@ -14,6 +14,11 @@ fn commands() {
 }
 
 #[test]
+fn schedules() {
+    assert!(targets::replay(&seeds("schedules"), targets::schedules) > 0);
+}
+
+#[test]
 fn records() {
     assert!(targets::replay(&seeds("records"), targets::records) > 0);
 }

@@ -14,6 +14,7 @@ use dogwatch_core::{
     Query, RemoveMember, RemoveRotationLayer, ResolveOnCall, Role, RotationLayerId, RotationLength, RotationType,
     ScheduleId, ShiftsOnCall, Timestamp, UserId,
 };
+use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, ManualClock};
 
 use crate::oracle::{LayerState, Millis, OverrideState, Roster, Settings};
@@ -48,8 +49,13 @@ const ZONES: [&str; 16] = [
 
 /// Runs a sequence of edits made from bytes; panics at the first difference.
 pub fn run(bytes: &[u8]) {
+    run_on(bytes, MemoryBackend::new());
+}
+
+/// As [`run`], on a backend that is looked at afterwards.
+pub fn run_on(bytes: &[u8], backend: MemoryBackend) {
     let mut source = Unstructured::new(bytes);
-    let Ok(mut run) = Run::begin(&mut source) else { return };
+    let Ok(mut run) = Run::begin(&mut source, backend) else { return };
     for _ in 0..LONGEST {
         if source.is_empty() || run.step(&mut source).is_err() {
             break;
@@ -87,12 +93,12 @@ fn at(millis: Millis) -> Timestamp {
 }
 
 impl Run {
-    fn begin(source: &mut Unstructured<'_>) -> Result<Self> {
+    fn begin(source: &mut Unstructured<'_>, backend: MemoryBackend) -> Result<Self> {
         // Most runs are of these years; some begin shortly before Samoa skipped a day.
         let now = if source.ratio(1_u8, 8)? { 1_325_000_000_000 } else { 1_775_556_000_000 };
         let now = now + source.int_in_range(0..=400)? * DAY + source.int_in_range(0..=1_439)? * 60_000;
         let clock = ManualClock::at(at(now));
-        let engine = Engine::builder().clock(clock.clone()).id_seed(SEED).in_memory().unwrap();
+        let engine = Engine::builder().clock(clock.clone()).id_seed(SEED).with_backend(backend).unwrap();
         let (mut world, mut ids) = (MemoryWorld::new(), IdSource::from_seed(SEED));
         let create = CreateOrganization {
             name: valid("Harbour"),

@@ -55,13 +55,18 @@ pub fn run(bytes: &[u8]) {
 /// As [`run`], on a backend that is looked at afterwards.
 pub fn run_on(bytes: &[u8], backend: MemoryBackend) {
     let mut source = Unstructured::new(bytes);
-    let Ok(mut run) = Run::begin(&mut source, backend) else { return };
+    let Ok(mut run) = Run::begin(&mut source, backend.clone()) else { return };
     for _ in 0..LONGEST {
         if source.is_empty() || run.step(&mut source).is_err() {
             break;
         }
         run.compare(&mut source);
     }
+    // Opened again, the store says the same of now and of the past.
+    let clock = run.clock.clone();
+    run.engine = Engine::in_memory().unwrap();
+    run.engine = Engine::builder().clock(clock).with_backend(backend).unwrap();
+    run.compare(&mut source);
 }
 
 struct Run {
@@ -388,6 +393,16 @@ impl Run {
                 assert_eq!(gap, owner.is_none());
             }
         }
+        // A window is the cut of a larger window.
+        let (inner, outer) = (now - 3 * DAY, now + 5 * DAY + 617);
+        let cut = |starts: Timestamp, ends: Timestamp| {
+            let (starts, ends) = (starts.max(at(inner)), ends.min(at(outer)));
+            (starts < ends).then_some((starts, ends))
+        };
+        let window = self.ask(&ShiftsOnCall::new(self.schedule, at(inner), at(outer)).unwrap());
+        let wanted = shifts.line.iter().filter_map(|shift| Some((shift.target, cut(shift.starts_at, shift.ends_at)?)));
+        let got = window.line.iter().map(|shift| (shift.target, (shift.starts_at, shift.ends_at)));
+        assert!(got.eq(wanted), "a window of the line");
         assert!(shifts.line.windows(2).all(|pair| {
             pair[0].ends_at <= pair[1].starts_at
                 && (pair[0].ends_at < pair[1].starts_at || pair[0].target != pair[1].target)

@@ -11,9 +11,8 @@
 use std::hint::black_box;
 
 use dogwatch_core::memory::MemoryWorld;
-use dogwatch_core::{
-    Actor, ChangeStatus, CreateIncident, CreateOrganization, IdSource, PostUpdate, Severity, Status, Timestamp, decide,
-};
+use dogwatch_core::{Actor, ChangeStatus, CreateIncident, IdSource, PostUpdate, Severity, Status, Timestamp, decide};
+use dogwatch_testkit::fixture::create_organization;
 use dogwatch_testkit::measure::{line, seconds_per_call, shown};
 
 const ROUNDS: usize = 9;
@@ -22,13 +21,7 @@ fn main() {
     let mut world = MemoryWorld::new();
     let mut ids = IdSource::from_seed([1; 32]);
     let now = Timestamp::parse("2026-04-07T10:00:00Z").unwrap();
-    let create = CreateOrganization {
-        name: "Harbour".parse().unwrap(),
-        admin_email: "ada@example.com".parse().unwrap(),
-        first_name: "Ada".parse().unwrap(),
-        last_name: "Byron".parse().unwrap(),
-    };
-    let created = world.execute(create, &Actor::Operator, now, &mut ids).unwrap();
+    let created = world.execute(create_organization(), &Actor::Operator, now, &mut ids).unwrap();
     let ada = created.actor();
     let open = CreateIncident {
         description: Some("All card payments fail since 10:00.".parse().unwrap()),

@@ -53,6 +53,7 @@ mod secret;
 pub mod text;
 mod time;
 mod validation;
+mod words;
 mod world;
 mod zone;
 

@@ -125,6 +125,11 @@ fn midnight_twice() {
         "2010-11-05T12:00Z",
         ["2010-11-06T02:30Z", "2010-11-07T02:30Z", "2010-11-08T03:30Z"],
     );
+    // In the repeated hour the calendar shows yesterday again, but the handoff has been.
+    let rotation = terms("America/St_Johns", 1, "00:00", "2010-11-05T12:00Z", "ABC");
+    for instant in ["2010-11-07T02:30Z", "2010-11-07T02:31Z", "2010-11-07T03:00Z", "2010-11-07T03:30Z"] {
+        assert_eq!(rotation.on_call(at(instant)).map(letter), Some('C'), "{instant}");
+    }
 }
 
 #[test]

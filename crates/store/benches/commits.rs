@@ -14,9 +14,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use dogwatch_core::{Actor, CreateIncident, CreateOrganization, OrganizationCreated, Severity};
+use dogwatch_core::{CreateIncident, OrganizationCreated, Severity};
 use dogwatch_store::Engine;
 use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan, SledBackend, SledOptions};
+use dogwatch_testkit::fixture::organization;
 use dogwatch_testkit::measure::{line, median, shown};
 
 const ROUNDS: usize = 5;
@@ -42,16 +43,6 @@ impl Backend for Recorder {
     fn make_durable(&self) -> Result<(), BackendError> {
         self.inner.make_durable()
     }
-}
-
-fn organization(engine: &Engine) -> OrganizationCreated {
-    let create = CreateOrganization {
-        name: "Harbour".parse().unwrap(),
-        admin_email: "ada@example.com".parse().unwrap(),
-        first_name: "Ada".parse().unwrap(),
-        last_name: "Byron".parse().unwrap(),
-    };
-    engine.execute(create, &Actor::Operator).unwrap()
 }
 
 fn incident(created: &OrganizationCreated) -> CreateIncident {

@@ -13,10 +13,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use dogwatch_core::{
-    Actor, ChangeStatus, CreateIncident, CreateOrganization, Cursor, IncidentFilter, ListIncidents, Severity, Status,
-    Timestamp,
+    Actor, ChangeStatus, CreateIncident, Cursor, IncidentFilter, ListIncidents, Severity, Status, Timestamp,
 };
 use dogwatch_store::{Engine, ManualClock};
+use dogwatch_testkit::fixture::organization;
 use dogwatch_testkit::measure::{line, seconds_per_call, shown};
 
 const ROUNDS: usize = 7;
@@ -34,13 +34,7 @@ fn at(incident: u32) -> Timestamp {
 fn filled(folder: &Path, incidents: u32) -> (Engine, Actor) {
     let clock = ManualClock::at(at(0));
     let engine = Engine::builder().clock(clock.clone()).open(folder).unwrap();
-    let create = CreateOrganization {
-        name: "Harbour".parse().unwrap(),
-        admin_email: "ada@example.com".parse().unwrap(),
-        first_name: "Ada".parse().unwrap(),
-        last_name: "Byron".parse().unwrap(),
-    };
-    let created = engine.execute(create, &Actor::Operator).unwrap();
+    let created = organization(&engine);
     let (ada, owner) = (created.actor(), created.admin.member.id);
     let severities = Severity::ALL.into_iter().cycle();
     let numbered: Vec<_> = (0..incidents).zip(severities).collect();

@@ -9,12 +9,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
 use dogwatch_core::{
-    Access, Actor, ChangeStatus, Code, Command, Context as Cx, CreateComponent, CreateIncident, CreateOrganization,
-    DeleteComponent, EditIncident, Error as Refusal, GetIncident, IncidentView, ListComponents, ListIncidents,
-    ListUpdates, OrganizationCreated, PageLimit, Patch, PostUpdate, RedactUpdate, Severity, Status,
+    Access, Actor, ChangeStatus, Code, Command, Context as Cx, CreateComponent, CreateIncident, DeleteComponent,
+    EditIncident, Error as Refusal, GetIncident, IncidentView, ListComponents, ListIncidents, ListUpdates,
+    OrganizationCreated, PageLimit, Patch, PostUpdate, RedactUpdate, Severity, Status,
 };
 use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan};
 use dogwatch_store::{Engine, Error, OpenError};
+use dogwatch_testkit::fixture::organization;
 
 /// A backend with a gate in front of `make_durable`, and a switch that makes it fail.
 #[derive(Clone, Default)]
@@ -88,16 +89,6 @@ impl Backend for Gated {
         }
         self.inner.make_durable()
     }
-}
-
-fn organization(engine: &Engine) -> OrganizationCreated {
-    let create = CreateOrganization {
-        name: "Harbour".parse().unwrap(),
-        admin_email: "ada@example.com".parse().unwrap(),
-        first_name: "Ada".parse().unwrap(),
-        last_name: "Byron".parse().unwrap(),
-    };
-    engine.execute(create, &Actor::Operator).unwrap()
 }
 
 fn incident(created: &OrganizationCreated) -> CreateIncident {

@@ -11,22 +11,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, thread};
 
-use dogwatch_core::{Actor, CreateIncident, CreateOrganization, ListIncidents, ListTeam, PageLimit, Severity};
+use dogwatch_core::{Actor, CreateIncident, ListIncidents, ListTeam, PageLimit, Severity};
 use dogwatch_store::Engine;
+use dogwatch_testkit::fixture::organization;
 
 const FOLDER: &str = "DOGWATCH_KILL_FOLDER";
 const KILLS: &str = "DOGWATCH_KILLS";
-
-/// The admin of the first organization; creates both on an empty store.
-fn admin(engine: &Engine) -> Actor {
-    let create = CreateOrganization {
-        name: "Harbour".parse().unwrap(),
-        admin_email: "ada@example.com".parse().unwrap(),
-        first_name: "Ada".parse().unwrap(),
-        last_name: "Byron".parse().unwrap(),
-    };
-    engine.execute(create, &Actor::Operator).unwrap().actor()
-}
 
 /// The child: writes until it is killed. As a test without the folder it has nothing to do.
 #[test]
@@ -99,7 +89,7 @@ fn every_acknowledged_command_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
     let (name, ada) = {
         let engine = Engine::open(folder.path()).unwrap();
-        let ada = admin(&engine);
+        let ada = organization(&engine).actor();
         let team = engine.query(&ListTeam, &ada).unwrap();
         let member = team.members.first().unwrap();
         (format!("{} {}", member.org, member.id), ada)

@@ -13,6 +13,7 @@
     reason = "a test fails by panicking, a benchmark prints"
 )]
 
+pub mod fixture;
 pub mod measure;
 pub mod model;
 pub mod oncall;

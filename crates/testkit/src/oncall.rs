@@ -9,14 +9,15 @@ use std::fmt::Debug;
 use arbitrary::{Result, Unstructured};
 use dogwatch_core::memory::MemoryWorld;
 use dogwatch_core::{
-    Actor, AddMember, AddRotationLayer, Command, CreateOrganization, CreateOverride, CreateSchedule, DeleteOverride,
-    EditRotationLayer, EditSchedule, HandoffTime, IdSource, LayerSettings, OrderRotationLayers, OverrideId, Patch,
-    Query, RemoveMember, RemoveRotationLayer, ResolveOnCall, Role, RotationLayerId, RotationLength, RotationType,
-    ScheduleId, ShiftsOnCall, Timestamp, UserId,
+    Actor, AddMember, AddRotationLayer, Command, CreateOverride, CreateSchedule, DeleteOverride, EditRotationLayer,
+    EditSchedule, HandoffTime, IdSource, LayerSettings, OrderRotationLayers, OverrideId, Patch, Query, RemoveMember,
+    RemoveRotationLayer, ResolveOnCall, Role, RotationLayerId, RotationLength, RotationType, ScheduleId, ShiftsOnCall,
+    Timestamp, UserId,
 };
 use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, ManualClock};
 
+use crate::fixture;
 use crate::oracle::{LayerState, Millis, OverrideState, Roster, Settings};
 
 const HOUR: Millis = 3_600_000;
@@ -105,12 +106,7 @@ impl Run {
         let clock = ManualClock::at(at(now));
         let engine = Engine::builder().clock(clock.clone()).id_seed(SEED).with_backend(backend).unwrap();
         let (mut world, mut ids) = (MemoryWorld::new(), IdSource::from_seed(SEED));
-        let create = CreateOrganization {
-            name: valid("Harbour"),
-            admin_email: valid("ada@example.com"),
-            first_name: valid("Ada"),
-            last_name: valid("Byron"),
-        };
+        let create = fixture::create_organization();
         let created = engine.execute(create.clone(), &Actor::Operator).unwrap();
         assert_eq!(created, world.execute(create, &Actor::Operator, at(now), &mut ids).unwrap());
         let admin = created.actor();

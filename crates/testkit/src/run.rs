@@ -9,12 +9,13 @@ use std::str::FromStr;
 
 use dogwatch_core::id::Id;
 use dogwatch_core::{
-    Actor, Component, ComponentId, CreateOrganization, Cursor, GetComponent, GetIncident, IncidentFilter, IncidentId,
-    Joined, ListApiKeys, ListComponents, ListIncidents, ListTeam, ListUpdates, NewApiKey, PageLimit, Patch, Role,
-    Severity, Status, Timestamp, UserId,
+    Actor, Component, ComponentId, Cursor, GetComponent, GetIncident, IncidentFilter, IncidentId, Joined, ListApiKeys,
+    ListComponents, ListIncidents, ListTeam, ListUpdates, NewApiKey, PageLimit, Patch, Role, Severity, Status,
+    Timestamp, UserId,
 };
 use dogwatch_store::{Engine, Error, ManualClock};
 
+use crate::fixture;
 use crate::model::{self, Expected, Millis, Org};
 use crate::ops::{Field, Op, Pick, Step};
 use crate::render;
@@ -87,13 +88,7 @@ impl<'a> Run<'a> {
         let engine = open(clock.clone(), [0; 32]);
         let mut run = Self { open, engine: Some(engine), clock, restarts: 0, orgs: [Org::default(), Org::default()] };
         for org in 0..2 {
-            let create = CreateOrganization {
-                name: valid("Harbour"),
-                admin_email: valid("ada@example.com"),
-                first_name: valid("Ada"),
-                last_name: valid("Byron"),
-            };
-            let created = run.engine().execute(create, &Actor::Operator).unwrap();
+            let created = fixture::organization(run.engine());
             run.orgs[org].id = created.organization.id.to_string();
             run.joined(org, created.admin);
         }

@@ -14,9 +14,6 @@ mod tags;
 mod updates;
 mod view;
 
-use std::fmt;
-use std::str::FromStr;
-
 pub use audit::{AuditEvent, EditedField, Event};
 pub use create::CreateIncident;
 pub use edit::EditIncident;
@@ -35,55 +32,26 @@ use crate::id::{
 };
 use crate::text::{IncidentDescription, Title, UpdateBody};
 use crate::time::Timestamp;
-use crate::validation::Problem;
+use crate::words::words;
 use crate::world::{AuditEntry, Change, World, Write};
 
-/// How bad an incident is.
-///
-/// ```
-/// use dogwatch_core::Severity;
-/// assert_eq!("critical".parse::<Severity>().unwrap(), Severity::Critical);
-/// assert!(Severity::Critical < Severity::Low);
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Severity {
-    /// `critical`.
-    Critical,
-    /// `high`.
-    High,
-    /// `medium`.
-    Medium,
-    /// `low`.
-    Low,
-}
-
-impl Severity {
-    /// All severities, worst first.
-    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Medium, Self::Low];
-
-    /// The word on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::High => "high",
-            Self::Medium => "medium",
-            Self::Low => "low",
-        }
-    }
-}
-
-impl FromStr for Severity {
-    type Err = Problem;
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        let found = Self::ALL.into_iter().find(|severity| severity.as_str() == text);
-        found.ok_or_else(|| Problem::new("must be `critical`, `high`, `medium` or `low`"))
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// How bad an incident is, worst first.
+    ///
+    /// ```
+    /// use dogwatch_core::Severity;
+    /// assert_eq!("critical".parse::<Severity>().unwrap(), Severity::Critical);
+    /// assert!(Severity::Critical < Severity::Low);
+    /// ```
+    Severity, "must be `critical`, `high`, `medium` or `low`" {
+        /// `critical`.
+        Critical = "critical",
+        /// `high`.
+        High = "high",
+        /// `medium`.
+        Medium = "medium",
+        /// `low`.
+        Low = "low",
     }
 }
 

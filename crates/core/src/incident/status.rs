@@ -1,34 +1,29 @@
 //! The status machine of incidents: one step at a time, forward only (contract, section 6).
 
-use std::fmt;
-use std::str::FromStr;
+use crate::words::words;
 
-use crate::validation::Problem;
-
-/// Where in its lifecycle an incident is.
-///
-/// ```
-/// use dogwatch_core::Status;
-/// assert!(Status::Investigating.can_become(Status::Identified));
-/// assert!(!Status::Investigating.can_become(Status::Resolved));
-/// assert!(!Status::Resolved.can_become(Status::Resolved));
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Status {
-    /// `investigating`: every incident begins here.
-    Investigating,
-    /// `identified`: the cause is known.
-    Identified,
-    /// `monitoring`: a fix is in place and watched.
-    Monitoring,
-    /// `resolved`: over, for good.
-    Resolved,
+words! {
+    /// Where in its lifecycle an incident is, in the order of the lifecycle.
+    ///
+    /// ```
+    /// use dogwatch_core::Status;
+    /// assert!(Status::Investigating.can_become(Status::Identified));
+    /// assert!(!Status::Investigating.can_become(Status::Resolved));
+    /// assert!(!Status::Resolved.can_become(Status::Resolved));
+    /// ```
+    Status, "must be `investigating`, `identified`, `monitoring` or `resolved`" {
+        /// `investigating`: every incident begins here.
+        Investigating = "investigating",
+        /// `identified`: the cause is known.
+        Identified = "identified",
+        /// `monitoring`: a fix is in place and watched.
+        Monitoring = "monitoring",
+        /// `resolved`: over, for good.
+        Resolved = "resolved",
+    }
 }
 
 impl Status {
-    /// All statuses, in the order of the lifecycle.
-    pub const ALL: [Self; 4] = [Self::Investigating, Self::Identified, Self::Monitoring, Self::Resolved];
-
     /// The status that may follow this one; none after `resolved`.
     #[must_use]
     pub const fn next(self) -> Option<Self> {
@@ -44,31 +39,6 @@ impl Status {
     #[must_use]
     pub fn can_become(self, to: Self) -> bool {
         self.next() == Some(to)
-    }
-
-    /// The word on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Investigating => "investigating",
-            Self::Identified => "identified",
-            Self::Monitoring => "monitoring",
-            Self::Resolved => "resolved",
-        }
-    }
-}
-
-impl FromStr for Status {
-    type Err = Problem;
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        let found = Self::ALL.into_iter().find(|status| status.as_str() == text);
-        found.ok_or_else(|| Problem::new("must be `investigating`, `identified`, `monitoring` or `resolved`"))
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -1,8 +1,5 @@
 //! Updates, and status changes, which are updates too: both take one path (contract, section 6).
 
-use std::fmt;
-use std::str::FromStr;
-
 use super::{
     Draft, Event, Incident, IncidentUpdate, IncidentView, Status, StatusEntry, UpdateView, find, refuse_resolved,
 };
@@ -13,43 +10,17 @@ use crate::error::Error;
 use crate::id::IncidentId;
 use crate::limits;
 use crate::text::{ResolutionNote, UpdateBody};
-use crate::validation::{Problem, Validation};
+use crate::validation::Validation;
+use crate::words::words;
 use crate::world::{Change, Write};
 
-/// Who may read an update.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum UpdateVisibility {
-    /// `internal`: members only.
-    Internal,
-    /// `public`: also the status page.
-    Public,
-}
-
-impl UpdateVisibility {
-    /// Both visibilities.
-    pub const ALL: [Self; 2] = [Self::Internal, Self::Public];
-
-    /// The word on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Internal => "internal",
-            Self::Public => "public",
-        }
-    }
-}
-
-impl FromStr for UpdateVisibility {
-    type Err = Problem;
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        let found = Self::ALL.into_iter().find(|visibility| visibility.as_str() == text);
-        found.ok_or_else(|| Problem::new("must be `internal` or `public`"))
-    }
-}
-
-impl fmt::Display for UpdateVisibility {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// Who may read an update.
+    UpdateVisibility, "must be `internal` or `public`" {
+        /// `internal`: members only.
+        Internal = "internal",
+        /// `public`: also the status page.
+        Public = "public",
     }
 }
 

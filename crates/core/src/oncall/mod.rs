@@ -32,6 +32,7 @@ use crate::id::{OrgId, OverrideId, RotationLayerId, ScheduleId, UserId};
 use crate::text::{Description, Reason, ScheduleName};
 use crate::time::Timestamp;
 use crate::validation::Problem;
+use crate::words::words;
 use crate::world::World;
 use crate::zone::Zone;
 
@@ -85,43 +86,15 @@ impl fmt::Display for HandoffTime {
     }
 }
 
-/// How rotations are spoken of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum RotationType {
-    /// `daily`: turns of one day.
-    Daily,
-    /// `weekly`: turns of seven days.
-    Weekly,
-    /// `custom`: turns of 1–366 days.
-    Custom,
-}
-
-impl RotationType {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Daily, Self::Weekly, Self::Custom];
-
-    /// The word on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Daily => "daily",
-            Self::Weekly => "weekly",
-            Self::Custom => "custom",
-        }
-    }
-}
-
-impl FromStr for RotationType {
-    type Err = Problem;
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
-        found.ok_or_else(|| Problem::new("must be `daily`, `weekly` or `custom`"))
-    }
-}
-
-impl fmt::Display for RotationType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// How rotations are spoken of.
+    RotationType, "must be `daily`, `weekly` or `custom`" {
+        /// `daily`: turns of one day.
+        Daily = "daily",
+        /// `weekly`: turns of seven days.
+        Weekly = "weekly",
+        /// `custom`: turns of 1–366 days.
+        Custom = "custom",
     }
 }
 

@@ -5,9 +5,6 @@ mod invitations;
 mod keys;
 mod team;
 
-use std::fmt;
-use std::str::FromStr;
-
 pub use create::{AddMember, CreateOrganization, Joined, OrganizationCreated};
 pub use invitations::{AcceptInvitation, InvitationSent, InvitationView, InviteMember, RevokeInvitation};
 pub use keys::{ApiKeyView, CreateApiKey, ListApiKeys, NewApiKey, RevokeApiKey};
@@ -17,48 +14,21 @@ use crate::id::{ApiKeyId, InvitationId, OrgId, UserId};
 use crate::secret::SecretHash;
 use crate::text::{EmailAddress, Name, OrgName, PersonName};
 use crate::time::Timestamp;
-use crate::validation::Problem;
+use crate::words::words;
 
-/// What a member may do.
-///
-/// ```
-/// use dogwatch_core::Role;
-/// assert_eq!("org:admin".parse::<Role>().unwrap(), Role::Admin);
-/// assert_eq!(Role::Member.as_str(), "org:member");
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
-    /// `org:admin`: everything.
-    Admin,
-    /// `org:member`: everything but the team and other people's API keys.
-    Member,
-}
-
-impl Role {
-    /// Both roles.
-    pub const ALL: [Self; 2] = [Self::Admin, Self::Member];
-
-    /// The word on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Admin => "org:admin",
-            Self::Member => "org:member",
-        }
-    }
-}
-
-impl FromStr for Role {
-    type Err = Problem;
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        let found = Self::ALL.into_iter().find(|role| role.as_str() == text);
-        found.ok_or_else(|| Problem::new("must be `org:admin` or `org:member`"))
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// What a member may do.
+    ///
+    /// ```
+    /// use dogwatch_core::Role;
+    /// assert_eq!("org:admin".parse::<Role>().unwrap(), Role::Admin);
+    /// assert_eq!(Role::Member.as_str(), "org:member");
+    /// ```
+    Role, "must be `org:admin` or `org:member`" {
+        /// `org:admin`: everything.
+        Admin = "org:admin",
+        /// `org:member`: everything but the team and other people's API keys.
+        Member = "org:member",
     }
 }
 

@@ -1,0 +1,48 @@
+//! Enumerations that are words on the wire: one declaration gives the type, the list, and both directions.
+
+/// Declares an enumeration with a word for each value.
+///
+/// Gives `ALL` in the order of the declaration, `as_str`, `Display`, and a `FromStr` that names the words it takes.
+macro_rules! words {
+    (
+        $(#[$doc:meta])*
+        $name:ident, $problem:literal {
+            $($(#[$value_doc:meta])* $value:ident = $word:literal,)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name {
+            $($(#[$value_doc])* $value,)*
+        }
+
+        impl $name {
+            /// All values, in order.
+            pub const ALL: [Self; [$($word),*].len()] = [$(Self::$value),*];
+
+            /// The word on the wire.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$value => $word,)*
+                }
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = $crate::validation::Problem;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let found = Self::ALL.into_iter().find(|value| value.as_str() == text);
+                found.ok_or_else(|| $crate::validation::Problem::new($problem))
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+pub(crate) use words;

@@ -307,6 +307,22 @@ fn edits_keep_the_past_and_the_person_on_call() {
     }
 }
 
+/// A clock that jumps back does not let an edit reach behind the one before it.
+#[test]
+fn edits_follow_one_another_whatever_the_clock_says() {
+    let mut night = Night::new();
+    let (ada, ben, cleo) = (night.harbour.ada, night.harbour.ben, night.harbour.cleo);
+    let layer = night.add("one", daily("2026-04-01T00:00:00Z", &[&ada])).unwrap().id;
+    for (clock, who) in [("2026-04-07T12:00:00Z", ben), ("2026-04-07T11:00:00Z", cleo)] {
+        night.harbour.now = valid(clock);
+        let edit =
+            EditRotationLayer { participant_ids: Some(vec![user(&who)]), ..EditRotationLayer::new(night.id, layer) };
+        night.harbour.run(edit, &ben).unwrap();
+    }
+    assert_eq!(night.at("2026-04-07T11:30:00Z"), "Ada until 04-07T12:00");
+    assert_eq!(night.at("2026-04-07T12:00:00Z"), "Cleo until never");
+}
+
 #[test]
 fn a_new_zone_takes_effect_now() {
     let mut night = Night::new();

@@ -218,7 +218,7 @@ impl Roster {
             let after = line.spans.partition_point(|span| span.since <= at);
             let next = line.spans.get(after).map(|span| span.since);
             let span = after.checked_sub(1).and_then(|place| line.spans.get(place)).filter(|span| at < span.until);
-            let turn = span.and_then(|span| Some(span.terms.next_change(at)?.min(span.until)));
+            let turn = span.and_then(|span| span.terms.next_change(at));
             let end = span.map(|span| span.until).filter(|until| *until != END);
             [turn, end, next].into_iter().flatten().min()
         });
@@ -358,7 +358,7 @@ fn laid_over(line: &[FinalShift], over: &[FinalShift]) -> Vec<FinalShift> {
             if at < cover.starts_at {
                 pieces.push(FinalShift { starts_at: at, ends_at: cover.starts_at, ..*shift });
             }
-            at = at.max(cover.ends_at);
+            at = cover.ends_at;
             if cover.ends_at > shift.ends_at {
                 break;
             }

@@ -44,7 +44,7 @@ pub(crate) fn add_member(args: &AddMemberArgs) -> Result<(), Failure> {
     let command = check.finish(|| {
         Some(AddMember { org: org?, email: email?, first_name: first_name?, last_name: last_name?, role: role? })
     })?;
-    let Joined { member, api_key } = Engine::open(&args.data)?.execute(command, &Actor::Operator)?;
+    let Joined { member, api_key } = Engine::open_existing(&args.data)?.execute(command, &Actor::Operator)?;
     print(&json!({ "userId": member.id.to_string(), "apiKey": api_key.secret.reveal() }))
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn run(args: &OncallArgs) -> Result<(), Failure> {
     let at = check.optional("--at", args.at.as_deref().map(Timestamp::parse));
     let (name, org, at) = check.finish(|| Some((name?, org?, at?)))?;
 
-    let engine = Engine::open(&args.data)?;
+    let engine = Engine::open_existing(&args.data)?;
     let actor = engine.first_admin(organization(&engine, org)?)?;
     let schedules = engine.query(&ListSchedules, &actor)?;
     let found = schedules.iter().find(|schedule| schedule.name == name);

@@ -121,6 +121,36 @@ fn refusals_name_their_code() {
 }
 
 #[test]
+fn a_mistyped_folder_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("mistyped");
+    let data = data.to_str().unwrap();
+    let org = "org_00000000000070008000000000000000";
+    for args in [
+        &["oncall", "--data", data, "--schedule", "Night"][..],
+        &[
+            "member",
+            "add",
+            "--data",
+            data,
+            "--org-id",
+            org,
+            "--email",
+            "b@e.co",
+            "--first-name",
+            "B",
+            "--last-name",
+            "M",
+        ],
+    ] {
+        let output = dogwatch(args);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("there is no store in"), "{}", text(&output.stderr));
+        assert!(!Path::new(data).exists());
+    }
+}
+
+#[test]
 fn a_folder_in_use_is_said_so() {
     let folder = tempfile::tempdir().unwrap();
     let engine = Engine::open(folder.path()).unwrap();

@@ -62,6 +62,16 @@ impl Engine {
         Self::builder().open(path)
     }
 
+    /// Opens the store in a folder that holds one.
+    ///
+    /// # Errors
+    /// [`OpenError::NoStore`] when there is none; nothing is created. Else as [`Engine::open`].
+    pub fn open_existing(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let mut builder = Self::builder();
+        builder.sled.create = false;
+        builder.open(path)
+    }
+
     /// An engine that keeps everything in memory, for tests.
     ///
     /// # Errors

@@ -70,6 +70,12 @@ pub enum OpenError {
         /// The folder.
         path: PathBuf,
     },
+    /// There is no store in the folder, and none was to be created.
+    #[error("there is no store in `{}`; `dogwatch init` creates one", path.display())]
+    NoStore {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The operating system refused something.
     #[error("cannot open `{}`: {doing} failed: {source}", path.display())]
     Io {

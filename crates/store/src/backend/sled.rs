@@ -20,11 +20,13 @@ use crate::error::OpenError;
 pub struct SledOptions {
     /// Bytes of memory for the cache of pages; 64 MiB by default.
     pub cache_bytes: u64,
+    /// Whether a store that does not exist is created; it is by default.
+    pub create: bool,
 }
 
 impl Default for SledOptions {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20 }
+        Self { cache_bytes: 64 << 20, create: true }
     }
 }
 
@@ -38,12 +40,15 @@ pub struct SledBackend {
 }
 
 impl SledBackend {
-    /// Opens the folder, creating it if it does not exist.
+    /// Opens the folder, creating it if it does not exist and [`SledOptions::create`] says so.
     ///
     /// # Errors
     /// [`OpenError`] when another handle has the folder open, or it cannot be read or written.
     pub fn open(path: &Path, options: &SledOptions) -> Result<Self, OpenError> {
         let failed = |doing| move |source| OpenError::Io { path: path.to_path_buf(), doing, source };
+        if !options.create && !path.join("conf").exists() {
+            return Err(OpenError::NoStore { path: path.to_path_buf() });
+        }
         fs::create_dir_all(path).map_err(failed("creating the folder"))?;
         let lock = lock(path)?;
         if is_foreign(path) {

@@ -25,6 +25,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Open(error @ OpenError::NoStore { .. }) => writeln!(f, "error: {error}; `dogwatch init` creates one"),
             Self::Open(error) => writeln!(f, "error: {error}"),
             Self::Output(error) => writeln!(f, "error: cannot write the output: {error}"),
             Self::Engine(error) if !error.fields().is_empty() => {

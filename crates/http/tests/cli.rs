@@ -145,7 +145,7 @@ fn a_mistyped_folder_is_not_made() {
     ] {
         let output = dogwatch(args);
         assert_eq!(output.status.code(), Some(1));
-        assert!(text(&output.stderr).contains("there is no store in"), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("`dogwatch init` creates one"), "{}", text(&output.stderr));
         assert!(!Path::new(data).exists());
     }
 }

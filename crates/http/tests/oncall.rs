@@ -91,6 +91,8 @@ fn the_picture() {
     let (drawn, out) = oncall(folder.path(), &["--weeks", "1", "--at", "2026-03-27T12:00:00Z"]);
     assert!(drawn, "{out}");
     assert_eq!(out, PICTURE);
+    let readme = include_str!("../../../README.md");
+    assert!(readme.contains(PICTURE.trim_matches('\n')), "the README shows the picture");
 }
 
 #[test]

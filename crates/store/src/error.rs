@@ -71,7 +71,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// There is no store in the folder, and none was to be created.
-    #[error("there is no store in `{}`; `dogwatch init` creates one", path.display())]
+    #[error("there is no store in `{}`", path.display())]
     NoStore {
         /// The folder.
         path: PathBuf,

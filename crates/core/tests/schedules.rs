@@ -159,6 +159,15 @@ fn the_order_of_rules_on_layers() {
         let shown = format!("{command:?}");
         assert_eq!(word(&night.harbour.run_unchanged(command, &ben)), expected, "{shown}");
     }
+    let all_wrong = EditRotationLayer {
+        rotation_length_days: Some(2),
+        effective_until: Patch::Set(valid("2026-04-01T00:00:00Z")),
+        participant_ids: Some(vec![]),
+        ..edit(first.id)
+    };
+    let refused = night.harbour.run_unchanged(all_wrong, &ben).unwrap_err();
+    let paths: Vec<_> = refused.fields().iter().map(|field| field.path.as_str()).collect();
+    assert_eq!(paths, ["/rotationLengthDays", "/participantIds", "/effectiveUntil"], "every offending field");
     let weekly = EditRotationLayer {
         rotation_type: Some(RotationType::Weekly),
         rotation_length_days: Some(7),
@@ -360,6 +369,13 @@ fn a_member_who_leaves_leaves_every_rotation_from_now_on() {
         ("2026-04-09T12:00:00Z", "Cleo until never"),
     ] {
         assert_eq!(night.at(at), expected, "{at}");
+    }
+    // The layer without anybody can still be changed, by the same rules, and does not have to name anybody.
+    let layer = night.harbour.ask(&GetSchedule { id: night.id }, &ada).unwrap().layers[1].id;
+    for (until, expected) in [("2026-03-01T00:00:00Z", "validation_error"), ("2026-05-01T00:00:00Z", "ok")] {
+        let edit =
+            EditRotationLayer { effective_until: Patch::Set(valid(until)), ..EditRotationLayer::new(night.id, layer) };
+        assert_eq!(word(&night.harbour.run(edit, &ada)), expected, "{until}");
     }
     let layers = night.harbour.ask(&GetSchedule { id: night.id }, &ada).unwrap().layers;
     assert_eq!(layers.iter().map(|layer| layer.participant_ids.len()).collect::<Vec<_>>(), [1, 0]);

@@ -46,15 +46,19 @@ impl LayerSettings {
         effective_until: Option<Timestamp>,
         participants: Vec<UserId>,
     ) -> Result<Self, Error> {
-        let mut check = Validation::new();
-        if participants.is_empty() || participants.len() > PARTICIPANTS {
+        let settings = Self { length, handoff, effective_from, effective_until, participants: participants.into() };
+        settings.checked(1, Validation::new())
+    }
+
+    /// The settings, if they fit together, name at least so many participants, and nothing was wrong so far.
+    fn checked(self, fewest: usize, mut check: Validation) -> Result<Self, Error> {
+        if !(fewest..=PARTICIPANTS).contains(&self.participants.len()) {
             check.problem("/participantIds", format!("must hold 1 to {PARTICIPANTS} users"));
         }
-        if effective_until.is_some_and(|until| until <= effective_from) {
+        if self.effective_until.is_some_and(|until| until <= self.effective_from) {
             check.problem("/effectiveUntil", "must be later than `effectiveFrom`");
         }
-        let participants = participants.into();
-        check.finish(|| Some(Self { length, handoff, effective_from, effective_until, participants }))
+        check.finish(|| Some(self))
     }
 
     fn input(&self, schedule: &Schedule) -> TermsInput {
@@ -160,28 +164,16 @@ impl EditRotationLayer {
         let days = self.rotation_length_days.unwrap_or(i64::from(before.length.days()));
         let mut check = Validation::new();
         let length = check.field("/rotationLengthDays", RotationLength::new(kind, days));
-        let length = check.finish(|| length)?;
-        let participants = match &self.participant_ids {
-            Some(participants) => participants.clone(),
-            // Everybody may have left the organization; nobody on call is not a setting that must be given again.
-            None if before.participants.is_empty() => {
-                return Ok(LayerSettings {
-                    length,
-                    handoff: self.handoff_time.unwrap_or(before.handoff),
-                    effective_from: self.effective_from.unwrap_or(before.effective_from),
-                    effective_until: self.effective_until.apply(before.effective_until),
-                    participants: Arc::clone(&before.participants),
-                });
-            }
-            None => before.participants.to_vec(),
+        let settings = LayerSettings {
+            // What stands in for a bad length goes no further.
+            length: length.unwrap_or(before.length),
+            handoff: self.handoff_time.unwrap_or(before.handoff),
+            effective_from: self.effective_from.unwrap_or(before.effective_from),
+            effective_until: self.effective_until.apply(before.effective_until),
+            participants: self.participant_ids.as_deref().map_or_else(|| Arc::clone(&before.participants), Arc::from),
         };
-        LayerSettings::new(
-            length,
-            self.handoff_time.unwrap_or(before.handoff),
-            self.effective_from.unwrap_or(before.effective_from),
-            self.effective_until.apply(before.effective_until),
-            participants,
-        )
+        // Everybody may have left the organization: nobody on call is not a setting that must be given again.
+        settings.checked(usize::from(self.participant_ids.is_some()), check)
     }
 }
 

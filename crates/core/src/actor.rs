@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::error::Error;
 use crate::id::{OrgId, UserId};
-use crate::organization::{Member, Role};
+use crate::organization::{Member, Role, active_member};
 use crate::world::World;
 
 /// Who makes a command or query.
@@ -63,9 +63,7 @@ pub enum Access {
 pub(crate) fn authorize(access: Access, actor: &Actor, world: &dyn World) -> Result<Option<Member>, Error> {
     let me = match actor {
         Actor::Member { org, user } if *org == world.org_id() => Some(
-            world
-                .member(*user)?
-                .filter(Member::is_active)
+            active_member(world, *user)?
                 .ok_or_else(|| Error::refused(Code::InvalidApiKey, "the user is not a member"))?,
         ),
         _ => None,

@@ -8,7 +8,7 @@ use crate::actor::{Access, Actor, authorize};
 use crate::code::Code;
 use crate::error::Error;
 use crate::id::{IdSource, OrgId};
-use crate::organization::{Member, Role};
+use crate::organization::{Member, Role, active_member};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::world::{Root, Tally, World, Write};
@@ -155,8 +155,7 @@ pub fn authenticate(key: &Secret, root: &dyn Root, now: Timestamp) -> Result<Act
     if holder.expires_at.is_some_and(|end| end <= now) {
         return Err(refused());
     }
-    let member = root.organization(holder.org).member(holder.user)?;
-    if !member.is_some_and(|member| member.is_active()) {
+    if active_member(&*root.organization(holder.org), holder.user)?.is_none() {
         return Err(refused());
     }
     Ok(Actor::member(holder.org, holder.user))

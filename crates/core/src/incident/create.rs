@@ -7,7 +7,7 @@ use crate::command::{Command, Context};
 use crate::error::Error;
 use crate::id::{ComponentId, Id, IncidentId, PolicyId, ScheduleId, UserId};
 use crate::oncall;
-use crate::organization::Member;
+use crate::organization::active_member;
 use crate::text::{IncidentDescription, Title};
 
 /// Opens an incident (contract, section 6).
@@ -77,7 +77,7 @@ impl Command for CreateIncident {
             return Err(Error::not_found("escalation policy"));
         }
         if let Some(owner) = self.owner_id
-            && !cx.world.member(owner)?.as_ref().is_some_and(Member::is_active)
+            && active_member(cx.world, owner)?.is_none()
         {
             return Err(Error::refused(Code::InvalidTargetUser, "the owner is not a member"));
         }
@@ -114,8 +114,7 @@ impl Command for CreateIncident {
         draft.incident.history.push(entry);
         let created = Event::IncidentCreated { severity: self.severity, owner, policy: self.escalation_policy_id };
         draft.event(cx.ids, Some(me), created);
-        let (incident, writes) = draft.finish();
-        writes.into_iter().for_each(|write| cx.write(write));
+        let incident = draft.finish(cx);
         IncidentView::of(&incident, cx.world)
     }
 }

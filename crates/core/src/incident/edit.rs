@@ -69,8 +69,7 @@ impl Command for EditIncident {
             return IncidentView::of(&draft.incident, cx.world);
         }
         draft.event(cx.ids, Some(me), Event::IncidentEdited { fields });
-        let (incident, writes) = draft.finish();
-        writes.into_iter().for_each(|write| cx.write(write));
+        let incident = draft.finish(cx);
         IncidentView::of(&incident, cx.world)
     }
 }

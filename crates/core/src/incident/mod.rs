@@ -26,6 +26,7 @@ pub use updates::{ChangeStatus, PostUpdate, UpdateVisibility};
 pub use view::{ActorRef, IncidentDetail, IncidentView, StatusHistoryEntry, UpdateView};
 
 use crate::code::Code;
+use crate::command::Context;
 use crate::error::Error;
 use crate::id::{
     AuditEventId, ComponentId, Id, IdSource, IncidentId, OrgId, PolicyId, StatusEntryId, UpdateId, UserId,
@@ -200,11 +201,13 @@ impl Draft {
         self.events.push(AuditEvent { id, actor, event });
     }
 
-    /// Ends the change: gives the incident as it is now and what to write.
-    fn finish(mut self) -> (Incident, [Write; 2]) {
+    /// Ends the change: writes it, and gives the incident as it is now.
+    fn finish(mut self, cx: &mut Context<'_>) -> Incident {
         self.incident.updated_at = self.at;
         let entry = AuditEntry { org: self.incident.org, incident: self.incident.id, events: self.events };
         let change = Change { before: self.before, after: Some(self.incident.clone()) };
-        (self.incident, [Write::Incident(Box::new(change)), Write::Audit(entry)])
+        cx.write(Write::Incident(Box::new(change)));
+        cx.write(Write::Audit(entry));
+        self.incident
     }
 }

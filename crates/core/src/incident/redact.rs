@@ -53,8 +53,7 @@ impl Command for RedactUpdate {
         after.body = None;
         after.redacted = Some((draft.at, me));
         draft.event(cx.ids, Some(me), Event::UpdateRedacted { update: self.update });
-        let (_, writes) = draft.finish();
-        writes.into_iter().for_each(|write| cx.write(write));
+        draft.finish(cx);
         cx.write(Write::Update(Box::new(Change::edited(before, after.clone()))));
         UpdateView::of(&after, cx.world)
     }

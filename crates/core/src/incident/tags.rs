@@ -44,8 +44,7 @@ impl Command for SetComponents {
         let mut draft = Draft::of(incident, cx.now);
         draft.incident.components = self.component_ids;
         draft.event(cx.ids, Some(me), Event::ComponentsChanged { added, removed });
-        let (incident, writes) = draft.finish();
-        writes.into_iter().for_each(|write| cx.write(write));
+        let incident = draft.finish(cx);
         IncidentView::of(&incident, cx.world)
     }
 }

@@ -200,8 +200,7 @@ fn post(
         draft.event(cx.ids, Some(me), Event::StatusChanged { from, to });
     }
     draft.event(cx.ids, Some(me), Event::UpdatePosted { update: update.id, visibility });
-    let (incident, writes) = draft.finish();
-    writes.into_iter().for_each(|write| cx.write(write));
+    let incident = draft.finish(cx);
     cx.write(Write::Update(Box::new(Change::created(update.clone()))));
     Ok((incident, update))
 }

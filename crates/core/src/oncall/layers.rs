@@ -14,7 +14,7 @@ use crate::command::{Command, Context};
 use crate::error::Error;
 use crate::id::{RotationLayerId, ScheduleId, UserId};
 use crate::limits;
-use crate::organization::Member;
+use crate::organization::active_member;
 use crate::patch::Patch;
 use crate::text::ScheduleName;
 use crate::time::Timestamp;
@@ -353,7 +353,7 @@ fn check_name(layers: &[RotationLayer], name: &ScheduleName, own: Option<Rotatio
 fn check_participants(world: &dyn World, participants: &[UserId]) -> Result<(), Error> {
     let distinct: BTreeSet<_> = participants.iter().collect();
     for user in distinct {
-        if !world.member(*user)?.as_ref().is_some_and(Member::is_active) {
+        if active_member(world, *user)?.is_none() {
             return Err(Error::refused(Code::InvalidParticipant, format!("`{user}` is not a member")));
         }
     }

@@ -7,7 +7,7 @@ use crate::command::{Command, Context};
 use crate::error::Error;
 use crate::id::{OverrideId, ScheduleId, UserId};
 use crate::limits;
-use crate::organization::Member;
+use crate::organization::active_member;
 use crate::text::Reason;
 use crate::time::Timestamp;
 use crate::validation::Validation;
@@ -55,7 +55,7 @@ impl Command for CreateOverride {
 
     fn decide(self, cx: &mut Context<'_>) -> Result<Override, Error> {
         let before = find(cx.world, self.schedule)?;
-        if !cx.world.member(self.user)?.as_ref().is_some_and(Member::is_active) {
+        if active_member(cx.world, self.user)?.is_none() {
             return Err(Error::refused(Code::InvalidParticipant, format!("`{}` is not a member", self.user)));
         }
         let mut after = before.clone();

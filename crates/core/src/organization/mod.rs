@@ -10,11 +10,13 @@ pub use invitations::{AcceptInvitation, InvitationSent, InvitationView, InviteMe
 pub use keys::{ApiKeyView, CreateApiKey, ListApiKeys, NewApiKey, RevokeApiKey};
 pub use team::{ChangeRole, GetMember, ListTeam, RemoveMember, Team};
 
+use crate::error::Error;
 use crate::id::{ApiKeyId, InvitationId, OrgId, UserId};
 use crate::secret::SecretHash;
 use crate::text::{EmailAddress, Name, OrgName, PersonName};
 use crate::time::Timestamp;
 use crate::words::words;
+use crate::world::World;
 
 words! {
     /// What a member may do.
@@ -78,6 +80,11 @@ impl Member {
     pub fn full_name(&self) -> String {
         format!("{} {}", self.first_name, self.last_name)
     }
+}
+
+/// The user, if they are a member of the organization now.
+pub(crate) fn active_member(world: &dyn World, user: UserId) -> Result<Option<Member>, Error> {
+    Ok(world.member(user)?.filter(Member::is_active))
 }
 
 /// A pending invitation as it is stored. Used and revoked ones are gone.

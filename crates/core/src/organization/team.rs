@@ -1,7 +1,7 @@
 //! The team: who belongs to it, roles, and removal.
 
 use super::invitations::InvitationView;
-use super::{Member, Role};
+use super::{Member, Role, active_member};
 use crate::actor::Access;
 use crate::code::Code;
 use crate::command::{Command, Context, Query, View};
@@ -112,5 +112,5 @@ impl Command for RemoveMember {
 }
 
 fn active(world: &dyn World, user: UserId) -> Result<Member, Error> {
-    world.member(user)?.filter(Member::is_active).ok_or_else(|| Error::not_found("member"))
+    active_member(world, user)?.ok_or_else(|| Error::not_found("member"))
 }

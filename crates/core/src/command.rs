@@ -72,6 +72,18 @@ pub struct Context<'a> {
     writes: Vec<Write>,
 }
 
+impl<'a> Context<'a> {
+    /// For what happens without a member: time passes, a notification is delivered.
+    pub(crate) fn of_nobody(world: &'a dyn World, now: Timestamp, ids: &'a mut IdSource) -> Self {
+        Self { world, now, ids, me: None, writes: Vec::new() }
+    }
+
+    /// Ends the decision.
+    pub(crate) fn decided<R>(self, reply: R) -> Decision<R> {
+        Decision { reply, writes: self.writes }
+    }
+}
+
 impl Context<'_> {
     /// The member who acts.
     ///
@@ -121,7 +133,7 @@ pub fn decide<C: Command>(
     let me = authorize(C::ACCESS, actor, &*world)?;
     let mut cx = Context { world: &*world, now, ids, me, writes: Vec::new() };
     let reply = command.decide(&mut cx)?;
-    Ok(Decision { reply, writes: cx.writes })
+    Ok(cx.decided(reply))
 }
 
 /// Answers a query: checks the actor, reads the world.

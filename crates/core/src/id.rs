@@ -115,6 +115,10 @@ ids! {
     OverrideId: "";
     /// Names an escalation policy.
     PolicyId: "";
+    /// Names a layer of an escalation policy.
+    PolicyLayerId: "";
+    /// Names a notification of the outbox.
+    NotificationId: "";
 }
 
 fn parse(prefix: &str, text: &str) -> Option<[u8; 16]> {

@@ -42,12 +42,14 @@ mod code;
 mod command;
 mod component;
 mod error;
+mod escalation;
 pub mod id;
 mod incident;
 pub mod limits;
 pub mod memory;
 mod oncall;
 mod organization;
+mod outbox;
 mod patch;
 mod secret;
 pub mod text;
@@ -64,15 +66,21 @@ pub use component::{
     Component, ComponentRef, CreateComponent, DeleteComponent, EditComponent, GetComponent, ListComponents,
 };
 pub use error::Error;
+pub use escalation::{
+    AckTimeout, AddPolicyLayer, Chain, CreatePolicy, DeletePolicy, EditPolicy, EditPolicyLayer, Escalation, Fired,
+    GetPolicy, Input, ListPolicies, OrderPolicyLayers, Output, PastPolicyLayer, Policy, PolicyLayer, PolicyLayerView,
+    PolicyView, Position, Preview, PreviewPolicy, PreviewedLayer, Reach, RemovePolicyLayer, Run, RunLayer, RunState,
+    Target, Timer, fire_due,
+};
 pub use id::{
-    ApiKeyId, AuditEventId, ComponentId, IdSource, IncidentId, InvitationId, OrgId, OverrideId, PolicyId,
-    RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
+    ApiKeyId, AuditEventId, ComponentId, IdSource, IncidentId, InvitationId, NotificationId, OrgId, OverrideId,
+    PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
 };
 pub use incident::{
-    ActorRef, AuditEvent, ChangeStatus, CreateIncident, Cursor, EditIncident, EditedField, Event, GetIncident,
-    Incident, IncidentDetail, IncidentFilter, IncidentPage, IncidentUpdate, IncidentView, ListIncidents, ListUpdates,
-    PageLimit, PostUpdate, REDACTION_WINDOW, RedactUpdate, SetComponents, Severity, Status, StatusEntry,
-    StatusHistoryEntry, UpdateView, UpdateVisibility,
+    AcknowledgeIncident, ActorRef, AuditEvent, ChangeStatus, CreateIncident, Cursor, EditIncident, EditedField, Event,
+    GetIncident, HandOffIncident, Incident, IncidentDetail, IncidentFilter, IncidentPage, IncidentUpdate, IncidentView,
+    ListIncidents, ListUpdates, PageLimit, PostUpdate, REDACTION_WINDOW, RedactUpdate, SetComponents, Severity, Status,
+    StatusEntry, StatusHistoryEntry, UpdateView, UpdateVisibility,
 };
 pub use oncall::{
     AddRotationLayer, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule, EditRotationLayer, EditSchedule,
@@ -85,6 +93,10 @@ pub use organization::{
     AcceptInvitation, AddMember, ApiKey, ApiKeyView, ChangeRole, CreateApiKey, CreateOrganization, GetMember,
     Invitation, InvitationSent, InvitationView, InviteMember, Joined, ListApiKeys, ListTeam, Member, NewApiKey,
     Organization, OrganizationCreated, RemoveMember, RevokeApiKey, RevokeInvitation, Role, Team,
+};
+pub use outbox::{
+    Inbox, LONGEST_LEASE, ListNotifications, Notification, NotificationKind, PageReason, ReadyLine, Receipt, claim,
+    confirm, give_back,
 };
 pub use patch::Patch;
 pub use secret::{Secret, SecretHash};

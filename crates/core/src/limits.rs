@@ -15,6 +15,10 @@ pub const SCHEDULES: u32 = 1_000;
 pub const LAYERS: u32 = 20;
 /// Overrides of a schedule that are not yet over.
 pub const OVERRIDES: u32 = 500;
+/// Escalation policies of an organization.
+pub const POLICIES: u32 = 1_000;
+/// Layers of an escalation policy.
+pub const POLICY_LAYERS: u32 = 20;
 /// Components tagged on one incident.
 pub const INCIDENT_COMPONENTS: usize = 100;
 /// Updates of one incident. An update that changes the status is exempt: an incident can always be resolved.

@@ -4,20 +4,23 @@
 //! survives the value. A store that keeps what it is given is `dogwatch-store`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::actor::Actor;
 use crate::command::{Command, Query, ask, decide};
 use crate::component::Component;
 use crate::error::Error;
+use crate::escalation::{PastPolicyLayer, Policy, PolicyLayer, Target, Timer, fire_due};
 use crate::id::{
-    ApiKeyId, ComponentId, IdSource, IncidentId, InvitationId, OrgId, OverrideId, RotationLayerId, ScheduleId,
-    UpdateId, UserId,
+    ApiKeyId, ComponentId, IdSource, IncidentId, InvitationId, OrgId, OverrideId, PolicyId, PolicyLayerId,
+    RotationLayerId, ScheduleId, UpdateId, UserId,
 };
 use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentUpdate};
 use crate::oncall::{Override, PastOrder, PastTerms, RotationLayer, Schedule};
 use crate::organization::{ApiKey, Invitation, Member, Organization};
+use crate::outbox::{Inbox, Notification, ReadyLine, Receipt, claim, confirm, give_back};
 use crate::secret::SecretHash;
-use crate::text::{EmailAddress, Name, ScheduleName};
+use crate::text::{EmailAddress, Name, PolicyName, ScheduleName};
 use crate::time::Timestamp;
 use crate::world::{Change, KeyHolder, Root, Tally, World, Write};
 
@@ -43,6 +46,11 @@ struct OrgData {
     past_terms: BTreeMap<(ScheduleId, Timestamp, RotationLayerId), PastTerms>,
     past_orders: BTreeMap<(ScheduleId, Timestamp), PastOrder>,
     overrides: BTreeMap<OverrideId, Override>,
+    policies: BTreeMap<PolicyId, Policy>,
+    policy_layers: BTreeMap<PolicyLayerId, PolicyLayer>,
+    past_policy_layers: BTreeMap<(PolicyId, u32, PolicyLayerId), PastPolicyLayer>,
+    notifications: BTreeMap<(UserId, u64), Notification>,
+    inboxes: BTreeMap<UserId, Inbox>,
 }
 
 impl MemoryWorld {
@@ -76,6 +84,65 @@ impl MemoryWorld {
         ask(query, actor, self)
     }
 
+    /// Fires what is due, each once; gives how many that were.
+    ///
+    /// # Errors
+    /// Those of [`fire_due`].
+    pub fn tick(&mut self, now: Timestamp, ids: &mut IdSource) -> Result<usize, Error> {
+        let due = self.timers_due(now, None, usize::MAX)?;
+        for timer in &due {
+            let decision = fire_due(timer, self, now, ids)?;
+            self.apply(decision.writes);
+        }
+        Ok(due.len())
+    }
+
+    /// Claims notifications that can be claimed, one a user at most.
+    ///
+    /// # Errors
+    /// Those of [`claim`].
+    pub fn claim(
+        &mut self,
+        limit: usize,
+        lease: Duration,
+        now: Timestamp,
+        ids: &mut IdSource,
+    ) -> Result<Vec<Notification>, Error> {
+        let mut claimed = Vec::new();
+        for line in self.lines_ready(now, None, limit)? {
+            let decision = claim(&line, lease, self, now, ids)?;
+            self.apply(decision.writes);
+            claimed.extend(decision.reply);
+        }
+        Ok(claimed)
+    }
+
+    /// Confirms a delivery.
+    ///
+    /// # Errors
+    /// Those of [`confirm`].
+    pub fn confirm(&mut self, receipt: &Receipt, now: Timestamp, ids: &mut IdSource) -> Result<bool, Error> {
+        let decision = confirm(receipt, self, now, ids)?;
+        self.apply(decision.writes);
+        Ok(decision.reply)
+    }
+
+    /// Gives a claimed notification back.
+    ///
+    /// # Errors
+    /// Those of [`give_back`].
+    pub fn give_back(
+        &mut self,
+        receipt: &Receipt,
+        after: Duration,
+        now: Timestamp,
+        ids: &mut IdSource,
+    ) -> Result<bool, Error> {
+        let decision = give_back(receipt, after, self, now, ids)?;
+        self.apply(decision.writes);
+        Ok(decision.reply)
+    }
+
     /// Applies the changes of one decision.
     pub fn apply(&mut self, writes: Vec<Write>) {
         for write in writes {
@@ -106,6 +173,17 @@ impl MemoryWorld {
                     self.put(change, |p| (p.org, (p.schedule, p.until)), |data| &mut data.past_orders);
                 }
                 Write::Override(change) => self.put(*change, |o| (o.org, o.id), |data| &mut data.overrides),
+                Write::Policy(change) => self.put(change, |p| (p.org, p.id), |data| &mut data.policies),
+                Write::PolicyLayer(change) => self.put(change, |l| (l.org, l.id), |data| &mut data.policy_layers),
+                Write::PastPolicyLayer(change) => {
+                    let key =
+                        |past: &PastPolicyLayer| (past.layer.org, (past.layer.policy, past.revision, past.layer.id));
+                    self.put(change, key, |data| &mut data.past_policy_layers);
+                }
+                Write::Notification(change) => {
+                    self.put(change, |n| (n.org, (n.user, n.number)), |data| &mut data.notifications);
+                }
+                Write::Inbox(change) => self.put(change, |i| (i.org, i.user), |data| &mut data.inboxes),
                 Write::Audit(entry) => self.of(entry.org).audit.entry(entry.incident).or_default().extend(entry.events),
             }
         }
@@ -150,6 +228,44 @@ impl Root for MemoryWorld {
 
     fn organizations(&self) -> Result<Vec<Organization>, Error> {
         Ok(self.organizations.values().filter_map(|data| data.organization.clone()).collect())
+    }
+
+    fn timers_due(&self, now: Timestamp, after: Option<&Timer>, limit: usize) -> Result<Vec<Timer>, Error> {
+        let mut due: Vec<_> = self.timers().filter(|timer| timer.due <= now && Some(timer) > after).collect();
+        due.sort();
+        due.truncate(limit);
+        Ok(due)
+    }
+
+    fn next_due(&self) -> Result<Option<Timestamp>, Error> {
+        Ok(self.timers().map(|timer| timer.due).min())
+    }
+
+    fn lines_ready(&self, now: Timestamp, after: Option<&ReadyLine>, limit: usize) -> Result<Vec<ReadyLine>, Error> {
+        let mut ready: Vec<_> = self.lines().filter(|line| line.ready_at <= now && Some(line) > after).collect();
+        ready.sort();
+        ready.truncate(limit);
+        Ok(ready)
+    }
+
+    fn next_ready(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
+        Ok(self.lines().map(|line| line.ready_at).filter(|at| *at > now).min())
+    }
+}
+
+impl MemoryWorld {
+    fn timers(&self) -> impl Iterator<Item = Timer> {
+        let incidents = self.organizations.values().flat_map(|data| data.incidents.values());
+        incidents.filter_map(|incident| {
+            let due = incident.next_escalation_at()?;
+            Some(Timer { due, org: incident.org, incident: incident.id })
+        })
+    }
+
+    fn lines(&self) -> impl Iterator<Item = ReadyLine> {
+        let inboxes = self.organizations.values().flat_map(|data| data.inboxes.values());
+        let waiting = inboxes.filter(|inbox| !inbox.is_empty());
+        waiting.map(|inbox| ReadyLine { ready_at: inbox.ready_at, org: inbox.org, user: inbox.user })
     }
 }
 
@@ -312,5 +428,58 @@ impl World for MemoryOrg<'_> {
     fn overrides_of(&self, user: UserId, after: Timestamp) -> Result<Vec<Override>, Error> {
         let overrides = self.all(|data| &data.overrides);
         Ok(overrides.filter(|one| one.user == user && one.ends_at > after).cloned().collect())
+    }
+
+    fn policy(&self, id: PolicyId) -> Result<Option<Policy>, Error> {
+        Ok(self.get(|data| &data.policies, &id))
+    }
+
+    fn policy_named(&self, name: &PolicyName) -> Result<Option<PolicyId>, Error> {
+        Ok(self.all(|data| &data.policies).find(|policy| policy.name == *name).map(|policy| policy.id))
+    }
+
+    fn policies(&self) -> Result<Vec<Policy>, Error> {
+        let mut policies: Vec<_> = self.all(|data| &data.policies).cloned().collect();
+        policies.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(policies)
+    }
+
+    fn policy_layers(&self, policy: PolicyId) -> Result<Vec<PolicyLayer>, Error> {
+        Ok(self.all(|data| &data.policy_layers).filter(|layer| layer.policy == policy).cloned().collect())
+    }
+
+    fn past_policy_layers(&self, policy: PolicyId, revision: Option<u32>) -> Result<Vec<PastPolicyLayer>, Error> {
+        let past = self.all(|data| &data.past_policy_layers).filter(|past| past.layer.policy == policy);
+        Ok(past.filter(|past| revision.is_none_or(|revision| past.revision == revision)).cloned().collect())
+    }
+
+    fn policies_of(&self, user: UserId) -> Result<Vec<PolicyId>, Error> {
+        let names = |layer: &&PolicyLayer| matches!(&layer.target, Target::Users(users) if users.contains(&user));
+        Ok(self.all(|data| &data.policy_layers).filter(names).map(|layer| layer.policy).collect())
+    }
+
+    fn policy_for_schedule(&self, schedule: ScheduleId) -> Result<Option<PolicyId>, Error> {
+        let layers = self.all(|data| &data.policy_layers).filter(|layer| layer.target == Target::Schedule(schedule));
+        let created = |policy| self.get(|data| &data.policies, &policy).map(|policy| policy.created_at);
+        let first = layers.min_by_key(|layer| (layer.position, created(layer.policy), layer.policy));
+        Ok(first.map(|layer| layer.policy))
+    }
+
+    fn policy_in_use(&self, id: PolicyId) -> Result<bool, Error> {
+        let mut open = self.all(|data| &data.incidents).filter(|incident| !incident.is_resolved());
+        Ok(open.any(|incident| incident.policy() == Some(id)))
+    }
+
+    fn inbox(&self, user: UserId) -> Result<Option<Inbox>, Error> {
+        Ok(self.get(|data| &data.inboxes, &user))
+    }
+
+    fn notification(&self, user: UserId, number: u64) -> Result<Option<Notification>, Error> {
+        Ok(self.get(|data| &data.notifications, &(user, number)).filter(|one| one.delivered_at.is_none()))
+    }
+
+    fn notifications(&self, user: UserId, limit: usize) -> Result<Vec<Notification>, Error> {
+        let waiting = |one: &&Notification| one.user == user && one.delivered_at.is_none();
+        Ok(self.all(|data| &data.notifications).filter(waiting).take(limit).cloned().collect())
     }
 }

@@ -117,6 +117,8 @@ text! {
     OrgName: Name 1..=255;
     /// The name of a schedule or of a rotation layer: 1–255 characters (contract, section 7).
     ScheduleName: Name 1..=255;
+    /// The name of an escalation policy: 1–255 characters (contract, section 9).
+    PolicyName: Name 1..=255;
     /// Why an override was made: at most 255 characters (contract, section 7).
     Reason: Block 0..=255;
     /// A first or last name of a person: 1–100 characters.

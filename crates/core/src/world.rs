@@ -6,12 +6,14 @@
 
 use crate::component::Component;
 use crate::error::Error;
-use crate::id::{ApiKeyId, ComponentId, IncidentId, InvitationId, OrgId, ScheduleId, UpdateId, UserId};
+use crate::escalation::{PastPolicyLayer, Policy, PolicyLayer, Timer};
+use crate::id::{ApiKeyId, ComponentId, IncidentId, InvitationId, OrgId, PolicyId, ScheduleId, UpdateId, UserId};
 use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentUpdate};
 use crate::oncall::{Override, PastOrder, PastTerms, RotationLayer, Schedule};
 use crate::organization::{ApiKey, Invitation, Member, Organization};
+use crate::outbox::{Inbox, Notification, ReadyLine};
 use crate::secret::SecretHash;
-use crate::text::{EmailAddress, Name, ScheduleName};
+use crate::text::{EmailAddress, Name, PolicyName, ScheduleName};
 use crate::time::Timestamp;
 
 /// How many of each limited thing an organization has, and its last incident number.
@@ -31,13 +33,15 @@ pub struct Tally {
     pub api_keys: u32,
     /// On-call schedules.
     pub schedules: u32,
+    /// Escalation policies.
+    pub policies: u32,
 }
 
 impl Tally {
     /// The counts of an organization without anything.
     #[must_use]
     pub const fn empty(org: OrgId) -> Self {
-        Self { org, incidents: 0, members: 0, invitations: 0, components: 0, api_keys: 0, schedules: 0 }
+        Self { org, incidents: 0, members: 0, invitations: 0, components: 0, api_keys: 0, schedules: 0, policies: 0 }
     }
 }
 
@@ -66,6 +70,15 @@ pub trait Root {
     fn organization_inviting(&self, token: SecretHash) -> Result<Option<OrgId>, Error>;
     /// All organizations, oldest first.
     fn organizations(&self) -> Result<Vec<Organization>, Error>;
+    /// Timers that are due at an instant, earliest first, beginning behind `after`, at most `limit`.
+    fn timers_due(&self, now: Timestamp, after: Option<&Timer>, limit: usize) -> Result<Vec<Timer>, Error>;
+    /// When the first timer of all is due.
+    fn next_due(&self) -> Result<Option<Timestamp>, Error>;
+    /// Lines of notifications that can be claimed at an instant, longest ready first, beginning behind `after`, at most
+    /// `limit`.
+    fn lines_ready(&self, now: Timestamp, after: Option<&ReadyLine>, limit: usize) -> Result<Vec<ReadyLine>, Error>;
+    /// The first instant after `now` at which another line of notifications can be claimed.
+    fn next_ready(&self, now: Timestamp) -> Result<Option<Timestamp>, Error>;
 }
 
 /// One organization, read only.
@@ -144,6 +157,30 @@ pub trait World {
     fn rotations_of(&self, user: UserId) -> Result<Vec<ScheduleId>, Error>;
     /// The overrides by the user that end after `after`.
     fn overrides_of(&self, user: UserId, after: Timestamp) -> Result<Vec<Override>, Error>;
+
+    /// An escalation policy.
+    fn policy(&self, id: PolicyId) -> Result<Option<Policy>, Error>;
+    /// The policy that has this name now.
+    fn policy_named(&self, name: &PolicyName) -> Result<Option<PolicyId>, Error>;
+    /// The policies, by name.
+    fn policies(&self) -> Result<Vec<Policy>, Error>;
+    /// The layers of a policy as they are now, in any order.
+    fn policy_layers(&self, policy: PolicyId) -> Result<Vec<PolicyLayer>, Error>;
+    /// The layers of one earlier revision of a policy that a run has started on, or of all of them.
+    fn past_policy_layers(&self, policy: PolicyId, revision: Option<u32>) -> Result<Vec<PastPolicyLayer>, Error>;
+    /// The policies with a layer that names the user now; one may appear several times.
+    fn policies_of(&self, user: UserId) -> Result<Vec<PolicyId>, Error>;
+    /// The policy with the first layer that targets the schedule: smallest position, then oldest policy.
+    fn policy_for_schedule(&self, schedule: ScheduleId) -> Result<Option<PolicyId>, Error>;
+    /// Whether the policy is attached to an unresolved incident.
+    fn policy_in_use(&self, id: PolicyId) -> Result<bool, Error>;
+
+    /// A user's line of notifications.
+    fn inbox(&self, user: UserId) -> Result<Option<Inbox>, Error>;
+    /// A notification in a user's line, by its number.
+    fn notification(&self, user: UserId, number: u64) -> Result<Option<Notification>, Error>;
+    /// The notifications in a user's line, in order, at most `limit`.
+    fn notifications(&self, user: UserId, limit: usize) -> Result<Vec<Notification>, Error>;
 }
 
 /// One thing before and after. Created: no `before`. Gone: no `after`.
@@ -218,4 +255,14 @@ pub enum Write {
     PastOrder(Change<PastOrder>),
     /// Of an override; one that never began and was deleted is gone.
     Override(Box<Change<Override>>),
+    /// Of an escalation policy.
+    Policy(Change<Policy>),
+    /// Of a policy layer; a removed one is gone.
+    PolicyLayer(Change<PolicyLayer>),
+    /// A layer as it was. It is only ever added, or gone with its policy.
+    PastPolicyLayer(Change<PastPolicyLayer>),
+    /// Of a notification; a delivered one has left its line.
+    Notification(Change<Notification>),
+    /// Of a user's line of notifications.
+    Inbox(Change<Inbox>),
 }

@@ -10,6 +10,11 @@ use dogwatch_core::Timestamp;
 pub trait Clock: Send + Sync + 'static {
     /// The present instant.
     fn now(&self) -> Timestamp;
+
+    /// How long it really takes until the clock shows an instant; for a clock that does not run as time does.
+    fn real_time_until(&self, at: Timestamp) -> Duration {
+        at.since(self.now())
+    }
 }
 
 /// The clock of the system.

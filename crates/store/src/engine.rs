@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use dogwatch_core::{
-    Actor, Command, IdSource, OrgId, Organization, Query, Secret, Timestamp, ask, authenticate, first_admin,
+    Actor, Command, IdSource, OrgId, Organization, Query, Root, Secret, Timestamp, ask, authenticate, first_admin,
 };
 
 use crate::backend::{Backend, MemoryBackend, SledBackend, SledOptions};
@@ -13,7 +14,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, OpenError};
 use crate::format;
 use crate::pending::Pending;
-use crate::writer::{self, Shared};
+use crate::signal::Signal;
+use crate::world::StoreView;
+use crate::writer::{self, Order, Shared, Work};
 
 /// Incident response in one folder.
 ///
@@ -102,7 +105,7 @@ impl Engine {
         if shared.is_poisoned() {
             return Err(Error::Poisoned);
         }
-        let (job, pending) = writer::submission(command, *actor);
+        let (job, pending) = writer::submission(Order { actor: *actor, command });
         if shared.queue.push(job) { Ok(pending) } else { Err(Error::Overloaded) }
     }
 
@@ -143,6 +146,34 @@ impl Engine {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.inner.shared.clock.now()
+    }
+}
+
+impl Engine {
+    /// Has the writer do something, even when the command queue is full.
+    pub(crate) fn carry_out<W: Work>(&self, work: W) -> Result<W::Reply, Error> {
+        if self.is_poisoned() {
+            return Err(Error::Poisoned);
+        }
+        let (job, pending) = writer::submission(work);
+        if self.inner.shared.queue.push_always(job) { pending.wait() } else { Err(Error::Poisoned) }
+    }
+
+    /// Reads durable state.
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&StoreView<'_>) -> R) -> R {
+        self.inner.shared.read(read)
+    }
+
+    pub(crate) fn stirred(&self) -> &Signal {
+        &self.inner.shared.stirred
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.inner.shared.is_poisoned()
+    }
+
+    pub(crate) fn real_time_until(&self, at: Timestamp) -> Duration {
+        self.inner.shared.clock.real_time_until(at)
     }
 }
 

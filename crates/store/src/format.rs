@@ -8,7 +8,7 @@ use crate::keys::Table;
 use crate::record::{Stored, decode, encode};
 
 /// The format that this version writes. It changes when a store written by this version could be misread by an older one.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 #[derive(Debug, Encode, Decode)]
 struct FormatV1 {
@@ -19,20 +19,27 @@ impl Stored for FormatV1 {
     const VERSION: u8 = 1;
 }
 
-/// Checks the format of a store; makes an empty one a store.
+/// Checks the format of a store; makes an empty one a store, and one of an older format one of this.
+///
+/// Format 2 adds tables, and new versions of two records; those of format 1 are read as they are, and written anew when
+/// they change.
 pub(crate) fn check(backend: &dyn Backend) -> Result<(), OpenError> {
     let key = Table::Meta.key(&[b"format"]);
     if let Some(value) = backend.get(&key)? {
         let found: FormatV1 = decode(&key, &value).map_err(|_| OpenError::NotAStore)?;
-        return if found.format > FORMAT {
-            Err(OpenError::NewerFormat { found: found.format, known: FORMAT })
-        } else {
-            Ok(())
+        return match found.format {
+            FORMAT => Ok(()),
+            older if older < FORMAT => write(backend, key),
+            newer => Err(OpenError::NewerFormat { found: newer, known: FORMAT }),
         };
     }
     if backend.scan(&[], &[0xFF]).next().transpose()?.is_some() {
         return Err(OpenError::NotAStore);
     }
+    write(backend, key)
+}
+
+fn write(backend: &dyn Backend, key: Vec<u8>) -> Result<(), OpenError> {
     let value = encode(&key, &FormatV1 { format: FORMAT });
     let value = value.map_err(|why| BackendError::new("writing the format", why.to_string()))?;
     backend.apply(&Batch::from([(key, Some(value))]))?;
@@ -64,6 +71,16 @@ mod tests {
     }
 
     #[test]
+    fn an_older_format_becomes_this_one() {
+        let backend = MemoryBackend::new();
+        let key = Table::Meta.key(&[b"format"]);
+        put(&backend, &key, encode(&key, &FormatV1 { format: 1 }).unwrap());
+        check(&backend).unwrap();
+        let found: FormatV1 = decode(&key, &backend.get(&key).unwrap().unwrap()).unwrap();
+        assert_eq!(found.format, FORMAT);
+    }
+
+    #[test]
     fn a_newer_format_is_refused_by_name() {
         let backend = MemoryBackend::new();
         let key = Table::Meta.key(&[b"format"]);
@@ -72,7 +89,7 @@ mod tests {
         let error = check(&backend).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the store has format 2, but this version knows formats up to 1; use a newer version"
+            "the store has format 3, but this version knows formats up to 2; use a newer version"
         );
     }
 

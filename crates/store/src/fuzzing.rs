@@ -7,16 +7,16 @@ use std::fmt::Debug;
 
 use dogwatch_core::id::Id;
 use dogwatch_core::{
-    ApiKeyId, AuditEntry, ComponentId, IncidentId, InvitationId, OrgId, OverrideId, RotationLayerId, ScheduleId,
-    SecretHash, UpdateId, UserId,
+    ApiKeyId, AuditEntry, ComponentId, IncidentId, InvitationId, OrgId, OverrideId, PolicyId, PolicyLayerId,
+    RotationLayerId, ScheduleId, SecretHash, UpdateId, UserId,
 };
 
 use crate::keys::{self, Table};
-use crate::record::{Corrupt, Stored, decode, frame};
+use crate::record::{Corrupt, Stored, decode, frame, framed};
 use crate::records::{
-    ApiKeyV1, AuditV1, ComponentV1, Entity, HolderV1, IncidentV1, InvitationV1, LayerV1, MemberV1, NamedV1,
-    OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PieceV1, PlaceV1, Rows, ScheduleV1, TallyV1, UpdateV1,
-    audit_of, audit_rows, incident_of, update_of,
+    ApiKeyV1, AuditV1, ComponentV1, Entity, HolderV1, InboxV1, IncidentV2, InvitationV1, LayerV1, MemberV1, NamedV1,
+    NotificationV1, OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PieceV1, PlaceV1, PolicyLayerV1, PolicyV1,
+    Rows, ScheduleV1, TallyV2, UpdateV1, audit_of, audit_rows, incident_of, update_of,
 };
 
 const ORG: [u8; 16] = [1; 16];
@@ -26,7 +26,7 @@ const OTHER: [u8; 16] = [3; 16];
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// How many kinds of record there are.
-pub const KINDS: u8 = 18;
+pub const KINDS: u8 = 24;
 
 /// Decodes bytes as a record of every kind, then a payload as one of the given kind, framed so that its checksum holds.
 ///
@@ -38,7 +38,7 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
     let schedule = ScheduleId::from_bytes(ID);
     match kind % KINDS {
         0 => entity(&Table::Organization.key(&[&ORG]), payload, |row: OrganizationV1, _| row.of(org)),
-        1 => entity(&Table::Tally.of(org, &[]), payload, |row: TallyV1, _| Ok(row.of(org))),
+        1 => entity(&Table::Tally.of(org, &[]), payload, |row: TallyV2, _| Ok(row.of(org))),
         2 => entity(&Table::Member.of(org, &[&ID]), payload, |row: MemberV1, _| row.of(org, UserId::from_bytes(ID))),
         3 => entity(&Table::Invitation.of(org, &[&ID]), payload, |row: InvitationV1, _| {
             row.of(org, InvitationId::from_bytes(ID))
@@ -47,7 +47,7 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
         5 => entity(&Table::Component.of(org, &[&ID]), payload, |row: ComponentV1, rows| {
             row.of(org, ComponentId::from_bytes(ID), &|key| rows.get(key).cloned())
         }),
-        6 => entity(&keys::incident(org, incident), payload, |row: IncidentV1, rows| {
+        6 => entity(&keys::incident(org, incident), payload, |row: IncidentV2, rows| {
             incident_of(row, org, incident, &|key| rows.get(key).cloned())
         }),
         7 => entity(&Table::Update.of(org, &[&ID, &OTHER]), payload, |row: UpdateV1, rows| {
@@ -66,7 +66,20 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
         }),
         15 => past::<PastTermsV1, _>(payload, |row| row.of(org, schedule, RotationLayerId::from_bytes(OTHER))),
         16 => past::<PastOrderV1, _>(payload, |row| row.of(org, schedule)),
-        _ => past::<OverrideV1, _>(payload, |row| row.of(org, OverrideId::from_bytes(OTHER))),
+        17 => past::<OverrideV1, _>(payload, |row| row.of(org, OverrideId::from_bytes(OTHER))),
+        18 => entity(&Table::Policy.of(org, &[&ID]), payload, |row: PolicyV1, rows| {
+            row.of(org, PolicyId::from_bytes(ID), &|key| rows.get(key).cloned())
+        }),
+        19 => entity(&Table::PolicyLayer.of(org, &[&ID, &OTHER]), payload, |row: PolicyLayerV1, _| {
+            row.of(org, PolicyId::from_bytes(ID), PolicyLayerId::from_bytes(OTHER))
+        }),
+        20 => past::<NotificationV1, _>(payload, |row| row.of(org, UserId::from_bytes(ID), 7)),
+        21 => entity(&Table::Inbox.of(org, &[&ID]), payload, |row: InboxV1, _| row.of(org, UserId::from_bytes(ID))),
+        // Records as the first format wrote them.
+        22 => written_by(1, &Table::Tally.of(org, &[]), payload, |row: TallyV2, _| Ok(row.of(org))),
+        _ => written_by(1, &keys::incident(org, incident), payload, |row: IncidentV2, rows| {
+            incident_of(row, org, incident, &|key| rows.get(key).cloned())
+        }),
     }
 }
 
@@ -102,9 +115,19 @@ fn entity<T: Stored, E: Entity + PartialEq + Debug>(
     payload: &[u8],
     build: impl Fn(T, &Map) -> Result<E, Corrupt>,
 ) -> Result<(), String> {
+    written_by(T::VERSION, key, payload, build)
+}
+
+/// A record of some version: what it holds is written as the newest.
+fn written_by<T: Stored, E: Entity + PartialEq + Debug>(
+    version: u8,
+    key: &[u8],
+    payload: &[u8],
+    build: impl Fn(T, &Map) -> Result<E, Corrupt>,
+) -> Result<(), String> {
     plain::<T>(key, payload)?;
     let read = |value: &[u8], rows: &Map| decode::<T>(key, value).and_then(|row| build(row, rows));
-    let Ok(thing) = read(&frame::<T>(key, payload), &Map::new()) else { return Ok(()) };
+    let Ok(thing) = read(&framed(key, version, payload), &Map::new()) else { return Ok(()) };
     let mut rows = Rows::default();
     match thing.rows(&mut rows) {
         // Damage can make a thing larger than anything that was ever written.

@@ -5,7 +5,8 @@
 
 use dogwatch_core::id::Id;
 use dogwatch_core::{
-    AuditEventId, ComponentId, IncidentFilter, IncidentId, OrgId, SecretHash, Severity, Status, Timestamp,
+    AuditEventId, ComponentId, IncidentFilter, IncidentId, OrgId, PolicyId, ReadyLine, SecretHash, Severity, Status,
+    Timer, Timestamp,
 };
 
 /// The tables. The tag is the first byte of every key.
@@ -68,11 +69,35 @@ pub(crate) enum Table {
     RotationByUser = b'r',
     /// Overrides by user and end.
     OverrideByUser = b'w',
+    /// Escalation policies.
+    Policy = b'P',
+    /// Names of escalation policies.
+    PolicyName = b'N',
+    /// Policy layers as they are now.
+    PolicyLayer = b'L',
+    /// Policy layers of earlier revisions that runs have started on.
+    PastPolicyLayer = b'q',
+    /// Policy layers by the schedule they target, then by position.
+    PolicyBySchedule = b'g',
+    /// Policy layers by the users they name.
+    PolicyByUser = b'G',
+    /// Unresolved incidents by policy.
+    OpenByPolicy = b'E',
+    /// Runs that wait, of all organizations, by the instant at which they are due.
+    Timer = b'Z',
+    /// Notifications that wait for delivery, a line for each user.
+    Notification = b'y',
+    /// Where each user's line begins and ends, and from when on it can be claimed.
+    Inbox = b'b',
+    /// Lines that hold something, of all organizations, by the instant from which on they can be claimed.
+    Ready = b'R',
+    /// Notifications that were delivered, of all organizations, by that instant.
+    Delivered = b'z',
 }
 
 impl Table {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 28] = [
+    pub(crate) const ALL: [Self; 40] = [
         Self::Meta,
         Self::Organization,
         Self::KeyHolder,
@@ -101,6 +126,18 @@ impl Table {
         Self::Override,
         Self::RotationByUser,
         Self::OverrideByUser,
+        Self::Policy,
+        Self::PolicyName,
+        Self::PolicyLayer,
+        Self::PastPolicyLayer,
+        Self::PolicyBySchedule,
+        Self::PolicyByUser,
+        Self::OpenByPolicy,
+        Self::Timer,
+        Self::Notification,
+        Self::Inbox,
+        Self::Ready,
+        Self::Delivered,
     ];
 
     /// A key of this table.
@@ -190,6 +227,31 @@ pub(crate) fn by_both(org: OrgId, status: Status, severity: Severity, id: Incide
 
 pub(crate) fn open_by_component(org: OrgId, component: ComponentId, id: IncidentId) -> Vec<u8> {
     Table::OpenByComponent.of(org, &[&component.to_bytes(), &newest_first(id)])
+}
+
+pub(crate) fn open_by_policy(org: OrgId, policy: PolicyId, id: IncidentId) -> Vec<u8> {
+    Table::OpenByPolicy.of(org, &[&policy.to_bytes(), &newest_first(id)])
+}
+
+/// An instant as a part of a key: later ones sort behind.
+pub(crate) fn instant(at: Timestamp) -> [u8; 8] {
+    at.as_millis().to_be_bytes()
+}
+
+pub(crate) fn timer(timer: &Timer) -> Vec<u8> {
+    Table::Timer.key(&[&instant(timer.due), &timer.org.to_bytes(), &timer.incident.to_bytes()])
+}
+
+pub(crate) fn ready(line: &ReadyLine) -> Vec<u8> {
+    Table::Ready.key(&[&instant(line.ready_at), &line.org.to_bytes(), &line.user.to_bytes()])
+}
+
+/// The instant and the two ids of a key in a table of all organizations that is sorted by time.
+pub(crate) fn by_time<A: Id, B: Id>(key: &[u8]) -> Option<(Timestamp, A, B)> {
+    let (at, rest) = key.get(1..)?.split_first_chunk::<8>()?;
+    let (first, second) = rest.split_first_chunk::<16>()?;
+    let at = Timestamp::from_millis(i64::from_be_bytes(*at))?;
+    Some((at, A::from_bytes(*first), B::from_bytes(*second.first_chunk::<16>()?)))
 }
 
 pub(crate) fn audit(org: OrgId, incident: IncidentId, first: AuditEventId) -> Vec<u8> {

@@ -13,6 +13,7 @@ pub mod backend;
 mod clock;
 mod engine;
 mod error;
+mod escalation;
 mod format;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -23,13 +24,17 @@ mod pending;
 mod queue;
 mod record;
 mod records;
+mod signal;
+mod ticker;
 mod world;
 mod writer;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Engine, EngineBuilder};
 pub use error::{Error, OpenError};
+pub use escalation::{Notifications, Ticked};
 pub use pending::Pending;
+pub use ticker::Ticker;
 
 /// The rules: commands, queries, and everything they speak of.
 pub use dogwatch_core as core;

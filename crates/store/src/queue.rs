@@ -37,6 +37,18 @@ impl<T> Queue<T> {
         true
     }
 
+    /// Adds an item even when the queue is full; `false` when it is closed.
+    pub(crate) fn push_always(&self, item: T) -> bool {
+        let mut state = self.lock();
+        if state.closed {
+            return false;
+        }
+        state.items.push_back(item);
+        drop(state);
+        self.filled.notify_one();
+        true
+    }
+
     /// Waits for items and takes up to `most` of them; `None` once the queue is closed and empty.
     pub(crate) fn take(&self, most: usize) -> Option<Vec<T>> {
         let waiting = |state: &mut State<T>| state.items.is_empty() && !state.closed;
@@ -64,11 +76,12 @@ mod tests {
         let queue = Queue::new(3);
         assert!(queue.push(1) && queue.push(2) && queue.push(3));
         assert!(!queue.push(4));
+        assert!(queue.push_always(4));
         assert_eq!(queue.take(2), Some(vec![1, 2]));
         assert!(queue.push(5));
         queue.close();
-        assert!(!queue.push(6));
-        assert_eq!(queue.take(9), Some(vec![3, 5]));
+        assert!(!queue.push(6) && !queue.push_always(6));
+        assert_eq!(queue.take(9), Some(vec![3, 4, 5]));
         assert_eq!(queue.take(9), None);
     }
 }

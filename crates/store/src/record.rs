@@ -15,6 +15,12 @@ const CONFIG: Configuration<LittleEndian, Varint, Limit<PAYLOAD_LIMIT>> =
 pub(crate) trait Stored: bincode::Encode + bincode::Decode<()> {
     /// The version that is written in front of the payload.
     const VERSION: u8;
+
+    /// Reads a payload that an earlier version wrote.
+    fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
+        let _ = (version, payload);
+        Err(Corrupt::Version)
+    }
 }
 
 /// A value that cannot be what was written.
@@ -53,8 +59,13 @@ pub(crate) fn encode<T: Stored>(key: &[u8], record: &T) -> Result<Vec<u8>, Corru
 
 /// Puts version and checksum around a payload.
 pub(crate) fn frame<T: Stored>(key: &[u8], payload: &[u8]) -> Vec<u8> {
+    framed(key, T::VERSION, payload)
+}
+
+/// As [`frame`], as an earlier version did.
+pub(crate) fn framed(key: &[u8], version: u8, payload: &[u8]) -> Vec<u8> {
     let mut framed = Vec::with_capacity(payload.len() + 5);
-    framed.push(T::VERSION);
+    framed.push(version);
     framed.extend_from_slice(payload);
     let sum = checksum(key, &framed);
     framed.extend_from_slice(&sum);
@@ -68,9 +79,11 @@ pub(crate) fn decode<T: Stored>(key: &[u8], bytes: &[u8]) -> Result<T, Corrupt> 
     if checksum(key, framed) != *sum {
         return Err(Corrupt::Checksum);
     }
-    if *version != T::VERSION {
-        return Err(Corrupt::Version);
-    }
+    if *version == T::VERSION { unpack(payload) } else { T::older(*version, payload) }
+}
+
+/// Reads a payload, all of it.
+pub(crate) fn unpack<T: bincode::Decode<()>>(payload: &[u8]) -> Result<T, Corrupt> {
     let (record, read) = bincode::decode_from_slice(payload, CONFIG).map_err(|_| Corrupt::Payload)?;
     if read == payload.len() { Ok(record) } else { Err(Corrupt::Payload) }
 }

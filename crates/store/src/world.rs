@@ -3,11 +3,12 @@
 //! An [`OrgView`] builds every key from its own organization, so what it can reach is that organization and nothing else.
 
 use dogwatch_core::id::Id;
-use dogwatch_core::text::{EmailAddress, Name, ScheduleName};
+use dogwatch_core::text::{EmailAddress, Name, PolicyName, ScheduleName};
 use dogwatch_core::{
-    ApiKey, ApiKeyId, AuditEvent, Component, ComponentId, Error, Incident, IncidentFilter, IncidentId, IncidentUpdate,
-    Invitation, InvitationId, KeyHolder, Member, OrgId, Organization, Override, PastOrder, PastTerms, Root,
-    RotationLayer, Schedule, ScheduleId, SecretHash, Tally, Timestamp, UpdateId, UserId, World,
+    ApiKey, ApiKeyId, AuditEvent, Component, ComponentId, Error, Inbox, Incident, IncidentFilter, IncidentId,
+    IncidentUpdate, Invitation, InvitationId, KeyHolder, Member, Notification, OrgId, Organization, Override,
+    PastOrder, PastPolicyLayer, PastTerms, Policy, PolicyId, PolicyLayer, PolicyLayerId, ReadyLine, Root,
+    RotationLayer, Schedule, ScheduleId, SecretHash, Tally, Timer, Timestamp, UpdateId, UserId, World,
 };
 
 use crate::backend::Pair;
@@ -15,9 +16,9 @@ use crate::keys::{self, Table, end_of};
 use crate::overlay::Overlay;
 use crate::record::{Corrupt, Stored, decode};
 use crate::records::{
-    ApiKeyV1, AuditV1, ComponentV1, HolderV1, IncidentV1, InvitationV1, LayerV1, MemberV1, NamedV1, OrganizationV1,
-    OverrideV1, PastOrderV1, PastTermsV1, PlaceV1, ScheduleV1, TallyV1, UpdateV1, audit_of, email_key, incident_of,
-    instant_key, update_of,
+    ApiKeyV1, AuditV1, ComponentV1, HolderV1, InboxV1, IncidentV2, InvitationV1, LayerV1, MemberV1, NamedV1,
+    NotificationV1, OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PlaceV1, PolicyLayerV1, PolicyV1, ScheduleV1,
+    TallyV2, UpdateV1, audit_of, email_key, incident_of, update_of,
 };
 
 /// All organizations, as seen through an overlay.
@@ -64,7 +65,7 @@ impl<'a> StoreView<'a> {
         build: impl Fn(T, I) -> Result<R, Corrupt>,
     ) -> Result<Vec<R>, Error> {
         let mut start = prefix.to_vec();
-        start.extend_from_slice(&instant_key(after));
+        start.extend_from_slice(&keys::instant(after));
         self.records_between(&end_of(&start), &end_of(prefix), build)
     }
 
@@ -114,6 +115,44 @@ impl Root for StoreView<'_> {
     fn organizations(&self) -> Result<Vec<Organization>, Error> {
         self.records(&Table::Organization.key(&[]), OrganizationV1::of)
     }
+
+    fn timers_due(&self, now: Timestamp, after: Option<&Timer>, limit: usize) -> Result<Vec<Timer>, Error> {
+        let start = after.map_or_else(|| Table::Timer.key(&[]), |after| end_of(&keys::timer(after)));
+        let end = end_of(&Table::Timer.key(&[&keys::instant(now)]));
+        let timer = |key: &[u8]| {
+            let (due, org, incident) = keys::by_time(key).ok_or_else(|| corrupt(key, Corrupt::Key))?;
+            Ok(Timer { due, org, incident })
+        };
+        self.scan(&start, &end).take(limit).map(|pair| timer(&pair?.0)).collect()
+    }
+
+    fn next_due(&self) -> Result<Option<Timestamp>, Error> {
+        self.first_instant(Table::Timer, &Table::Timer.key(&[]))
+    }
+
+    fn lines_ready(&self, now: Timestamp, after: Option<&ReadyLine>, limit: usize) -> Result<Vec<ReadyLine>, Error> {
+        let start = after.map_or_else(|| Table::Ready.key(&[]), |after| end_of(&keys::ready(after)));
+        let end = end_of(&Table::Ready.key(&[&keys::instant(now)]));
+        let line = |key: &[u8]| {
+            let (ready_at, org, user) = keys::by_time(key).ok_or_else(|| corrupt(key, Corrupt::Key))?;
+            Ok(ReadyLine { ready_at, org, user })
+        };
+        self.scan(&start, &end).take(limit).map(|pair| line(&pair?.0)).collect()
+    }
+
+    fn next_ready(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
+        self.first_instant(Table::Ready, &end_of(&Table::Ready.key(&[&keys::instant(now)])))
+    }
+}
+
+impl StoreView<'_> {
+    /// The first instant in a table that is sorted by time, from a key on.
+    fn first_instant(&self, table: Table, start: &[u8]) -> Result<Option<Timestamp>, Error> {
+        let Some(first) = self.scan(start, &end_of(&table.key(&[]))).next() else { return Ok(None) };
+        let (key, _) = first?;
+        let (at, _, _) = keys::by_time::<OrgId, UserId>(&key).ok_or_else(|| corrupt(&key, Corrupt::Key))?;
+        Ok(Some(at))
+    }
 }
 
 /// One organization, as seen through an overlay.
@@ -156,7 +195,7 @@ impl World for OrgView<'_> {
     }
 
     fn tally(&self) -> Result<Tally, Error> {
-        let tally = self.thing(&Table::Tally.of(self.org, &[]), |row: TallyV1| Ok(row.of(self.org)))?;
+        let tally = self.thing(&Table::Tally.of(self.org, &[]), |row: TallyV2| Ok(row.of(self.org)))?;
         Ok(tally.unwrap_or(Tally::empty(self.org)))
     }
 
@@ -227,7 +266,7 @@ impl World for OrgView<'_> {
 
     fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error> {
         let key = keys::incident(self.org, id);
-        self.thing(&key, |row: IncidentV1| incident_of(row, self.org, id, &|key| self.read(key)))
+        self.thing(&key, |row: IncidentV2| incident_of(row, self.org, id, &|key| self.read(key)))
     }
 
     fn incidents(
@@ -314,4 +353,73 @@ impl World for OrgView<'_> {
         let prefix = Table::OverrideByUser.record(self.org, user);
         self.store.records_after(&prefix, after, |row: OverrideV1, id| row.of(self.org, id))
     }
+
+    fn policy(&self, id: PolicyId) -> Result<Option<Policy>, Error> {
+        let key = Table::Policy.record(self.org, id);
+        self.thing(&key, |row: PolicyV1| row.of(self.org, id, &|key| self.read(key)))
+    }
+
+    fn policy_named(&self, name: &PolicyName) -> Result<Option<PolicyId>, Error> {
+        let key = Table::PolicyName.of(self.org, &[name.as_str().as_bytes()]);
+        Ok(self.store.record::<NamedV1>(&key)?.map(|named| PolicyId::from_bytes(named.id)))
+    }
+
+    fn policies(&self) -> Result<Vec<Policy>, Error> {
+        self.named(Table::PolicyName, |id| self.policy(PolicyId::from_bytes(id)))
+    }
+
+    fn policy_layers(&self, policy: PolicyId) -> Result<Vec<PolicyLayer>, Error> {
+        let prefix = Table::PolicyLayer.record(self.org, policy);
+        self.store.records(&prefix, |row: PolicyLayerV1, id| row.of(self.org, policy, id))
+    }
+
+    fn past_policy_layers(&self, policy: PolicyId, revision: Option<u32>) -> Result<Vec<PastPolicyLayer>, Error> {
+        let mut prefix = Table::PastPolicyLayer.record(self.org, policy);
+        prefix.extend(revision.into_iter().flat_map(u32::to_be_bytes));
+        let past = |key: &[u8], value: &[u8]| {
+            let (rest, id) = key.split_last_chunk::<16>().ok_or(Corrupt::Key)?;
+            let revision = u32::from_be_bytes(*rest.last_chunk::<4>().ok_or(Corrupt::Key)?);
+            let row: PolicyLayerV1 = decode(key, value)?;
+            Ok(PastPolicyLayer { revision, layer: row.of(self.org, policy, PolicyLayerId::from_bytes(*id))? })
+        };
+        let read = |(key, value): Pair| past(&key, &value).map_err(|why| corrupt(&key, why));
+        self.store.under(&prefix).map(|pair| read(pair?)).collect()
+    }
+
+    fn policies_of(&self, user: UserId) -> Result<Vec<PolicyId>, Error> {
+        self.store.under(&Table::PolicyByUser.record(self.org, user)).map(|pair| policy_in_key(&pair?.0)).collect()
+    }
+
+    fn policy_for_schedule(&self, schedule: ScheduleId) -> Result<Option<PolicyId>, Error> {
+        let first = self.store.under(&Table::PolicyBySchedule.record(self.org, schedule)).next();
+        first.map(|pair| policy_in_key(&pair?.0)).transpose()
+    }
+
+    fn policy_in_use(&self, id: PolicyId) -> Result<bool, Error> {
+        Ok(self.store.under(&Table::OpenByPolicy.record(self.org, id)).next().transpose()?.is_some())
+    }
+
+    fn inbox(&self, user: UserId) -> Result<Option<Inbox>, Error> {
+        self.thing(&Table::Inbox.record(self.org, user), |row: InboxV1| row.of(self.org, user))
+    }
+
+    fn notification(&self, user: UserId, number: u64) -> Result<Option<Notification>, Error> {
+        let key = Table::Notification.of(self.org, &[&user.to_bytes(), &number.to_be_bytes()]);
+        self.thing(&key, |row: NotificationV1| row.of(self.org, user, number))
+    }
+
+    fn notifications(&self, user: UserId, limit: usize) -> Result<Vec<Notification>, Error> {
+        let one = |key: &[u8], value: &[u8]| {
+            let number = u64::from_be_bytes(*key.last_chunk::<8>().ok_or(Corrupt::Key)?);
+            decode::<NotificationV1>(key, value)?.of(self.org, user, number)
+        };
+        let read = |(key, value): Pair| one(&key, &value).map_err(|why| corrupt(&key, why));
+        self.store.under(&Table::Notification.record(self.org, user)).take(limit).map(|pair| read(pair?)).collect()
+    }
+}
+
+/// The policy in a key that ends with policy and layer.
+fn policy_in_key(key: &[u8]) -> Result<PolicyId, Error> {
+    let (rest, _) = key.split_last_chunk::<16>().ok_or_else(|| corrupt(key, Corrupt::Key))?;
+    id_at_end(rest).map_err(|why| corrupt(key, why))
 }

@@ -11,15 +11,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use dogwatch_core::{Actor, Command, Error as Refusal, IdSource, Root, Timestamp, decide};
+use dogwatch_core::{Actor, Command, Error as Refusal, IdSource, Timestamp, Write, decide};
 
 use crate::backend::{Backend, BackendError, Batch};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::keys::{Table, end_of};
 use crate::overlay::Overlay;
 use crate::pending::{Pending, Promise, pending};
 use crate::queue::Queue;
 use crate::records::Patch;
+use crate::signal::Signal;
 use crate::world::StoreView;
 
 /// How many commands one batch holds at most.
@@ -30,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) backend: Box<dyn Backend>,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) queue: Queue<Box<dyn Job>>,
+    /// Raised when there is a new timer or another notification to claim, and when the engine is poisoned.
+    pub(crate) stirred: Signal,
     /// What the batch in flight overwrites.
     overwritten: RwLock<Batch>,
     poisoned: AtomicBool,
@@ -41,13 +45,14 @@ impl Shared {
             backend,
             clock,
             queue: Queue::new(queue_capacity),
+            stirred: Signal::default(),
             overwritten: RwLock::new(Batch::new()),
             poisoned: AtomicBool::new(false),
         }
     }
 
     /// Reads durable state: of every batch all or nothing, for as long as `read` runs.
-    pub(crate) fn read<R>(&self, read: impl FnOnce(&dyn Root) -> R) -> R {
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&StoreView<'_>) -> R) -> R {
         let overwritten = self.overwritten.read().unwrap_or_else(PoisonError::into_inner);
         read(&StoreView::new(Overlay::new(&*self.backend, &overwritten)))
     }
@@ -57,7 +62,7 @@ impl Shared {
     }
 }
 
-/// How the batch of a command ended.
+/// How the batch of a piece of work ended.
 #[derive(Clone, Copy)]
 pub(crate) enum Fate {
     Durable,
@@ -65,55 +70,86 @@ pub(crate) enum Fate {
     Poisoned,
 }
 
-/// A command in the queue, whatever its type.
+/// A batch while it is put together: what the work before has decided is already there to be read.
+pub(crate) struct Assembly<'a> {
+    shared: &'a Shared,
+    /// What the engine's clock showed when the batch began.
+    pub(crate) now: Timestamp,
+    patch: Patch,
+}
+
+impl Assembly<'_> {
+    /// The world with everything that is in the batch so far.
+    pub(crate) fn root(&self) -> StoreView<'_> {
+        StoreView::new(Overlay::new(&*self.shared.backend, &self.patch.after))
+    }
+
+    /// Adds the changes of one decision: all of them, or none.
+    pub(crate) fn add(&mut self, writes: &[Write]) -> Result<(), Refusal> {
+        let mut change = Patch::default();
+        for write in writes {
+            change.add(write).map_err(|why| Refusal::broken(format!("a change cannot be stored: {why}")))?;
+        }
+        self.patch.extend(change);
+        Ok(())
+    }
+}
+
+/// Something that the writer does.
+pub(crate) trait Work: Send + 'static {
+    type Reply: Send + 'static;
+
+    /// Does it. What it has added to the batch when it fails stays there: a work that must be whole adds once, at its end.
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Refusal>;
+}
+
+/// A command and who gives it.
+pub(crate) struct Order<C> {
+    pub(crate) actor: Actor,
+    pub(crate) command: C,
+}
+
+impl<C: Command> Work for Order<C> {
+    type Reply = C::Reply;
+
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<C::Reply, Refusal> {
+        let decision = decide(self.command, &self.actor, &batch.root(), batch.now, ids)?;
+        batch.add(&decision.writes)?;
+        Ok(decision.reply)
+    }
+}
+
+/// A piece of work in the queue, whatever its type.
 pub(crate) trait Job: Send {
-    /// Decides it, once. A refusal leaves the patch empty.
-    fn decide(&mut self, root: &dyn Root, now: Timestamp, ids: &mut IdSource) -> Patch;
+    /// Does it, once.
+    fn run(&mut self, batch: &mut Assembly<'_>, ids: &mut IdSource);
     /// Answers the caller.
     fn answer(self: Box<Self>, fate: Fate);
 }
 
-struct Submission<C: Command> {
-    actor: Actor,
-    command: Option<C>,
-    decided: Result<C::Reply, Error>,
-    promise: Promise<C::Reply>,
+struct Submission<W: Work> {
+    work: Option<W>,
+    done: Result<W::Reply, Error>,
+    promise: Promise<W::Reply>,
 }
 
-/// A command for the queue, and the caller's end of it.
-pub(crate) fn submission<C: Command>(command: C, actor: Actor) -> (Box<dyn Job>, Pending<C::Reply>) {
+/// A piece of work for the queue, and the caller's end of it.
+pub(crate) fn submission<W: Work>(work: W) -> (Box<dyn Job>, Pending<W::Reply>) {
     let (promise, pending) = pending();
-    let submission = Submission { actor, command: Some(command), decided: Err(Error::OutcomeUnknown), promise };
-    (Box::new(submission), pending)
+    (Box::new(Submission { work: Some(work), done: Err(Error::OutcomeUnknown), promise }), pending)
 }
 
-impl<C: Command> Submission<C> {
-    fn try_decide(&mut self, root: &dyn Root, now: Timestamp, ids: &mut IdSource) -> Result<Patch, Refusal> {
-        let command = self.command.take().ok_or_else(|| Refusal::broken("a command is decided once"))?;
-        let decision = decide(command, &self.actor, root, now, ids)?;
-        let mut patch = Patch::default();
-        for write in &decision.writes {
-            patch.add(write).map_err(|why| Refusal::broken(format!("a change cannot be stored: {why}")))?;
-        }
-        self.decided = Ok(decision.reply);
-        Ok(patch)
-    }
-}
-
-impl<C: Command> Job for Submission<C> {
-    fn decide(&mut self, root: &dyn Root, now: Timestamp, ids: &mut IdSource) -> Patch {
+impl<W: Work> Job for Submission<W> {
+    fn run(&mut self, batch: &mut Assembly<'_>, ids: &mut IdSource) {
+        let Some(work) = self.work.take() else { return };
         // A defect in one rule must not take the engine down: the command fails, the others go on.
-        let decided = catch_unwind(AssertUnwindSafe(|| self.try_decide(root, now, ids)));
-        let decided = decided.unwrap_or_else(|_| Err(Refusal::broken("a rule panicked")));
-        decided.unwrap_or_else(|error| {
-            self.decided = Err(error.into());
-            Patch::default()
-        })
+        let done = catch_unwind(AssertUnwindSafe(|| work.run(batch, ids)));
+        self.done = done.unwrap_or_else(|_| Err(Refusal::broken("a rule panicked"))).map_err(Error::from);
     }
 
     fn answer(self: Box<Self>, fate: Fate) {
         self.promise.answer(match fate {
-            Fate::Durable => self.decided,
+            Fate::Durable => self.done,
             Fate::Unknown => Err(Error::OutcomeUnknown),
             Fate::Poisoned => Err(Error::Poisoned),
         });
@@ -131,22 +167,31 @@ fn commit(shared: &Shared, mut jobs: Vec<Box<dyn Job>>, ids: &mut IdSource) {
     let fate = if shared.is_poisoned() {
         Fate::Poisoned
     } else {
-        let now = shared.clock.now();
-        let mut patch = Patch::default();
-        for job in &mut jobs {
-            let root = StoreView::new(Overlay::new(&*shared.backend, &patch.after));
-            let change = job.decide(&root, now, ids);
-            patch.extend(change);
-        }
-        match store(shared, patch) {
+        let mut batch = Assembly { shared, now: shared.clock.now(), patch: Patch::default() };
+        jobs.iter_mut().for_each(|job| job.run(&mut batch, ids));
+        let stirs = stirs(&batch.patch.after);
+        let fate = match store(shared, batch.patch) {
             Ok(()) => Fate::Durable,
             Err(_) => {
                 shared.poisoned.store(true, Ordering::Release);
                 Fate::Unknown
             }
+        };
+        if stirs || matches!(fate, Fate::Unknown) {
+            shared.stirred.raise();
         }
+        fate
     };
     jobs.into_iter().for_each(|job| job.answer(fate));
+}
+
+/// Whether a batch sets a timer or readies a notification.
+fn stirs(batch: &Batch) -> bool {
+    let sets = |table: Table| {
+        let start = table.key(&[]);
+        batch.range(start.clone()..end_of(&start)).any(|(_, value)| value.is_some())
+    };
+    sets(Table::Timer) || sets(Table::Ready)
 }
 
 /// Applies a batch and makes it durable. After an error readers keep seeing what was durable before.

@@ -1,9 +1,14 @@
-//! A naive model of sections 4, 5, 6 and 10 of the contract: lists, searched from end to end.
+//! A naive model of sections 4, 5, 6, 9 and 10 of the contract: lists, searched from end to end.
 //!
 //! It shares no code with core. Everything it expects is either a code (a word of the contract) or a text that says what a
 //! reply must say; ids are learnt from the engine's replies.
 
+mod escalation;
+
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+
+pub use escalation::{Layer, NewLayer, Page, Policy, Run, Schedule, Target};
 
 /// An instant, in milliseconds since 1970.
 pub type Millis = i64;
@@ -92,7 +97,7 @@ pub struct Incident {
     pub description: Option<String>,
     pub severity: usize,
     pub status: usize,
-    pub owner: usize,
+    pub owner: Option<usize>,
     pub components: Vec<usize>,
     pub by: usize,
     pub created: Millis,
@@ -100,8 +105,10 @@ pub struct Incident {
     /// Status, instant, and the update that brought it.
     pub history: Vec<(usize, Millis, Option<usize>)>,
     pub updates: Vec<Update>,
-    /// Event, instant, actor.
-    pub trail: Vec<(&'static str, Millis, usize)>,
+    /// Event, instant, actor, details.
+    pub trail: Vec<(&'static str, Millis, Option<usize>, String)>,
+    pub acknowledged: Option<(Millis, usize)>,
+    pub run: Option<Run>,
 }
 
 /// One organization.
@@ -114,6 +121,11 @@ pub struct Org {
     pub keys: Vec<Key>,
     pub components: Vec<Component>,
     pub incidents: Vec<Incident>,
+    pub schedules: Vec<Schedule>,
+    pub policies: Vec<Policy>,
+    pub pages: Vec<Page>,
+    /// From when on a user's line can be claimed.
+    pub ready: BTreeMap<usize, Millis>,
 }
 
 /// The fields of a new incident.
@@ -125,8 +137,8 @@ pub struct NewIncident<'a> {
     pub description: Option<&'a String>,
     /// `None`: not given. `Some(None)`: nobody's id.
     pub owner: Option<Option<usize>>,
-    pub schedule: bool,
-    pub policy: bool,
+    pub schedule: Option<Option<usize>>,
+    pub policy: Option<Option<usize>>,
     /// Component ids as text, and where they are if they are here.
     pub components: &'a [(String, Option<usize>)],
 }
@@ -183,12 +195,13 @@ impl Org {
     }
 
     /// Removes a member and their keys.
-    pub fn remove_member(&mut self, actor: usize, user: Option<usize>) -> Expected<()> {
+    pub fn remove_member(&mut self, actor: usize, now: Millis, user: Option<usize>) -> Expected<()> {
         self.admin(actor)?;
         let user = user.filter(|user| self.is_member(Some(*user))).ok_or("not_found")?;
         ensure(user != actor, "cannot_remove_self")?;
         self.members[user].removed = true;
         self.keys.iter_mut().filter(|key| key.user == user).for_each(|key| key.live = false);
+        self.leave(user, now);
         Ok(())
     }
 
@@ -243,10 +256,15 @@ impl Org {
     /// Opens an incident, without its id.
     pub fn create_incident(&mut self, actor: usize, now: Millis, new: &NewIncident<'_>) -> Expected<usize> {
         self.actor(actor)?;
-        ensure(new.owner.is_some() || new.schedule, "owner_required")?;
-        ensure(!new.schedule && !new.policy, "not_found")?;
-        let owner = new.owner.flatten();
-        ensure(self.is_member(owner), "invalid_target_user")?;
+        ensure(new.owner.is_some() || new.schedule.is_some(), "owner_required")?;
+        let here = |schedule: Option<usize>| schedule.filter(|one| !self.schedules[*one].deleted);
+        let schedule = new.schedule.map(|schedule| here(schedule).ok_or("not_found")).transpose()?;
+        let policy = self.attached(new.policy, schedule)?;
+        ensure(new.owner.is_none_or(|owner| self.is_member(owner)), "invalid_target_user")?;
+        let owner = match new.owner {
+            Some(owner) => owner,
+            None => schedule.and_then(|schedule| self.on_call(schedule, now)),
+        };
         let components = self.component_set(new.components)?;
         self.incidents.push(Incident {
             id: String::new(),
@@ -255,16 +273,22 @@ impl Org {
             description: new.description.cloned(),
             severity: new.severity,
             status: 0,
-            owner: owner.unwrap(),
+            owner,
             components,
             by: actor,
             created: now,
             updated: now,
             history: vec![(0, now, None)],
             updates: Vec::new(),
-            trail: vec![("incident_created", now, actor)],
+            trail: vec![("incident_created", now, Some(actor), String::new())],
+            acknowledged: None,
+            run: None,
         });
-        Ok(self.incidents.len() - 1)
+        let index = self.incidents.len() - 1;
+        if let Some(policy) = policy {
+            self.start_run(index, policy, now);
+        }
+        Ok(index)
     }
 
     /// The incident to edit, if the edit is allowed.
@@ -326,6 +350,9 @@ impl Org {
             incident.status = status;
             incident.history.push((status, at, Some(incident.updates.len() - 1)));
             incident.event("status_changed", now, actor);
+            if status == RESOLVED {
+                incident.stop(now, actor);
+            }
         }
         incident.event("update_posted", now, actor);
         Ok(index)
@@ -378,26 +405,32 @@ impl Incident {
     /// Something happened to it.
     pub fn event(&mut self, event: &'static str, now: Millis, actor: usize) {
         self.updated = self.updated.max(now);
-        self.trail.push((event, self.updated, actor));
+        self.trail.push((event, self.updated, Some(actor), String::new()));
     }
 
     /// What a reply must say of the incident.
     #[must_use]
     pub fn shown(&self, org: &Org) -> String {
         let user = |index: usize| &org.members[index].id;
+        let run = self.run.as_ref();
         let mut text = format!(
-            "#{} {} {:?} {:?} {} {} owner={} by={} created={} updated={} resolved={:?} components=",
+            "#{} {} {:?} {:?} {} {} owner={} by={} created={} updated={} resolved={:?} acknowledged={:?} policy={} at={:?} \
+             next={:?} components=",
             self.number,
             self.id,
             self.title,
             self.description,
             SEVERITIES[self.severity],
             STATUSES[self.status],
-            user(self.owner),
+            self.owner.map(|owner| user(owner).clone()).unwrap_or_default(),
             user(self.by),
             self.created,
             self.updated,
             self.history.get(RESOLVED).map(|(_, at, _)| *at),
+            self.acknowledged.map(|(at, by)| (at, user(by).clone())),
+            run.map(|run| org.policies[run.policy].id.clone()).unwrap_or_default(),
+            run.and_then(|run| run.current.map(|current| run.layers[current].position)),
+            run.and_then(|run| run.due),
         );
         for component in &self.components {
             let component = &org.components[*component];
@@ -414,8 +447,9 @@ impl Incident {
             let note = update.filter(|_| *status == RESOLVED).and_then(|update| self.updates[update].body.as_ref());
             writeln!(text, "{at} {} {note:?}", STATUSES[*status]).unwrap();
         }
-        for (event, at, actor) in &self.trail {
-            writeln!(text, "{at} {event} {}", org.members[*actor].id).unwrap();
+        for (event, at, actor, details) in &self.trail {
+            let actor = actor.map(|actor| org.members[actor].id.clone()).unwrap_or_default();
+            writeln!(text, "{at} {event} {actor}{details}").unwrap();
         }
         text
     }

@@ -34,6 +34,8 @@ pub enum Op {
     Component(ComponentOp),
     /// On incidents.
     Incident(IncidentOp),
+    /// On schedules, policies, and what escalation does.
+    Escalation(EscalationOp),
     /// Walk a list of incidents, page by page.
     List(ListOp),
     /// Set the clock forward, or back.
@@ -75,8 +77,8 @@ pub enum IncidentOp {
         severity: usize,
         description: Option<String>,
         owner: Option<Pick>,
-        schedule: bool,
-        policy: bool,
+        schedule: Option<Pick>,
+        policy: Option<Pick>,
         components: Vec<Pick>,
     },
     Edit {
@@ -105,6 +107,89 @@ pub enum IncidentOp {
         incident: Pick,
         components: Vec<Pick>,
     },
+}
+
+/// An operation on schedules, policies, runs and the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the commands of the contract")]
+pub enum EscalationOp {
+    CreateSchedule {
+        name: String,
+    },
+    DeleteSchedule {
+        schedule: Pick,
+    },
+    StandIn {
+        schedule: Pick,
+        user: Pick,
+        minutes: i64,
+    },
+    CreatePolicy {
+        name: String,
+    },
+    RenamePolicy {
+        policy: Pick,
+        name: String,
+    },
+    DeletePolicy {
+        policy: Pick,
+    },
+    AddLayer {
+        policy: Pick,
+        position: u32,
+        minutes: i64,
+        target: LayerTarget,
+    },
+    EditLayer {
+        policy: Pick,
+        layer: usize,
+        position: Option<u32>,
+        minutes: Option<i64>,
+        target: Option<LayerTarget>,
+    },
+    RemoveLayer {
+        policy: Pick,
+        layer: usize,
+    },
+    OrderLayers {
+        policy: Pick,
+        by: usize,
+    },
+    Preview {
+        policy: Pick,
+        in_minutes: i64,
+    },
+    Acknowledge {
+        incident: Pick,
+    },
+    HandOff {
+        incident: Pick,
+        target: Pick,
+    },
+    /// At so many minutes from now.
+    Tick {
+        in_minutes: i64,
+    },
+    Claim {
+        limit: usize,
+        seconds: u64,
+    },
+    /// Of the claims so far, the one at this place from the end.
+    Confirm {
+        claim: usize,
+    },
+    GiveBack {
+        claim: usize,
+        seconds: u64,
+    },
+}
+
+/// Whom a layer shall page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the two targets of the contract")]
+pub enum LayerTarget {
+    Schedule(Pick),
+    Users(Vec<Pick>),
 }
 
 /// A list of incidents. The bounds are numbers of instants around the beginning of the run.
@@ -153,7 +238,7 @@ fn step(source: &mut Unstructured<'_>) -> Result<Step> {
 }
 
 fn op(source: &mut Unstructured<'_>, org: usize) -> Result<Op> {
-    Ok(match source.int_in_range(0..=33)? {
+    Ok(match source.int_in_range(0..=51)? {
         0..=8 => Op::People(people(source, org)?),
         9..=12 => Op::Component(component(source, org)?),
         13..=29 => Op::Incident(incident(source, org)?),
@@ -164,7 +249,8 @@ fn op(source: &mut Unstructured<'_>, org: usize) -> Result<Op> {
             to: maybe(source, 20)?,
             limit: source.int_in_range(1..=7)?,
         }),
-        32 => {
+        32..=48 => Op::Escalation(escalation(source, org)?),
+        49 | 50 => {
             let spans = [0, 1, 999, 60_000, 299_999, 300_000, 300_001, 86_400_000, -1, -3_600_000];
             Op::AdvanceClock(*source.choose(&spans)?)
         }
@@ -209,8 +295,8 @@ fn incident(source: &mut Unstructured<'_>, org: usize) -> Result<IncidentOp> {
             severity: source.int_in_range(0..=3)?,
             description: text(source)?,
             owner: if source.ratio(9_u8, 10)? { Some(pick(source, org)?) } else { None },
-            schedule: source.ratio(1_u8, 20)?,
-            policy: source.ratio(1_u8, 20)?,
+            schedule: if source.ratio(1_u8, 4)? { Some(pick(source, org)?) } else { None },
+            policy: if source.ratio(1_u8, 3)? { Some(pick(source, org)?) } else { None },
             components: picks(source, org)?,
         },
         5 | 6 => IncidentOp::Edit {
@@ -233,6 +319,52 @@ fn incident(source: &mut Unstructured<'_>, org: usize) -> Result<IncidentOp> {
         14 | 15 => IncidentOp::Redact { incident: pick(source, org)?, update: source.int_in_range(0..=5)? },
         _ => IncidentOp::SetComponents { incident: pick(source, org)?, components: picks(source, org)? },
     })
+}
+
+fn escalation(source: &mut Unstructured<'_>, org: usize) -> Result<EscalationOp> {
+    let seconds = [0, 1, 30, 60, 3_600];
+    Ok(match source.int_in_range(0..=29)? {
+        0 => EscalationOp::CreateSchedule { name: name(source)? },
+        1 => EscalationOp::DeleteSchedule { schedule: pick(source, org)? },
+        2..=4 => EscalationOp::StandIn {
+            schedule: pick(source, org)?,
+            user: pick(source, org)?,
+            minutes: *source.choose(&[1, 5, 7, 60, 1_440])?,
+        },
+        5 | 6 => EscalationOp::CreatePolicy { name: name(source)? },
+        7 => EscalationOp::RenamePolicy { policy: pick(source, org)?, name: name(source)? },
+        8 => EscalationOp::DeletePolicy { policy: pick(source, org)? },
+        9..=12 => EscalationOp::AddLayer {
+            policy: pick(source, org)?,
+            position: source.int_in_range(1..=4)?,
+            minutes: source.int_in_range(1..=10)?,
+            target: target(source, org)?,
+        },
+        13 => EscalationOp::EditLayer {
+            policy: pick(source, org)?,
+            layer: source.int_in_range(0..=4)?,
+            position: if source.arbitrary()? { Some(source.int_in_range(1..=4)?) } else { None },
+            minutes: if source.arbitrary()? { Some(source.int_in_range(1..=10)?) } else { None },
+            target: if source.arbitrary()? { Some(target(source, org)?) } else { None },
+        },
+        14 => EscalationOp::RemoveLayer { policy: pick(source, org)?, layer: source.int_in_range(0..=4)? },
+        15 => EscalationOp::OrderLayers { policy: pick(source, org)?, by: source.int_in_range(0..=3)? },
+        16 => EscalationOp::Preview { policy: pick(source, org)?, in_minutes: source.int_in_range(-5..=20)? },
+        17 | 18 => EscalationOp::Acknowledge { incident: pick(source, org)? },
+        19 | 20 => EscalationOp::HandOff { incident: pick(source, org)?, target: pick(source, org)? },
+        21..=24 => EscalationOp::Tick { in_minutes: *source.choose(&[0, 0, 1, 5, 10, 60, -1])? },
+        25 | 26 => EscalationOp::Claim { limit: source.int_in_range(0..=4)?, seconds: *source.choose(&seconds)? },
+        27 | 28 => EscalationOp::Confirm { claim: source.int_in_range(0..=3)? },
+        _ => EscalationOp::GiveBack { claim: source.int_in_range(0..=3)?, seconds: *source.choose(&seconds)? },
+    })
+}
+
+fn target(source: &mut Unstructured<'_>, org: usize) -> Result<LayerTarget> {
+    if source.ratio(1_u8, 3)? {
+        return Ok(LayerTarget::Schedule(pick(source, org)?));
+    }
+    let count = source.int_in_range(1..=3)?;
+    Ok(LayerTarget::Users((0..count).map(|_| pick(source, org)).collect::<Result<_>>()?))
 }
 
 fn maybe(source: &mut Unstructured<'_>, most: usize) -> Result<Option<usize>> {

@@ -2,17 +2,12 @@
 
 use std::fmt::Write as _;
 
-use dogwatch_core::{IncidentDetail, IncidentView, UpdateView};
+use dogwatch_core::{Event, IncidentDetail, IncidentView, Notification, NotificationKind, UpdateView};
 
 pub(crate) fn incident(view: &IncidentView) -> String {
-    assert_eq!(
-        (view.escalation_policy_id, view.acknowledged_at, view.acknowledged_by),
-        (None, None, None),
-        "nothing of escalation yet"
-    );
-    assert_eq!((view.current_layer_position, view.next_escalation_at), (None, None));
     let mut text = format!(
-        "#{} {} {:?} {:?} {} {} owner={} by={} created={} updated={} resolved={:?} components=",
+        "#{} {} {:?} {:?} {} {} owner={} by={} created={} updated={} resolved={:?} acknowledged={:?} policy={} at={:?} \
+         next={:?} components=",
         view.sequential_id,
         view.id,
         view.title.as_str(),
@@ -24,6 +19,10 @@ pub(crate) fn incident(view: &IncidentView) -> String {
         view.created_at.as_millis(),
         view.updated_at.as_millis(),
         view.resolved_at.map(|at| at.as_millis()),
+        view.acknowledged_at.zip(view.acknowledged_by).map(|(at, by)| (at.as_millis(), by.to_string())),
+        view.escalation_policy_id.map(|id| id.to_string()).unwrap_or_default(),
+        view.current_layer_position,
+        view.next_escalation_at.map(|at| at.as_millis()),
     );
     for component in &view.affected_components {
         write!(text, "{}:{:?},", component.id, component.name.as_str()).unwrap();
@@ -39,9 +38,37 @@ pub(crate) fn past(detail: &IncidentDetail) -> String {
     }
     for event in &detail.audit_trail {
         let actor = event.actor.map(|id| id.to_string()).unwrap_or_default();
-        writeln!(text, "{} {} {actor}", event.at().as_millis(), event.event.as_str()).unwrap();
+        let more = details(&event.event);
+        writeln!(text, "{} {} {actor}{more}", event.at().as_millis(), event.event.as_str()).unwrap();
     }
     text
+}
+
+/// The details that the contract names, and those of escalation.
+fn details(event: &Event) -> String {
+    match event {
+        Event::LayerPaged { position, users, .. } => {
+            let users: Vec<_> = users.iter().map(ToString::to_string).collect();
+            format!(" {position} {}", users.join(" "))
+        }
+        Event::LayerSkipped { position, .. } | Event::LayerTimedOut { position, .. } => format!(" {position}"),
+        Event::IncidentHandedOff { previous, new } => {
+            format!(" {} {new}", previous.map(|id| id.to_string()).unwrap_or_default())
+        }
+        _ => String::new(),
+    }
+}
+
+pub(crate) fn notification(one: &Notification) -> String {
+    assert_eq!((one.kind, one.delivered_at), (NotificationKind::Page, None));
+    format!(
+        "{} {} for {} at {}, {} attempts",
+        one.reason,
+        one.incident,
+        one.user,
+        one.created_at.as_millis(),
+        one.attempts
+    )
 }
 
 pub(crate) fn update(view: &UpdateView) -> String {

@@ -1,6 +1,7 @@
 //! Carries out operations on an engine and on the model, and compares.
 
 mod components;
+mod escalation;
 mod incidents;
 mod people;
 
@@ -10,8 +11,8 @@ use std::str::FromStr;
 use dogwatch_core::id::Id;
 use dogwatch_core::{
     Actor, Component, ComponentId, Cursor, GetComponent, GetIncident, IncidentFilter, IncidentId, Joined, ListApiKeys,
-    ListComponents, ListIncidents, ListTeam, ListUpdates, NewApiKey, PageLimit, Patch, Role, Severity, Status,
-    Timestamp, UserId,
+    ListComponents, ListIncidents, ListTeam, ListUpdates, NewApiKey, PageLimit, Patch, PolicyId, Receipt, Role,
+    ScheduleId, Severity, Status, Timestamp, UserId,
 };
 use dogwatch_store::{Engine, Error, ManualClock};
 
@@ -43,6 +44,15 @@ pub struct Run<'a> {
     restarts: u8,
     /// The model's two organizations.
     pub orgs: [Org; 2],
+    claims: Vec<Claimed>,
+}
+
+/// A notification that was handed out: the receipt, and organization, page and attempt in the model.
+struct Claimed {
+    receipt: Receipt,
+    org: usize,
+    page: usize,
+    attempt: u32,
 }
 
 fn valid<T: FromStr>(text: &str) -> T
@@ -86,7 +96,14 @@ impl<'a> Run<'a> {
     pub fn begin(open: Open<'a>) -> Self {
         let clock = ManualClock::at(Timestamp::from_millis(BEGINNING).unwrap());
         let engine = open(clock.clone(), [0; 32]);
-        let mut run = Self { open, engine: Some(engine), clock, restarts: 0, orgs: [Org::default(), Org::default()] };
+        let mut run = Self {
+            open,
+            engine: Some(engine),
+            clock,
+            restarts: 0,
+            orgs: [Org::default(), Org::default()],
+            claims: Vec::new(),
+        };
         for org in 0..2 {
             let created = fixture::organization(run.engine());
             run.orgs[org].id = created.organization.id.to_string();
@@ -180,6 +197,18 @@ impl<'a> Run<'a> {
         self.resolve(pick, actor, |org| &org.components, |component| &component.id, unknown)
     }
 
+    fn schedule(&self, pick: Pick, actor: usize) -> (ScheduleId, Option<usize>) {
+        let unknown = ScheduleId::from_bytes([0xEE; 16]);
+        let (id, index) = self.resolve(pick, actor, |org| &org.schedules, |schedule| &schedule.id, unknown);
+        (valid(&id), index)
+    }
+
+    fn policy(&self, pick: Pick, actor: usize) -> (PolicyId, Option<usize>) {
+        let unknown = PolicyId::from_bytes([0xEE; 16]);
+        let (id, index) = self.resolve(pick, actor, |org| &org.policies, |policy| &policy.id, unknown);
+        (valid(&id), index)
+    }
+
     fn components(&self, picks: &[Pick], actor: usize) -> Vec<(String, Option<usize>)> {
         picks.iter().map(|pick| self.component(*pick, actor)).collect()
     }
@@ -193,6 +222,7 @@ impl<'a> Run<'a> {
             Op::People(op) => self.people(op, org, me, &actor),
             Op::Component(op) => self.component_op(op, org, me, &actor),
             Op::Incident(op) => self.incident_op(op, org, me, &actor),
+            Op::Escalation(op) => self.escalation(op, org, me, &actor),
             Op::List(list) => {
                 let expected = self.orgs[org].actor(me).map(|_| ());
                 let got = self.engine().query(&ListIncidents::default(), &actor);
@@ -259,12 +289,14 @@ impl<'a> Run<'a> {
 
     /// Compares everything that can be seen.
     pub fn compare_all(&self) {
+        self.compare_deadline();
         for org in 0..2 {
             let model = &self.orgs[org];
             let admin = model.members.iter().position(|member| !member.removed && member.admin);
             let admin = admin.expect("every organization has an admin, always");
             let actor = self.actor(org, admin);
             self.compare_team(model, &actor);
+            self.compare_policies(org, &actor);
             for index in 0..model.incidents.len() {
                 self.compare_incident(org, &actor, index);
             }

@@ -1,7 +1,7 @@
 //! The audit trail: what happened to an incident, when, and who did it (contract, section 10). Append-only.
 
 use super::{Severity, Status, UpdateVisibility};
-use crate::id::{AuditEventId, ComponentId, Id, PolicyId, UpdateId, UserId};
+use crate::id::{AuditEventId, ComponentId, Id, PolicyId, PolicyLayerId, UpdateId, UserId};
 use crate::time::Timestamp;
 
 /// One event of an audit trail.
@@ -90,6 +90,42 @@ pub enum Event {
         /// No longer tagged.
         removed: Vec<ComponentId>,
     },
+    /// `layer_paged`.
+    LayerPaged {
+        /// The layer of the policy.
+        layer: PolicyLayerId,
+        /// Where it stood when the run started.
+        position: u32,
+        /// Who was paged.
+        users: Vec<UserId>,
+    },
+    /// `layer_skipped`: it reached nobody.
+    LayerSkipped {
+        /// The layer of the policy.
+        layer: PolicyLayerId,
+        /// Where it stood when the run started.
+        position: u32,
+    },
+    /// `layer_timed_out`: nobody acknowledged in time.
+    LayerTimedOut {
+        /// The layer of the policy.
+        layer: PolicyLayerId,
+        /// Where it stood when the run started.
+        position: u32,
+    },
+    /// `escalation_exhausted`: there was no further layer to page.
+    EscalationExhausted,
+    /// `escalation_stopped`: by an acknowledgement or a resolution, while it was waiting.
+    EscalationStopped,
+    /// `incident_acknowledged`.
+    IncidentAcknowledged,
+    /// `incident_handed_off`.
+    IncidentHandedOff {
+        /// The owner until then.
+        previous: Option<UserId>,
+        /// The owner from then on.
+        new: UserId,
+    },
 }
 
 impl Event {
@@ -103,6 +139,13 @@ impl Event {
             Self::UpdatePosted { .. } => "update_posted",
             Self::UpdateRedacted { .. } => "update_redacted",
             Self::ComponentsChanged { .. } => "components_changed",
+            Self::LayerPaged { .. } => "layer_paged",
+            Self::LayerSkipped { .. } => "layer_skipped",
+            Self::LayerTimedOut { .. } => "layer_timed_out",
+            Self::EscalationExhausted => "escalation_exhausted",
+            Self::EscalationStopped => "escalation_stopped",
+            Self::IncidentAcknowledged => "incident_acknowledged",
+            Self::IncidentHandedOff { .. } => "incident_handed_off",
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::actor::Access;
 use crate::code::Code;
 use crate::command::{Command, Context};
 use crate::error::Error;
+use crate::escalation;
 use crate::id::{ComponentId, Id, IncidentId, PolicyId, ScheduleId, UserId};
 use crate::oncall;
 use crate::organization::active_member;
@@ -26,7 +27,8 @@ use crate::text::{IncidentDescription, Title};
 /// ```
 ///
 /// With `owner_schedule_id` and no `owner_id`, the owner is whoever owns the schedule at this instant, and nobody when
-/// nobody is on call. There are no escalation policies in this version, so an id given for one is unknown.
+/// nobody is on call. The policy is the one that is named, else, with `owner_schedule_id`, the one with a layer that targets
+/// that schedule: of several the one where it stands first, then the oldest. Its run starts at once.
 #[derive(Debug, Clone)]
 pub struct CreateIncident {
     /// What is wrong, in one line.
@@ -39,7 +41,7 @@ pub struct CreateIncident {
     pub owner_id: Option<UserId>,
     /// Whoever is on call there is responsible, unless `owner_id` is given.
     pub owner_schedule_id: Option<ScheduleId>,
-    /// Whom to page.
+    /// By which policy people are paged.
     pub escalation_policy_id: Option<PolicyId>,
     /// What is affected.
     pub component_ids: Vec<ComponentId>,
@@ -73,9 +75,7 @@ impl Command for CreateIncident {
             Some(id) => Some(cx.world.schedule(id)?.ok_or_else(|| Error::not_found("schedule"))?),
             None => None,
         };
-        if self.escalation_policy_id.is_some() {
-            return Err(Error::not_found("escalation policy"));
-        }
+        let policy = escalation::attached(cx.world, self.escalation_policy_id, self.owner_schedule_id)?;
         if let Some(owner) = self.owner_id
             && active_member(cx.world, owner)?.is_none()
         {
@@ -100,7 +100,7 @@ impl Command for CreateIncident {
             severity: self.severity,
             status: Status::Investigating,
             owner,
-            policy: self.escalation_policy_id,
+            escalation: None,
             components: self.component_ids,
             acknowledged: None,
             created_by: me,
@@ -112,8 +112,11 @@ impl Command for CreateIncident {
         let entry =
             StatusEntry { id: draft.part(cx.ids), status: Status::Investigating, changed_at: cx.now, update: None };
         draft.incident.history.push(entry);
-        let created = Event::IncidentCreated { severity: self.severity, owner, policy: self.escalation_policy_id };
-        draft.event(cx.ids, Some(me), created);
+        let policy_id = policy.as_ref().map(|policy| policy.id);
+        draft.event(cx.ids, Some(me), Event::IncidentCreated { severity: self.severity, owner, policy: policy_id });
+        if let Some(policy) = policy {
+            draft.begin_escalation(cx, policy)?;
+        }
         let incident = draft.finish(cx);
         IncidentView::of(&incident, cx.world)
     }

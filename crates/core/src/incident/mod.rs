@@ -6,6 +6,7 @@
 mod audit;
 mod create;
 mod edit;
+mod escalate;
 mod page;
 mod query;
 mod redact;
@@ -17,6 +18,7 @@ mod view;
 pub use audit::{AuditEvent, EditedField, Event};
 pub use create::CreateIncident;
 pub use edit::EditIncident;
+pub use escalate::{AcknowledgeIncident, HandOffIncident};
 pub use page::{Cursor, IncidentFilter, PageLimit};
 pub use query::{GetIncident, IncidentPage, ListIncidents, ListUpdates};
 pub use redact::{REDACTION_WINDOW, RedactUpdate};
@@ -25,9 +27,12 @@ pub use tags::SetComponents;
 pub use updates::{ChangeStatus, PostUpdate, UpdateVisibility};
 pub use view::{ActorRef, IncidentDetail, IncidentView, StatusHistoryEntry, UpdateView};
 
+pub(crate) use escalate::let_time_pass;
+
 use crate::code::Code;
 use crate::command::Context;
 use crate::error::Error;
+use crate::escalation::Escalation;
 use crate::id::{
     AuditEventId, ComponentId, Id, IdSource, IncidentId, OrgId, PolicyId, StatusEntryId, UpdateId, UserId,
 };
@@ -88,8 +93,8 @@ pub struct Incident {
     pub status: Status,
     /// Who is responsible.
     pub owner: Option<UserId>,
-    /// The escalation policy attached to it.
-    pub policy: Option<PolicyId>,
+    /// The escalation policy attached to it, and its run.
+    pub escalation: Option<Escalation>,
     /// The affected components, in the order given, none twice.
     pub components: Vec<ComponentId>,
     /// When and by whom it was acknowledged.
@@ -117,6 +122,18 @@ impl Incident {
     #[must_use]
     pub fn resolved_at(&self) -> Option<Timestamp> {
         self.history.iter().find(|entry| entry.status == Status::Resolved).map(|entry| entry.changed_at)
+    }
+
+    /// The escalation policy attached to it.
+    #[must_use]
+    pub fn policy(&self) -> Option<PolicyId> {
+        self.escalation.map(|escalation| escalation.policy)
+    }
+
+    /// When the next layer of its run fires.
+    #[must_use]
+    pub fn next_escalation_at(&self) -> Option<Timestamp> {
+        self.escalation.and_then(|escalation| escalation.run.due())
     }
 
     /// Whether its lifecycle has ended.

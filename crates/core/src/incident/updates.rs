@@ -7,6 +7,7 @@ use crate::actor::Access;
 use crate::code::Code;
 use crate::command::{Command, Context};
 use crate::error::Error;
+use crate::escalation::Input;
 use crate::id::IncidentId;
 use crate::limits;
 use crate::text::{ResolutionNote, UpdateBody};
@@ -198,6 +199,9 @@ fn post(
         draft.incident.status = to;
         draft.incident.history.push(entry);
         draft.event(cx.ids, Some(me), Event::StatusChanged { from, to });
+        if to == Status::Resolved {
+            draft.escalate(cx, Some(me), Input::Resolve)?;
+        }
     }
     draft.event(cx.ids, Some(me), Event::UpdatePosted { update: update.id, visibility });
     let incident = draft.finish(cx);

@@ -74,6 +74,7 @@ impl IncidentView {
                 world.component(id)?.ok_or_else(|| Error::broken("an incident names a component without a record"));
             found.map(|component| ComponentRef { id, name: component.name })
         };
+        let current = incident.escalation.and_then(|escalation| escalation.run.current);
         Ok(Self {
             id: incident.id,
             org_id: incident.org,
@@ -83,12 +84,12 @@ impl IncidentView {
             severity: incident.severity,
             status: incident.status,
             owner_id: incident.owner,
-            escalation_policy_id: incident.policy,
+            escalation_policy_id: incident.policy(),
             affected_components: incident.components.iter().copied().map(component).collect::<Result<_, Error>>()?,
             acknowledged_at: incident.acknowledged.map(|(at, _)| at),
             acknowledged_by: incident.acknowledged.map(|(_, by)| by),
-            current_layer_position: None,
-            next_escalation_at: None,
+            current_layer_position: current.map(|layer| layer.position),
+            next_escalation_at: incident.next_escalation_at(),
             created_by: incident.created_by,
             created_at: incident.created_at(),
             updated_at: incident.updated_at,

@@ -112,7 +112,8 @@ impl Schedule {
     }
 }
 
-/// Deletes a schedule with its layers, overrides and past. Codes: `not_found`.
+/// Deletes a schedule with its layers, overrides and past. Codes, in the order of the checks: `not_found`,
+/// `schedule_in_use` (a policy layer targets it).
 #[derive(Debug, Clone, Copy)]
 pub struct DeleteSchedule {
     /// Which one.
@@ -125,6 +126,9 @@ impl Command for DeleteSchedule {
 
     fn decide(self, cx: &mut Context<'_>) -> Result<ScheduleId, Error> {
         let schedule = find(cx.world, self.id)?;
+        if cx.world.policy_for_schedule(self.id)?.is_some() {
+            return Err(Error::refused(Code::ScheduleInUse, "a policy layer targets the schedule"));
+        }
         for layer in cx.world.layers(self.id)? {
             cx.write(Write::Layer(Box::new(Change::gone(layer))));
         }

@@ -6,6 +6,7 @@ use crate::actor::Access;
 use crate::code::Code;
 use crate::command::{Command, Context, Query, View};
 use crate::error::Error;
+use crate::escalation::leave_policies;
 use crate::id::UserId;
 use crate::oncall::{leave_overrides, leave_rotations};
 use crate::world::{Change, World, Write};
@@ -76,8 +77,9 @@ impl Command for ChangeRole {
     }
 }
 
-/// Removes a member: their access ends at once and their API keys are gone. They leave every rotation from now on, and
-/// their running and future overrides end now. They stay named in history, and incidents they own stay theirs. Admin only. Codes: `not_found`, `cannot_remove_self`.
+/// Removes a member: their access ends at once and their API keys are gone. They leave every rotation and every policy layer
+/// from now on, and their running and future overrides end now. They stay named in history, and incidents they own stay
+/// theirs. Admin only. Codes: `not_found`, `cannot_remove_self`.
 #[derive(Debug, Clone, Copy)]
 pub struct RemoveMember {
     /// Who.
@@ -104,6 +106,7 @@ impl Command for RemoveMember {
         }
         leave_rotations(cx, self.user)?;
         leave_overrides(cx, self.user)?;
+        leave_policies(cx, self.user)?;
         let mut after = before.clone();
         after.removed_at = Some(cx.now.max(before.joined_at));
         cx.write(Write::Member(Change::edited(before, after)));

@@ -5,13 +5,14 @@ use dogwatch_core::id::Id;
 use dogwatch_core::text::{IncidentDescription, Title, UpdateBody};
 use dogwatch_core::{
     AuditEntry, AuditEvent, AuditEventId, ComponentId, EditedField, Event, Incident, IncidentId, IncidentUpdate, OrgId,
-    PolicyId, Severity, Status, StatusEntry, StatusEntryId, UpdateId, UpdateVisibility, UserId,
+    PolicyId, PolicyLayerId, Severity, Status, StatusEntry, StatusEntryId, Timer, UpdateId, UpdateVisibility, UserId,
 };
 
+use super::escalation::RunV1;
 use super::text::{Reader, TextV1};
 use super::{Entity, Rows, by_byte, text, timestamp};
 use crate::keys::{self, Table, severity_byte, status_byte};
-use crate::record::{Corrupt, Stored};
+use crate::record::{Corrupt, Stored, unpack};
 
 fn status(byte: u8) -> Result<Status, Corrupt> {
     by_byte(&Status::ALL, status_byte, byte)
@@ -49,9 +50,9 @@ pub(crate) struct StepV1 {
     update: Option<[u8; 16]>,
 }
 
-/// An incident. Organization and id are in the key.
+/// An incident, before there were runs. Organization and id are in the key.
 #[derive(Debug, Encode, Decode)]
-pub(crate) struct IncidentV1 {
+struct IncidentV1 {
     sequential_id: u64,
     title: String,
     description: Option<TextV1>,
@@ -68,8 +69,19 @@ pub(crate) struct IncidentV1 {
     last_part: [u8; 16],
 }
 
-impl Stored for IncidentV1 {
-    const VERSION: u8 = 1;
+/// An incident since there are runs.
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct IncidentV2 {
+    incident: IncidentV1,
+    run: Option<RunV1>,
+}
+
+impl Stored for IncidentV2 {
+    const VERSION: u8 = 2;
+
+    fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
+        if version == 1 { Ok(Self { incident: unpack(payload)?, run: None }) } else { Err(Corrupt::Version) }
+    }
 }
 
 impl Entity for Incident {
@@ -82,14 +94,14 @@ impl Entity for Incident {
             changed_at: entry.changed_at.as_millis(),
             update: entry.update.map(Id::to_bytes),
         };
-        let record = IncidentV1 {
+        let incident = IncidentV1 {
             sequential_id: self.sequential_id,
             title: self.title.as_str().to_owned(),
             description: description.transpose()?,
             severity: severity_byte(self.severity),
             status: status_byte(self.status),
             owner: self.owner.map(Id::to_bytes),
-            policy: self.policy.map(Id::to_bytes),
+            policy: self.policy().map(Id::to_bytes),
             components: self.components.iter().map(|id| id.to_bytes()).collect(),
             acknowledged: self.acknowledged.map(|(at, by)| (at.as_millis(), by.to_bytes())),
             created_by: self.created_by.to_bytes(),
@@ -105,13 +117,21 @@ impl Entity for Incident {
             for component in &self.components {
                 rows.index(keys::open_by_component(self.org, *component, self.id));
             }
+            if let Some(policy) = self.policy() {
+                rows.index(keys::open_by_policy(self.org, policy, self.id));
+            }
         }
+        if let Some(due) = self.next_escalation_at() {
+            rows.index(keys::timer(&Timer { due, org: self.org, incident: self.id }));
+        }
+        let record = IncidentV2 { incident, run: self.escalation.as_ref().map(RunV1::from) };
         rows.record(keys::incident(self.org, self.id), &record)
     }
 }
 
 /// The incident that a row holds.
-pub(crate) fn incident_of(row: IncidentV1, org: OrgId, id: IncidentId, read: Reader<'_>) -> Result<Incident, Corrupt> {
+pub(crate) fn incident_of(row: IncidentV2, org: OrgId, id: IncidentId, read: Reader<'_>) -> Result<Incident, Corrupt> {
+    let IncidentV2 { incident: row, run } = row;
     let step = |step: StepV1| {
         Ok(StatusEntry {
             id: StatusEntryId::from_bytes(step.id),
@@ -125,6 +145,11 @@ pub(crate) fn incident_of(row: IncidentV1, org: OrgId, id: IncidentId, read: Rea
         Some((at, by)) => Some((timestamp(at)?, UserId::from_bytes(by))),
         None => None,
     };
+    let escalation = match (row.policy, run) {
+        (Some(policy), Some(run)) => Some(run.of(PolicyId::from_bytes(policy))),
+        (None, None) => None,
+        _ => return Err(Corrupt::Value),
+    };
     Ok(Incident {
         id,
         org,
@@ -134,7 +159,7 @@ pub(crate) fn incident_of(row: IncidentV1, org: OrgId, id: IncidentId, read: Rea
         severity: severity(row.severity)?,
         status: status(row.status)?,
         owner: row.owner.map(UserId::from_bytes),
-        policy: row.policy.map(PolicyId::from_bytes),
+        escalation: escalation.transpose()?,
         components: row.components.into_iter().map(ComponentId::from_bytes).collect(),
         acknowledged,
         created_by: UserId::from_bytes(row.created_by),
@@ -223,6 +248,13 @@ enum EventV1 {
     UpdatePosted { update: [u8; 16], visibility: u8 },
     UpdateRedacted { update: [u8; 16] },
     ComponentsChanged { added: Vec<[u8; 16]>, removed: Vec<[u8; 16]> },
+    LayerPaged { layer: [u8; 16], position: u32, users: Vec<[u8; 16]> },
+    LayerSkipped { layer: [u8; 16], position: u32 },
+    LayerTimedOut { layer: [u8; 16], position: u32 },
+    EscalationExhausted,
+    EscalationStopped,
+    IncidentAcknowledged,
+    IncidentHandedOff { previous: Option<[u8; 16]>, new: [u8; 16] },
 }
 
 fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
@@ -243,6 +275,23 @@ fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
         Event::UpdateRedacted { update } => EventV1::UpdateRedacted { update: update.to_bytes() },
         Event::ComponentsChanged { added, removed } => {
             EventV1::ComponentsChanged { added: ids(added), removed: ids(removed) }
+        }
+        Event::LayerPaged { layer, position, users } => EventV1::LayerPaged {
+            layer: layer.to_bytes(),
+            position: *position,
+            users: users.iter().map(|user| user.to_bytes()).collect(),
+        },
+        Event::LayerSkipped { layer, position } => {
+            EventV1::LayerSkipped { layer: layer.to_bytes(), position: *position }
+        }
+        Event::LayerTimedOut { layer, position } => {
+            EventV1::LayerTimedOut { layer: layer.to_bytes(), position: *position }
+        }
+        Event::EscalationExhausted => EventV1::EscalationExhausted,
+        Event::EscalationStopped => EventV1::EscalationStopped,
+        Event::IncidentAcknowledged => EventV1::IncidentAcknowledged,
+        Event::IncidentHandedOff { previous, new } => {
+            EventV1::IncidentHandedOff { previous: previous.map(Id::to_bytes), new: new.to_bytes() }
         }
         _ => return Err(Corrupt::Value),
     })
@@ -268,6 +317,23 @@ fn event_of(event: EventV1) -> Result<Event, Corrupt> {
         EventV1::UpdateRedacted { update } => Event::UpdateRedacted { update: UpdateId::from_bytes(update) },
         EventV1::ComponentsChanged { added, removed } => {
             Event::ComponentsChanged { added: ids(added), removed: ids(removed) }
+        }
+        EventV1::LayerPaged { layer, position, users } => Event::LayerPaged {
+            layer: PolicyLayerId::from_bytes(layer),
+            position,
+            users: users.into_iter().map(UserId::from_bytes).collect(),
+        },
+        EventV1::LayerSkipped { layer, position } => {
+            Event::LayerSkipped { layer: PolicyLayerId::from_bytes(layer), position }
+        }
+        EventV1::LayerTimedOut { layer, position } => {
+            Event::LayerTimedOut { layer: PolicyLayerId::from_bytes(layer), position }
+        }
+        EventV1::EscalationExhausted => Event::EscalationExhausted,
+        EventV1::EscalationStopped => Event::EscalationStopped,
+        EventV1::IncidentAcknowledged => Event::IncidentAcknowledged,
+        EventV1::IncidentHandedOff { previous, new } => {
+            Event::IncidentHandedOff { previous: previous.map(UserId::from_bytes), new: UserId::from_bytes(new) }
         }
     })
 }

@@ -4,15 +4,17 @@
 //! says which rows a thing has: its record, its index rows, the pieces of its long text. What a change writes is the
 //! difference between the rows before and the rows after ([`Patch`]), so an index cannot be forgotten.
 
+mod escalation;
 mod incident;
 mod oncall;
 mod organization;
 mod text;
 
-pub(crate) use incident::{AuditV1, IncidentV1, UpdateV1, audit_of, audit_rows, incident_of, update_of};
-pub(crate) use oncall::{LayerV1, OverrideV1, PastOrderV1, PastTermsV1, ScheduleV1, instant_key};
+pub(crate) use escalation::{InboxV1, NotificationV1, PolicyLayerV1, PolicyV1};
+pub(crate) use incident::{AuditV1, IncidentV2, UpdateV1, audit_of, audit_rows, incident_of, update_of};
+pub(crate) use oncall::{LayerV1, OverrideV1, PastOrderV1, PastTermsV1, ScheduleV1};
 pub(crate) use organization::{
-    ApiKeyV1, ComponentV1, HolderV1, InvitationV1, MemberV1, NamedV1, OrganizationV1, PlaceV1, TallyV1, email_key,
+    ApiKeyV1, ComponentV1, HolderV1, InvitationV1, MemberV1, NamedV1, OrganizationV1, PlaceV1, TallyV2, email_key,
 };
 
 #[cfg(feature = "fuzzing")]
@@ -98,6 +100,11 @@ impl Patch {
             Write::PastTerms(it) => self.change(it),
             Write::PastOrder(it) => self.change(it),
             Write::Override(it) => self.change(it),
+            Write::Policy(it) => self.change(it),
+            Write::PolicyLayer(it) => self.change(it),
+            Write::PastPolicyLayer(it) => self.change(it),
+            Write::Notification(it) => self.change(it),
+            Write::Inbox(it) => self.change(it),
             Write::Audit(entry) => {
                 let mut rows = Rows::default();
                 audit_rows(entry, &mut rows)?;

@@ -5,12 +5,12 @@ use dogwatch_core::id::Id;
 use dogwatch_core::text::{Description, Reason, ScheduleName};
 use dogwatch_core::{
     HandoffTime, OrgId, Override, OverrideId, PastOrder, PastTerms, Phase, RotationLayer, RotationLayerId,
-    RotationLength, RotationType, Schedule, ScheduleId, Terms, TermsInput, Timestamp, UserId, Zone,
+    RotationLength, RotationType, Schedule, ScheduleId, Terms, TermsInput, UserId, Zone,
 };
 
 use super::text::{Reader, TextV1};
 use super::{Entity, NamedV1, Rows, by_byte, text, timestamp};
-use crate::keys::Table;
+use crate::keys::{self, Table};
 use crate::record::{Corrupt, Stored};
 
 fn type_byte(kind: RotationType) -> u8 {
@@ -28,11 +28,6 @@ fn zone(name: &str) -> Result<Zone, Corrupt> {
 
 fn ids<T: Id>(ids: &[T]) -> Vec<[u8; 16]> {
     ids.iter().map(|id| id.to_bytes()).collect()
-}
-
-/// An instant as a part of a key: later ones sort behind.
-pub(crate) fn instant_key(at: Timestamp) -> [u8; 8] {
-    at.as_millis().to_be_bytes()
 }
 
 /// A schedule.
@@ -210,7 +205,7 @@ impl Entity for PastTerms {
             until: self.until.as_millis(),
             terms: TermsV1::from(&self.terms),
         };
-        let parts = [&self.schedule.to_bytes()[..], &instant_key(self.until), &self.layer.to_bytes()];
+        let parts = [&self.schedule.to_bytes()[..], &keys::instant(self.until), &self.layer.to_bytes()];
         rows.record(Table::PastTerms.of(self.org, &parts), &record)
     }
 }
@@ -238,7 +233,7 @@ impl Entity for PastOrder {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let record =
             PastOrderV1 { since: self.since.as_millis(), until: self.until.as_millis(), order: ids(&self.order) };
-        let parts = [&self.schedule.to_bytes()[..], &instant_key(self.until)];
+        let parts = [&self.schedule.to_bytes()[..], &keys::instant(self.until)];
         rows.record(Table::PastOrder.of(self.org, &parts), &record)
     }
 }
@@ -279,7 +274,7 @@ impl Entity for Override {
             created_by: self.created_by.to_bytes(),
             created_at: self.created_at.as_millis(),
         };
-        let end = instant_key(self.ends_at);
+        let end = keys::instant(self.ends_at);
         let by_user = [&self.user.to_bytes()[..], &end, &self.id.to_bytes()];
         rows.record(Table::OverrideByUser.of(self.org, &by_user), &record)?;
         let parts = [&self.schedule.to_bytes()[..], &end, &self.id.to_bytes()];

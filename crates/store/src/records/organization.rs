@@ -11,7 +11,7 @@ use dogwatch_core::{
 use super::text::{Reader, TextV1};
 use super::{Entity, Rows, by_byte, text, timestamp};
 use crate::keys::Table;
-use crate::record::{Corrupt, Stored};
+use crate::record::{Corrupt, Stored, unpack};
 
 fn role_byte(role: Role) -> u8 {
     match role {
@@ -48,9 +48,9 @@ impl OrganizationV1 {
     }
 }
 
-/// The counts of an organization.
+/// The counts of an organization, before there were policies.
 #[derive(Debug, Encode, Decode)]
-pub(crate) struct TallyV1 {
+struct TallyV1 {
     incidents: u64,
     members: u32,
     invitations: u32,
@@ -59,13 +59,24 @@ pub(crate) struct TallyV1 {
     schedules: u32,
 }
 
-impl Stored for TallyV1 {
-    const VERSION: u8 = 1;
+/// The counts since there are policies.
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct TallyV2 {
+    tally: TallyV1,
+    policies: u32,
+}
+
+impl Stored for TallyV2 {
+    const VERSION: u8 = 2;
+
+    fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
+        if version == 1 { Ok(Self { tally: unpack(payload)?, policies: 0 }) } else { Err(Corrupt::Version) }
+    }
 }
 
 impl Entity for Tally {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
-        let record = TallyV1 {
+        let tally = TallyV1 {
             incidents: self.incidents,
             members: self.members,
             invitations: self.invitations,
@@ -73,20 +84,23 @@ impl Entity for Tally {
             api_keys: self.api_keys,
             schedules: self.schedules,
         };
+        let record = TallyV2 { tally, policies: self.policies };
         rows.record(Table::Tally.of(self.org, &[]), &record)
     }
 }
 
-impl TallyV1 {
+impl TallyV2 {
     pub(crate) const fn of(self, org: OrgId) -> Tally {
+        let Self { tally, policies } = self;
         Tally {
             org,
-            incidents: self.incidents,
-            members: self.members,
-            invitations: self.invitations,
-            components: self.components,
-            api_keys: self.api_keys,
-            schedules: self.schedules,
+            incidents: tally.incidents,
+            members: tally.members,
+            invitations: tally.invitations,
+            components: tally.components,
+            api_keys: tally.api_keys,
+            schedules: tally.schedules,
+            policies,
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use dogwatch_core::id::Id;
 use dogwatch_core::{
-    Actor, ChangeStatus, CreateIncident, EditIncident, IncidentView, ListUpdates, PolicyId, PostUpdate, RedactUpdate,
-    ScheduleId, SetComponents, Severity, Status, UpdateId, UpdateView, UpdateVisibility,
+    Actor, ChangeStatus, CreateIncident, EditIncident, IncidentView, ListUpdates, PostUpdate, RedactUpdate,
+    SetComponents, Severity, Status, UpdateId, UpdateView, UpdateVisibility,
 };
 
 use super::{Run, agree, patch, set, valid};
@@ -63,13 +63,15 @@ impl Run<'_> {
         };
         let owner = owner.map(|owner| self.user(owner, org));
         let components = self.components(components, org);
+        let schedule = schedule.map(|schedule| self.schedule(schedule, org));
+        let policy = policy.map(|policy| self.policy(policy, org));
         let new = NewIncident {
             title,
             severity: *severity,
             description: description.as_ref(),
             owner: owner.as_ref().map(|(_, index)| *index),
-            schedule: *schedule,
-            policy: *policy,
+            schedule: schedule.map(|(_, index)| index),
+            policy: policy.map(|(_, index)| index),
             components: &components,
         };
         let now = self.now();
@@ -79,8 +81,8 @@ impl Run<'_> {
             severity: Severity::ALL[*severity],
             description: description.as_deref().map(valid),
             owner_id: owner.as_ref().map(|(id, _)| valid(id)),
-            owner_schedule_id: schedule.then(|| ScheduleId::from_bytes([0xEE; 16])),
-            escalation_policy_id: policy.then(|| PolicyId::from_bytes([0xEE; 16])),
+            owner_schedule_id: schedule.map(|(id, _)| id),
+            escalation_policy_id: policy.map(|(id, _)| id),
             component_ids: components.iter().map(|(id, _)| valid(id)).collect(),
         };
         let created = agree(self.engine().execute(command, actor), expected, op);

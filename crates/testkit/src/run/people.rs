@@ -45,7 +45,8 @@ impl Run<'_> {
             }
             PeopleOp::RemoveMember { user } => {
                 let (id, index) = self.user(*user, org);
-                let expected = self.orgs[org].remove_member(me, index);
+                let now = self.now();
+                let expected = self.orgs[org].remove_member(me, now, index);
                 agree(self.engine().execute(RemoveMember { user: valid(&id) }, actor), expected, op);
             }
             PeopleOp::CreateKey { name, expires_in } => {

@@ -1,0 +1,253 @@
+//! Policy layers: adding, changing, ordering, removing. Runs under way keep the layers they started on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::query::PolicyLayerView;
+use super::{AckTimeout, PastPolicyLayer, Policy, PolicyLayer, Position, Target, by_position, find};
+use crate::actor::Access;
+use crate::code::Code;
+use crate::command::{Command, Context};
+use crate::error::Error;
+use crate::id::{PolicyId, PolicyLayerId, UserId};
+use crate::limits;
+use crate::organization::active_member;
+use crate::validation::FieldProblem;
+use crate::world::{Change, World, Write};
+
+/// Adds a layer. At a taken position it moves that layer, and those directly behind it, one back.
+///
+/// Codes, in the order of the checks: `not_found`, `invalid_target`, `limit_reached` (20 layers), `validation_error` (the
+/// layers behind cannot move back any further).
+#[derive(Debug, Clone)]
+pub struct AddPolicyLayer {
+    /// To which policy.
+    pub policy: PolicyId,
+    /// Where.
+    pub position: Position,
+    /// How long it waits for somebody to acknowledge.
+    pub ack_timeout: AckTimeout,
+    /// Whom it pages.
+    pub target: Target,
+}
+
+impl Command for AddPolicyLayer {
+    type Reply = PolicyLayerView;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<PolicyLayerView, Error> {
+        let policy = find(cx.world, self.policy)?;
+        check_target(cx.world, &self.target)?;
+        let before = cx.world.policy_layers(self.policy)?;
+        limits::room_for_one(u32::try_from(before.len()).unwrap_or(u32::MAX), limits::POLICY_LAYERS, "policy layers")?;
+        let mut after = before.clone();
+        make_room(&mut after, self.position)?;
+        let layer = PolicyLayer {
+            id: cx.ids.fresh(cx.now),
+            policy: policy.id,
+            org: policy.org,
+            position: self.position,
+            timeout: self.ack_timeout,
+            target: self.target,
+            created_at: cx.now,
+            updated_at: cx.now,
+        };
+        after.push(layer.clone());
+        replace(cx, policy, &before, after)?;
+        Ok(PolicyLayerView::from(&layer))
+    }
+}
+
+/// Changes a layer. Moving it to a taken position makes room there as adding does.
+///
+/// Codes, in the order of the checks: `not_found` (policy, then layer), `invalid_target`, `validation_error`. Changing
+/// nothing succeeds and writes nothing.
+#[derive(Debug, Clone)]
+pub struct EditPolicyLayer {
+    /// Of which policy.
+    pub policy: PolicyId,
+    /// Which one.
+    pub layer: PolicyLayerId,
+    /// Its new position.
+    pub position: Option<Position>,
+    /// How long it waits for somebody to acknowledge.
+    pub ack_timeout: Option<AckTimeout>,
+    /// Whom it pages.
+    pub target: Option<Target>,
+}
+
+impl EditPolicyLayer {
+    /// An edit that changes nothing yet.
+    #[must_use]
+    pub const fn new(policy: PolicyId, layer: PolicyLayerId) -> Self {
+        Self { policy, layer, position: None, ack_timeout: None, target: None }
+    }
+}
+
+impl Command for EditPolicyLayer {
+    type Reply = PolicyLayerView;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<PolicyLayerView, Error> {
+        let policy = find(cx.world, self.policy)?;
+        let before = cx.world.policy_layers(self.policy)?;
+        let mut edited = find_layer(&before, self.layer)?.clone();
+        if let Some(target) = self.target {
+            check_target(cx.world, &target)?;
+            edited.target = target;
+        }
+        edited.timeout = self.ack_timeout.unwrap_or(edited.timeout);
+        let position = self.position.unwrap_or(edited.position);
+        let mut after: Vec<_> = before.iter().filter(|layer| layer.id != self.layer).cloned().collect();
+        if position != edited.position {
+            make_room(&mut after, position)?;
+            edited.position = position;
+        }
+        after.push(edited);
+        let after = replace(cx, policy, &before, after)?;
+        Ok(PolicyLayerView::from(find_layer(&after, self.layer)?))
+    }
+}
+
+/// Removes a layer. Codes: `not_found` (policy, then layer).
+#[derive(Debug, Clone, Copy)]
+pub struct RemovePolicyLayer {
+    /// Of which policy.
+    pub policy: PolicyId,
+    /// Which one.
+    pub layer: PolicyLayerId,
+}
+
+impl Command for RemovePolicyLayer {
+    type Reply = PolicyLayerId;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<PolicyLayerId, Error> {
+        let policy = find(cx.world, self.policy)?;
+        let before = cx.world.policy_layers(self.policy)?;
+        find_layer(&before, self.layer)?;
+        let after = before.iter().filter(|layer| layer.id != self.layer).cloned().collect();
+        replace(cx, policy, &before, after)?;
+        Ok(self.layer)
+    }
+}
+
+/// Puts the layers in another order, at positions 1 to n. Every layer stands in it once, else it is a `validation_error`.
+/// Codes: `not_found`.
+#[derive(Debug, Clone)]
+pub struct OrderPolicyLayers {
+    /// Of which policy.
+    pub policy: PolicyId,
+    /// All its layers.
+    pub layer_ids: Vec<PolicyLayerId>,
+}
+
+impl Command for OrderPolicyLayers {
+    type Reply = Vec<PolicyLayerView>;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<Vec<PolicyLayerView>, Error> {
+        let policy = find(cx.world, self.policy)?;
+        let before = cx.world.policy_layers(self.policy)?;
+        let (old, new): (BTreeSet<_>, BTreeSet<_>) =
+            (before.iter().map(|layer| &layer.id).collect(), self.layer_ids.iter().collect());
+        if old != new || self.layer_ids.len() != before.len() {
+            return Err(invalid("/layerIds", "must hold every layer of the policy once"));
+        }
+        let places = (1_i64..).map(Position::new);
+        let mut after = Vec::with_capacity(before.len());
+        for (id, position) in self.layer_ids.iter().zip(places) {
+            let position = position.map_err(|problem| Error::broken(problem.to_string()))?;
+            after.push(PolicyLayer { position, ..find_layer(&before, *id)?.clone() });
+        }
+        let after = replace(cx, policy, &before, after)?;
+        Ok(after.iter().map(PolicyLayerView::from).collect())
+    }
+}
+
+/// Takes a member out of every policy layer, from now on (contract, section 4).
+pub(crate) fn leave_policies(cx: &mut Context<'_>, user: UserId) -> Result<(), Error> {
+    let policies: BTreeSet<PolicyId> = cx.world.policies_of(user)?.into_iter().collect();
+    for id in policies {
+        let policy = find(cx.world, id)?;
+        let before = cx.world.policy_layers(id)?;
+        let mut after = before.clone();
+        for layer in &mut after {
+            if let Target::Users(users) = &mut layer.target {
+                users.retain(|other| *other != user);
+            }
+        }
+        replace(cx, policy, &before, after)?;
+    }
+    Ok(())
+}
+
+/// Replaces the layers of a policy and gives them by position. A revision that a run has started on is kept.
+fn replace(
+    cx: &mut Context<'_>,
+    policy: Policy,
+    before: &[PolicyLayer],
+    mut after: Vec<PolicyLayer>,
+) -> Result<Vec<PolicyLayer>, Error> {
+    let mut old: BTreeMap<_, _> = before.iter().map(|layer| (layer.id, layer)).collect();
+    let mut changes = Vec::new();
+    for layer in &mut after {
+        let held = old.remove(&layer.id);
+        if held != Some(&*layer) {
+            layer.updated_at = cx.now.max(layer.updated_at);
+            changes.push(Change { before: held.cloned(), after: Some(layer.clone()) });
+        }
+    }
+    changes.extend(old.into_values().map(|layer| Change::gone(layer.clone())));
+    if changes.is_empty() {
+        return Ok(by_position(after));
+    }
+    if policy.in_use {
+        for layer in before {
+            let past = PastPolicyLayer { revision: policy.revision, layer: layer.clone() };
+            cx.write(Write::PastPolicyLayer(Change::created(past)));
+        }
+        let revision =
+            policy.revision.checked_add(1).ok_or_else(|| Error::broken("a policy has too many revisions"))?;
+        let edited = Policy { revision, in_use: false, ..policy.clone() };
+        cx.write(Write::Policy(Change::edited(policy, edited)));
+    }
+    changes.into_iter().for_each(|change| cx.write(Write::PolicyLayer(change)));
+    Ok(by_position(after))
+}
+
+/// Moves whatever stands at a position, and directly behind it, one back.
+fn make_room(layers: &mut [PolicyLayer], position: Position) -> Result<(), Error> {
+    let taken: BTreeSet<_> = layers.iter().map(|layer| layer.position).collect();
+    let mut free = position;
+    while taken.contains(&free) {
+        free = free.next().ok_or_else(|| invalid("/position", "leaves no room behind it"))?;
+    }
+    for layer in layers.iter_mut().filter(|layer| (position..free).contains(&layer.position)) {
+        layer.position = layer.position.next().unwrap_or(Position::MAX);
+    }
+    Ok(())
+}
+
+fn invalid(path: &str, problem: &str) -> Error {
+    Error::Invalid(vec![FieldProblem { path: path.to_owned(), problem: problem.to_owned() }])
+}
+
+fn find_layer(layers: &[PolicyLayer], id: PolicyLayerId) -> Result<&PolicyLayer, Error> {
+    layers.iter().find(|layer| layer.id == id).ok_or_else(|| Error::not_found("policy layer"))
+}
+
+fn check_target(world: &dyn World, target: &Target) -> Result<(), Error> {
+    let refused = |message: String| Err(Error::refused(Code::InvalidTarget, message));
+    match target {
+        Target::Schedule(id) if world.schedule(*id)?.is_none() => refused(format!("no schedule has the id `{id}`")),
+        Target::Schedule(_) => Ok(()),
+        Target::Users(users) => {
+            for user in users {
+                if active_member(world, *user)?.is_none() {
+                    return refused(format!("`{user}` is not a member"));
+                }
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Creating, changing and deleting policies.
+
+use super::query::PolicyView;
+use super::{Policy, find};
+use crate::actor::Access;
+use crate::code::Code;
+use crate::command::{Command, Context};
+use crate::error::Error;
+use crate::id::PolicyId;
+use crate::limits;
+use crate::patch::Patch;
+use crate::text::{Description, PolicyName};
+use crate::world::{Change, World, Write};
+
+/// Creates a policy, without layers. Codes, in the order of the checks: `name_conflict`, `limit_reached`.
+#[derive(Debug, Clone)]
+pub struct CreatePolicy {
+    /// What it is called.
+    pub name: PolicyName,
+    /// What it is for.
+    pub description: Option<Description>,
+}
+
+impl Command for CreatePolicy {
+    type Reply = PolicyView;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<PolicyView, Error> {
+        check_name(cx.world, &self.name, None)?;
+        limits::room_for_one(cx.world.tally()?.policies, limits::POLICIES, "escalation policies")?;
+        let policy = Policy {
+            id: cx.ids.fresh(cx.now),
+            org: cx.world.org_id(),
+            name: self.name,
+            description: self.description,
+            created_by: cx.me()?.id,
+            created_at: cx.now,
+            updated_at: cx.now,
+            revision: 0,
+            in_use: false,
+        };
+        cx.count(|tally| tally.policies += 1)?;
+        cx.write(Write::Policy(Change::created(policy.clone())));
+        Ok(PolicyView::of(&policy, Vec::new()))
+    }
+}
+
+/// Changes a policy's own fields. Codes, in the order of the checks: `not_found`, `name_conflict`. Changing nothing
+/// succeeds and writes nothing.
+#[derive(Debug, Clone)]
+pub struct EditPolicy {
+    /// Which one.
+    pub id: PolicyId,
+    /// Its new name.
+    pub name: Option<PolicyName>,
+    /// What it is for.
+    pub description: Patch<Description>,
+}
+
+impl Command for EditPolicy {
+    type Reply = PolicyView;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<PolicyView, Error> {
+        let before = find(cx.world, self.id)?;
+        let mut after = before.clone();
+        if let Some(name) = self.name {
+            check_name(cx.world, &name, Some(self.id))?;
+            after.name = name;
+        }
+        after.description = self.description.apply(after.description);
+        if after != before {
+            after.updated_at = cx.now.max(before.updated_at);
+            cx.write(Write::Policy(Change::edited(before, after.clone())));
+        }
+        Ok(PolicyView::of(&after, cx.world.policy_layers(self.id)?))
+    }
+}
+
+/// Deletes a policy with its layers. Resolved incidents keep its id. Codes, in the order of the checks: `not_found`,
+/// `policy_in_use` (attached to an unresolved incident).
+#[derive(Debug, Clone, Copy)]
+pub struct DeletePolicy {
+    /// Which one.
+    pub id: PolicyId,
+}
+
+impl Command for DeletePolicy {
+    type Reply = PolicyId;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<PolicyId, Error> {
+        let policy = find(cx.world, self.id)?;
+        if cx.world.policy_in_use(self.id)? {
+            return Err(Error::refused(Code::PolicyInUse, "the policy is attached to an unresolved incident"));
+        }
+        for layer in cx.world.policy_layers(self.id)? {
+            cx.write(Write::PolicyLayer(Change::gone(layer)));
+        }
+        for layer in cx.world.past_policy_layers(self.id, None)? {
+            cx.write(Write::PastPolicyLayer(Change::gone(layer)));
+        }
+        cx.count(|tally| tally.policies = tally.policies.saturating_sub(1))?;
+        cx.write(Write::Policy(Change::gone(policy)));
+        Ok(self.id)
+    }
+}
+
+fn check_name(world: &dyn World, name: &PolicyName, own: Option<PolicyId>) -> Result<(), Error> {
+    match world.policy_named(name)? {
+        Some(holder) if Some(holder) != own => {
+            Err(Error::refused(Code::NameConflict, format!("another escalation policy is named `{name}`")))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,175 @@
+//! Looking at policies, and at what one would do.
+
+use super::begin::LiveChain;
+use super::{AckTimeout, Input, Output, Policy, PolicyLayer, Position, Run, Target, by_position, find};
+use crate::actor::Access;
+use crate::command::{Query, View};
+use crate::error::Error;
+use crate::id::{OrgId, PolicyId, PolicyLayerId, UserId};
+use crate::text::{Description, PolicyName};
+use crate::time::Timestamp;
+
+/// A policy layer as callers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyLayerView {
+    /// Names the layer.
+    pub id: PolicyLayerId,
+    /// The policy.
+    pub policy_id: PolicyId,
+    /// Where it stands.
+    pub position: Position,
+    /// How long it waits for somebody to acknowledge.
+    pub ack_timeout: AckTimeout,
+    /// Whom it pages.
+    pub target: Target,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl From<&PolicyLayer> for PolicyLayerView {
+    fn from(layer: &PolicyLayer) -> Self {
+        Self {
+            id: layer.id,
+            policy_id: layer.policy,
+            position: layer.position,
+            ack_timeout: layer.timeout,
+            target: layer.target.clone(),
+            created_at: layer.created_at,
+            updated_at: layer.updated_at,
+        }
+    }
+}
+
+/// A policy as callers see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyView {
+    /// Names the policy.
+    pub id: PolicyId,
+    /// The organization.
+    pub org_id: OrgId,
+    /// Unique in the organization.
+    pub name: PolicyName,
+    /// What it is for.
+    pub description: Option<Description>,
+    /// Who created it.
+    pub created_by: UserId,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its own fields were last changed.
+    pub updated_at: Timestamp,
+    /// The layers, by position.
+    pub layers: Vec<PolicyLayerView>,
+}
+
+impl PolicyView {
+    pub(super) fn of(policy: &Policy, layers: Vec<PolicyLayer>) -> Self {
+        Self {
+            id: policy.id,
+            org_id: policy.org,
+            name: policy.name.clone(),
+            description: policy.description.clone(),
+            created_by: policy.created_by,
+            created_at: policy.created_at,
+            updated_at: policy.updated_at,
+            layers: by_position(layers).iter().map(PolicyLayerView::from).collect(),
+        }
+    }
+}
+
+/// One policy with its layers. Codes: `not_found`.
+#[derive(Debug, Clone, Copy)]
+pub struct GetPolicy {
+    /// Which one.
+    pub id: PolicyId,
+}
+
+impl Query for GetPolicy {
+    type Reply = PolicyView;
+    const ACCESS: Access = Access::Member;
+
+    fn answer(&self, view: &View<'_>) -> Result<PolicyView, Error> {
+        let policy = find(view.world, self.id)?;
+        Ok(PolicyView::of(&policy, view.world.policy_layers(self.id)?))
+    }
+}
+
+/// All policies, by name, without their layers.
+#[derive(Debug, Clone, Copy)]
+pub struct ListPolicies;
+
+impl Query for ListPolicies {
+    type Reply = Vec<PolicyView>;
+    const ACCESS: Access = Access::Member;
+
+    fn answer(&self, view: &View<'_>) -> Result<Vec<PolicyView>, Error> {
+        Ok(view.world.policies()?.iter().map(|policy| PolicyView::of(policy, Vec::new())).collect())
+    }
+}
+
+/// Who would be paged, and when, if an incident opened at an instant and nobody acknowledged. Codes: `not_found`.
+///
+/// It is the run itself that answers, on the layers as they are now and the schedules as they stand at each firing.
+#[derive(Debug, Clone, Copy)]
+pub struct PreviewPolicy {
+    /// Which policy.
+    pub id: PolicyId,
+    /// When the incident would open.
+    pub at: Timestamp,
+}
+
+/// The reply to [`PreviewPolicy`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The layers, by position.
+    pub layers: Vec<PreviewedLayer>,
+    /// When the last layer's time is up and escalation stops.
+    pub exhausted_at: Timestamp,
+}
+
+/// One layer of a [`Preview`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviewedLayer {
+    /// The layer.
+    pub layer_id: PolicyLayerId,
+    /// Where it stands.
+    pub position: u32,
+    /// When it fires, or is passed over.
+    pub fires_at: Timestamp,
+    /// Who is paged.
+    pub targets: Vec<UserId>,
+    /// Whether it reaches nobody, so that the next one fires at once.
+    pub skipped: bool,
+}
+
+impl Query for PreviewPolicy {
+    type Reply = Preview;
+    const ACCESS: Access = Access::Member;
+
+    fn answer(&self, view: &View<'_>) -> Result<Preview, Error> {
+        let policy = find(view.world, self.id)?;
+        let layers = Some(by_position(view.world.policy_layers(self.id)?));
+        let mut now = self.at;
+        let mut chain = LiveChain { world: view.world, now, policy: self.id, revision: policy.revision, layers };
+        let (mut run, mut outputs) = Run::start(now, &mut chain)?;
+        let mut shown = Vec::new();
+        loop {
+            shown.extend(outputs.into_iter().filter_map(|output| previewed(output, now)));
+            let Some(due) = run.due() else { break };
+            (now, chain.now) = (due, due);
+            (run, outputs) = run.step(Input::Tick, now, &mut chain)?;
+        }
+        Ok(Preview { layers: shown, exhausted_at: now })
+    }
+}
+
+fn previewed(output: Output, fires_at: Timestamp) -> Option<PreviewedLayer> {
+    let (layer, targets) = match output {
+        Output::Paged(layer, users) => (layer, users),
+        Output::Skipped(layer) => (layer, Vec::new()),
+        Output::TimedOut(_) | Output::Exhausted | Output::Stopped => return None,
+    };
+    let skipped = targets.is_empty();
+    Some(PreviewedLayer { layer_id: layer.id, position: layer.position, fires_at, targets, skipped })
+}

@@ -1,0 +1,120 @@
+//! What escalation does to an incident: acknowledging, handing off, and time passing (contract, section 9).
+
+use super::{Draft, Event, Incident, IncidentView, find, refuse_resolved};
+use crate::actor::Access;
+use crate::code::Code;
+use crate::command::{Command, Context};
+use crate::error::Error;
+use crate::escalation::{self, Input, Output, Policy};
+use crate::id::{IncidentId, UserId};
+use crate::organization::active_member;
+use crate::outbox::{PageReason, page};
+
+/// Stops escalation and records who acknowledged, and when. Works without a policy. Codes: `not_found`.
+///
+/// On an acknowledged or resolved incident it succeeds and changes nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct AcknowledgeIncident {
+    /// Which one.
+    pub id: IncidentId,
+}
+
+impl Command for AcknowledgeIncident {
+    type Reply = IncidentView;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
+        let incident = find(cx.world, self.id)?;
+        if incident.acknowledged.is_some() || incident.is_resolved() {
+            return IncidentView::of(&incident, cx.world);
+        }
+        let me = cx.me()?.id;
+        let mut draft = Draft::of(incident, cx.now);
+        draft.incident.acknowledged = Some((draft.at, me));
+        draft.event(cx.ids, Some(me), Event::IncidentAcknowledged);
+        draft.escalate(cx, Some(me), Input::Acknowledge)?;
+        let incident = draft.finish(cx);
+        IncidentView::of(&incident, cx.world)
+    }
+}
+
+/// Hands an incident to somebody: they own it and are paged at once, the acknowledgement is cleared, and the current layer
+/// of its run waits anew. To the present owner it is allowed, and pages again.
+///
+/// Codes, in the order of the checks: `not_found`, `incident_resolved`, `invalid_target_user`.
+#[derive(Debug, Clone, Copy)]
+pub struct HandOffIncident {
+    /// Which one.
+    pub id: IncidentId,
+    /// To whom.
+    pub target: UserId,
+}
+
+impl Command for HandOffIncident {
+    type Reply = IncidentView;
+    const ACCESS: Access = Access::Member;
+
+    fn decide(self, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
+        let incident = find(cx.world, self.id)?;
+        refuse_resolved(&incident)?;
+        if active_member(cx.world, self.target)?.is_none() {
+            return Err(Error::refused(Code::InvalidTargetUser, "whom the incident is handed to is not a member"));
+        }
+        let me = cx.me()?.id;
+        let mut draft = Draft::of(incident, cx.now);
+        let previous = draft.incident.owner.replace(self.target);
+        draft.incident.acknowledged = None;
+        draft.event(cx.ids, Some(me), Event::IncidentHandedOff { previous, new: self.target });
+        page(cx, self.id, self.target, PageReason::Handoff, draft.at)?;
+        draft.escalate(cx, Some(me), Input::HandOff)?;
+        let incident = draft.finish(cx);
+        IncidentView::of(&incident, cx.world)
+    }
+}
+
+/// Lets the run of an incident go on if it is due; `false` when nothing was due.
+pub(crate) fn let_time_pass(cx: &mut Context<'_>, id: IncidentId) -> Result<bool, Error> {
+    let due = |incident: &Incident| incident.next_escalation_at().is_some_and(|due| due <= cx.now);
+    let Some(incident) = cx.world.incident(id)?.filter(due) else { return Ok(false) };
+    let mut draft = Draft::of(incident, cx.now);
+    draft.escalate(cx, None, Input::Tick)?;
+    draft.finish(cx);
+    Ok(true)
+}
+
+impl Draft {
+    /// Starts a run of a policy.
+    pub(super) fn begin_escalation(&mut self, cx: &mut Context<'_>, policy: Policy) -> Result<(), Error> {
+        let begun = escalation::begin(cx, policy)?;
+        self.incident.escalation = Some(begun.escalation);
+        self.carry_out(cx, None, begun.outputs)
+    }
+
+    /// Gives an input to the run, if there is one, and does what it says.
+    pub(super) fn escalate(&mut self, cx: &mut Context<'_>, actor: Option<UserId>, input: Input) -> Result<(), Error> {
+        let Some(before) = self.incident.escalation else { return Ok(()) };
+        let step = escalation::step(cx.world, before, input, cx.now)?;
+        self.incident.escalation = Some(step.escalation);
+        self.carry_out(cx, actor, step.outputs)
+    }
+
+    /// Writes down what a run did, and pages whom it says.
+    fn carry_out(&mut self, cx: &mut Context<'_>, actor: Option<UserId>, outputs: Vec<Output>) -> Result<(), Error> {
+        for output in outputs {
+            let event = match output {
+                Output::TimedOut(layer) => Event::LayerTimedOut { layer: layer.id, position: layer.position },
+                Output::Skipped(layer) => Event::LayerSkipped { layer: layer.id, position: layer.position },
+                Output::Paged(layer, users) => {
+                    for user in &users {
+                        page(cx, self.incident.id, *user, PageReason::Escalation, self.at)?;
+                    }
+                    Event::LayerPaged { layer: layer.id, position: layer.position, users }
+                }
+                Output::Exhausted => Event::EscalationExhausted,
+                Output::Stopped => Event::EscalationStopped,
+            };
+            self.event(cx.ids, actor, event);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,249 @@
+//! The outbox: every page is a notification, written with the change that caused it, and kept until it is delivered
+//! (contract, section 9).
+//!
+//! Each user has an [`Inbox`]: a line of notifications, numbered in the order in which they were written. Whoever delivers
+//! claims the first of a line under a lease. Confirmed, it leaves the line and the next may be claimed; unconfirmed, it
+//! comes back when the lease is over. So each is delivered at least once, and never one of a user's before an earlier one.
+
+use std::time::Duration;
+
+use crate::actor::Access;
+use crate::command::{Context, Decision, Query, View};
+use crate::error::Error;
+use crate::id::{IdSource, IncidentId, NotificationId, OrgId, UserId};
+use crate::time::Timestamp;
+use crate::words::words;
+use crate::world::{Change, Root, Write};
+
+words! {
+    /// What a notification asks for.
+    NotificationKind, "must be `page`" {
+        /// `page`: look at the incident, now.
+        Page = "page",
+    }
+}
+
+words! {
+    /// Why somebody is paged.
+    PageReason, "must be `escalation` or `handoff`" {
+        /// `escalation`: a layer of the policy fired.
+        Escalation = "escalation",
+        /// `handoff`: the incident was handed to them.
+        Handoff = "handoff",
+    }
+}
+
+/// A row of the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Notification {
+    /// Names the notification.
+    pub id: NotificationId,
+    /// The organization.
+    pub org: OrgId,
+    /// The incident.
+    pub incident: IncidentId,
+    /// For whom it is.
+    pub user: UserId,
+    /// What it asks for.
+    pub kind: NotificationKind,
+    /// Why it was written.
+    pub reason: PageReason,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// How often it was claimed.
+    pub attempts: u32,
+    /// When its delivery was confirmed.
+    pub delivered_at: Option<Timestamp>,
+    /// 1, 2, 3 … among the notifications of the user.
+    pub number: u64,
+}
+
+impl Notification {
+    /// What whoever claimed it shows to confirm it or to give it back.
+    #[must_use]
+    pub const fn receipt(&self) -> Receipt {
+        Receipt { org: self.org, user: self.user, number: self.number, attempt: self.attempts }
+    }
+}
+
+/// Names a notification and the claim under which it was handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Receipt {
+    org: OrgId,
+    user: UserId,
+    number: u64,
+    attempt: u32,
+}
+
+/// A user's line of notifications that are not delivered yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inbox {
+    /// The organization.
+    pub org: OrgId,
+    /// Whose line it is.
+    pub user: UserId,
+    /// The number of the first in the line.
+    pub first: u64,
+    /// The number that was given last. The line is empty when it is below `first`.
+    pub last: u64,
+    /// From when on the first in the line can be claimed.
+    pub ready_at: Timestamp,
+}
+
+impl Inbox {
+    /// A line that never held anything.
+    #[must_use]
+    pub const fn empty(org: OrgId, user: UserId) -> Self {
+        Self { org, user, first: 1, last: 0, ready_at: Timestamp::MIN }
+    }
+
+    /// Whether nothing waits for delivery.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.last < self.first
+    }
+}
+
+/// A line that holds something, and since when it can be claimed. Lines sort by that instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReadyLine {
+    /// From when on.
+    pub ready_at: Timestamp,
+    /// The organization.
+    pub org: OrgId,
+    /// Whose line it is.
+    pub user: UserId,
+}
+
+/// The longest lease: an hour. Longer ones are cut.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(60 * 60);
+
+/// Pages a user. A command pages each user once at most.
+pub(crate) fn page(
+    cx: &mut Context<'_>,
+    incident: IncidentId,
+    user: UserId,
+    reason: PageReason,
+    at: Timestamp,
+) -> Result<(), Error> {
+    let org = cx.world.org_id();
+    let before = cx.world.inbox(user)?;
+    let mut inbox = before.unwrap_or(Inbox::empty(org, user));
+    if inbox.is_empty() {
+        inbox.ready_at = cx.now;
+    }
+    inbox.last = inbox.last.saturating_add(1);
+    let notification = Notification {
+        id: cx.ids.fresh(at),
+        org,
+        incident,
+        user,
+        kind: NotificationKind::Page,
+        reason,
+        created_at: at,
+        attempts: 0,
+        delivered_at: None,
+        number: inbox.last,
+    };
+    cx.write(Write::Notification(Change::created(notification)));
+    cx.write(Write::Inbox(Change { before, after: Some(inbox) }));
+    Ok(())
+}
+
+/// Claims the first notification of a user's line for so long, if it can be claimed now.
+///
+/// # Errors
+/// Only when the world cannot be read.
+pub fn claim(
+    line: &ReadyLine,
+    lease: Duration,
+    root: &dyn Root,
+    now: Timestamp,
+    ids: &mut IdSource,
+) -> Result<Decision<Option<Notification>>, Error> {
+    let world = root.organization(line.org);
+    let mut cx = Context::of_nobody(&*world, now, ids);
+    let Some(inbox) = world.inbox(line.user)?.filter(|inbox| !inbox.is_empty() && inbox.ready_at <= now) else {
+        return Ok(cx.decided(None));
+    };
+    let before = first_of(&cx, &inbox)?;
+    let claimed = Notification { attempts: before.attempts.saturating_add(1), ..before };
+    let leased = Inbox { ready_at: now.plus(lease.min(LONGEST_LEASE)), ..inbox };
+    cx.write(Write::Notification(Change::edited(before, claimed)));
+    cx.write(Write::Inbox(Change::edited(inbox, leased)));
+    Ok(cx.decided(Some(claimed)))
+}
+
+/// Confirms that a claimed notification was delivered; `false` when it was confirmed before. It does not matter whether the
+/// lease is over: delivered is delivered.
+///
+/// # Errors
+/// Only when the world cannot be read.
+pub fn confirm(
+    receipt: &Receipt,
+    root: &dyn Root,
+    now: Timestamp,
+    ids: &mut IdSource,
+) -> Result<Decision<bool>, Error> {
+    let world = root.organization(receipt.org);
+    let mut cx = Context::of_nobody(&*world, now, ids);
+    let Some(inbox) = world.inbox(receipt.user)?.filter(|inbox| !inbox.is_empty() && inbox.first == receipt.number)
+    else {
+        return Ok(cx.decided(false));
+    };
+    let before = first_of(&cx, &inbox)?;
+    let delivered = Notification { delivered_at: Some(now), ..before };
+    let shorter = Inbox { first: inbox.first.saturating_add(1), ready_at: now, ..inbox };
+    cx.write(Write::Notification(Change::edited(before, delivered)));
+    cx.write(Write::Inbox(Change::edited(inbox, shorter)));
+    Ok(cx.decided(true))
+}
+
+/// Gives a claimed notification back, to be claimed again after a while; `false` when it is not held under this claim any
+/// more.
+///
+/// # Errors
+/// Only when the world cannot be read.
+pub fn give_back(
+    receipt: &Receipt,
+    after: Duration,
+    root: &dyn Root,
+    now: Timestamp,
+    ids: &mut IdSource,
+) -> Result<Decision<bool>, Error> {
+    let world = root.organization(receipt.org);
+    let mut cx = Context::of_nobody(&*world, now, ids);
+    let held = |inbox: &Inbox| !inbox.is_empty() && inbox.first == receipt.number && now < inbox.ready_at;
+    let Some(inbox) = world.inbox(receipt.user)?.filter(held) else { return Ok(cx.decided(false)) };
+    if first_of(&cx, &inbox)?.attempts != receipt.attempt {
+        return Ok(cx.decided(false));
+    }
+    let ready = Inbox { ready_at: now.plus(after.min(LONGEST_LEASE)), ..inbox };
+    cx.write(Write::Inbox(Change::edited(inbox, ready)));
+    Ok(cx.decided(true))
+}
+
+/// The notifications that wait to be delivered to a member, in order, at most 100. Codes: `not_found`.
+#[derive(Debug, Clone, Copy)]
+pub struct ListNotifications {
+    /// To whom.
+    pub user: UserId,
+}
+
+/// The most notifications of one answer.
+const LISTED: usize = 100;
+
+impl Query for ListNotifications {
+    type Reply = Vec<Notification>;
+    const ACCESS: Access = Access::Member;
+
+    fn answer(&self, view: &View<'_>) -> Result<Vec<Notification>, Error> {
+        view.world.member(self.user)?.ok_or_else(|| Error::not_found("member"))?;
+        view.world.notifications(self.user, LISTED)
+    }
+}
+
+fn first_of(cx: &Context<'_>, inbox: &Inbox) -> Result<Notification, Error> {
+    let first = cx.world.notification(inbox.user, inbox.first)?;
+    first.ok_or_else(|| Error::broken("a line of notifications without its first"))
+}

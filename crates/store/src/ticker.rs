@@ -1,0 +1,103 @@
+//! The thread that ticks: it sleeps until the next deadline, and no longer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use dogwatch_core::{Root, Timestamp};
+
+use crate::engine::Engine;
+use crate::error::{Error, OpenError};
+
+/// The longest sleep: somebody may set the clock forward.
+const LONGEST_NAP: Duration = Duration::from_secs(10);
+/// How long to wait before something that failed is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A running ticker. When it is dropped, it stops.
+#[must_use = "the ticker stops when it is dropped"]
+#[derive(Debug)]
+pub struct Ticker {
+    engine: Engine,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<(), Error>>>,
+}
+
+impl Engine {
+    /// Starts a thread that calls [`Engine::tick`] whenever something is due, until the ticker is stopped or dropped.
+    ///
+    /// It sleeps until the next deadline and wakes when an earlier one appears. A clock that is set forward is noticed
+    /// within ten seconds. One ticker is enough; more do no harm.
+    ///
+    /// # Errors
+    /// [`OpenError::Thread`] when the thread cannot be started.
+    pub fn start_ticker(&self) -> Result<Ticker, OpenError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (engine, stopped) = (self.clone(), Arc::clone(&stop));
+        let run = move || run(&engine, &stopped);
+        let thread = thread::Builder::new().name("dogwatch-ticker".to_owned()).spawn(run).map_err(OpenError::Thread)?;
+        Ok(Ticker { engine: self.clone(), stop, thread: Some(thread) })
+    }
+}
+
+impl Ticker {
+    /// Stops it, after a tick under way.
+    ///
+    /// # Errors
+    /// What made the ticker end by itself: storage that failed.
+    pub fn stop(mut self) -> Result<(), Error> {
+        self.end()
+    }
+
+    /// Whether it still ticks. It ends by itself only when storage fails and the engine must be opened again.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        self.stop.store(true, Ordering::Release);
+        self.engine.stirred().raise();
+        thread.join().unwrap_or(Err(Error::OutcomeUnknown))
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        // Whoever wants to know why it ended calls `stop`.
+        let _ = self.end();
+    }
+}
+
+fn run(engine: &Engine, stop: &AtomicBool) -> Result<(), Error> {
+    let mut lease_end = None;
+    loop {
+        // Look at the count first, then at the world: what comes in between cuts the sleep short.
+        let seen = engine.stirred().count();
+        if stop.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match turn(engine, &mut lease_end) {
+            Ok(nap) => engine.stirred().wait(seen, nap),
+            Err(error @ (Error::OutcomeUnknown | Error::Poisoned)) => return Err(error),
+            Err(_) => engine.stirred().wait(seen, RETRY),
+        }
+    }
+}
+
+/// Fires what is due, tells those who wait for notifications that a lease is over, and says how long nothing will be.
+fn turn(engine: &Engine, lease_end: &mut Option<Timestamp>) -> Result<Duration, Error> {
+    let now = engine.now();
+    if lease_end.take_if(|end| *end <= now).is_some() {
+        engine.stirred().raise();
+    }
+    if engine.next_deadline()?.is_some_and(|due| due <= now) && engine.tick(now)?.failed > 0 {
+        return Ok(RETRY);
+    }
+    *lease_end = engine.read(|root| root.next_ready(now))?;
+    let nap = |at| engine.real_time_until(at);
+    let deadlines = [engine.next_deadline()?, *lease_end];
+    Ok(deadlines.into_iter().flatten().map(nap).fold(LONGEST_NAP, Duration::min))
+}

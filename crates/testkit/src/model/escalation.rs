@@ -1,0 +1,449 @@
+//! The model of section 9, and of schedules as far as escalation needs them: overrides only, no rotations.
+
+use super::{Expected, Incident, Millis, Org, RESOLVED, ensure};
+
+const MINUTE: Millis = 60_000;
+
+/// A schedule without rotations: whoever stands in is on call.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs, reason = "the fields of the contract")]
+pub struct Schedule {
+    pub id: String,
+    pub name: String,
+    pub deleted: bool,
+    pub changed: Millis,
+    /// User, beginning, end; in the order of creation.
+    pub overrides: Vec<(usize, Millis, Millis)>,
+}
+
+/// Whom a layer pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the two targets of the contract")]
+pub enum Target {
+    Schedule(usize),
+    Users(Vec<usize>),
+}
+
+/// A policy layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields of the contract")]
+pub struct Layer {
+    pub id: String,
+    pub position: u32,
+    pub minutes: i64,
+    pub target: Target,
+}
+
+/// A policy.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields of the contract")]
+pub struct Policy {
+    pub id: String,
+    pub name: String,
+    pub created: Millis,
+    pub deleted: bool,
+    /// By position.
+    pub layers: Vec<Layer>,
+}
+
+/// A run: its snapshot, and how far it is.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the words of the contract")]
+pub struct Run {
+    pub policy: usize,
+    pub layers: Vec<Layer>,
+    pub current: Option<usize>,
+    pub due: Option<Millis>,
+}
+
+/// A page in the outbox.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields of the contract")]
+pub struct Page {
+    pub reason: &'static str,
+    pub incident: usize,
+    pub user: usize,
+    pub at: Millis,
+    pub attempts: u32,
+    pub delivered: bool,
+}
+
+/// What a layer of a new or changed policy shall be.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "the fields of the contract")]
+pub struct NewLayer {
+    pub position: Option<u32>,
+    pub minutes: Option<i64>,
+    /// `Some(None)`: a target that does not exist here.
+    pub target: Option<Option<Target>>,
+}
+
+impl Org {
+    fn schedule_here(&self, index: Option<usize>) -> Option<usize> {
+        index.filter(|index| !self.schedules[*index].deleted)
+    }
+
+    fn policy_here(&self, index: Option<usize>) -> Option<usize> {
+        index.filter(|index| !self.policies[*index].deleted)
+    }
+
+    /// Who is on call in a schedule.
+    #[must_use]
+    pub fn on_call(&self, schedule: usize, now: Millis) -> Option<usize> {
+        let schedule = &self.schedules[schedule];
+        let holds = |(_, starts, ends): &&(usize, Millis, Millis)| *starts <= now && now < *ends;
+        schedule.overrides.iter().rev().find(holds).filter(|_| !schedule.deleted).map(|(user, ..)| *user)
+    }
+
+    /// Creates a schedule, without its id.
+    pub fn create_schedule(&mut self, actor: usize, now: Millis, name: &str) -> Expected<usize> {
+        self.actor(actor)?;
+        ensure(!self.schedules.iter().any(|one| !one.deleted && one.name == name), "name_conflict")?;
+        self.schedules.push(Schedule { name: name.to_owned(), changed: now, ..Schedule::default() });
+        Ok(self.schedules.len() - 1)
+    }
+
+    /// Deletes a schedule.
+    pub fn delete_schedule(&mut self, actor: usize, index: Option<usize>) -> Expected<()> {
+        self.actor(actor)?;
+        let index = self.schedule_here(index).ok_or("not_found")?;
+        let layers = self.policies.iter().filter(|policy| !policy.deleted).flat_map(|policy| &policy.layers);
+        ensure(!layers.into_iter().any(|layer| layer.target == Target::Schedule(index)), "schedule_in_use")?;
+        self.schedules[index].deleted = true;
+        Ok(())
+    }
+
+    /// Has somebody stand in from now on.
+    pub fn stand_in(
+        &mut self,
+        actor: usize,
+        now: Millis,
+        index: Option<usize>,
+        user: Option<usize>,
+        span: Millis,
+    ) -> Expected<()> {
+        self.actor(actor)?;
+        let index = self.schedule_here(index).ok_or("not_found")?;
+        ensure(self.is_member(user), "invalid_participant")?;
+        let schedule = &mut self.schedules[index];
+        let starts = now.max(schedule.changed);
+        ensure(now + span > starts, "validation_error")?;
+        schedule.changed = starts;
+        schedule.overrides.push((user.unwrap(), starts, now + span));
+        Ok(())
+    }
+
+    /// A member leaves: overrides end, layers no longer name them.
+    pub(super) fn leave(&mut self, user: usize, now: Millis) {
+        for one in self.schedules.iter_mut().flat_map(|schedule| &mut schedule.overrides) {
+            if one.0 == user && one.2 > now {
+                one.2 = now.max(one.1);
+            }
+        }
+        for layer in self.policies.iter_mut().flat_map(|policy| &mut policy.layers) {
+            if let Target::Users(users) = &mut layer.target {
+                users.retain(|other| *other != user);
+            }
+        }
+    }
+
+    /// Creates a policy, without its id.
+    pub fn create_policy(&mut self, actor: usize, now: Millis, name: &str) -> Expected<usize> {
+        self.actor(actor)?;
+        self.policy_name_free(name, None)?;
+        let policy =
+            Policy { id: String::new(), name: name.to_owned(), created: now, deleted: false, layers: Vec::new() };
+        self.policies.push(policy);
+        Ok(self.policies.len() - 1)
+    }
+
+    fn policy_name_free(&self, name: &str, own: Option<usize>) -> Expected<()> {
+        let mut others = self.policies.iter().enumerate().filter(|(index, _)| Some(*index) != own);
+        ensure(!others.any(|(_, policy)| !policy.deleted && policy.name == name), "name_conflict")
+    }
+
+    /// Renames a policy.
+    pub fn rename_policy(&mut self, actor: usize, index: Option<usize>, name: &str) -> Expected<usize> {
+        self.actor(actor)?;
+        let index = self.policy_here(index).ok_or("not_found")?;
+        self.policy_name_free(name, Some(index))?;
+        name.clone_into(&mut self.policies[index].name);
+        Ok(index)
+    }
+
+    /// Deletes a policy.
+    pub fn delete_policy(&mut self, actor: usize, index: Option<usize>) -> Expected<()> {
+        self.actor(actor)?;
+        let index = self.policy_here(index).ok_or("not_found")?;
+        let uses = |one: &Incident| one.status != RESOLVED && one.run.as_ref().is_some_and(|run| run.policy == index);
+        ensure(!self.incidents.iter().any(uses), "policy_in_use")?;
+        self.policies[index].deleted = true;
+        Ok(())
+    }
+
+    fn target_here(&self, target: Option<Target>) -> Expected<Target> {
+        let here = match &target {
+            None => false,
+            Some(Target::Schedule(index)) => self.schedule_here(Some(*index)).is_some(),
+            Some(Target::Users(users)) => users.iter().all(|user| self.is_member(Some(*user))),
+        };
+        target.filter(|_| here).ok_or("invalid_target")
+    }
+
+    /// Adds a layer, without its id.
+    pub fn add_layer(&mut self, actor: usize, index: Option<usize>, new: NewLayer) -> Expected<(usize, usize)> {
+        self.actor(actor)?;
+        let index = self.policy_here(index).ok_or("not_found")?;
+        let target = self.target_here(new.target.unwrap())?;
+        ensure(self.policies[index].layers.len() < 20, "limit_reached")?;
+        let layer = Layer { id: String::new(), position: new.position.unwrap(), minutes: new.minutes.unwrap(), target };
+        Ok((index, self.policies[index].insert(layer)))
+    }
+
+    /// Changes a layer.
+    pub fn edit_layer(
+        &mut self,
+        actor: usize,
+        (policy, layer): (Option<usize>, Option<usize>),
+        new: NewLayer,
+    ) -> Expected<usize> {
+        self.actor(actor)?;
+        let index = self.policy_here(policy).ok_or("not_found")?;
+        let place = layer.ok_or("not_found")?;
+        let target = new.target.map(|target| self.target_here(target)).transpose()?;
+        let policy = &mut self.policies[index];
+        let layer = &mut policy.layers[place];
+        layer.minutes = new.minutes.unwrap_or(layer.minutes);
+        layer.target = target.unwrap_or_else(|| layer.target.clone());
+        if let Some(position) = new.position.filter(|position| *position != layer.position) {
+            let mut layer = policy.layers.remove(place);
+            layer.position = position;
+            policy.insert(layer);
+        }
+        Ok(index)
+    }
+
+    /// Removes a layer.
+    pub fn remove_layer(&mut self, actor: usize, policy: Option<usize>, layer: Option<usize>) -> Expected<usize> {
+        self.actor(actor)?;
+        let index = self.policy_here(policy).ok_or("not_found")?;
+        self.policies[index].layers.remove(layer.ok_or("not_found")?);
+        Ok(index)
+    }
+
+    /// Turns the layers round by so many places, and numbers them from 1.
+    pub fn order_layers(&mut self, actor: usize, policy: Option<usize>, by: usize) -> Expected<usize> {
+        self.actor(actor)?;
+        let index = self.policy_here(policy).ok_or("not_found")?;
+        let layers = &mut self.policies[index].layers;
+        if !layers.is_empty() {
+            let by = by % layers.len();
+            layers.rotate_left(by);
+        }
+        layers.iter_mut().zip(1..).for_each(|(layer, position)| layer.position = position);
+        Ok(index)
+    }
+
+    /// The policy for a new incident.
+    pub(super) fn attached(&self, policy: Option<Option<usize>>, schedule: Option<usize>) -> Expected<Option<usize>> {
+        if let Some(policy) = policy {
+            return self.policy_here(policy).ok_or("not_found").map(Some);
+        }
+        let Some(schedule) = schedule else { return Ok(None) };
+        let mut found: Vec<_> = Vec::new();
+        for (index, policy) in self.policies.iter().enumerate().filter(|(_, policy)| !policy.deleted) {
+            let targeting = policy.layers.iter().filter(|layer| layer.target == Target::Schedule(schedule));
+            found.extend(targeting.map(|layer| (layer.position, policy.created, policy.id.clone(), index)));
+        }
+        found.sort();
+        Ok(found.first().map(|(.., index)| *index))
+    }
+
+    /// Whom a target reaches.
+    fn reached(&self, target: &Target, now: Millis) -> Vec<usize> {
+        let users = match target {
+            Target::Schedule(schedule) => self.on_call(*schedule, now).into_iter().collect(),
+            Target::Users(users) => users.clone(),
+        };
+        users.into_iter().filter(|user| self.is_member(Some(*user))).collect()
+    }
+
+    fn page(&mut self, incident: usize, user: usize, reason: &'static str, now: Millis) {
+        let at = self.incidents[incident].updated.max(now);
+        // A line that holds nothing can be claimed from now on.
+        if !self.pages.iter().any(|page| page.user == user && !page.delivered) {
+            self.ready.insert(user, now);
+        }
+        self.pages.push(Page { reason, incident, user, at, attempts: 0, delivered: false });
+    }
+
+    /// Fires the first layer from a place on that reaches anybody.
+    fn fire(&mut self, incident: usize, from: usize, now: Millis) {
+        let layers = self.incidents[incident].run.as_ref().unwrap().layers.clone();
+        for (place, layer) in layers.iter().enumerate().skip(from) {
+            let users = self.reached(&layer.target, now);
+            if users.is_empty() {
+                self.incidents[incident].happened("layer_skipped", now, None, format!(" {}", layer.position));
+                continue;
+            }
+            let ids: Vec<_> = users.iter().map(|user| self.members[*user].id.clone()).collect();
+            users.into_iter().for_each(|user| self.page(incident, user, "escalation", now));
+            let details = format!(" {} {}", layer.position, ids.join(" "));
+            self.incidents[incident].happened("layer_paged", now, None, details);
+            let run = self.incidents[incident].run.as_mut().unwrap();
+            (run.current, run.due) = (Some(place), Some(now + layer.minutes * MINUTE));
+            return;
+        }
+        self.incidents[incident].happened("escalation_exhausted", now, None, String::new());
+        self.incidents[incident].run.as_mut().unwrap().due = None;
+    }
+
+    /// Starts the run of a new incident.
+    pub(super) fn start_run(&mut self, incident: usize, policy: usize, now: Millis) {
+        let layers = self.policies[policy].layers.clone();
+        self.incidents[incident].run = Some(Run { policy, layers, current: None, due: None });
+        self.fire(incident, 0, now);
+    }
+
+    /// Acknowledges an incident.
+    pub fn acknowledge(&mut self, actor: usize, now: Millis, index: Option<usize>) -> Expected<usize> {
+        self.actor(actor)?;
+        let index = index.ok_or("not_found")?;
+        let incident = &mut self.incidents[index];
+        if incident.acknowledged.is_none() && incident.status != RESOLVED {
+            incident.acknowledged = Some((now.max(incident.updated), actor));
+            incident.event("incident_acknowledged", now, actor);
+            incident.stop(now, actor);
+        }
+        Ok(index)
+    }
+
+    /// Hands an incident off.
+    pub fn hand_off(
+        &mut self,
+        actor: usize,
+        now: Millis,
+        index: Option<usize>,
+        target: Option<usize>,
+    ) -> Expected<usize> {
+        self.actor(actor)?;
+        let index = index.ok_or("not_found")?;
+        ensure(self.incidents[index].status != RESOLVED, "incident_resolved")?;
+        ensure(self.is_member(target), "invalid_target_user")?;
+        let target = target.unwrap();
+        self.page(index, target, "handoff", now);
+        let new = self.members[target].id.clone();
+        let incident = &mut self.incidents[index];
+        let previous = incident.owner.replace(target).map(|owner| self.members[owner].id.clone());
+        incident.acknowledged = None;
+        if let Some(run) = &mut incident.run {
+            run.due = run.current.map(|current| now + run.layers[current].minutes * MINUTE);
+        }
+        let details = format!(" {} {new}", previous.unwrap_or_default());
+        incident.happened("incident_handed_off", now, Some(actor), details);
+        Ok(index)
+    }
+
+    /// The incidents whose time is up, by that time: due, id, place.
+    #[must_use]
+    pub fn overdue(&self, now: Millis) -> Vec<(Millis, String, usize)> {
+        let due = |(index, incident): (usize, &Incident)| {
+            let due = incident.run.as_ref()?.due.filter(|due| *due <= now)?;
+            Some((due, incident.id.clone(), index))
+        };
+        self.incidents.iter().enumerate().filter_map(due).collect()
+    }
+
+    /// Time passes for one incident whose time is up.
+    pub fn time_out(&mut self, incident: usize, now: Millis) {
+        let run = self.incidents[incident].run.as_ref().unwrap();
+        let current = run.current.unwrap();
+        let position = run.layers[current].position;
+        self.incidents[incident].happened("layer_timed_out", now, None, format!(" {position}"));
+        self.fire(incident, current + 1, now);
+    }
+
+    /// The users whose line can be claimed: since when, id, place.
+    #[must_use]
+    pub fn claimable(&self, now: Millis) -> Vec<(Millis, String, usize)> {
+        let waits = |user: usize| self.pages.iter().any(|page| page.user == user && !page.delivered);
+        let lines = self.ready.iter().filter(|(user, ready)| **ready <= now && waits(**user));
+        lines.map(|(user, ready)| (*ready, self.members[*user].id.clone(), *user)).collect()
+    }
+
+    /// The first of a user's line.
+    #[must_use]
+    pub fn first_page(&self, user: usize) -> Option<usize> {
+        self.pages.iter().position(|page| page.user == user && !page.delivered)
+    }
+
+    /// What a reply must say of a page.
+    #[must_use]
+    pub fn shown_page(&self, page: &Page) -> String {
+        let (incident, user) = (&self.incidents[page.incident].id, &self.members[page.user].id);
+        format!("{} {incident} for {user} at {}, {} attempts", page.reason, page.at, page.attempts)
+    }
+
+    /// What a preview must say: layer, instant, users; then the end.
+    pub fn preview(&self, actor: usize, policy: Option<usize>, at: Millis) -> Expected<String> {
+        self.actor(actor)?;
+        let policy = &self.policies[self.policy_here(policy).ok_or("not_found")?];
+        let (mut now, mut text) = (at, String::new());
+        for layer in &policy.layers {
+            let users: Vec<_> =
+                self.reached(&layer.target, now).into_iter().map(|user| self.members[user].id.clone()).collect();
+            text += &format!("{} {} {now} {}; ", layer.id, layer.position, users.join(" "));
+            if !users.is_empty() {
+                now += layer.minutes * MINUTE;
+            }
+        }
+        Ok(format!("{text}end {now}"))
+    }
+}
+
+impl Policy {
+    /// Puts a layer where it says, moving what is in the way, and gives its place.
+    fn insert(&mut self, layer: Layer) -> usize {
+        let mut position = layer.position;
+        // Whatever stands at a position, and directly behind it, is in the way.
+        for other in self.layers.iter_mut().filter(|other| other.position >= layer.position) {
+            if other.position == position {
+                other.position += 1;
+                position += 1;
+            }
+        }
+        self.layers.push(layer.clone());
+        self.layers.sort_by_key(|layer| layer.position);
+        self.layers.iter().position(|other| *other == layer).unwrap()
+    }
+
+    /// What a reply must say of the layers.
+    #[must_use]
+    pub fn shown(&self, org: &Org) -> String {
+        let target = |target: &Target| match target {
+            Target::Schedule(schedule) => org.schedules[*schedule].id.clone(),
+            Target::Users(users) => {
+                users.iter().map(|user| org.members[*user].id.clone()).collect::<Vec<_>>().join(" ")
+            }
+        };
+        let layers = self.layers.iter().map(|layer| {
+            format!("{} at {} for {} pages {}; ", layer.id, layer.position, layer.minutes, target(&layer.target))
+        });
+        format!("{} {:?}: {}", self.id, self.name, layers.collect::<String>())
+    }
+}
+
+impl Incident {
+    /// Something happened to it, with details.
+    fn happened(&mut self, event: &'static str, now: Millis, actor: Option<usize>, details: String) {
+        self.updated = self.updated.max(now);
+        self.trail.push((event, self.updated, actor, details));
+    }
+
+    /// Whoever acknowledges or resolves stops a run that waits.
+    pub(super) fn stop(&mut self, now: Millis, actor: usize) {
+        if self.run.as_mut().is_some_and(|run| run.due.take().is_some()) {
+            self.event("escalation_stopped", now, actor);
+        }
+    }
+}

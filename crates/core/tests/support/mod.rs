@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use dogwatch_core::memory::MemoryWorld;
 use dogwatch_core::{
-    Actor, AddMember, Command, ComponentId, CreateComponent, CreateIncident, CreateOrganization, Error, GetIncident,
-    IdSource, IncidentDetail, IncidentId, OrgId, Query, Role, Severity, Status, Timestamp, UserId,
+    AckTimeout, Actor, AddMember, AddPolicyLayer, Command, ComponentId, CreateComponent, CreateIncident,
+    CreateOrganization, CreatePolicy, CreateSchedule, Error, GetIncident, IdSource, IncidentDetail, IncidentId, OrgId,
+    PolicyId, Position, Query, Role, ScheduleId, Severity, Status, Target, Timestamp, UserId,
 };
 
 /// Parses what a test knows to be valid.
@@ -35,6 +36,14 @@ pub(crate) struct Harbour {
     pub(crate) ada: Actor,
     pub(crate) ben: Actor,
     pub(crate) cleo: Actor,
+}
+
+impl Clone for Harbour {
+    /// The same world; ids go on from another seed, so that they differ from those of the original.
+    fn clone(&self) -> Self {
+        let (world, ids) = (self.world.clone(), IdSource::from_seed([43; 32]));
+        Self { world, ids, now: self.now, org: self.org, ada: self.ada, ben: self.ben, cleo: self.cleo }
+    }
 }
 
 impl Harbour {
@@ -90,6 +99,19 @@ impl Harbour {
         self.run(create, &ada).unwrap().id
     }
 
+    /// A schedule without layers.
+    pub(crate) fn schedule(&mut self, name: &str) -> ScheduleId {
+        let create = CreateSchedule { name: valid(name), description: None, timezone: "UTC".to_owned() };
+        let ada = self.ada;
+        self.run(create, &ada).unwrap().id
+    }
+
+    /// A policy without layers.
+    pub(crate) fn policy(&mut self, name: &str) -> PolicyId {
+        let ada = self.ada;
+        self.run(CreatePolicy { name: valid(name), description: None }, &ada).unwrap().id
+    }
+
     /// Opens an incident as Ben.
     pub(crate) fn incident(&mut self) -> IncidentId {
         let ben = self.ben;
@@ -117,6 +139,12 @@ impl Harbour {
         let words: Vec<_> = self.detail(id).audit_trail.iter().map(|event| event.event.as_str()).collect();
         words.join(" ")
     }
+}
+
+/// The command that adds a layer.
+pub(crate) fn policy_layer(policy: PolicyId, position: i64, minutes: i64, target: Target) -> AddPolicyLayer {
+    let (position, ack_timeout) = (Position::new(position).unwrap(), AckTimeout::from_minutes(minutes).unwrap());
+    AddPolicyLayer { policy, position, ack_timeout, target }
 }
 
 pub(crate) fn user(actor: &Actor) -> UserId {

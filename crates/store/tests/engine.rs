@@ -1,11 +1,9 @@
 //! The engine itself: group commit, waiting and awaiting, overload, failure of the storage, what readers see.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
-use std::future::Future;
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+mod support;
+
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use dogwatch_core::{
@@ -13,83 +11,10 @@ use dogwatch_core::{
     EditIncident, Error as Refusal, GetIncident, IncidentView, ListComponents, ListIncidents, ListUpdates,
     OrganizationCreated, PageLimit, Patch, PostUpdate, RedactUpdate, Severity, Status,
 };
-use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan};
+use dogwatch_store::backend::{Backend, MemoryBackend};
 use dogwatch_store::{Engine, Error, OpenError};
 use dogwatch_testkit::fixture::organization;
-
-/// A backend with a gate in front of `make_durable`, and a switch that makes it fail.
-#[derive(Clone, Default)]
-struct Gated {
-    inner: MemoryBackend,
-    state: Arc<Gate>,
-}
-
-#[derive(Default)]
-struct Gate {
-    closed: Mutex<bool>,
-    opened: Condvar,
-    waiting: AtomicUsize,
-    batches: AtomicUsize,
-    fail_apply: AtomicBool,
-    fail_durable: AtomicBool,
-}
-
-impl Gated {
-    /// Closes the gate until the guard is dropped, so that a test that fails does not leave the writer waiting.
-    #[must_use]
-    fn close(&self) -> Closed {
-        *self.state.closed.lock().unwrap() = true;
-        Closed(Arc::clone(&self.state))
-    }
-
-    fn until_waiting(&self) {
-        while self.state.waiting.load(Ordering::SeqCst) == 0 {
-            thread::yield_now();
-        }
-    }
-
-    fn batches(&self) -> usize {
-        self.state.batches.load(Ordering::SeqCst)
-    }
-}
-
-struct Closed(Arc<Gate>);
-
-impl Drop for Closed {
-    fn drop(&mut self) {
-        *self.0.closed.lock().unwrap() = false;
-        self.0.opened.notify_all();
-    }
-}
-
-impl Backend for Gated {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
-        self.inner.get(key)
-    }
-
-    fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> Scan<'a> {
-        self.inner.scan(start, end)
-    }
-
-    fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
-        if self.state.fail_apply.load(Ordering::SeqCst) {
-            return Err(BackendError::new("applying a batch", "the disk is gone"));
-        }
-        self.state.batches.fetch_add(1, Ordering::SeqCst);
-        self.inner.apply(batch)
-    }
-
-    fn make_durable(&self) -> Result<(), BackendError> {
-        self.state.waiting.fetch_add(1, Ordering::SeqCst);
-        let closed = self.state.closed.lock().unwrap();
-        drop(self.state.opened.wait_while(closed, |closed| *closed).unwrap());
-        self.state.waiting.fetch_sub(1, Ordering::SeqCst);
-        if self.state.fail_durable.load(Ordering::SeqCst) {
-            return Err(BackendError::new("syncing", "the disk is gone"));
-        }
-        self.inner.make_durable()
-    }
-}
+use support::{Gated, block_on};
 
 fn incident(created: &OrganizationCreated) -> CreateIncident {
     CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, created.admin.member.id)
@@ -258,24 +183,6 @@ fn after_a_storage_error_the_outcome_is_unknown_and_reads_go_on() {
         let found = listed(&engine, &ada).len();
         assert_eq!(found, if fail_apply { 1 } else { 2 }, "reopening tells which of the two it was");
         assert_eq!(engine.execute(incident(&created), &ada).unwrap().sequential_id, u64::try_from(found).unwrap() + 1);
-    }
-}
-
-/// The smallest executor there is.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(thread::Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
     }
 }
 

@@ -369,3 +369,44 @@ pub(crate) fn audit_of(row: AuditV1) -> Result<Vec<AuditEvent>, Corrupt> {
     };
     row.events.into_iter().map(event).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{decode, encode};
+    use dogwatch_core::Timestamp;
+
+    impl Stored for IncidentV1 {
+        const VERSION: u8 = 1;
+    }
+
+    /// An incident that the first format wrote is read as one without a policy.
+    #[test]
+    fn incidents_of_format_1() {
+        let (org, id) = (OrgId::from_bytes([1; 16]), IncidentId::from_bytes([2; 16]));
+        let old = |policy| IncidentV1 {
+            sequential_id: 7,
+            title: "Checkout is down".to_owned(),
+            description: None,
+            severity: 1,
+            status: 1,
+            owner: Some([4; 16]),
+            policy,
+            components: vec![[5; 16]],
+            acknowledged: None,
+            created_by: [4; 16],
+            updated_at: 5,
+            history: vec![StepV1 { id: [3; 16], status: 1, changed_at: 5, update: None }],
+            updates: 0,
+            last_part: [6; 16],
+        };
+        let key = keys::incident(org, id);
+        let read = |old: IncidentV1| {
+            decode(&key, &encode(&key, &old).unwrap()).and_then(|row| incident_of(row, org, id, &|_| None))
+        };
+        let incident = read(old(None)).unwrap();
+        assert_eq!((incident.sequential_id, incident.title.as_str()), (7, "Checkout is down"));
+        assert_eq!((incident.updated_at, incident.escalation), (Timestamp::clamped(5), None));
+        assert_eq!(read(old(Some([9; 16]))), Err(Corrupt::Value), "there were no policies");
+    }
+}

@@ -346,3 +346,33 @@ impl ComponentV1 {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{decode, encode};
+
+    impl Stored for TallyV1 {
+        const VERSION: u8 = 1;
+    }
+
+    /// Counts that the first format wrote are read as those of an organization without policies.
+    #[test]
+    fn counts_of_format_1() {
+        let org = OrgId::from_bytes([1; 16]);
+        let key = Table::Tally.of(org, &[]);
+        let old = TallyV1 { incidents: 1, members: 2, invitations: 3, components: 4, api_keys: 5, schedules: 6 };
+        let read: TallyV2 = decode(&key, &encode(&key, &old).unwrap()).unwrap();
+        let expected = Tally {
+            incidents: 1,
+            members: 2,
+            invitations: 3,
+            components: 4,
+            api_keys: 5,
+            schedules: 6,
+            policies: 0,
+            org,
+        };
+        assert_eq!(read.of(org), expected);
+    }
+}

@@ -1,0 +1,284 @@
+//! Escalation in the engine: ticks, the ticker, the outbox, and waiting for it.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dogwatch_core::{
+    AckTimeout, AcknowledgeIncident, Actor, AddPolicyLayer, CreateIncident, CreatePolicy, GetIncident, IncidentId,
+    IncidentView, OrganizationCreated, PolicyId, Position, Severity, Target, Timestamp,
+};
+use dogwatch_store::backend::{Backend, Batch, MemoryBackend};
+use dogwatch_store::{Clock, Engine, Error, ManualClock, SystemClock};
+use dogwatch_testkit::fixture::organization;
+use support::{Gated, block_on};
+
+const BEGINNING: i64 = 1_775_556_000_000;
+
+fn at(minutes: i64) -> Timestamp {
+    Timestamp::clamped(BEGINNING + minutes * 60_000)
+}
+
+/// A policy whose layers all page Ada, with these timeouts in minutes.
+fn policy(engine: &Engine, created: &OrganizationCreated, timeouts: &[i64]) -> PolicyId {
+    let ada = created.actor();
+    let listed = engine.query(&dogwatch_core::ListPolicies, &ada).unwrap().len();
+    let create = CreatePolicy { name: format!("policy {listed}").parse().unwrap(), description: None };
+    let policy = engine.execute(create, &ada).unwrap().id;
+    for (position, minutes) in (1..).zip(timeouts) {
+        let add = AddPolicyLayer {
+            policy,
+            position: Position::new(position).unwrap(),
+            ack_timeout: AckTimeout::from_minutes(*minutes).unwrap(),
+            target: Target::users(vec![created.admin.member.id]).unwrap(),
+        };
+        engine.execute(add, &ada).unwrap();
+    }
+    policy
+}
+
+fn open(engine: &Engine, created: &OrganizationCreated, policy: PolicyId) -> IncidentView {
+    let open = CreateIncident {
+        escalation_policy_id: Some(policy),
+        ..CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, created.admin.member.id)
+    };
+    engine.execute(open, &created.actor()).unwrap()
+}
+
+fn layer_of(engine: &Engine, actor: &Actor, id: IncidentId) -> Option<u32> {
+    engine.query(&GetIncident { id }, actor).unwrap().incident.current_layer_position
+}
+
+/// Waits for something that another thread brings about.
+fn until(mut what: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !what() {
+        assert!(began.elapsed() < Duration::from_secs(30), "it never came");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// A clock on which an hour takes a second.
+#[derive(Clone)]
+struct Hurried(Instant);
+
+impl Clock for Hurried {
+    fn now(&self) -> Timestamp {
+        at(0).plus(self.0.elapsed() * 3_600)
+    }
+
+    fn real_time_until(&self, at: Timestamp) -> Duration {
+        at.since(self.now()) / 3_600
+    }
+}
+
+#[test]
+fn a_ticker_fires_what_is_due_and_sleeps_in_between() {
+    let engine = Engine::builder().clock(Hurried(Instant::now())).in_memory().unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    let (slow, fast) = (policy(&engine, &created, &[10_000, 60]), policy(&engine, &created, &[10, 10_000]));
+    let ticker = engine.start_ticker().unwrap();
+    let slow = open(&engine, &created, slow).id;
+    // The ticker sleeps until the slow one is due; an earlier timer wakes it.
+    let fast = open(&engine, &created, fast).id;
+    until(|| layer_of(&engine, &ada, fast) == Some(2));
+    assert_eq!(layer_of(&engine, &ada, slow), Some(1));
+    assert!(ticker.is_running());
+    ticker.stop().unwrap();
+}
+
+#[test]
+fn a_ticker_stops_at_once_and_when_it_is_dropped() {
+    let engine = Engine::in_memory().unwrap();
+    let created = organization(&engine);
+    let policy = policy(&engine, &created, &[10_000]);
+    open(&engine, &created, policy);
+    let began = Instant::now();
+    engine.start_ticker().unwrap().stop().unwrap();
+    drop(engine.start_ticker().unwrap());
+    // It would sleep ten seconds otherwise.
+    assert!(began.elapsed() < Duration::from_secs(9));
+}
+
+#[test]
+fn a_ticker_ends_when_storage_fails_and_says_so() {
+    let backend = Gated::default();
+    let engine = Engine::builder().clock(Hurried(Instant::now())).with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let policy = policy(&engine, &created, &[20]);
+    open(&engine, &created, policy);
+    backend.state.fail_durable.store(true, std::sync::atomic::Ordering::SeqCst);
+    let ticker = engine.start_ticker().unwrap();
+    until(|| !ticker.is_running());
+    assert!(matches!(ticker.stop(), Err(Error::OutcomeUnknown)));
+    assert!(matches!(engine.wait_for_notifications(Duration::ZERO), Err(Error::Poisoned)));
+    assert!(matches!(engine.tick(at(99)), Err(Error::Poisoned)));
+}
+
+#[test]
+fn after_a_restart_what_is_overdue_fires_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at(at(0));
+    let open_store = || Engine::builder().clock(clock.clone()).open(folder.path()).unwrap();
+    let engine = open_store();
+    let created = organization(&engine);
+    let policy = policy(&engine, &created, &[5, 5, 5]);
+    let ids: Vec<_> = (0..3).map(|_| open(&engine, &created, policy).id).collect();
+    engine.execute(AcknowledgeIncident { id: ids[1] }, &created.actor()).unwrap();
+    drop(engine);
+
+    clock.set(at(600));
+    let engine = open_store();
+    assert_eq!(engine.next_deadline().unwrap(), Some(at(5)));
+    let fired = |minute| engine.tick(at(minute)).unwrap().fired;
+    assert_eq!((fired(600), fired(600), fired(5), fired(604)), (2, 0, 0, 0));
+    let layers: Vec<_> = ids.iter().map(|id| layer_of(&engine, &created.actor(), *id)).collect();
+    assert_eq!(layers, [Some(2), Some(1), Some(2)]);
+    assert_eq!(engine.next_deadline().unwrap(), Some(at(605)));
+    assert_eq!((fired(605), fired(610), fired(9_999)), (2, 2, 0), "the third layers, then exhaustion");
+    assert_eq!(engine.next_deadline().unwrap(), None);
+}
+
+#[test]
+fn a_tick_of_many_chunks_fires_each_once() {
+    let engine = Engine::builder().clock(ManualClock::at(at(0))).in_memory().unwrap();
+    let created = organization(&engine);
+    let policy = policy(&engine, &created, &[5, 5]);
+    let mut opened = Vec::new();
+    for _ in 0..2_500 {
+        opened.push(open(&engine, &created, policy).id);
+    }
+    assert_eq!(engine.tick(at(5)).unwrap().fired, 2_500);
+    assert_eq!(engine.tick(at(5)).unwrap().fired, 0);
+    assert!(opened.iter().all(|id| layer_of(&engine, &created.actor(), *id) == Some(2)));
+    assert_eq!(engine.claim(5_000, Duration::from_secs(60)).unwrap().len(), 1, "one of a user at a time");
+}
+
+/// A record that cannot be read must not keep the others from being paged.
+#[test]
+fn one_that_cannot_fire_does_not_stop_the_others() {
+    let backend = MemoryBackend::new();
+    let clock = ManualClock::at(at(0));
+    let engine = Engine::builder().clock(clock.clone()).with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let policy = policy(&engine, &created, &[5, 5]);
+    let (first, second) = (open(&engine, &created, policy).id, open(&engine, &created, policy).id);
+    // Incidents are stored newest first: the last record is that of the first.
+    let (key, _) = backend.scan(b"I", b"J").last().unwrap().unwrap();
+    backend.apply(&Batch::from([(key, Some(vec![1, 2, 3, 4, 5, 6]))])).unwrap();
+    let ticked = engine.tick(at(5)).unwrap();
+    assert_eq!((ticked.fired, ticked.failed), (1, 1));
+    assert_eq!(layer_of(&engine, &created.actor(), second), Some(2));
+    assert!(engine.query(&GetIncident { id: first }, &created.actor()).is_err());
+    assert_eq!(engine.next_deadline().unwrap(), Some(at(5)), "it stays due");
+    // The ticker tries again, but not all the time.
+    clock.set(at(6));
+    let ticker = engine.start_ticker().unwrap();
+    thread::sleep(Duration::from_millis(50));
+    ticker.stop().unwrap();
+    assert_eq!(layer_of(&engine, &created.actor(), second), Some(2));
+}
+
+#[test]
+fn pages_go_out_when_the_queue_is_full() {
+    let backend = Gated::default();
+    let engine =
+        Engine::builder().clock(ManualClock::at(at(0))).queue_capacity(2).with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let policy = policy(&engine, &created, &[5, 5]);
+    let id = open(&engine, &created, policy).id;
+    let closed = backend.close();
+    let ada = created.actor();
+    let another = || CreateIncident::new("Another".parse().unwrap(), Severity::Low, created.admin.member.id);
+    let first = engine.submit(another(), &ada).unwrap();
+    backend.until_waiting();
+    let waiting: Vec<_> = (0..2).map(|_| engine.submit(another(), &ada).unwrap()).collect();
+    assert!(matches!(engine.execute(another(), &ada), Err(Error::Overloaded)));
+    let ticking = thread::spawn({
+        let engine = engine.clone();
+        move || engine.tick(at(5)).unwrap().fired
+    });
+    drop(closed);
+    assert_eq!(ticking.join().unwrap(), 1);
+    first.wait().unwrap();
+    waiting.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
+    assert_eq!(layer_of(&engine, &ada, id), Some(2));
+}
+
+#[test]
+fn waiting_for_notifications() {
+    let engine = Engine::in_memory().unwrap();
+    let created = organization(&engine);
+    let policy = policy(&engine, &created, &[5]);
+    assert!(!engine.wait_for_notifications(Duration::from_millis(1)).unwrap());
+    let waiting = thread::spawn({
+        let engine = engine.clone();
+        move || engine.wait_for_notifications(Duration::from_secs(30)).unwrap()
+    });
+    open(&engine, &created, policy);
+    assert!(waiting.join().unwrap(), "a new one wakes");
+    assert!(engine.wait_for_notifications(Duration::ZERO).unwrap(), "one that is there needs no waiting");
+    // Held under a lease it is not there; it comes back when the lease is over, without any commit.
+    let lease = Duration::from_millis(200);
+    let claimed = engine.claim(10, lease).unwrap();
+    assert_eq!(claimed.len(), 1);
+    assert!(!engine.wait_for_notifications(Duration::ZERO).unwrap());
+    assert!(engine.wait_for_notifications(Duration::from_secs(30)).unwrap());
+    let again = engine.claim(10, Duration::from_secs(60)).unwrap();
+    assert_eq!((again[0].id, again[0].attempts), (claimed[0].id, 2));
+    assert_eq!(engine.confirm(&[again[0].receipt(), claimed[0].receipt()]).unwrap(), 1);
+    assert!(!engine.wait_for_notifications(Duration::from_millis(1)).unwrap());
+}
+
+#[test]
+fn awaiting_notifications() {
+    struct Nobody;
+    impl Wake for Nobody {
+        fn wake(self: Arc<Self>) {}
+    }
+    let engine = Engine::in_memory().unwrap();
+    let created = organization(&engine);
+    let policy = policy(&engine, &created, &[5]);
+    let mut pending = std::pin::pin!(engine.notifications());
+    let waker = Waker::from(Arc::new(Nobody));
+    assert!(matches!(pending.as_mut().poll(&mut Context::from_waker(&waker)), Poll::Pending));
+    let waiting = thread::spawn({
+        let engine = engine.clone();
+        move || block_on(engine.notifications())
+    });
+    open(&engine, &created, policy);
+    waiting.join().unwrap().unwrap();
+    // While a ticker runs, the end of a lease wakes, too.
+    let ticker = engine.start_ticker().unwrap();
+    engine.claim(10, Duration::from_millis(100)).unwrap();
+    block_on(engine.notifications()).unwrap();
+    assert_eq!(engine.claim(10, Duration::from_secs(60)).unwrap()[0].attempts, 2);
+    ticker.stop().unwrap();
+}
+
+#[test]
+fn claims_survive_a_restart() {
+    let backend = MemoryBackend::new();
+    let clock = ManualClock::at(SystemClock.now());
+    let open_store = || Engine::builder().clock(clock.clone()).with_backend(backend.clone()).unwrap();
+    let engine = open_store();
+    let created = organization(&engine);
+    let policy = policy(&engine, &created, &[5]);
+    open(&engine, &created, policy);
+    let claimed = engine.claim(10, Duration::from_secs(60)).unwrap();
+    drop(engine);
+    let engine = open_store();
+    assert!(engine.claim(10, Duration::from_secs(60)).unwrap().is_empty(), "still held");
+    assert_eq!(engine.give_back(&[claimed[0].receipt()], Duration::ZERO).unwrap(), 1);
+    let again = engine.claim(10, Duration::from_secs(60)).unwrap();
+    assert_eq!((again[0].id, again[0].attempts), (claimed[0].id, 2));
+    assert_eq!(engine.confirm(&[again[0].receipt()]).unwrap(), 1);
+    drop(engine);
+    clock.advance(Duration::from_secs(3_600));
+    assert!(open_store().claim(10, Duration::from_secs(60)).unwrap().is_empty(), "delivered for good");
+}

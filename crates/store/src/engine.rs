@@ -152,11 +152,16 @@ impl Engine {
 impl Engine {
     /// Has the writer do something, even when the command queue is full.
     pub(crate) fn carry_out<W: Work>(&self, work: W) -> Result<W::Reply, Error> {
+        self.hand_in(work)?.wait()
+    }
+
+    /// As [`Engine::carry_out`], without waiting.
+    pub(crate) fn hand_in<W: Work>(&self, work: W) -> Result<Pending<W::Reply>, Error> {
         if self.is_poisoned() {
             return Err(Error::Poisoned);
         }
         let (job, pending) = writer::submission(work);
-        if self.inner.shared.queue.push_always(job) { pending.wait() } else { Err(Error::Poisoned) }
+        if self.inner.shared.queue.push_always(job) { Ok(pending) } else { Err(Error::Poisoned) }
     }
 
     /// Reads durable state.

@@ -16,6 +16,7 @@ use dogwatch_core::{
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::pending::Pending;
 use crate::writer::{Assembly, Work};
 
 /// How many timers are fired in one batch, and how many notifications are claimed.
@@ -28,6 +29,8 @@ pub struct Ticked {
     pub fired: usize,
     /// How many could not, because something of them cannot be read. They stay due, and do not stop the others.
     pub failed: usize,
+    /// Whether there may be more that is due. Never after [`Engine::tick`].
+    pub more: bool,
 }
 
 impl Engine {
@@ -84,6 +87,15 @@ impl Engine {
                 None => return Ok(ticked),
             }
         }
+    }
+
+    /// As [`Engine::tick`], but returns at once: the answer can be waited for or awaited. It fires a thousand at most;
+    /// [`Ticked::more`] says whether to call again.
+    ///
+    /// # Errors
+    /// `outcome_unknown` when storage failed earlier. Everything else comes with the answer.
+    pub fn submit_tick(&self, now: Timestamp) -> Result<Pending<Ticked>, Error> {
+        self.hand_in(TickOnce { now })
     }
 
     /// When the next run goes on, if nobody does anything: the instant for which to call [`Engine::tick`].
@@ -205,6 +217,19 @@ impl Work for Tick {
         }
         let last = if due.len() == CHUNK { due.last().copied() } else { None };
         Ok((ticked, last))
+    }
+}
+
+struct TickOnce {
+    now: Timestamp,
+}
+
+impl Work for TickOnce {
+    type Reply = Ticked;
+
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Ticked, Refusal> {
+        let (ticked, last) = Tick { now: self.now, after: None }.run(batch, ids)?;
+        Ok(Ticked { more: last.is_some(), ..ticked })
     }
 }
 

@@ -6,14 +6,16 @@
 
 use dogwatch_core::id::Id;
 use dogwatch_core::{
-    Actor, AddRotationLayer, ApiKeyId, ChangeRole, ChangeStatus, Code, Command, ComponentId, CreateApiKey,
-    CreateComponent, CreateIncident, CreateOverride, CreateSchedule, DeleteComponent, DeleteOverride, DeleteSchedule,
-    EditComponent, EditIncident, EditRotationLayer, EditSchedule, GetComponent, GetIncident, GetMember, GetSchedule,
-    IncidentId, InvitationId, InviteMember, LayerSettings, ListApiKeys, ListComponents, ListIncidents, ListOverrides,
-    ListSchedules, ListTeam, ListUpdates, OnCallNow, OrderRotationLayers, OverrideId, PageLimit, Patch, PolicyId,
-    PostUpdate, Query, RedactUpdate, RemoveMember, RemoveRotationLayer, ResolveOnCall, RevokeApiKey, RevokeInvitation,
-    Role, RotationLayerId, RotationLength, ScheduleId, SetComponents, Severity, ShiftsOnCall, Status, Timestamp,
-    UpdateId, UserId,
+    AckTimeout, AcknowledgeIncident, Actor, AddPolicyLayer, AddRotationLayer, ApiKeyId, ChangeRole, ChangeStatus, Code,
+    Command, ComponentId, CreateApiKey, CreateComponent, CreateIncident, CreateOverride, CreatePolicy, CreateSchedule,
+    DeleteComponent, DeleteOverride, DeletePolicy, DeleteSchedule, EditComponent, EditIncident, EditPolicy,
+    EditPolicyLayer, EditRotationLayer, EditSchedule, GetComponent, GetIncident, GetMember, GetPolicy, GetSchedule,
+    HandOffIncident, IncidentId, InvitationId, InviteMember, LayerSettings, ListApiKeys, ListComponents, ListIncidents,
+    ListNotifications, ListOverrides, ListPolicies, ListSchedules, ListTeam, ListUpdates, OnCallNow, OrderPolicyLayers,
+    OrderRotationLayers, OverrideId, PageLimit, Patch, PolicyId, PolicyLayerId, Position, PostUpdate, PreviewPolicy,
+    Query, RedactUpdate, RemoveMember, RemovePolicyLayer, RemoveRotationLayer, ResolveOnCall, RevokeApiKey,
+    RevokeInvitation, Role, RotationLayerId, RotationLength, ScheduleId, SetComponents, Severity, ShiftsOnCall, Status,
+    Target, Timestamp, UpdateId, UserId,
 };
 use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, Error, ManualClock};
@@ -31,6 +33,8 @@ struct Names {
     schedule: ScheduleId,
     layer: RotationLayerId,
     stand_in: OverrideId,
+    policy: PolicyId,
+    policy_layer: PolicyLayerId,
 }
 
 const NOBODYS: [u8; 16] = [0xEE; 16];
@@ -46,6 +50,8 @@ fn nobodys() -> Names {
         schedule: Id::from_bytes(NOBODYS),
         layer: Id::from_bytes(NOBODYS),
         stand_in: Id::from_bytes(NOBODYS),
+        policy: Id::from_bytes(NOBODYS),
+        policy_layer: Id::from_bytes(NOBODYS),
     }
 }
 
@@ -72,6 +78,8 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
             names.schedule.to_string(),
             names.layer.to_string(),
             names.stand_in.to_string(),
+            names.policy.to_string(),
+            names.policy_layer.to_string(),
         ]
         .iter()
         .fold(text, |text, id| text.replace(id, "ID"))
@@ -110,10 +118,7 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(run(
         engine,
         actor,
-        CreateIncident {
-            escalation_policy_id: Some(PolicyId::from_bytes(names.incident.to_bytes())),
-            ..create(own.user, &[])
-        },
+        CreateIncident { escalation_policy_id: Some(names.policy), ..create(own.user, &[]) },
     ));
     outcomes.push(run(engine, actor, title));
     outcomes.push(run(engine, actor, ChangeStatus::to(names.incident, Status::Identified)));
@@ -154,6 +159,35 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(run(engine, actor, stand_in(own.schedule, names.user)));
     outcomes.push(run(engine, actor, DeleteOverride { schedule: names.schedule, id: names.stand_in }));
     outcomes.push(run(engine, actor, DeleteOverride { schedule: own.schedule, id: names.stand_in }));
+    let add = |policy, target| AddPolicyLayer {
+        policy,
+        position: Position::new(9).unwrap(),
+        ack_timeout: AckTimeout::from_minutes(5).unwrap(),
+        target,
+    };
+    let one = |user| Target::users(vec![user]).unwrap();
+    let edit = |policy, layer, target| EditPolicyLayer { target: Some(target), ..EditPolicyLayer::new(policy, layer) };
+    let rename = EditPolicy { id: names.policy, name: Some("x".parse().unwrap()), description: Patch::Keep };
+    let order = |policy, layer| OrderPolicyLayers { policy, layer_ids: vec![layer] };
+    outcomes.push(run(engine, actor, rename));
+    outcomes.push(run(engine, actor, DeletePolicy { id: names.policy }));
+    outcomes.push(run(engine, actor, add(names.policy, one(own.user))));
+    outcomes.push(run(engine, actor, add(own.policy, one(names.user))));
+    outcomes.push(run(engine, actor, add(own.policy, Target::Schedule(names.schedule))));
+    outcomes.push(run(engine, actor, edit(names.policy, names.policy_layer, one(own.user))));
+    outcomes.push(run(engine, actor, edit(own.policy, names.policy_layer, one(own.user))));
+    outcomes.push(run(engine, actor, edit(own.policy, own.policy_layer, one(names.user))));
+    outcomes.push(run(engine, actor, edit(own.policy, own.policy_layer, Target::Schedule(names.schedule))));
+    outcomes.push(run(engine, actor, RemovePolicyLayer { policy: names.policy, layer: names.policy_layer }));
+    outcomes.push(run(engine, actor, RemovePolicyLayer { policy: own.policy, layer: names.policy_layer }));
+    outcomes.push(run(engine, actor, order(names.policy, names.policy_layer)));
+    outcomes.push(run(engine, actor, order(own.policy, names.policy_layer)));
+    outcomes.push(run(engine, actor, AcknowledgeIncident { id: names.incident }));
+    outcomes.push(run(engine, actor, HandOffIncident { id: names.incident, target: own.user }));
+    outcomes.push(run(engine, actor, HandOffIncident { id: own.incident, target: names.user }));
+    outcomes.push(ask(engine, actor, &GetPolicy { id: names.policy }));
+    outcomes.push(ask(engine, actor, &PreviewPolicy { id: names.policy, at: from }));
+    outcomes.push(ask(engine, actor, &ListNotifications { user: names.user }));
     outcomes.push(ask(engine, actor, &GetSchedule { id: names.schedule }));
     outcomes.push(ask(engine, actor, &ListOverrides { schedule: names.schedule }));
     outcomes.push(ask(engine, actor, &ResolveOnCall { schedule: names.schedule, at: from }));
@@ -175,6 +209,12 @@ fn everything(engine: &Engine, admin: &Actor) -> String {
     for schedule in engine.query(&ListSchedules, admin).unwrap() {
         text += &format!("{:?}", engine.query(&GetSchedule { id: schedule.id }, admin).unwrap());
         text += &format!("{:?}", engine.query(&ListOverrides { schedule: schedule.id }, admin).unwrap());
+    }
+    for policy in engine.query(&ListPolicies, admin).unwrap() {
+        text += &format!("{:?}", engine.query(&GetPolicy { id: policy.id }, admin).unwrap());
+    }
+    for member in engine.query(&ListTeam, admin).unwrap().members {
+        text += &format!("{:?}", engine.query(&ListNotifications { user: member.id }, admin).unwrap());
     }
     let all = ListIncidents { limit: PageLimit::MAX, ..Default::default() };
     for incident in engine.query(&all, admin).unwrap().incidents {
@@ -202,9 +242,19 @@ fn one_of_each(engine: &Engine, admin: &Actor, user: UserId) -> Names {
     let settings =
         LayerSettings::new(RotationLength::DAILY, "09:00".parse().unwrap(), Timestamp::MIN, None, vec![user]);
     let add = AddRotationLayer { schedule, name: "layer".parse().unwrap(), settings: settings.unwrap() };
+    let policy = CreatePolicy { name: name.parse().unwrap(), description: None };
+    let policy = engine.execute(policy, admin).unwrap().id;
+    let policy_layer = AddPolicyLayer {
+        policy,
+        position: Position::new(1).unwrap(),
+        ack_timeout: AckTimeout::from_minutes(5).unwrap(),
+        target: Target::Schedule(schedule),
+    };
     let hour = |hours: u64| engine.now().plus(std::time::Duration::from_secs(hours * 3_600));
     let stand_in = CreateOverride::new(schedule, user, hour(1), hour(2), None).unwrap();
     Names {
+        policy,
+        policy_layer: engine.execute(policy_layer, admin).unwrap().id,
         schedule,
         layer: engine.execute(add, admin).unwrap().id,
         stand_in: engine.execute(stand_in, admin).unwrap().id,
@@ -244,7 +294,7 @@ proptest! {
             prop_assert!(with_theirs.iter().all(|outcome| outcome != "ok"), "{:?}", with_theirs);
             prop_assert_eq!(before, everything(engine, &them));
             let seen = everything(engine, &us);
-            for id in [theirs.schedule.to_string(), theirs.layer.to_string(), theirs.stand_in.to_string(), theirs.incident.to_string(), theirs.component.to_string(), theirs.key.to_string(), theirs.update.to_string()] {
+            for id in [theirs.policy.to_string(), theirs.policy_layer.to_string(), theirs.schedule.to_string(), theirs.layer.to_string(), theirs.stand_in.to_string(), theirs.incident.to_string(), theirs.component.to_string(), theirs.key.to_string(), theirs.update.to_string()] {
                 prop_assert!(!seen.contains(&id));
             }
             // A member of one organization who claims to act in the other is nobody there.

@@ -22,6 +22,7 @@ pub mod oracle;
 pub mod parsers;
 mod render;
 pub mod run;
+pub mod simulation;
 pub mod targets;
 
 /// How many cases a property runs: `PROPTEST_CASES` if set, else its own number.

@@ -1,0 +1,516 @@
+//! The auditor: reads what the engine shows after each step and compares it with the contract.
+//!
+//! It predicts nothing from commands. It follows every audit trail event by event, knows from the contract which event may
+//! come next, and keeps account of what is owed: each page that a trail tells of must be one row of the outbox, and each
+//! row must be delivered, in order. What was once seen must never be gone: only durable state can be seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dogwatch_core::{
+    Actor, AuditEvent, AuditEventId, Event, GetIncident, GetPolicy, IncidentDetail, IncidentId, ListNotifications,
+    ListPolicies, Notification, NotificationId, PageReason, PolicyId, PolicyLayerView, ResolveOnCall, ScheduleId,
+    Status, Target, Timestamp, UserId,
+};
+use dogwatch_store::Engine;
+
+/// What is wrong, for people.
+pub type Complaint = String;
+
+macro_rules! ensure {
+    ($rule:expr, $($what:tt)+) => {
+        if !$rule {
+            return Err(format!($($what)+));
+        }
+    };
+}
+pub(super) use ensure;
+
+/// Where a run is, as the trail tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The incident has no policy.
+    None,
+    /// The next layers are being looked at; never between two steps.
+    Firing,
+    Waiting(Timestamp),
+    Acknowledged,
+    Exhausted,
+    Resolved,
+}
+
+/// What the auditor knows of an incident.
+#[derive(Debug)]
+struct Tracked {
+    policy: Option<PolicyId>,
+    snapshot: Vec<PolicyLayerView>,
+    trail: Vec<AuditEventId>,
+    last_at: Timestamp,
+    state: State,
+    /// How many layers of the snapshot have fired or were skipped.
+    passed: usize,
+    current: Option<usize>,
+    owner: Option<UserId>,
+    acknowledged: Option<(Timestamp, UserId)>,
+    resolved: bool,
+    /// An acknowledgement or resolution of a waiting run was seen; that it stopped must come next.
+    must_stop: bool,
+}
+
+/// A row of the outbox.
+#[derive(Debug)]
+struct Row {
+    id: NotificationId,
+    /// Until when it is held, as far as the auditor knows.
+    held_until: Option<Timestamp>,
+    delivered: bool,
+    confirmed: bool,
+}
+
+/// When things happened in a step.
+#[derive(Debug, Clone, Copy)]
+pub struct Instants {
+    /// What the engine's clock shows.
+    pub now: Timestamp,
+    /// For when a tick was called, if one was.
+    pub tick: Option<Timestamp>,
+}
+
+/// What an incident starts with, read before it is created.
+#[derive(Debug, Clone, Default)]
+pub struct Opening {
+    /// The policy that must be attached.
+    pub policy: Option<PolicyId>,
+    /// Its layers.
+    pub layers: Vec<PolicyLayerView>,
+    /// The owner.
+    pub owner: Option<UserId>,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Auditor {
+    admin: Actor,
+    /// Who is a member now.
+    pub members: BTreeSet<UserId>,
+    everybody: BTreeSet<UserId>,
+    incidents: BTreeMap<IncidentId, Tracked>,
+    /// Pages that trails tell of and that were not seen in the outbox yet.
+    owed: BTreeMap<(UserId, IncidentId, PageReason), i64>,
+    lines: BTreeMap<UserId, Vec<Row>>,
+    /// How many pages there were.
+    pub pages: u64,
+}
+
+impl Auditor {
+    /// An auditor who looks as an admin.
+    #[must_use]
+    pub fn new(admin: Actor) -> Self {
+        Self {
+            admin,
+            members: BTreeSet::new(),
+            everybody: BTreeSet::new(),
+            incidents: BTreeMap::new(),
+            owed: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            pages: 0,
+        }
+    }
+
+    /// Somebody has joined.
+    pub fn joined(&mut self, user: UserId) {
+        self.members.insert(user);
+        self.everybody.insert(user);
+    }
+
+    /// Whether an incident was audited before.
+    #[must_use]
+    pub fn knows(&self, id: IncidentId) -> bool {
+        self.incidents.contains_key(&id)
+    }
+
+    /// The incidents that are not resolved.
+    #[must_use]
+    pub fn open_incidents(&self) -> Vec<IncidentId> {
+        self.incidents.iter().filter(|(_, tracked)| !tracked.resolved).map(|(id, _)| *id).collect()
+    }
+
+    /// The incidents whose time is up.
+    #[must_use]
+    pub fn due(&self, now: Timestamp) -> Vec<IncidentId> {
+        let due = |tracked: &Tracked| matches!(tracked.state, State::Waiting(due) if due <= now);
+        self.incidents.iter().filter(|(_, tracked)| due(tracked)).map(|(id, _)| *id).collect()
+    }
+
+    /// What an incident would start with if it were created now.
+    pub fn opening(
+        &self,
+        engine: &Engine,
+        named: Option<PolicyId>,
+        schedule: Option<ScheduleId>,
+        owner: Option<UserId>,
+    ) -> Opening {
+        let owner = owner.or_else(|| self.on_call(engine, schedule?, engine.now()).first().copied());
+        let policies = engine.query(&ListPolicies, &self.admin).unwrap();
+        let layers = |id| engine.query(&GetPolicy { id }, &self.admin).map(|policy| policy.layers).unwrap_or_default();
+        let policy = named.or_else(|| {
+            let target = Target::Schedule(schedule?);
+            let mut targeting = Vec::new();
+            for policy in &policies {
+                let found = layers(policy.id).into_iter().filter(|layer| layer.target == target);
+                targeting.extend(found.map(|layer| (layer.position, policy.created_at, policy.id)));
+            }
+            targeting.into_iter().min().map(|(.., id)| id)
+        });
+        Opening { policy, layers: policy.map(layers).unwrap_or_default(), owner }
+    }
+
+    /// Begins to follow an incident.
+    pub fn opened(&mut self, id: IncidentId, opening: Opening) {
+        let state = if opening.policy.is_some() { State::Firing } else { State::None };
+        let tracked = Tracked {
+            policy: opening.policy,
+            snapshot: opening.layers,
+            trail: Vec::new(),
+            last_at: Timestamp::MIN,
+            state,
+            passed: 0,
+            current: None,
+            owner: opening.owner,
+            acknowledged: None,
+            resolved: false,
+            must_stop: false,
+        };
+        self.incidents.insert(id, tracked);
+    }
+
+    fn on_call(&self, engine: &Engine, schedule: ScheduleId, at: Timestamp) -> Vec<UserId> {
+        match engine.query(&ResolveOnCall { schedule, at }, &self.admin) {
+            Ok(resolved) => resolved.on_call.paging_targets.iter().map(|target| target.user_id).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Whom a target reaches at an instant: who is on call then, or those named who are members.
+    fn reached(&self, engine: &Engine, target: &Target, at: Timestamp) -> Vec<UserId> {
+        let users = match target {
+            Target::Schedule(schedule) => self.on_call(engine, *schedule, at),
+            Target::Users(users) => users.clone(),
+            other => panic!("{other:?}"),
+        };
+        users.into_iter().filter(|user| self.members.contains(user)).collect()
+    }
+
+    /// Audits some incidents, and the whole outbox.
+    pub fn audit(&mut self, engine: &Engine, touched: &[IncidentId], instants: Instants) -> Result<(), Complaint> {
+        for id in touched {
+            let detail = engine.query(&GetIncident { id: *id }, &self.admin);
+            let detail = detail.map_err(|error| format!("incident {id} is gone: {error}"))?;
+            self.follow(engine, *id, &detail, instants).map_err(|complaint| {
+                let trail: Vec<_> = detail.audit_trail.iter().map(|event| (event.at(), &event.event)).collect();
+                format!("incident {id}: {complaint}\n{instants:?}\n{trail:#?}\n{:#?}", self.incidents.get(id))
+            })?;
+        }
+        self.audit_outbox(engine)
+    }
+
+    /// Audits everything.
+    pub fn audit_all(&mut self, engine: &Engine, instants: Instants) -> Result<(), Complaint> {
+        let all: Vec<_> = self.incidents.keys().copied().collect();
+        self.audit(engine, &all, instants)?;
+        self.audit_deadline(engine)
+    }
+
+    /// The next deadline is the earliest of all runs that wait.
+    pub fn audit_deadline(&self, engine: &Engine) -> Result<(), Complaint> {
+        let waiting = self.incidents.values().filter_map(|tracked| match tracked.state {
+            State::Waiting(due) => Some(due),
+            _ => None,
+        });
+        let (expected, got) = (waiting.min(), engine.next_deadline().map_err(|error| error.to_string())?);
+        ensure!(got == expected, "the next deadline is {got:?}, and should be {expected:?}");
+        Ok(())
+    }
+
+    /// After a tick that worked nothing may be overdue.
+    pub fn audit_punctuality(&self, tick: Timestamp) -> Result<(), Complaint> {
+        let late = self.due(tick);
+        ensure!(late.is_empty(), "still due after a tick at {tick}: {late:?}");
+        Ok(())
+    }
+
+    /// Follows a trail from where it was when it was last looked at.
+    fn follow(
+        &mut self,
+        engine: &Engine,
+        id: IncidentId,
+        detail: &IncidentDetail,
+        instants: Instants,
+    ) -> Result<(), Complaint> {
+        let Some(mut tracked) = self.incidents.remove(&id) else { return Err("it came from nowhere".to_owned()) };
+        let seen = tracked.trail.len();
+        let prefix: Vec<_> = detail.audit_trail.iter().take(seen).map(|event| event.id).collect();
+        let news: Vec<&AuditEvent> = detail.audit_trail.iter().skip(seen).collect();
+        let mut followed = Ok(());
+        if prefix == tracked.trail {
+            for event in news {
+                followed = self.next_event(engine, id, &mut tracked, event, instants);
+                if followed.is_err() {
+                    break;
+                }
+            }
+        } else {
+            followed = Err("a part of the audit trail is gone".to_owned());
+        }
+        let compared = followed.and_then(|()| compare(&tracked, detail));
+        self.incidents.insert(id, tracked);
+        compared
+    }
+
+    fn next_event(
+        &mut self,
+        engine: &Engine,
+        id: IncidentId,
+        tracked: &mut Tracked,
+        event: &AuditEvent,
+        instants: Instants,
+    ) -> Result<(), Complaint> {
+        let (what, actor) = (event.event.as_str(), event.actor);
+        ensure!(tracked.trail.last().is_none_or(|last| *last < event.id), "{what}: ids do not ascend");
+        let is_stop = event.event == Event::EscalationStopped;
+        ensure!(tracked.must_stop == is_stop, "{what}: escalation must stop once, when it was waiting");
+        let by_time = matches!(
+            event.event,
+            Event::LayerPaged { .. }
+                | Event::LayerSkipped { .. }
+                | Event::LayerTimedOut { .. }
+                | Event::EscalationExhausted
+        );
+        ensure!(actor.is_none() == by_time, "{what}: the actor is {actor:?}");
+        // What time does happens for the instant of the tick; the rest, and a run that starts, for the clock's.
+        let starting = tracked.current.is_none();
+        let instant = if by_time && !starting { instants.tick.unwrap_or(instants.now) } else { instants.now };
+        let at = instant.max(tracked.last_at);
+        ensure!(event.at() == at, "{what}: happened at {}, and should have at {at}", event.at());
+        match &event.event {
+            Event::IncidentCreated { policy, owner, .. } => {
+                ensure!(tracked.trail.is_empty(), "created twice");
+                ensure!(*policy == tracked.policy, "policy {policy:?}, and should be {:?}", tracked.policy);
+                ensure!(*owner == tracked.owner, "owner {owner:?}, and should be {:?}", tracked.owner);
+            }
+            Event::LayerPaged { layer, position, users } => {
+                let (place, reached) = self.next_layer(engine, tracked, (*layer, *position), instant)?;
+                ensure!(*users == reached && !users.is_empty(), "paged {users:?}, and should have paged {reached:?}");
+                let minutes = tracked.snapshot[place].ack_timeout.minutes();
+                let wait = std::time::Duration::from_secs(u64::from(minutes) * 60);
+                tracked.current = Some(place);
+                tracked.state = State::Waiting(instant.plus(wait));
+                users.iter().for_each(|user| self.owe(*user, id, PageReason::Escalation));
+            }
+            Event::LayerSkipped { layer, position } => {
+                let (_, reached) = self.next_layer(engine, tracked, (*layer, *position), instant)?;
+                ensure!(reached.is_empty(), "skipped a layer that reaches {reached:?}");
+            }
+            Event::LayerTimedOut { layer, position } => {
+                let tick = instants.tick.ok_or("a layer timed out without a tick")?;
+                let State::Waiting(due) = tracked.state else {
+                    return Err(format!("a layer timed out in a run that is {:?}", tracked.state));
+                };
+                ensure!(due <= tick, "timed out at {tick}, but was due at {due}");
+                let current = tracked.current.map(|place| &tracked.snapshot[place]);
+                let current = current.map(|layer| (layer.id, layer.position.get()));
+                ensure!(current == Some((*layer, *position)), "{position} timed out, but {current:?} was waiting");
+                tracked.state = State::Firing;
+            }
+            Event::EscalationExhausted => {
+                ensure!(tracked.state == State::Firing, "exhausted while {:?}", tracked.state);
+                let (passed, all) = (tracked.passed, tracked.snapshot.len());
+                ensure!(passed == all, "exhausted after {passed} of {all} layers");
+                tracked.state = State::Exhausted;
+            }
+            Event::EscalationStopped => tracked.must_stop = false,
+            Event::IncidentAcknowledged => {
+                ensure!(tracked.acknowledged.is_none() && !tracked.resolved, "acknowledged a second time");
+                tracked.acknowledged = actor.map(|actor| (at, actor));
+                tracked.must_stop = matches!(tracked.state, State::Waiting(_));
+                if tracked.state != State::None {
+                    tracked.state = State::Acknowledged;
+                }
+            }
+            Event::IncidentHandedOff { previous, new } => {
+                ensure!(!tracked.resolved, "handed off after it was resolved");
+                ensure!(*previous == tracked.owner, "previous owner {previous:?}, but it was {:?}", tracked.owner);
+                tracked.owner = Some(*new);
+                tracked.acknowledged = None;
+                self.owe(*new, id, PageReason::Handoff);
+                if tracked.state != State::None {
+                    tracked.state = tracked.current.map_or(State::Exhausted, |place| {
+                        let minutes = tracked.snapshot[place].ack_timeout.minutes();
+                        State::Waiting(instant.plus(std::time::Duration::from_secs(u64::from(minutes) * 60)))
+                    });
+                }
+            }
+            Event::StatusChanged { to: Status::Resolved, .. } => {
+                tracked.resolved = true;
+                tracked.must_stop = matches!(tracked.state, State::Waiting(_));
+                if tracked.state != State::None {
+                    tracked.state = State::Resolved;
+                }
+            }
+            _ => {}
+        }
+        tracked.trail.push(event.id);
+        tracked.last_at = at;
+        Ok(())
+    }
+
+    /// The layer whose turn it is, if it is the one that the trail names; and whom it reaches.
+    fn next_layer(
+        &self,
+        engine: &Engine,
+        tracked: &mut Tracked,
+        named: (dogwatch_core::PolicyLayerId, u32),
+        instant: Timestamp,
+    ) -> Result<(usize, Vec<UserId>), Complaint> {
+        ensure!(tracked.state == State::Firing, "a layer fired in a run that is {:?}", tracked.state);
+        let place = tracked.passed;
+        let next = tracked.snapshot.get(place).ok_or("a layer fired behind the last")?;
+        let turn = (next.id, next.position.get());
+        ensure!(turn == named, "layer {named:?} fired, but it was the turn of {turn:?}");
+        tracked.passed += 1;
+        Ok((place, self.reached(engine, &next.target, instant)))
+    }
+
+    fn owe(&mut self, user: UserId, incident: IncidentId, reason: PageReason) {
+        self.pages += 1;
+        *self.owed.entry((user, incident, reason)).or_default() += 1;
+    }
+
+    /// Every page is one row, and rows that wait are still there.
+    fn audit_outbox(&mut self, engine: &Engine) -> Result<(), Complaint> {
+        for user in self.everybody.clone() {
+            let waiting = engine.query(&ListNotifications { user }, &self.admin);
+            let waiting = waiting.map_err(|error| format!("the line of {user} cannot be read: {error}"))?;
+            waiting.iter().try_for_each(|row| self.observe(row))?;
+            let rows = self.lines.entry(user).or_default();
+            let first = rows.iter().position(|row| !row.confirmed).unwrap_or(rows.len());
+            let expected: Vec<_> = rows.iter().skip(first).take(100).map(|row| row.id).collect();
+            let got: Vec<_> = waiting.iter().map(|row| row.id).collect();
+            ensure!(got == expected, "the line of {user} is {got:?}, and should be {expected:?}");
+        }
+        let wrong: Vec<_> = self.owed.iter().filter(|(_, count)| **count != 0).collect();
+        ensure!(wrong.is_empty(), "pages without exactly one row (positive: missing): {wrong:?}");
+        self.owed.clear();
+        Ok(())
+    }
+
+    fn observe(&mut self, row: &Notification) -> Result<(), Complaint> {
+        let rows = self.lines.entry(row.user).or_default();
+        let place = usize::try_from(row.number).unwrap() - 1;
+        match rows.get(place) {
+            Some(known) => {
+                ensure!(
+                    known.id == row.id,
+                    "number {} of {} was {}, and is {}",
+                    row.number,
+                    row.user,
+                    known.id,
+                    row.id
+                );
+                ensure!(!known.confirmed, "{} is back after it was confirmed", row.id);
+            }
+            None => {
+                ensure!(place == rows.len(), "a hole in the line of {}", row.user);
+                rows.push(Row { id: row.id, held_until: None, delivered: false, confirmed: false });
+                *self.owed.entry((row.user, row.incident, row.reason)).or_default() -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, of: &Notification) -> Result<&mut Row, Complaint> {
+        let place = usize::try_from(of.number).unwrap() - 1;
+        let rows = self.lines.entry(of.user).or_default();
+        rows.get_mut(place).ok_or_else(|| format!("{} was handed out before it could be seen", of.id))
+    }
+
+    /// A row was handed out: it must be the first of its line, and free.
+    pub fn claimed(&mut self, of: &Notification, now: Timestamp, until: Timestamp) -> Result<(), Complaint> {
+        let rows = self.lines.entry(of.user).or_default();
+        let first = rows.iter().position(|row| !row.confirmed);
+        let place = usize::try_from(of.number).unwrap() - 1;
+        ensure!(first == Some(place), "{} is number {place} of its line, but {first:?} is first", of.id);
+        let row = self.row(of)?;
+        ensure!(row.held_until.is_none_or(|held| held <= now), "{} is held until {:?}", of.id, row.held_until);
+        row.held_until = Some(until);
+        Ok(())
+    }
+
+    /// A row was given back, or nobody knows any more whether it is held.
+    pub fn released(&mut self, of: &Notification) -> Result<(), Complaint> {
+        self.row(of)?.held_until = None;
+        Ok(())
+    }
+
+    /// Nobody knows any more what is held.
+    pub fn forget_claims(&mut self) {
+        self.lines.values_mut().flatten().for_each(|row| row.held_until = None);
+    }
+
+    /// The message went out to the user: only after all those before it.
+    pub fn delivered(&mut self, of: &Notification) -> Result<(), Complaint> {
+        let place = usize::try_from(of.number).unwrap() - 1;
+        let earlier = self.lines.entry(of.user).or_default().iter().take(place).all(|row| row.delivered);
+        ensure!(earlier, "{} was delivered before an earlier one", of.id);
+        self.row(of)?.delivered = true;
+        Ok(())
+    }
+
+    /// A confirmation was accepted.
+    pub fn confirmed(&mut self, of: &Notification) -> Result<(), Complaint> {
+        let row = self.row(of)?;
+        ensure!(!row.confirmed, "{} was confirmed twice", of.id);
+        row.confirmed = true;
+        Ok(())
+    }
+
+    /// What was confirmed when nobody knows whether it was: looks at the line.
+    pub fn find_out(&mut self, engine: &Engine, of: &Notification) -> Result<(), Complaint> {
+        let waiting = engine.query(&ListNotifications { user: of.user }, &self.admin).map_err(|e| e.to_string())?;
+        let gone = waiting.iter().all(|row| row.id != of.id);
+        let row = self.row(of)?;
+        row.confirmed = row.confirmed || gone;
+        Ok(())
+    }
+
+    /// At the end: every row was delivered and confirmed.
+    pub fn settled(&self) -> Result<(), Complaint> {
+        for (user, rows) in &self.lines {
+            let lost: Vec<_> = rows.iter().filter(|row| !row.delivered || !row.confirmed).collect();
+            ensure!(lost.is_empty(), "never delivered to {user}: {lost:?}");
+        }
+        Ok(())
+    }
+}
+
+/// The incident shows what its trail tells.
+fn compare(tracked: &Tracked, detail: &IncidentDetail) -> Result<(), Complaint> {
+    ensure!(!tracked.must_stop, "escalation did not stop");
+    ensure!(tracked.state != State::Firing, "a run got stuck between two layers");
+    let shown = &detail.incident;
+    let position = tracked.current.map(|place| tracked.snapshot[place].position.get());
+    let due = match tracked.state {
+        State::Waiting(due) => Some(due),
+        _ => None,
+    };
+    let expected = (tracked.policy, position, due, tracked.owner, tracked.acknowledged, tracked.resolved);
+    let got = (
+        shown.escalation_policy_id,
+        shown.current_layer_position,
+        shown.next_escalation_at,
+        shown.owner_id,
+        shown.acknowledged_at.zip(shown.acknowledged_by),
+        shown.resolved_at.is_some(),
+    );
+    ensure!(got == expected, "it shows {got:?}, and its trail tells {expected:?}");
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! A disk that can be cut off: a backend in memory that keeps apart what was made durable, fails when it is told to, and
+//! forgets.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use dogwatch_store::backend::{Backend, BackendError, Batch, Pair, Scan};
+
+/// What happens at an operation of the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The operation fails; those after it work.
+    Fail,
+    /// The operation and all after it fail, until [`SimulatedDisk::restart`]: the process was killed there.
+    Die,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What survives.
+    durable: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// What the process sees.
+    visible: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Batches that are visible but not durable, oldest first.
+    volatile: Vec<Batch>,
+    /// So many operations from now a fault happens; whether the operation takes effect all the same.
+    fault: Option<(u64, Fault, bool)>,
+    dead: bool,
+    /// Says that everything is durable, and keeps nothing: a broken engine's disk, to see that the auditor notices.
+    lies: bool,
+}
+
+/// Clones are the same disk.
+#[derive(Debug, Clone, Default)]
+pub struct SimulatedDisk(Arc<Mutex<State>>);
+
+fn put(map: &mut BTreeMap<Vec<u8>, Vec<u8>>, batch: &Batch) {
+    for (key, value) in batch {
+        match value {
+            Some(value) => map.insert(key.clone(), value.clone()),
+            None => map.remove(key),
+        };
+    }
+}
+
+impl State {
+    /// Whether the next operation takes effect, and whether it says so.
+    fn next(&mut self) -> (bool, Result<(), BackendError>) {
+        let failure = || Err(BackendError::new("simulating", "a fault"));
+        if self.dead {
+            return (false, failure());
+        }
+        match &mut self.fault {
+            None => (true, Ok(())),
+            Some((left @ 1.., ..)) => {
+                *left -= 1;
+                (true, Ok(()))
+            }
+            Some((_, fault, takes_effect)) => {
+                let takes_effect = *takes_effect;
+                self.dead = *fault == Fault::Die;
+                self.fault = None;
+                (takes_effect, failure())
+            }
+        }
+    }
+}
+
+impl SimulatedDisk {
+    /// A disk that never keeps what it says it keeps.
+    #[must_use]
+    pub fn lying() -> Self {
+        let disk = Self::default();
+        disk.lock().lies = true;
+        disk
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// Has a fault happen after so many operations that work.
+    pub fn fault_in(&self, operations: u64, fault: Fault, takes_effect: bool) {
+        self.lock().fault = Some((operations, fault, takes_effect));
+    }
+
+    /// Takes a fault back that has not happened; says whether there was none left.
+    pub fn calm(&self) -> bool {
+        self.lock().fault.take().is_none()
+    }
+
+    /// The process is gone and another one comes. Of the batches that were not durable, the first `kept` survive.
+    pub fn restart(&self, kept: usize) {
+        let mut state = self.lock();
+        let volatile = std::mem::take(&mut state.volatile);
+        for batch in volatile.iter().take(kept) {
+            put(&mut state.durable, batch);
+        }
+        state.visible = state.durable.clone();
+        state.dead = false;
+        state.fault = None;
+    }
+}
+
+impl Backend for SimulatedDisk {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
+        let mut state = self.lock();
+        state.next().1?;
+        Ok(state.visible.get(key).cloned())
+    }
+
+    fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> Scan<'a> {
+        let mut state = self.lock();
+        if let Err(error) = state.next().1 {
+            return Box::new(std::iter::once(Err(error)));
+        }
+        drop(state);
+        let end = end.to_vec();
+        let mut from = Bound::Included(start.to_vec());
+        let inverted = start >= end.as_slice();
+        // One pair at a time: a scan that is given up early costs what was taken.
+        let next = move || -> Option<Result<Pair, BackendError>> {
+            if inverted {
+                return None;
+            }
+            let state = self.lock();
+            let range = (from.clone(), Bound::Excluded(end.clone()));
+            if matches!(&from, Bound::Excluded(from) if *from >= end) {
+                return None;
+            }
+            let (key, value) = state.visible.range(range).next()?;
+            from = Bound::Excluded(key.clone());
+            Some(Ok((key.clone(), value.clone())))
+        };
+        Box::new(std::iter::from_fn(next))
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
+        let mut state = self.lock();
+        let (takes_effect, result) = state.next();
+        if takes_effect {
+            put(&mut state.visible, batch);
+            state.volatile.push(batch.clone());
+        }
+        result
+    }
+
+    fn make_durable(&self) -> Result<(), BackendError> {
+        let mut state = self.lock();
+        let (takes_effect, result) = state.next();
+        if takes_effect && !state.lies {
+            for batch in std::mem::take(&mut state.volatile) {
+                put(&mut state.durable, &batch);
+            }
+        }
+        result
+    }
+}

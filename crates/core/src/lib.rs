@@ -37,6 +37,17 @@
 //! # Ok::<(), dogwatch_core::Error>(())
 //! ```
 
+/// Whether a known bug was put in; never without the feature `sabotage`.
+macro_rules! sabotaged {
+    ($bug:ident) => {{
+        #[cfg(feature = "sabotage")]
+        let is_in = $crate::sabotage::is_in($crate::sabotage::Bug::$bug);
+        #[cfg(not(feature = "sabotage"))]
+        let is_in = false;
+        is_in
+    }};
+}
+
 mod actor;
 mod code;
 mod command;
@@ -51,6 +62,9 @@ mod oncall;
 mod organization;
 mod outbox;
 mod patch;
+#[cfg(feature = "sabotage")]
+#[doc(hidden)]
+pub mod sabotage;
 mod secret;
 pub mod text;
 mod time;

@@ -478,8 +478,8 @@ impl World for MemoryOrg<'_> {
         Ok(self.get(|data| &data.notifications, &(user, number)).filter(|one| one.delivered_at.is_none()))
     }
 
-    fn notifications(&self, user: UserId, limit: usize) -> Result<Vec<Notification>, Error> {
-        let waiting = |one: &&Notification| one.user == user && one.delivered_at.is_none();
+    fn notifications(&self, user: UserId, after: u64, limit: usize) -> Result<Vec<Notification>, Error> {
+        let waiting = |one: &&Notification| one.user == user && one.number > after && one.delivered_at.is_none();
         Ok(self.all(|data| &data.notifications).filter(waiting).take(limit).cloned().collect())
     }
 }

@@ -168,7 +168,8 @@ pub fn claim(
     };
     let before = first_of(&cx, &inbox)?;
     let claimed = Notification { attempts: before.attempts.saturating_add(1), ..before };
-    let leased = Inbox { ready_at: now.plus(lease.min(LONGEST_LEASE)), ..inbox };
+    let lease = if sabotaged!(ClaimHoldsNothing) { Duration::ZERO } else { lease.min(LONGEST_LEASE) };
+    let leased = Inbox { ready_at: now.plus(lease), ..inbox };
     cx.write(Write::Notification(Change::edited(before, claimed)));
     cx.write(Write::Inbox(Change::edited(inbox, leased)));
     Ok(cx.decided(Some(claimed)))
@@ -224,10 +225,27 @@ pub fn give_back(
 }
 
 /// The notifications that wait to be delivered to a member, in order, at most 100. Codes: `not_found`.
+///
+/// ```
+/// use dogwatch_core::{ListNotifications, UserId};
+/// # let ben = UserId::parse("user_0190a8f3b4c07d2e8f1a2b3c4d5e6f70").unwrap();
+/// let first = ListNotifications::of(ben);
+/// let rest = ListNotifications { after: 100, ..first };
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct ListNotifications {
     /// To whom.
     pub user: UserId,
+    /// Behind this [`Notification::number`]; from the first on with 0.
+    pub after: u64,
+}
+
+impl ListNotifications {
+    /// From the first on.
+    #[must_use]
+    pub const fn of(user: UserId) -> Self {
+        Self { user, after: 0 }
+    }
 }
 
 /// The most notifications of one answer.
@@ -239,11 +257,12 @@ impl Query for ListNotifications {
 
     fn answer(&self, view: &View<'_>) -> Result<Vec<Notification>, Error> {
         view.world.member(self.user)?.ok_or_else(|| Error::not_found("member"))?;
-        view.world.notifications(self.user, LISTED)
+        view.world.notifications(self.user, self.after, LISTED)
     }
 }
 
 fn first_of(cx: &Context<'_>, inbox: &Inbox) -> Result<Notification, Error> {
-    let first = cx.world.notification(inbox.user, inbox.first)?;
+    let number = if sabotaged!(NewestFirst) { inbox.last } else { inbox.first };
+    let first = cx.world.notification(inbox.user, number)?;
     first.ok_or_else(|| Error::broken("a line of notifications without its first"))
 }

@@ -179,8 +179,8 @@ pub trait World {
     fn inbox(&self, user: UserId) -> Result<Option<Inbox>, Error>;
     /// A notification in a user's line, by its number.
     fn notification(&self, user: UserId, number: u64) -> Result<Option<Notification>, Error>;
-    /// The notifications in a user's line, in order, at most `limit`.
-    fn notifications(&self, user: UserId, limit: usize) -> Result<Vec<Notification>, Error>;
+    /// The notifications in a user's line behind a number, in order, at most `limit`.
+    fn notifications(&self, user: UserId, after: u64, limit: usize) -> Result<Vec<Notification>, Error>;
 }
 
 /// One thing before and after. Created: no `before`. Gone: no `after`.

@@ -173,7 +173,7 @@ impl Story {
     fn pages(&self) -> String {
         let mut pages: Vec<Notification> = Vec::new();
         for name in ["ada", "ben", "cleo"] {
-            let query = ListNotifications { user: self.named(name) };
+            let query = ListNotifications::of(self.named(name));
             pages.extend(self.harbour.ask(&query, &self.harbour.ada).unwrap());
         }
         pages.sort_by_key(|page| (page.created_at, page.id));

@@ -408,13 +408,15 @@ impl World for OrgView<'_> {
         self.thing(&key, |row: NotificationV1| row.of(self.org, user, number))
     }
 
-    fn notifications(&self, user: UserId, limit: usize) -> Result<Vec<Notification>, Error> {
+    fn notifications(&self, user: UserId, after: u64, limit: usize) -> Result<Vec<Notification>, Error> {
         let one = |key: &[u8], value: &[u8]| {
             let number = u64::from_be_bytes(*key.last_chunk::<8>().ok_or(Corrupt::Key)?);
             decode::<NotificationV1>(key, value)?.of(self.org, user, number)
         };
         let read = |(key, value): Pair| one(&key, &value).map_err(|why| corrupt(&key, why));
-        self.store.under(&Table::Notification.record(self.org, user)).take(limit).map(|pair| read(pair?)).collect()
+        let start = Table::Notification.of(self.org, &[&user.to_bytes(), &after.saturating_add(1).to_be_bytes()]);
+        let end = end_of(&Table::Notification.record(self.org, user));
+        self.store.scan(&start, &end).take(limit).map(|pair| read(pair?)).collect()
     }
 }
 

@@ -187,7 +187,7 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(run(engine, actor, HandOffIncident { id: own.incident, target: names.user }));
     outcomes.push(ask(engine, actor, &GetPolicy { id: names.policy }));
     outcomes.push(ask(engine, actor, &PreviewPolicy { id: names.policy, at: from }));
-    outcomes.push(ask(engine, actor, &ListNotifications { user: names.user }));
+    outcomes.push(ask(engine, actor, &ListNotifications::of(names.user)));
     outcomes.push(ask(engine, actor, &GetSchedule { id: names.schedule }));
     outcomes.push(ask(engine, actor, &ListOverrides { schedule: names.schedule }));
     outcomes.push(ask(engine, actor, &ResolveOnCall { schedule: names.schedule, at: from }));
@@ -214,7 +214,7 @@ fn everything(engine: &Engine, admin: &Actor) -> String {
         text += &format!("{:?}", engine.query(&GetPolicy { id: policy.id }, admin).unwrap());
     }
     for member in engine.query(&ListTeam, admin).unwrap().members {
-        text += &format!("{:?}", engine.query(&ListNotifications { user: member.id }, admin).unwrap());
+        text += &format!("{:?}", engine.query(&ListNotifications::of(member.id), admin).unwrap());
     }
     let all = ListIncidents { limit: PageLimit::MAX, ..Default::default() };
     for incident in engine.query(&all, admin).unwrap().incidents {

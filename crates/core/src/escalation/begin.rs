@@ -69,7 +69,7 @@ impl LiveChain<'_> {
         if self.layers.is_none() {
             let policy = self.world.policy(self.policy)?;
             let policy = policy.ok_or_else(|| Error::broken("a run without its policy"))?;
-            let layers = if policy.revision == self.revision {
+            let layers = if policy.revision == self.revision || sabotaged!(SnapshotIsLive) {
                 self.world.policy_layers(self.policy)?
             } else {
                 let past = self.world.past_policy_layers(self.policy, Some(self.revision))?;
@@ -106,7 +106,7 @@ fn reach(world: &dyn World, target: &Target, now: Timestamp) -> Result<Vec<UserI
     };
     let mut members = Vec::with_capacity(users.len());
     for user in users {
-        if active_member(world, user)?.is_some() {
+        if active_member(world, user)?.is_some() || sabotaged!(FormerMembersArePaged) {
             members.push(user);
         }
     }

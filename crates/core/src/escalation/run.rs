@@ -152,9 +152,15 @@ impl Run {
             (RunState::Resolved, _) => self,
             (RunState::Waiting { due }, Input::Tick) if due <= now => {
                 outputs.extend(self.current.map(Output::TimedOut));
-                self.fire(self.current.map_or(0, |layer| layer.position), now, chain, &mut outputs)?
+                let fired = self.current.map_or(0, |layer| layer.position);
+                let above = if sabotaged!(LayerFiresAgain) { fired.saturating_sub(1) } else { fired };
+                let now = if sabotaged!(CountsFromTheDeadline) { due } else { now };
+                self.fire(above, now, chain, &mut outputs)?
             }
             (_, Input::Tick) | (RunState::Acknowledged, Input::Acknowledge) => self,
+            (_, Input::Acknowledge) if sabotaged!(AcknowledgementStopsNothing) => self,
+            (_, Input::Resolve) if sabotaged!(ResolutionStopsNothing) => self,
+            (RunState::Waiting { .. }, Input::HandOff) if sabotaged!(HandoffKeepsTheTimer) => self,
             (state, Input::Acknowledge | Input::Resolve) => {
                 if matches!(state, RunState::Waiting { .. }) {
                     outputs.push(Output::Stopped);
@@ -192,6 +198,9 @@ impl Run {
             position = layer.position;
             if users.is_empty() {
                 outputs.push(Output::Skipped(layer));
+                if sabotaged!(SkippedLayerEndsTheRun) {
+                    break;
+                }
                 continue;
             }
             outputs.push(Output::Paged(layer, users));

@@ -65,7 +65,9 @@ impl Command for HandOffIncident {
         let previous = draft.incident.owner.replace(self.target);
         draft.incident.acknowledged = None;
         draft.event(cx.ids, Some(me), Event::IncidentHandedOff { previous, new: self.target });
-        page(cx, self.id, self.target, PageReason::Handoff, draft.at)?;
+        if !sabotaged!(HandoffPagesNobody) {
+            page(cx, self.id, self.target, PageReason::Handoff, draft.at)?;
+        }
         draft.escalate(cx, Some(me), Input::HandOff)?;
         let incident = draft.finish(cx);
         IncidentView::of(&incident, cx.world)
@@ -105,7 +107,8 @@ impl Draft {
                 Output::TimedOut(layer) => Event::LayerTimedOut { layer: layer.id, position: layer.position },
                 Output::Skipped(layer) => Event::LayerSkipped { layer: layer.id, position: layer.position },
                 Output::Paged(layer, users) => {
-                    for user in &users {
+                    let paged = if sabotaged!(OnlyTheFirstIsPaged) { 1 } else { users.len() };
+                    for user in users.iter().take(paged) {
                         page(cx, self.incident.id, *user, PageReason::Escalation, self.at)?;
                     }
                     Event::LayerPaged { layer: layer.id, position: layer.position, users }

@@ -294,7 +294,7 @@ impl Run<'_> {
             for (index, member) in model.members.iter().enumerate() {
                 let waiting = model.pages.iter().filter(|page| page.user == index && !page.delivered);
                 let expected: Vec<_> = waiting.map(|page| model.shown_page(page)).collect();
-                let got = self.engine().query(&ListNotifications { user: valid(&member.id) }, &admin).unwrap();
+                let got = self.engine().query(&ListNotifications::of(valid(&member.id)), &admin).unwrap();
                 assert_eq!(got.iter().map(render::notification).collect::<Vec<_>>(), expected);
             }
         }

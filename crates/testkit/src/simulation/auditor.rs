@@ -343,6 +343,8 @@ impl Auditor {
                 tracked.acknowledged = None;
                 self.owe(*new, id, PageReason::Handoff);
                 if tracked.state != State::None {
+                    // A new pass begins on the current layer: those behind it that reached nobody are looked at again.
+                    tracked.passed = tracked.current.map_or(tracked.passed, |place| place + 1);
                     tracked.state = tracked.current.map_or(State::Exhausted, |place| {
                         let minutes = tracked.snapshot[place].ack_timeout.minutes();
                         State::Waiting(instant.plus(std::time::Duration::from_secs(u64::from(minutes) * 60)))
@@ -388,9 +390,15 @@ impl Auditor {
     /// Every page is one row, and rows that wait are still there.
     fn audit_outbox(&mut self, engine: &Engine) -> Result<(), Complaint> {
         for user in self.everybody.clone() {
-            let waiting = engine.query(&ListNotifications { user }, &self.admin);
-            let waiting = waiting.map_err(|error| format!("the line of {user} cannot be read: {error}"))?;
-            waiting.iter().try_for_each(|row| self.observe(row))?;
+            let list = |after: usize| {
+                let query = ListNotifications { user, after: u64::try_from(after).unwrap() };
+                let rows = engine.query(&query, &self.admin);
+                rows.map_err(|error| format!("the line of {user} cannot be read: {error}"))
+            };
+            let known = self.lines.get(&user).map_or(0, Vec::len);
+            let (waiting, new) = (list(0)?, list(known)?);
+            ensure!(new.len() < 100, "a hundred pages of {user} in one step");
+            waiting.iter().chain(&new).try_for_each(|row| self.observe(row))?;
             let rows = self.lines.entry(user).or_default();
             let first = rows.iter().position(|row| !row.confirmed).unwrap_or(rows.len());
             let expected: Vec<_> = rows.iter().skip(first).take(100).map(|row| row.id).collect();
@@ -475,7 +483,7 @@ impl Auditor {
 
     /// What was confirmed when nobody knows whether it was: looks at the line.
     pub fn find_out(&mut self, engine: &Engine, of: &Notification) -> Result<(), Complaint> {
-        let waiting = engine.query(&ListNotifications { user: of.user }, &self.admin).map_err(|e| e.to_string())?;
+        let waiting = engine.query(&ListNotifications::of(of.user), &self.admin).map_err(|e| e.to_string())?;
         let gone = waiting.iter().all(|row| row.id != of.id);
         let row = self.row(of)?;
         row.confirmed = row.confirmed || gone;

@@ -1,0 +1,29 @@
+//! A few simulated nights; `cargo run --release -p dogwatch-testkit --example simulate` runs as many as one likes.
+#![allow(clippy::panic, reason = "a test fails by panicking")]
+
+use dogwatch_testkit::simulation::{Report, SimulatedDisk, repeat, simulate};
+
+/// How many nights a normal test run has.
+const NIGHTS: u64 = 12;
+
+#[test]
+fn nights_without_a_complaint() {
+    let mut total = Report::default();
+    for seed in 1_000_000..1_000_000 + NIGHTS {
+        match simulate(seed, SimulatedDisk::default()) {
+            Ok(report) => total.add(&report),
+            Err(complaint) => panic!("{complaint}\n\nrepeat it with\n  {}", repeat(seed)),
+        }
+    }
+    // It would prove nothing if nothing had happened.
+    assert!(total.kills > 0 && total.faults > 0 && total.unknown > 0 && total.races > 0, "{total:?}");
+    assert!(total.fired > 500 && total.pages > 1_000 && total.claims > 300, "{total:?}");
+}
+
+#[test]
+fn a_seed_fixes_everything() {
+    for seed in [3, 4] {
+        assert_eq!(simulate(seed, SimulatedDisk::default()), simulate(seed, SimulatedDisk::default()));
+    }
+    assert_ne!(simulate(3, SimulatedDisk::default()), simulate(4, SimulatedDisk::default()));
+}

@@ -82,9 +82,9 @@ pub use component::{
 pub use error::Error;
 pub use escalation::{
     AckTimeout, AddPolicyLayer, Chain, CreatePolicy, DeletePolicy, EditPolicy, EditPolicyLayer, Escalation, Fired,
-    GetPolicy, Input, ListPolicies, OrderPolicyLayers, Output, PastPolicyLayer, Policy, PolicyLayer, PolicyLayerView,
-    PolicyView, Position, Preview, PreviewPolicy, PreviewedLayer, Reach, RemovePolicyLayer, Run, RunLayer, RunState,
-    Target, Timer, fire_due,
+    GetPolicy, Input, ListPolicies, Lookups, OrderPolicyLayers, Output, PastPolicyLayer, Policy, PolicyLayer,
+    PolicyLayerView, PolicyView, Position, Preview, PreviewPolicy, PreviewedLayer, Reach, RemovePolicyLayer, Run,
+    RunLayer, RunState, Target, Timer, fire_due,
 };
 pub use id::{
     ApiKeyId, AuditEventId, ComponentId, IdSource, IncidentId, InvitationId, NotificationId, OrgId, OverrideId,

@@ -10,7 +10,7 @@ use crate::actor::Actor;
 use crate::command::{Command, Query, ask, decide};
 use crate::component::Component;
 use crate::error::Error;
-use crate::escalation::{PastPolicyLayer, Policy, PolicyLayer, Target, Timer, fire_due};
+use crate::escalation::{Lookups, PastPolicyLayer, Policy, PolicyLayer, Target, Timer, fire_due};
 use crate::id::{
     ApiKeyId, ComponentId, IdSource, IncidentId, InvitationId, OrgId, OverrideId, PolicyId, PolicyLayerId,
     RotationLayerId, ScheduleId, UpdateId, UserId,
@@ -90,8 +90,9 @@ impl MemoryWorld {
     /// Those of [`fire_due`].
     pub fn tick(&mut self, now: Timestamp, ids: &mut IdSource) -> Result<usize, Error> {
         let due = self.timers_due(now, None, usize::MAX)?;
+        let mut lookups = Lookups::at(now);
         for timer in &due {
-            let decision = fire_due(timer, self, now, ids)?;
+            let decision = fire_due(timer, self, &mut lookups, ids)?;
             self.apply(decision.writes);
         }
         Ok(due.len())

@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use dogwatch_core::{
-    Error as Refusal, Fired, IdSource, Notification, ReadyLine, Receipt, Root, Timer, Timestamp, claim, confirm,
-    fire_due, give_back,
+    Error as Refusal, Fired, IdSource, Lookups, Notification, ReadyLine, Receipt, Root, Timer, Timestamp, claim,
+    confirm, fire_due, give_back,
 };
 
 use crate::engine::Engine;
@@ -205,9 +205,9 @@ impl Work for Tick {
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Refusal> {
         let due = batch.root().timers_due(self.now, self.after.as_ref(), CHUNK)?;
-        let mut ticked = Ticked::default();
+        let (mut ticked, mut lookups) = (Ticked::default(), Lookups::at(self.now));
         for timer in &due {
-            let fired = fire_due(timer, &batch.root(), self.now, ids);
+            let fired = fire_due(timer, &batch.root(), &mut lookups, ids);
             match fired.and_then(|decision| batch.add(&decision.writes).map(|()| decision.reply)) {
                 Ok(Fired::Yes) => ticked.fired += 1,
                 Ok(Fired::No) => {}

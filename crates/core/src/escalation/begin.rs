@@ -1,5 +1,8 @@
 //! Where a run meets the world: which policy is attached, which layers a run goes along, whom a layer reaches now.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use super::{Chain, Escalation, Input, Output, Policy, PolicyLayer, Reach, Run, RunLayer, Target, by_position, find};
 use crate::command::Context;
 use crate::error::Error;
@@ -36,58 +39,110 @@ pub(crate) fn attached(
 
 /// Starts a run of a policy on the layers it has now.
 pub(crate) fn begin(cx: &mut Context<'_>, policy: Policy) -> Result<Step, Error> {
-    let layers = Some(by_position(cx.world.policy_layers(policy.id)?));
+    let mut lookups = Lookups::at(cx.now);
+    lookups.keep(&policy, cx.world.policy_layers(policy.id)?);
     let (id, revision) = (policy.id, policy.revision);
     if !policy.in_use {
         let used = Policy { in_use: true, ..policy.clone() };
         cx.write(Write::Policy(Change::edited(policy, used)));
     }
-    let mut chain = LiveChain { world: cx.world, now: cx.now, policy: id, revision, layers };
+    let mut chain = LiveChain { world: cx.world, policy: id, revision, lookups: &mut lookups };
     let (run, outputs) = Run::start(cx.now, &mut chain)?;
     Ok(Step { escalation: Escalation { policy: id, revision, run }, outputs })
 }
 
 /// Gives an input to the run of an incident.
-pub(crate) fn step(world: &dyn World, before: Escalation, input: Input, now: Timestamp) -> Result<Step, Error> {
+pub(crate) fn step(world: &dyn World, before: Escalation, input: Input, lookups: &mut Lookups) -> Result<Step, Error> {
     let Escalation { policy, revision, run } = before;
-    let mut chain = LiveChain { world, now, policy, revision, layers: None };
-    let (run, outputs) = run.step(input, now, &mut chain)?;
+    let now = lookups.now;
+    let (run, outputs) = run.step(input, now, &mut LiveChain { world, policy, revision, lookups })?;
     Ok(Step { escalation: Escalation { run, ..before }, outputs })
+}
+
+/// What was looked up for one instant: the layers of revisions, and whom each reaches then.
+///
+/// Many runs that are due at once go along the same few layers. While they fire, nothing changes that is looked up here.
+#[derive(Debug)]
+pub struct Lookups {
+    now: Timestamp,
+    revisions: BTreeMap<(PolicyId, u32), Vec<Rung>>,
+}
+
+#[derive(Debug)]
+struct Rung {
+    layer: RunLayer,
+    target: Target,
+    users: Option<Vec<UserId>>,
+}
+
+impl Lookups {
+    /// Nothing yet, for an instant.
+    #[must_use]
+    pub const fn at(now: Timestamp) -> Self {
+        Self { now, revisions: BTreeMap::new() }
+    }
+
+    /// For which instant.
+    #[must_use]
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The same layers at another instant: whom they reach is looked up again.
+    pub(super) fn go_on_to(&mut self, now: Timestamp) {
+        self.now = now;
+        self.revisions.values_mut().flatten().for_each(|rung| rung.users = None);
+    }
+
+    /// Keeps the layers of a policy's revision.
+    pub(super) fn keep(&mut self, policy: &Policy, layers: Vec<PolicyLayer>) {
+        self.revisions.insert((policy.id, policy.revision), rungs(layers));
+    }
+
+    fn rungs(&mut self, world: &dyn World, policy: PolicyId, revision: u32) -> Result<&mut [Rung], Error> {
+        Ok(match self.revisions.entry((policy, revision)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => unknown.insert(rungs(layers_of(world, policy, revision)?)),
+        })
+    }
+}
+
+fn rungs(layers: Vec<PolicyLayer>) -> Vec<Rung> {
+    let rung = |layer: PolicyLayer| Rung {
+        layer: RunLayer { id: layer.id, position: layer.position.get(), timeout: layer.timeout },
+        target: layer.target,
+        users: None,
+    };
+    by_position(layers).into_iter().map(rung).collect()
+}
+
+/// The layers of a policy as they were in a revision, in any order.
+fn layers_of(world: &dyn World, policy: PolicyId, revision: u32) -> Result<Vec<PolicyLayer>, Error> {
+    let now = world.policy(policy)?.ok_or_else(|| Error::broken("a run without its policy"))?.revision;
+    if now == revision || sabotaged!(SnapshotIsLive) {
+        return world.policy_layers(policy);
+    }
+    Ok(world.past_policy_layers(policy, Some(revision))?.into_iter().map(|past| past.layer).collect())
 }
 
 /// The layers of one revision, read when they are first asked for; whom they reach is looked up live.
 pub(super) struct LiveChain<'a> {
     pub(super) world: &'a dyn World,
-    pub(super) now: Timestamp,
     pub(super) policy: PolicyId,
     pub(super) revision: u32,
-    pub(super) layers: Option<Vec<PolicyLayer>>,
-}
-
-impl LiveChain<'_> {
-    fn layers(&mut self) -> Result<&[PolicyLayer], Error> {
-        if self.layers.is_none() {
-            let policy = self.world.policy(self.policy)?;
-            let policy = policy.ok_or_else(|| Error::broken("a run without its policy"))?;
-            let layers = if policy.revision == self.revision || sabotaged!(SnapshotIsLive) {
-                self.world.policy_layers(self.policy)?
-            } else {
-                let past = self.world.past_policy_layers(self.policy, Some(self.revision))?;
-                past.into_iter().map(|past| past.layer).collect()
-            };
-            self.layers = Some(by_position(layers));
-        }
-        Ok(self.layers.as_deref().unwrap_or_default())
-    }
+    pub(super) lookups: &'a mut Lookups,
 }
 
 impl Chain for LiveChain<'_> {
     fn above(&mut self, position: u32) -> Result<Option<Reach>, Error> {
-        let (world, now) = (self.world, self.now);
-        let Some(next) = self.layers()?.iter().find(|layer| layer.position.get() > position) else { return Ok(None) };
-        let users = reach(world, &next.target, now)?;
-        let layer = RunLayer { id: next.id, position: next.position.get(), timeout: next.timeout };
-        Ok(Some(Reach { layer, users }))
+        let now = self.lookups.now;
+        let rungs = self.lookups.rungs(self.world, self.policy, self.revision)?;
+        let Some(next) = rungs.iter_mut().find(|rung| rung.layer.position > position) else { return Ok(None) };
+        let users = match &next.users {
+            Some(users) => users.clone(),
+            None => next.users.insert(reach(self.world, &next.target, now)?).clone(),
+        };
+        Ok(Some(Reach { layer: next.layer, users }))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Time as the actor: what is due fires.
 
+use super::Lookups;
 use crate::command::{Context, Decision};
 use crate::error::Error;
 use crate::id::{IdSource, IncidentId, OrgId};
@@ -27,13 +28,20 @@ pub enum Fired {
     No,
 }
 
-/// Lets the run of one incident go on, if it is due. Nobody is the actor.
+/// Lets the run of one incident go on, if it is due at the instant of the lookups. Nobody is the actor.
+///
+/// The same [`Lookups`] serve for all timers that are fired for one instant, as long as nothing else is written meanwhile.
 ///
 /// # Errors
 /// Only when the world cannot be read.
-pub fn fire_due(timer: &Timer, root: &dyn Root, now: Timestamp, ids: &mut IdSource) -> Result<Decision<Fired>, Error> {
+pub fn fire_due(
+    timer: &Timer,
+    root: &dyn Root,
+    lookups: &mut Lookups,
+    ids: &mut IdSource,
+) -> Result<Decision<Fired>, Error> {
     let world = root.organization(timer.org);
-    let mut cx = Context::of_nobody(&*world, now, ids);
-    let fired = if incident::let_time_pass(&mut cx, timer.incident)? { Fired::Yes } else { Fired::No };
+    let mut cx = Context::of_nobody(&*world, lookups.now(), ids);
+    let fired = if incident::let_time_pass(&mut cx, timer.incident, lookups)? { Fired::Yes } else { Fired::No };
     Ok(cx.decided(fired))
 }

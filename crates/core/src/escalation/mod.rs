@@ -13,6 +13,7 @@ mod policies;
 mod query;
 mod run;
 
+pub use begin::Lookups;
 pub use due::{Fired, Timer, fire_due};
 pub use layers::{AddPolicyLayer, EditPolicyLayer, OrderPolicyLayers, RemovePolicyLayer};
 pub use policies::{CreatePolicy, DeletePolicy, EditPolicy};

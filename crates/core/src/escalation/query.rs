@@ -1,6 +1,6 @@
 //! Looking at policies, and at what one would do.
 
-use super::begin::LiveChain;
+use super::begin::{LiveChain, Lookups};
 use super::{AckTimeout, Input, Output, Policy, PolicyLayer, Position, Run, Target, by_position, find};
 use crate::actor::Access;
 use crate::command::{Query, View};
@@ -149,15 +149,18 @@ impl Query for PreviewPolicy {
 
     fn answer(&self, view: &View<'_>) -> Result<Preview, Error> {
         let policy = find(view.world, self.id)?;
-        let layers = Some(by_position(view.world.policy_layers(self.id)?));
+        let mut lookups = Lookups::at(self.at);
+        lookups.keep(&policy, view.world.policy_layers(self.id)?);
+        let mut chain =
+            LiveChain { world: view.world, policy: self.id, revision: policy.revision, lookups: &mut lookups };
         let mut now = self.at;
-        let mut chain = LiveChain { world: view.world, now, policy: self.id, revision: policy.revision, layers };
         let (mut run, mut outputs) = Run::start(now, &mut chain)?;
         let mut shown = Vec::new();
         loop {
             shown.extend(outputs.into_iter().filter_map(|output| previewed(output, now)));
             let Some(due) = run.due() else { break };
-            (now, chain.now) = (due, due);
+            now = due;
+            chain.lookups.go_on_to(now);
             (run, outputs) = run.step(Input::Tick, now, &mut chain)?;
         }
         Ok(Preview { layers: shown, exhausted_at: now })

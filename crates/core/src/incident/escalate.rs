@@ -5,7 +5,7 @@ use crate::actor::Access;
 use crate::code::Code;
 use crate::command::{Command, Context};
 use crate::error::Error;
-use crate::escalation::{self, Input, Output, Policy};
+use crate::escalation::{self, Input, Lookups, Output, Policy};
 use crate::id::{IncidentId, UserId};
 use crate::organization::active_member;
 use crate::outbox::{PageReason, page};
@@ -75,11 +75,11 @@ impl Command for HandOffIncident {
 }
 
 /// Lets the run of an incident go on if it is due; `false` when nothing was due.
-pub(crate) fn let_time_pass(cx: &mut Context<'_>, id: IncidentId) -> Result<bool, Error> {
+pub(crate) fn let_time_pass(cx: &mut Context<'_>, id: IncidentId, lookups: &mut Lookups) -> Result<bool, Error> {
     let due = |incident: &Incident| incident.next_escalation_at().is_some_and(|due| due <= cx.now);
     let Some(incident) = cx.world.incident(id)?.filter(due) else { return Ok(false) };
     let mut draft = Draft::of(incident, cx.now);
-    draft.escalate(cx, None, Input::Tick)?;
+    draft.escalate_with(cx, None, Input::Tick, lookups)?;
     draft.finish(cx);
     Ok(true)
 }
@@ -94,8 +94,19 @@ impl Draft {
 
     /// Gives an input to the run, if there is one, and does what it says.
     pub(super) fn escalate(&mut self, cx: &mut Context<'_>, actor: Option<UserId>, input: Input) -> Result<(), Error> {
+        let mut lookups = Lookups::at(cx.now);
+        self.escalate_with(cx, actor, input, &mut lookups)
+    }
+
+    fn escalate_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        actor: Option<UserId>,
+        input: Input,
+        lookups: &mut Lookups,
+    ) -> Result<(), Error> {
         let Some(before) = self.incident.escalation else { return Ok(()) };
-        let step = escalation::step(cx.world, before, input, cx.now)?;
+        let step = escalation::step(cx.world, before, input, lookups)?;
         self.incident.escalation = Some(step.escalation);
         self.carry_out(cx, actor, step.outputs)
     }

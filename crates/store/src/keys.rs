@@ -152,7 +152,10 @@ impl Table {
 
     /// A key of this table in an organization.
     pub(crate) fn of(self, org: OrgId, parts: &[&[u8]]) -> Vec<u8> {
-        let mut key = self.key(&[&org.to_bytes()]);
+        let length = parts.iter().map(|part| part.len()).sum::<usize>() + 17;
+        let mut key = Vec::with_capacity(length);
+        key.push(self as u8);
+        key.extend_from_slice(&org.to_bytes());
         parts.iter().for_each(|part| key.extend_from_slice(part));
         key
     }

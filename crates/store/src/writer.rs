@@ -20,7 +20,7 @@ use crate::keys::{Table, end_of};
 use crate::overlay::Overlay;
 use crate::pending::{Pending, Promise, pending};
 use crate::queue::Queue;
-use crate::records::Patch;
+use crate::records::{Patch, row_changes};
 use crate::signal::Signal;
 use crate::world::StoreView;
 
@@ -86,11 +86,12 @@ impl Assembly<'_> {
 
     /// Adds the changes of one decision: all of them, or none.
     pub(crate) fn add(&mut self, writes: &[Write]) -> Result<(), Refusal> {
-        let mut change = Patch::default();
+        let mut changes = Vec::new();
         for write in writes {
-            change.add(write).map_err(|why| Refusal::broken(format!("a change cannot be stored: {why}")))?;
+            row_changes(write, &mut changes)
+                .map_err(|why| Refusal::broken(format!("a change cannot be stored: {why}")))?;
         }
-        self.patch.extend(change);
+        self.patch.extend(changes);
         Ok(())
     }
 }

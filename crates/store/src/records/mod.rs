@@ -2,7 +2,7 @@
 //!
 //! Storage has structs of its own, so that core can change without changing the data. [`Entity::rows`] is the one place that
 //! says which rows a thing has: its record, its index rows, the pieces of its long text. What a change writes is the
-//! difference between the rows before and the rows after ([`Patch`]), so an index cannot be forgotten.
+//! difference between the rows before and the rows after ([`row_changes`]), so an index cannot be forgotten.
 
 mod escalation;
 mod incident;
@@ -20,29 +20,31 @@ pub(crate) use organization::{
 #[cfg(feature = "fuzzing")]
 pub(crate) use text::PieceV1;
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use dogwatch_core::{Change, Write};
 
-use crate::backend::Batch;
+use crate::backend::{Batch, Pair};
 use crate::record::{Corrupt, Stored, encode};
 
-/// The rows of one thing.
+/// The rows of one thing, each key once. They are few, so a search is a look at each.
 #[derive(Debug, Default)]
-pub(crate) struct Rows(BTreeMap<Vec<u8>, Vec<u8>>);
+pub(crate) struct Rows(Vec<Pair>);
 
 impl Rows {
     /// The largest value, in bytes. Larger ones could end in files that sled never syncs.
     pub(crate) const LARGEST: usize = 4_096;
 
     #[cfg(feature = "fuzzing")]
-    pub(crate) fn into_map(self) -> BTreeMap<Vec<u8>, Vec<u8>> {
-        self.0
+    pub(crate) fn into_map(self) -> std::collections::BTreeMap<Vec<u8>, Vec<u8>> {
+        self.0.into_iter().collect()
     }
 
     /// A row that is only a key.
     pub(crate) fn index(&mut self, key: Vec<u8>) {
-        self.0.insert(key, Vec::new());
+        if self.0.iter().all(|(other, _)| *other != key) {
+            self.0.push((key, Vec::new()));
+        }
     }
 
     /// A row with a record.
@@ -51,8 +53,14 @@ impl Rows {
         if value.len() > Self::LARGEST {
             return Err(Corrupt::Large);
         }
-        self.0.insert(key, value);
+        self.0.push((key, value));
         Ok(())
+    }
+
+    /// Takes a row out and gives its value.
+    fn take(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+        let place = self.0.iter().position(|(other, _)| other == key)?;
+        Some(self.0.swap_remove(place).1)
     }
 }
 
@@ -60,6 +68,64 @@ impl Rows {
 pub(crate) trait Entity {
     /// Adds all rows that the thing consists of.
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt>;
+}
+
+/// One row that changes.
+#[derive(Debug)]
+pub(crate) struct RowChange {
+    key: Vec<u8>,
+    before: Option<Vec<u8>>,
+    after: Option<Vec<u8>>,
+}
+
+/// Adds the rows that a write changes: the difference between the thing before and after.
+pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result<(), Corrupt> {
+    match write {
+        Write::Organization(it) => difference(it, changes),
+        Write::Tally(it) => difference(it, changes),
+        Write::Member(it) => difference(it, changes),
+        Write::Invitation(it) => difference(it, changes),
+        Write::ApiKey(it) => difference(it, changes),
+        Write::Component(it) => difference(it, changes),
+        Write::Incident(it) => difference(it, changes),
+        Write::Update(it) => difference(it, changes),
+        Write::Schedule(it) => difference(it, changes),
+        Write::Layer(it) => difference(it, changes),
+        Write::PastTerms(it) => difference(it, changes),
+        Write::PastOrder(it) => difference(it, changes),
+        Write::Override(it) => difference(it, changes),
+        Write::Policy(it) => difference(it, changes),
+        Write::PolicyLayer(it) => difference(it, changes),
+        Write::PastPolicyLayer(it) => difference(it, changes),
+        Write::Notification(it) => difference(it, changes),
+        Write::Inbox(it) => difference(it, changes),
+        Write::Audit(entry) => {
+            let mut rows = Rows::default();
+            audit_rows(entry, &mut rows)?;
+            changes.extend(rows.0.into_iter().map(|(key, value)| RowChange { key, before: None, after: Some(value) }));
+            Ok(())
+        }
+        // The enum is open for core's sake; a change that cannot be stored must not be dropped silently.
+        _ => Err(Corrupt::Value),
+    }
+}
+
+fn difference<T: Entity>(change: &Change<T>, changes: &mut Vec<RowChange>) -> Result<(), Corrupt> {
+    let (mut before, mut after) = (Rows::default(), Rows::default());
+    if let Some(thing) = &change.before {
+        thing.rows(&mut before)?;
+    }
+    if let Some(thing) = &change.after {
+        thing.rows(&mut after)?;
+    }
+    for (key, value) in after.0 {
+        let held = before.take(&key);
+        if held.as_ref() != Some(&value) {
+            changes.push(RowChange { key, before: held, after: Some(value) });
+        }
+    }
+    changes.extend(before.0.into_iter().map(|(key, held)| RowChange { key, before: Some(held), after: None }));
+    Ok(())
 }
 
 /// What rows shall hold, and what they held before: the change, and the way back.
@@ -70,68 +136,15 @@ pub(crate) struct Patch {
 }
 
 impl Patch {
-    fn put(&mut self, key: Vec<u8>, before: Option<Vec<u8>>, after: Option<Vec<u8>>) {
-        // Of several changes to one row, the first knows what was there.
-        self.before.entry(key.clone()).or_insert(before);
-        self.after.insert(key, after);
-    }
-
-    /// Adds a change that was made on top of this one.
-    pub(crate) fn extend(&mut self, later: Self) {
-        for (key, before) in later.before {
-            self.before.entry(key).or_insert(before);
-        }
-        self.after.extend(later.after);
-    }
-
-    /// Adds what a decision changes.
-    pub(crate) fn add(&mut self, write: &Write) -> Result<(), Corrupt> {
-        match write {
-            Write::Organization(it) => self.change(it),
-            Write::Tally(it) => self.change(it),
-            Write::Member(it) => self.change(it),
-            Write::Invitation(it) => self.change(it),
-            Write::ApiKey(it) => self.change(it),
-            Write::Component(it) => self.change(it),
-            Write::Incident(it) => self.change(it),
-            Write::Update(it) => self.change(it),
-            Write::Schedule(it) => self.change(it),
-            Write::Layer(it) => self.change(it),
-            Write::PastTerms(it) => self.change(it),
-            Write::PastOrder(it) => self.change(it),
-            Write::Override(it) => self.change(it),
-            Write::Policy(it) => self.change(it),
-            Write::PolicyLayer(it) => self.change(it),
-            Write::PastPolicyLayer(it) => self.change(it),
-            Write::Notification(it) => self.change(it),
-            Write::Inbox(it) => self.change(it),
-            Write::Audit(entry) => {
-                let mut rows = Rows::default();
-                audit_rows(entry, &mut rows)?;
-                rows.0.into_iter().for_each(|(key, value)| self.put(key, None, Some(value)));
-                Ok(())
+    /// Adds changes that were made on top of this one.
+    pub(crate) fn extend(&mut self, later: Vec<RowChange>) {
+        for RowChange { key, before, after } in later {
+            // Of several changes to one row, the first knows what was there.
+            if let Entry::Vacant(first) = self.before.entry(key.clone()) {
+                first.insert(before);
             }
-            // The enum is open for core's sake; a change that cannot be stored must not be dropped silently.
-            _ => Err(Corrupt::Value),
+            self.after.insert(key, after);
         }
-    }
-
-    fn change<T: Entity>(&mut self, change: &Change<T>) -> Result<(), Corrupt> {
-        let (mut before, mut after) = (Rows::default(), Rows::default());
-        if let Some(thing) = &change.before {
-            thing.rows(&mut before)?;
-        }
-        if let Some(thing) = &change.after {
-            thing.rows(&mut after)?;
-        }
-        for (key, value) in after.0 {
-            let held = before.0.remove(&key);
-            if held.as_ref() != Some(&value) {
-                self.put(key, held, Some(value));
-            }
-        }
-        before.0.into_iter().for_each(|(key, held)| self.put(key, Some(held), None));
-        Ok(())
     }
 }
 

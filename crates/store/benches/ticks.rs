@@ -21,7 +21,7 @@ use dogwatch_testkit::measure::{line, median, shown};
 
 const ROUNDS: usize = 7;
 const DUE: u32 = 1_000;
-const PENDING: u32 = 1_000;
+const PENDING: u32 = 1_000_000;
 const BEGINNING: i64 = 1_775_556_000_000;
 /// How many commands wait at once while a store is filled.
 const AHEAD: usize = 2_000;

@@ -9,6 +9,7 @@ use dogwatch_core::{
     Actor, Command, IdSource, OrgId, Organization, Query, Root, Secret, Timestamp, ask, authenticate, first_admin,
 };
 
+use crate::assembly::Applier;
 use crate::backend::{Backend, MemoryBackend, SledBackend, SledOptions};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, OpenError};
@@ -280,7 +281,8 @@ impl EngineBuilder {
         }
         let shared = Arc::new(Shared::new(Box::new(backend), self.clock, self.queue_capacity));
         let writers = Arc::clone(&shared);
-        let run = move || writer::run(&writers, IdSource::from_seed(seed));
+        let applier = Applier::start(Arc::clone(&shared)).map_err(OpenError::Thread)?;
+        let run = move || writer::run(&writers, &applier, IdSource::from_seed(seed));
         let writer = thread::Builder::new().name("dogwatch-writer".to_owned()).spawn(run).map_err(OpenError::Thread)?;
         Ok(Engine { inner: Arc::new(Inner { shared, writer: Mutex::new(Some(writer)) }) })
     }

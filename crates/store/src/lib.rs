@@ -9,6 +9,7 @@
 //!
 //! See [`Engine`] for an example, and `FORMAT.md` for what is on disk.
 
+mod assembly;
 pub mod backend;
 mod clock;
 mod engine;

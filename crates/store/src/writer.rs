@@ -5,22 +5,22 @@
 //! batch, and is answered with the others: what refused it may be a change that is not durable yet.
 //!
 //! Between applying a batch and its durability, readers must not see it. What it overwrites is laid over the backend for
-//! them, under a lock that is held only while the batch is applied: see [`Shared::read`].
+//! them: see [`Shared::read`] and [`Assembly`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
-use dogwatch_core::{Actor, Command, Error as Refusal, IdSource, Timestamp, Write, decide};
+use dogwatch_core::{Actor, Command, Error as Refusal, IdSource, decide};
 
-use crate::backend::{Backend, BackendError, Batch};
+use crate::assembly::{Applier, Assembly};
+use crate::backend::{Backend, Batch};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::keys::{Table, end_of};
 use crate::overlay::Overlay;
 use crate::pending::{Pending, Promise, pending};
 use crate::queue::Queue;
-use crate::records::{Patch, row_changes};
 use crate::signal::Signal;
 use crate::world::StoreView;
 
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     /// Raised when there is a new timer or another notification to claim, and when the engine is poisoned.
     pub(crate) stirred: Signal,
     /// What the batch in flight overwrites.
-    overwritten: RwLock<Batch>,
+    pub(crate) overwritten: RwLock<Batch>,
     poisoned: AtomicBool,
 }
 
@@ -68,32 +68,6 @@ pub(crate) enum Fate {
     Durable,
     Unknown,
     Poisoned,
-}
-
-/// A batch while it is put together: what the work before has decided is already there to be read.
-pub(crate) struct Assembly<'a> {
-    shared: &'a Shared,
-    /// What the engine's clock showed when the batch began.
-    pub(crate) now: Timestamp,
-    patch: Patch,
-}
-
-impl Assembly<'_> {
-    /// The world with everything that is in the batch so far.
-    pub(crate) fn root(&self) -> StoreView<'_> {
-        StoreView::new(Overlay::new(&*self.shared.backend, &self.patch.after))
-    }
-
-    /// Adds the changes of one decision: all of them, or none.
-    pub(crate) fn add(&mut self, writes: &[Write]) -> Result<(), Refusal> {
-        let mut changes = Vec::new();
-        for write in writes {
-            row_changes(write, &mut changes)
-                .map_err(|why| Refusal::broken(format!("a change cannot be stored: {why}")))?;
-        }
-        self.patch.extend(changes);
-        Ok(())
-    }
 }
 
 /// Something that the writer does.
@@ -158,20 +132,20 @@ impl<W: Work> Job for Submission<W> {
 }
 
 /// The writer's loop; it ends when the queue is closed and empty.
-pub(crate) fn run(shared: &Arc<Shared>, mut ids: IdSource) {
+pub(crate) fn run(shared: &Shared, applier: &Applier, mut ids: IdSource) {
     while let Some(jobs) = shared.queue.take(LARGEST_BATCH) {
-        commit(shared, jobs, &mut ids);
+        commit(shared, applier, jobs, &mut ids);
     }
 }
 
-fn commit(shared: &Shared, mut jobs: Vec<Box<dyn Job>>, ids: &mut IdSource) {
+fn commit(shared: &Shared, applier: &Applier, mut jobs: Vec<Box<dyn Job>>, ids: &mut IdSource) {
     let fate = if shared.is_poisoned() {
         Fate::Poisoned
     } else {
-        let mut batch = Assembly { shared, now: shared.clock.now(), patch: Patch::default() };
+        let mut batch = Assembly::new(shared, applier);
         jobs.iter_mut().for_each(|job| job.run(&mut batch, ids));
-        let stirs = stirs(&batch.patch.after);
-        let fate = match store(shared, batch.patch) {
+        let stirs = stirs(batch.changes());
+        let fate = match batch.store() {
             Ok(()) => Fate::Durable,
             Err(_) => {
                 shared.poisoned.store(true, Ordering::Release);
@@ -193,19 +167,4 @@ fn stirs(batch: &Batch) -> bool {
         batch.range(start.clone()..end_of(&start)).any(|(_, value)| value.is_some())
     };
     sets(Table::Timer) || sets(Table::Ready)
-}
-
-/// Applies a batch and makes it durable. After an error readers keep seeing what was durable before.
-fn store(shared: &Shared, patch: Patch) -> Result<(), BackendError> {
-    if patch.after.is_empty() {
-        return Ok(());
-    }
-    {
-        let mut overwritten = shared.overwritten.write().unwrap_or_else(PoisonError::into_inner);
-        *overwritten = patch.before;
-        shared.backend.apply(&patch.after)?;
-    }
-    shared.backend.make_durable()?;
-    shared.overwritten.write().unwrap_or_else(PoisonError::into_inner).clear();
-    Ok(())
 }

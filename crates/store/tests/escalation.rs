@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use dogwatch_core::{
     AckTimeout, AcknowledgeIncident, Actor, AddPolicyLayer, CreateIncident, CreatePolicy, GetIncident, IncidentId,
-    IncidentView, OrganizationCreated, PolicyId, Position, Severity, Target, Timestamp,
+    IncidentView, ListNotifications, OrganizationCreated, PolicyId, Position, Severity, Target, Timestamp,
 };
 use dogwatch_store::backend::{Backend, Batch, MemoryBackend};
 use dogwatch_store::{Clock, Engine, Error, ManualClock, SystemClock};
 use dogwatch_testkit::fixture::organization;
+use dogwatch_testkit::simulation::{Fault, SimulatedDisk};
 use support::{Gated, block_on};
 
 const BEGINNING: i64 = 1_775_556_000_000;
@@ -157,6 +158,64 @@ fn a_tick_of_many_chunks_fires_each_once() {
     assert_eq!(engine.tick(at(5)).unwrap().fired, 0);
     assert!(opened.iter().all(|id| layer_of(&engine, &created.actor(), *id) == Some(2)));
     assert_eq!(engine.claim(5_000, Duration::from_secs(60)).unwrap().len(), 1, "one of a user at a time");
+}
+
+/// A large batch is applied in parts while it is decided. Readers see nothing of it before all of it is durable.
+#[test]
+fn readers_see_a_large_tick_whole_or_not_at_all() {
+    let backend = Gated::default();
+    let engine = Engine::builder().clock(ManualClock::at(at(0))).with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let policy = policy(&engine, &created, &[5, 5]);
+    let opened: Vec<_> = (0..600).map(|_| open(&engine, &created, policy).id).collect();
+    let before = backend.batches();
+    let closed = backend.close();
+    let ticking = thread::spawn({
+        let engine = engine.clone();
+        move || engine.tick(at(5)).unwrap().fired
+    });
+    backend.until_waiting();
+    assert!(backend.batches() > before + 2, "it went in parts");
+    let layers = |expected| opened.iter().all(|id| layer_of(&engine, &created.actor(), *id) == Some(expected));
+    assert!(layers(1));
+    assert_eq!(engine.next_deadline().unwrap(), Some(at(5)));
+    drop(closed);
+    assert_eq!(ticking.join().unwrap(), 600);
+    assert!(layers(2));
+}
+
+/// Killed anywhere in a large tick, with any number of its parts on the disk: each run fires once in the end.
+#[test]
+fn a_kill_in_a_large_tick_loses_and_repeats_nothing() {
+    let open_store = |disk: &SimulatedDisk, seed: u8| {
+        let clock = ManualClock::at(at(0));
+        Engine::builder().clock(clock).id_seed([seed; 32]).with_backend(disk.clone()).unwrap()
+    };
+    let mut partly = 0;
+    for (n, kept) in [200, 700, 1_300, 1_500].into_iter().flat_map(|n| (0..4).map(move |kept| (n, kept))) {
+        let disk = SimulatedDisk::default();
+        let engine = open_store(&disk, 1);
+        let created = organization(&engine);
+        let policy = policy(&engine, &created, &[5, 5]);
+        let opened: Vec<_> = (0..400).map(|_| open(&engine, &created, policy).id).collect();
+        disk.fault_in(n, Fault::Die, n % 200 == 0);
+        let first = engine.tick(at(5));
+        drop(engine);
+        disk.restart(kept);
+        let engine = open_store(&disk, 2);
+        let survived = opened.iter().filter(|id| layer_of(&engine, &created.actor(), **id) == Some(2)).count();
+        partly += usize::from(survived > 0 && survived < opened.len());
+        assert!(first.is_err() || survived == opened.len(), "acknowledged is durable");
+        assert_eq!(engine.tick(at(6)).unwrap().fired, opened.len() - survived);
+        let paged = |id: &IncidentId| {
+            let trail = engine.query(&GetIncident { id: *id }, &created.actor()).unwrap().audit_trail;
+            trail.iter().filter(|event| event.event.as_str() == "layer_paged").count()
+        };
+        assert!(opened.iter().all(|id| paged(id) == 2));
+        let last = ListNotifications { after: 799, ..ListNotifications::of(created.admin.member.id) };
+        assert_eq!(engine.query(&last, &created.actor()).unwrap().len(), 1, "two pages each, and not one more");
+    }
+    assert!(partly > 0, "at least once a part of the tick survived");
 }
 
 /// A record that cannot be read must not keep the others from being paged.

@@ -23,7 +23,7 @@ pub type Scan<'a> = Box<dyn Iterator<Item = Result<Pair, BackendError>> + 'a>;
 
 /// Where bytes are kept.
 ///
-/// The engine calls [`Backend::apply`] and [`Backend::make_durable`] from one thread only; the others from any.
+/// The engine never calls [`Backend::apply`] and [`Backend::make_durable`] from two threads at once; the others it does.
 pub trait Backend: Send + Sync + 'static {
     /// The value of a key.
     ///

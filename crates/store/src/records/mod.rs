@@ -20,11 +20,9 @@ pub(crate) use organization::{
 #[cfg(feature = "fuzzing")]
 pub(crate) use text::PieceV1;
 
-use std::collections::btree_map::Entry;
-
 use dogwatch_core::{Change, Write};
 
-use crate::backend::{Batch, Pair};
+use crate::backend::Pair;
 use crate::record::{Corrupt, Stored, encode};
 
 /// The rows of one thing, each key once. They are few, so a search is a look at each.
@@ -73,9 +71,9 @@ pub(crate) trait Entity {
 /// One row that changes.
 #[derive(Debug)]
 pub(crate) struct RowChange {
-    key: Vec<u8>,
-    before: Option<Vec<u8>>,
-    after: Option<Vec<u8>>,
+    pub(crate) key: Vec<u8>,
+    pub(crate) before: Option<Vec<u8>>,
+    pub(crate) after: Option<Vec<u8>>,
 }
 
 /// Adds the rows that a write changes: the difference between the thing before and after.
@@ -126,26 +124,6 @@ fn difference<T: Entity>(change: &Change<T>, changes: &mut Vec<RowChange>) -> Re
     }
     changes.extend(before.0.into_iter().map(|(key, held)| RowChange { key, before: Some(held), after: None }));
     Ok(())
-}
-
-/// What rows shall hold, and what they held before: the change, and the way back.
-#[derive(Debug, Default)]
-pub(crate) struct Patch {
-    pub(crate) after: Batch,
-    pub(crate) before: Batch,
-}
-
-impl Patch {
-    /// Adds changes that were made on top of this one.
-    pub(crate) fn extend(&mut self, later: Vec<RowChange>) {
-        for RowChange { key, before, after } in later {
-            // Of several changes to one row, the first knows what was there.
-            if let Entry::Vacant(first) = self.before.entry(key.clone()) {
-                first.insert(before);
-            }
-            self.after.insert(key, after);
-        }
-    }
 }
 
 /// The value a byte stands for, if it stands for one.

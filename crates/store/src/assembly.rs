@@ -1,0 +1,153 @@
+//! A batch while it is put together, and on its way into the backend.
+//!
+//! Each piece of work sees what the work before it has decided. A small batch is applied at once, when all is decided. Of a
+//! large one, parts go to a thread that applies them while the rest is still being decided: that is most of what a large
+//! batch costs. A part ends between two decisions, so a crash in the middle keeps whole decisions, the first ones.
+//!
+//! Before a part is applied, what it overwrites is laid over the backend for readers, until all of the batch is durable.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use dogwatch_core::{Error as Refusal, Timestamp, Write};
+
+use crate::backend::{BackendError, Batch};
+use crate::overlay::Overlay;
+use crate::records::{RowChange, row_changes};
+use crate::world::StoreView;
+use crate::writer::Shared;
+
+/// From how many rows on a part of a batch is applied while the rest is decided.
+const PART: usize = 500;
+
+/// The thread that applies parts.
+pub(crate) struct Applier {
+    parts: Option<Sender<Batch>>,
+    done: Receiver<Result<(), BackendError>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Applier {
+    pub(crate) fn start(shared: Arc<Shared>) -> std::io::Result<Self> {
+        let (parts, incoming) = channel::<Batch>();
+        let (report, done) = channel();
+        let run = move || {
+            for part in incoming {
+                if report.send(shared.backend.apply(&part)).is_err() {
+                    break;
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("dogwatch-applier".to_owned()).spawn(run)?;
+        Ok(Self { parts: Some(parts), done, thread: Some(thread) })
+    }
+}
+
+impl Drop for Applier {
+    fn drop(&mut self) {
+        self.parts = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic of it has already failed the batch it was working on.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A batch while it is put together.
+pub(crate) struct Assembly<'a> {
+    shared: &'a Shared,
+    applier: &'a Applier,
+    /// What the engine's clock showed when the batch began.
+    pub(crate) now: Timestamp,
+    /// All changes so far.
+    after: Batch,
+    /// Rows whose change the backend has not been given yet, and what they held.
+    part: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// How many parts the applier has been given.
+    given: usize,
+}
+
+impl<'a> Assembly<'a> {
+    pub(crate) fn new(shared: &'a Shared, applier: &'a Applier) -> Self {
+        let now = shared.clock.now();
+        Self { shared, applier, now, after: Batch::new(), part: Vec::new(), given: 0 }
+    }
+
+    /// The world with everything that is in the batch so far.
+    pub(crate) fn root(&self) -> StoreView<'_> {
+        StoreView::new(Overlay::new(&*self.shared.backend, &self.after))
+    }
+
+    /// All changes so far.
+    pub(crate) fn changes(&self) -> &Batch {
+        &self.after
+    }
+
+    /// Adds the changes of one decision: all of them, or none.
+    pub(crate) fn add(&mut self, writes: &[Write]) -> Result<(), Refusal> {
+        let mut changes = Vec::new();
+        for write in writes {
+            row_changes(write, &mut changes)
+                .map_err(|why| Refusal::broken(format!("a change cannot be stored: {why}")))?;
+        }
+        for RowChange { key, before, after } in changes {
+            self.part.push((key.clone(), before));
+            self.after.insert(key, after);
+        }
+        if self.part.len() >= PART {
+            self.hand_over();
+        }
+        Ok(())
+    }
+
+    /// Gives a part to the applier. If that is gone, [`Assembly::store`] notices.
+    fn hand_over(&mut self) {
+        let part = self.part.iter().map(|(key, _)| (key.clone(), self.after.get(key).cloned().flatten())).collect();
+        self.cover();
+        self.given += 1;
+        if let Some(parts) = &self.applier.parts {
+            // The applier answers for each part, or is found to be gone.
+            let _ = parts.send(part);
+        }
+    }
+
+    /// Lays what the part overwrites over the backend, for readers.
+    fn cover(&mut self) {
+        let mut overwritten = self.shared.overwritten.write().unwrap_or_else(PoisonError::into_inner);
+        for (key, before) in self.part.drain(..) {
+            // Of several changes to one row, the first knows what was there.
+            overwritten.entry(key).or_insert(before);
+        }
+    }
+
+    /// Applies what has not been applied and makes all of it durable. After an error readers keep seeing what was durable
+    /// before.
+    pub(crate) fn store(mut self) -> Result<(), BackendError> {
+        if self.after.is_empty() {
+            return Ok(());
+        }
+        if self.given == 0 {
+            self.cover();
+            self.shared.backend.apply(&self.after)?;
+        } else {
+            if !self.part.is_empty() {
+                self.hand_over();
+            }
+            self.wait_for_parts()?;
+        }
+        self.shared.backend.make_durable()?;
+        self.shared.overwritten.write().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(())
+    }
+
+    /// Waits until the applier has answered for every part.
+    fn wait_for_parts(&self) -> Result<(), BackendError> {
+        let mut outcome = Ok(());
+        for _ in 0..self.given {
+            let gone = |_| Err(BackendError::new("applying a part of a batch", "the applying thread is gone"));
+            outcome = outcome.and(self.applier.done.recv().unwrap_or_else(gone));
+        }
+        outcome
+    }
+}

@@ -36,6 +36,11 @@ pub(crate) enum Command {
     /// A row for each layer and one for who is on call in the end; override and gap stand out. All times are the
     /// schedule's own.
     Oncall(OncallArgs),
+    /// Tell who would be paged when, if nobody acknowledged
+    ///
+    /// Layer by layer of an escalation policy, with the people's own local times, the layers that would be skipped, and the
+    /// end of the chain. Nothing happens: nobody is paged.
+    Rehearse(RehearseArgs),
     /// Play an incident from opening to resolution, and look at what is on disk afterwards
     ///
     /// Real commands on a real store; only the clock is moved by hand, so that an hour takes a moment.
@@ -106,6 +111,22 @@ pub(crate) struct OncallArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) org_id: Option<String>,
     /// Draw as of this instant instead of now, as in 2026-04-07T10:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RehearseArgs {
+    /// The folder of the store
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// The name of the escalation policy
+    #[arg(long, value_name = "NAME")]
+    pub(crate) policy: String,
+    /// The organization, if the store holds several: `org_…`
+    #[arg(long, value_name = "ID")]
+    pub(crate) org_id: Option<String>,
+    /// When the incident would open, as in 2026-04-07T10:00:00Z; now, if absent
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,
 }

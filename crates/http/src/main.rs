@@ -6,8 +6,10 @@
 mod cli;
 mod demo;
 mod failure;
+mod look;
 mod manage;
 mod oncall;
+mod rehearse;
 mod stage;
 
 use std::io::Write;
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
         Command::Init(args) => manage::init(&args),
         Command::Member { command: MemberCommand::Add(args) } => manage::add_member(&args),
         Command::Oncall(args) => oncall::run(&args),
+        Command::Rehearse(args) => rehearse::run(&args),
         Command::Demo(args) => demo::run(&args),
     };
     match done {

@@ -10,16 +10,15 @@ use anstyle::{AnsiColor, Style};
 use dogwatch_store::Engine;
 use dogwatch_store::core::text::ScheduleName;
 use dogwatch_store::core::{
-    Actor, Error as Refusal, FinalShift, GetSchedule, ListOverrides, ListSchedules, ListTeam, OnCallTarget, OrgId,
-    Override, ResolveOnCall, Resolved, RotationLayerId, ScheduleId, ScheduleView, Shifts, ShiftsOnCall, Timestamp,
-    UserId, Validation, Zone,
+    Actor, FinalShift, GetSchedule, ListOverrides, ListSchedules, ListTeam, OnCallTarget, OrgId, Override,
+    ResolveOnCall, Resolved, RotationLayerId, ScheduleId, ScheduleView, Shifts, ShiftsOnCall, Timestamp, UserId,
+    Validation, Zone,
 };
 
 use crate::cli::OncallArgs;
 use crate::failure::Failure;
+use crate::look::{self, BOLD, DIM, day_name, no_such, organization};
 
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
 const NOW: Style = AnsiColor::Green.on_default().bold();
 const OVERRIDE: Style = AnsiColor::Yellow.on_default();
 const GAP: Style = AnsiColor::Red.on_default().bold();
@@ -43,37 +42,11 @@ pub(crate) fn run(args: &OncallArgs) -> Result<(), Failure> {
     let actor = engine.first_admin(organization(&engine, org)?)?;
     let schedules = engine.query(&ListSchedules, &actor)?;
     let found = schedules.iter().find(|schedule| schedule.name == name);
-    let id = found.map(|schedule| schedule.id).ok_or_else(|| {
-        Refusal::refused(
-            dogwatch_store::core::Code::NotFound,
-            format!("no schedule is named `{name}`; there are: {}", names(&schedules)),
-        )
-    })?;
+    let names = schedules.iter().map(|schedule| schedule.name.as_str());
+    let id = found.map(|schedule| schedule.id).ok_or_else(|| no_such("schedule", name.as_str(), names))?;
     let picture = Picture::read(&engine, &actor, id, at.unwrap_or_else(|| engine.now()), i32::from(args.weeks))?;
     picture.draw(&mut anstream::stdout().lock())?;
     Ok(())
-}
-
-fn names(schedules: &[ScheduleView]) -> String {
-    let names: Vec<_> = schedules.iter().map(|schedule| format!("`{}`", schedule.name)).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-}
-
-/// The organization that was named, or the only one.
-fn organization(engine: &Engine, named: Option<OrgId>) -> Result<OrgId, Failure> {
-    if let Some(org) = named {
-        return Ok(org);
-    }
-    match engine.organizations()?.as_slice() {
-        [only] => Ok(only.id),
-        [] => Err(Refusal::not_found("organization").into()),
-        several => {
-            let mut check = Validation::new();
-            let ids: Vec<_> = several.iter().map(|org| format!("{} ({})", org.id, org.name)).collect();
-            check.problem("--org-id", format!("is needed, since there are several: {}", ids.join(", ")));
-            Ok(check.finish(|| None)?)
-        }
-    }
 }
 
 /// All that the picture shows.
@@ -133,10 +106,9 @@ impl Picture {
         self.people.get(&user).map_or("a former member", |(_, full)| full)
     }
 
-    /// An instant on the schedule's own clock: `Tue 07 Apr 09:00`.
+    /// An instant on the schedule's own clock.
     fn clock(&self, at: Timestamp) -> String {
-        let t = self.zone().local_time(at);
-        format!("{} {:02}:{:02}", day_name(self.zone(), at), t.hour, t.minute)
+        look::clock(self.zone(), at)
     }
 
     fn draw(&self, out: &mut impl Write) -> Result<(), Failure> {
@@ -247,16 +219,6 @@ impl Picture {
         }
         Ok(())
     }
-}
-
-/// A date on the clock of a zone: `Tue 07 Apr`.
-fn day_name(zone: &Zone, at: Timestamp) -> String {
-    const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let t = zone.local_time(at);
-    let weekday = WEEKDAYS.get(usize::from(t.weekday())).unwrap_or(&"");
-    let month = MONTHS.get(usize::from(t.month).saturating_sub(1)).unwrap_or(&"");
-    format!("{weekday} {:02} {month}", t.day)
 }
 
 /// Draws one row: each column shows what holds in the middle of its stretch of time.

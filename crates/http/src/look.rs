@@ -1,0 +1,50 @@
+//! What commands that look at a store share: which organization, and how instants are written.
+
+use anstyle::Style;
+use dogwatch_store::Engine;
+use dogwatch_store::core::{Code, Error as Refusal, OrgId, Timestamp, Validation, Zone};
+
+use crate::failure::Failure;
+
+pub(crate) const BOLD: Style = Style::new().bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
+
+/// The organization that was named, or the only one.
+pub(crate) fn organization(engine: &Engine, named: Option<OrgId>) -> Result<OrgId, Failure> {
+    if let Some(org) = named {
+        return Ok(org);
+    }
+    match engine.organizations()?.as_slice() {
+        [only] => Ok(only.id),
+        [] => Err(Refusal::not_found("organization").into()),
+        several => {
+            let mut check = Validation::new();
+            let ids: Vec<_> = several.iter().map(|org| format!("{} ({})", org.id, org.name)).collect();
+            check.problem("--org-id", format!("is needed, since there are several: {}", ids.join(", ")));
+            Ok(check.finish(|| None)?)
+        }
+    }
+}
+
+/// The refusal of a name that nothing has.
+pub(crate) fn no_such<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str>) -> Refusal {
+    let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+    let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    Refusal::refused(Code::NotFound, format!("no {what} is named `{name}`; there are: {names}"))
+}
+
+/// An instant on the clock of a zone: `Tue 07 Apr 09:00`.
+pub(crate) fn clock(zone: &Zone, at: Timestamp) -> String {
+    let t = zone.local_time(at);
+    format!("{} {:02}:{:02}", day_name(zone, at), t.hour, t.minute)
+}
+
+/// A date on the clock of a zone: `Tue 07 Apr`.
+pub(crate) fn day_name(zone: &Zone, at: Timestamp) -> String {
+    const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let t = zone.local_time(at);
+    let weekday = WEEKDAYS.get(usize::from(t.weekday())).unwrap_or(&"");
+    let month = MONTHS.get(usize::from(t.month).saturating_sub(1)).unwrap_or(&"");
+    format!("{weekday} {:02} {month}", t.day)
+}

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use dogwatch_store::core::{
-    Actor, AddMember, ChangeStatus, Command, CreateComponent, CreateIncident, CreateOrganization, DeleteComponent,
-    EditIncident, Error as Refusal, Event, GetIncident, IncidentDetail, IncidentId, ListIncidents, ListTeam,
-    ListUpdates, Member, PostUpdate, Problem, RedactUpdate, Role, Severity, Status, UpdateView, UserId,
+    AckTimeout, AcknowledgeIncident, Actor, AddMember, AddPolicyLayer, ChangeStatus, Command, CreateComponent,
+    CreateIncident, CreateOrganization, CreatePolicy, DeleteComponent, EditIncident, Error as Refusal, Event,
+    GetIncident, HandOffIncident, IncidentDetail, IncidentId, ListComponents, ListIncidents, ListTeam, ListUpdates,
+    Member, PolicyId, Position, PostUpdate, Problem, RedactUpdate, Role, Severity, Status, Target, UpdateView, UserId,
 };
 use dogwatch_store::{Clock, Engine, ManualClock, SystemClock};
 
@@ -16,7 +17,7 @@ use crate::failure::Failure;
 use crate::stage::Stage;
 
 /// How long before now the night begins, so that it ends about now.
-const NIGHT: i64 = 52 * 60 * 1_000;
+const NIGHT: i64 = 61 * 60 * 1_000;
 
 /// Runs the demo on the given folder, or on a temporary one.
 pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
@@ -41,6 +42,8 @@ fn play<W: Write>(stage: &mut Stage<W>, folder: &Path) -> Result<(), Failure> {
     let engine = Engine::builder().clock(clock.clone()).open(folder)?;
     let mut night = Night::begin(stage, engine, clock)?;
     let incident = night.outage()?;
+    night.escalation(incident)?;
+    night.work(incident)?;
     night.repair(incident)?;
     night.aftermath(incident)?;
     let ada = night.ada.actor;
@@ -138,7 +141,35 @@ impl<'a, W: Write> Night<'a, W> {
         (person.name, person.actor)
     }
 
-    /// The incident is opened, and a mistake is made and taken back.
+    /// A policy that pages Ben, and Cleo when he does not answer.
+    fn policy(&self) -> Result<PolicyId, Failure> {
+        let create = CreatePolicy { name: valid("Night")?, description: None };
+        let policy = self.engine.execute(create, &self.ada.actor)?.id;
+        for (position, minutes, user) in [(1, 5, self.ben.user), (2, 10, self.cleo.user)] {
+            let broken = |problem: Problem| Refusal::broken(problem.to_string());
+            let add = AddPolicyLayer {
+                policy,
+                position: Position::new(position).map_err(broken)?,
+                ack_timeout: AckTimeout::from_minutes(minutes).map_err(broken)?,
+                target: Target::users(vec![user]).map_err(broken)?,
+            };
+            self.engine.execute(add, &self.ada.actor)?;
+        }
+        Ok(policy)
+    }
+
+    /// Delivers what is in the outbox, and says so.
+    fn deliver(&mut self) -> Result<(), Failure> {
+        for page in self.engine.claim(10, Duration::from_secs(60))? {
+            let people = [&self.ada, &self.ben, &self.cleo];
+            let whom = people.iter().find(|person| person.user == page.user).map_or("somebody", |person| person.name);
+            self.stage.done(&format!("page to {whom} ({}), delivered and confirmed", page.reason))?;
+            self.engine.confirm(&[page.receipt()])?;
+        }
+        Ok(())
+    }
+
+    /// The incident is opened, and its policy pages the first layer.
     fn outage(&mut self) -> Result<IncidentId, Failure> {
         let component = CreateComponent {
             name: valid("Checkout")?,
@@ -149,13 +180,44 @@ impl<'a, W: Write> Night<'a, W> {
         let open = CreateIncident {
             description: Some(valid("All card payments fail. Forty tickets in ten minutes.")?),
             component_ids: vec![checkout],
-            ..CreateIncident::new(valid("Checkout is down")?, Severity::Critical, self.ben.user)
+            escalation_policy_id: Some(self.policy()?),
+            ..CreateIncident::new(valid("Checkout is down")?, Severity::Critical, self.ada.user)
         };
-        let incident = self.act(Who::Ben, "opens an incident: Checkout is down, critical.", open)?;
-        let done = format!("#{}, {}, owned by Ben", incident.sequential_id, incident.status);
-        self.stage.done(&done)?;
-        let id = incident.id;
+        let incident = self.act(Who::Ada, "opens an incident: Checkout is down, critical.", open)?;
+        let (number, status) = (incident.sequential_id, incident.status);
+        self.stage.done(&format!("#{number}, {status}, owned by Ada; its policy pages layer 1"))?;
+        self.deliver()?;
+        Ok(incident.id)
+    }
 
+    /// Nobody answers, the second layer is paged, and the incident ends up with Ben.
+    fn escalation(&mut self, id: IncidentId) -> Result<(), Failure> {
+        self.wait(5);
+        self.stage.act(self.clock.now(), "Nobody", "answers for five minutes.")?;
+        let ticked = self.engine.tick(self.clock.now())?;
+        self.stage.done(&format!("the tick fires {} run: layer 1 timed out, layer 2 is paged", ticked.fired))?;
+        self.deliver()?;
+
+        self.wait(1);
+        let acknowledged = self.act(Who::Cleo, "wakes up and acknowledges.", AcknowledgeIncident { id })?;
+        let next = acknowledged.next_escalation_at.map_or("no further layer is paged".to_owned(), |at| at.to_string());
+        self.stage.done(&format!("escalation stops: {next}"))?;
+
+        self.wait(2);
+        let handoff = HandOffIncident { id, target: self.ben.user };
+        let handed = self.act(Who::Cleo, "hears Ben on the phone and hands it off to him.", handoff)?;
+        let waits = handed.next_escalation_at.map_or(0, |at| at.since(self.clock.now()).as_secs() / 60);
+        self.stage.done(&format!("owned by Ben; layer 2 waits another {waits} minutes for somebody to acknowledge"))?;
+        self.deliver()?;
+
+        self.wait(1);
+        self.act(Who::Ben, "acknowledges.", AcknowledgeIncident { id })?;
+        self.stage.done("escalation stops for good")?;
+        Ok(())
+    }
+
+    /// A mistake is made and taken back, and the rules hold.
+    fn work(&mut self, id: IncidentId) -> Result<(), Failure> {
         self.wait(1);
         self.try_in_vain(Who::Ben, "would like to be in bed: resolved.", ChangeStatus::to(id, Status::Resolved))?;
 
@@ -178,8 +240,11 @@ impl<'a, W: Write> Night<'a, W> {
         let public = PostUpdate::public(id, valid("We are looking into failing payments.")?);
         self.try_in_vain(Who::Cleo, "wants to tell the public.", public)?;
         self.wait(1);
-        self.try_in_vain(Who::Cleo, "tidies up the components.", DeleteComponent { id: checkout })?;
-        Ok(id)
+        let components = self.engine.query(&ListComponents, &self.cleo.actor)?;
+        for component in components {
+            self.try_in_vain(Who::Cleo, "tidies up the components.", DeleteComponent { id: component.id })?;
+        }
+        Ok(())
     }
 
     /// Step by step to the end.
@@ -213,7 +278,7 @@ impl<'a, W: Write> Night<'a, W> {
         self.try_in_vain(Who::Cleo, "has one more thing to say.", late)?;
         self.wait(1);
         let reopen = ChangeStatus::to(id, Status::Investigating);
-        self.try_in_vain(Who::Ada, "wakes up and wants to start over.", reopen)
+        self.try_in_vain(Who::Ada, "looks in and wants to start over.", reopen)
     }
 }
 
@@ -245,8 +310,8 @@ fn tell<W: Write>(stage: &mut Stage<W>, engine: &Engine, actor: &Actor, id: Inci
     tell_updates(stage, &updates, &name)?;
     stage.heading("Audit trail")?;
     for event in &detail.audit_trail {
-        let actor = event.actor.map(name).unwrap_or_default();
-        stage.row(event.at(), event.event.as_str(), &format!("{actor}{}", details(&event.event)))?;
+        let actor = event.actor.map_or("time".to_owned(), name);
+        stage.row(event.at(), event.event.as_str(), &format!("{actor}{}", details(&event.event, &name)))?;
     }
     Ok(stage.gap()?)
 }
@@ -278,7 +343,7 @@ fn tell_updates<W: Write>(
     Ok(())
 }
 
-fn details(event: &Event) -> String {
+fn details(event: &Event, name: &dyn Fn(UserId) -> String) -> String {
     match event {
         Event::StatusChanged { from, to } => format!(": {from} -> {to}"),
         Event::IncidentEdited { fields } => {
@@ -286,6 +351,12 @@ fn details(event: &Event) -> String {
             format!(": {}", fields.join(", "))
         }
         Event::UpdatePosted { visibility, .. } => format!(": {visibility}"),
+        Event::LayerPaged { position, users, .. } => {
+            let users: Vec<_> = users.iter().map(|user| name(*user)).collect();
+            format!(": layer {position}, {}", users.join(", "))
+        }
+        Event::LayerTimedOut { position, .. } => format!(": layer {position}"),
+        Event::IncidentHandedOff { new, .. } => format!(": to {}", name(*new)),
         _ => String::new(),
     }
 }

@@ -15,6 +15,8 @@ const BAD: Style = AnsiColor::Red.on_default();
 const WIDTH: usize = 80;
 /// Where text begins, behind the clock.
 const MARGIN: usize = 10;
+/// Columns of what a row is about: the longest word of an audit trail, and two.
+const WHAT: usize = 23;
 
 /// Where the demo is told.
 pub(crate) struct Stage<W> {
@@ -69,11 +71,11 @@ impl<W: Write> Stage<W> {
     /// A row of a record: when, what, and more about it.
     pub(crate) fn row(&mut self, at: Timestamp, what: impl Display, more: &str) -> io::Result<()> {
         let what = what.to_string();
-        let mut lines = wrapped(more, WIDTH - MARGIN - 20).into_iter();
+        let mut lines = wrapped(more, WIDTH - MARGIN - WHAT).into_iter();
         let first = lines.next().unwrap_or_default();
-        let row = format!("{what:<18}  {first}");
+        let row = format!("{what:<WHAT$}{first}");
         writeln!(self.out, "  {DIM}{}{DIM:#}   {}", clock(at), row.trim_end())?;
-        lines.try_for_each(|line| writeln!(self.out, "{:width$}{line}", "", width = MARGIN + 20))
+        lines.try_for_each(|line| writeln!(self.out, "{:width$}{line}", "", width = MARGIN + WHAT))
     }
 
     /// A name and a value.

@@ -177,6 +177,11 @@ fn the_demo_tells_the_whole_story_within_80_columns_and_without_colour() {
             "[redacted by Ben Marlow]",
             "Gateway addresses are now checked",
             "update_redacted",
+            "layer 1 timed out, layer 2 is paged",
+            "page to Cleo (escalation), delivered and confirmed",
+            "page to Ben (handoff), delivered and confirmed",
+            "incident_handed_off    Cleo Quay: to Ben Marlow",
+            "time: layer 2, Cleo Quay",
         ] {
             assert!(out.contains(word), "{word} is missing");
         }
@@ -190,7 +195,7 @@ fn the_demo_tells_the_whole_story_within_80_columns_and_without_colour() {
 
 #[test]
 fn help_and_version() {
-    for args in [&["--help"][..], &["help", "init"], &["member", "add", "--help"], &["demo", "--help"]] {
+    for args in [&["--help"][..], &["help", "init"], &["member", "add", "--help"], &["demo", "--help"], &["help", "rehearse"]] {
         let output = dogwatch(args);
         assert!(output.status.success());
         assert!(text(&output.stdout).contains("Usage: dogwatch"));

@@ -195,7 +195,9 @@ fn the_demo_tells_the_whole_story_within_80_columns_and_without_colour() {
 
 #[test]
 fn help_and_version() {
-    for args in [&["--help"][..], &["help", "init"], &["member", "add", "--help"], &["demo", "--help"], &["help", "rehearse"]] {
+    for args in
+        [&["--help"][..], &["help", "init"], &["member", "add", "--help"], &["demo", "--help"], &["help", "rehearse"]]
+    {
         let output = dogwatch(args);
         assert!(output.status.success());
         assert!(text(&output.stdout).contains("Usage: dogwatch"));

@@ -62,8 +62,8 @@ pub(crate) struct Assembly<'a> {
     pub(crate) now: Timestamp,
     /// All changes so far.
     after: Batch,
-    /// Rows whose change the backend has not been given yet, and what they held.
-    part: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// Changes that the backend has not been given yet.
+    part: Vec<RowChange>,
     /// How many parts the applier has been given.
     given: usize,
 }
@@ -91,10 +91,10 @@ impl<'a> Assembly<'a> {
             row_changes(write, &mut changes)
                 .map_err(|why| Refusal::broken(format!("a change cannot be stored: {why}")))?;
         }
-        for RowChange { key, before, after } in changes {
-            self.part.push((key.clone(), before));
-            self.after.insert(key, after);
+        for change in &changes {
+            self.after.insert(change.key.clone(), change.after.clone());
         }
+        self.part.append(&mut changes);
         if self.part.len() >= PART {
             self.hand_over();
         }
@@ -103,22 +103,28 @@ impl<'a> Assembly<'a> {
 
     /// Gives a part to the applier. If that is gone, [`Assembly::store`] notices.
     fn hand_over(&mut self) {
-        let part = self.part.iter().map(|(key, _)| (key.clone(), self.after.get(key).cloned().flatten())).collect();
-        self.cover();
+        let part = std::mem::take(&mut self.part);
+        let (mut changes, mut held) = (Vec::with_capacity(part.len()), Vec::with_capacity(part.len()));
+        for RowChange { key, before, after } in part {
+            held.push((key.clone(), before));
+            changes.push((key, after));
+        }
+        self.cover(held);
         self.given += 1;
         if let Some(parts) = &self.applier.parts {
-            // The applier answers for each part, or is found to be gone.
-            let _ = parts.send(part);
+            // Of several changes to one row, the last is what it shall hold. The applier answers for each part, or is found
+            // to be gone.
+            let _ = parts.send(changes.into_iter().collect());
         }
     }
 
-    /// Lays what the part overwrites over the backend, for readers.
-    fn cover(&mut self) {
+    /// Lays what a part overwrites over the backend, for readers.
+    fn cover(&self, held: Vec<(Vec<u8>, Option<Vec<u8>>)>) {
+        // Of several changes to one row, the first knows what was there.
+        let mut covered: Batch = held.into_iter().rev().collect();
         let mut overwritten = self.shared.overwritten.write().unwrap_or_else(PoisonError::into_inner);
-        for (key, before) in self.part.drain(..) {
-            // Of several changes to one row, the first knows what was there.
-            overwritten.entry(key).or_insert(before);
-        }
+        covered.append(&mut overwritten);
+        *overwritten = covered;
     }
 
     /// Applies what has not been applied and makes all of it durable. After an error readers keep seeing what was durable
@@ -128,7 +134,8 @@ impl<'a> Assembly<'a> {
             return Ok(());
         }
         if self.given == 0 {
-            self.cover();
+            let part = std::mem::take(&mut self.part);
+            self.cover(part.into_iter().map(|change| (change.key, change.before)).collect());
             self.shared.backend.apply(&self.after)?;
         } else {
             if !self.part.is_empty() {

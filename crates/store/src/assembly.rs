@@ -64,6 +64,8 @@ pub(crate) struct Assembly<'a> {
     after: Batch,
     /// Changes that the backend has not been given yet.
     part: Vec<RowChange>,
+    /// Rows that were read ahead.
+    known: Batch,
     /// How many parts the applier has been given.
     given: usize,
 }
@@ -71,12 +73,19 @@ pub(crate) struct Assembly<'a> {
 impl<'a> Assembly<'a> {
     pub(crate) fn new(shared: &'a Shared, applier: &'a Applier) -> Self {
         let now = shared.clock.now();
-        Self { shared, applier, now, after: Batch::new(), part: Vec::new(), given: 0 }
+        Self { shared, applier, now, after: Batch::new(), part: Vec::new(), known: Batch::new(), given: 0 }
     }
 
     /// The world with everything that is in the batch so far.
     pub(crate) fn root(&self) -> StoreView<'_> {
-        StoreView::new(Overlay::new(&*self.shared.backend, &self.after))
+        StoreView::new(Overlay::new(&*self.shared.backend, &self.after).knowing(&self.known))
+    }
+
+    /// Reads rows that will be needed, before the applier is busy with the same pages.
+    pub(crate) fn read_ahead(&mut self, keys: impl Iterator<Item = Vec<u8>>) {
+        let backend = &self.shared.backend;
+        // A read that fails is tried again, and reported, where the row is needed.
+        self.known = keys.filter_map(|key| backend.get(&key).ok().map(|value| (key, value))).collect();
     }
 
     /// All changes so far.

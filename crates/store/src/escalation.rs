@@ -17,13 +17,12 @@ use dogwatch_core::{
 use crate::assembly::Assembly;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::keys;
 use crate::pending::Pending;
 use crate::writer::Work;
 
 /// How many timers are fired in one batch, and how many notifications are claimed.
 const CHUNK: usize = 1_000;
-/// How many timers are read at once.
-const PAGE: usize = 50;
 
 /// What a tick came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -207,26 +206,20 @@ impl Work for Tick {
     type Reply = (Ticked, Option<Timer>);
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Refusal> {
+        let due = batch.root().timers_due(self.now, self.after.as_ref(), CHUNK)?;
+        batch.read_ahead(due.iter().map(|timer| keys::incident(timer.org, timer.incident)));
         let (mut ticked, mut lookups) = (Ticked::default(), Lookups::at(self.now));
-        let mut after = self.after;
-        // Page by page, so that the first changes are on their way while later timers are still being read.
-        for _ in 0..CHUNK / PAGE {
-            let due = batch.root().timers_due(self.now, after.as_ref(), PAGE)?;
-            for timer in &due {
-                let fired = fire_due(timer, &batch.root(), &mut lookups, ids);
-                match fired.and_then(|decision| batch.add(&decision.writes).map(|()| decision.reply)) {
-                    Ok(Fired::Yes) => ticked.fired += 1,
-                    Ok(Fired::No) => {}
-                    // One that cannot be read must not keep the others from being paged.
-                    Err(_) => ticked.failed += 1,
-                }
+        for timer in &due {
+            let fired = fire_due(timer, &batch.root(), &mut lookups, ids);
+            match fired.and_then(|decision| batch.add(&decision.writes).map(|()| decision.reply)) {
+                Ok(Fired::Yes) => ticked.fired += 1,
+                Ok(Fired::No) => {}
+                // One that cannot be read must not keep the others from being paged.
+                Err(_) => ticked.failed += 1,
             }
-            if due.len() < PAGE {
-                return Ok((ticked, None));
-            }
-            after = due.last().copied();
         }
-        Ok((ticked, after))
+        let last = if due.len() == CHUNK { due.last().copied() } else { None };
+        Ok((ticked, last))
     }
 }
 

@@ -14,17 +14,27 @@ use crate::backend::{Backend, BackendError, Batch, Pair, Scan};
 pub(crate) struct Overlay<'a> {
     base: &'a dyn Backend,
     patch: &'a Batch,
+    /// What was read of the backend already.
+    known: Option<&'a Batch>,
 }
 
 impl<'a> Overlay<'a> {
     pub(crate) fn new(base: &'a dyn Backend, patch: &'a Batch) -> Self {
-        Self { base, patch }
+        Self { base, patch, known: None }
+    }
+
+    /// The same, with rows that were read before and have not changed since but through the patch.
+    pub(crate) fn knowing(self, known: &'a Batch) -> Self {
+        Self { known: Some(known), ..self }
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
         match self.patch.get(key) {
             Some(patched) => Ok(patched.clone()),
-            None => self.base.get(key),
+            None => match self.known.and_then(|known| known.get(key)) {
+                Some(known) => Ok(known.clone()),
+                None => self.base.get(key),
+            },
         }
     }
 

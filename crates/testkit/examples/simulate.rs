@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let option = |name: &str| {
         let place = args.iter().position(|arg| arg == name)?;
-        Some(args.get(place + 1).and_then(|value| value.parse::<u64>().ok()).expect("a number after the option"))
+        Some(args.get(place + 1).and_then(|value| value.parse::<u64>().ok()).unwrap())
     };
     let only = option("--seed");
     let seconds = Duration::from_secs(option("--seconds").unwrap_or(u64::MAX));

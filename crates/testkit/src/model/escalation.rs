@@ -197,7 +197,7 @@ impl Org {
         let target = self.target_here(new.target.unwrap())?;
         ensure(self.policies[index].layers.len() < 20, "limit_reached")?;
         let layer = Layer { id: String::new(), position: new.position.unwrap(), minutes: new.minutes.unwrap(), target };
-        Ok((index, self.policies[index].insert(layer)))
+        Ok((index, self.policies[index].insert(&layer)))
     }
 
     /// Changes a layer.
@@ -218,7 +218,7 @@ impl Org {
         if let Some(position) = new.position.filter(|position| *position != layer.position) {
             let mut layer = policy.layers.remove(place);
             layer.position = position;
-            policy.insert(layer);
+            policy.insert(&layer);
         }
         Ok(index)
     }
@@ -403,7 +403,7 @@ impl Org {
 
 impl Policy {
     /// Puts a layer where it says, moving what is in the way, and gives its place.
-    fn insert(&mut self, layer: Layer) -> usize {
+    fn insert(&mut self, layer: &Layer) -> usize {
         let mut position = layer.position;
         // Whatever stands at a position, and directly behind it, is in the way.
         for other in self.layers.iter_mut().filter(|other| other.position >= layer.position) {
@@ -414,7 +414,7 @@ impl Policy {
         }
         self.layers.push(layer.clone());
         self.layers.sort_by_key(|layer| layer.position);
-        self.layers.iter().position(|other| *other == layer).unwrap()
+        self.layers.iter().position(|other| other == layer).unwrap()
     }
 
     /// What a reply must say of the layers.

@@ -86,7 +86,7 @@ pub struct Opening {
     pub owner: Option<UserId>,
 }
 
-/// See the [module](self).
+/// Follows audit trails and the outbox, step by step.
 #[derive(Debug)]
 pub struct Auditor {
     admin: Actor,

@@ -103,7 +103,7 @@ enum Racer {
     Tick(Timestamp),
 }
 
-/// See the [module](super).
+/// A night while it is played.
 pub struct Night {
     random: Random,
     seed: u64,

@@ -146,6 +146,18 @@ pub fn ask<Q: Query>(query: &Q, actor: &Actor, root: &dyn Root) -> Result<Q::Rep
     query.answer(&View { world: &*world, me: &me })
 }
 
+/// Checks that an actor may do what asks for such access, without doing it.
+///
+/// # Errors
+/// `invalid_api_key` when the user is no longer a member, `not_authorized` when the role is too low.
+pub fn permit(access: Access, actor: &Actor, root: &dyn Root) -> Result<(), Error> {
+    match actor.organization() {
+        Ok(org) => authorize(access, actor, &*root.organization(org)).map(|_| ()),
+        Err(_) if access == Access::Public => Ok(()),
+        Err(refused) => Err(refused),
+    }
+}
+
 /// An admin of an organization, for tools of the operator that look at it: the one who joined first.
 ///
 /// # Errors

@@ -75,7 +75,7 @@ mod zone;
 
 pub use actor::{Access, Actor};
 pub use code::{Code, CodeRow, Kind};
-pub use command::{Command, Context, Decision, Query, View, ask, authenticate, decide, first_admin};
+pub use command::{Command, Context, Decision, Query, View, ask, authenticate, decide, first_admin, permit};
 pub use component::{
     Component, ComponentRef, CreateComponent, DeleteComponent, EditComponent, GetComponent, ListComponents,
 };

@@ -135,6 +135,36 @@ text! {
     ResolutionNote: Block 0..=10_000;
 }
 
+/// The name under which a caller wants something done once: 1–255 visible ASCII characters (contract, section 12).
+///
+/// ```
+/// use dogwatch_core::text::IdempotencyKey;
+/// assert!(IdempotencyKey::new("order-4711").is_ok());
+/// assert!(IdempotencyKey::new("two words").is_err());
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdempotencyKey(Arc<str>);
+
+text_impls!(IdempotencyKey);
+
+impl IdempotencyKey {
+    /// The key, if it is one.
+    ///
+    /// # Errors
+    /// A [`Problem`] that says what is wrong without repeating the key.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, Problem> {
+        let text = text.as_ref();
+        let fits = (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        if fits { Ok(Self(Arc::from(text))) } else { Err(Problem::new("must be 1 to 255 visible ASCII characters")) }
+    }
+
+    /// The key as it was sent.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// An e-mail address of at most 320 characters, kept as sent (contract, section 4).
 ///
 /// The rule is the one browsers use for `<input type=email>`: a local part of ASCII letters, digits and

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Incident response in one folder: incidents with an enforced lifecycle, kept durably, without a server or a database.
+/// Incident response in one folder: incidents with an enforced lifecycle, on-call schedules, escalation; without a database.
 #[derive(Debug, Parser)]
 #[command(name = "dogwatch", version = version(), arg_required_else_help = true, after_help = "Start with `dogwatch demo`.")]
 pub(crate) struct Cli {
@@ -31,6 +31,17 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: MemberCommand,
     },
+    /// Manage API keys
+    Key {
+        /// What to do.
+        #[command(subcommand)]
+        command: KeyCommand,
+    },
+    /// Serve the API over HTTP
+    ///
+    /// Prints `listening on http://ADDR` when it is ready. An empty folder gets an organization and an admin, and their API
+    /// key is printed once. SIGTERM and SIGINT finish the requests under way and make everything durable.
+    Serve(ServeArgs),
     /// Draw who is on call in the coming weeks
     ///
     /// A row for each layer and one for who is on call in the end; override and gap stand out. All times are the
@@ -53,6 +64,77 @@ pub(crate) enum MemberCommand {
     ///
     /// Prints one line of JSON: {"userId": …, "apiKey": …}. The API key is shown here and never again.
     Add(AddMemberArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Create an API key for a member
+    ///
+    /// Prints one line of JSON: {"keyId": …, "apiKey": …}. The API key is shown here and never again.
+    Create(CreateKeyArgs),
+    /// List the API keys of an organization, one line of JSON each
+    List(ListKeysArgs),
+    /// Revoke an API key
+    Revoke(RevokeKeyArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// The folder of the store
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// The organization, if the store holds several: `org_…`
+    #[arg(long, value_name = "ID")]
+    pub(crate) org_id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateKeyArgs {
+    /// Where it is kept.
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// The e-mail address of the member as whom the key acts
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) email: String,
+    /// What the key is called, 1 to 100 characters
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// When it stops working, as in 2026-04-07T10:00:00Z; never, if absent
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires_at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListKeysArgs {
+    /// Where they are kept.
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevokeKeyArgs {
+    /// Where it is kept.
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// The key, as `key list` shows it: `key_…`
+    #[arg(long, value_name = "ID")]
+    pub(crate) key_id: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The folder of the store; it is created if it does not exist
+    #[arg(long, value_name = "DIR", default_value = "dogwatch-data")]
+    pub(crate) data: PathBuf,
+    /// Where to listen; with port 0 a free one is picked
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: String,
+    /// How many connections there may be at once
+    #[arg(long, value_name = "N", default_value_t = 1_024)]
+    pub(crate) connections: usize,
+    /// Log only what is wrong
+    #[arg(long)]
+    pub(crate) quiet: bool,
 }
 
 #[derive(Debug, Args)]

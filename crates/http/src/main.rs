@@ -6,10 +6,12 @@
 mod cli;
 mod demo;
 mod failure;
+mod keys;
 mod look;
 mod manage;
 mod oncall;
 mod rehearse;
+mod serve;
 mod stage;
 
 use std::io::Write;
@@ -17,12 +19,16 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command, MemberCommand};
+use crate::cli::{Cli, Command, KeyCommand, MemberCommand};
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Init(args) => manage::init(&args),
         Command::Member { command: MemberCommand::Add(args) } => manage::add_member(&args),
+        Command::Key { command: KeyCommand::Create(args) } => keys::create(&args),
+        Command::Key { command: KeyCommand::List(args) } => keys::list(&args),
+        Command::Key { command: KeyCommand::Revoke(args) } => keys::revoke(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Oncall(args) => oncall::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
         Command::Demo(args) => demo::run(&args),

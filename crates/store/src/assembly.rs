@@ -95,7 +95,11 @@ impl<'a> Assembly<'a> {
 
     /// Adds the changes of one decision: all of them, or none.
     pub(crate) fn add(&mut self, writes: &[Write]) -> Result<(), Refusal> {
-        let mut changes = Vec::new();
+        self.add_with(writes, Vec::new())
+    }
+
+    /// As [`Assembly::add`], with rows of the store's own.
+    pub(crate) fn add_with(&mut self, writes: &[Write], mut changes: Vec<RowChange>) -> Result<(), Refusal> {
         for write in writes {
             row_changes(write, &mut changes)
                 .map_err(|why| Refusal::broken(format!("a change cannot be stored: {why}")))?;

@@ -6,7 +6,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use dogwatch_core::{
-    Actor, Command, IdSource, OrgId, Organization, Query, Root, Secret, Timestamp, ask, authenticate, first_admin,
+    Access, Actor, Command, IdSource, OrgId, Organization, Query, Root, Secret, Timestamp, ask, authenticate,
+    first_admin, permit,
 };
 
 use crate::assembly::Applier;
@@ -102,12 +103,7 @@ impl Engine {
     /// # Errors
     /// `overloaded` when the queue is full. Everything else comes with the answer.
     pub fn submit<C: Command>(&self, command: C, actor: &Actor) -> Result<Pending<C::Reply>, Error> {
-        let shared = &self.inner.shared;
-        if shared.is_poisoned() {
-            return Err(Error::Poisoned);
-        }
-        let (job, pending) = writer::submission(Order { actor: *actor, command });
-        if shared.queue.push(job) { Ok(pending) } else { Err(Error::Overloaded) }
+        self.hand_in_bounded(Order { actor: *actor, command })
     }
 
     /// Answers a query from durable state, without waiting for commands under way.
@@ -127,6 +123,14 @@ impl Engine {
         Ok(self.inner.shared.read(|root| authenticate(key, root, now))?)
     }
 
+    /// Checks that an actor may do what asks for such access, without doing it.
+    ///
+    /// # Errors
+    /// `invalid_api_key` when the user is no longer a member, `not_authorized` when the role is too low.
+    pub fn permit(&self, access: Access, actor: &Actor) -> Result<(), Error> {
+        Ok(self.inner.shared.read(|root| permit(access, actor, root))?)
+    }
+
     /// All organizations of the store, oldest first. For whoever operates the store: it takes no actor.
     ///
     /// # Errors
@@ -143,6 +147,18 @@ impl Engine {
         Ok(self.inner.shared.read(|root| first_admin(org, root))?)
     }
 
+    /// Whether it takes commands: not after storage has failed.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        !self.is_poisoned()
+    }
+
+    /// How much there is to do and how much was done, for whoever watches.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.inner.shared.load()
+    }
+
     /// What time it is for this engine.
     #[must_use]
     pub fn now(&self) -> Timestamp {
@@ -154,6 +170,15 @@ impl Engine {
     /// Has the writer do something, even when the command queue is full.
     pub(crate) fn carry_out<W: Work>(&self, work: W) -> Result<W::Reply, Error> {
         self.hand_in(work)?.wait()
+    }
+
+    /// Has the writer do something, unless the command queue is full.
+    pub(crate) fn hand_in_bounded<W: Work>(&self, work: W) -> Result<Pending<W::Reply>, Error> {
+        if self.is_poisoned() {
+            return Err(Error::Poisoned);
+        }
+        let (job, pending) = writer::submission(work);
+        if self.inner.shared.queue.push(job) { Ok(pending) } else { Err(Error::Overloaded) }
     }
 
     /// As [`Engine::carry_out`], without waiting.
@@ -199,6 +224,17 @@ impl Drop for Inner {
             let _ = writer.join();
         }
     }
+}
+
+/// See [`Engine::load`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Load {
+    /// How many commands wait for the writer.
+    pub queued: u64,
+    /// How many batches were committed since the engine was opened.
+    pub batches: u64,
+    /// How many commands were in them.
+    pub commands: u64,
 }
 
 /// How an engine is opened when the defaults will not do.

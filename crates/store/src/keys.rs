@@ -93,11 +93,15 @@ pub(crate) enum Table {
     Ready = b'R',
     /// Notifications that were delivered, of all organizations, by that instant.
     Delivered = b'z',
+    /// Answers that are recorded under an idempotency key.
+    Once = b'k',
+    /// The same, of all organizations, by the instant of their recording.
+    OnceByTime = b'Q',
 }
 
 impl Table {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 40] = [
+    pub(crate) const ALL: [Self; 42] = [
         Self::Meta,
         Self::Organization,
         Self::KeyHolder,
@@ -138,6 +142,8 @@ impl Table {
         Self::Inbox,
         Self::Ready,
         Self::Delivered,
+        Self::Once,
+        Self::OnceByTime,
     ];
 
     /// A key of this table.

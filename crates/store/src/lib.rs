@@ -20,6 +20,7 @@ mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 mod keys;
+mod once;
 mod overlay;
 mod pending;
 mod queue;
@@ -31,9 +32,10 @@ mod world;
 mod writer;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use engine::{Engine, EngineBuilder};
+pub use engine::{Engine, EngineBuilder, Load};
 pub use error::{Error, OpenError};
 pub use escalation::{Notifications, Ticked};
+pub use once::{Answer, Once, Recorded};
 pub use pending::Pending;
 pub use ticker::Ticker;
 

@@ -49,6 +49,11 @@ impl<T> Queue<T> {
         true
     }
 
+    /// How many items wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().items.len()
+    }
+
     /// Waits for items and takes up to `most` of them; `None` once the queue is closed and empty.
     pub(crate) fn take(&self, most: usize) -> Option<Vec<T>> {
         let waiting = |state: &mut State<T>| state.items.is_empty() && !state.closed;

@@ -32,7 +32,7 @@ impl<'a> StoreView<'a> {
         Self { rows }
     }
 
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         self.rows.get(key).map_err(|error| Error::broken(error.to_string()))
     }
 
@@ -40,11 +40,11 @@ impl<'a> StoreView<'a> {
         self.get(key)?.map(|value| decode(key, &value).map_err(|why| corrupt(key, why))).transpose()
     }
 
-    fn scan(&self, start: &[u8], end: &[u8]) -> impl Iterator<Item = Result<Pair, Error>> + use<'a> {
+    pub(crate) fn scan(&self, start: &[u8], end: &[u8]) -> impl Iterator<Item = Result<Pair, Error>> + use<'a> {
         self.rows.scan(start, end).map(|pair| pair.map_err(|error| Error::broken(error.to_string())))
     }
 
-    fn under(&self, prefix: &[u8]) -> impl Iterator<Item = Result<Pair, Error>> + use<'a> {
+    pub(crate) fn under(&self, prefix: &[u8]) -> impl Iterator<Item = Result<Pair, Error>> + use<'a> {
         self.scan(prefix, &end_of(prefix))
     }
 
@@ -84,7 +84,7 @@ impl<'a> StoreView<'a> {
 }
 
 /// A record that is not what was written. The key is for the log of whoever runs the engine.
-fn corrupt(key: &[u8], why: Corrupt) -> Error {
+pub(crate) fn corrupt(key: &[u8], why: Corrupt) -> Error {
     let mut text = String::from("corrupt record at key ");
     for byte in key {
         text.push_str(&format!("{byte:02x}"));

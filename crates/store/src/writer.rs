@@ -8,7 +8,7 @@
 //! them: see [`Shared::read`] and [`Assembly`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use dogwatch_core::{Actor, Command, Error as Refusal, IdSource, decide};
@@ -16,6 +16,7 @@ use dogwatch_core::{Actor, Command, Error as Refusal, IdSource, decide};
 use crate::assembly::{Applier, Assembly};
 use crate::backend::{Backend, Batch};
 use crate::clock::Clock;
+use crate::engine::Load;
 use crate::error::Error;
 use crate::keys::{Table, end_of};
 use crate::overlay::Overlay;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     /// What the batch in flight overwrites.
     pub(crate) overwritten: RwLock<Batch>,
     poisoned: AtomicBool,
+    batches: AtomicU64,
+    commands: AtomicU64,
 }
 
 impl Shared {
@@ -48,6 +51,8 @@ impl Shared {
             stirred: Signal::default(),
             overwritten: RwLock::new(Batch::new()),
             poisoned: AtomicBool::new(false),
+            batches: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
         }
     }
 
@@ -55,6 +60,11 @@ impl Shared {
     pub(crate) fn read<R>(&self, read: impl FnOnce(&StoreView<'_>) -> R) -> R {
         let overwritten = self.overwritten.read().unwrap_or_else(PoisonError::into_inner);
         read(&StoreView::new(Overlay::new(&*self.backend, &overwritten)))
+    }
+
+    pub(crate) fn load(&self) -> Load {
+        let (batches, commands) = (self.batches.load(Ordering::Relaxed), self.commands.load(Ordering::Relaxed));
+        Load { queued: u64::try_from(self.queue.len()).unwrap_or(u64::MAX), batches, commands }
     }
 
     pub(crate) fn is_poisoned(&self) -> bool {
@@ -146,7 +156,11 @@ fn commit(shared: &Shared, applier: &Applier, mut jobs: Vec<Box<dyn Job>>, ids: 
         jobs.iter_mut().for_each(|job| job.run(&mut batch, ids));
         let stirs = stirs(batch.changes());
         let fate = match batch.store() {
-            Ok(()) => Fate::Durable,
+            Ok(()) => {
+                shared.batches.fetch_add(1, Ordering::Relaxed);
+                shared.commands.fetch_add(u64::try_from(jobs.len()).unwrap_or(0), Ordering::Relaxed);
+                Fate::Durable
+            }
             Err(_) => {
                 shared.poisoned.store(true, Ordering::Release);
                 Fate::Unknown

@@ -76,6 +76,18 @@ pub(crate) struct RowChange {
     pub(crate) after: Option<Vec<u8>>,
 }
 
+impl RowChange {
+    /// A row that was not there.
+    pub(crate) fn put(key: Vec<u8>, value: Vec<u8>) -> Self {
+        Self { key, before: None, after: Some(value) }
+    }
+
+    /// A row that goes.
+    pub(crate) fn delete(key: Vec<u8>, held: Vec<u8>) -> Self {
+        Self { key, before: Some(held), after: None }
+    }
+}
+
 /// Adds the rows that a write changes: the difference between the thing before and after.
 pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result<(), Corrupt> {
     match write {

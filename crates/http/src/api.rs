@@ -1,0 +1,265 @@
+//! The order of checks (contract, section 2) and the envelope, in one place for every route.
+//!
+//! Unknown route, wrong method, authentication, role, size and media type, schema; then the engine looks things up and applies
+//! its rules. Every response carries a request id, in its body, its header, and the log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequestParts, RawPathParams, Request};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use axum::routing::any;
+use dogwatch_store::core::text::IdempotencyKey;
+use dogwatch_store::core::{Access, Actor, Code, FieldProblem, Secret};
+use dogwatch_store::{Engine, Once};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::error::Failure;
+use crate::input::Input;
+use crate::metrics::Metrics;
+use crate::openapi;
+use crate::route::{Call, Reply, Route};
+use crate::routes;
+
+/// The largest body, in bytes.
+const LARGEST_BODY: usize = 1 << 20;
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(30);
+const REQUEST_ID: &str = "x-request-id";
+
+/// What every handler shares.
+pub(crate) struct Api {
+    engine: Engine,
+    metrics: Metrics,
+}
+
+/// All routes of the Scaling API under `/v1`, and `/healthz`, `/readyz`, `/metrics`, `/openapi.json` beside it.
+///
+/// It is an ordinary router: nest it in your own app, or serve it with [`serve`](crate::serve()).
+///
+/// ```
+/// use dogwatch_store::Engine;
+/// let engine = Engine::in_memory()?;
+/// let app: axum::Router = axum::Router::new().nest("/incidents-api", dogwatch_http::router(engine));
+/// # Ok::<(), dogwatch_store::OpenError>(())
+/// ```
+pub fn router(engine: Engine) -> Router {
+    let table = routes::table();
+    let document = openapi::document(&table).to_string();
+    let api = Arc::new(Api { engine, metrics: Metrics::default() });
+    let mut paths: Vec<(&'static str, Vec<Route>)> = Vec::new();
+    for route in table {
+        match paths.iter_mut().find(|(path, _)| *path == route.path) {
+            Some((_, routes)) => routes.push(route),
+            None => paths.push((route.path, vec![route])),
+        }
+    }
+    let mut v1 = Router::new();
+    for (path, routes) in paths {
+        let (api, routes) = (Arc::clone(&api), Arc::new(routes));
+        v1 = v1.route(path, any(move |request: Request| handle(Arc::clone(&api), Arc::clone(&routes), path, request)));
+    }
+    let unknown = {
+        let api = Arc::clone(&api);
+        move |request: Request| {
+            let response = failed(&Failure::new(Code::NotFound, "there is no such route"), &new_id());
+            api.metrics.count(request.method(), "unknown", response.status(), Duration::ZERO);
+            std::future::ready(response)
+        }
+    };
+    let plain = |path: &'static str, answer: fn(&Api, &str) -> Response<Body>| {
+        let (api, document) = (Arc::clone(&api), document.clone());
+        let handler = any(move |method: Method| {
+            let response = match method {
+                Method::GET | Method::HEAD => answer(&api, &document),
+                _ => failed(&wrong_method("GET"), &new_id()),
+            };
+            std::future::ready(with_id(response, &new_id()))
+        });
+        Router::new().route(path, handler)
+    };
+    Router::new()
+        .nest("/v1", v1)
+        .merge(plain("/healthz", |_, _| Response::new(Body::from("alive\n"))))
+        .merge(plain("/readyz", ready))
+        .merge(plain("/metrics", |api, _| api.metrics.render(&api.engine)))
+        .merge(plain("/openapi.json", |_, document| typed("application/json", document.to_owned())))
+        .fallback(unknown)
+        .layer(CatchPanicLayer::custom(|_| failed(&Failure::internal(), &new_id())))
+}
+
+fn ready(api: &Api, _: &str) -> Response<Body> {
+    if api.engine.is_writable() {
+        return Response::new(Body::from("ready\n"));
+    }
+    let mut response = Response::new(Body::from("storage failed; restart to go on\n"));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}
+
+fn typed(media: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    response
+}
+
+fn new_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+fn with_id(mut response: Response<Body>, id: &str) -> Response<Body> {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        response.headers_mut().entry(REQUEST_ID).or_insert(id);
+    }
+    response
+}
+
+fn wrong_method(allow: &str) -> Failure {
+    let failure = Failure::new(Code::MethodNotAllowed, "the route does not take this method");
+    Failure { allow: Some(allow.to_owned()), ..failure }
+}
+
+/// A failure as a response.
+fn failed(failure: &Failure, id: &str) -> Response<Body> {
+    let mut response = respond(failure.status(), failure.body(), id);
+    failure.headers(&mut response);
+    response
+}
+
+fn respond(status: u16, mut body: Value, id: &str) -> Response<Body> {
+    if let Some(body) = body.as_object_mut() {
+        body.insert("requestId".to_owned(), Value::String(id.to_owned()));
+    }
+    let mut response = typed("application/json", body.to_string());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    with_id(response, id)
+}
+
+/// One request to a path that exists.
+async fn handle(api: Arc<Api>, routes: Arc<Vec<Route>>, path: &'static str, request: Request) -> Response<Body> {
+    let (began, id, method) = (Instant::now(), new_id(), request.method().clone());
+    let response = match answer(&api, &routes, request).await {
+        Ok(reply) => replied(reply, &id),
+        Err(failure) => failed(&failure, &id),
+    };
+    let took = began.elapsed();
+    api.metrics.count(&method, path, response.status(), took);
+    let status = response.status().as_u16();
+    tracing::info!(request_id = %id, %method, route = path, status, took_us = took.as_micros(), "request");
+    response
+}
+
+fn replied(reply: Reply, id: &str) -> Response<Body> {
+    let failed = reply.status >= 400;
+    let body = if failed { reply.body } else { json!({ "data": reply.body }) };
+    let mut response = respond(reply.status, body, id);
+    if reply.again {
+        response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
+    response
+}
+
+async fn answer(api: &Api, routes: &[Route], request: Request) -> Result<Reply, Failure> {
+    let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    let Some(route) = routes.iter().find(|route| route.method == *method) else {
+        let methods: Vec<_> = routes.iter().map(|route| route.method.as_str()).collect();
+        return Err(wrong_method(&methods.join(", ")));
+    };
+    let (actor, scope) = authenticated(api, route.access, request.headers())?;
+    api.engine.permit(route.access, &actor)?;
+
+    let (mut parts, body) = request.into_parts();
+    let takes_body = !matches!(route.method, Method::GET | Method::DELETE);
+    let bytes = if takes_body { read_body(&parts.headers, body).await? } else { Bytes::new() };
+    let once = if route.method == Method::POST { once(&parts, scope, &bytes)? } else { None };
+    let params = RawPathParams::from_request_parts(&mut parts, &()).await;
+    let params = params.map_err(|_| invalid("path", "must be UTF-8"))?;
+    let path: HashMap<_, _> = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let input = Input::new(path, query, object(&bytes)?);
+    let call = Call { engine: api.engine.clone(), actor, input, once };
+    (route.run)(call).await
+}
+
+/// Who calls, and in whose name idempotency keys are theirs.
+fn authenticated(api: &Api, access: Access, headers: &HeaderMap) -> Result<(Actor, Option<[u8; 16]>), Failure> {
+    if access == Access::Public {
+        return Ok((Actor::Public, None));
+    }
+    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let key =
+        header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let Some((_, key)) = key else {
+        let message = "the header `Authorization: Bearer …` is missing";
+        return Err(Failure::new(Code::MissingAuthorizationHeader, message));
+    };
+    let actor = api.engine.authenticate(&Secret::new(key.trim()))?;
+    Ok((actor, Some(first_half(&Sha256::digest(key.trim().as_bytes())))))
+}
+
+fn first_half(hash: &[u8]) -> [u8; 16] {
+    hash.first_chunk::<16>().copied().unwrap_or_default()
+}
+
+/// What shall be done once, if the caller wants that.
+fn once(parts: &axum::http::request::Parts, scope: Option<[u8; 16]>, body: &Bytes) -> Result<Option<Once>, Failure> {
+    let Some(value) = parts.headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().map(IdempotencyKey::new);
+    let Some(Ok(key)) = key else {
+        return Err(invalid("header.Idempotency-Key", "must be 1 to 255 visible ASCII characters"));
+    };
+    let mut hash = Sha256::new();
+    // The path as the caller wrote it, also where this router is nested in another.
+    for part in [parts.method.as_str(), parts.uri.path(), parts.uri.query().unwrap_or_default()] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    hash.update(body);
+    let fingerprint: [u8; 32] = hash.finalize().into();
+    // Callers without a key are told apart by what they send.
+    Ok(Some(Once { scope: scope.unwrap_or_else(|| first_half(&fingerprint)), key, fingerprint }))
+}
+
+fn invalid(path: &str, problem: &str) -> Failure {
+    let field = FieldProblem { path: path.to_owned(), problem: problem.to_owned() };
+    dogwatch_store::core::Error::Invalid(vec![field]).into()
+}
+
+/// Reads a body: its size first, then its media type.
+async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Failure> {
+    let too_large = || Failure::new(Code::PayloadTooLarge, "the body is larger than 1 MiB");
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > LARGEST_BODY) {
+        return Err(too_large());
+    }
+    let read = tokio::time::timeout(BODY_TIME, Limited::new(body, LARGEST_BODY).collect()).await;
+    let bytes = match read {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
+        Ok(Err(_)) | Err(_) => return Err(invalid("", "the body did not arrive")),
+    };
+    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = media.split(';').next().unwrap_or_default().trim();
+    if !bytes.is_empty() && !media.eq_ignore_ascii_case("application/json") {
+        return Err(Failure::new(Code::UnsupportedMediaType, "the body must be `application/json`"));
+    }
+    Ok(bytes)
+}
+
+/// The fields of a body; none when there is no body.
+fn object(bytes: &Bytes) -> Result<Map<String, Value>, Failure> {
+    if bytes.is_empty() {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(invalid("", "must be a JSON object")),
+        Err(_) => Err(invalid("", "must be JSON")),
+    }
+}

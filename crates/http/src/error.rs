@@ -1,0 +1,90 @@
+//! The one place that turns a failure into a response (contract, sections 2 and 3).
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use dogwatch_store::Error as EngineError;
+use dogwatch_store::core::{Code, Error as Refusal, FieldProblem};
+use serde_json::{Value, json};
+
+/// A request that failed, with all that its body says.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) code: Code,
+    pub(crate) message: String,
+    pub(crate) fields: Vec<FieldProblem>,
+    /// The methods of the route, for `method_not_allowed`.
+    pub(crate) allow: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), fields: Vec::new(), allow: None }
+    }
+
+    pub(crate) fn internal() -> Self {
+        Self::new(Code::Internal, "something went wrong on our side")
+    }
+
+    pub(crate) const fn status(&self) -> u16 {
+        self.code.http_status()
+    }
+
+    /// The body without its request id, as it is recorded under an idempotency key.
+    pub(crate) fn body(&self) -> Value {
+        let mut body = json!({
+            "statusCode": self.status(),
+            "type": self.code.kind().as_str(),
+            "code": self.code.as_str(),
+            "message": self.message,
+        });
+        if self.code == Code::Validation {
+            let field = |field: &FieldProblem| json!({ "path": field.path, "problem": field.problem });
+            let fields: Vec<_> = self.fields.iter().map(field).collect();
+            if let Some(body) = body.as_object_mut() {
+                body.insert("fields".to_owned(), Value::Array(fields));
+            }
+        }
+        body
+    }
+
+    /// The headers that go with the code.
+    pub(crate) fn headers(&self, response: &mut Response<Body>) {
+        let headers = response.headers_mut();
+        if let Some(allow) = self.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
+            headers.insert(header::ALLOW, allow);
+        }
+        if self.code == Code::Overloaded {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.status() == StatusCode::UNAUTHORIZED.as_u16() {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(error: Refusal) -> Self {
+        if let Refusal::Broken(what) = &error {
+            tracing::error!(%what, "an invariant does not hold");
+        }
+        Self {
+            code: error.code(),
+            fields: error.fields().to_vec(),
+            message: match &error {
+                // The fields say what is wrong; the sentence need not repeat them.
+                Refusal::Invalid(_) => "the request does not fit its schema".to_owned(),
+                other => other.to_string(),
+            },
+            allow: None,
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Refused(refusal) => refusal.into(),
+            other => Self::new(other.code(), other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Reading requests: paths, queries and bodies, field by field, with every offending field named.
+//!
+//! A route reads its input through an [`Input`] only. The same code describes it: read from nothing, an `Input` notes which
+//! fields there are and what they take, and that is what the OpenAPI document says. Reading goes on after a problem, so a
+//! route asks for all of its fields before it uses any.
+
+use std::collections::HashMap;
+
+use dogwatch_store::core::{Error as Refusal, FieldProblem, Patch, Problem, Timestamp, Validation};
+use serde_json::{Map, Value, json};
+
+/// What a field takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// Text of so many characters.
+    Text(usize, usize),
+    /// An id with this prefix; none for a plain UUID.
+    Id(&'static str),
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A number in this range.
+    Number(i64, i64),
+    /// An RFC 3339 timestamp.
+    Time,
+    /// A date or an RFC 3339 timestamp.
+    DateOrTime,
+    /// An e-mail address.
+    Email,
+    /// `HH:MM`.
+    HandoffTime,
+    /// An opaque text.
+    Opaque,
+    /// The target of a policy layer.
+    Target,
+}
+
+impl Kind {
+    pub(crate) fn schema(self) -> Value {
+        match self {
+            Self::Text(min, max) => json!({ "type": "string", "minLength": min, "maxLength": max }),
+            Self::Id("") => json!({ "type": "string", "format": "uuid" }),
+            Self::Id(prefix) => json!({ "type": "string", "pattern": format!("^{prefix}[0-9a-f]{{32}}$") }),
+            Self::Word(words) => json!({ "type": "string", "enum": words }),
+            Self::Number(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
+            Self::Time => json!({ "type": "string", "format": "date-time" }),
+            Self::DateOrTime => json!({ "type": "string", "description": "a date or an RFC 3339 timestamp" }),
+            Self::Email => json!({ "type": "string", "format": "email", "maxLength": 320 }),
+            Self::HandoffTime => json!({ "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$" }),
+            Self::Opaque => json!({ "type": "string" }),
+            Self::Target => json!({ "oneOf": [
+                { "type": "object", "required": ["type", "scheduleId"], "properties": {
+                    "type": { "const": "schedule" }, "scheduleId": Self::Id("").schema() } },
+                { "type": "object", "required": ["type", "userIds"], "properties": {
+                    "type": { "const": "users" },
+                    "userIds": { "type": "array", "minItems": 1, "maxItems": 50, "uniqueItems": true,
+                        "items": Self::Id("user_").schema() } } },
+            ] }),
+        }
+    }
+}
+
+/// What a route reads, for the OpenAPI document.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Described {
+    /// Name, and what it takes.
+    pub(crate) path: Vec<(&'static str, Kind)>,
+    /// Name, and what it takes; all of them optional.
+    pub(crate) query: Vec<(&'static str, Kind)>,
+    pub(crate) body: Map<String, Value>,
+    pub(crate) required: Vec<&'static str>,
+}
+
+/// A request while it is read.
+#[derive(Debug, Default)]
+pub(crate) struct Input {
+    path: HashMap<String, String>,
+    query: Vec<(String, String)>,
+    body: Map<String, Value>,
+    check: Validation,
+    described: Option<Described>,
+}
+
+impl Input {
+    pub(crate) fn new(path: HashMap<String, String>, query: Vec<(String, String)>, body: Map<String, Value>) -> Self {
+        Self { path, query, body, ..Self::default() }
+    }
+
+    /// Runs the code that reads an input only to see what it reads.
+    pub(crate) fn describe<T>(read: impl FnOnce(&mut Self) -> T) -> Described {
+        let mut input = Self { described: Some(Described::default()), ..Self::default() };
+        read(&mut input);
+        input.described.unwrap_or_default()
+    }
+
+    /// What was read, or every problem.
+    pub(crate) fn finish<T>(self, read: Option<Result<T, Refusal>>) -> Result<T, Refusal> {
+        match self.check.finish(|| Some(())) {
+            Err(problems) => Err(problems),
+            Ok(()) => read.unwrap_or_else(|| Err(Refusal::broken("an input is missing without a problem"))),
+        }
+    }
+
+    fn note(&mut self, name: &'static str, schema: impl FnOnce() -> Value, required: bool) {
+        if let Some(described) = &mut self.described {
+            described.body.insert(name.to_owned(), schema());
+            if required {
+                described.required.push(name);
+            }
+        }
+    }
+
+    /// An id in the path.
+    pub(crate) fn path<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Option<T> {
+        if let Some(described) = &mut self.described {
+            described.path.push((name, kind));
+            return None;
+        }
+        let text = self.path.get(name).cloned().unwrap_or_default();
+        self.check.field(&format!("path.{name}"), parse(&text))
+    }
+
+    /// An optional parameter of the query.
+    pub(crate) fn query<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Option<Option<T>> {
+        if let Some(described) = &mut self.described {
+            described.query.push((name, kind));
+        }
+        let given = self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        self.check.optional(&format!("query.{name}"), given.map(|text| parse(&text)))
+    }
+
+    /// A text that must be there.
+    pub(crate) fn need<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Option<T> {
+        self.note(name, || kind.schema(), true);
+        let value = self.body.remove(name).filter(|value| !value.is_null());
+        let parsed = match &value {
+            None => Err(Problem::new("is required")),
+            Some(value) => text(value).and_then(parse),
+        };
+        self.check.field(&format!("/{name}"), parsed)
+    }
+
+    /// A text that may be absent or null, which is the same.
+    pub(crate) fn may<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Option<Option<T>> {
+        self.note(name, || nullable(&kind.schema()), false);
+        let value = self.body.remove(name).filter(|value| !value.is_null());
+        self.check.optional(&format!("/{name}"), value.map(|value| text(&value).and_then(parse)))
+    }
+
+    /// A text of a PATCH that cannot be cleared: absent, or a value.
+    pub(crate) fn edit<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Option<Option<T>> {
+        self.note(name, || kind.schema(), false);
+        let value = self.body.remove(name);
+        self.check.optional(&format!("/{name}"), value.map(|value| text(&value).and_then(parse)))
+    }
+
+    /// A text of a PATCH that null clears.
+    pub(crate) fn patch<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Option<Patch<T>> {
+        self.note(name, || nullable(&kind.schema()), false);
+        match self.body.remove(name) {
+            None => Some(Patch::Keep),
+            Some(Value::Null) => Some(Patch::Clear),
+            Some(value) => self.check.field(&format!("/{name}"), text(&value).and_then(parse)).map(Patch::Set),
+        }
+    }
+
+    /// A whole number that must be there.
+    pub(crate) fn number<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        parse: impl FnOnce(i64) -> Result<T, Problem>,
+    ) -> Option<T> {
+        self.note(name, || kind.schema(), true);
+        let value = self.body.remove(name).filter(|value| !value.is_null());
+        let parsed = match &value {
+            None => Err(Problem::new("is required")),
+            Some(value) => number(value).and_then(parse),
+        };
+        self.check.field(&format!("/{name}"), parsed)
+    }
+
+    /// A whole number that may be absent.
+    pub(crate) fn edit_number<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        parse: impl FnOnce(i64) -> Result<T, Problem>,
+    ) -> Option<Option<T>> {
+        self.note(name, || kind.schema(), false);
+        let value = self.body.remove(name);
+        self.check.optional(&format!("/{name}"), value.map(|value| number(&value).and_then(parse)))
+    }
+
+    /// A list of texts; `None` when it is absent. Each item that does not fit is named.
+    pub(crate) fn list<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        required: bool,
+        mut parse: impl FnMut(&str) -> Result<T, Problem>,
+    ) -> Option<Option<Vec<T>>> {
+        let schema = || json!({ "type": "array", "items": kind.schema() });
+        self.note(name, || if required { schema() } else { nullable(&schema()) }, required);
+        let items = match self.body.remove(name) {
+            None | Some(Value::Null) if !required => return Some(None),
+            None | Some(Value::Null) => {
+                self.check.problem(format!("/{name}"), "is required");
+                return None;
+            }
+            Some(Value::Array(items)) => items,
+            Some(_) => {
+                self.check.problem(format!("/{name}"), "must be an array");
+                return None;
+            }
+        };
+        let mut parsed = Vec::with_capacity(items.len());
+        for (place, item) in items.iter().enumerate() {
+            parsed.extend(self.check.field(&format!("/{name}/{place}"), text(item).and_then(&mut parse)));
+        }
+        Some(Some(parsed))
+    }
+
+    /// A field that `parse` reads from whatever JSON is there.
+    pub(crate) fn value<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        required: bool,
+        parse: impl FnOnce(&Value) -> Result<T, Vec<FieldProblem>>,
+    ) -> Option<Option<T>> {
+        self.note(name, || kind.schema(), required);
+        let Some(value) = self.body.remove(name) else {
+            if required {
+                self.check.problem(format!("/{name}"), "is required");
+            }
+            return Some(None);
+        };
+        match parse(&value) {
+            Ok(parsed) => Some(Some(parsed)),
+            Err(problems) => {
+                problems.into_iter().for_each(|field| self.check.problem(field.path, field.problem));
+                None
+            }
+        }
+    }
+}
+
+fn text(value: &Value) -> Result<&str, Problem> {
+    value.as_str().ok_or_else(|| Problem::new("must be a string"))
+}
+
+fn number(value: &Value) -> Result<i64, Problem> {
+    value.as_i64().ok_or_else(|| Problem::new("must be a whole number"))
+}
+
+fn nullable(schema: &Value) -> Value {
+    json!({ "anyOf": [schema, { "type": "null" }] })
+}
+
+/// Reads a timestamp.
+pub(crate) fn time(text: &str) -> Result<Timestamp, Problem> {
+    Timestamp::parse(text)
+}

@@ -1,0 +1,70 @@
+//! `dogwatch key`: API keys, from the command line of whoever holds the data folder.
+
+use std::io::Write;
+
+use dogwatch_store::Engine;
+use dogwatch_store::core::text::{EmailAddress, Name};
+use dogwatch_store::core::{
+    Actor, ApiKeyId, CreateApiKey, Error as Refusal, ListApiKeys, ListTeam, OrgId, RevokeApiKey, Timestamp, Validation,
+};
+use serde_json::json;
+
+use crate::cli::{CreateKeyArgs, ListKeysArgs, RevokeKeyArgs};
+use crate::failure::Failure;
+use crate::look::organization;
+
+/// `dogwatch key create`
+pub(crate) fn create(args: &CreateKeyArgs) -> Result<(), Failure> {
+    let mut check = Validation::new();
+    let org = check.optional("--org-id", args.store.org_id.as_deref().map(OrgId::parse));
+    let email = check.field("--email", EmailAddress::new(&args.email));
+    let name = check.field("--name", Name::new(&args.name));
+    let expires_at = check.optional("--expires-at", args.expires_at.as_deref().map(Timestamp::parse));
+    let (org, email, name, expires_at) = check.finish(|| Some((org?, email?, name?, expires_at?)))?;
+    let engine = Engine::open_existing(&args.store.data)?;
+    let org = organization(&engine, org)?;
+    let team = engine.query(&ListTeam, &engine.first_admin(org)?)?;
+    let member = team.members.iter().find(|member| member.email.folded() == email.folded());
+    let member = member.ok_or_else(|| Refusal::not_found("member"))?;
+    let made = engine.execute(CreateApiKey { name, expires_at }, &Actor::member(org, member.id))?;
+    print(&json!({ "keyId": made.key.id.to_string(), "apiKey": made.secret.reveal() }))
+}
+
+/// `dogwatch key list`
+pub(crate) fn list(args: &ListKeysArgs) -> Result<(), Failure> {
+    let (engine, admin) = opened(&args.store)?;
+    for key in engine.query(&ListApiKeys, &admin)? {
+        print(&json!({
+            "keyId": key.id.to_string(),
+            "name": key.name.as_str(),
+            "userId": key.user_id.to_string(),
+            "createdAt": key.created_at.to_string(),
+            "expiresAt": key.expires_at.map(|at| at.to_string()),
+            "lastFour": key.last_four,
+        }))?;
+    }
+    Ok(())
+}
+
+/// `dogwatch key revoke`
+pub(crate) fn revoke(args: &RevokeKeyArgs) -> Result<(), Failure> {
+    let mut check = Validation::new();
+    let id = check.field("--key-id", ApiKeyId::parse(&args.key_id));
+    let id = check.finish(|| id)?;
+    let (engine, admin) = opened(&args.store)?;
+    let id = engine.execute(RevokeApiKey { id }, &admin)?;
+    print(&json!({ "keyId": id.to_string(), "revoked": true }))
+}
+
+fn opened(store: &crate::cli::StoreArgs) -> Result<(Engine, Actor), Failure> {
+    let mut check = Validation::new();
+    let org = check.optional("--org-id", store.org_id.as_deref().map(OrgId::parse));
+    let org = check.finish(|| org)?;
+    let engine = Engine::open_existing(&store.data)?;
+    let admin = engine.first_admin(organization(&engine, org)?)?;
+    Ok((engine, admin))
+}
+
+fn print(line: &serde_json::Value) -> Result<(), Failure> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}

@@ -1,0 +1,17 @@
+//! The HTTP adapter: the Scaling API over an engine, as a router for your own app or as a server.
+//!
+//! It parses, calls the engine, and renders; not one rule lives here. [`router`] gives an [`axum::Router`]; [`serve`] runs it
+//! with limits on connections, headers and bodies, and stops when it is told to.
+
+mod api;
+mod error;
+mod input;
+mod metrics;
+mod openapi;
+mod route;
+mod routes;
+mod server;
+mod view;
+
+pub use api::router;
+pub use server::{Settings, serve};

@@ -1,0 +1,127 @@
+//! The OpenAPI 3.1 document, made from the table of routes: what a route reads, replies and refuses it says itself.
+
+use std::collections::BTreeMap;
+
+use axum::http::Method;
+use dogwatch_store::core::{Access, Code};
+use serde_json::{Map, Value, json};
+
+use crate::route::Route;
+
+/// What every route may answer, whatever it does.
+const SHARED: &[Code] = &[Code::Validation, Code::Internal, Code::Overloaded, Code::OutcomeUnknown];
+
+/// The document.
+pub(crate) fn document(table: &[Route]) -> Value {
+    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    let mut schemas = Map::new();
+    schemas.insert("Error".to_owned(), error_schema());
+    for route in table {
+        for (name, schema) in &route.reply.1 {
+            schemas.insert(name.clone(), serde_json::to_value(schema).unwrap_or_default());
+        }
+        let path = paths.entry(format!("/v1{}", route.path)).or_default();
+        path.insert(route.method.as_str().to_lowercase(), operation(route));
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "dogwatch",
+            "description": "Incidents, on-call schedules, escalation policies and the team of an organization.",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "MIT OR Apache-2.0" },
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": { "apiKey": { "type": "http", "scheme": "bearer" } },
+        },
+        "security": [{ "apiKey": [] }],
+    })
+}
+
+fn operation(route: &Route) -> Value {
+    let parameter = |place: &'static str| move |(name, kind): &(&'static str, crate::input::Kind)| json!({ "name": name, "in": place, "required": place == "path", "schema": kind.schema() });
+    let mut parameters: Vec<_> = route.described.path.iter().map(parameter("path")).collect();
+    parameters.extend(route.described.query.iter().map(parameter("query")));
+    if route.method == Method::POST {
+        let schema = json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" });
+        parameters.push(json!({ "name": "Idempotency-Key", "in": "header", "required": false, "schema": schema }));
+    }
+    let mut operation = json!({
+        "operationId": route.id,
+        "summary": route.summary,
+        "parameters": parameters,
+        "responses": responses(route),
+    });
+    if let Some(operation) = operation.as_object_mut() {
+        if !route.described.body.is_empty() {
+            let (properties, required) = (&route.described.body, &route.described.required);
+            let schema = json!({ "type": "object", "properties": properties, "required": required });
+            let body =
+                json!({ "required": !required.is_empty(), "content": { "application/json": { "schema": schema } } });
+            operation.insert("requestBody".to_owned(), body);
+        }
+        if route.access == Access::Public {
+            operation.insert("security".to_owned(), json!([]));
+        }
+    }
+    operation
+}
+
+fn responses(route: &Route) -> Value {
+    let reply = serde_json::to_value(&route.reply.0).unwrap_or_default();
+    let envelope = json!({
+        "type": "object",
+        "required": ["data", "requestId"],
+        "properties": { "data": reply, "requestId": { "type": "string", "format": "uuid" } },
+    });
+    let success = json!({ "description": "success", "content": { "application/json": { "schema": envelope } } });
+    let mut responses = Map::from_iter([(route.status.to_string(), success)]);
+    let mut codes: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in route.codes.iter().chain(SHARED).chain(by_shape(route)) {
+        codes.entry(code.http_status()).or_default().push(*code);
+    }
+    for (status, codes) in codes {
+        let words: Vec<_> = codes.iter().map(ToString::to_string).collect();
+        let schema = json!({ "$ref": "#/components/schemas/Error" });
+        let content = json!({ "application/json": { "schema": schema } });
+        responses.insert(status.to_string(), json!({ "description": words.join(", "), "content": content }));
+    }
+    Value::Object(responses)
+}
+
+/// The refusals that follow from what kind of route it is.
+fn by_shape(route: &Route) -> impl Iterator<Item = &'static Code> {
+    let takes_body = !matches!(route.method, Method::GET | Method::DELETE);
+    let body: &[Code] = if takes_body { &[Code::PayloadTooLarge, Code::UnsupportedMediaType] } else { &[] };
+    let once: &[Code] = if route.method == Method::POST { &[Code::IdempotencyConflict] } else { &[] };
+    let known: &[Code] = if route.access == Access::Public {
+        &[]
+    } else {
+        &[Code::MissingAuthorizationHeader, Code::InvalidApiKey, Code::NotAuthorized]
+    };
+    body.iter().chain(once).chain(known)
+}
+
+fn error_schema() -> Value {
+    let codes: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    json!({
+        "type": "object",
+        "required": ["statusCode", "type", "code", "requestId", "message"],
+        "properties": {
+            "statusCode": { "type": "integer" },
+            "type": { "type": "string", "enum": [
+                "not_authorized_error", "invalid_request_error", "validation_error", "internal_error",
+            ] },
+            "code": { "type": "string", "enum": codes },
+            "requestId": { "type": "string", "format": "uuid" },
+            "message": { "type": "string" },
+            "fields": { "type": "array", "items": {
+                "type": "object",
+                "required": ["path", "problem"],
+                "properties": { "path": { "type": "string" }, "problem": { "type": "string" } },
+            } },
+        },
+    })
+}

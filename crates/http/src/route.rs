@@ -1,0 +1,243 @@
+//! The table of routes: what each asks of its caller, reads, does and replies.
+//!
+//! A route is one command or one query of the engine. Everything else is read off the table: the axum router, the order of
+//! checks, the OpenAPI document.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use axum::http::Method;
+use dogwatch_store::core::{Access, Actor, Code, Command, Error as Refusal, Query};
+use dogwatch_store::{Answer, Engine, Once};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+
+use crate::error::Failure;
+use crate::input::{Described, Input};
+
+/// What a route replies: its status and the value under `data`, and whether it is an earlier answer again.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+    pub(crate) again: bool,
+}
+
+/// A request whose caller may make it.
+pub(crate) struct Call {
+    pub(crate) engine: Engine,
+    pub(crate) actor: Actor,
+    pub(crate) input: Input,
+    /// For a POST with an idempotency key.
+    pub(crate) once: Option<Once>,
+}
+
+type Running = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send>>;
+type Schemas = Vec<(String, RefOr<Schema>)>;
+
+/// One line of the table.
+pub(crate) struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) id: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) access: Access,
+    pub(crate) status: u16,
+    /// The refusals by rules; those that every route shares are not listed.
+    pub(crate) codes: &'static [Code],
+    pub(crate) described: Described,
+    /// The schema of what is under `data`, and those it refers to.
+    pub(crate) reply: (RefOr<Schema>, Schemas),
+    pub(crate) run: Box<dyn Fn(Call) -> Running + Send + Sync>,
+}
+
+/// How a route is named.
+pub(crate) struct Named {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) id: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) codes: &'static [Code],
+}
+
+pub(crate) const fn get(path: &'static str, id: &'static str, summary: &'static str) -> Named {
+    Named { method: Method::GET, path, id, summary, codes: &[] }
+}
+
+pub(crate) const fn post(path: &'static str, id: &'static str, summary: &'static str) -> Named {
+    Named { method: Method::POST, path, id, summary, codes: &[] }
+}
+
+pub(crate) const fn patch(path: &'static str, id: &'static str, summary: &'static str) -> Named {
+    Named { method: Method::PATCH, path, id, summary, codes: &[] }
+}
+
+pub(crate) const fn put(path: &'static str, id: &'static str, summary: &'static str) -> Named {
+    Named { method: Method::PUT, path, id, summary, codes: &[] }
+}
+
+pub(crate) const fn delete(path: &'static str, id: &'static str, summary: &'static str) -> Named {
+    Named { method: Method::DELETE, path, id, summary, codes: &[] }
+}
+
+impl Named {
+    /// The refusals by rules.
+    pub(crate) const fn codes(mut self, codes: &'static [Code]) -> Self {
+        self.codes = codes;
+        self
+    }
+}
+
+/// What a route's input comes to: absent when something of it does not fit.
+pub(crate) type Read<T> = Option<Result<T, Refusal>>;
+
+fn value_of<D: Serialize>(shown: &D) -> Result<Value, Refusal> {
+    serde_json::to_value(shown).map_err(|error| Refusal::broken(error.to_string()))
+}
+
+fn schema_of<D: ToSchema>() -> (RefOr<Schema>, Schemas) {
+    let mut schemas = Schemas::new();
+    D::schemas(&mut schemas);
+    schemas.push((D::name().into_owned(), D::schema()));
+    let reference = RefOr::Ref(utoipa::openapi::Ref::from_schema_name(D::name()));
+    (reference, schemas)
+}
+
+fn list_schema_of<D: ToSchema>() -> (RefOr<Schema>, Schemas) {
+    let (item, schemas) = schema_of::<D>();
+    (RefOr::T(utoipa::openapi::ArrayBuilder::new().items(item).build().into()), schemas)
+}
+
+/// A route that is a query; `show` makes its reply.
+pub(crate) fn query<Q, D>(named: Named, read: fn(&mut Input, &Engine) -> Read<Q>, show: fn(Q::Reply) -> D) -> Route
+where
+    Q: Query + 'static,
+    D: Serialize + ToSchema + 'static,
+{
+    query_as(named, read, move |reply| value_of(&show(reply)), schema_of::<D>())
+}
+
+/// A route that is a query whose reply is an array.
+pub(crate) fn list<Q, D>(named: Named, read: fn(&mut Input, &Engine) -> Read<Q>, show: fn(Q::Reply) -> Vec<D>) -> Route
+where
+    Q: Query + 'static,
+    D: Serialize + ToSchema + 'static,
+{
+    query_as(named, read, move |reply| value_of(&show(reply)), list_schema_of::<D>())
+}
+
+fn query_as<Q: Query + 'static>(
+    named: Named,
+    read: fn(&mut Input, &Engine) -> Read<Q>,
+    show: impl Fn(Q::Reply) -> Result<Value, Refusal> + Copy + Send + Sync + 'static,
+    reply: (RefOr<Schema>, Schemas),
+) -> Route {
+    let run = move |mut call: Call| -> Running {
+        let read = read(&mut call.input, &call.engine);
+        let answer = || {
+            let query = call.input.finish(read)?;
+            let body = show(call.engine.query(&query, &call.actor)?)?;
+            Ok(Reply { status: 200, body, again: false })
+        };
+        // Reading takes microseconds and does not wait.
+        Box::pin(std::future::ready(answer()))
+    };
+    route(named, Q::ACCESS, 200, read_only(read), reply, Box::new(run))
+}
+
+/// A route that is a command; `show` makes its reply.
+pub(crate) fn command<C, D>(named: Named, read: fn(&mut Input) -> Read<C>, show: fn(C::Reply) -> D) -> Route
+where
+    C: Command,
+    D: Serialize + ToSchema + 'static,
+{
+    command_as(named, read, move |reply| value_of(&show(reply)), schema_of::<D>(), true)
+}
+
+/// A route that is a command whose reply is an array.
+pub(crate) fn command_list<C, D>(named: Named, read: fn(&mut Input) -> Read<C>, show: fn(C::Reply) -> Vec<D>) -> Route
+where
+    C: Command,
+    D: Serialize + ToSchema + 'static,
+{
+    command_as(named, read, move |reply| value_of(&show(reply)), list_schema_of::<D>(), true)
+}
+
+/// A POST that does something to a thing instead of creating one: 200.
+pub(crate) fn action<C, D>(named: Named, read: fn(&mut Input) -> Read<C>, show: fn(C::Reply) -> D) -> Route
+where
+    C: Command,
+    D: Serialize + ToSchema + 'static,
+{
+    command_as(named, read, move |reply| value_of(&show(reply)), schema_of::<D>(), false)
+}
+
+fn command_as<C: Command>(
+    named: Named,
+    read: fn(&mut Input) -> Read<C>,
+    show: impl Fn(C::Reply) -> Result<Value, Refusal> + Copy + Send + Sync + 'static,
+    reply: (RefOr<Schema>, Schemas),
+    creates: bool,
+) -> Route {
+    let status = if creates && named.method == Method::POST { 201 } else { 200 };
+    let run = move |mut call: Call| -> Running {
+        let read = read(&mut call.input);
+        Box::pin(async move {
+            let command = call.input.finish(read)?;
+            let Some(once) = call.once else {
+                let body = show(call.engine.submit(command, &call.actor)?.await?)?;
+                return Ok(Reply { status, body, again: false });
+            };
+            let render = move |outcome: Result<C::Reply, Refusal>| answers(outcome.and_then(show), status);
+            let recorded = call.engine.submit_once(command, &call.actor, once, render)?.await?;
+            let body = serde_json::from_slice(&recorded.answer.body).map_err(|_| Failure::internal())?;
+            Ok(Reply { status: recorded.answer.status, body, again: recorded.again })
+        })
+    };
+    route(named, C::ACCESS, status, Input::describe(read), reply, Box::new(run))
+}
+
+/// The answer for the caller, and the one to record: without secrets, which are shown once.
+fn answers(outcome: Result<Value, Refusal>, status: u16) -> (Answer, Answer) {
+    let (status, body) = match outcome {
+        Ok(body) => (status, body),
+        Err(refusal) => {
+            let failure = Failure::from(refusal);
+            (failure.status(), failure.body())
+        }
+    };
+    let mut record = body.clone();
+    blot_out(&mut record);
+    let answer = |body: &Value| Answer { status, body: body.to_string().into_bytes() };
+    (answer(&body), answer(&record))
+}
+
+fn blot_out(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        if let Some(secret) = fields.get_mut("secret") {
+            *secret = Value::Null;
+        }
+        fields.values_mut().for_each(blot_out);
+    }
+}
+
+fn read_only<Q>(read: fn(&mut Input, &Engine) -> Read<Q>) -> Described {
+    // A query may ask the engine for its now; to describe it, any engine will do.
+    match Engine::in_memory() {
+        Ok(engine) => Input::describe(|input| read(input, &engine)),
+        Err(_) => Described::default(),
+    }
+}
+
+fn route(
+    named: Named,
+    access: Access,
+    status: u16,
+    described: Described,
+    reply: (RefOr<Schema>, Schemas),
+    run: Box<dyn Fn(Call) -> Running + Send + Sync>,
+) -> Route {
+    let Named { method, path, id, summary, codes } = named;
+    Route { method, path, id, summary, access, status, codes, described, reply, run }
+}

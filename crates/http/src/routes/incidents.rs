@@ -1,0 +1,229 @@
+//! Components and incidents (contract, sections 5 and 6).
+
+use dogwatch_store::core::{
+    AcknowledgeIncident, ChangeStatus, Code, ComponentId, CreateComponent, CreateIncident, Cursor, DeleteComponent,
+    EditComponent, EditIncident, GetComponent, GetIncident, HandOffIncident, IncidentFilter, IncidentId,
+    ListComponents, ListIncidents, ListUpdates, PageLimit, PolicyId, PostUpdate, Problem, RedactUpdate, ScheduleId,
+    SetComponents, Timestamp, UpdateId, UserId,
+};
+
+use crate::input::{Input, Kind};
+use crate::route::{Route, action, command, delete, get, list, patch, post, put, query};
+use crate::view::{Component, Deleted, Incident, IncidentDetail, IncidentPage, Update, Updates, all};
+
+const SEVERITY: Kind = Kind::Word(&["critical", "high", "medium", "low"]);
+const STATUS: Kind = Kind::Word(&["investigating", "identified", "monitoring", "resolved"]);
+const VISIBILITY: Kind = Kind::Word(&["internal", "public"]);
+
+fn incident(input: &mut Input) -> Option<IncidentId> {
+    input.path("id", Kind::Id(""), IncidentId::parse)
+}
+
+fn component(input: &mut Input) -> Option<ComponentId> {
+    input.path("id", Kind::Id(""), ComponentId::parse)
+}
+
+fn limit(text: &str) -> Result<PageLimit, Problem> {
+    // Anything that is no number is out of range as well.
+    PageLimit::new(text.parse().unwrap_or(0))
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    let mut routes = components();
+    routes.extend(incidents());
+    routes.extend(changes());
+    routes
+}
+
+fn components() -> Vec<Route> {
+    vec![
+        list(
+            get("/components", "listComponents", "Components, by name"),
+            |_, _| Some(Ok(ListComponents)),
+            all::<_, Component>,
+        ),
+        command(
+            post("/components", "createComponent", "Create a component")
+                .codes(&[Code::NameConflict, Code::LimitReached]),
+            |input| {
+                let name = input.need("name", Kind::Text(1, 100), str::parse);
+                let description = input.may("description", Kind::Text(0, 1_000), str::parse);
+                let group_label = input.may("groupLabel", Kind::Text(0, 100), str::parse);
+                Some(Ok(CreateComponent { name: name?, description: description?, group_label: group_label? }))
+            },
+            Component::from,
+        ),
+        query(
+            get("/components/{id}", "getComponent", "One component").codes(&[Code::NotFound]),
+            |input, _| Some(Ok(GetComponent { id: component(input)? })),
+            Component::from,
+        ),
+        command(
+            patch("/components/{id}", "editComponent", "Change a component")
+                .codes(&[Code::NotFound, Code::NameConflict]),
+            |input| {
+                let id = component(input);
+                let name = input.edit("name", Kind::Text(1, 100), str::parse);
+                let description = input.patch("description", Kind::Text(0, 1_000), str::parse);
+                let group_label = input.patch("groupLabel", Kind::Text(0, 100), str::parse);
+                Some(Ok(EditComponent { id: id?, name: name?, description: description?, group_label: group_label? }))
+            },
+            Component::from,
+        ),
+        command(
+            delete("/components/{id}", "deleteComponent", "Delete a component")
+                .codes(&[Code::NotFound, Code::ComponentInUse]),
+            |input| Some(Ok(DeleteComponent { id: component(input)? })),
+            Deleted::of,
+        ),
+    ]
+}
+
+fn incidents() -> Vec<Route> {
+    vec![
+        command(
+            post("/incidents", "createIncident", "Open an incident").codes(&[
+                Code::OwnerRequired,
+                Code::NotFound,
+                Code::InvalidTargetUser,
+                Code::DuplicateComponentId,
+                Code::InvalidComponentId,
+                Code::LimitReached,
+            ]),
+            |input| {
+                let title = input.need("title", Kind::Text(1, 100), str::parse);
+                let severity = input.need("severity", SEVERITY, str::parse);
+                let description = input.may("description", Kind::Text(0, 10_000), str::parse);
+                let owner_id = input.may("ownerId", Kind::Id("user_"), UserId::parse);
+                let owner_schedule_id = input.may("ownerScheduleId", Kind::Id(""), ScheduleId::parse);
+                let escalation_policy_id = input.may("escalationPolicyId", Kind::Id(""), PolicyId::parse);
+                let component_ids = input.list("componentIds", Kind::Id(""), false, ComponentId::parse);
+                Some(Ok(CreateIncident {
+                    title: title?,
+                    severity: severity?,
+                    description: description?,
+                    owner_id: owner_id?,
+                    owner_schedule_id: owner_schedule_id?,
+                    escalation_policy_id: escalation_policy_id?,
+                    component_ids: component_ids?.unwrap_or_default(),
+                }))
+            },
+            Incident::from,
+        ),
+        query(
+            get("/incidents", "listIncidents", "Incidents, newest first"),
+            |input, _| {
+                let status = input.query("status", STATUS, str::parse);
+                let severity = input.query("severity", SEVERITY, str::parse);
+                let from = input.query("from", Kind::DateOrTime, Timestamp::parse_range_start);
+                let to = input.query("to", Kind::DateOrTime, Timestamp::parse_range_end);
+                let limit = input.query("limit", Kind::Number(1, 100), limit);
+                let cursor = input.query("cursor", Kind::Opaque, str::parse::<Cursor>);
+                let filter = IncidentFilter { status: status?, severity: severity?, from: from?, to: to? };
+                Some(Ok(ListIncidents { filter, limit: limit?.unwrap_or_default(), cursor: cursor? }))
+            },
+            IncidentPage::from,
+        ),
+        query(
+            get("/incidents/{id}", "getIncident", "One incident with its history and audit trail")
+                .codes(&[Code::NotFound]),
+            |input, _| Some(Ok(GetIncident { id: incident(input)? })),
+            IncidentDetail::from,
+        ),
+        command(
+            patch("/incidents/{id}", "editIncident", "Change title, description or severity")
+                .codes(&[Code::NotFound, Code::IncidentResolved]),
+            |input| {
+                let id = incident(input);
+                let title = input.edit("title", Kind::Text(1, 100), str::parse);
+                let description = input.patch("description", Kind::Text(0, 10_000), str::parse);
+                let severity = input.edit("severity", SEVERITY, str::parse);
+                Some(Ok(EditIncident { id: id?, title: title?, description: description?, severity: severity? }))
+            },
+            Incident::from,
+        ),
+    ]
+}
+
+fn changes() -> Vec<Route> {
+    vec![
+        command(
+            patch("/incidents/{id}/status", "changeStatus", "Move an incident one step forward")
+                .codes(&[Code::NotFound, Code::InvalidStatusTransition]),
+            |input| {
+                let id = incident(input);
+                let status = input.need("status", STATUS, str::parse);
+                let note = input.may("resolutionNote", Kind::Text(0, 10_000), str::parse);
+                Some(ChangeStatus::new(id?, status?, note?))
+            },
+            Incident::from,
+        ),
+        command(
+            post("/incidents/{id}/updates", "postUpdate", "Post an update").codes(&[
+                Code::NotFound,
+                Code::IncidentResolved,
+                Code::InvalidStatusTransition,
+                Code::NoPublicSurface,
+                Code::LimitReached,
+            ]),
+            |input| {
+                let id = incident(input);
+                let body = input.may("body", Kind::Text(1, 10_000), str::parse);
+                let status_change = input.may("statusChange", STATUS, str::parse);
+                let visibility = input.need("visibility", VISIBILITY, str::parse);
+                Some(PostUpdate::new(id?, body?, status_change?, visibility?))
+            },
+            Update::from,
+        ),
+        query(
+            get("/incidents/{id}/updates", "listUpdates", "The updates of an incident, oldest first")
+                .codes(&[Code::NotFound]),
+            |input, _| Some(Ok(ListUpdates { incident: incident(input)? })),
+            Updates::from,
+        ),
+        action(
+            post("/incidents/{id}/updates/{updateId}/redact", "redactUpdate", "Take back what an update says")
+                .codes(&[Code::NotFound, Code::RedactionNotPermitted]),
+            |input| {
+                let incident = incident(input);
+                let update = input.path("updateId", Kind::Id(""), UpdateId::parse);
+                Some(Ok(RedactUpdate { incident: incident?, update: update? }))
+            },
+            Update::from,
+        ),
+        command(
+            put("/incidents/{id}/components", "setComponents", "Replace the affected components").codes(&[
+                Code::NotFound,
+                Code::IncidentResolved,
+                Code::DuplicateComponentId,
+                Code::InvalidComponentId,
+                Code::LimitReached,
+            ]),
+            |input| {
+                let id = incident(input);
+                let component_ids = input.list("componentIds", Kind::Id(""), true, ComponentId::parse);
+                Some(Ok(SetComponents { id: id?, component_ids: component_ids?? }))
+            },
+            Incident::from,
+        ),
+        action(
+            post("/incidents/{id}/acknowledge", "acknowledgeIncident", "Acknowledge: escalation stops")
+                .codes(&[Code::NotFound]),
+            |input| Some(Ok(AcknowledgeIncident { id: incident(input)? })),
+            Incident::from,
+        ),
+        action(
+            post("/incidents/{id}/handoff", "handOffIncident", "Hand an incident to somebody").codes(&[
+                Code::NotFound,
+                Code::IncidentResolved,
+                Code::InvalidTargetUser,
+            ]),
+            |input| {
+                let id = incident(input);
+                let target = input.need("targetUserId", Kind::Id("user_"), UserId::parse);
+                Some(Ok(HandOffIncident { id: id?, target: target? }))
+            },
+            Incident::from,
+        ),
+    ]
+}

@@ -1,0 +1,288 @@
+//! On-call schedules (contract, sections 7 and 8).
+
+use dogwatch_store::core::text::ScheduleName;
+use dogwatch_store::core::{
+    AddRotationLayer, Code, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule, EditRotationLayer,
+    EditSchedule, GetSchedule, HandoffTime, LayerSettings, ListOverrides, ListSchedules, OnCallNow,
+    OrderRotationLayers, OverrideId, Patch, RemoveRotationLayer, ResolveOnCall, RotationLayerId, RotationLength,
+    RotationType, ScheduleId, ShiftsOnCall, Timestamp, UserId,
+};
+
+use crate::input::{Input, Kind, time};
+use crate::route::{Read, Route, command, command_list, delete, get, list, patch, post, put, query};
+use crate::view::{Deleted, OnCallRow, Override, Resolved, RotationLayer, Schedule, Shifts, all};
+
+const TYPE: Kind = Kind::Word(&["daily", "weekly", "custom"]);
+const NAME: Kind = Kind::Text(1, 255);
+const DAYS: Kind = Kind::Number(1, 366);
+
+fn schedule(input: &mut Input) -> Option<ScheduleId> {
+    input.path("id", Kind::Id(""), ScheduleId::parse)
+}
+
+fn layer(input: &mut Input) -> Option<RotationLayerId> {
+    input.path("layerId", Kind::Id(""), RotationLayerId::parse)
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    let mut routes = schedules();
+    routes.extend(layers());
+    routes.extend(overrides());
+    routes.extend(questions());
+    routes
+}
+
+fn schedules() -> Vec<Route> {
+    const PATH: &str = "/oncall/schedules/{id}";
+    vec![
+        list(
+            get("/oncall/schedules", "listSchedules", "Schedules, by name"),
+            |_, _| Some(Ok(ListSchedules)),
+            all::<_, Schedule>,
+        ),
+        command(
+            post("/oncall/schedules", "createSchedule", "Create a schedule").codes(&[
+                Code::InvalidTimezone,
+                Code::NameConflict,
+                Code::LimitReached,
+            ]),
+            |input| {
+                let name = input.need("name", NAME, str::parse);
+                let description = input.may("description", Kind::Text(0, 1_000), str::parse);
+                let timezone = input.need("timezone", Kind::Opaque, |text| Ok(text.to_owned()));
+                Some(Ok(CreateSchedule { name: name?, description: description?, timezone: timezone? }))
+            },
+            Schedule::from,
+        ),
+        query(
+            get(PATH, "getSchedule", "One schedule with its layers").codes(&[Code::NotFound]),
+            |input, _| Some(Ok(GetSchedule { id: schedule(input)? })),
+            Schedule::with_layers,
+        ),
+        command(
+            patch(PATH, "editSchedule", "Change a schedule").codes(&[
+                Code::NotFound,
+                Code::InvalidTimezone,
+                Code::NameConflict,
+            ]),
+            |input| {
+                let id = schedule(input);
+                let name = input.edit("name", NAME, str::parse);
+                let description = input.patch("description", Kind::Text(0, 1_000), str::parse);
+                let timezone = input.edit("timezone", Kind::Opaque, |text| Ok(text.to_owned()));
+                Some(Ok(EditSchedule { id: id?, name: name?, description: description?, timezone: timezone? }))
+            },
+            Schedule::from,
+        ),
+        command(
+            put(PATH, "replaceSchedule", "Replace a schedule").codes(&[
+                Code::NotFound,
+                Code::InvalidTimezone,
+                Code::NameConflict,
+            ]),
+            |input| {
+                let id = schedule(input);
+                let name = input.need("name", NAME, str::parse);
+                let description = input.may("description", Kind::Text(0, 1_000), str::parse);
+                let timezone = input.need("timezone", Kind::Opaque, |text| Ok(text.to_owned()));
+                let description = description?.map_or(Patch::Clear, Patch::Set);
+                Some(Ok(EditSchedule { id: id?, name: Some(name?), description, timezone: Some(timezone?) }))
+            },
+            Schedule::from,
+        ),
+        command(
+            delete(PATH, "deleteSchedule", "Delete a schedule").codes(&[Code::NotFound, Code::ScheduleInUse]),
+            |input| Some(Ok(DeleteSchedule { id: schedule(input)? })),
+            Deleted::of,
+        ),
+    ]
+}
+
+/// The fields of a layer that a new one needs.
+struct NewLayer {
+    name: ScheduleName,
+    kind: RotationType,
+    days: i64,
+    handoff: HandoffTime,
+    from: Timestamp,
+    until: Option<Timestamp>,
+    participants: Vec<UserId>,
+}
+
+fn new_layer(input: &mut Input) -> Option<NewLayer> {
+    let name = input.need("name", NAME, str::parse);
+    let kind = input.need("rotationType", TYPE, str::parse);
+    let days = input.number("rotationLengthDays", DAYS, Ok);
+    let handoff = input.need("handoffTime", Kind::HandoffTime, str::parse);
+    let from = input.need("effectiveFrom", Kind::Time, time);
+    let until = input.may("effectiveUntil", Kind::Time, time);
+    let participants = input.list("participantIds", Kind::Id("user_"), true, UserId::parse);
+    Some(NewLayer {
+        name: name?,
+        kind: kind?,
+        days: days?,
+        handoff: handoff?,
+        from: from?,
+        until: until?,
+        participants: participants??,
+    })
+}
+
+fn layers() -> Vec<Route> {
+    const PATH: &str = "/oncall/schedules/{id}/layers/{layerId}";
+    const CODES: &[Code] = &[Code::NotFound, Code::NameConflict, Code::InvalidParticipant];
+    vec![
+        command(
+            post("/oncall/schedules/{id}/layers", "addRotationLayer", "Add a rotation layer").codes(&[
+                Code::NotFound,
+                Code::NameConflict,
+                Code::InvalidParticipant,
+                Code::LimitReached,
+            ]),
+            |input| {
+                let (schedule, new) = (schedule(input), new_layer(input));
+                let (schedule, new) = (schedule?, new?);
+                Some(add(schedule, new))
+            },
+            RotationLayer::from,
+        ),
+        command(patch(PATH, "editRotationLayer", "Change a rotation layer").codes(CODES), edit, RotationLayer::from),
+        command(
+            put(PATH, "replaceRotationLayer", "Replace a rotation layer").codes(CODES),
+            |input| {
+                let (schedule, layer, new) = (schedule(input), layer(input), new_layer(input));
+                let (schedule, layer, new) = (schedule?, layer?, new?);
+                Some(Ok(EditRotationLayer {
+                    schedule,
+                    layer,
+                    name: Some(new.name),
+                    rotation_type: Some(new.kind),
+                    rotation_length_days: Some(new.days),
+                    handoff_time: Some(new.handoff),
+                    effective_from: Some(new.from),
+                    effective_until: new.until.map_or(Patch::Clear, Patch::Set),
+                    participant_ids: Some(new.participants),
+                }))
+            },
+            RotationLayer::from,
+        ),
+        command(
+            delete(PATH, "removeRotationLayer", "Remove a rotation layer").codes(&[Code::NotFound]),
+            |input| {
+                let (schedule, layer) = (schedule(input), layer(input));
+                Some(Ok(RemoveRotationLayer { schedule: schedule?, layer: layer? }))
+            },
+            Deleted::of,
+        ),
+        command_list(
+            put("/oncall/schedules/{id}/layers/order", "orderRotationLayers", "Order the rotation layers")
+                .codes(&[Code::NotFound]),
+            |input| {
+                let schedule = schedule(input);
+                let layer_ids = input.list("layerIds", Kind::Id(""), true, RotationLayerId::parse);
+                Some(Ok(OrderRotationLayers { schedule: schedule?, layer_ids: layer_ids?? }))
+            },
+            all::<_, RotationLayer>,
+        ),
+    ]
+}
+
+/// A length that does not go with its type is a problem of the length.
+fn add(schedule: ScheduleId, new: NewLayer) -> Result<AddRotationLayer, dogwatch_store::core::Error> {
+    let mut check = dogwatch_store::core::Validation::new();
+    let length = check.field("/rotationLengthDays", RotationLength::new(new.kind, new.days));
+    let length = check.finish(|| length)?;
+    let settings = LayerSettings::new(length, new.handoff, new.from, new.until, new.participants)?;
+    Ok(AddRotationLayer { schedule, name: new.name, settings })
+}
+
+fn edit(input: &mut Input) -> Read<EditRotationLayer> {
+    let (schedule, layer) = (schedule(input), layer(input));
+    let name = input.edit("name", NAME, str::parse);
+    let rotation_type = input.edit("rotationType", TYPE, str::parse);
+    let rotation_length_days = input.edit_number("rotationLengthDays", DAYS, Ok);
+    let handoff_time = input.edit("handoffTime", Kind::HandoffTime, str::parse);
+    let effective_from = input.edit("effectiveFrom", Kind::Time, time);
+    let effective_until = input.patch("effectiveUntil", Kind::Time, time);
+    let participant_ids = input.list("participantIds", Kind::Id("user_"), false, UserId::parse);
+    Some(Ok(EditRotationLayer {
+        schedule: schedule?,
+        layer: layer?,
+        name: name?,
+        rotation_type: rotation_type?,
+        rotation_length_days: rotation_length_days?,
+        handoff_time: handoff_time?,
+        effective_from: effective_from?,
+        effective_until: effective_until?,
+        participant_ids: participant_ids?,
+    }))
+}
+
+fn overrides() -> Vec<Route> {
+    const PATH: &str = "/oncall/schedules/{id}/overrides";
+    vec![
+        list(
+            get(PATH, "listOverrides", "Overrides, by beginning").codes(&[Code::NotFound]),
+            |input, _| Some(Ok(ListOverrides { schedule: schedule(input)? })),
+            all::<_, Override>,
+        ),
+        command(
+            post(PATH, "createOverride", "Have somebody stand in").codes(&[
+                Code::NotFound,
+                Code::InvalidParticipant,
+                Code::LimitReached,
+            ]),
+            |input| {
+                let schedule = schedule(input);
+                let user = input.need("userId", Kind::Id("user_"), UserId::parse);
+                let starts_at = input.need("startsAt", Kind::Time, time);
+                let ends_at = input.need("endsAt", Kind::Time, time);
+                let reason = input.may("reason", Kind::Text(0, 255), str::parse);
+                Some(CreateOverride::new(schedule?, user?, starts_at?, ends_at?, reason?))
+            },
+            Override::from,
+        ),
+        command(
+            delete("/oncall/schedules/{id}/overrides/{overrideId}", "deleteOverride", "Delete or end an override")
+                .codes(&[Code::NotFound]),
+            |input| {
+                let schedule = schedule(input);
+                let id = input.path("overrideId", Kind::Id(""), OverrideId::parse);
+                Some(Ok(DeleteOverride { schedule: schedule?, id: id? }))
+            },
+            Deleted::of,
+        ),
+    ]
+}
+
+fn questions() -> Vec<Route> {
+    vec![
+        query(
+            get("/oncall/schedules/{id}/resolve", "resolveOnCall", "Who is on call at an instant")
+                .codes(&[Code::NotFound]),
+            |input, engine| {
+                let schedule = schedule(input);
+                let at = input.query("at", Kind::Time, time);
+                Some(Ok(ResolveOnCall { schedule: schedule?, at: at?.unwrap_or_else(|| engine.now()) }))
+            },
+            Resolved::from,
+        ),
+        query(
+            get("/oncall/schedules/{id}/shifts", "listShifts", "Who is on call over a range").codes(&[Code::NotFound]),
+            |input, engine| {
+                let schedule = schedule(input);
+                let from = input.query("from", Kind::Time, time);
+                let to = input.query("to", Kind::Time, time);
+                let from = from?.unwrap_or_else(|| engine.now());
+                let week = std::time::Duration::from_secs(7 * 86_400);
+                Some(ShiftsOnCall::new(schedule?, from, to?.unwrap_or_else(|| from.plus(week))))
+            },
+            Shifts::from,
+        ),
+        list(
+            get("/oncall/now", "onCallNow", "Who is on call in every schedule"),
+            |_, engine| Some(Ok(OnCallNow { at: engine.now() })),
+            all::<_, OnCallRow>,
+        ),
+    ]
+}

@@ -1,0 +1,99 @@
+//! Serving a router: connections with limits, and an end that loses nothing.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tower::{Service, ServiceExt};
+
+/// Limits of a server.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// How many connections there are at once; 1,024 by default. Those beyond are answered with 503.
+    pub connections: usize,
+    /// How long a client may take to send its headers, and how long a connection may be idle; 10 s by default.
+    pub header_time: Duration,
+    /// How long requests under way may take to finish when the server stops; 10 s by default.
+    pub drain_time: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let ten = Duration::from_secs(10);
+        Self { connections: 1_024, header_time: ten, drain_time: ten }
+    }
+}
+
+/// What is sent to those beyond the limit of connections.
+const OVERLOADED: &str =
+    "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Serves a router until `stop` completes, then finishes the requests under way.
+///
+/// # Errors
+/// When the listener fails for good.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    settings: Settings,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let seats = Arc::new(Semaphore::new(settings.connections));
+    let graceful = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                // A connection that is gone already, or too many open files: the next one may do better.
+                Err(_) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    continue;
+                }
+            },
+            () = &mut stop => break,
+        };
+        let Ok(seat) = Arc::clone(&seats).try_acquire_owned() else {
+            tokio::spawn(turn_away(stream));
+            continue;
+        };
+        // Answers are small and clients wait for them.
+        let _ = stream.set_nodelay(true);
+        let router = router.clone();
+        let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+            let mut router = router.clone();
+            async move {
+                let router = ServiceExt::<hyper::Request<Body>>::ready(&mut router).await?;
+                router.call(request.map(Body::new)).await
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(settings.header_time)
+            .max_headers(100)
+            .serve_connection(TokioIo::new(stream), service);
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // A client that went away, or spoke something else: nothing to do.
+            let _ = connection.await;
+            drop(seat);
+        });
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(settings.drain_time, graceful.shutdown()).await;
+    Ok(())
+}
+
+async fn turn_away(mut stream: TcpStream) {
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(OVERLOADED.as_bytes())).await;
+}

@@ -1,0 +1,242 @@
+//! Components, incidents and what happened to them.
+
+use dogwatch_store::core;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::{all, maybe, text, texts};
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Component {
+    id: String,
+    org_id: String,
+    name: String,
+    description: Option<String>,
+    group_label: Option<String>,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    updated_at: String,
+}
+
+impl From<core::Component> for Component {
+    fn from(component: core::Component) -> Self {
+        Self {
+            id: text(&component.id),
+            org_id: text(&component.org),
+            name: text(&component.name),
+            description: maybe(component.description.as_ref()),
+            group_label: maybe(component.group_label.as_ref()),
+            created_at: text(&component.created_at),
+            updated_at: text(&component.updated_at),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ComponentRef {
+    id: String,
+    name: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Incident {
+    id: String,
+    org_id: String,
+    sequential_id: u64,
+    title: String,
+    description: Option<String>,
+    severity: String,
+    status: String,
+    owner_id: Option<String>,
+    escalation_policy_id: Option<String>,
+    affected_components: Vec<ComponentRef>,
+    #[schema(format = DateTime)]
+    acknowledged_at: Option<String>,
+    acknowledged_by: Option<String>,
+    current_layer_position: Option<u32>,
+    #[schema(format = DateTime)]
+    next_escalation_at: Option<String>,
+    created_by: String,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    updated_at: String,
+    #[schema(format = DateTime)]
+    resolved_at: Option<String>,
+}
+
+impl From<core::IncidentView> for Incident {
+    fn from(view: core::IncidentView) -> Self {
+        let component =
+            |component: &core::ComponentRef| ComponentRef { id: text(&component.id), name: text(&component.name) };
+        Self {
+            id: text(&view.id),
+            org_id: text(&view.org_id),
+            sequential_id: view.sequential_id,
+            title: text(&view.title),
+            description: maybe(view.description.as_ref()),
+            severity: text(&view.severity),
+            status: text(&view.status),
+            owner_id: maybe(view.owner_id.as_ref()),
+            escalation_policy_id: maybe(view.escalation_policy_id.as_ref()),
+            affected_components: view.affected_components.iter().map(component).collect(),
+            acknowledged_at: maybe(view.acknowledged_at.as_ref()),
+            acknowledged_by: maybe(view.acknowledged_by.as_ref()),
+            current_layer_position: view.current_layer_position,
+            next_escalation_at: maybe(view.next_escalation_at.as_ref()),
+            created_by: text(&view.created_by),
+            created_at: text(&view.created_at),
+            updated_at: text(&view.updated_at),
+            resolved_at: maybe(view.resolved_at.as_ref()),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IncidentPage {
+    incidents: Vec<Incident>,
+    next_cursor: Option<String>,
+}
+
+impl From<core::IncidentPage> for IncidentPage {
+    fn from(page: core::IncidentPage) -> Self {
+        Self { incidents: all(page.incidents), next_cursor: maybe(page.next_cursor.as_ref()) }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct StatusHistoryEntry {
+    id: String,
+    status: String,
+    #[schema(format = DateTime)]
+    changed_at: String,
+    resolution_note: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AuditEvent {
+    id: String,
+    event: String,
+    #[schema(format = DateTime)]
+    at: String,
+    actor_id: Option<String>,
+    #[schema(value_type = Object)]
+    details: Value,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IncidentDetail {
+    #[serde(flatten)]
+    incident: Incident,
+    status_history: Vec<StatusHistoryEntry>,
+    audit_trail: Vec<AuditEvent>,
+}
+
+impl From<core::IncidentDetail> for IncidentDetail {
+    fn from(detail: core::IncidentDetail) -> Self {
+        let step = |entry: &core::StatusHistoryEntry| StatusHistoryEntry {
+            id: text(&entry.id),
+            status: text(&entry.status),
+            changed_at: text(&entry.changed_at),
+            resolution_note: maybe(entry.resolution_note.as_ref()),
+        };
+        let event = |event: &core::AuditEvent| AuditEvent {
+            id: text(&event.id),
+            event: event.event.as_str().to_owned(),
+            at: text(&event.at()),
+            actor_id: maybe(event.actor.as_ref()),
+            details: details(&event.event),
+        };
+        Self {
+            status_history: detail.status_history.iter().map(step).collect(),
+            audit_trail: detail.audit_trail.iter().map(event).collect(),
+            incident: detail.incident.into(),
+        }
+    }
+}
+
+fn details(event: &core::Event) -> Value {
+    use core::Event;
+    match event {
+        Event::IncidentCreated { severity, owner, policy } => json!({
+            "severity": severity.as_str(), "ownerId": maybe(owner.as_ref()), "escalationPolicyId": maybe(policy.as_ref()),
+        }),
+        Event::IncidentEdited { fields } => {
+            json!({ "fields": fields.iter().map(|field| field.as_str()).collect::<Vec<_>>() })
+        }
+        Event::StatusChanged { from, to } => json!({ "from": from.as_str(), "to": to.as_str() }),
+        Event::UpdatePosted { update, visibility } => {
+            json!({ "updateId": text(update), "visibility": visibility.as_str() })
+        }
+        Event::UpdateRedacted { update } => json!({ "updateId": text(update) }),
+        Event::ComponentsChanged { added, removed } => json!({ "added": texts(added), "removed": texts(removed) }),
+        Event::LayerPaged { layer, position, users } => {
+            json!({ "layerId": text(layer), "position": position, "userIds": texts(users) })
+        }
+        Event::LayerSkipped { layer, position } | Event::LayerTimedOut { layer, position } => {
+            json!({ "layerId": text(layer), "position": position })
+        }
+        Event::IncidentHandedOff { previous, new } => {
+            json!({ "previousOwnerId": maybe(previous.as_ref()), "newOwnerId": text(new) })
+        }
+        // Events without details, and those of a newer core.
+        _ => json!({}),
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ActorRef {
+    id: String,
+    name: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Update {
+    id: String,
+    incident_id: String,
+    body: Option<String>,
+    status_change: Option<String>,
+    visibility: String,
+    posted_by: ActorRef,
+    #[schema(format = DateTime)]
+    posted_at: String,
+    #[schema(format = DateTime)]
+    redacted_at: Option<String>,
+    redacted_by: Option<String>,
+}
+
+impl From<core::UpdateView> for Update {
+    fn from(update: core::UpdateView) -> Self {
+        Self {
+            id: text(&update.id),
+            incident_id: text(&update.incident_id),
+            body: maybe(update.body.as_ref()),
+            status_change: maybe(update.status_change.as_ref()),
+            visibility: text(&update.visibility),
+            posted_by: ActorRef { id: text(&update.posted_by.id), name: update.posted_by.name },
+            posted_at: text(&update.posted_at),
+            redacted_at: maybe(update.redacted_at.as_ref()),
+            redacted_by: maybe(update.redacted_by.as_ref()),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Updates {
+    updates: Vec<Update>,
+}
+
+impl From<Vec<core::UpdateView>> for Updates {
+    fn from(updates: Vec<core::UpdateView>) -> Self {
+        Self { updates: all(updates) }
+    }
+}

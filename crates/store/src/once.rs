@@ -1,0 +1,222 @@
+//! Doing something once: idempotency (contract, section 12).
+//!
+//! The answer to a command is recorded under a key in the same commit as what the command changes, so a repetition gets
+//! the first answer whatever happened in between. Each recording also drops a few records whose time is up, so that they do
+//! not pile up.
+
+use bincode::{Decode, Encode};
+use dogwatch_core::text::IdempotencyKey;
+use dogwatch_core::{Actor, Code, Command, Error as Refusal, IdSource, OrgId, Timestamp, decide, id::Id};
+
+use crate::assembly::Assembly;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::keys::{self, Table, end_of};
+use crate::pending::Pending;
+use crate::record::{Corrupt, Stored, decode, encode};
+use crate::records::RowChange;
+use crate::world::corrupt;
+use crate::writer::Work;
+
+/// For how long an answer is kept: 24 hours.
+const KEPT_MILLIS: i64 = 24 * 60 * 60 * 1_000;
+/// How many bytes of an answer one row holds.
+const PIECE: usize = 3_584;
+/// How many records whose time is up are dropped with each new one.
+const DROPPED: usize = 2;
+
+/// Names something that shall be done once.
+#[derive(Debug, Clone)]
+pub struct Once {
+    /// Whose key it is: the bytes of the API key's id, or of whatever else tells callers apart.
+    pub scope: [u8; 16],
+    /// What the caller calls it.
+    pub key: IdempotencyKey,
+    /// A hash of all that was asked for. Under the same key, something else is a conflict.
+    pub fingerprint: [u8; 32],
+}
+
+/// An answer as it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its HTTP status, or whatever else says how it ended. From 500 on it is not recorded.
+    pub status: u16,
+    /// What it says.
+    pub body: Vec<u8>,
+}
+
+/// The reply to [`Engine::submit_once`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// The answer.
+    pub answer: Answer,
+    /// Whether it is the answer to an earlier request.
+    pub again: bool,
+}
+
+impl Engine {
+    /// Hands in a command that shall happen once. The answer that `render` makes of its outcome is recorded in the same
+    /// commit; within 24 hours the same key gives that answer again, and the command does not happen a second time.
+    ///
+    /// Refusals are recorded like successes. What `render` marks with a status from 500 on is not recorded. `render` runs in
+    /// the writer's thread: it must be quick. It must leave out secrets, since what it makes is stored.
+    ///
+    /// # Errors
+    /// `overloaded` when the queue is full. With the answer: `idempotency_conflict` when the key was used for something
+    /// else; `outcome_unknown` when storage failed.
+    pub fn submit_once<C: Command>(
+        &self,
+        command: C,
+        actor: &Actor,
+        once: Once,
+        render: impl FnOnce(Result<C::Reply, Refusal>) -> (Answer, Answer) + Send + 'static,
+    ) -> Result<Pending<Recorded>, Error> {
+        self.hand_in_bounded(OnceOrder { actor: *actor, command, once, render })
+    }
+}
+
+/// The first row of a record.
+#[derive(Debug, Encode, Decode)]
+struct OnceV1 {
+    fingerprint: [u8; 32],
+    recorded_at: i64,
+    status: u16,
+    /// How many rows follow with more of the body.
+    more: u8,
+    body: Vec<u8>,
+}
+
+impl Stored for OnceV1 {
+    const VERSION: u8 = 1;
+}
+
+/// More of a body.
+#[derive(Debug, Encode, Decode)]
+struct MoreV1 {
+    body: Vec<u8>,
+}
+
+impl Stored for MoreV1 {
+    const VERSION: u8 = 1;
+}
+
+struct OnceOrder<C, F> {
+    actor: Actor,
+    command: C,
+    once: Once,
+    /// Gives the answer for the caller, and the one to record.
+    render: F,
+}
+
+/// The keys of a record begin with this; a number of the row follows.
+fn prefix(org: OrgId, once: &Once) -> Vec<u8> {
+    Table::Once.of(org, &[&once.scope, once.key.as_str().as_bytes(), &[0]])
+}
+
+fn row(prefix: &[u8], number: u8) -> Vec<u8> {
+    [prefix, &[number]].concat()
+}
+
+fn by_time(at: Timestamp, prefix: &[u8]) -> Vec<u8> {
+    Table::OnceByTime.key(&[&keys::instant(at), prefix])
+}
+
+impl<C, F> Work for OnceOrder<C, F>
+where
+    C: Command,
+    F: FnOnce(Result<C::Reply, Refusal>) -> (Answer, Answer) + Send + 'static,
+{
+    type Reply = Recorded;
+
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Recorded, Refusal> {
+        let org = match self.actor {
+            Actor::Member { org, .. } => org,
+            Actor::Operator | Actor::Public => OrgId::from_bytes([0; 16]),
+        };
+        let prefix = prefix(org, &self.once);
+        let known = recorded(batch, &prefix)?;
+        let oldest = Timestamp::clamped(batch.now.as_millis() - KEPT_MILLIS);
+        if let Some((first, body)) = known.filter(|(first, _)| first.recorded_at > oldest.as_millis()) {
+            if first.fingerprint != self.once.fingerprint {
+                let message = "the idempotency key was used for another request";
+                return Err(Refusal::refused(Code::IdempotencyConflict, message));
+            }
+            return Ok(Recorded { answer: Answer { status: first.status, body }, again: true });
+        }
+        let decided = decide(self.command, &self.actor, &batch.root(), batch.now, ids);
+        let (outcome, writes) = match decided {
+            Ok(decision) => (Ok(decision.reply), decision.writes),
+            Err(refusal) => (Err(refusal), Vec::new()),
+        };
+        let (answer, record) = (self.render)(outcome);
+        if record.status >= 500 {
+            batch.add(&writes)?;
+            return Ok(Recorded { answer, again: false });
+        }
+        let mut changes = drop_old(batch, oldest)?;
+        changes.extend(forget(batch, &prefix)?);
+        changes
+            .extend(remember(batch.now, &prefix, self.once.fingerprint, &record).map_err(|why| corrupt(&prefix, why))?);
+        batch.add_with(&writes, changes)?;
+        Ok(Recorded { answer, again: false })
+    }
+}
+
+/// What is recorded under a key.
+fn recorded(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Option<(OnceV1, Vec<u8>)>, Refusal> {
+    let key = row(prefix, 0);
+    let Some(value) = batch.root().get(&key)? else { return Ok(None) };
+    let mut first: OnceV1 = decode(&key, &value).map_err(|why| corrupt(&key, why))?;
+    let mut body = std::mem::take(&mut first.body);
+    for number in 1..=first.more {
+        let key = row(prefix, number);
+        let value = batch.root().get(&key)?.ok_or_else(|| corrupt(&key, Corrupt::Missing))?;
+        body.extend(decode::<MoreV1>(&key, &value).map_err(|why| corrupt(&key, why))?.body);
+    }
+    Ok(Some((first, body)))
+}
+
+/// The rows of a new record.
+fn remember(now: Timestamp, prefix: &[u8], fingerprint: [u8; 32], record: &Answer) -> Result<Vec<RowChange>, Corrupt> {
+    let mut pieces = record.body.chunks(PIECE);
+    let body = pieces.next().unwrap_or_default().to_vec();
+    let more = u8::try_from(pieces.len()).map_err(|_| Corrupt::Large)?;
+    let first = OnceV1 { fingerprint, recorded_at: now.as_millis(), status: record.status, more, body };
+    let key = row(prefix, 0);
+    let value = encode(&key, &first)?;
+    let mut changes = vec![RowChange::put(key, value), RowChange::put(by_time(now, prefix), Vec::new())];
+    for (number, piece) in (1..=more).zip(pieces) {
+        let key = row(prefix, number);
+        let value = encode(&key, &MoreV1 { body: piece.to_vec() })?;
+        changes.push(RowChange::put(key, value));
+    }
+    Ok(changes)
+}
+
+/// The rows of a record that goes.
+fn forget(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Vec<RowChange>, Refusal> {
+    let key = row(prefix, 0);
+    let Some(value) = batch.root().get(&key)? else { return Ok(Vec::new()) };
+    let first: OnceV1 = decode(&key, &value).map_err(|why| corrupt(&key, why))?;
+    let at = Timestamp::clamped(first.recorded_at);
+    let mut changes = vec![RowChange::delete(by_time(at, prefix), Vec::new())];
+    for pair in batch.root().under(prefix) {
+        let (key, value) = pair?;
+        changes.push(RowChange::delete(key, value));
+    }
+    Ok(changes)
+}
+
+/// The rows of a few records whose time is up.
+fn drop_old(batch: &Assembly<'_>, oldest: Timestamp) -> Result<Vec<RowChange>, Refusal> {
+    let (start, end) = (Table::OnceByTime.key(&[]), end_of(&Table::OnceByTime.key(&[&keys::instant(oldest)])));
+    let found: Vec<_> = batch.root().scan(&start, &end).take(DROPPED).collect::<Result<_, _>>()?;
+    let mut changes = Vec::new();
+    for (key, _) in found {
+        let prefix = key.get(9..).ok_or_else(|| corrupt(&key, Corrupt::Key))?;
+        changes.extend(forget(batch, prefix)?);
+        // A row of this table without its record would come up for ever.
+        changes.push(RowChange::delete(key.clone(), Vec::new()));
+    }
+    Ok(changes)
+}

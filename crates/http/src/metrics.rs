@@ -34,7 +34,12 @@ pub(crate) struct Metrics {
     batches: Gauge,
     batched: Gauge,
     writable: Gauge,
+    timers: Gauge,
+    outbox: Gauge,
 }
+
+/// How far runs and lines are counted for each scrape.
+const COUNTED: usize = 10_000;
 
 fn histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.000_05, 4.0, 10))
@@ -54,7 +59,10 @@ impl Default for Metrics {
         registry.register("commit_batches", "Batches committed since the start", batches.clone());
         registry.register("commit_batch_commands", "Commands in these batches", batched.clone());
         registry.register("writable", "1 unless storage has failed", writable.clone());
-        Self { registry, requests, latency, queue, batches, batched, writable }
+        let (timers, outbox) = (Gauge::default(), Gauge::default());
+        registry.register("pending_timers", "Escalation runs that wait, counted up to 10,000", timers.clone());
+        registry.register("outbox_depth", "Users with pages to deliver, counted up to 10,000", outbox.clone());
+        Self { registry, requests, latency, queue, batches, batched, writable, timers, outbox }
     }
 }
 
@@ -79,6 +87,10 @@ impl Metrics {
         self.batches.set(gauge(load.batches));
         self.batched.set(gauge(load.commands));
         self.writable.set(i64::from(engine.is_writable()));
+        if let Ok((timers, outbox)) = engine.pending(COUNTED) {
+            self.timers.set(i64::try_from(timers).unwrap_or(i64::MAX));
+            self.outbox.set(i64::try_from(outbox).unwrap_or(i64::MAX));
+        }
         let mut text = String::new();
         let mut response = match encode(&mut text, &self.registry) {
             Ok(()) => Response::new(Body::from(text)),

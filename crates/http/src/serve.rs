@@ -1,6 +1,6 @@
 //! `dogwatch serve`: the API over HTTP, from one folder.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use dogwatch_http::{Settings, router, serve};
 use dogwatch_store::Engine;
@@ -16,7 +16,11 @@ use crate::failure::Failure;
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let level = if args.quiet { tracing::Level::WARN } else { tracing::Level::INFO };
     // A second subscriber in one process is not ours to complain about.
-    let _ = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
     let engine = Engine::open(&args.data)?;
     if engine.organizations()?.is_empty() {
         first_organization(&engine)?;

@@ -159,6 +159,17 @@ impl Engine {
         self.inner.shared.load()
     }
 
+    /// How many runs wait, and how many lines of notifications: each counted up to `most`.
+    ///
+    /// # Errors
+    /// `internal_error` when the store cannot be read.
+    pub fn pending(&self, most: usize) -> Result<(usize, usize), Error> {
+        Ok(self.inner.shared.read(|root| {
+            let timers = root.timers_due(Timestamp::MAX, None, most)?.len();
+            Ok::<_, dogwatch_core::Error>((timers, root.lines_ready(Timestamp::MAX, None, most)?.len()))
+        })?)
+    }
+
     /// What time it is for this engine.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -1,0 +1,456 @@
+//! Every endpoint and every code, through the router.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use axum::http::StatusCode;
+use dogwatch_store::core::Code;
+use serde_json::{Value, json};
+use support::{Answer, Server, request};
+
+/// Fills a path: `{inc}` and the like are ids that the server knows, `{none}` one that nobody made.
+struct Case(&'static str, &'static str, Value, u16, &'static str);
+
+fn cases(server: &Server) -> Vec<Case> {
+    let (ada, ben) = (server.ada.clone(), server.ben.clone());
+    let none = "01900000-0000-7000-8000-000000000000";
+    let nobody = "user_01900000000070008000000000000000";
+    let schedule = server.id("schedule");
+    let layer = json!({ "name": "daily", "rotationType": "daily", "rotationLengthDays": 1, "handoffTime": "09:00",
+        "effectiveFrom": "2026-04-01T00:00:00Z", "participantIds": [ben] });
+    let with = |field: &str, value: Value| {
+        let mut layer = layer.clone();
+        layer[field] = value;
+        layer
+    };
+    vec![
+        Case("GET", "/team/members", Value::Null, 200, ""),
+        Case("POST", "/team/members/invite", json!({ "emailAddress": "x@example.com", "role": "org:member" }), 201, ""),
+        Case(
+            "POST",
+            "/team/members/invite",
+            json!({ "emailAddress": "X@example.com", "role": "org:member" }),
+            409,
+            "name_conflict",
+        ),
+        Case("POST", "/team/members/invite", json!({ "emailAddress": "x" }), 422, ""),
+        Case("PATCH", "/team/members/{ben}/role", json!({ "role": "org:member" }), 200, ""),
+        Case("PATCH", "/team/members/{ada}/role", json!({ "role": "org:admin" }), 400, "cannot_change_own_role"),
+        Case("DELETE", "/team/members/{ada}", Value::Null, 400, "cannot_remove_self"),
+        Case("DELETE", "/team/members/{nobody}", Value::Null, 404, "not_found"),
+        Case("DELETE", "/team/members/invitations/{invitation}", Value::Null, 200, ""),
+        Case(
+            "POST",
+            "/invitations/accept",
+            json!({ "token": "x", "firstName": "X", "lastName": "Y" }),
+            404,
+            "not_found",
+        ),
+        Case("GET", "/api-keys", Value::Null, 200, ""),
+        Case("POST", "/api-keys", json!({ "name": "another" }), 201, ""),
+        Case("DELETE", "/api-keys/{key}", Value::Null, 200, ""),
+        Case("GET", "/components", Value::Null, 200, ""),
+        Case("POST", "/components", json!({ "name": "API", "groupLabel": null }), 201, ""),
+        Case("POST", "/components", json!({ "name": "API" }), 409, "name_conflict"),
+        Case("GET", "/components/{component}", Value::Null, 200, ""),
+        Case("PATCH", "/components/{component}", json!({ "description": "what it is" }), 200, ""),
+        Case("DELETE", "/components/{component}", Value::Null, 400, "component_in_use"),
+        Case("POST", "/incidents", json!({ "title": "x", "severity": "low" }), 400, "owner_required"),
+        Case(
+            "POST",
+            "/incidents",
+            json!({ "title": "x", "severity": "low", "ownerId": nobody }),
+            400,
+            "invalid_target_user",
+        ),
+        Case(
+            "POST",
+            "/incidents",
+            json!({ "title": "x", "severity": "low", "ownerId": ada, "escalationPolicyId": none }),
+            404,
+            "not_found",
+        ),
+        Case(
+            "POST",
+            "/incidents",
+            json!({ "title": "x", "severity": "low", "ownerId": ada, "componentIds": [none, none] }),
+            400,
+            "duplicate_component_id",
+        ),
+        Case(
+            "POST",
+            "/incidents",
+            json!({ "title": "x", "severity": "low", "ownerId": ada, "componentIds": [none] }),
+            400,
+            "invalid_component_id",
+        ),
+        Case("POST", "/incidents", json!({ "title": "x", "severity": "low", "ownerScheduleId": schedule }), 201, ""),
+        Case("POST", "/incidents", json!({ "title": 5, "severity": "bad" }), 422, ""),
+        Case("GET", "/incidents", Value::Null, 200, ""),
+        Case(
+            "GET",
+            "/incidents?status=investigating&severity=high&from=2026-04-01&to=2030-01-01&limit=1",
+            Value::Null,
+            200,
+            "",
+        ),
+        Case("GET", "/incidents?limit=0&cursor=x&from=yesterday", Value::Null, 422, ""),
+        Case("GET", "/incidents/{incident}", Value::Null, 200, ""),
+        Case("GET", "/incidents/{none}", Value::Null, 404, "not_found"),
+        Case("GET", "/incidents/17", Value::Null, 422, ""),
+        Case("PATCH", "/incidents/{incident}", json!({ "title": "Checkout is slow", "unknown": true }), 200, ""),
+        Case("PATCH", "/incidents/{incident}", json!({ "title": null }), 422, ""),
+        Case("PATCH", "/incidents/{resolved}", json!({ "title": "x" }), 400, "incident_resolved"),
+        Case(
+            "PATCH",
+            "/incidents/{incident}/status",
+            json!({ "status": "resolved" }),
+            400,
+            "invalid_status_transition",
+        ),
+        Case(
+            "PATCH",
+            "/incidents/{incident}/status",
+            json!({ "status": "identified", "resolutionNote": "x" }),
+            422,
+            "",
+        ),
+        Case("PATCH", "/incidents/{incident}/status", json!({ "status": "identified" }), 200, ""),
+        Case("POST", "/incidents/{incident}/updates", json!({ "body": "news", "visibility": "internal" }), 201, ""),
+        Case(
+            "POST",
+            "/incidents/{incident}/updates",
+            json!({ "body": "news", "visibility": "public" }),
+            400,
+            "no_public_surface",
+        ),
+        Case("POST", "/incidents/{incident}/updates", json!({ "visibility": "internal" }), 422, ""),
+        Case("GET", "/incidents/{incident}/updates", Value::Null, 200, ""),
+        Case("POST", "/incidents/{incident}/updates/{update}/redact", Value::Null, 200, ""),
+        Case("PUT", "/incidents/{incident}/components", json!({ "componentIds": [] }), 200, ""),
+        Case("POST", "/incidents/{incident}/acknowledge", Value::Null, 200, ""),
+        Case("POST", "/incidents/{incident}/handoff", json!({ "targetUserId": ben }), 200, ""),
+        Case("POST", "/incidents/{incident}/handoff", json!({}), 422, ""),
+        Case("GET", "/oncall/schedules", Value::Null, 200, ""),
+        Case("POST", "/oncall/schedules", json!({ "name": "Day", "timezone": "Europe/Berlin" }), 201, ""),
+        Case("POST", "/oncall/schedules", json!({ "name": "Noon", "timezone": "Berlin" }), 400, "invalid_timezone"),
+        Case("GET", "/oncall/schedules/{schedule}", Value::Null, 200, ""),
+        Case("PATCH", "/oncall/schedules/{schedule}", json!({ "timezone": "Asia/Tokyo" }), 200, ""),
+        Case("PUT", "/oncall/schedules/{schedule}", json!({ "name": "Night", "timezone": "UTC" }), 200, ""),
+        Case("PUT", "/oncall/schedules/{schedule}", json!({ "name": "Night" }), 422, ""),
+        Case("DELETE", "/oncall/schedules/{schedule}", Value::Null, 400, "schedule_in_use"),
+        Case("POST", "/oncall/schedules/{schedule}/layers", layer.clone(), 201, ""),
+        Case(
+            "POST",
+            "/oncall/schedules/{schedule}/layers",
+            with("participantIds", json!([nobody])),
+            409,
+            "name_conflict",
+        ),
+        Case(
+            "POST",
+            "/oncall/schedules/{schedule}/layers",
+            {
+                let mut l = with("participantIds", json!([nobody]));
+                l["name"] = json!("n");
+                l
+            },
+            400,
+            "invalid_participant",
+        ),
+        Case("POST", "/oncall/schedules/{schedule}/layers", with("rotationLengthDays", json!(2)), 422, ""),
+        Case("PATCH", "/oncall/schedules/{schedule}/layers/{layer}", json!({ "handoffTime": "10:00" }), 200, ""),
+        Case("PUT", "/oncall/schedules/{schedule}/layers/{layer}", with("name", json!("first")), 200, ""),
+        Case("PUT", "/oncall/schedules/{schedule}/layers/order", json!({ "layerIds": [] }), 422, ""),
+        Case("DELETE", "/oncall/schedules/{schedule}/layers/{layer}", Value::Null, 200, ""),
+        Case("GET", "/oncall/schedules/{schedule}/overrides", Value::Null, 200, ""),
+        Case(
+            "POST",
+            "/oncall/schedules/{schedule}/overrides",
+            json!({ "userId": ben, "startsAt": "2026-04-07T10:00:00Z", "endsAt": "2026-04-08T10:00:00Z" }),
+            201,
+            "",
+        ),
+        Case(
+            "POST",
+            "/oncall/schedules/{schedule}/overrides",
+            json!({ "userId": ben, "startsAt": "2026-04-07T10:00:00Z", "endsAt": "2026-04-07T10:00:00Z" }),
+            422,
+            "",
+        ),
+        Case("DELETE", "/oncall/schedules/{schedule}/overrides/{override}", Value::Null, 200, ""),
+        Case("GET", "/oncall/schedules/{schedule}/resolve?at=2026-04-07T10:00:00Z", Value::Null, 200, ""),
+        Case(
+            "GET",
+            "/oncall/schedules/{schedule}/shifts?from=2026-04-07T10:00:00Z&to=2026-04-08T10:00:00Z",
+            Value::Null,
+            200,
+            "",
+        ),
+        Case(
+            "GET",
+            "/oncall/schedules/{schedule}/shifts?from=2026-04-07T10:00:00Z&to=2028-04-08T10:00:00Z",
+            Value::Null,
+            422,
+            "",
+        ),
+        Case("GET", "/oncall/now", Value::Null, 200, ""),
+        Case("GET", "/escalation/policies", Value::Null, 200, ""),
+        Case("POST", "/escalation/policies", json!({ "name": "Day" }), 201, ""),
+        Case("GET", "/escalation/policies/{policy}", Value::Null, 200, ""),
+        Case("PATCH", "/escalation/policies/{policy}", json!({ "description": "for the night" }), 200, ""),
+        Case("DELETE", "/escalation/policies/{policy}", Value::Null, 400, "policy_in_use"),
+        Case(
+            "POST",
+            "/escalation/policies/{policy}/layers",
+            json!({ "position": 2, "ackTimeoutMinutes": 5, "target": { "type": "users", "userIds": [ben] } }),
+            201,
+            "",
+        ),
+        Case(
+            "POST",
+            "/escalation/policies/{policy}/layers",
+            json!({ "position": 2, "ackTimeoutMinutes": 5, "target": { "type": "schedule", "scheduleId": none } }),
+            400,
+            "invalid_target",
+        ),
+        Case(
+            "POST",
+            "/escalation/policies/{policy}/layers",
+            json!({ "position": 0, "ackTimeoutMinutes": 0, "target": { "type": "x" } }),
+            422,
+            "",
+        ),
+        Case("PATCH", "/escalation/policies/{policy}/layers/{policyLayer}", json!({ "ackTimeoutMinutes": 7 }), 200, ""),
+        Case("PUT", "/escalation/policies/{policy}/layers/order", json!({ "layerIds": [] }), 422, ""),
+        Case("GET", "/escalation/policies/{policy}/preview?at=2026-04-07T10:00:00Z", Value::Null, 200, ""),
+        Case("DELETE", "/escalation/policies/{policy}/layers/{policyLayer}", Value::Null, 200, ""),
+        Case("DELETE", "/team/members/{ben}", Value::Null, 200, ""),
+    ]
+}
+
+/// All cases, in order, on one server; every route of the document has one that succeeds.
+#[tokio::test]
+async fn every_endpoint() {
+    let server = Server::new().await;
+    let document = server.document().await;
+    let mut seen = BTreeSet::new();
+    for Case(method, path, body, status, code) in cases(&server) {
+        let answer = server.call(method, path, body.clone()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{method} {path} {body}: {}", answer.body);
+        answer.assert_enveloped();
+        let (template, operation) = document_entry(&document, method, path);
+        assert!(
+            operation["responses"][status.to_string()].is_object(),
+            "{method} {template} does not document {status}"
+        );
+        if status < 300 {
+            seen.insert(format!("{method} {template}"));
+        }
+    }
+    // The layers' orders need ids that only the replies tell.
+    for (policy, id) in [("/escalation/policies/{policy}", "policyLayers"), ("/oncall/schedules/{schedule}", "layers")]
+    {
+        let shown = server.call("GET", policy, Value::Null).await;
+        let ids: Vec<_> =
+            shown.body["data"]["layers"].as_array().unwrap().iter().map(|layer| layer["id"].clone()).collect();
+        let ordered = server.call("PUT", &format!("{policy}/layers/order"), json!({ "layerIds": ids })).await;
+        assert_eq!(ordered.status, 200, "{id}: {}", ordered.body);
+        seen.insert(format!("PUT {}", document_entry(&document, "PUT", &format!("{policy}/layers/order")).0));
+    }
+    let all: BTreeSet<_> = operations(&document).map(|(method, path)| format!("{method} {path}")).collect();
+    // These have a test of their own, or need what the cases above have used up.
+    let elsewhere: BTreeSet<_> = [
+        "DELETE /v1/components/{id}",
+        "DELETE /v1/escalation/policies/{id}",
+        "DELETE /v1/oncall/schedules/{id}",
+        "POST /v1/invitations/accept",
+    ]
+    .map(str::to_owned)
+    .into();
+    let missing: Vec<_> = all.difference(&seen).filter(|route| !elsewhere.contains(*route)).collect();
+    assert!(missing.is_empty(), "no case succeeds: {missing:?}");
+}
+
+fn operations(document: &Value) -> impl Iterator<Item = (String, String)> {
+    let paths = document["paths"].as_object().unwrap();
+    paths.iter().flat_map(|(path, methods)| {
+        methods.as_object().unwrap().keys().map(move |method| (method.to_uppercase(), path.clone()))
+    })
+}
+
+/// The path of the document that a case's path is one of, and its operation.
+fn document_entry(document: &Value, method: &str, path: &str) -> (String, Value) {
+    let path = path.split('?').next().unwrap();
+    let fits = |template: &str| {
+        let (template, path): (Vec<_>, Vec<_>) =
+            (template.split('/').skip(2).collect(), path.split('/').skip(1).collect());
+        template.len() == path.len()
+            && template
+                .iter()
+                .zip(&path)
+                .all(|(t, p)| t == p || (t.starts_with('{') && *p != "order" && *p != "invitations"))
+    };
+    let paths = document["paths"].as_object().unwrap();
+    let mut found: Vec<_> = paths.keys().filter(|template| fits(template)).collect();
+    // A path of fixed words comes before one with parameters.
+    found.sort_by_key(|template| template.matches('{').count());
+    let template = found.first().unwrap_or_else(|| panic!("{path} is not documented"));
+    (template.to_string(), paths[*template][method.to_lowercase()].clone())
+}
+
+/// What the table above leaves out: deletions of what nothing uses any more, and an invitation that is accepted.
+#[tokio::test]
+async fn what_nothing_uses_can_go() {
+    let server = Server::new().await;
+    for (create, body, path) in [
+        ("/components", json!({ "name": "Free" }), "/components"),
+        ("/oncall/schedules", json!({ "name": "Free", "timezone": "UTC" }), "/oncall/schedules"),
+        ("/escalation/policies", json!({ "name": "Free" }), "/escalation/policies"),
+    ] {
+        let id = server.call("POST", create, body).await.body["data"]["id"].as_str().unwrap().to_owned();
+        let gone = server.call("DELETE", &format!("{path}/{id}"), Value::Null).await;
+        assert_eq!((gone.status, &gone.body["data"]), (200, &json!({ "id": id, "deleted": true })));
+    }
+    let accept = json!({ "token": server.token, "firstName": "Dora", "lastName": "Quay" });
+    let joined = request(&server.router, "POST", "/v1/invitations/accept", None, accept).await;
+    assert_eq!(joined.status, 201, "{}", joined.body);
+    let secret = joined.body["data"]["apiKey"]["secret"].as_str().unwrap();
+    let seen = request(&server.router, "GET", "/v1/oncall/now", Some(secret), Value::Null).await;
+    assert_eq!(seen.status, 200, "the new member's key works");
+    let refused = request(&server.router, "GET", "/v1/team/members", Some(secret), Value::Null).await;
+    assert_eq!((refused.status, refused.code().as_str()), (401, "not_authorized"));
+}
+
+/// Each code of core's table has a case somewhere: here those that the endpoints' cases do not have.
+#[tokio::test]
+async fn every_code() {
+    let server = Server::new().await;
+    let mut seen: BTreeSet<String> = cases(&server).iter().map(|case| case.4.to_owned()).collect();
+    let mut note = |answer: &Answer, status: u16, code: &str| {
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{}", answer.body);
+        answer.assert_enveloped();
+        seen.insert(code.to_owned());
+    };
+    let nothing = Value::Null;
+    let anonymous = request(&server.router, "GET", "/v1/incidents", None, nothing.clone()).await;
+    note(&anonymous, 401, "missing_authorization_header");
+    let stranger = request(&server.router, "GET", "/v1/incidents", Some("scl_live_nobody"), nothing.clone()).await;
+    note(&stranger, 401, "invalid_api_key");
+    let member = request(&server.router, "GET", "/v1/team/members", Some(&server.member_key), nothing.clone()).await;
+    note(&member, 401, "not_authorized");
+    let method = server.call("PUT", "/incidents", nothing.clone()).await;
+    note(&method, 405, "method_not_allowed");
+    assert_eq!(method.header("allow"), "POST, GET");
+    let media = server.raw("POST", "/v1/incidents", &[("content-type", "text/plain")], b"x".to_vec()).await;
+    note(&media, 415, "unsupported_media_type");
+    let large =
+        server.raw("POST", "/v1/incidents", &[("content-type", "application/json")], vec![b' '; (1 << 20) + 1]).await;
+    note(&large, 413, "payload_too_large");
+    let json = [("content-type", "application/json"), ("idempotency-key", "one")];
+    let first = server.raw("POST", "/v1/components", &json, br#"{"name":"Once"}"#.to_vec()).await;
+    let again = server.raw("POST", "/v1/components", &json, br#"{"name":"Once"}"#.to_vec()).await;
+    assert_eq!((first.status, &first.body["data"]), (201, &again.body["data"]));
+    assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), ("", "true"));
+    assert_ne!(first.body["requestId"], again.body["requestId"]);
+    let other = server.raw("POST", "/v1/components", &json, br#"{"name":"Other"}"#.to_vec()).await;
+    note(&other, 409, "idempotency_conflict");
+    let bad = server.raw("POST", "/v1/components", &[json[0], ("idempotency-key", "two words")], b"{}".to_vec()).await;
+    assert_eq!(bad.status, 422);
+    let update = server.call("GET", "/incidents/{incident}/updates", nothing.clone()).await;
+    let update = update.body["data"]["updates"][0]["id"].as_str().unwrap().to_owned();
+    let path = server.fill(&format!("/v1/incidents/{{incident}}/updates/{update}/redact"));
+    let redact = request(&server.router, "POST", &path, Some(&server.member_key), nothing.clone()).await;
+    note(&redact, 403, "redaction_not_permitted");
+    for n in 0..21 {
+        let layer = json!({ "position": n + 10, "ackTimeoutMinutes": 5, "target": { "type": "users", "userIds": [server.ben] } });
+        let added = server.call("POST", "/escalation/policies/{policy}/layers", layer).await;
+        if added.status != 201 {
+            note(&added, 400, "limit_reached");
+            break;
+        }
+    }
+    // These come from the engine itself; its own tests bring them about, here is how they look.
+    for code in [Code::Internal, Code::Overloaded, Code::OutcomeUnknown] {
+        seen.insert(code.as_str().to_owned());
+    }
+    let missing: Vec<_> = Code::ALL.iter().filter(|code| !seen.contains(code.as_str())).collect();
+    assert!(missing.is_empty(), "no case has {missing:?}");
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_objects() {
+    let server = Server::new().await;
+    let deep = "[".repeat(100_000);
+    let bodies: [&[u8]; 8] =
+        [b"[]", b"5", b"{", b"\xFF\xFE", deep.as_bytes(), b"{\"title\":\"\xC3\x28\"}", b"null", b"\"x\""];
+    for body in bodies {
+        let answer = server.raw("POST", "/v1/incidents", &[("content-type", "application/json")], body.to_vec()).await;
+        assert_eq!(answer.status, 422, "{:?}", body.get(..20));
+        answer.assert_enveloped();
+        assert_eq!(answer.body["fields"][0]["path"], "");
+    }
+}
+
+#[tokio::test]
+async fn secrets_never_come_back() {
+    let server = Server::new().await;
+    let headers = [("content-type", "application/json"), ("idempotency-key", "a key")];
+    let headers = [headers[0], ("idempotency-key", "a-key")];
+    let first = server.raw("POST", "/v1/api-keys", &headers, br#"{"name":"CI"}"#.to_vec()).await;
+    assert!(first.body["data"]["secret"].as_str().unwrap().starts_with("scl_live_"));
+    let again = server.raw("POST", "/v1/api-keys", &headers, br#"{"name":"CI"}"#.to_vec()).await;
+    assert_eq!((again.status, &again.body["data"]["secret"]), (201, &Value::Null), "a secret is shown once");
+    for path in ["/api-keys", "/team/members", "/incidents/{incident}"] {
+        let text = server.call("GET", path, Value::Null).await.body.to_string();
+        assert!(!text.contains("scl_"), "{path}: {text}");
+    }
+    let invited = server
+        .call("POST", "/team/members/invite", json!({ "emailAddress": "y@example.com", "role": "org:admin" }))
+        .await;
+    assert!(!invited.body.to_string().contains("token"));
+    for path in ["/metrics", "/openapi.json"] {
+        let text = support::text(&server.router, path).await;
+        assert!(!text.contains(&server.key), "{path}");
+    }
+}
+
+/// Another organization's ids come to exactly what ids come to that nobody made.
+#[tokio::test]
+async fn two_organizations() {
+    let ours = Server::new().await;
+    let theirs = ours.another().await;
+    for Case(method, path, body, _, _) in cases(&ours) {
+        if !path.contains('{') {
+            continue;
+        }
+        let (with_theirs, with_nobodys) = (theirs.fill(path), ours.fill_with_nobodys(path));
+        let seen = request(&ours.router, method, &format!("/v1{with_theirs}"), Some(&ours.key), body.clone()).await;
+        let expected =
+            request(&ours.router, method, &format!("/v1{with_nobodys}"), Some(&ours.key), body.clone()).await;
+        let shown = |answer: &Answer| {
+            (answer.status, answer.code(), answer.body["message"].clone(), answer.body["fields"].clone())
+        };
+        assert_eq!(shown(&seen), shown(&expected), "{method} {path}");
+        assert!(seen.status >= 400, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn beside_the_api() {
+    let server = Server::new().await;
+    for (path, status, content) in [
+        ("/healthz", 200, "alive"),
+        ("/readyz", 200, "ready"),
+        ("/metrics", 200, "dogwatch_http_requests"),
+        ("/openapi.json", 200, "\"openapi\":\"3.1.0\""),
+    ] {
+        let (got, text) = support::status_and_text(&server.router, path).await;
+        assert_eq!(got, StatusCode::from_u16(status).unwrap());
+        assert!(text.contains(content), "{path}: {text}");
+    }
+    let unknown = request(&server.router, "GET", "/v2/incidents", Some(&server.key), Value::Null).await;
+    assert_eq!((unknown.status, unknown.code().as_str()), (404, "not_found"));
+}

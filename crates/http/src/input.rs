@@ -12,7 +12,9 @@ use serde_json::{Map, Value, json};
 /// What a field takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
-    /// Text of so many characters.
+    /// One line of so many characters, not only white space.
+    Name(usize, usize),
+    /// Text of so many characters, line breaks included.
     Text(usize, usize),
     /// An id with this prefix; none for a plain UUID.
     Id(&'static str),
@@ -37,13 +39,16 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) fn schema(self) -> Value {
         match self {
-            Self::Text(min, max) => json!({ "type": "string", "minLength": min, "maxLength": max }),
+            Self::Name(min, max) => json!({ "type": "string", "minLength": min, "maxLength": max,
+                "pattern": r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$" }),
+            Self::Text(min, max) => json!({ "type": "string", "minLength": min, "maxLength": max,
+                "pattern": r"^[^\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]*$" }),
             Self::Id("") => json!({ "type": "string", "format": "uuid" }),
             Self::Id(prefix) => json!({ "type": "string", "pattern": format!("^{prefix}[0-9a-f]{{32}}$") }),
             Self::Word(words) => json!({ "type": "string", "enum": words }),
             Self::Number(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
             Self::Time => json!({ "type": "string", "format": "date-time" }),
-            Self::DateOrTime => json!({ "type": "string", "description": "a date or an RFC 3339 timestamp" }),
+            Self::DateOrTime => json!({ "type": "string", "anyOf": [{ "format": "date" }, { "format": "date-time" }] }),
             Self::Email => json!({ "type": "string", "format": "email", "maxLength": 320 }),
             Self::HandoffTime => json!({ "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$" }),
             Self::Opaque => json!({ "type": "string" }),

@@ -11,7 +11,7 @@ use crate::input::{Input, Kind, time};
 use crate::route::{Route, command, command_list, delete, get, list, patch, post, put, query};
 use crate::view::{Deleted, Policy, PolicyLayer, PreviewedLayer, all};
 
-const NAME: Kind = Kind::Text(1, 255);
+const NAME: Kind = Kind::Name(1, 255);
 const POSITION: Kind = Kind::Number(1, 2_147_483_647);
 const TIMEOUT: Kind = Kind::Number(1, 10_080);
 

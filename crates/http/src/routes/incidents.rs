@@ -46,7 +46,7 @@ fn components() -> Vec<Route> {
             post("/components", "createComponent", "Create a component")
                 .codes(&[Code::NameConflict, Code::LimitReached]),
             |input| {
-                let name = input.need("name", Kind::Text(1, 100), str::parse);
+                let name = input.need("name", Kind::Name(1, 100), str::parse);
                 let description = input.may("description", Kind::Text(0, 1_000), str::parse);
                 let group_label = input.may("groupLabel", Kind::Text(0, 100), str::parse);
                 Some(Ok(CreateComponent { name: name?, description: description?, group_label: group_label? }))
@@ -63,7 +63,7 @@ fn components() -> Vec<Route> {
                 .codes(&[Code::NotFound, Code::NameConflict]),
             |input| {
                 let id = component(input);
-                let name = input.edit("name", Kind::Text(1, 100), str::parse);
+                let name = input.edit("name", Kind::Name(1, 100), str::parse);
                 let description = input.patch("description", Kind::Text(0, 1_000), str::parse);
                 let group_label = input.patch("groupLabel", Kind::Text(0, 100), str::parse);
                 Some(Ok(EditComponent { id: id?, name: name?, description: description?, group_label: group_label? }))
@@ -91,7 +91,7 @@ fn incidents() -> Vec<Route> {
                 Code::LimitReached,
             ]),
             |input| {
-                let title = input.need("title", Kind::Text(1, 100), str::parse);
+                let title = input.need("title", Kind::Name(1, 100), str::parse);
                 let severity = input.need("severity", SEVERITY, str::parse);
                 let description = input.may("description", Kind::Text(0, 10_000), str::parse);
                 let owner_id = input.may("ownerId", Kind::Id("user_"), UserId::parse);
@@ -135,7 +135,7 @@ fn incidents() -> Vec<Route> {
                 .codes(&[Code::NotFound, Code::IncidentResolved]),
             |input| {
                 let id = incident(input);
-                let title = input.edit("title", Kind::Text(1, 100), str::parse);
+                let title = input.edit("title", Kind::Name(1, 100), str::parse);
                 let description = input.patch("description", Kind::Text(0, 10_000), str::parse);
                 let severity = input.edit("severity", SEVERITY, str::parse);
                 Some(Ok(EditIncident { id: id?, title: title?, description: description?, severity: severity? }))

@@ -13,7 +13,7 @@ use crate::route::{Read, Route, command, command_list, delete, get, list, patch,
 use crate::view::{Deleted, OnCallRow, Override, Resolved, RotationLayer, Schedule, Shifts, all};
 
 const TYPE: Kind = Kind::Word(&["daily", "weekly", "custom"]);
-const NAME: Kind = Kind::Text(1, 255);
+const NAME: Kind = Kind::Name(1, 255);
 const DAYS: Kind = Kind::Number(1, 366);
 
 fn schedule(input: &mut Input) -> Option<ScheduleId> {

@@ -64,8 +64,8 @@ pub(super) fn routes() -> Vec<Route> {
             post("/invitations/accept", "acceptInvitation", "Accept an invitation").codes(&[Code::NotFound]),
             |input| {
                 let token = input.need("token", Kind::Opaque, |text| Ok(Secret::new(text)));
-                let first_name = input.need("firstName", Kind::Text(1, 100), str::parse);
-                let last_name = input.need("lastName", Kind::Text(1, 100), str::parse);
+                let first_name = input.need("firstName", Kind::Name(1, 100), str::parse);
+                let last_name = input.need("lastName", Kind::Name(1, 100), str::parse);
                 Some(Ok(AcceptInvitation { token: token?, first_name: first_name?, last_name: last_name? }))
             },
             Joined::from,
@@ -79,7 +79,7 @@ pub(super) fn routes() -> Vec<Route> {
             post("/api-keys", "createApiKey", "Create an API key; its secret is shown once")
                 .codes(&[Code::LimitReached]),
             |input| {
-                let name = input.need("name", Kind::Text(1, 100), str::parse);
+                let name = input.need("name", Kind::Name(1, 100), str::parse);
                 let expires_at = input.may("expiresAt", Kind::Time, time);
                 Some(Ok(CreateApiKey { name: name?, expires_at: expires_at? }))
             },

@@ -1,0 +1,232 @@
+//! The built binary over a real socket, with an ordinary HTTP client, and with clients that are none.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+/// A running server; it is killed when the test ends.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+    /// What it printed before it was ready.
+    said: Vec<String>,
+}
+
+impl Server {
+    fn start(data: &Path, more: &[&str]) -> Self {
+        let args = [&["serve", "--quiet", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"], more].concat();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dogwatch"));
+        let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut said = Vec::new();
+        loop {
+            let line = lines.next().expect("the server ended before it was ready").unwrap();
+            if let Some(address) = line.strip_prefix("listening on http://") {
+                return Self { child, address: address.parse().unwrap(), said };
+            }
+            said.push(line);
+        }
+    }
+
+    fn key(&self) -> String {
+        let line = self.said.iter().find_map(|line| line.strip_prefix("their API key, shown only now: "));
+        line.unwrap().to_owned()
+    }
+
+    fn admin(&self) -> String {
+        self.said.iter().find_map(|line| line.strip_prefix("its admin: ")).unwrap().to_owned()
+    }
+
+    fn stop(mut self) -> ExitStatus {
+        let kill = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+        self.child.wait().unwrap()
+    }
+
+    fn request(&self, method: &str, path: &str, key: &str, body: Option<&Value>) -> (u16, Value) {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let url = format!("http://{}{path}", self.address);
+        let request =
+            ureq::http::Request::builder().method(method).uri(url).header("authorization", format!("Bearer {key}"));
+        let mut response = match body {
+            Some(body) => {
+                let request = request.header("content-type", "application/json").body(body.to_string()).unwrap();
+                agent.run(request).unwrap()
+            }
+            None => agent.run(request.body(()).unwrap()).unwrap(),
+        };
+        let text = response.body_mut().read_to_string().unwrap();
+        (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream
+    }
+
+    /// Sends bytes and reads until the server closes.
+    fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect();
+        // A server that has seen enough may close before it has read everything.
+        let _ = stream.write_all(bytes);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    fn alive(&self) {
+        assert!(self.raw(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ends_with("alive\n"));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn what_is_acknowledged_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (key, admin) = (server.key(), server.admin());
+    let open = json!({ "title": "Checkout is down", "severity": "critical", "ownerId": admin });
+    let (status, made) = server.request("POST", "/v1/incidents", &key, Some(&open));
+    assert_eq!(status, 201, "{made}");
+    let id = made["data"]["id"].as_str().unwrap().to_owned();
+    let too_early = json!({ "status": "resolved" });
+    let (status, refused) = server.request("PATCH", &format!("/v1/incidents/{id}/status"), &key, Some(&too_early));
+    assert_eq!((status, refused["code"].as_str().unwrap()), (400, "invalid_status_transition"));
+    assert!(server.stop().success(), "SIGTERM ends it well");
+
+    let server = Server::start(folder.path(), &[]);
+    assert!(server.said.is_empty(), "the key is shown once: {:?}", server.said);
+    let (status, found) = server.request("GET", &format!("/v1/incidents/{id}"), &key, None);
+    assert_eq!((status, &found["data"]["title"]), (200, &open["title"]));
+    assert_eq!(found["data"]["auditTrail"].as_array().unwrap().len(), 1);
+    assert!(server.stop().success());
+}
+
+#[test]
+fn keys_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Server::start(folder.path(), &[]));
+    let data = folder.path().to_str().unwrap();
+    let key = |args: &[&str]| {
+        let args = [&["key", args[0], "--data", data], &args[1..]].concat();
+        let output = Command::new(env!("CARGO_BIN_EXE_dogwatch")).args(args).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (made, line) = key(&["create", "--email", "ADMIN@example.com", "--name", "CI"]);
+    let made_key: Value = serde_json::from_str(&line).unwrap();
+    assert!(made);
+    let (secret, id) = (made_key["apiKey"].as_str().unwrap(), made_key["keyId"].as_str().unwrap());
+    let (_, listed) = key(&["list"]);
+    assert_eq!(listed.lines().count(), 2);
+    assert!(listed.contains("\"CI\"") && !listed.contains(secret));
+    let server = Server::start(folder.path(), &[]);
+    assert_eq!(server.request("GET", "/v1/incidents", secret, None).0, 200);
+    assert!(server.stop().success());
+    assert!(key(&["revoke", "--key-id", id]).0);
+    assert!(!key(&["revoke", "--key-id", id]).0);
+    let server = Server::start(folder.path(), &[]);
+    let (status, refused) = server.request("GET", "/v1/incidents", secret, None);
+    assert_eq!((status, refused["code"].as_str().unwrap()), (401, "invalid_api_key"));
+}
+
+/// An incident's second layer is paged without anybody calling: the server has a ticker. Its shortest timeout is a minute,
+/// so this looks at the deadline only.
+#[test]
+fn a_policy_over_http() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (key, admin) = (server.key(), server.admin());
+    let post = |path: &str, body: Value| {
+        let (status, made) = server.request("POST", path, &key, Some(&body));
+        assert_eq!(status, 201, "{path}: {made}");
+        made["data"].clone()
+    };
+    let policy = post("/v1/escalation/policies", json!({ "name": "Night" }))["id"].as_str().unwrap().to_owned();
+    let layer = json!({ "position": 1, "ackTimeoutMinutes": 5, "target": { "type": "users", "userIds": [admin] } });
+    post(&format!("/v1/escalation/policies/{policy}/layers"), layer);
+    let open = json!({ "title": "x", "severity": "low", "ownerId": admin, "escalationPolicyId": policy });
+    let incident = post("/v1/incidents", open);
+    assert_eq!(incident["currentLayerPosition"], 1);
+    assert!(incident["nextEscalationAt"].is_string());
+    let (_, metrics) = server.request("GET", "/metrics", &key, None);
+    assert_eq!(metrics, Value::Null, "metrics are text");
+    let text = server.raw(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    assert!(text.contains("dogwatch_pending_timers 1\n") && text.contains("dogwatch_outbox_depth 1\n"), "{text}");
+}
+
+#[test]
+fn what_is_no_http() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let flood = format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{}\r\n", "x-flood: y\r\n".repeat(200));
+    let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(1 << 20));
+    for (bytes, status) in [
+        (&b"\x16\x03\x01\x02\x00\x01\x00"[..], ""),
+        (b"\xFF\xFE\xFD\r\n\r\n", " 400 "),
+        (b"GET  HTTP/1.1\r\n\r\n", " 400 "),
+        (b"GET /v1/incidents/%FF%FE HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", " 401 "),
+        (b"POST /v1/incidents HTTP/1.1\r\nhost: x\r\ncontent-length: x\r\n\r\n", " 400 "),
+        (flood.as_bytes(), " 431 "),
+        (long.as_bytes(), " 4"),
+    ] {
+        let answer = server.raw(bytes);
+        assert!(answer.contains(status), "{:?}: {answer}", bytes.get(..20));
+        server.alive();
+    }
+    // Two at once on one connection are answered in order.
+    let two = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /v2 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let answers = server.raw(two);
+    let (alive, unknown) = (answers.find(" 200 OK").unwrap(), answers.find(" 404 Not Found").unwrap());
+    assert!(alive < unknown, "{answers}");
+    // A body that never comes does not keep others waiting.
+    let mut half = server.connect();
+    half.write_all(b"POST /v1/invitations/accept HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{").unwrap();
+    server.alive();
+    half.shutdown(std::net::Shutdown::Write).unwrap();
+    server.alive();
+    assert!(server.stop().success());
+}
+
+#[test]
+fn more_connections_than_there_are_seats() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--connections", "4"]);
+    let idle: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    // Some of them send their headers slowly.
+    idle.iter().for_each(|mut stream| stream.write_all(b"GET /hea").unwrap());
+    let began = Instant::now();
+    let mut turned_away = false;
+    // The seats are taken one after another; whoever comes then is told so.
+    while !turned_away && began.elapsed() < Duration::from_secs(5) {
+        let answer = server.raw(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        turned_away = answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1");
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(turned_away, "nobody was turned away");
+    drop(idle);
+    while !server.raw(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ends_with("alive\n") {
+        assert!(began.elapsed() < Duration::from_secs(20), "the seats are never free again");
+        thread::sleep(Duration::from_millis(10));
+    }
+    // Without a word they lose their seats after ten seconds.
+    let silent: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    let began = Instant::now();
+    while !server.raw(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ends_with("alive\n") {
+        assert!(began.elapsed() < Duration::from_secs(30), "silent connections keep their seats");
+        thread::sleep(Duration::from_millis(50));
+    }
+    drop(silent);
+}

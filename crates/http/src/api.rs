@@ -16,7 +16,7 @@ use dogwatch_store::core::text::IdempotencyKey;
 use dogwatch_store::core::{Access, Actor, Code, FieldProblem, Secret};
 use dogwatch_store::{Engine, Once};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -127,25 +127,28 @@ fn wrong_method(allow: &str) -> Failure {
 
 /// A failure as a response.
 fn failed(failure: &Failure, id: &str) -> Response<Body> {
-    let mut response = respond(failure.status(), failure.body(), id);
+    let mut response = respond(failure.status(), identified(&failure.body().to_string(), id), id);
     failure.headers(&mut response);
     response
 }
 
-fn respond(status: u16, mut body: Value, id: &str) -> Response<Body> {
-    if let Some(body) = body.as_object_mut() {
-        body.insert("requestId".to_owned(), Value::String(id.to_owned()));
-    }
-    let mut response = typed("application/json", body.to_string());
+fn respond(status: u16, body: String, id: &str) -> Response<Body> {
+    let mut response = typed("application/json", body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     with_id(response, id)
+}
+
+/// The body of a failure with its request id.
+fn identified(json: &str, id: &str) -> String {
+    let fields = json.strip_suffix('}').unwrap_or(json);
+    format!("{fields},\"requestId\":\"{id}\"}}")
 }
 
 /// One request to a path that exists.
 async fn handle(api: Arc<Api>, routes: Arc<Vec<Route>>, path: &'static str, request: Request) -> Response<Body> {
     let (began, id, method) = (Instant::now(), new_id(), request.method().clone());
     let response = match answer(&api, &routes, request).await {
-        Ok(reply) => replied(reply, &id),
+        Ok(reply) => replied(&reply, &id),
         Err(failure) => failed(&failure, &id),
     };
     let took = began.elapsed();
@@ -155,9 +158,12 @@ async fn handle(api: Arc<Api>, routes: Arc<Vec<Route>>, path: &'static str, requ
     response
 }
 
-fn replied(reply: Reply, id: &str) -> Response<Body> {
-    let failed = reply.status >= 400;
-    let body = if failed { reply.body } else { json!({ "data": reply.body }) };
+fn replied(reply: &Reply, id: &str) -> Response<Body> {
+    let body = if reply.status >= 400 {
+        identified(&reply.json, id)
+    } else {
+        format!("{{\"data\":{},\"requestId\":\"{id}\"}}", reply.json)
+    };
     let mut response = respond(reply.status, body, id);
     if reply.again {
         response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
@@ -171,36 +177,38 @@ async fn answer(api: &Api, routes: &[Route], request: Request) -> Result<Reply, 
         let methods: Vec<_> = routes.iter().map(|route| route.method.as_str()).collect();
         return Err(wrong_method(&methods.join(", ")));
     };
-    let (actor, scope) = authenticated(api, route.access, request.headers())?;
+    let actor = authenticated(api, route.access, request.headers())?;
     api.engine.permit(route.access, &actor)?;
 
     let (mut parts, body) = request.into_parts();
     let takes_body = !matches!(route.method, Method::GET | Method::DELETE);
     let bytes = if takes_body { read_body(&parts.headers, body).await? } else { Bytes::new() };
-    let once = if route.method == Method::POST { once(&parts, scope, &bytes)? } else { None };
+    let once = if route.method == Method::POST { once(&parts, &bytes)? } else { None };
     let params = RawPathParams::from_request_parts(&mut parts, &()).await;
     let params = params.map_err(|_| invalid("path", "must be UTF-8"))?;
     let path: HashMap<_, _> = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let input = Input::new(path, query, object(&bytes)?);
+    let input = Input::new(path, query, object(&bytes)?, api.engine.now());
     let call = Call { engine: api.engine.clone(), actor, input, once };
     (route.run)(call).await
 }
 
-/// Who calls, and in whose name idempotency keys are theirs.
-fn authenticated(api: &Api, access: Access, headers: &HeaderMap) -> Result<(Actor, Option<[u8; 16]>), Failure> {
+/// The API key that a request presents.
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+}
+
+/// Who calls.
+fn authenticated(api: &Api, access: Access, headers: &HeaderMap) -> Result<Actor, Failure> {
     if access == Access::Public {
-        return Ok((Actor::Public, None));
+        return Ok(Actor::Public);
     }
-    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let key =
-        header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    let Some((_, key)) = key else {
+    let Some(key) = presented(headers) else {
         let message = "the header `Authorization: Bearer …` is missing";
         return Err(Failure::new(Code::MissingAuthorizationHeader, message));
     };
-    let actor = api.engine.authenticate(&Secret::new(key.trim()))?;
-    Ok((actor, Some(first_half(&Sha256::digest(key.trim().as_bytes())))))
+    Ok(api.engine.authenticate(&Secret::new(key))?)
 }
 
 fn first_half(hash: &[u8]) -> [u8; 16] {
@@ -208,7 +216,7 @@ fn first_half(hash: &[u8]) -> [u8; 16] {
 }
 
 /// What shall be done once, if the caller wants that.
-fn once(parts: &axum::http::request::Parts, scope: Option<[u8; 16]>, body: &Bytes) -> Result<Option<Once>, Failure> {
+fn once(parts: &axum::http::request::Parts, body: &Bytes) -> Result<Option<Once>, Failure> {
     let Some(value) = parts.headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().map(IdempotencyKey::new);
     let Some(Ok(key)) = key else {
@@ -223,6 +231,7 @@ fn once(parts: &axum::http::request::Parts, scope: Option<[u8; 16]>, body: &Byte
     hash.update(body);
     let fingerprint: [u8; 32] = hash.finalize().into();
     // Callers without a key are told apart by what they send.
+    let scope = presented(&parts.headers).map(|key| first_half(&Sha256::digest(key.as_bytes())));
     Ok(Some(Once { scope: scope.unwrap_or_else(|| first_half(&fingerprint)), key, fingerprint }))
 }
 

@@ -82,12 +82,23 @@ pub(crate) struct Input {
     query: Vec<(String, String)>,
     body: Map<String, Value>,
     check: Validation,
+    now: Option<Timestamp>,
     described: Option<Described>,
 }
 
 impl Input {
-    pub(crate) fn new(path: HashMap<String, String>, query: Vec<(String, String)>, body: Map<String, Value>) -> Self {
-        Self { path, query, body, ..Self::default() }
+    pub(crate) fn new(
+        path: HashMap<String, String>,
+        query: Vec<(String, String)>,
+        body: Map<String, Value>,
+        now: Timestamp,
+    ) -> Self {
+        Self { path, query, body, now: Some(now), ..Self::default() }
+    }
+
+    /// The present instant, for what is asked about now.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now.unwrap_or(Timestamp::MIN)
     }
 
     /// Runs the code that reads an input only to see what it reads.

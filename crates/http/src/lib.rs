@@ -5,6 +5,9 @@
 
 mod api;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod input;
 mod metrics;
 mod openapi;

@@ -17,10 +17,11 @@ use utoipa::openapi::{RefOr, Schema};
 use crate::error::Failure;
 use crate::input::{Described, Input};
 
-/// What a route replies: its status and the value under `data`, and whether it is an earlier answer again.
+/// What a route replies: its status, the JSON under `data` (or, of a failure, its body without a request id), and whether it
+/// is an earlier answer again.
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    pub(crate) body: Value,
+    pub(crate) json: String,
     pub(crate) again: bool,
 }
 
@@ -92,8 +93,8 @@ impl Named {
 /// What a route's input comes to: absent when something of it does not fit.
 pub(crate) type Read<T> = Option<Result<T, Refusal>>;
 
-fn value_of<D: Serialize>(shown: &D) -> Result<Value, Refusal> {
-    serde_json::to_value(shown).map_err(|error| Refusal::broken(error.to_string()))
+fn json_of<D: Serialize>(shown: &D) -> Result<String, Refusal> {
+    serde_json::to_string(shown).map_err(|error| Refusal::broken(error.to_string()))
 }
 
 fn schema_of<D: ToSchema>() -> (RefOr<Schema>, Schemas) {
@@ -110,40 +111,40 @@ fn list_schema_of<D: ToSchema>() -> (RefOr<Schema>, Schemas) {
 }
 
 /// A route that is a query; `show` makes its reply.
-pub(crate) fn query<Q, D>(named: Named, read: fn(&mut Input, &Engine) -> Read<Q>, show: fn(Q::Reply) -> D) -> Route
+pub(crate) fn query<Q, D>(named: Named, read: fn(&mut Input) -> Read<Q>, show: fn(Q::Reply) -> D) -> Route
 where
     Q: Query + 'static,
     D: Serialize + ToSchema + 'static,
 {
-    query_as(named, read, move |reply| value_of(&show(reply)), schema_of::<D>())
+    query_as(named, read, move |reply| json_of(&show(reply)), schema_of::<D>())
 }
 
 /// A route that is a query whose reply is an array.
-pub(crate) fn list<Q, D>(named: Named, read: fn(&mut Input, &Engine) -> Read<Q>, show: fn(Q::Reply) -> Vec<D>) -> Route
+pub(crate) fn list<Q, D>(named: Named, read: fn(&mut Input) -> Read<Q>, show: fn(Q::Reply) -> Vec<D>) -> Route
 where
     Q: Query + 'static,
     D: Serialize + ToSchema + 'static,
 {
-    query_as(named, read, move |reply| value_of(&show(reply)), list_schema_of::<D>())
+    query_as(named, read, move |reply| json_of(&show(reply)), list_schema_of::<D>())
 }
 
 fn query_as<Q: Query + 'static>(
     named: Named,
-    read: fn(&mut Input, &Engine) -> Read<Q>,
-    show: impl Fn(Q::Reply) -> Result<Value, Refusal> + Copy + Send + Sync + 'static,
+    read: fn(&mut Input) -> Read<Q>,
+    show: impl Fn(Q::Reply) -> Result<String, Refusal> + Copy + Send + Sync + 'static,
     reply: (RefOr<Schema>, Schemas),
 ) -> Route {
     let run = move |mut call: Call| -> Running {
-        let read = read(&mut call.input, &call.engine);
+        let read = read(&mut call.input);
         let answer = || {
             let query = call.input.finish(read)?;
-            let body = show(call.engine.query(&query, &call.actor)?)?;
-            Ok(Reply { status: 200, body, again: false })
+            let json = show(call.engine.query(&query, &call.actor)?)?;
+            Ok(Reply { status: 200, json, again: false })
         };
         // Reading takes microseconds and does not wait.
         Box::pin(std::future::ready(answer()))
     };
-    route(named, Q::ACCESS, 200, read_only(read), reply, Box::new(run))
+    route(named, Q::ACCESS, 200, Input::describe(read), reply, Box::new(run))
 }
 
 /// A route that is a command; `show` makes its reply.
@@ -152,7 +153,7 @@ where
     C: Command,
     D: Serialize + ToSchema + 'static,
 {
-    command_as(named, read, move |reply| value_of(&show(reply)), schema_of::<D>(), true)
+    command_as(named, read, move |reply| json_of(&show(reply)), schema_of::<D>(), true)
 }
 
 /// A route that is a command whose reply is an array.
@@ -161,7 +162,7 @@ where
     C: Command,
     D: Serialize + ToSchema + 'static,
 {
-    command_as(named, read, move |reply| value_of(&show(reply)), list_schema_of::<D>(), true)
+    command_as(named, read, move |reply| json_of(&show(reply)), list_schema_of::<D>(), true)
 }
 
 /// A POST that does something to a thing instead of creating one: 200.
@@ -170,13 +171,13 @@ where
     C: Command,
     D: Serialize + ToSchema + 'static,
 {
-    command_as(named, read, move |reply| value_of(&show(reply)), schema_of::<D>(), false)
+    command_as(named, read, move |reply| json_of(&show(reply)), schema_of::<D>(), false)
 }
 
 fn command_as<C: Command>(
     named: Named,
     read: fn(&mut Input) -> Read<C>,
-    show: impl Fn(C::Reply) -> Result<Value, Refusal> + Copy + Send + Sync + 'static,
+    show: impl Fn(C::Reply) -> Result<String, Refusal> + Copy + Send + Sync + 'static,
     reply: (RefOr<Schema>, Schemas),
     creates: bool,
 ) -> Route {
@@ -186,31 +187,36 @@ fn command_as<C: Command>(
         Box::pin(async move {
             let command = call.input.finish(read)?;
             let Some(once) = call.once else {
-                let body = show(call.engine.submit(command, &call.actor)?.await?)?;
-                return Ok(Reply { status, body, again: false });
+                let json = show(call.engine.submit(command, &call.actor)?.await?)?;
+                return Ok(Reply { status, json, again: false });
             };
             let render = move |outcome: Result<C::Reply, Refusal>| answers(outcome.and_then(show), status);
             let recorded = call.engine.submit_once(command, &call.actor, once, render)?.await?;
-            let body = serde_json::from_slice(&recorded.answer.body).map_err(|_| Failure::internal())?;
-            Ok(Reply { status: recorded.answer.status, body, again: recorded.again })
+            let json = String::from_utf8(recorded.answer.body).map_err(|_| Failure::internal())?;
+            Ok(Reply { status: recorded.answer.status, json, again: recorded.again })
         })
     };
     route(named, C::ACCESS, status, Input::describe(read), reply, Box::new(run))
 }
 
 /// The answer for the caller, and the one to record: without secrets, which are shown once.
-fn answers(outcome: Result<Value, Refusal>, status: u16) -> (Answer, Answer) {
+fn answers(outcome: Result<String, Refusal>, status: u16) -> (Answer, Answer) {
     let (status, body) = match outcome {
         Ok(body) => (status, body),
         Err(refusal) => {
             let failure = Failure::from(refusal);
-            (failure.status(), failure.body())
+            (failure.status(), failure.body().to_string())
         }
     };
-    let mut record = body.clone();
-    blot_out(&mut record);
-    let answer = |body: &Value| Answer { status, body: body.to_string().into_bytes() };
-    (answer(&body), answer(&record))
+    let record = if body.contains("\"secret\":") { without_secrets(&body) } else { body.clone() };
+    let answer = |body: String| Answer { status, body: body.into_bytes() };
+    (answer(body), answer(record))
+}
+
+fn without_secrets(body: &str) -> String {
+    let mut value: Value = serde_json::from_str(body).unwrap_or_default();
+    blot_out(&mut value);
+    value.to_string()
 }
 
 fn blot_out(value: &mut Value) {
@@ -219,14 +225,6 @@ fn blot_out(value: &mut Value) {
             *secret = Value::Null;
         }
         fields.values_mut().for_each(blot_out);
-    }
-}
-
-fn read_only<Q>(read: fn(&mut Input, &Engine) -> Read<Q>) -> Described {
-    // A query may ask the engine for its now; to describe it, any engine will do.
-    match Engine::in_memory() {
-        Ok(engine) => Input::describe(|input| read(input, &engine)),
-        Err(_) => Described::default(),
     }
 }
 

@@ -34,7 +34,7 @@ fn policies() -> Vec<Route> {
     vec![
         list(
             get("/escalation/policies", "listPolicies", "Escalation policies, by name"),
-            |_, _| Some(Ok(ListPolicies)),
+            |_| Some(Ok(ListPolicies)),
             all::<_, Policy>,
         ),
         command(
@@ -49,7 +49,7 @@ fn policies() -> Vec<Route> {
         ),
         query(
             get(PATH, "getPolicy", "One policy with its layers").codes(&[Code::NotFound]),
-            |input, _| Some(Ok(GetPolicy { id: policy(input)? })),
+            |input| Some(Ok(GetPolicy { id: policy(input)? })),
             Policy::with_layers,
         ),
         command(
@@ -70,10 +70,10 @@ fn policies() -> Vec<Route> {
         list(
             get("/escalation/policies/{id}/preview", "previewPolicy", "Who would be paged, and when")
                 .codes(&[Code::NotFound]),
-            |input, engine| {
+            |input| {
                 let id = policy(input);
                 let at = input.query("at", Kind::Time, time);
-                Some(Ok(PreviewPolicy { id: id?, at: at?.unwrap_or_else(|| engine.now()) }))
+                Some(Ok(PreviewPolicy { id: id?, at: at?.unwrap_or_else(|| input.now()) }))
             },
             |preview| all::<_, PreviewedLayer>(preview.layers),
         ),

@@ -39,7 +39,7 @@ fn components() -> Vec<Route> {
     vec![
         list(
             get("/components", "listComponents", "Components, by name"),
-            |_, _| Some(Ok(ListComponents)),
+            |_| Some(Ok(ListComponents)),
             all::<_, Component>,
         ),
         command(
@@ -55,7 +55,7 @@ fn components() -> Vec<Route> {
         ),
         query(
             get("/components/{id}", "getComponent", "One component").codes(&[Code::NotFound]),
-            |input, _| Some(Ok(GetComponent { id: component(input)? })),
+            |input| Some(Ok(GetComponent { id: component(input)? })),
             Component::from,
         ),
         command(
@@ -112,7 +112,7 @@ fn incidents() -> Vec<Route> {
         ),
         query(
             get("/incidents", "listIncidents", "Incidents, newest first"),
-            |input, _| {
+            |input| {
                 let status = input.query("status", STATUS, str::parse);
                 let severity = input.query("severity", SEVERITY, str::parse);
                 let from = input.query("from", Kind::DateOrTime, Timestamp::parse_range_start);
@@ -127,7 +127,7 @@ fn incidents() -> Vec<Route> {
         query(
             get("/incidents/{id}", "getIncident", "One incident with its history and audit trail")
                 .codes(&[Code::NotFound]),
-            |input, _| Some(Ok(GetIncident { id: incident(input)? })),
+            |input| Some(Ok(GetIncident { id: incident(input)? })),
             IncidentDetail::from,
         ),
         command(
@@ -178,7 +178,7 @@ fn changes() -> Vec<Route> {
         query(
             get("/incidents/{id}/updates", "listUpdates", "The updates of an incident, oldest first")
                 .codes(&[Code::NotFound]),
-            |input, _| Some(Ok(ListUpdates { incident: incident(input)? })),
+            |input| Some(Ok(ListUpdates { incident: incident(input)? })),
             Updates::from,
         ),
         action(

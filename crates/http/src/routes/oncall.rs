@@ -37,7 +37,7 @@ fn schedules() -> Vec<Route> {
     vec![
         list(
             get("/oncall/schedules", "listSchedules", "Schedules, by name"),
-            |_, _| Some(Ok(ListSchedules)),
+            |_| Some(Ok(ListSchedules)),
             all::<_, Schedule>,
         ),
         command(
@@ -56,7 +56,7 @@ fn schedules() -> Vec<Route> {
         ),
         query(
             get(PATH, "getSchedule", "One schedule with its layers").codes(&[Code::NotFound]),
-            |input, _| Some(Ok(GetSchedule { id: schedule(input)? })),
+            |input| Some(Ok(GetSchedule { id: schedule(input)? })),
             Schedule::with_layers,
         ),
         command(
@@ -223,7 +223,7 @@ fn overrides() -> Vec<Route> {
     vec![
         list(
             get(PATH, "listOverrides", "Overrides, by beginning").codes(&[Code::NotFound]),
-            |input, _| Some(Ok(ListOverrides { schedule: schedule(input)? })),
+            |input| Some(Ok(ListOverrides { schedule: schedule(input)? })),
             all::<_, Override>,
         ),
         command(
@@ -260,20 +260,20 @@ fn questions() -> Vec<Route> {
         query(
             get("/oncall/schedules/{id}/resolve", "resolveOnCall", "Who is on call at an instant")
                 .codes(&[Code::NotFound]),
-            |input, engine| {
+            |input| {
                 let schedule = schedule(input);
                 let at = input.query("at", Kind::Time, time);
-                Some(Ok(ResolveOnCall { schedule: schedule?, at: at?.unwrap_or_else(|| engine.now()) }))
+                Some(Ok(ResolveOnCall { schedule: schedule?, at: at?.unwrap_or_else(|| input.now()) }))
             },
             Resolved::from,
         ),
         query(
             get("/oncall/schedules/{id}/shifts", "listShifts", "Who is on call over a range").codes(&[Code::NotFound]),
-            |input, engine| {
+            |input| {
                 let schedule = schedule(input);
                 let from = input.query("from", Kind::Time, time);
                 let to = input.query("to", Kind::Time, time);
-                let from = from?.unwrap_or_else(|| engine.now());
+                let from = from?.unwrap_or_else(|| input.now());
                 let week = std::time::Duration::from_secs(7 * 86_400);
                 Some(ShiftsOnCall::new(schedule?, from, to?.unwrap_or_else(|| from.plus(week))))
             },
@@ -281,7 +281,7 @@ fn questions() -> Vec<Route> {
         ),
         list(
             get("/oncall/now", "onCallNow", "Who is on call in every schedule"),
-            |_, engine| Some(Ok(OnCallNow { at: engine.now() })),
+            |input| Some(Ok(OnCallNow { at: input.now() })),
             all::<_, OnCallRow>,
         ),
     ]

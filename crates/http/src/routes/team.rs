@@ -21,11 +21,7 @@ fn user(input: &mut Input) -> Option<UserId> {
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        query(
-            get("/team/members", "listTeam", "Members and pending invitations"),
-            |_, _| Some(Ok(ListTeam)),
-            Team::from,
-        ),
+        query(get("/team/members", "listTeam", "Members and pending invitations"), |_| Some(Ok(ListTeam)), Team::from),
         command(
             post("/team/members/invite", "inviteMember", "Invite somebody")
                 .codes(&[Code::NameConflict, Code::LimitReached]),
@@ -72,7 +68,7 @@ pub(super) fn routes() -> Vec<Route> {
         ),
         list(
             get("/api-keys", "listApiKeys", "API keys: all of them for an admin, else one's own"),
-            |_, _| Some(Ok(ListApiKeys)),
+            |_| Some(Ok(ListApiKeys)),
             all::<_, ApiKey>,
         ),
         command(

@@ -4,8 +4,10 @@
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
+use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan};
 use dogwatch_store::core::{Actor, AddMember, CreateOrganization, InviteMember, Joined, Role, Timestamp};
-use dogwatch_store::{Engine, ManualClock};
+use dogwatch_store::{Engine, EngineBuilder, ManualClock};
+use dogwatch_testkit::simulation::SimulatedDisk;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -92,21 +94,74 @@ pub(crate) struct Server {
     /// Of an invitation that nobody has accepted.
     pub(crate) token: String,
     ids: HashMap<String, String>,
+    disk: MemoryBackend,
+}
+
+/// Reads and applies, but cannot make durable.
+struct FailingSync(SimulatedDisk);
+
+impl Backend for FailingSync {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
+        self.0.get(key)
+    }
+
+    fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> Scan<'a> {
+        self.0.scan(start, end)
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
+        self.0.apply(batch)
+    }
+
+    fn make_durable(&self) -> Result<(), BackendError> {
+        Err(BackendError::new("syncing", "the disk is gone"))
+    }
 }
 
 impl Server {
     pub(crate) async fn new() -> Self {
+        Self::with(|builder| builder).await
+    }
+
+    /// A server whose engine is opened anew, in another way, once everything is there.
+    pub(crate) async fn with(open: impl FnOnce(EngineBuilder) -> EngineBuilder) -> Self {
+        let disk = MemoryBackend::new();
         let clock = ManualClock::at("2026-04-07T09:00:00Z".parse::<Timestamp>().unwrap());
-        let engine = Engine::builder().clock(clock).in_memory().unwrap();
-        Self::on(engine.clone(), dogwatch_http::router(engine)).await
+        let engine = Engine::builder().clock(clock.clone()).with_backend(disk.clone()).unwrap();
+        let mut server = Self::on(disk.clone(), engine.clone(), dogwatch_http::router(engine)).await;
+        server.engine = open(Engine::builder().clock(clock)).with_backend(disk).unwrap();
+        server.router = dogwatch_http::router(server.engine.clone());
+        server
+    }
+
+    /// The same data, with every incident's record overwritten.
+    pub(crate) fn engine_with_damage(&self) -> Router {
+        let disk = MemoryBackend::new();
+        let rows = self.disk.scan(&[], &[0xFF]).map(Result::unwrap);
+        let damaged = |(key, value): (Vec<u8>, Vec<u8>)| {
+            let value = if key.first() == Some(&b'I') { vec![1; 12] } else { value };
+            (key, Some(value))
+        };
+        disk.apply(&rows.map(damaged).collect()).unwrap();
+        dogwatch_http::router(Engine::builder().with_backend(disk).unwrap())
+    }
+
+    /// The same data, on a disk that cannot be synced.
+    pub(crate) fn engine_with_a_failing_disk(&self) -> Router {
+        let disk = SimulatedDisk::default();
+        disk.apply(&self.disk.scan(&[], &[0xFF]).map(Result::unwrap).map(|(key, value)| (key, Some(value))).collect())
+            .unwrap();
+        disk.make_durable().unwrap();
+        let engine = Engine::builder().with_backend(FailingSync(disk)).unwrap();
+        dogwatch_http::router(engine)
     }
 
     /// Another organization on the same server.
     pub(crate) async fn another(&self) -> Self {
-        Self::on(self.engine.clone(), self.router.clone()).await
+        Self::on(self.disk.clone(), self.engine.clone(), self.router.clone()).await
     }
 
-    async fn on(engine: Engine, router: Router) -> Self {
+    async fn on(disk: MemoryBackend, engine: Engine, router: Router) -> Self {
         let create = CreateOrganization {
             name: "Harbour".parse().unwrap(),
             admin_email: "ada@example.com".parse().unwrap(),
@@ -136,6 +191,7 @@ impl Server {
             ben: ben.member.id.to_string(),
             token: sent.token.reveal().to_owned(),
             ids: HashMap::new(),
+            disk,
             engine,
         };
         server.remember("ada", server.ada.clone());

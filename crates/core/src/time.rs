@@ -199,17 +199,24 @@ impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let epoch = civil::DateTime::from_parts(EPOCH, civil::Time::midnight());
         let t = epoch.checked_add(jiff::SignedDuration::from_millis(self.0)).map_err(|_| fmt::Error)?;
-        write!(
-            f,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-            t.year(),
-            t.month(),
-            t.day(),
-            t.hour(),
-            t.minute(),
-            t.second(),
-            t.millisecond()
-        )
+        // A fixed form: digits into a template is several times faster than formatting with padding.
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        digits(text.get_mut(0..4), t.year());
+        digits(text.get_mut(5..7), t.month().into());
+        digits(text.get_mut(8..10), t.day().into());
+        digits(text.get_mut(11..13), t.hour().into());
+        digits(text.get_mut(14..16), t.minute().into());
+        digits(text.get_mut(17..19), t.second().into());
+        digits(text.get_mut(20..23), t.millisecond());
+        f.pad(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Writes a number into its place, with leading zeros.
+fn digits(place: Option<&mut [u8]>, mut number: i16) {
+    for digit in place.unwrap_or_default().iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
     }
 }
 

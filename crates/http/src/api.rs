@@ -31,6 +31,8 @@ use crate::routes;
 const LARGEST_BODY: usize = 1 << 20;
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(30);
+/// How long the engine may take to answer; only a disk that hangs takes that long.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
 const REQUEST_ID: &str = "x-request-id";
 
 /// What every handler shares.
@@ -68,8 +70,10 @@ pub fn router(engine: Engine) -> Router {
     let unknown = {
         let api = Arc::clone(&api);
         move |request: Request| {
-            let response = failed(&Failure::new(Code::NotFound, "there is no such route"), &new_id());
+            let id = new_id();
+            let response = failed(&Failure::new(Code::NotFound, "there is no such route"), &id);
             api.metrics.count(request.method(), "unknown", response.status(), Duration::ZERO);
+            tracing::info!(request_id = %id, method = %request.method(), route = "unknown", status = 404, "request");
             std::future::ready(response)
         }
     };
@@ -91,7 +95,11 @@ pub fn router(engine: Engine) -> Router {
         .merge(plain("/metrics", |api, _| api.metrics.render(&api.engine)))
         .merge(plain("/openapi.json", |_, document| typed("application/json", document.to_owned())))
         .fallback(unknown)
-        .layer(CatchPanicLayer::custom(|_| failed(&Failure::internal(), &new_id())))
+        .layer(CatchPanicLayer::custom(|_| {
+            let id = new_id();
+            tracing::error!(request_id = %id, "a request panicked");
+            failed(&Failure::internal(), &id)
+        }))
 }
 
 fn ready(api: &Api, _: &str) -> Response<Body> {
@@ -193,7 +201,8 @@ async fn answer(api: &Api, routes: &[Route], request: Request) -> Result<Reply, 
     let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
     let input = Input::new(path, query, object(&bytes)?, api.engine.now());
     let call = Call { engine: api.engine.clone(), actor, input, once };
-    (route.run)(call).await
+    let late = |_| Failure::new(Code::OutcomeUnknown, "the answer did not come in time");
+    tokio::time::timeout(ANSWER_TIME, (route.run)(call)).await.map_err(late)?
 }
 
 /// The API key that a request presents.

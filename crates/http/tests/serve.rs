@@ -20,18 +20,23 @@ struct Server {
 
 impl Server {
     fn start(data: &Path, more: &[&str]) -> Self {
-        let args = [&["serve", "--quiet", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"], more].concat();
+        Self::start_with_log(data, &[&["--quiet"], more].concat(), Stdio::inherit())
+    }
+
+    fn start_with_log(data: &Path, more: &[&str], log: Stdio) -> Self {
+        let args = [&["serve", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"], more].concat();
         let mut command = Command::new(env!("CARGO_BIN_EXE_dogwatch"));
-        let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut said = Vec::new();
-        loop {
-            let line = lines.next().expect("the server ended before it was ready").unwrap();
+        let child = command.args(args).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut server = Self { child, address: ([127, 0, 0, 1], 0).into(), said: Vec::new() };
+        for line in BufReader::new(server.child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
             if let Some(address) = line.strip_prefix("listening on http://") {
-                return Self { child, address: address.parse().unwrap(), said };
+                server.address = address.parse().unwrap();
+                return server;
             }
-            said.push(line);
+            server.said.push(line);
         }
+        panic!("the server ended before it was ready: {:?}", server.said);
     }
 
     fn key(&self) -> String {
@@ -113,6 +118,34 @@ fn what_is_acknowledged_is_there_after_a_restart() {
     assert_eq!((status, &found["data"]["title"]), (200, &open["title"]));
     assert_eq!(found["data"]["auditTrail"].as_array().unwrap().len(), 1);
     assert!(server.stop().success());
+}
+
+#[test]
+fn the_log_names_requests_and_no_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start_with_log(folder.path(), &[], Stdio::piped());
+    let key = server.key();
+    let agent = |method, path, body: Option<&Value>| server.request(method, path, &key, body);
+    let (_, made) = agent("POST", "/v1/api-keys", Some(&json!({ "name": "CI" })));
+    let secret = made["data"]["secret"].as_str().unwrap().to_owned();
+    let (_, refused) = agent("POST", "/v1/incidents", Some(&json!({ "title": "hush" })));
+    agent(
+        "POST",
+        "/v1/invitations/accept",
+        Some(&json!({ "token": "scl_inv_guess", "firstName": "x", "lastName": "y" })),
+    );
+    server.request("GET", "/v1/incidents", "scl_live_guess", None);
+    agent("GET", "/nowhere?token=scl_inv_guess", None);
+    let mut log = server.child.stderr.take().unwrap();
+    assert!(server.stop().success());
+    let mut text = String::new();
+    log.read_to_string(&mut text).unwrap();
+    let id = refused["requestId"].as_str().unwrap();
+    let line = text.lines().find(|line| line.contains(id)).unwrap_or_else(|| panic!("{id} is not in the log: {text}"));
+    assert!(line.contains("status=422") && line.contains("/incidents"), "{line}");
+    for word in [key.as_str(), secret.as_str(), "scl_", "hush"] {
+        assert!(!text.contains(word), "{word} is in the log: {text}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use bincode::{Decode, Encode};
 use dogwatch_core::text::IdempotencyKey;
-use dogwatch_core::{Actor, Code, Command, Error as Refusal, IdSource, OrgId, Timestamp, decide, id::Id};
+use dogwatch_core::{Actor, Code, Command, Error as Refusal, IdSource, OrgId, Timestamp, decide, id::Id, permit};
 
 use crate::assembly::Assembly;
 use crate::engine::Engine;
@@ -133,6 +133,10 @@ where
             Actor::Member { org, .. } => org,
             Actor::Operator | Actor::Public => OrgId::from_bytes([0; 16]),
         };
+        if matches!(self.actor, Actor::Member { .. }) {
+            // Who may not do it does not get the answer of somebody who might.
+            permit(C::ACCESS, &self.actor, &batch.root())?;
+        }
         let prefix = prefix(org, &self.once);
         let known = recorded(batch, &prefix)?;
         let oldest = Timestamp::clamped(batch.now.as_millis() - KEPT_MILLIS);

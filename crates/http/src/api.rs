@@ -117,7 +117,7 @@ fn typed(media: &'static str, body: String) -> Response<Body> {
     response
 }
 
-fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
@@ -147,7 +147,7 @@ fn respond(status: u16, body: String, id: &str) -> Response<Body> {
 }
 
 /// The body of a failure with its request id.
-fn identified(json: &str, id: &str) -> String {
+pub(crate) fn identified(json: &str, id: &str) -> String {
     let fields = json.strip_suffix('}').unwrap_or(json);
     format!("{fields},\"requestId\":\"{id}\"}}")
 }

@@ -237,33 +237,66 @@ impl Input {
         self.check.optional(&format!("/{name}"), value.map(|value| number(&value).and_then(parse)))
     }
 
-    /// A list of texts; `None` when it is absent. Each item that does not fit is named.
+    /// A list of texts that must be there. Each item that does not fit is named.
     pub(crate) fn list<T>(
         &mut self,
         name: &'static str,
         kind: Kind,
-        required: bool,
-        mut parse: impl FnMut(&str) -> Result<T, Problem>,
-    ) -> Option<Option<Vec<T>>> {
-        let schema = || json!({ "type": "array", "items": kind.schema() });
-        self.note(name, || if required { schema() } else { nullable(&schema()) }, required);
-        let items = match self.body.remove(name) {
-            None | Some(Value::Null) if !required => return Some(None),
+        parse: impl FnMut(&str) -> Result<T, Problem>,
+    ) -> Option<Vec<T>> {
+        self.note(name, || list_of(kind), true);
+        match self.body.remove(name) {
             None | Some(Value::Null) => {
                 self.check.problem(format!("/{name}"), "is required");
-                return None;
+                None
             }
-            Some(Value::Array(items)) => items,
-            Some(_) => {
-                self.check.problem(format!("/{name}"), "must be an array");
-                return None;
-            }
+            Some(value) => self.items(name, &value, parse),
+        }
+    }
+
+    /// A list of texts that may be absent or null, which is the same.
+    pub(crate) fn may_list<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        parse: impl FnMut(&str) -> Result<T, Problem>,
+    ) -> Option<Option<Vec<T>>> {
+        self.note(name, || nullable(&list_of(kind)), false);
+        match self.body.remove(name) {
+            None | Some(Value::Null) => Some(None),
+            Some(value) => self.items(name, &value, parse).map(Some),
+        }
+    }
+
+    /// A list of texts of a PATCH that cannot be cleared: absent, or a value.
+    pub(crate) fn edit_list<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        parse: impl FnMut(&str) -> Result<T, Problem>,
+    ) -> Option<Option<Vec<T>>> {
+        self.note(name, || list_of(kind), false);
+        match self.body.remove(name) {
+            None => Some(None),
+            Some(value) => self.items(name, &value, parse).map(Some),
+        }
+    }
+
+    fn items<T>(
+        &mut self,
+        name: &'static str,
+        value: &Value,
+        mut parse: impl FnMut(&str) -> Result<T, Problem>,
+    ) -> Option<Vec<T>> {
+        let Value::Array(items) = value else {
+            self.check.problem(format!("/{name}"), "must be an array");
+            return None;
         };
         let mut parsed = Vec::with_capacity(items.len());
         for (place, item) in items.iter().enumerate() {
             parsed.extend(self.check.field(&format!("/{name}/{place}"), text(item).and_then(&mut parse)));
         }
-        Some(Some(parsed))
+        Some(parsed)
     }
 
     /// A field that `parse` reads from whatever JSON is there.
@@ -297,6 +330,10 @@ fn text(value: &Value) -> Result<&str, Problem> {
 
 fn number(value: &Value) -> Result<i64, Problem> {
     value.as_i64().ok_or_else(|| Problem::new("must be a whole number"))
+}
+
+fn list_of(kind: Kind) -> Value {
+    json!({ "type": "array", "items": kind.schema() })
 }
 
 fn nullable(schema: &Value) -> Value {

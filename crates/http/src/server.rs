@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use dogwatch_store::core::Code;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -14,6 +15,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower::{Service, ServiceExt};
+
+use crate::api::{identified, new_id};
+use crate::error::Failure;
 
 /// Limits of a server.
 #[derive(Debug, Clone)]
@@ -34,9 +38,16 @@ impl Default for Settings {
     }
 }
 
-/// What is sent to those beyond the limit of connections.
-const OVERLOADED: &str =
-    "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+/// What is sent to those beyond the limit of connections: nothing of them is read.
+fn overloaded() -> String {
+    let (id, failure) = (new_id(), Failure::new(Code::Overloaded, "there are too many connections"));
+    let body = identified(&failure.body().to_string(), &id);
+    let length = body.len();
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nx-request-id: {id}\r\nretry-after: 1\r\n\
+         connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
 
 /// Serves a router until `stop` completes, then finishes the requests under way.
 ///
@@ -95,5 +106,5 @@ pub async fn serve(
 }
 
 async fn turn_away(mut stream: TcpStream) {
-    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(OVERLOADED.as_bytes())).await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(overloaded().as_bytes())).await;
 }

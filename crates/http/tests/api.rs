@@ -162,6 +162,7 @@ fn cases(server: &Server) -> Vec<Case> {
         ),
         Case("POST", "/oncall/schedules/{schedule}/layers", with("rotationLengthDays", json!(2)), 422, ""),
         Case("PATCH", "/oncall/schedules/{schedule}/layers/{layer}", json!({ "handoffTime": "10:00" }), 200, ""),
+        Case("PATCH", "/oncall/schedules/{schedule}/layers/{layer}", json!({ "participantIds": null }), 422, ""),
         Case("PUT", "/oncall/schedules/{schedule}/layers/{layer}", with("name", json!("first")), 200, ""),
         Case("PUT", "/oncall/schedules/{schedule}/layers/order", json!({ "layerIds": [] }), 422, ""),
         Case("DELETE", "/oncall/schedules/{schedule}/layers/{layer}", Value::Null, 200, ""),

@@ -246,6 +246,7 @@ fn more_connections_than_there_are_seats() {
     while !turned_away && began.elapsed() < Duration::from_secs(5) {
         let answer = server.raw(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         turned_away = answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1");
+        assert!(!turned_away || answer.contains("\"code\":\"overloaded\""), "{answer}");
         thread::sleep(Duration::from_millis(10));
     }
     assert!(turned_away, "nobody was turned away");

@@ -133,8 +133,8 @@ fn layers() -> Vec<Route> {
                 .codes(&[Code::NotFound]),
             |input| {
                 let policy = policy(input);
-                let layer_ids = input.list("layerIds", Kind::Id(""), true, PolicyLayerId::parse);
-                Some(Ok(OrderPolicyLayers { policy: policy?, layer_ids: layer_ids?? }))
+                let layer_ids = input.list("layerIds", Kind::Id(""), PolicyLayerId::parse);
+                Some(Ok(OrderPolicyLayers { policy: policy?, layer_ids: layer_ids? }))
             },
             all::<_, PolicyLayer>,
         ),

@@ -97,7 +97,7 @@ fn incidents() -> Vec<Route> {
                 let owner_id = input.may("ownerId", Kind::Id("user_"), UserId::parse);
                 let owner_schedule_id = input.may("ownerScheduleId", Kind::Id(""), ScheduleId::parse);
                 let escalation_policy_id = input.may("escalationPolicyId", Kind::Id(""), PolicyId::parse);
-                let component_ids = input.list("componentIds", Kind::Id(""), false, ComponentId::parse);
+                let component_ids = input.may_list("componentIds", Kind::Id(""), ComponentId::parse);
                 Some(Ok(CreateIncident {
                     title: title?,
                     severity: severity?,
@@ -201,8 +201,8 @@ fn changes() -> Vec<Route> {
             ]),
             |input| {
                 let id = incident(input);
-                let component_ids = input.list("componentIds", Kind::Id(""), true, ComponentId::parse);
-                Some(Ok(SetComponents { id: id?, component_ids: component_ids?? }))
+                let component_ids = input.list("componentIds", Kind::Id(""), ComponentId::parse);
+                Some(Ok(SetComponents { id: id?, component_ids: component_ids? }))
             },
             Incident::from,
         ),

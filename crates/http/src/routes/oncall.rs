@@ -116,7 +116,7 @@ fn new_layer(input: &mut Input) -> Option<NewLayer> {
     let handoff = input.need("handoffTime", Kind::HandoffTime, str::parse);
     let from = input.need("effectiveFrom", Kind::Time, time);
     let until = input.may("effectiveUntil", Kind::Time, time);
-    let participants = input.list("participantIds", Kind::Id("user_"), true, UserId::parse);
+    let participants = input.list("participantIds", Kind::Id("user_"), UserId::parse);
     Some(NewLayer {
         name: name?,
         kind: kind?,
@@ -124,7 +124,7 @@ fn new_layer(input: &mut Input) -> Option<NewLayer> {
         handoff: handoff?,
         from: from?,
         until: until?,
-        participants: participants??,
+        participants: participants?,
     })
 }
 
@@ -179,8 +179,8 @@ fn layers() -> Vec<Route> {
                 .codes(&[Code::NotFound]),
             |input| {
                 let schedule = schedule(input);
-                let layer_ids = input.list("layerIds", Kind::Id(""), true, RotationLayerId::parse);
-                Some(Ok(OrderRotationLayers { schedule: schedule?, layer_ids: layer_ids?? }))
+                let layer_ids = input.list("layerIds", Kind::Id(""), RotationLayerId::parse);
+                Some(Ok(OrderRotationLayers { schedule: schedule?, layer_ids: layer_ids? }))
             },
             all::<_, RotationLayer>,
         ),
@@ -204,7 +204,7 @@ fn edit(input: &mut Input) -> Read<EditRotationLayer> {
     let handoff_time = input.edit("handoffTime", Kind::HandoffTime, str::parse);
     let effective_from = input.edit("effectiveFrom", Kind::Time, time);
     let effective_until = input.patch("effectiveUntil", Kind::Time, time);
-    let participant_ids = input.list("participantIds", Kind::Id("user_"), false, UserId::parse);
+    let participant_ids = input.edit_list("participantIds", Kind::Id("user_"), UserId::parse);
     Some(Ok(EditRotationLayer {
         schedule: schedule?,
         layer: layer?,

@@ -1,20 +1,19 @@
 //! One simulated night: what people, time, disks and consumers do.
 
-use std::sync::mpsc;
+mod edits;
+mod races;
+
 use std::time::Duration;
 
 use dogwatch_core::{
-    Access, AckTimeout, AcknowledgeIncident, Actor, AddMember, AddPolicyLayer, AddRotationLayer, ChangeStatus, Command,
-    Context, CreateIncident, CreateOverride, CreatePolicy, CreateSchedule, EditPolicyLayer, EditRotationLayer,
-    Error as Refusal, GetIncident, GetPolicy, HandOffIncident, IdSource, IncidentId, IncidentView, LayerSettings,
-    ListIncidents, ListTeam, Notification, OrderPolicyLayers, OrgId, PageLimit, PolicyId, PolicyLayerId, Position,
-    PostUpdate, RemoveMember, RemovePolicyLayer, Role, Root, RotationLayerId, RotationLength, ScheduleId, Severity,
-    Status, Target, Timestamp, UserId,
+    AcknowledgeIncident, Actor, AddMember, ChangeStatus, CreateIncident, CreatePolicy, CreateSchedule, GetIncident,
+    HandOffIncident, IncidentId, IncidentView, ListIncidents, ListTeam, Notification, OrgId, PageLimit, PolicyId,
+    PostUpdate, Role, RotationLayerId, ScheduleId, Severity, Status, Timestamp, UserId,
 };
-use dogwatch_store::{Engine, Error, ManualClock, Pending, Ticked};
+use dogwatch_store::{Engine, ManualClock, Ticked};
 
 use super::auditor::ensure;
-use super::{Auditor, Complaint, Fault, Instants, Opening, Random, SimulatedDisk};
+use super::{Auditor, Complaint, Instants, Opening, Random, SimulatedDisk};
 use crate::fixture;
 
 const BEGINNING: i64 = 1_775_556_000_000;
@@ -52,55 +51,6 @@ impl Report {
         self.races += other.races;
         self.claims += other.claims;
     }
-}
-
-/// How a command ended, as far as its caller can know.
-enum Outcome<R> {
-    Done(R),
-    Refused,
-    Unknown,
-}
-
-impl<R> Outcome<R> {
-    fn of(result: Result<R, Error>) -> Self {
-        match result {
-            Ok(reply) => Self::Done(reply),
-            Err(Error::Refused(_)) => Self::Refused,
-            Err(_) => Self::Unknown,
-        }
-    }
-}
-
-/// A command that holds the writer up, so that what is handed in meanwhile becomes one batch.
-struct Plug {
-    org: OrgId,
-    reached: mpsc::Sender<()>,
-    go_on: mpsc::Receiver<()>,
-}
-
-impl Command for Plug {
-    type Reply = ();
-    const ACCESS: Access = Access::Public;
-
-    fn place(&self, _: &Actor, _: &dyn Root, _: Timestamp, _: &mut IdSource) -> Result<OrgId, Refusal> {
-        Ok(self.org)
-    }
-
-    fn decide(self, _: &mut Context<'_>) -> Result<(), Refusal> {
-        self.reached.send(()).unwrap();
-        // When the other end is gone, nothing is to be waited for.
-        let _ = self.go_on.recv();
-        Ok(())
-    }
-}
-
-/// A command of a race.
-enum Racer {
-    Acknowledge(AcknowledgeIncident),
-    HandOff(HandOffIncident),
-    Step(ChangeStatus),
-    Create(CreateIncident),
-    Tick(Timestamp),
 }
 
 /// A night while it is played.
@@ -360,94 +310,6 @@ impl Night {
         self.report.fired += u64::try_from(ticked.fired).unwrap();
     }
 
-    /// Somebody changes who is on call, a policy, or the team. What is refused is refused.
-    fn edit(&mut self) {
-        let (admin, now) = (self.admin, self.now());
-        let schedule = *self.random.pick(&self.schedules).unwrap();
-        let policy = *self.random.pick(&self.policies).unwrap();
-        let hours = |hours: i64| now.plus(Duration::from_secs(3_600 * u64::try_from(hours).unwrap()));
-        match self.random.below(12) {
-            0 | 1 => {
-                let (from, length) = (self.random.between(0, 2), self.random.between(1, 8));
-                let user = self.somebody();
-                let command = CreateOverride::new(schedule, user, hours(from), hours(from + length), None).unwrap();
-                let _ = self.engine().execute(command, &admin);
-            }
-            2 => {
-                let people = self.several();
-                let settings = LayerSettings::new(RotationLength::DAILY, "09:00".parse().unwrap(), now, None, people);
-                let name = format!("layer {}", self.rotations.len()).parse().unwrap();
-                let add = AddRotationLayer { schedule, name, settings: settings.unwrap() };
-                if let Ok(layer) = self.engine().execute(add, &admin) {
-                    self.rotations.push((schedule, layer.id));
-                }
-            }
-            3 => {
-                let (Some((schedule, layer)), people) = (self.random.pick(&self.rotations).copied(), self.several())
-                else {
-                    return;
-                };
-                let edit =
-                    EditRotationLayer { participant_ids: Some(people), ..EditRotationLayer::new(schedule, layer) };
-                let _ = self.engine().execute(edit, &admin);
-            }
-            4..=7 => {
-                let position = Position::new(self.random.between(1, 5)).unwrap();
-                let (ack_timeout, target) = (self.timeout(), self.target(schedule));
-                let _ = self.engine().execute(AddPolicyLayer { policy, position, ack_timeout, target }, &admin);
-            }
-            8 => {
-                let layers = self.layers(policy);
-                let Some(layer) = self.random.pick(&layers).copied() else { return };
-                let edit = EditPolicyLayer {
-                    position: Some(Position::new(self.random.between(1, 5)).unwrap()),
-                    ack_timeout: Some(self.timeout()),
-                    target: Some(self.target(schedule)),
-                    ..EditPolicyLayer::new(policy, layer)
-                };
-                let _ = self.engine().execute(edit, &admin);
-            }
-            9 => {
-                let layers = self.layers(policy);
-                let Some(layer) = self.random.pick(&layers).copied() else { return };
-                let _ = self.engine().execute(RemovePolicyLayer { policy, layer }, &admin);
-            }
-            10 => {
-                let mut layer_ids = self.layers(policy);
-                layer_ids.reverse();
-                let _ = self.engine().execute(OrderPolicyLayers { policy, layer_ids }, &admin);
-            }
-            _ => {
-                let user = self.somebody();
-                if self.random.one_in(3) && self.engine().execute(RemoveMember { user }, &admin).is_ok() {
-                    self.auditor.members.remove(&user);
-                    self.join();
-                }
-            }
-        }
-    }
-
-    fn layers(&self, policy: PolicyId) -> Vec<PolicyLayerId> {
-        let policy = self.engine().query(&GetPolicy { id: policy }, &self.admin).unwrap();
-        policy.layers.iter().map(|layer| layer.id).collect()
-    }
-
-    fn timeout(&mut self) -> AckTimeout {
-        AckTimeout::from_minutes(*self.random.pick(&[1, 2, 5, 5, 15, 60, 10_080]).unwrap()).unwrap()
-    }
-
-    fn several(&mut self) -> Vec<UserId> {
-        let count = self.random.between(1, 3);
-        let mut people: Vec<_> = (0..count).map(|_| self.somebody()).collect();
-        people.sort_unstable();
-        people.dedup();
-        people
-    }
-
-    fn target(&mut self, schedule: ScheduleId) -> Target {
-        if self.random.one_in(3) { Target::Schedule(schedule) } else { Target::users(self.several()).unwrap() }
-    }
-
     /// Consumers claim, and do what consumers do.
     fn consume(&mut self) -> Result<(), Complaint> {
         let limit = self.random.between(1, 6);
@@ -494,90 +356,6 @@ impl Night {
         self.audit(&[], None)
     }
 
-    /// Several commands in one batch: acknowledgements, handoffs, resolutions and a tick at the same instant.
-    fn race(&mut self) -> Result<(), Complaint> {
-        self.report.races += 1;
-        self.clock.advance(MINUTE * u32::try_from(self.random.below(8)).unwrap());
-        let tick = self.now();
-        let raced = self.racers();
-        let mut touched: Vec<_> = self.auditor.due(tick);
-        touched.extend(raced.iter().copied());
-        let racers = self.prepare(&raced);
-        let outcomes = self.let_race(racers);
-        ensure!(outcomes.iter().all(|outcome| !matches!(outcome, Outcome::Unknown)), "a race ended in the unknown");
-        let done = outcomes.iter().filter_map(|outcome| match outcome {
-            Outcome::Done(id) => *id,
-            Outcome::Refused | Outcome::Unknown => None,
-        });
-        touched.extend(done);
-        self.find_openings()?;
-        self.audit(&touched, Some(tick))?;
-        self.auditor.audit_punctuality(tick)
-    }
-
-    /// The incidents that a race is about: those that are due, and another.
-    fn racers(&mut self) -> Vec<IncidentId> {
-        let due = self.auditor.due(self.now());
-        let mut racers: Vec<_> = self.random.pick(&due).copied().into_iter().collect();
-        racers.extend(self.some_incident());
-        racers
-    }
-
-    /// Commands about these incidents, a tick among them.
-    fn prepare(&mut self, about: &[IncidentId]) -> Vec<(Actor, Racer)> {
-        let count = self.random.between(1, 5);
-        let tick_at = self.random.between(0, count);
-        let mut racers = Vec::new();
-        for n in 0..=count {
-            let actor = self.actor();
-            let some = self.random.pick(about).copied();
-            let racer = match (self.random.below(8), some) {
-                _ if n == tick_at => Racer::Tick(self.now()),
-                (0..=2, Some(id)) => Racer::Acknowledge(AcknowledgeIncident { id }),
-                (3 | 4, Some(id)) => Racer::HandOff(HandOffIncident { id, target: self.somebody() }),
-                (5, Some(id)) => Racer::Step(ChangeStatus::to(id, Status::Resolved)),
-                (6, Some(id)) => Racer::Step(ChangeStatus::to(id, Status::Monitoring)),
-                _ => Racer::Create(self.creation().0),
-            };
-            racers.push((actor, racer));
-        }
-        racers
-    }
-
-    /// Hands in a batch and waits for all answers.
-    fn let_race(&mut self, racers: Vec<(Actor, Racer)>) -> Vec<Outcome<Option<IncidentId>>> {
-        let (reached, at_plug) = mpsc::channel();
-        let (release, go_on) = mpsc::channel();
-        let plug = Plug { org: self.org, reached, go_on };
-        let Ok(plugged) = self.engine().submit(plug, &Actor::Public) else { return vec![Outcome::Unknown] };
-        if at_plug.recv().is_err() {
-            return vec![Outcome::Unknown];
-        }
-        let mut views: Vec<Pending<IncidentView>> = Vec::new();
-        let mut ticks: Vec<Pending<Ticked>> = Vec::new();
-        for (actor, racer) in racers {
-            let engine = self.engine();
-            match racer {
-                Racer::Tick(at) => ticks.extend(engine.submit_tick(at)),
-                Racer::Acknowledge(command) => views.extend(engine.submit(command, &actor)),
-                Racer::HandOff(command) => views.extend(engine.submit(command, &actor)),
-                Racer::Step(command) => views.extend(engine.submit(command, &actor)),
-                Racer::Create(command) => views.extend(engine.submit(command, &actor)),
-            }
-        }
-        release.send(()).unwrap();
-        let mut outcomes = vec![Outcome::of(plugged.wait().map(|()| None))];
-        outcomes.extend(views.into_iter().map(|view| Outcome::of(view.wait().map(|view| Some(view.id)))));
-        for tick in ticks {
-            let ticked = tick.wait();
-            if let Ok(ticked) = &ticked {
-                self.ticked(ticked);
-            }
-            outcomes.push(Outcome::of(ticked.map(|_| None)));
-        }
-        outcomes
-    }
-
     /// Finds the incidents whose creation was handed in, if they are there.
     fn find_openings(&mut self) -> Result<(), Complaint> {
         let opening = std::mem::take(&mut self.opening);
@@ -609,48 +387,6 @@ impl Night {
         self.openings = self.openings.wrapping_add(1);
         self.engine = Some(Self::open(&self.disk, &self.clock, self.seed, self.openings));
         Ok(())
-    }
-
-    /// The disk fails somewhere in what comes next, or the process is killed there. Then everything is looked at.
-    fn trouble(&mut self) -> Result<(), Complaint> {
-        self.clock.advance(MINUTE * u32::try_from(self.random.below(8)).unwrap());
-        let fault = if self.random.one_in(2) { Fault::Die } else { Fault::Fail };
-        let (operations, takes_effect) = (self.random.below(60), self.random.one_in(2));
-        let tick = self.now();
-        let about = self.racers();
-        let batches: Vec<_> = (0..self.random.between(1, 3)).map(|_| self.prepare(&about)).collect();
-        self.disk.fault_in(operations, fault, takes_effect);
-        let mut unknown = false;
-        // The fault hits wherever it does: while something is read, decided, applied or made durable.
-        for batch in batches {
-            let outcomes = self.let_race(batch);
-            unknown |= outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown));
-        }
-        let claimed = if unknown { None } else { Some(self.engine().claim(3, MINUTE)) };
-        unknown |= matches!(claimed, Some(Err(Error::OutcomeUnknown | Error::Poisoned)));
-        let happened = self.disk.calm();
-        if happened {
-            match fault {
-                Fault::Die => self.report.kills += 1,
-                Fault::Fail => self.report.faults += 1,
-            }
-        }
-        self.report.unknown += u64::from(unknown);
-        if unknown || (happened && fault == Fault::Die) {
-            // Nobody knows what of the claims went through, and the consumers are gone, too.
-            self.engine = None;
-            let kept = self.random.below(3);
-            self.disk.restart(usize::try_from(kept).unwrap());
-            self.reopen()?;
-            let held = std::mem::take(&mut self.held);
-            for (row, _) in held {
-                self.auditor.find_out(self.engine.as_ref().unwrap(), &row)?;
-            }
-        }
-        self.auditor.forget_claims();
-        self.refresh_members()?;
-        self.find_openings()?;
-        self.audit_all(Some(tick))
     }
 
     fn refresh_members(&mut self) -> Result<(), Complaint> {

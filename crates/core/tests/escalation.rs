@@ -478,6 +478,10 @@ fn the_outbox() {
     let third = world.claim(10, lease, minute(9), ids).unwrap();
     assert_eq!((third[0].id, third[0].attempts), (ben.id, 3));
     assert!(world.confirm(&ben.receipt(), minute(9), ids).unwrap());
+    assert!(
+        !world.confirm(&ben.receipt(), minute(9), ids).unwrap(),
+        "a late confirmation is not for the next of his line"
+    );
     assert!(!world.give_back(&third[0].receipt(), Duration::ZERO, minute(9), ids).unwrap());
     let next = world.claim(10, lease, minute(9), ids).unwrap();
     assert_eq!((next[0].user, next[0].number), (ben.user, 2), "the next of his line");

@@ -342,6 +342,11 @@ async fn every_code() {
     note(&stranger, 401, "invalid_api_key");
     let member = request(&server.router, "GET", "/v1/team/members", Some(&server.member_key), nothing.clone()).await;
     note(&member, 401, "not_authorized");
+    // The role comes before the schema, the route and the method before everything.
+    let schema = request(&server.router, "POST", "/v1/team/members/invite", Some(&server.member_key), json!({})).await;
+    note(&schema, 401, "not_authorized");
+    let first = request(&server.router, "PUT", "/v1/team/members/invite", None, json!({})).await;
+    assert_eq!(first.status, 405);
     let method = server.call("PUT", "/incidents", nothing.clone()).await;
     note(&method, 405, "method_not_allowed");
     assert_eq!(method.header("allow"), "POST, GET");

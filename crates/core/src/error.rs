@@ -52,6 +52,12 @@ impl Error {
         Self::Refused { code, message: message.into() }
     }
 
+    /// One field that fails its schema; [`Validation`](crate::Validation) gathers several.
+    #[must_use]
+    pub fn invalid(path: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldProblem { path: path.into(), problem: problem.into() }])
+    }
+
     /// `not_found`: absent, or in another organization.
     #[must_use]
     pub fn not_found(what: &str) -> Self {

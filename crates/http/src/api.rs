@@ -13,7 +13,7 @@ use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use axum::routing::any;
 use dogwatch_store::core::text::IdempotencyKey;
-use dogwatch_store::core::{Access, Actor, Code, FieldProblem, Secret};
+use dogwatch_store::core::{Access, Actor, Code, Error as Refusal, Secret};
 use dogwatch_store::{Engine, Once};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
@@ -248,8 +248,7 @@ fn once(parts: &axum::http::request::Parts, body: &Bytes) -> Result<Option<Once>
 }
 
 fn invalid(path: &str, problem: &str) -> Failure {
-    let field = FieldProblem { path: path.to_owned(), problem: problem.to_owned() };
-    dogwatch_store::core::Error::Invalid(vec![field]).into()
+    Refusal::invalid(path, problem).into()
 }
 
 /// Reads a body: its size first, then its media type.

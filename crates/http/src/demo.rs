@@ -14,6 +14,7 @@ use dogwatch_store::{Clock, Engine, ManualClock, SystemClock};
 
 use crate::cli::DemoArgs;
 use crate::failure::Failure;
+use crate::look::valid;
 use crate::stage::Stage;
 
 /// How long before now the night begins, so that it ends about now.
@@ -75,11 +76,6 @@ struct Night<'a, W> {
     ada: Person,
     ben: Person,
     cleo: Person,
-}
-
-/// Reads what the demo itself wrote down.
-fn valid<T: std::str::FromStr<Err = Problem>>(text: &str) -> Result<T, Failure> {
-    text.parse().map_err(|problem: Problem| Refusal::broken(problem.to_string()).into())
 }
 
 impl<'a, W: Write> Night<'a, W> {

@@ -1,7 +1,5 @@
 //! `dogwatch key`: API keys, from the command line of whoever holds the data folder.
 
-use std::io::Write;
-
 use dogwatch_store::Engine;
 use dogwatch_store::core::text::{EmailAddress, Name};
 use dogwatch_store::core::{
@@ -11,7 +9,7 @@ use serde_json::json;
 
 use crate::cli::{CreateKeyArgs, ListKeysArgs, RevokeKeyArgs};
 use crate::failure::Failure;
-use crate::look::organization;
+use crate::look::{open_as_admin, organization, print};
 
 /// `dogwatch key create`
 pub(crate) fn create(args: &CreateKeyArgs) -> Result<(), Failure> {
@@ -60,11 +58,5 @@ fn opened(store: &crate::cli::StoreArgs) -> Result<(Engine, Actor), Failure> {
     let mut check = Validation::new();
     let org = check.optional("--org-id", store.org_id.as_deref().map(OrgId::parse));
     let org = check.finish(|| org)?;
-    let engine = Engine::open_existing(&store.data)?;
-    let admin = engine.first_admin(organization(&engine, org)?)?;
-    Ok((engine, admin))
-}
-
-fn print(line: &serde_json::Value) -> Result<(), Failure> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
+    open_as_admin(&store.data, org)
 }

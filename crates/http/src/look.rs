@@ -1,13 +1,24 @@
-//! What commands that look at a store share: which organization, and how instants are written.
+//! What commands share: which organization, what a program reads of the output, and how instants are written.
+
+use std::io::Write;
+use std::path::Path;
+use std::str::FromStr;
 
 use anstyle::Style;
 use dogwatch_store::Engine;
-use dogwatch_store::core::{Code, Error as Refusal, OrgId, Timestamp, Validation, Zone};
+use dogwatch_store::core::{Actor, Code, Error as Refusal, OrgId, Problem, Timestamp, Zone};
 
 use crate::failure::Failure;
 
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
+
+/// Opens a store that exists, to act as the first admin of the organization that was named, or of the only one.
+pub(crate) fn open_as_admin(data: &Path, named: Option<OrgId>) -> Result<(Engine, Actor), Failure> {
+    let engine = Engine::open_existing(data)?;
+    let admin = engine.first_admin(organization(&engine, named)?)?;
+    Ok((engine, admin))
+}
 
 /// The organization that was named, or the only one.
 pub(crate) fn organization(engine: &Engine, named: Option<OrgId>) -> Result<OrgId, Failure> {
@@ -18,12 +29,21 @@ pub(crate) fn organization(engine: &Engine, named: Option<OrgId>) -> Result<OrgI
         [only] => Ok(only.id),
         [] => Err(Refusal::not_found("organization").into()),
         several => {
-            let mut check = Validation::new();
             let ids: Vec<_> = several.iter().map(|org| format!("{} ({})", org.id, org.name)).collect();
-            check.problem("--org-id", format!("is needed, since there are several: {}", ids.join(", ")));
-            Ok(check.finish(|| None)?)
+            let problem = format!("is needed, since there are several: {}", ids.join(", "));
+            Err(Refusal::invalid("--org-id", problem).into())
         }
     }
+}
+
+/// Reads what the program itself wrote down.
+pub(crate) fn valid<T: FromStr<Err = Problem>>(text: &str) -> Result<T, Failure> {
+    text.parse().map_err(|problem: Problem| Refusal::broken(problem.to_string()).into())
+}
+
+/// Prints one line of JSON, for programs.
+pub(crate) fn print(line: &serde_json::Value) -> Result<(), Failure> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
 /// The refusal of a name that nothing has.

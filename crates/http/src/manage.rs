@@ -1,7 +1,5 @@
 //! Organizations and members, from the command line of whoever holds the data folder.
 
-use std::io::Write;
-
 use dogwatch_store::Engine;
 use dogwatch_store::core::text::{EmailAddress, OrgName, PersonName};
 use dogwatch_store::core::{Actor, AddMember, CreateOrganization, Joined, OrgId, Validation};
@@ -9,6 +7,7 @@ use serde_json::json;
 
 use crate::cli::{AddMemberArgs, InitArgs};
 use crate::failure::Failure;
+use crate::look::print;
 
 /// `dogwatch init`
 pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
@@ -46,8 +45,4 @@ pub(crate) fn add_member(args: &AddMemberArgs) -> Result<(), Failure> {
     })?;
     let Joined { member, api_key } = Engine::open_existing(&args.data)?.execute(command, &Actor::Operator)?;
     print(&json!({ "userId": member.id.to_string(), "apiKey": api_key.secret.reveal() }))
-}
-
-fn print(line: &serde_json::Value) -> Result<(), Failure> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
 }

@@ -17,7 +17,7 @@ use dogwatch_store::core::{
 
 use crate::cli::OncallArgs;
 use crate::failure::Failure;
-use crate::look::{self, BOLD, DIM, day_name, no_such, organization};
+use crate::look::{self, BOLD, DIM, day_name, no_such, open_as_admin};
 
 const NOW: Style = AnsiColor::Green.on_default().bold();
 const OVERRIDE: Style = AnsiColor::Yellow.on_default();
@@ -38,8 +38,7 @@ pub(crate) fn run(args: &OncallArgs) -> Result<(), Failure> {
     let at = check.optional("--at", args.at.as_deref().map(Timestamp::parse));
     let (name, org, at) = check.finish(|| Some((name?, org?, at?)))?;
 
-    let engine = Engine::open_existing(&args.data)?;
-    let actor = engine.first_admin(organization(&engine, org)?)?;
+    let (engine, actor) = open_as_admin(&args.data, org)?;
     let schedules = engine.query(&ListSchedules, &actor)?;
     let found = schedules.iter().find(|schedule| schedule.name == name);
     let names = schedules.iter().map(|schedule| schedule.name.as_str());

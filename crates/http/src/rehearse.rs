@@ -17,7 +17,7 @@ use dogwatch_store::core::{
 
 use crate::cli::RehearseArgs;
 use crate::failure::Failure;
-use crate::look::{BOLD, DIM, clock, no_such, organization};
+use crate::look::{BOLD, DIM, clock, no_such, open_as_admin};
 
 const SKIPPED: Style = AnsiColor::Yellow.on_default();
 const END: Style = AnsiColor::Red.on_default();
@@ -39,8 +39,7 @@ pub(crate) fn run(args: &RehearseArgs) -> Result<(), Failure> {
     let at = check.optional("--at", args.at.as_deref().map(Timestamp::parse));
     let (name, org, at) = check.finish(|| Some((name?, org?, at?)))?;
 
-    let engine = Engine::open_existing(&args.data)?;
-    let actor = engine.first_admin(organization(&engine, org)?)?;
+    let (engine, actor) = open_as_admin(&args.data, org)?;
     let policies = engine.query(&ListPolicies, &actor)?;
     let found = policies.iter().find(|policy| policy.name == name);
     let names = policies.iter().map(|policy| policy.name.as_str());

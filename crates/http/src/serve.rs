@@ -4,13 +4,13 @@ use std::io::{IsTerminal, Write};
 
 use dogwatch_http::{Settings, router, serve};
 use dogwatch_store::Engine;
-use dogwatch_store::core::text::{EmailAddress, OrgName, PersonName};
-use dogwatch_store::core::{Actor, CreateOrganization, Validation};
+use dogwatch_store::core::{Actor, CreateOrganization};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
+use crate::look::valid;
 
 /// Runs the command until it is told to stop.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
@@ -35,19 +35,12 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
 
 /// Makes an empty store usable: an organization, its admin, and an API key that is shown once.
 fn first_organization(engine: &Engine) -> Result<(), Failure> {
-    let mut check = Validation::new();
-    let name = check.field("organization", OrgName::new("My organization"));
-    let admin_email = check.field("email", EmailAddress::new("admin@example.com"));
-    let first_name = check.field("first name", PersonName::new("Admin"));
-    let last_name = check.field("last name", PersonName::new("User"));
-    let command = check.finish(|| {
-        Some(CreateOrganization {
-            name: name?,
-            admin_email: admin_email?,
-            first_name: first_name?,
-            last_name: last_name?,
-        })
-    })?;
+    let command = CreateOrganization {
+        name: valid("My organization")?,
+        admin_email: valid("admin@example.com")?,
+        first_name: valid("Admin")?,
+        last_name: valid("User")?,
+    };
     let created = engine.execute(command, &Actor::Operator)?;
     let mut out = std::io::stdout();
     writeln!(out, "created an organization: {}", created.organization.id)?;

@@ -125,7 +125,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::claim`].
     pub fn confirm(&self, receipts: &[Receipt]) -> Result<usize, Error> {
-        self.carry_out(Confirm { receipts: receipts.to_vec() })
+        self.carry_out(Settle { receipts: receipts.to_vec(), end: End::Confirm })
     }
 
     /// Gives claimed notifications back, to be claimed again after a while (an hour at most); gives how many were still
@@ -134,7 +134,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::claim`].
     pub fn give_back(&self, receipts: &[Receipt], after: Duration) -> Result<usize, Error> {
-        self.carry_out(GiveBack { receipts: receipts.to_vec(), after })
+        self.carry_out(Settle { receipts: receipts.to_vec(), end: End::GiveBack { after } })
     }
 
     /// Blocks until there is a notification to claim, or so much time has passed; says whether there is one.
@@ -267,39 +267,31 @@ impl Work for Claim {
     }
 }
 
-struct Confirm {
+/// Ends claims; counts those that were still there to end.
+struct Settle {
     receipts: Vec<Receipt>,
+    end: End,
 }
 
-impl Work for Confirm {
+/// How a claim ends.
+enum End {
+    Confirm,
+    GiveBack { after: Duration },
+}
+
+impl Work for Settle {
     type Reply = usize;
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<usize, Refusal> {
-        let mut confirmed = 0;
+        let mut settled = 0;
         for receipt in &self.receipts {
-            let decision = confirm(receipt, &batch.root(), batch.now, ids)?;
+            let decision = match self.end {
+                End::Confirm => confirm(receipt, &batch.root(), batch.now, ids)?,
+                End::GiveBack { after } => give_back(receipt, after, &batch.root(), batch.now, ids)?,
+            };
             batch.add(&decision.writes)?;
-            confirmed += usize::from(decision.reply);
+            settled += usize::from(decision.reply);
         }
-        Ok(confirmed)
-    }
-}
-
-struct GiveBack {
-    receipts: Vec<Receipt>,
-    after: Duration,
-}
-
-impl Work for GiveBack {
-    type Reply = usize;
-
-    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<usize, Refusal> {
-        let mut returned = 0;
-        for receipt in &self.receipts {
-            let decision = give_back(receipt, self.after, &batch.root(), batch.now, ids)?;
-            batch.add(&decision.writes)?;
-            returned += usize::from(decision.reply);
-        }
-        Ok(returned)
+        Ok(settled)
     }
 }

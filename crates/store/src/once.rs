@@ -14,14 +14,12 @@ use crate::error::Error;
 use crate::keys::{self, Table, end_of};
 use crate::pending::Pending;
 use crate::record::{Corrupt, Stored, decode, encode};
-use crate::records::RowChange;
+use crate::records::{PIECE, PieceV1, RowChange};
 use crate::world::corrupt;
 use crate::writer::Work;
 
 /// For how long an answer is kept: 24 hours.
 const KEPT_MILLIS: i64 = 24 * 60 * 60 * 1_000;
-/// How many bytes of an answer one row holds.
-const PIECE: usize = 3_584;
 /// How many records whose time is up are dropped with each new one.
 const DROPPED: usize = 2;
 
@@ -81,22 +79,12 @@ struct OnceV1 {
     fingerprint: [u8; 32],
     recorded_at: i64,
     status: u16,
-    /// How many rows follow with more of the body.
+    /// How many rows follow with more of the body: pieces ([`PieceV1`]).
     more: u8,
     body: Vec<u8>,
 }
 
 impl Stored for OnceV1 {
-    const VERSION: u8 = 1;
-}
-
-/// More of a body.
-#[derive(Debug, Encode, Decode)]
-struct MoreV1 {
-    body: Vec<u8>,
-}
-
-impl Stored for MoreV1 {
     const VERSION: u8 = 1;
 }
 
@@ -175,7 +163,7 @@ fn recorded(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Option<(OnceV1, Vec<u
     for number in 1..=first.more {
         let key = row(prefix, number);
         let value = batch.root().get(&key)?.ok_or_else(|| corrupt(&key, Corrupt::Missing))?;
-        body.extend(decode::<MoreV1>(&key, &value).map_err(|why| corrupt(&key, why))?.body);
+        body.extend(decode::<PieceV1>(&key, &value).map_err(|why| corrupt(&key, why))?.bytes);
     }
     Ok(Some((first, body)))
 }
@@ -191,7 +179,7 @@ fn remember(now: Timestamp, prefix: &[u8], fingerprint: [u8; 32], record: &Answe
     let mut changes = vec![RowChange::put(key, value), RowChange::put(by_time(now, prefix), Vec::new())];
     for (number, piece) in (1..=more).zip(pieces) {
         let key = row(prefix, number);
-        let value = encode(&key, &MoreV1 { body: piece.to_vec() })?;
+        let value = encode(&key, &PieceV1 { bytes: piece.to_vec() })?;
         changes.push(RowChange::put(key, value));
     }
     Ok(changes)

@@ -10,8 +10,7 @@ use crate::command::{Command, Context};
 use crate::error::Error;
 use crate::id::{PolicyId, PolicyLayerId, UserId};
 use crate::limits;
-use crate::organization::active_member;
-use crate::validation::FieldProblem;
+use crate::organization::check_members;
 use crate::world::{Change, World, Write};
 
 /// Adds a layer. At a taken position it moves that layer, and those directly behind it, one back.
@@ -151,7 +150,7 @@ impl Command for OrderPolicyLayers {
         let (old, new): (BTreeSet<_>, BTreeSet<_>) =
             (before.iter().map(|layer| &layer.id).collect(), self.layer_ids.iter().collect());
         if old != new || self.layer_ids.len() != before.len() {
-            return Err(invalid("/layerIds", "must hold every layer of the policy once"));
+            return Err(Error::invalid("/layerIds", "must hold every layer of the policy once"));
         }
         let places = (1_i64..).map(Position::new);
         let mut after = Vec::with_capacity(before.len());
@@ -220,7 +219,7 @@ fn make_room(layers: &mut [PolicyLayer], position: Position) -> Result<(), Error
     let taken: BTreeSet<_> = layers.iter().map(|layer| layer.position).collect();
     let mut free = position;
     while taken.contains(&free) {
-        free = free.next().ok_or_else(|| invalid("/position", "leaves no room behind it"))?;
+        free = free.next().ok_or_else(|| Error::invalid("/position", "leaves no room behind it"))?;
     }
     for layer in layers.iter_mut().filter(|layer| (position..free).contains(&layer.position)) {
         layer.position = layer.position.next().unwrap_or(Position::MAX);
@@ -228,26 +227,16 @@ fn make_room(layers: &mut [PolicyLayer], position: Position) -> Result<(), Error
     Ok(())
 }
 
-fn invalid(path: &str, problem: &str) -> Error {
-    Error::Invalid(vec![FieldProblem { path: path.to_owned(), problem: problem.to_owned() }])
-}
-
 fn find_layer(layers: &[PolicyLayer], id: PolicyLayerId) -> Result<&PolicyLayer, Error> {
     layers.iter().find(|layer| layer.id == id).ok_or_else(|| Error::not_found("policy layer"))
 }
 
 fn check_target(world: &dyn World, target: &Target) -> Result<(), Error> {
-    let refused = |message: String| Err(Error::refused(Code::InvalidTarget, message));
     match target {
-        Target::Schedule(id) if world.schedule(*id)?.is_none() => refused(format!("no schedule has the id `{id}`")),
-        Target::Schedule(_) => Ok(()),
-        Target::Users(users) => {
-            for user in users {
-                if active_member(world, *user)?.is_none() {
-                    return refused(format!("`{user}` is not a member"));
-                }
-            }
-            Ok(())
+        Target::Schedule(id) if world.schedule(*id)?.is_none() => {
+            Err(Error::refused(Code::InvalidTarget, format!("no schedule has the id `{id}`")))
         }
+        Target::Schedule(_) => Ok(()),
+        Target::Users(users) => check_members(world, users, Code::InvalidTarget),
     }
 }

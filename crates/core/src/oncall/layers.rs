@@ -14,7 +14,7 @@ use crate::command::{Command, Context};
 use crate::error::Error;
 use crate::id::{RotationLayerId, ScheduleId, UserId};
 use crate::limits;
-use crate::organization::active_member;
+use crate::organization::check_members;
 use crate::patch::Patch;
 use crate::text::ScheduleName;
 use crate::time::Timestamp;
@@ -252,9 +252,7 @@ impl Command for OrderRotationLayers {
         let mut schedule = find(cx.world, self.schedule)?;
         let (old, new): (BTreeSet<_>, BTreeSet<_>) = (schedule.order.iter().collect(), self.layer_ids.iter().collect());
         if old != new || self.layer_ids.len() != schedule.order.len() {
-            let mut check = Validation::new();
-            check.problem("/layerIds", "must hold every layer of the schedule once");
-            return check.finish(|| None);
+            return Err(Error::invalid("/layerIds", "must hold every layer of the schedule once"));
         }
         let layers = cx.world.layers(self.schedule)?;
         if self.layer_ids != schedule.order {
@@ -352,10 +350,5 @@ fn check_name(layers: &[RotationLayer], name: &ScheduleName, own: Option<Rotatio
 
 fn check_participants(world: &dyn World, participants: &[UserId]) -> Result<(), Error> {
     let distinct: BTreeSet<_> = participants.iter().collect();
-    for user in distinct {
-        if active_member(world, *user)?.is_none() {
-            return Err(Error::refused(Code::InvalidParticipant, format!("`{user}` is not a member")));
-        }
-    }
-    Ok(())
+    check_members(world, distinct, Code::InvalidParticipant)
 }

@@ -7,7 +7,7 @@ use crate::command::{Command, Context};
 use crate::error::Error;
 use crate::id::{OverrideId, ScheduleId, UserId};
 use crate::limits;
-use crate::organization::active_member;
+use crate::organization::check_members;
 use crate::text::Reason;
 use crate::time::Timestamp;
 use crate::validation::Validation;
@@ -55,16 +55,12 @@ impl Command for CreateOverride {
 
     fn decide(self, cx: &mut Context<'_>) -> Result<Override, Error> {
         let before = find(cx.world, self.schedule)?;
-        if active_member(cx.world, self.user)?.is_none() {
-            return Err(Error::refused(Code::InvalidParticipant, format!("`{}` is not a member", self.user)));
-        }
+        check_members(cx.world, [&self.user], Code::InvalidParticipant)?;
         let mut after = before.clone();
         let now = after.begin_change(cx.now);
         let starts_at = self.starts_at.max(now);
         if self.ends_at <= starts_at {
-            let mut check = Validation::new();
-            check.problem("/endsAt", "must be later than now");
-            return check.finish(|| None);
+            return Err(Error::invalid("/endsAt", "must be later than now"));
         }
         let running = cx.world.overrides(self.schedule, now)?.len();
         limits::room_for_one(u32::try_from(running).unwrap_or(u32::MAX), limits::OVERRIDES, "overrides")?;

@@ -10,6 +10,7 @@ pub use invitations::{AcceptInvitation, InvitationSent, InvitationView, InviteMe
 pub use keys::{ApiKeyView, CreateApiKey, ListApiKeys, NewApiKey, RevokeApiKey};
 pub use team::{ChangeRole, GetMember, ListTeam, RemoveMember, Team};
 
+use crate::code::Code;
 use crate::error::Error;
 use crate::id::{ApiKeyId, InvitationId, OrgId, UserId};
 use crate::secret::SecretHash;
@@ -85,6 +86,20 @@ impl Member {
 /// The user, if they are a member of the organization now.
 pub(crate) fn active_member(world: &dyn World, user: UserId) -> Result<Option<Member>, Error> {
     Ok(world.member(user)?.filter(Member::is_active))
+}
+
+/// Refuses, with the code, the first user who is not a member of the organization now.
+pub(crate) fn check_members<'a>(
+    world: &dyn World,
+    users: impl IntoIterator<Item = &'a UserId>,
+    code: Code,
+) -> Result<(), Error> {
+    for user in users {
+        if active_member(world, *user)?.is_none() {
+            return Err(Error::refused(code, format!("`{user}` is not a member")));
+        }
+    }
+    Ok(())
 }
 
 /// A pending invitation as it is stored. Used and revoked ones are gone.

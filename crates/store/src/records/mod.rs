@@ -18,7 +18,7 @@ pub(crate) use organization::{
 };
 
 #[cfg(feature = "fuzzing")]
-pub(crate) use text::PieceV1;
+pub(crate) use text::{PIECE, PieceV1};
 
 use dogwatch_core::{Change, Write};
 

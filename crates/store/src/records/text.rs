@@ -10,7 +10,7 @@ use crate::record::{Corrupt, Stored, decode};
 /// The longest text that stays inside its record, in bytes.
 const INLINE: usize = 1_024;
 /// The size of the pieces of a longer one, in bytes. A value stays below [`Rows::LARGEST`].
-const PIECE: usize = 3_584;
+pub(crate) const PIECE: usize = 3_584;
 
 /// A text: in the record, or in so many pieces beside it.
 #[derive(Debug, Encode, Decode)]
@@ -19,10 +19,10 @@ pub(crate) enum TextV1 {
     Pieces(u8),
 }
 
-/// One piece of a long text. Pieces are cut between bytes, not characters.
+/// One piece of something long. Pieces are cut between bytes, not characters.
 #[derive(Debug, Encode, Decode)]
 pub(crate) struct PieceV1 {
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Stored for PieceV1 {

@@ -109,8 +109,8 @@ pub use organization::{
     Organization, OrganizationCreated, RemoveMember, RevokeApiKey, RevokeInvitation, Role, Team,
 };
 pub use outbox::{
-    Inbox, LONGEST_LEASE, ListNotifications, Notification, NotificationKind, PageReason, ReadyLine, Receipt, claim,
-    confirm, give_back,
+    Inbox, LONGEST_LEASE, ListNotifications, Message, Notification, NotificationKind, PageReason, ReadyLine, Receipt,
+    Recipient, claim, confirm, give_back,
 };
 pub use patch::Patch;
 pub use secret::{Secret, SecretHash};

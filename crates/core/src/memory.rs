@@ -18,7 +18,7 @@ use crate::id::{
 use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentUpdate};
 use crate::oncall::{Override, PastOrder, PastTerms, RotationLayer, Schedule};
 use crate::organization::{ApiKey, Invitation, Member, Organization};
-use crate::outbox::{Inbox, Notification, ReadyLine, Receipt, claim, confirm, give_back};
+use crate::outbox::{Inbox, Notification, ReadyLine, Receipt, Recipient, claim, confirm, give_back};
 use crate::secret::SecretHash;
 use crate::text::{EmailAddress, Name, PolicyName, ScheduleName};
 use crate::time::Timestamp;
@@ -49,8 +49,8 @@ struct OrgData {
     policies: BTreeMap<PolicyId, Policy>,
     policy_layers: BTreeMap<PolicyLayerId, PolicyLayer>,
     past_policy_layers: BTreeMap<(PolicyId, u32, PolicyLayerId), PastPolicyLayer>,
-    notifications: BTreeMap<(UserId, u64), Notification>,
-    inboxes: BTreeMap<UserId, Inbox>,
+    notifications: BTreeMap<(Recipient, u64), Notification>,
+    inboxes: BTreeMap<Recipient, Inbox>,
 }
 
 impl MemoryWorld {
@@ -98,7 +98,7 @@ impl MemoryWorld {
         Ok(due.len())
     }
 
-    /// Claims notifications that can be claimed, one a user at most.
+    /// Claims notifications that can be claimed, one of a line at most.
     ///
     /// # Errors
     /// Those of [`claim`].
@@ -182,9 +182,9 @@ impl MemoryWorld {
                     self.put(change, key, |data| &mut data.past_policy_layers);
                 }
                 Write::Notification(change) => {
-                    self.put(change, |n| (n.org, (n.user, n.number)), |data| &mut data.notifications);
+                    self.put(change, |n| (n.org, (n.recipient, n.number)), |data| &mut data.notifications);
                 }
-                Write::Inbox(change) => self.put(change, |i| (i.org, i.user), |data| &mut data.inboxes),
+                Write::Inbox(change) => self.put(change, |i| (i.org, i.recipient), |data| &mut data.inboxes),
                 Write::Audit(entry) => self.of(entry.org).audit.entry(entry.incident).or_default().extend(entry.events),
             }
         }
@@ -266,7 +266,7 @@ impl MemoryWorld {
     fn lines(&self) -> impl Iterator<Item = ReadyLine> {
         let inboxes = self.organizations.values().flat_map(|data| data.inboxes.values());
         let waiting = inboxes.filter(|inbox| !inbox.is_empty());
-        waiting.map(|inbox| ReadyLine { ready_at: inbox.ready_at, org: inbox.org, user: inbox.user })
+        waiting.map(|inbox| ReadyLine { ready_at: inbox.ready_at, org: inbox.org, recipient: inbox.recipient })
     }
 }
 
@@ -471,16 +471,17 @@ impl World for MemoryOrg<'_> {
         Ok(open.any(|incident| incident.policy() == Some(id)))
     }
 
-    fn inbox(&self, user: UserId) -> Result<Option<Inbox>, Error> {
-        Ok(self.get(|data| &data.inboxes, &user))
+    fn inbox(&self, recipient: Recipient) -> Result<Option<Inbox>, Error> {
+        Ok(self.get(|data| &data.inboxes, &recipient))
     }
 
-    fn notification(&self, user: UserId, number: u64) -> Result<Option<Notification>, Error> {
-        Ok(self.get(|data| &data.notifications, &(user, number)).filter(|one| one.delivered_at.is_none()))
+    fn notification(&self, recipient: Recipient, number: u64) -> Result<Option<Notification>, Error> {
+        Ok(self.get(|data| &data.notifications, &(recipient, number)).filter(|one| one.delivered_at.is_none()))
     }
 
-    fn notifications(&self, user: UserId, after: u64, limit: usize) -> Result<Vec<Notification>, Error> {
-        let waiting = |one: &&Notification| one.user == user && one.number > after && one.delivered_at.is_none();
+    fn notifications(&self, recipient: Recipient, after: u64, limit: usize) -> Result<Vec<Notification>, Error> {
+        let waiting =
+            |one: &&Notification| one.recipient == recipient && one.number > after && one.delivered_at.is_none();
         Ok(self.all(|data| &data.notifications).filter(waiting).take(limit).cloned().collect())
     }
 }

@@ -1,25 +1,29 @@
 //! The outbox: every page is a notification, written with the change that caused it, and kept until it is delivered
-//! (contract, section 9).
+//! (contract, section 9). Invitations travel the same way (section 4).
 //!
-//! Each user has an [`Inbox`]: a line of notifications, numbered in the order in which they were written. Whoever delivers
+//! Each recipient has an [`Inbox`]: a line of notifications, numbered in the order in which they were written. Whoever delivers
 //! claims the first of a line under a lease. Confirmed, it leaves the line and the next may be claimed; unconfirmed, it
-//! comes back when the lease is over. So each is delivered at least once, and never one of a user's before an earlier one.
+//! comes back when the lease is over. So each is delivered at least once, and never one of a recipient's before an earlier one.
 
 use std::time::Duration;
 
 use crate::actor::Access;
 use crate::command::{Context, Decision, Query, View};
 use crate::error::Error;
-use crate::id::{IdSource, IncidentId, NotificationId, OrgId, UserId};
+use crate::id::{IdSource, IncidentId, InvitationId, NotificationId, OrgId, UserId};
+use crate::secret::Secret;
+use crate::text::EmailAddress;
 use crate::time::Timestamp;
 use crate::words::words;
 use crate::world::{Change, Root, Write};
 
 words! {
     /// What a notification asks for.
-    NotificationKind, "must be `page`" {
+    NotificationKind, "must be `page` or `invitation`" {
         /// `page`: look at the incident, now.
         Page = "page",
+        /// `invitation`: join the organization.
+        Invitation = "invitation",
     }
 }
 
@@ -33,28 +37,82 @@ words! {
     }
 }
 
+/// To whom a notification goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Recipient {
+    /// A user.
+    Member(UserId),
+    /// Whoever is invited: somebody who is no user yet.
+    Invited(InvitationId),
+}
+
+impl Recipient {
+    /// The user, if it is one.
+    #[must_use]
+    pub const fn user(self) -> Option<UserId> {
+        match self {
+            Self::Member(user) => Some(user),
+            Self::Invited(_) => None,
+        }
+    }
+}
+
+/// What a notification says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// Look at an incident, now.
+    Page {
+        /// The incident.
+        incident: IncidentId,
+        /// Why.
+        reason: PageReason,
+    },
+    /// Join the organization.
+    Invitation {
+        /// Where to send it.
+        email: EmailAddress,
+        /// Accepts the invitation. It is kept until the delivery is confirmed, and then forgotten.
+        token: Option<Secret>,
+    },
+}
+
+impl Message {
+    /// What the notification asks for.
+    #[must_use]
+    pub const fn kind(&self) -> NotificationKind {
+        match self {
+            Self::Page { .. } => NotificationKind::Page,
+            Self::Invitation { .. } => NotificationKind::Invitation,
+        }
+    }
+
+    /// The same, without what must not be kept once it is delivered.
+    fn delivered(self) -> Self {
+        match self {
+            Self::Invitation { email, .. } => Self::Invitation { email, token: None },
+            page @ Self::Page { .. } => page,
+        }
+    }
+}
+
 /// A row of the outbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
     /// Names the notification.
     pub id: NotificationId,
     /// The organization.
     pub org: OrgId,
-    /// The incident.
-    pub incident: IncidentId,
     /// For whom it is.
-    pub user: UserId,
-    /// What it asks for.
-    pub kind: NotificationKind,
-    /// Why it was written.
-    pub reason: PageReason,
+    pub recipient: Recipient,
+    /// What it says.
+    pub message: Message,
     /// When it was written.
     pub created_at: Timestamp,
     /// How often it was claimed.
     pub attempts: u32,
     /// When its delivery was confirmed.
     pub delivered_at: Option<Timestamp>,
-    /// 1, 2, 3 … among the notifications of the user.
+    /// 1, 2, 3 … among the notifications of the recipient.
     pub number: u64,
 }
 
@@ -62,7 +120,31 @@ impl Notification {
     /// What whoever claimed it shows to confirm it or to give it back.
     #[must_use]
     pub const fn receipt(&self) -> Receipt {
-        Receipt { org: self.org, user: self.user, number: self.number, attempt: self.attempts }
+        Receipt { org: self.org, recipient: self.recipient, number: self.number, attempt: self.attempts }
+    }
+
+    /// The user for whom it is; none for an invitation.
+    #[must_use]
+    pub const fn user(&self) -> Option<UserId> {
+        self.recipient.user()
+    }
+
+    /// The incident of a page.
+    #[must_use]
+    pub const fn incident(&self) -> Option<IncidentId> {
+        match self.message {
+            Message::Page { incident, .. } => Some(incident),
+            Message::Invitation { .. } => None,
+        }
+    }
+
+    /// Why somebody is paged.
+    #[must_use]
+    pub const fn reason(&self) -> Option<PageReason> {
+        match self.message {
+            Message::Page { reason, .. } => Some(reason),
+            Message::Invitation { .. } => None,
+        }
     }
 }
 
@@ -70,18 +152,18 @@ impl Notification {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Receipt {
     org: OrgId,
-    user: UserId,
+    recipient: Recipient,
     number: u64,
     attempt: u32,
 }
 
-/// A user's line of notifications that are not delivered yet.
+/// A recipient's line of notifications that are not delivered yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inbox {
     /// The organization.
     pub org: OrgId,
     /// Whose line it is.
-    pub user: UserId,
+    pub recipient: Recipient,
     /// The number of the first in the line.
     pub first: u64,
     /// The number that was given last. The line is empty when it is below `first`.
@@ -93,8 +175,8 @@ pub struct Inbox {
 impl Inbox {
     /// A line that never held anything.
     #[must_use]
-    pub const fn empty(org: OrgId, user: UserId) -> Self {
-        Self { org, user, first: 1, last: 0, ready_at: Timestamp::MIN }
+    pub const fn empty(org: OrgId, recipient: Recipient) -> Self {
+        Self { org, recipient, first: 1, last: 0, ready_at: Timestamp::MIN }
     }
 
     /// Whether nothing waits for delivery.
@@ -112,7 +194,7 @@ pub struct ReadyLine {
     /// The organization.
     pub org: OrgId,
     /// Whose line it is.
-    pub user: UserId,
+    pub recipient: Recipient,
 }
 
 /// The longest lease: an hour. Longer ones are cut.
@@ -126,9 +208,31 @@ pub(crate) fn page(
     reason: PageReason,
     at: Timestamp,
 ) -> Result<(), Error> {
+    notify(cx, Recipient::Member(user), Message::Page { incident, reason }, at)
+}
+
+/// Invites somebody.
+pub(crate) fn invite(
+    cx: &mut Context<'_>,
+    invitation: InvitationId,
+    email: EmailAddress,
+    token: Secret,
+) -> Result<(), Error> {
+    notify(cx, Recipient::Invited(invitation), Message::Invitation { email, token: Some(token) }, cx.now)
+}
+
+/// Takes back an invitation that was not delivered, whether somebody holds it now or not.
+pub(crate) fn withdraw(cx: &mut Context<'_>, invitation: InvitationId) -> Result<(), Error> {
+    let Some(inbox) = cx.world.inbox(Recipient::Invited(invitation))? else { return Ok(()) };
+    cx.write(Write::Notification(Change::gone(first_of(cx, &inbox)?)));
+    cx.write(Write::Inbox(Change::gone(inbox)));
+    Ok(())
+}
+
+fn notify(cx: &mut Context<'_>, recipient: Recipient, message: Message, at: Timestamp) -> Result<(), Error> {
     let org = cx.world.org_id();
-    let before = cx.world.inbox(user)?;
-    let mut inbox = before.unwrap_or(Inbox::empty(org, user));
+    let before = cx.world.inbox(recipient)?;
+    let mut inbox = before.unwrap_or(Inbox::empty(org, recipient));
     if inbox.is_empty() {
         inbox.ready_at = cx.now;
     }
@@ -136,10 +240,8 @@ pub(crate) fn page(
     let notification = Notification {
         id: cx.ids.fresh(at),
         org,
-        incident,
-        user,
-        kind: NotificationKind::Page,
-        reason,
+        recipient,
+        message,
         created_at: at,
         attempts: 0,
         delivered_at: None,
@@ -150,7 +252,7 @@ pub(crate) fn page(
     Ok(())
 }
 
-/// Claims the first notification of a user's line for so long, if it can be claimed now.
+/// Claims the first notification of a line for so long, if it can be claimed now.
 ///
 /// # Errors
 /// Only when the world cannot be read.
@@ -163,14 +265,14 @@ pub fn claim(
 ) -> Result<Decision<Option<Notification>>, Error> {
     let world = root.organization(line.org);
     let mut cx = Context::of_nobody(&*world, now, ids);
-    let Some(inbox) = world.inbox(line.user)?.filter(|inbox| !inbox.is_empty() && inbox.ready_at <= now) else {
+    let Some(inbox) = world.inbox(line.recipient)?.filter(|inbox| !inbox.is_empty() && inbox.ready_at <= now) else {
         return Ok(cx.decided(None));
     };
     let before = first_of(&cx, &inbox)?;
-    let claimed = Notification { attempts: before.attempts.saturating_add(1), ..before };
+    let claimed = Notification { attempts: before.attempts.saturating_add(1), ..before.clone() };
     let lease = if sabotaged!(ClaimHoldsNothing) { Duration::ZERO } else { lease.min(LONGEST_LEASE) };
     let leased = Inbox { ready_at: now.plus(lease), ..inbox };
-    cx.write(Write::Notification(Change::edited(before, claimed)));
+    cx.write(Write::Notification(Change::edited(before, claimed.clone())));
     cx.write(Write::Inbox(Change::edited(inbox, leased)));
     Ok(cx.decided(Some(claimed)))
 }
@@ -188,15 +290,19 @@ pub fn confirm(
 ) -> Result<Decision<bool>, Error> {
     let world = root.organization(receipt.org);
     let mut cx = Context::of_nobody(&*world, now, ids);
-    let Some(inbox) = world.inbox(receipt.user)?.filter(|inbox| !inbox.is_empty() && inbox.first == receipt.number)
+    let Some(inbox) =
+        world.inbox(receipt.recipient)?.filter(|inbox| !inbox.is_empty() && inbox.first == receipt.number)
     else {
         return Ok(cx.decided(false));
     };
     let before = first_of(&cx, &inbox)?;
-    let delivered = Notification { delivered_at: Some(now), ..before };
+    let message = before.message.clone().delivered();
+    let delivered = Notification { delivered_at: Some(now), message, ..before };
     let shorter = Inbox { first: inbox.first.saturating_add(1), ready_at: now, ..inbox };
+    // An invitation is all that its line ever holds.
+    let after = inbox.recipient.user().map(|_| shorter);
     cx.write(Write::Notification(Change::edited(before, delivered)));
-    cx.write(Write::Inbox(Change::edited(inbox, shorter)));
+    cx.write(Write::Inbox(Change { before: Some(inbox), after }));
     Ok(cx.decided(true))
 }
 
@@ -215,7 +321,7 @@ pub fn give_back(
     let world = root.organization(receipt.org);
     let mut cx = Context::of_nobody(&*world, now, ids);
     let held = |inbox: &Inbox| !inbox.is_empty() && inbox.first == receipt.number && now < inbox.ready_at;
-    let Some(inbox) = world.inbox(receipt.user)?.filter(held) else { return Ok(cx.decided(false)) };
+    let Some(inbox) = world.inbox(receipt.recipient)?.filter(held) else { return Ok(cx.decided(false)) };
     if first_of(&cx, &inbox)?.attempts != receipt.attempt {
         return Ok(cx.decided(false));
     }
@@ -257,12 +363,12 @@ impl Query for ListNotifications {
 
     fn answer(&self, view: &View<'_>) -> Result<Vec<Notification>, Error> {
         view.world.member(self.user)?.ok_or_else(|| Error::not_found("member"))?;
-        view.world.notifications(self.user, self.after, LISTED)
+        view.world.notifications(Recipient::Member(self.user), self.after, LISTED)
     }
 }
 
 fn first_of(cx: &Context<'_>, inbox: &Inbox) -> Result<Notification, Error> {
     let number = if sabotaged!(NewestFirst) { inbox.last } else { inbox.first };
-    let first = cx.world.notification(inbox.user, number)?;
+    let first = cx.world.notification(inbox.recipient, number)?;
     first.ok_or_else(|| Error::broken("a line of notifications without its first"))
 }

@@ -11,7 +11,7 @@ use crate::id::{ApiKeyId, ComponentId, IncidentId, InvitationId, OrgId, PolicyId
 use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentUpdate};
 use crate::oncall::{Override, PastOrder, PastTerms, RotationLayer, Schedule};
 use crate::organization::{ApiKey, Invitation, Member, Organization};
-use crate::outbox::{Inbox, Notification, ReadyLine};
+use crate::outbox::{Inbox, Notification, ReadyLine, Recipient};
 use crate::secret::SecretHash;
 use crate::text::{EmailAddress, Name, PolicyName, ScheduleName};
 use crate::time::Timestamp;
@@ -175,12 +175,12 @@ pub trait World {
     /// Whether the policy is attached to an unresolved incident.
     fn policy_in_use(&self, id: PolicyId) -> Result<bool, Error>;
 
-    /// A user's line of notifications.
-    fn inbox(&self, user: UserId) -> Result<Option<Inbox>, Error>;
-    /// A notification in a user's line, by its number.
-    fn notification(&self, user: UserId, number: u64) -> Result<Option<Notification>, Error>;
-    /// The notifications in a user's line behind a number, in order, at most `limit`.
-    fn notifications(&self, user: UserId, after: u64, limit: usize) -> Result<Vec<Notification>, Error>;
+    /// A recipient's line of notifications.
+    fn inbox(&self, recipient: Recipient) -> Result<Option<Inbox>, Error>;
+    /// A notification in a line, by its number.
+    fn notification(&self, recipient: Recipient, number: u64) -> Result<Option<Notification>, Error>;
+    /// The notifications in a line behind a number, in order, at most `limit`.
+    fn notifications(&self, recipient: Recipient, after: u64, limit: usize) -> Result<Vec<Notification>, Error>;
 }
 
 /// One thing before and after. Created: no `before`. Gone: no `after`.
@@ -263,6 +263,6 @@ pub enum Write {
     PastPolicyLayer(Change<PastPolicyLayer>),
     /// Of a notification; a delivered one has left its line.
     Notification(Change<Notification>),
-    /// Of a user's line of notifications.
+    /// Of a line of notifications; that of an invitation is gone with it.
     Inbox(Change<Inbox>),
 }

@@ -178,7 +178,8 @@ impl Story {
         }
         pages.sort_by_key(|page| (page.created_at, page.id));
         let shown = |page: &Notification| {
-            format!("{} {} {}", page.reason, self.name_of(page.user), self.minute(page.created_at))
+            let (reason, user) = (page.reason().unwrap(), page.user().unwrap());
+            format!("{reason} {} {}", self.name_of(user), self.minute(page.created_at))
         };
         pages.iter().map(shown).collect::<Vec<_>>().join("; ")
     }
@@ -464,7 +465,7 @@ fn the_outbox() {
     let claimed = world.claim(10, lease, minute(6), ids).unwrap();
     let shown = |claimed: &[Notification]| claimed.iter().map(|one| (one.number, one.attempts)).collect::<Vec<_>>();
     assert_eq!(shown(&claimed), [(1, 1), (1, 1)]);
-    let [ben, cleo] = claimed[..] else { panic!("{claimed:?}") };
+    let [ben, cleo] = &claimed[..] else { panic!("{claimed:?}") };
     assert_eq!(world.claim(10, lease, minute(7), ids).unwrap(), [], "both are held");
     // Cleo's is delivered; Ben's comes back when the lease is over, before his next.
     assert!(world.confirm(&cleo.receipt(), minute(7), ids).unwrap());
@@ -484,7 +485,7 @@ fn the_outbox() {
     );
     assert!(!world.give_back(&third[0].receipt(), Duration::ZERO, minute(9), ids).unwrap());
     let next = world.claim(10, lease, minute(9), ids).unwrap();
-    assert_eq!((next[0].user, next[0].number), (ben.user, 2), "the next of his line");
+    assert_eq!((next[0].user(), next[0].number), (ben.user(), 2), "the next of his line");
     // A lease is an hour at most.
     assert_eq!(world.claim(10, lease, minute(10), ids).unwrap(), []);
     let long = world.claim(0, Duration::from_secs(1 << 40), minute(11), ids).unwrap();

@@ -3,10 +3,12 @@
 
 mod support;
 
+use std::time::Duration;
+
 use dogwatch_core::{
     AcceptInvitation, Actor, AddMember, ChangeRole, Code, CreateApiKey, CreateIncident, CreateOrganization, GetMember,
-    IdSource, InviteMember, ListApiKeys, ListTeam, OrgId, RemoveMember, RevokeApiKey, RevokeInvitation, Role, Secret,
-    Severity, UserId, authenticate, id::Id,
+    IdSource, InviteMember, ListApiKeys, ListTeam, Message, Notification, OrgId, Receipt, RemoveMember, RevokeApiKey,
+    RevokeInvitation, Role, Secret, Severity, UserId, authenticate, id::Id,
 };
 use support::{Harbour, user, valid, word};
 
@@ -271,5 +273,56 @@ fn nothing_secret_shows_in_debug_output() {
         let hash: String = secret.hash().to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(!shown.contains(&hash));
         assert!(!shown.contains(&format!("{:?}", secret.hash().to_bytes())));
+    }
+}
+
+/// What the outbox holds for somebody who is invited: to whom, and whether the token is the one that was sent.
+fn letters(harbour: &mut Harbour, minute: u64, token: &Secret) -> Vec<(String, bool, Receipt)> {
+    let now = harbour.now.plus(Duration::from_secs(60 * minute));
+    let claimed = harbour.world.claim(10, Duration::from_secs(30), now, &mut harbour.ids).unwrap();
+    let shown = |one: &Notification| match &one.message {
+        Message::Invitation { email, token: carried } => (email.to_string(), carried.as_ref() == Some(token)),
+        page @ Message::Page { .. } => panic!("{page:?}"),
+    };
+    claimed.iter().map(|one| (shown(one).0, shown(one).1, one.receipt())).collect()
+}
+
+#[test]
+fn an_invitation_is_notified_until_it_is_delivered() {
+    let mut harbour = Harbour::new();
+    let ada = harbour.ada;
+    let sent = harbour.run(invite("dora@example.com"), &ada).unwrap();
+    let first = letters(&mut harbour, 1, &sent.token);
+    assert_eq!((first.len(), first[0].0.as_str(), first[0].1), (1, "dora@example.com", true));
+    assert!(letters(&mut harbour, 1, &sent.token).is_empty(), "held");
+    let again = letters(&mut harbour, 2, &sent.token);
+    assert!(again[0].1, "what is not confirmed comes back with its token");
+
+    let later = harbour.now.plus(Duration::from_secs(180));
+    assert!(harbour.world.confirm(&again[0].2, later, &mut harbour.ids).unwrap());
+    assert!(!harbour.world.confirm(&again[0].2, later, &mut harbour.ids).unwrap());
+    assert!(letters(&mut harbour, 4, &sent.token).is_empty(), "delivered once");
+    assert_eq!(word(&harbour.run(accept(&sent.token), &Actor::Public)), "ok");
+}
+
+#[test]
+fn what_is_revoked_or_accepted_is_not_notified() {
+    for (revoked, held) in [(true, false), (true, true), (false, false), (false, true)] {
+        let mut harbour = Harbour::new();
+        let ada = harbour.ada;
+        let sent = harbour.run(invite("dora@example.com"), &ada).unwrap();
+        let claimed = if held { letters(&mut harbour, 1, &sent.token) } else { Vec::new() };
+        assert_eq!(claimed.len(), usize::from(held));
+        if revoked {
+            harbour.run(RevokeInvitation { id: sent.invitation.id }, &ada).unwrap();
+        } else {
+            harbour.run(accept(&sent.token), &Actor::Public).unwrap();
+        }
+        assert!(letters(&mut harbour, 9, &sent.token).is_empty());
+        for (_, _, receipt) in claimed {
+            let (now, soon) = (harbour.now, Duration::from_secs(1));
+            assert!(!harbour.world.confirm(&receipt, now, &mut harbour.ids).unwrap());
+            assert!(!harbour.world.give_back(&receipt, soon, now, &mut harbour.ids).unwrap());
+        }
     }
 }

@@ -8,7 +8,8 @@ use dogwatch_store::core::{
     AckTimeout, AcknowledgeIncident, Actor, AddMember, AddPolicyLayer, ChangeStatus, Command, CreateComponent,
     CreateIncident, CreateOrganization, CreatePolicy, DeleteComponent, EditIncident, Error as Refusal, Event,
     GetIncident, HandOffIncident, IncidentDetail, IncidentId, ListComponents, ListIncidents, ListTeam, ListUpdates,
-    Member, PolicyId, Position, PostUpdate, Problem, RedactUpdate, Role, Severity, Status, Target, UpdateView, UserId,
+    Member, PageReason, PolicyId, Position, PostUpdate, Problem, RedactUpdate, Role, Severity, Status, Target,
+    UpdateView, UserId,
 };
 use dogwatch_store::{Clock, Engine, ManualClock, SystemClock};
 
@@ -158,8 +159,10 @@ impl<'a, W: Write> Night<'a, W> {
     fn deliver(&mut self) -> Result<(), Failure> {
         for page in self.engine.claim(10, Duration::from_secs(60))? {
             let people = [&self.ada, &self.ben, &self.cleo];
-            let whom = people.iter().find(|person| person.user == page.user).map_or("somebody", |person| person.name);
-            self.stage.done(&format!("page to {whom} ({}), delivered and confirmed", page.reason))?;
+            let whom =
+                people.iter().find(|person| Some(person.user) == page.user()).map_or("somebody", |person| person.name);
+            let why = page.reason().map_or("invitation", PageReason::as_str);
+            self.stage.done(&format!("page to {whom} ({why}), delivered and confirmed"))?;
             self.engine.confirm(&[page.receipt()])?;
         }
         Ok(())

@@ -64,7 +64,7 @@ impl Engine {
     ///
     /// // The page is written with the incident. Whoever delivers claims it, and confirms.
     /// let pages = engine.claim(10, std::time::Duration::from_secs(30))?;
-    /// assert_eq!((pages[0].user, pages[0].incident), (owner, incident.id));
+    /// assert_eq!((pages[0].user(), pages[0].incident()), (Some(owner), Some(incident.id)));
     /// engine.confirm(&[pages[0].receipt()])?;
     ///
     /// // Nobody acknowledges.
@@ -108,11 +108,12 @@ impl Engine {
         Ok(self.read(|root| root.next_due())?)
     }
 
-    /// Hands out notifications for delivery: at most `limit` (1,000 at once), at most one for each user, each until its
+    /// Hands out notifications for delivery: at most `limit` (1,000 at once), at most one for each recipient, each until its
     /// lease is over (an hour at most).
     ///
-    /// A user's next notification is handed out once the one before is confirmed. One that is not confirmed comes back:
-    /// each is delivered at least once, in order per user. Claims are durable.
+    /// A recipient's next notification is handed out once the one before is confirmed. One that is not confirmed comes
+    /// back: each is delivered at least once, in order per user. Claims are durable. Besides pages there are invitations:
+    /// [`Notification::message`](dogwatch_core::Notification::message) says what to send.
     ///
     /// # Errors
     /// `internal_error` when the outbox cannot be read; `outcome_unknown` when storage failed.

@@ -8,7 +8,7 @@ use crate::keys::Table;
 use crate::record::{Stored, decode, encode};
 
 /// The format that this version writes. It changes when a store written by this version could be misread by an older one.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
 
 #[derive(Debug, Encode, Decode)]
 struct FormatV1 {
@@ -21,8 +21,8 @@ impl Stored for FormatV1 {
 
 /// Checks the format of a store; makes an empty one a store, and one of an older format one of this.
 ///
-/// Format 2 adds tables, and new versions of two records; those of format 1 are read as they are, and written anew when
-/// they change.
+/// Formats add tables and new versions of records (`FORMAT.md` lists them); older ones are read as they are, and written anew
+/// when they change.
 pub(crate) fn check(backend: &dyn Backend) -> Result<(), OpenError> {
     let key = Table::Meta.key(&[b"format"]);
     if let Some(value) = backend.get(&key)? {
@@ -89,7 +89,7 @@ mod tests {
         let error = check(&backend).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the store has format 3, but this version knows formats up to 2; use a newer version"
+            "the store has format 4, but this version knows formats up to 3; use a newer version"
         );
     }
 

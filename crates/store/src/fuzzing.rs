@@ -7,7 +7,7 @@ use std::fmt::Debug;
 
 use dogwatch_core::id::Id;
 use dogwatch_core::{
-    ApiKeyId, AuditEntry, ComponentId, IncidentId, InvitationId, OrgId, OverrideId, PolicyId, PolicyLayerId,
+    ApiKeyId, AuditEntry, ComponentId, IncidentId, InvitationId, OrgId, OverrideId, PolicyId, PolicyLayerId, Recipient,
     RotationLayerId, ScheduleId, SecretHash, UpdateId, UserId,
 };
 
@@ -15,7 +15,7 @@ use crate::keys::{self, Table};
 use crate::record::{Corrupt, Stored, decode, frame, framed};
 use crate::records::{
     ApiKeyV1, AuditV1, ComponentV1, Entity, HolderV1, InboxV1, IncidentV2, InvitationV1, LayerV1, MemberV1, NamedV1,
-    NotificationV1, OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PieceV1, PlaceV1, PolicyLayerV1, PolicyV1,
+    NotificationV2, OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PieceV1, PlaceV1, PolicyLayerV1, PolicyV1,
     Rows, ScheduleV1, TallyV2, UpdateV1, audit_of, audit_rows, incident_of, update_of,
 };
 
@@ -26,7 +26,7 @@ const OTHER: [u8; 16] = [3; 16];
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// How many kinds of record there are.
-pub const KINDS: u8 = 24;
+pub const KINDS: u8 = 25;
 
 /// Decodes bytes as a record of every kind, then a payload as one of the given kind, framed so that its checksum holds.
 ///
@@ -36,6 +36,7 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
     let org = OrgId::from_bytes(ORG);
     let incident = IncidentId::from_bytes(ID);
     let schedule = ScheduleId::from_bytes(ID);
+    let member = Recipient::Member(UserId::from_bytes(ID));
     match kind % KINDS {
         0 => entity(&Table::Organization.key(&[&ORG]), payload, |row: OrganizationV1, _| row.of(org)),
         1 => entity(&Table::Tally.of(org, &[]), payload, |row: TallyV2, _| Ok(row.of(org))),
@@ -73,10 +74,13 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
         19 => entity(&Table::PolicyLayer.of(org, &[&ID, &OTHER]), payload, |row: PolicyLayerV1, _| {
             row.of(org, PolicyId::from_bytes(ID), PolicyLayerId::from_bytes(OTHER))
         }),
-        20 => past::<NotificationV1, _>(payload, |row| row.of(org, UserId::from_bytes(ID), 7)),
-        21 => entity(&Table::Inbox.of(org, &[&ID]), payload, |row: InboxV1, _| row.of(org, UserId::from_bytes(ID))),
+        20 => past::<NotificationV2, _>(payload, |row| row.of(org, member, 7)),
+        21 => entity(&keys::inbox(org, member), payload, |row: InboxV1, _| row.of(org, member)),
         // Records as the first format wrote them.
-        22 => written_by(1, &Table::Tally.of(org, &[]), payload, |row: TallyV2, _| Ok(row.of(org))),
+        22 => {
+            past::<NotificationV2, _>(payload, |row| row.of(org, Recipient::Invited(InvitationId::from_bytes(ID)), 1))
+        }
+        23 => written_by(1, &Table::Tally.of(org, &[]), payload, |row: TallyV2, _| Ok(row.of(org))),
         _ => written_by(1, &keys::incident(org, incident), payload, |row: IncidentV2, rows| {
             incident_of(row, org, incident, &|key| rows.get(key).cloned())
         }),

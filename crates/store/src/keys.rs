@@ -5,8 +5,8 @@
 
 use dogwatch_core::id::Id;
 use dogwatch_core::{
-    AuditEventId, ComponentId, IncidentFilter, IncidentId, OrgId, PolicyId, ReadyLine, SecretHash, Severity, Status,
-    Timer, Timestamp,
+    AuditEventId, ComponentId, IncidentFilter, IncidentId, InvitationId, OrgId, PolicyId, ReadyLine, Recipient,
+    SecretHash, Severity, Status, Timer, Timestamp, UserId,
 };
 
 /// The tables. The tag is the first byte of every key.
@@ -85,9 +85,9 @@ pub(crate) enum Table {
     OpenByPolicy = b'E',
     /// Runs that wait, of all organizations, by the instant at which they are due.
     Timer = b'Z',
-    /// Notifications that wait for delivery, a line for each user.
+    /// Notifications that wait for delivery, a line for each recipient.
     Notification = b'y',
-    /// Where each user's line begins and ends, and from when on it can be claimed.
+    /// Where each line begins and ends, and from when on it can be claimed.
     Inbox = b'b',
     /// Lines that hold something, of all organizations, by the instant from which on they can be claimed.
     Ready = b'R',
@@ -252,7 +252,46 @@ pub(crate) fn timer(timer: &Timer) -> Vec<u8> {
 }
 
 pub(crate) fn ready(line: &ReadyLine) -> Vec<u8> {
-    Table::Ready.key(&[&instant(line.ready_at), &line.org.to_bytes(), &line.user.to_bytes()])
+    Table::Ready.key(&[&instant(line.ready_at), &line.org.to_bytes(), &recipient(line.recipient)])
+}
+
+/// The line that a key of [`ready`] is for.
+pub(crate) fn ready_line(key: &[u8]) -> Option<ReadyLine> {
+    let (ready_at, org, _) = by_time::<OrgId, UserId>(key)?;
+    Some(ReadyLine { ready_at, org, recipient: recipient_of(key.get(1 + 8 + 16..)?)? })
+}
+
+/// What follows the id of somebody who is invited, so that no line of theirs is taken for a user's.
+const INVITED: u8 = b'i';
+
+/// A recipient as a part of a key: the id of a user, or that of an invitation and a mark.
+pub(crate) fn recipient(recipient: Recipient) -> Vec<u8> {
+    match recipient {
+        Recipient::Member(user) => user.to_bytes().to_vec(),
+        Recipient::Invited(invitation) => [&invitation.to_bytes()[..], &[INVITED]].concat(),
+    }
+}
+
+/// The recipient that [`recipient`] wrote.
+pub(crate) fn recipient_of(part: &[u8]) -> Option<Recipient> {
+    let (id, mark) = part.split_first_chunk::<16>()?;
+    match mark {
+        [] => Some(Recipient::Member(UserId::from_bytes(*id))),
+        [INVITED] => Some(Recipient::Invited(InvitationId::from_bytes(*id))),
+        _ => None,
+    }
+}
+
+pub(crate) fn inbox(org: OrgId, line: Recipient) -> Vec<u8> {
+    Table::Inbox.of(org, &[&recipient(line)])
+}
+
+pub(crate) fn notification(org: OrgId, line: Recipient, number: u64) -> Vec<u8> {
+    Table::Notification.of(org, &[&recipient(line), &number.to_be_bytes()])
+}
+
+pub(crate) fn delivered(at: Timestamp, org: OrgId, line: Recipient, number: u64) -> Vec<u8> {
+    Table::Delivered.key(&[&instant(at), &org.to_bytes(), &recipient(line), &number.to_be_bytes()])
 }
 
 /// The instant and the two ids of a key in a table of all organizations that is sorted by time.

@@ -7,7 +7,7 @@ use dogwatch_core::text::{EmailAddress, Name, PolicyName, ScheduleName};
 use dogwatch_core::{
     ApiKey, ApiKeyId, AuditEvent, Component, ComponentId, Error, Inbox, Incident, IncidentFilter, IncidentId,
     IncidentUpdate, Invitation, InvitationId, KeyHolder, Member, Notification, OrgId, Organization, Override,
-    PastOrder, PastPolicyLayer, PastTerms, Policy, PolicyId, PolicyLayer, PolicyLayerId, ReadyLine, Root,
+    PastOrder, PastPolicyLayer, PastTerms, Policy, PolicyId, PolicyLayer, PolicyLayerId, ReadyLine, Recipient, Root,
     RotationLayer, Schedule, ScheduleId, SecretHash, Tally, Timer, Timestamp, UpdateId, UserId, World,
 };
 
@@ -17,7 +17,7 @@ use crate::overlay::Overlay;
 use crate::record::{Corrupt, Stored, decode};
 use crate::records::{
     ApiKeyV1, AuditV1, ComponentV1, HolderV1, InboxV1, IncidentV2, InvitationV1, LayerV1, MemberV1, NamedV1,
-    NotificationV1, OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PlaceV1, PolicyLayerV1, PolicyV1, ScheduleV1,
+    NotificationV2, OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PlaceV1, PolicyLayerV1, PolicyV1, ScheduleV1,
     TallyV2, UpdateV1, audit_of, email_key, incident_of, update_of,
 };
 
@@ -133,10 +133,7 @@ impl Root for StoreView<'_> {
     fn lines_ready(&self, now: Timestamp, after: Option<&ReadyLine>, limit: usize) -> Result<Vec<ReadyLine>, Error> {
         let start = after.map_or_else(|| Table::Ready.key(&[]), |after| end_of(&keys::ready(after)));
         let end = end_of(&Table::Ready.key(&[&keys::instant(now)]));
-        let line = |key: &[u8]| {
-            let (ready_at, org, user) = keys::by_time(key).ok_or_else(|| corrupt(key, Corrupt::Key))?;
-            Ok(ReadyLine { ready_at, org, user })
-        };
+        let line = |key: &[u8]| keys::ready_line(key).ok_or_else(|| corrupt(key, Corrupt::Key));
         self.scan(&start, &end).take(limit).map(|pair| line(&pair?.0)).collect()
     }
 
@@ -399,23 +396,23 @@ impl World for OrgView<'_> {
         Ok(self.store.under(&Table::OpenByPolicy.record(self.org, id)).next().transpose()?.is_some())
     }
 
-    fn inbox(&self, user: UserId) -> Result<Option<Inbox>, Error> {
-        self.thing(&Table::Inbox.record(self.org, user), |row: InboxV1| row.of(self.org, user))
+    fn inbox(&self, recipient: Recipient) -> Result<Option<Inbox>, Error> {
+        self.thing(&keys::inbox(self.org, recipient), |row: InboxV1| row.of(self.org, recipient))
     }
 
-    fn notification(&self, user: UserId, number: u64) -> Result<Option<Notification>, Error> {
-        let key = Table::Notification.of(self.org, &[&user.to_bytes(), &number.to_be_bytes()]);
-        self.thing(&key, |row: NotificationV1| row.of(self.org, user, number))
+    fn notification(&self, recipient: Recipient, number: u64) -> Result<Option<Notification>, Error> {
+        let key = keys::notification(self.org, recipient, number);
+        self.thing(&key, |row: NotificationV2| row.of(self.org, recipient, number))
     }
 
-    fn notifications(&self, user: UserId, after: u64, limit: usize) -> Result<Vec<Notification>, Error> {
+    fn notifications(&self, recipient: Recipient, after: u64, limit: usize) -> Result<Vec<Notification>, Error> {
         let one = |key: &[u8], value: &[u8]| {
             let number = u64::from_be_bytes(*key.last_chunk::<8>().ok_or(Corrupt::Key)?);
-            decode::<NotificationV1>(key, value)?.of(self.org, user, number)
+            decode::<NotificationV2>(key, value)?.of(self.org, recipient, number)
         };
         let read = |(key, value): Pair| one(&key, &value).map_err(|why| corrupt(&key, why));
-        let start = Table::Notification.of(self.org, &[&user.to_bytes(), &after.saturating_add(1).to_be_bytes()]);
-        let end = end_of(&Table::Notification.record(self.org, user));
+        let start = keys::notification(self.org, recipient, after.saturating_add(1));
+        let end = end_of(&Table::Notification.of(self.org, &[&keys::recipient(recipient)]));
         self.store.scan(&start, &end).take(limit).map(|pair| read(pair?)).collect()
     }
 }

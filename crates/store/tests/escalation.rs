@@ -9,8 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dogwatch_core::{
-    AckTimeout, AcknowledgeIncident, Actor, AddPolicyLayer, CreateIncident, CreatePolicy, GetIncident, IncidentId,
-    IncidentView, ListNotifications, OrganizationCreated, PolicyId, Position, Severity, Target, Timestamp,
+    AcceptInvitation, AckTimeout, AcknowledgeIncident, Actor, AddPolicyLayer, CreateIncident, CreatePolicy,
+    GetIncident, IncidentId, IncidentView, InviteMember, ListNotifications, Message, OrganizationCreated, PolicyId,
+    Position, Role, Severity, Target, Timestamp,
 };
 use dogwatch_store::backend::{Backend, Batch, MemoryBackend};
 use dogwatch_store::{Clock, Engine, Error, ManualClock, SystemClock};
@@ -341,4 +342,35 @@ fn claims_survive_a_restart() {
     drop(engine);
     clock.advance(Duration::from_secs(3_600));
     assert!(open_store().claim(10, Duration::from_secs(60)).unwrap().is_empty(), "delivered for good");
+}
+
+/// The token waits in the outbox, over a restart too, and is nowhere once it is delivered.
+#[test]
+fn an_invitation_travels_in_its_notification() {
+    let backend = MemoryBackend::new();
+    let clock = ManualClock::at(SystemClock.now());
+    let open_store = || Engine::builder().clock(clock.clone()).with_backend(backend.clone()).unwrap();
+    let engine = open_store();
+    let created = organization(&engine);
+    let invite = InviteMember { email_address: "dora@example.com".parse().unwrap(), role: Role::Member };
+    let token = engine.execute(invite, &created.actor()).unwrap().token;
+    assert!(engine.wait_for_notifications(Duration::ZERO).unwrap());
+    drop(engine);
+
+    let on_disk = |text: &str| {
+        let rows = backend.scan(&[], &[0xFF]).map(Result::unwrap);
+        rows.filter(|(_, value)| value.windows(text.len()).any(|part| part == text.as_bytes())).count()
+    };
+    assert_eq!(on_disk(token.reveal()), 1);
+    let engine = open_store();
+    let claimed = engine.claim(10, Duration::from_secs(60)).unwrap();
+    let Message::Invitation { email, token: carried } = &claimed[0].message else { panic!("{claimed:?}") };
+    assert_eq!((email.as_str(), carried.as_ref()), ("dora@example.com", Some(&token)));
+    assert_eq!((claimed[0].user(), claimed[0].message.kind().as_str()), (None, "invitation"));
+    assert!(!format!("{claimed:?}").contains(token.reveal()));
+    assert_eq!(engine.confirm(&[claimed[0].receipt()]).unwrap(), 1);
+    assert_eq!(on_disk(token.reveal()), 0);
+    assert!(!engine.wait_for_notifications(Duration::ZERO).unwrap());
+    let accept = AcceptInvitation { token, first_name: "Dora".parse().unwrap(), last_name: "Quay".parse().unwrap() };
+    assert_eq!(engine.execute(accept, &Actor::Public).unwrap().member.email.as_str(), "dora@example.com");
 }

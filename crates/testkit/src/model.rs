@@ -8,7 +8,7 @@ mod escalation;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-pub use escalation::{Layer, NewLayer, Page, Policy, Run, Schedule, Target};
+pub use escalation::{Layer, Letter, Line, NewLayer, Policy, Run, Schedule, Target};
 
 /// An instant, in milliseconds since 1970.
 pub type Millis = i64;
@@ -123,9 +123,9 @@ pub struct Org {
     pub incidents: Vec<Incident>,
     pub schedules: Vec<Schedule>,
     pub policies: Vec<Policy>,
-    pub pages: Vec<Page>,
-    /// From when on a user's line can be claimed.
-    pub ready: BTreeMap<usize, Millis>,
+    pub letters: Vec<Letter>,
+    /// From when on a line can be claimed.
+    pub ready: BTreeMap<Line, Millis>,
 }
 
 /// The fields of a new incident.
@@ -182,6 +182,7 @@ impl Org {
         self.admin(actor)?;
         let index = index.filter(|index| self.invitations[*index].pending).ok_or("not_found")?;
         self.invitations[index].pending = false;
+        self.withdraw(index);
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use dogwatch_core::{Event, IncidentDetail, IncidentView, Notification, NotificationKind, UpdateView};
+use dogwatch_core::{Event, IncidentDetail, IncidentView, Message, Notification, Recipient, UpdateView};
 
 pub(crate) fn incident(view: &IncidentView) -> String {
     let mut text = format!(
@@ -60,15 +60,15 @@ fn details(event: &Event) -> String {
 }
 
 pub(crate) fn notification(one: &Notification) -> String {
-    assert_eq!((one.kind, one.delivered_at), (NotificationKind::Page, None));
-    format!(
-        "{} {} for {} at {}, {} attempts",
-        one.reason,
-        one.incident,
-        one.user,
-        one.created_at.as_millis(),
-        one.attempts
-    )
+    assert_eq!(one.delivered_at, None);
+    let what = match (&one.recipient, &one.message) {
+        (Recipient::Member(user), Message::Page { incident, reason }) => format!("{reason} {incident} for {user}"),
+        (Recipient::Invited(id), Message::Invitation { email, token }) => {
+            format!("invitation {id} for {email} with {}", token.as_ref().map_or("-", |token| token.reveal()))
+        }
+        other => format!("{other:?}"),
+    };
+    format!("{what} at {}, {} attempts", one.created_at.as_millis(), one.attempts)
 }
 
 pub(crate) fn update(view: &UpdateView) -> String {

@@ -47,11 +47,11 @@ pub struct Run<'a> {
     claims: Vec<Claimed>,
 }
 
-/// A notification that was handed out: the receipt, and organization, page and attempt in the model.
+/// A notification that was handed out: the receipt, and organization, letter and attempt in the model.
 struct Claimed {
     receipt: Receipt,
     org: usize,
-    page: usize,
+    letter: usize,
     attempt: u32,
 }
 

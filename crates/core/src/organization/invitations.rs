@@ -8,6 +8,7 @@ use crate::command::{Command, Context};
 use crate::error::Error;
 use crate::id::{IdSource, InvitationId, OrgId};
 use crate::limits;
+use crate::outbox;
 use crate::secret::Secret;
 use crate::text::{EmailAddress, PersonName};
 use crate::time::Timestamp;
@@ -51,7 +52,7 @@ pub struct InvitationSent {
     pub token: Secret,
 }
 
-/// Invites somebody. Admin only. Codes: `name_conflict` (e-mail of a member or of a pending invitation),
+/// Invites somebody. A notification in the outbox carries the token until it is delivered. Admin only. Codes: `name_conflict` (e-mail of a member or of a pending invitation),
 /// `limit_reached`.
 #[derive(Debug, Clone)]
 pub struct InviteMember {
@@ -77,7 +78,8 @@ impl Command for InviteMember {
             created_at: cx.now,
             token: token.hash(),
         };
-        let sent = InvitationSent { invitation: InvitationView::from(&invitation), token };
+        let sent = InvitationSent { invitation: InvitationView::from(&invitation), token: token.clone() };
+        outbox::invite(cx, invitation.id, invitation.email.clone(), token)?;
         cx.count(|tally| tally.invitations += 1)?;
         cx.write(Write::Invitation(Change::created(invitation)));
         Ok(sent)
@@ -98,6 +100,7 @@ impl Command for RevokeInvitation {
     fn decide(self, cx: &mut Context<'_>) -> Result<InvitationId, Error> {
         let invitation = cx.world.invitation(self.id)?.ok_or_else(|| Error::not_found("invitation"))?;
         cx.count(|tally| tally.invitations = tally.invitations.saturating_sub(1))?;
+        outbox::withdraw(cx, invitation.id)?;
         cx.write(Write::Invitation(Change::gone(invitation)));
         Ok(self.id)
     }
@@ -137,6 +140,7 @@ impl Command for AcceptInvitation {
             tally.members += 1;
             tally.api_keys += 1;
         })?;
+        outbox::withdraw(cx, invitation.id)?;
         // The invitation goes first: it and the member hold the same e-mail.
         cx.write(Write::Invitation(Change::gone(invitation)));
         person.join(cx)

@@ -2,17 +2,17 @@
 
 use bincode::{Decode, Encode};
 use dogwatch_core::id::Id;
-use dogwatch_core::text::{Description, PolicyName};
+use dogwatch_core::text::{Description, EmailAddress, PolicyName};
 use dogwatch_core::{
-    AckTimeout, Escalation, Inbox, IncidentId, Notification, NotificationId, NotificationKind, OrgId, PageReason,
-    PastPolicyLayer, Policy, PolicyId, PolicyLayer, PolicyLayerId, Position, ReadyLine, Run, RunLayer, RunState,
-    ScheduleId, Target, UserId,
+    AckTimeout, Escalation, Inbox, IncidentId, Message, Notification, NotificationId, OrgId, PageReason,
+    PastPolicyLayer, Policy, PolicyId, PolicyLayer, PolicyLayerId, Position, ReadyLine, Recipient, Run, RunLayer,
+    RunState, ScheduleId, Secret, Target, UserId,
 };
 
 use super::text::{Reader, TextV1};
 use super::{Entity, NamedV1, Rows, by_byte, text, timestamp};
 use crate::keys::{self, Table};
-use crate::record::{Corrupt, Stored};
+use crate::record::{Corrupt, Stored, unpack};
 
 /// A policy.
 #[derive(Debug, Encode, Decode)]
@@ -211,11 +211,8 @@ impl RunV1 {
     }
 }
 
-const fn kind_byte(kind: NotificationKind) -> u8 {
-    match kind {
-        NotificationKind::Page => 1,
-    }
-}
+/// The byte of the only kind that there was once.
+const PAGE: u8 = 1;
 
 const fn reason_byte(reason: PageReason) -> u8 {
     match reason {
@@ -224,9 +221,9 @@ const fn reason_byte(reason: PageReason) -> u8 {
     }
 }
 
-/// A notification. Organization, user and number are in the key.
+/// A notification while every one was a page. Organization, user and number are in the key.
 #[derive(Debug, Encode, Decode)]
-pub(crate) struct NotificationV1 {
+struct NotificationV1 {
     id: [u8; 16],
     incident: [u8; 16],
     kind: u8,
@@ -236,39 +233,80 @@ pub(crate) struct NotificationV1 {
     delivered_at: Option<i64>,
 }
 
-impl Stored for NotificationV1 {
-    const VERSION: u8 = 1;
+/// A notification. Organization, recipient and number are in the key.
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct NotificationV2 {
+    id: [u8; 16],
+    message: MessageV2,
+    created_at: i64,
+    attempts: u32,
+    delivered_at: Option<i64>,
+}
+
+#[derive(Debug, Encode, Decode)]
+enum MessageV2 {
+    Page { incident: [u8; 16], reason: u8 },
+    Invitation { email: String, token: Option<String> },
+}
+
+impl Stored for NotificationV2 {
+    const VERSION: u8 = 2;
+
+    fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
+        if version != 1 {
+            return Err(Corrupt::Version);
+        }
+        let NotificationV1 { id, incident, kind, reason, created_at, attempts, delivered_at } = unpack(payload)?;
+        if kind != PAGE {
+            return Err(Corrupt::Value);
+        }
+        Ok(Self { id, message: MessageV2::Page { incident, reason }, created_at, attempts, delivered_at })
+    }
 }
 
 impl Entity for Notification {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
-        let record = NotificationV1 {
+        let message = match &self.message {
+            Message::Page { incident, reason } => {
+                MessageV2::Page { incident: incident.to_bytes(), reason: reason_byte(*reason) }
+            }
+            Message::Invitation { email, token } => MessageV2::Invitation {
+                email: email.as_str().to_owned(),
+                token: token.as_ref().map(|token| token.reveal().to_owned()),
+            },
+        };
+        let record = NotificationV2 {
             id: self.id.to_bytes(),
-            incident: self.incident.to_bytes(),
-            kind: kind_byte(self.kind),
-            reason: reason_byte(self.reason),
+            message,
             created_at: self.created_at.as_millis(),
             attempts: self.attempts,
             delivered_at: self.delivered_at.map(|at| at.as_millis()),
         };
-        let (user, number) = (self.user.to_bytes(), self.number.to_be_bytes());
         let key = match self.delivered_at {
-            None => Table::Notification.of(self.org, &[&user, &number]),
-            Some(at) => Table::Delivered.key(&[&keys::instant(at), &self.org.to_bytes(), &user, &number]),
+            None => keys::notification(self.org, self.recipient, self.number),
+            Some(at) => keys::delivered(at, self.org, self.recipient, self.number),
         };
         rows.record(key, &record)
     }
 }
 
-impl NotificationV1 {
-    pub(crate) fn of(self, org: OrgId, user: UserId, number: u64) -> Result<Notification, Corrupt> {
+impl NotificationV2 {
+    pub(crate) fn of(self, org: OrgId, recipient: Recipient, number: u64) -> Result<Notification, Corrupt> {
+        let message = match (recipient, self.message) {
+            (Recipient::Member(_), MessageV2::Page { incident, reason }) => Message::Page {
+                incident: IncidentId::from_bytes(incident),
+                reason: by_byte(&PageReason::ALL, reason_byte, reason)?,
+            },
+            (Recipient::Invited(_), MessageV2::Invitation { email, token }) => {
+                Message::Invitation { email: text(EmailAddress::new(email))?, token: token.map(Secret::new) }
+            }
+            _ => return Err(Corrupt::Value),
+        };
         Ok(Notification {
             id: NotificationId::from_bytes(self.id),
             org,
-            incident: IncidentId::from_bytes(self.incident),
-            user,
-            kind: by_byte(&NotificationKind::ALL, kind_byte, self.kind)?,
-            reason: by_byte(&PageReason::ALL, reason_byte, self.reason)?,
+            recipient,
+            message,
             created_at: timestamp(self.created_at)?,
             attempts: self.attempts,
             delivered_at: self.delivered_at.map(timestamp).transpose()?,
@@ -277,7 +315,7 @@ impl NotificationV1 {
     }
 }
 
-/// A user's line of notifications.
+/// A line of notifications.
 #[derive(Debug, Encode, Decode)]
 pub(crate) struct InboxV1 {
     first: u64,
@@ -293,18 +331,18 @@ impl Entity for Inbox {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let record = InboxV1 { first: self.first, last: self.last, ready_at: self.ready_at.as_millis() };
         if !self.is_empty() {
-            rows.index(keys::ready(&ReadyLine { ready_at: self.ready_at, org: self.org, user: self.user }));
+            rows.index(keys::ready(&ReadyLine { ready_at: self.ready_at, org: self.org, recipient: self.recipient }));
         }
-        rows.record(Table::Inbox.record(self.org, self.user), &record)
+        rows.record(keys::inbox(self.org, self.recipient), &record)
     }
 }
 
 impl InboxV1 {
-    pub(crate) fn of(self, org: OrgId, user: UserId) -> Result<Inbox, Corrupt> {
+    pub(crate) fn of(self, org: OrgId, recipient: Recipient) -> Result<Inbox, Corrupt> {
         // A line that begins behind its end by more than one was never written.
         if self.first == 0 || self.first > self.last.saturating_add(1) {
             return Err(Corrupt::Value);
         }
-        Ok(Inbox { org, user, first: self.first, last: self.last, ready_at: timestamp(self.ready_at)? })
+        Ok(Inbox { org, recipient, first: self.first, last: self.last, ready_at: timestamp(self.ready_at)? })
     }
 }

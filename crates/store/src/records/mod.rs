@@ -10,14 +10,13 @@ mod oncall;
 mod organization;
 mod text;
 
-pub(crate) use escalation::{InboxV1, NotificationV1, PolicyLayerV1, PolicyV1};
+pub(crate) use escalation::{InboxV1, NotificationV2, PolicyLayerV1, PolicyV1};
 pub(crate) use incident::{AuditV1, IncidentV2, UpdateV1, audit_of, audit_rows, incident_of, update_of};
 pub(crate) use oncall::{LayerV1, OverrideV1, PastOrderV1, PastTermsV1, ScheduleV1};
 pub(crate) use organization::{
     ApiKeyV1, ComponentV1, HolderV1, InvitationV1, MemberV1, NamedV1, OrganizationV1, PlaceV1, TallyV2, email_key,
 };
 
-#[cfg(feature = "fuzzing")]
 pub(crate) use text::{PIECE, PieceV1};
 
 use dogwatch_core::{Change, Write};

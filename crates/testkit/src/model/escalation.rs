@@ -56,16 +56,25 @@ pub struct Run {
     pub due: Option<Millis>,
 }
 
-/// A page in the outbox.
+/// Whose line of the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the words of the contract")]
+pub enum Line {
+    Member(usize),
+    Invited(usize),
+}
+
+/// A row of the outbox.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields of the contract")]
-pub struct Page {
-    pub reason: &'static str,
-    pub incident: usize,
-    pub user: usize,
+pub struct Letter {
+    /// Reason and incident of a page.
+    pub page: Option<(&'static str, usize)>,
+    pub line: Line,
     pub at: Millis,
     pub attempts: u32,
-    pub delivered: bool,
+    /// Delivered, or not wanted any more.
+    pub done: bool,
 }
 
 /// What a layer of a new or changed policy shall be.
@@ -270,11 +279,22 @@ impl Org {
 
     fn page(&mut self, incident: usize, user: usize, reason: &'static str, now: Millis) {
         let at = self.incidents[incident].updated.max(now);
+        self.notify(Line::Member(user), Some((reason, incident)), now, at);
+    }
+
+    /// Puts a letter at the end of a line.
+    pub fn notify(&mut self, line: Line, page: Option<(&'static str, usize)>, now: Millis, at: Millis) {
         // A line that holds nothing can be claimed from now on.
-        if !self.pages.iter().any(|page| page.user == user && !page.delivered) {
-            self.ready.insert(user, now);
+        if self.first_letter(line).is_none() {
+            self.ready.insert(line, now);
         }
-        self.pages.push(Page { reason, incident, user, at, attempts: 0, delivered: false });
+        self.letters.push(Letter { page, line, at, attempts: 0, done: false });
+    }
+
+    /// Takes back what waits for somebody who is invited.
+    pub fn withdraw(&mut self, invitation: usize) {
+        let waiting = self.letters.iter_mut().filter(|letter| letter.line == Line::Invited(invitation));
+        waiting.for_each(|letter| letter.done = true);
     }
 
     /// Fires the first layer from a place on that reaches anybody.
@@ -363,25 +383,37 @@ impl Org {
         self.fire(incident, current + 1, now);
     }
 
-    /// The users whose line can be claimed: since when, id, place.
+    /// The lines that can be claimed: since when, the digits of the id, which.
     #[must_use]
-    pub fn claimable(&self, now: Millis) -> Vec<(Millis, String, usize)> {
-        let waits = |user: usize| self.pages.iter().any(|page| page.user == user && !page.delivered);
-        let lines = self.ready.iter().filter(|(user, ready)| **ready <= now && waits(**user));
-        lines.map(|(user, ready)| (*ready, self.members[*user].id.clone(), *user)).collect()
+    pub fn claimable(&self, now: Millis) -> Vec<(Millis, String, Line)> {
+        let lines = self.ready.iter().filter(|(line, ready)| **ready <= now && self.first_letter(**line).is_some());
+        let id = |line: Line| match line {
+            Line::Member(user) => self.members[user].id.replace("user_", ""),
+            Line::Invited(invitation) => self.invitations[invitation].id.replace("orginv_", ""),
+        };
+        lines.map(|(line, ready)| (*ready, id(*line), *line)).collect()
     }
 
-    /// The first of a user's line.
+    /// The first of a line.
     #[must_use]
-    pub fn first_page(&self, user: usize) -> Option<usize> {
-        self.pages.iter().position(|page| page.user == user && !page.delivered)
+    pub fn first_letter(&self, line: Line) -> Option<usize> {
+        self.letters.iter().position(|letter| letter.line == line && !letter.done)
     }
 
-    /// What a reply must say of a page.
+    /// What a reply must say of a notification.
     #[must_use]
-    pub fn shown_page(&self, page: &Page) -> String {
-        let (incident, user) = (&self.incidents[page.incident].id, &self.members[page.user].id);
-        format!("{} {incident} for {user} at {}, {} attempts", page.reason, page.at, page.attempts)
+    pub fn shown_letter(&self, letter: &Letter) -> String {
+        let what = match (letter.line, letter.page) {
+            (Line::Member(user), Some((reason, incident))) => {
+                format!("{reason} {} for {}", self.incidents[incident].id, self.members[user].id)
+            }
+            (Line::Invited(invitation), None) => {
+                let invitation = &self.invitations[invitation];
+                format!("invitation {} for {} with {}", invitation.id, invitation.email, invitation.token)
+            }
+            other => panic!("{other:?}"),
+        };
+        format!("{what} at {}, {} attempts", letter.at, letter.attempts)
     }
 
     /// What a preview must say: layer, instant, users; then the end.

@@ -239,20 +239,20 @@ impl Run<'_> {
         let mut lines = Vec::new();
         for (org, model) in self.orgs.iter().enumerate() {
             let ready = model.claimable(now).into_iter();
-            lines.extend(ready.map(|(ready, user, place)| (ready, model.id.clone(), user, org, place)));
+            lines.extend(ready.map(|(ready, id, line)| (ready, model.id.clone(), id, org, line)));
         }
         lines.sort();
         lines.truncate(limit);
         let claimed = self.engine().claim(limit, lease).unwrap();
         assert_eq!(claimed.len(), lines.len());
-        for (got, (_, _, _, org, user)) in claimed.iter().zip(lines) {
+        for (got, (_, _, _, org, line)) in claimed.iter().zip(lines) {
             let model = &mut self.orgs[org];
-            let page = model.first_page(user).unwrap();
-            model.pages[page].attempts += 1;
-            model.ready.insert(user, now + Millis::try_from(lease.as_millis()).unwrap());
-            assert_eq!(render::notification(got), model.shown_page(&model.pages[page]));
-            let attempt = model.pages[page].attempts;
-            self.claims.push(Claimed { receipt: got.receipt(), org, page, attempt });
+            let letter = model.first_letter(line).unwrap();
+            model.letters[letter].attempts += 1;
+            model.ready.insert(line, now + Millis::try_from(lease.as_millis()).unwrap());
+            assert_eq!(render::notification(got), model.shown_letter(&model.letters[letter]));
+            let attempt = model.letters[letter].attempts;
+            self.claims.push(Claimed { receipt: got.receipt(), org, letter, attempt });
         }
     }
 
@@ -260,10 +260,10 @@ impl Run<'_> {
         let Some(claim) = self.claims.iter().rev().nth(claim) else { return };
         let now = self.now();
         let model = &mut self.orgs[claim.org];
-        let page = &mut model.pages[claim.page];
-        let fresh = !std::mem::replace(&mut page.delivered, true);
+        let letter = &mut model.letters[claim.letter];
+        let fresh = !std::mem::replace(&mut letter.done, true);
         if fresh {
-            model.ready.insert(page.user, now);
+            model.ready.insert(letter.line, now);
         }
         assert_eq!(self.engine.as_ref().unwrap().confirm(&[claim.receipt]).unwrap(), usize::from(fresh));
     }
@@ -272,11 +272,11 @@ impl Run<'_> {
         let Some(claim) = self.claims.iter().rev().nth(claim) else { return };
         let now = self.now();
         let model = &mut self.orgs[claim.org];
-        let page = &model.pages[claim.page];
-        let held = !page.delivered && page.attempts == claim.attempt && now < model.ready[&page.user];
+        let letter = &model.letters[claim.letter];
+        let held = !letter.done && letter.attempts == claim.attempt && now < model.ready[&letter.line];
         let after = Duration::from_secs(seconds);
         if held {
-            model.ready.insert(page.user, now + Millis::try_from(after.as_millis()).unwrap());
+            model.ready.insert(letter.line, now + Millis::try_from(after.as_millis()).unwrap());
         }
         let engine = self.engine.as_ref().unwrap();
         assert_eq!(engine.give_back(&[claim.receipt], after).unwrap(), usize::from(held));
@@ -292,8 +292,9 @@ impl Run<'_> {
         for (org, model) in self.orgs.iter().enumerate() {
             let admin = self.admin(org);
             for (index, member) in model.members.iter().enumerate() {
-                let waiting = model.pages.iter().filter(|page| page.user == index && !page.delivered);
-                let expected: Vec<_> = waiting.map(|page| model.shown_page(page)).collect();
+                let line = model::Line::Member(index);
+                let waiting = model.letters.iter().filter(|letter| letter.line == line && !letter.done);
+                let expected: Vec<_> = waiting.map(|letter| model.shown_letter(letter)).collect();
                 let got = self.engine().query(&ListNotifications::of(valid(&member.id)), &admin).unwrap();
                 assert_eq!(got.iter().map(render::notification).collect::<Vec<_>>(), expected);
             }

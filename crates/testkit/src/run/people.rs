@@ -81,6 +81,8 @@ impl Run<'_> {
                 created: millis(sent.invitation.created_at),
                 pending: true,
             });
+            let (model, now) = (&mut self.orgs[org], millis(sent.invitation.created_at));
+            model.notify(model::Line::Invited(model.invitations.len() - 1), None, now, now);
         }
     }
 
@@ -100,6 +102,7 @@ impl Run<'_> {
                 (joined.member.email.as_str(), joined.member.role),
                 (invitation.email.as_str(), role(invitation.admin))
             );
+            self.orgs[org].withdraw(index);
             self.joined(org, joined);
         }
     }

@@ -412,7 +412,7 @@ impl Auditor {
     }
 
     fn observe(&mut self, row: &Notification) -> Result<(), Complaint> {
-        let rows = self.lines.entry(row.user).or_default();
+        let rows = self.lines.entry(user_of(row)).or_default();
         let place = usize::try_from(row.number).unwrap() - 1;
         match rows.get(place) {
             Some(known) => {
@@ -420,16 +420,18 @@ impl Auditor {
                     known.id == row.id,
                     "number {} of {} was {}, and is {}",
                     row.number,
-                    row.user,
+                    user_of(row),
                     known.id,
                     row.id
                 );
                 ensure!(!known.confirmed, "{} is back after it was confirmed", row.id);
             }
             None => {
-                ensure!(place == rows.len(), "a hole in the line of {}", row.user);
+                ensure!(place == rows.len(), "a hole in the line of {}", user_of(row));
                 rows.push(Row { id: row.id, held_until: None, delivered: false, confirmed: false });
-                *self.owed.entry((row.user, row.incident, row.reason)).or_default() -= 1;
+                let page = row.incident().zip(row.reason());
+                let (incident, reason) = page.ok_or_else(|| format!("{row:?} is no page"))?;
+                *self.owed.entry((user_of(row), incident, reason)).or_default() -= 1;
             }
         }
         Ok(())
@@ -437,13 +439,13 @@ impl Auditor {
 
     fn row(&mut self, of: &Notification) -> Result<&mut Row, Complaint> {
         let place = usize::try_from(of.number).unwrap() - 1;
-        let rows = self.lines.entry(of.user).or_default();
+        let rows = self.lines.entry(user_of(of)).or_default();
         rows.get_mut(place).ok_or_else(|| format!("{} was handed out before it could be seen", of.id))
     }
 
     /// A row was handed out: it must be the first of its line, and free.
     pub fn claimed(&mut self, of: &Notification, now: Timestamp, until: Timestamp) -> Result<(), Complaint> {
-        let rows = self.lines.entry(of.user).or_default();
+        let rows = self.lines.entry(user_of(of)).or_default();
         let first = rows.iter().position(|row| !row.confirmed);
         let place = usize::try_from(of.number).unwrap() - 1;
         ensure!(first == Some(place), "{} is number {place} of its line, but {first:?} is first", of.id);
@@ -467,7 +469,7 @@ impl Auditor {
     /// The message went out to the user: only after all those before it.
     pub fn delivered(&mut self, of: &Notification) -> Result<(), Complaint> {
         let place = usize::try_from(of.number).unwrap() - 1;
-        let earlier = self.lines.entry(of.user).or_default().iter().take(place).all(|row| row.delivered);
+        let earlier = self.lines.entry(user_of(of)).or_default().iter().take(place).all(|row| row.delivered);
         ensure!(earlier, "{} was delivered before an earlier one", of.id);
         self.row(of)?.delivered = true;
         Ok(())
@@ -483,7 +485,7 @@ impl Auditor {
 
     /// What was confirmed when nobody knows whether it was: looks at the line.
     pub fn find_out(&mut self, engine: &Engine, of: &Notification) -> Result<(), Complaint> {
-        let waiting = engine.query(&ListNotifications::of(of.user), &self.admin).map_err(|e| e.to_string())?;
+        let waiting = engine.query(&ListNotifications::of(user_of(of)), &self.admin).map_err(|e| e.to_string())?;
         let gone = waiting.iter().all(|row| row.id != of.id);
         let row = self.row(of)?;
         row.confirmed = row.confirmed || gone;
@@ -498,6 +500,11 @@ impl Auditor {
         }
         Ok(())
     }
+}
+
+/// Whose line a row is in; nights invite nobody.
+fn user_of(row: &Notification) -> UserId {
+    row.user().expect("a page is for a user")
 }
 
 /// The incident shows what its trail tells.

@@ -3,7 +3,7 @@
 use crate::code::Code;
 use crate::error::Error;
 use crate::id::{OrgId, UserId};
-use crate::organization::{Member, Role, active_member};
+use crate::organization::is_admin;
 use crate::world::World;
 
 /// Who makes a command or query.
@@ -56,27 +56,29 @@ pub enum Access {
     Operator,
 }
 
-/// Checks that the actor may; gives the member who acts, if it is one.
+/// Checks that the actor may; gives the user who acts, if it is one.
 ///
 /// # Errors
 /// `invalid_api_key` when the user is no longer a member, `not_authorized` when the role is too low.
-pub(crate) fn authorize(access: Access, actor: &Actor, world: &dyn World) -> Result<Option<Member>, Error> {
+pub(crate) fn authorize(access: Access, actor: &Actor, world: &dyn World) -> Result<Option<UserId>, Error> {
     let me = match actor {
-        Actor::Member { org, user } if *org == world.org_id() => Some(
-            active_member(world, *user)?
-                .ok_or_else(|| Error::refused(Code::InvalidApiKey, "the user is not a member"))?,
-        ),
+        Actor::Member { org, user } if *org == world.org_id() => {
+            if !world.is_member(*user)? {
+                return Err(Error::refused(Code::InvalidApiKey, "the user is not a member"));
+            }
+            Some(*user)
+        }
         _ => None,
     };
     let permitted = match access {
         Access::Public => true,
         Access::Member => me.is_some(),
-        Access::Admin => {
-            if me.as_ref().is_some_and(|me| me.role != Role::Admin) {
+        Access::Admin => match me {
+            Some(me) if !is_admin(world, me)? => {
                 return Err(not_authorized("this needs the role `org:admin`"));
             }
-            me.is_some()
-        }
+            me => me.is_some(),
+        },
         Access::Operator => *actor == Actor::Operator,
     };
     if permitted { Ok(me) } else { Err(not_authorized("this actor may not do that")) }

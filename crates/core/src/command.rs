@@ -7,8 +7,9 @@
 use crate::actor::{Access, Actor, authorize};
 use crate::code::Code;
 use crate::error::Error;
+use crate::id::UserId;
 use crate::id::{IdSource, OrgId};
-use crate::organization::{Member, Role, active_member};
+use crate::organization::Role;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 use crate::world::{Root, Tally, World, Write};
@@ -57,7 +58,7 @@ pub struct View<'a> {
     /// The actor's organization.
     pub world: &'a dyn World,
     /// The member who asks.
-    pub me: &'a Member,
+    pub me: UserId,
 }
 
 /// What a command is decided from, and what it has decided so far.
@@ -68,7 +69,7 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// Where new ids come from.
     pub ids: &'a mut IdSource,
-    me: Option<Member>,
+    me: Option<UserId>,
     writes: Vec<Write>,
 }
 
@@ -89,8 +90,8 @@ impl Context<'_> {
     ///
     /// # Errors
     /// `internal_error` in a command that needs no member.
-    pub(crate) fn me(&self) -> Result<&Member, Error> {
-        self.me.as_ref().ok_or_else(|| Error::broken("a command without a member asked for one"))
+    pub(crate) fn me(&self) -> Result<UserId, Error> {
+        self.me.ok_or_else(|| Error::broken("a command without a member asked for one"))
     }
 
     /// Adds a change to the decision.
@@ -143,7 +144,7 @@ pub fn decide<C: Command>(
 pub fn ask<Q: Query>(query: &Q, actor: &Actor, root: &dyn Root) -> Result<Q::Reply, Error> {
     let world = root.organization(actor.organization()?);
     let me = authorize(Q::ACCESS, actor, &*world)?.ok_or_else(|| Error::broken("a query without a member"))?;
-    query.answer(&View { world: &*world, me: &me })
+    query.answer(&View { world: &*world, me })
 }
 
 /// Checks that an actor may do what asks for such access, without doing it.
@@ -179,7 +180,7 @@ pub fn authenticate(key: &Secret, root: &dyn Root, now: Timestamp) -> Result<Act
     if holder.expires_at.is_some_and(|end| end <= now) {
         return Err(refused());
     }
-    if active_member(&*root.organization(holder.org), holder.user)?.is_none() {
+    if !root.organization(holder.org).is_member(holder.user)? {
         return Err(refused());
     }
     Ok(Actor::member(holder.org, holder.user))

@@ -303,6 +303,10 @@ impl World for MemoryOrg<'_> {
         Ok(self.get(|data| &data.members, &id))
     }
 
+    fn is_member(&self, id: UserId) -> Result<bool, Error> {
+        Ok(self.member(id)?.is_some_and(|member| member.is_active()))
+    }
+
     fn members(&self) -> Result<Vec<Member>, Error> {
         Ok(self.all(|data| &data.members).filter(|member| member.is_active()).cloned().collect())
     }

@@ -95,6 +95,8 @@ pub trait World {
 
     /// A member, also a removed one.
     fn member(&self, id: UserId) -> Result<Option<Member>, Error>;
+    /// Whether the user is a member who has not been removed.
+    fn is_member(&self, id: UserId) -> Result<bool, Error>;
     /// The members who have not been removed, by the time they joined.
     fn members(&self) -> Result<Vec<Member>, Error>;
     /// Whether a member or a pending invitation has this e-mail.

@@ -200,6 +200,10 @@ impl World for OrgView<'_> {
         self.thing(&Table::Member.record(self.org, id), |row: MemberV1| row.of(self.org, id))
     }
 
+    fn is_member(&self, id: UserId) -> Result<bool, Error> {
+        Ok(self.store.get(&Table::ActiveMember.record(self.org, id))?.is_some())
+    }
+
     fn members(&self) -> Result<Vec<Member>, Error> {
         let prefix = Table::ActiveMember.of(self.org, &[]);
         let member = |key: &[u8]| {
@@ -282,8 +286,12 @@ impl World for OrgView<'_> {
             let made = decode(key, value).and_then(|row| incident_of(row, self.org, id, &|key| self.read(key)));
             made.map_err(|why| corrupt(key, why))
         };
-        let found = self.store.scan(&start, &end).take(limit);
-        found.map(|pair| pair.and_then(|(key, value)| incident(&key, &value))).collect()
+        let mut incidents = Vec::with_capacity(limit);
+        for pair in self.store.scan(&start, &end).take(limit) {
+            let (key, value) = pair?;
+            incidents.push(incident(&key, &value)?);
+        }
+        Ok(incidents)
     }
 
     fn update(&self, incident: IncidentId, id: UpdateId) -> Result<Option<IncidentUpdate>, Error> {

@@ -8,7 +8,6 @@ use crate::command::Context;
 use crate::error::Error;
 use crate::id::{PolicyId, ScheduleId, UserId};
 use crate::oncall;
-use crate::organization::active_member;
 use crate::time::Timestamp;
 use crate::world::{Change, World, Write};
 
@@ -161,7 +160,7 @@ fn reach(world: &dyn World, target: &Target, now: Timestamp) -> Result<Vec<UserI
     };
     let mut members = Vec::with_capacity(users.len());
     for user in users {
-        if active_member(world, user)?.is_some() || sabotaged!(FormerMembersArePaged) {
+        if world.is_member(user)? || sabotaged!(FormerMembersArePaged) {
             members.push(user);
         }
     }

@@ -33,7 +33,7 @@ impl Command for CreatePolicy {
             org: cx.world.org_id(),
             name: self.name,
             description: self.description,
-            created_by: cx.me()?.id,
+            created_by: cx.me()?,
             created_at: cx.now,
             updated_at: cx.now,
             revision: 0,

@@ -8,7 +8,6 @@ use crate::error::Error;
 use crate::escalation;
 use crate::id::{ComponentId, Id, IncidentId, PolicyId, ScheduleId, UserId};
 use crate::oncall;
-use crate::organization::active_member;
 use crate::text::{IncidentDescription, Title};
 
 /// Opens an incident (contract, section 6).
@@ -77,7 +76,7 @@ impl Command for CreateIncident {
         };
         let policy = escalation::attached(cx.world, self.escalation_policy_id, self.owner_schedule_id)?;
         if let Some(owner) = self.owner_id
-            && active_member(cx.world, owner)?.is_none()
+            && !cx.world.is_member(owner)?
         {
             return Err(Error::refused(Code::InvalidTargetUser, "the owner is not a member"));
         }
@@ -88,7 +87,7 @@ impl Command for CreateIncident {
             (None, Some(schedule)) => oncall::roster(cx.world, &schedule, cx.now)?.owner(cx.now).map(|on| on.user_id),
             (None, None) => None,
         };
-        let me = cx.me()?.id;
+        let me = cx.me()?;
         let sequential_id = cx.count(|tally| tally.incidents += 1)?.incidents;
         let id: IncidentId = cx.ids.fresh(cx.now);
         let mut draft = Draft::new(Incident {

@@ -48,7 +48,7 @@ impl Command for EditIncident {
         }
         refuse_resolved(&incident)?;
 
-        let me = cx.me()?.id;
+        let me = cx.me()?;
         let mut draft = Draft::of(incident, cx.now);
         let mut fields = Vec::new();
         let edited = &mut draft.incident;

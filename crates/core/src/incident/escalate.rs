@@ -7,7 +7,6 @@ use crate::command::{Command, Context};
 use crate::error::Error;
 use crate::escalation::{self, Input, Lookups, Output, Policy};
 use crate::id::{IncidentId, UserId};
-use crate::organization::active_member;
 use crate::outbox::{PageReason, page};
 
 /// Stops escalation and records who acknowledged, and when. Works without a policy. Codes: `not_found`.
@@ -28,7 +27,7 @@ impl Command for AcknowledgeIncident {
         if incident.acknowledged.is_some() || incident.is_resolved() {
             return IncidentView::of(&incident, cx.world);
         }
-        let me = cx.me()?.id;
+        let me = cx.me()?;
         let mut draft = Draft::of(incident, cx.now);
         draft.incident.acknowledged = Some((draft.at, me));
         draft.event(cx.ids, Some(me), Event::IncidentAcknowledged);
@@ -57,10 +56,10 @@ impl Command for HandOffIncident {
     fn decide(self, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
         let incident = find(cx.world, self.id)?;
         refuse_resolved(&incident)?;
-        if active_member(cx.world, self.target)?.is_none() {
+        if !cx.world.is_member(self.target)? {
             return Err(Error::refused(Code::InvalidTargetUser, "whom the incident is handed to is not a member"));
         }
-        let me = cx.me()?.id;
+        let me = cx.me()?;
         let mut draft = Draft::of(incident, cx.now);
         let previous = draft.incident.owner.replace(self.target);
         draft.incident.acknowledged = None;

@@ -68,8 +68,10 @@ impl Query for ListIncidents {
         let found = view.world.incidents(&self.filter, self.cursor.map(Cursor::last_seen), limit + 1)?;
         let shown = found.get(..limit).unwrap_or(&found);
         let next_cursor = if found.len() > limit { shown.last().map(|last| Cursor::behind(last.id)) } else { None };
-        let incidents =
-            shown.iter().map(|incident| IncidentView::of(incident, view.world)).collect::<Result<_, _>>()?;
+        let mut incidents = Vec::with_capacity(shown.len());
+        for incident in shown {
+            incidents.push(IncidentView::of(incident, view.world)?);
+        }
         Ok(IncidentPage { incidents, next_cursor })
     }
 }

@@ -8,7 +8,7 @@ use crate::code::Code;
 use crate::command::{Command, Context};
 use crate::error::Error;
 use crate::id::{IncidentId, UpdateId};
-use crate::organization::Role;
+use crate::organization::is_admin;
 use crate::world::{Change, Write};
 
 /// For how long after posting, inclusive, the author may redact.
@@ -36,8 +36,8 @@ impl Command for RedactUpdate {
         let before = cx.world.update(self.incident, self.update)?.ok_or_else(|| Error::not_found("update"))?;
         let me = cx.me()?;
         let in_time = cx.now.since(before.posted_at()) <= REDACTION_WINDOW;
-        let author = before.posted_by == me.id && (in_time || before.redacted.is_some());
-        if me.role != Role::Admin && !author {
+        let author = before.posted_by == me && (in_time || before.redacted.is_some());
+        if !author && !is_admin(cx.world, me)? {
             return Err(Error::refused(
                 Code::RedactionNotPermitted,
                 "only an admin, or the author within 5 minutes, may redact an update",
@@ -47,7 +47,6 @@ impl Command for RedactUpdate {
             return UpdateView::of(&before, cx.world);
         }
 
-        let me = me.id;
         let mut draft = Draft::of(incident, cx.now);
         let mut after = before.clone();
         after.body = None;

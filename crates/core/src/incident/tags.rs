@@ -40,7 +40,7 @@ impl Command for SetComponents {
         }
         let added = self.component_ids.iter().copied().filter(|id| !old.contains(id)).collect();
         let removed = incident.components.iter().copied().filter(|id| !new.contains(id)).collect();
-        let me = cx.me()?.id;
+        let me = cx.me()?;
         let mut draft = Draft::of(incident, cx.now);
         draft.incident.components = self.component_ids;
         draft.event(cx.ids, Some(me), Event::ComponentsChanged { added, removed });

@@ -180,7 +180,7 @@ fn post(
         limits::room_for_one(incident.updates, limits::INCIDENT_UPDATES, "updates")?;
     }
 
-    let me = cx.me()?.id;
+    let me = cx.me()?;
     let mut draft = Draft::of(incident, cx.now);
     let update = IncidentUpdate {
         id: draft.part(cx.ids),

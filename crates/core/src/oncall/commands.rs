@@ -41,7 +41,7 @@ impl Command for CreateSchedule {
             name: self.name,
             description: self.description,
             zone,
-            created_by: cx.me()?.id,
+            created_by: cx.me()?,
             created_at: cx.now,
             updated_at: cx.now,
             order: Vec::new(),

@@ -75,7 +75,7 @@ impl Command for CreateOverride {
             starts_at,
             ends_at: self.ends_at,
             reason: self.reason,
-            created_by: cx.me()?.id,
+            created_by: cx.me()?,
             created_at: cx.now,
         };
         cx.write(Write::Schedule(Box::new(Change::edited(before, after))));

@@ -1,6 +1,6 @@
 //! API keys: made for oneself, listed and revoked by their owner or an admin.
 
-use super::{ApiKey, Role};
+use super::{ApiKey, is_admin};
 use crate::actor::Access;
 use crate::code::Code;
 use crate::command::{Command, Context, Query, View};
@@ -66,7 +66,7 @@ impl Command for CreateApiKey {
 
     fn decide(self, cx: &mut Context<'_>) -> Result<NewApiKey, Error> {
         limits::room_for_one(cx.world.tally()?.api_keys, limits::API_KEYS, "API keys")?;
-        let user = cx.me()?.id;
+        let user = cx.me()?;
         cx.count(|tally| tally.api_keys += 1)?;
         Ok(issue(cx, user, self.name, self.expires_at))
     }
@@ -87,7 +87,7 @@ impl Command for RevokeApiKey {
     fn decide(self, cx: &mut Context<'_>) -> Result<ApiKeyId, Error> {
         let key = cx.world.api_key(self.id)?.ok_or_else(|| Error::not_found("API key"))?;
         let me = cx.me()?;
-        if key.user != me.id && me.role != Role::Admin {
+        if key.user != me && !is_admin(cx.world, me)? {
             return Err(Error::refused(Code::NotAuthorized, "the API keys of others need the role `org:admin`"));
         }
         cx.count(|tally| tally.api_keys = tally.api_keys.saturating_sub(1))?;
@@ -106,7 +106,8 @@ impl Query for ListApiKeys {
 
     fn answer(&self, view: &View<'_>) -> Result<Vec<ApiKeyView>, Error> {
         let keys = view.world.api_keys()?;
-        let visible = keys.iter().filter(|key| view.me.role == Role::Admin || key.user == view.me.id);
+        let all = is_admin(view.world, view.me)?;
+        let visible = keys.iter().filter(|key| all || key.user == view.me);
         Ok(visible.map(ApiKeyView::from).collect())
     }
 }

@@ -83,9 +83,9 @@ impl Member {
     }
 }
 
-/// The user, if they are a member of the organization now.
-pub(crate) fn active_member(world: &dyn World, user: UserId) -> Result<Option<Member>, Error> {
-    Ok(world.member(user)?.filter(Member::is_active))
+/// Whether the user is an admin of the organization now.
+pub(crate) fn is_admin(world: &dyn World, user: UserId) -> Result<bool, Error> {
+    Ok(world.member(user)?.is_some_and(|member| member.is_active() && member.role == Role::Admin))
 }
 
 /// Refuses, with the code, the first user who is not a member of the organization now.
@@ -95,7 +95,7 @@ pub(crate) fn check_members<'a>(
     code: Code,
 ) -> Result<(), Error> {
     for user in users {
-        if active_member(world, *user)?.is_none() {
+        if !world.is_member(*user)? {
             return Err(Error::refused(code, format!("`{user}` is not a member")));
         }
     }

@@ -1,7 +1,7 @@
 //! The team: who belongs to it, roles, and removal.
 
 use super::invitations::InvitationView;
-use super::{Member, Role, active_member};
+use super::{Member, Role};
 use crate::actor::Access;
 use crate::code::Code;
 use crate::command::{Command, Context, Query, View};
@@ -65,7 +65,7 @@ impl Command for ChangeRole {
 
     fn decide(self, cx: &mut Context<'_>) -> Result<Member, Error> {
         let before = active(cx.world, self.user)?;
-        if self.user == cx.me()?.id {
+        if self.user == cx.me()? {
             return Err(Error::refused(Code::CannotChangeOwnRole, "nobody changes their own role"));
         }
         let mut after = before.clone();
@@ -92,7 +92,7 @@ impl Command for RemoveMember {
 
     fn decide(self, cx: &mut Context<'_>) -> Result<UserId, Error> {
         let before = active(cx.world, self.user)?;
-        if self.user == cx.me()?.id {
+        if self.user == cx.me()? {
             return Err(Error::refused(Code::CannotRemoveSelf, "nobody removes themselves"));
         }
         let keys: Vec<_> = cx.world.api_keys()?.into_iter().filter(|key| key.user == self.user).collect();
@@ -115,5 +115,5 @@ impl Command for RemoveMember {
 }
 
 fn active(world: &dyn World, user: UserId) -> Result<Member, Error> {
-    active_member(world, user)?.ok_or_else(|| Error::not_found("member"))
+    world.member(user)?.filter(Member::is_active).ok_or_else(|| Error::not_found("member"))
 }

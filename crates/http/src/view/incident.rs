@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{all, maybe, text, texts};
+use super::{Shown, all, maybe, text, texts};
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -37,61 +37,74 @@ impl From<core::Component> for Component {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct ComponentRef {
-    id: String,
-    name: String,
+    #[schema(value_type = String)]
+    id: Shown<core::ComponentId>,
+    #[schema(value_type = String)]
+    name: Shown<core::text::Name>,
 }
 
+/// An incident. Pages are full of them, so no value gets a string of its own on its way.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Incident {
-    id: String,
-    org_id: String,
+    #[schema(value_type = String)]
+    id: Shown<core::IncidentId>,
+    #[schema(value_type = String)]
+    org_id: Shown<core::OrgId>,
     sequential_id: u64,
-    title: String,
-    description: Option<String>,
-    severity: String,
-    status: String,
-    owner_id: Option<String>,
-    escalation_policy_id: Option<String>,
+    #[schema(value_type = String)]
+    title: Shown<core::text::Title>,
+    #[schema(value_type = Option<String>)]
+    description: Option<Shown<core::text::IncidentDescription>>,
+    #[schema(value_type = String)]
+    severity: Shown<core::Severity>,
+    #[schema(value_type = String)]
+    status: Shown<core::Status>,
+    #[schema(value_type = Option<String>)]
+    owner_id: Option<Shown<core::UserId>>,
+    #[schema(value_type = Option<String>)]
+    escalation_policy_id: Option<Shown<core::PolicyId>>,
     affected_components: Vec<ComponentRef>,
-    #[schema(format = DateTime)]
-    acknowledged_at: Option<String>,
-    acknowledged_by: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    acknowledged_at: Option<Shown<core::Timestamp>>,
+    #[schema(value_type = Option<String>)]
+    acknowledged_by: Option<Shown<core::UserId>>,
     current_layer_position: Option<u32>,
-    #[schema(format = DateTime)]
-    next_escalation_at: Option<String>,
-    created_by: String,
-    #[schema(format = DateTime)]
-    created_at: String,
-    #[schema(format = DateTime)]
-    updated_at: String,
-    #[schema(format = DateTime)]
-    resolved_at: Option<String>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_escalation_at: Option<Shown<core::Timestamp>>,
+    #[schema(value_type = String)]
+    created_by: Shown<core::UserId>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Shown<core::Timestamp>,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Shown<core::Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    resolved_at: Option<Shown<core::Timestamp>>,
 }
 
 impl From<core::IncidentView> for Incident {
     fn from(view: core::IncidentView) -> Self {
         let component =
-            |component: &core::ComponentRef| ComponentRef { id: text(&component.id), name: text(&component.name) };
+            |component: core::ComponentRef| ComponentRef { id: Shown(component.id), name: Shown(component.name) };
         Self {
-            id: text(&view.id),
-            org_id: text(&view.org_id),
+            id: Shown(view.id),
+            org_id: Shown(view.org_id),
             sequential_id: view.sequential_id,
-            title: text(&view.title),
-            description: maybe(view.description.as_ref()),
-            severity: text(&view.severity),
-            status: text(&view.status),
-            owner_id: maybe(view.owner_id.as_ref()),
-            escalation_policy_id: maybe(view.escalation_policy_id.as_ref()),
-            affected_components: view.affected_components.iter().map(component).collect(),
-            acknowledged_at: maybe(view.acknowledged_at.as_ref()),
-            acknowledged_by: maybe(view.acknowledged_by.as_ref()),
+            title: Shown(view.title),
+            description: view.description.map(Shown),
+            severity: Shown(view.severity),
+            status: Shown(view.status),
+            owner_id: view.owner_id.map(Shown),
+            escalation_policy_id: view.escalation_policy_id.map(Shown),
+            affected_components: view.affected_components.into_iter().map(component).collect(),
+            acknowledged_at: view.acknowledged_at.map(Shown),
+            acknowledged_by: view.acknowledged_by.map(Shown),
             current_layer_position: view.current_layer_position,
-            next_escalation_at: maybe(view.next_escalation_at.as_ref()),
-            created_by: text(&view.created_by),
-            created_at: text(&view.created_at),
-            updated_at: text(&view.updated_at),
-            resolved_at: maybe(view.resolved_at.as_ref()),
+            next_escalation_at: view.next_escalation_at.map(Shown),
+            created_by: Shown(view.created_by),
+            created_at: Shown(view.created_at),
+            updated_at: Shown(view.updated_at),
+            resolved_at: view.resolved_at.map(Shown),
         }
     }
 }
@@ -100,12 +113,13 @@ impl From<core::IncidentView> for Incident {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IncidentPage {
     incidents: Vec<Incident>,
-    next_cursor: Option<String>,
+    #[schema(value_type = Option<String>)]
+    next_cursor: Option<Shown<core::Cursor>>,
 }
 
 impl From<core::IncidentPage> for IncidentPage {
     fn from(page: core::IncidentPage) -> Self {
-        Self { incidents: all(page.incidents), next_cursor: maybe(page.next_cursor.as_ref()) }
+        Self { incidents: all(page.incidents), next_cursor: page.next_cursor.map(Shown) }
     }
 }
 

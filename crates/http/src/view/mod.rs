@@ -10,7 +10,9 @@ pub(crate) use incident::{Component, Incident, IncidentDetail, IncidentPage, Upd
 pub(crate) use oncall::{OnCallRow, Override, Resolved, RotationLayer, Schedule, Shifts};
 pub(crate) use team::{ApiKey, Invitation, Joined, Member, NewApiKey, Team};
 
-use serde::Serialize;
+use std::fmt::Display;
+
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 /// What a DELETE replies.
@@ -24,6 +26,16 @@ impl Deleted {
     #[allow(clippy::needless_pass_by_value, reason = "ids are small, and a path to this function is passed around")]
     pub(crate) fn of(id: impl ToString) -> Self {
         Self { id: id.to_string(), deleted: true }
+    }
+}
+
+/// A value that is written as it shows itself, straight into the reply.
+#[derive(Debug)]
+pub(crate) struct Shown<T>(T);
+
+impl<T: Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
     }
 }
 

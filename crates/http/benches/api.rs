@@ -40,14 +40,23 @@ fn served(router: Router) -> SocketAddr {
     address
 }
 
-/// One connection that sends the same request again and again.
-fn requests(address: SocketAddr, request: &[u8], until: Instant) -> u64 {
+/// Where a request says which it is, so that no two are the same.
+const NUMBER: &str = "00000000";
+
+/// One connection that sends the same request again and again, but for its number.
+fn requests(address: SocketAddr, request: &str, first: u32, until: Instant) -> u64 {
+    let number = request.find(NUMBER);
+    let mut request = request.as_bytes().to_vec();
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let (mut count, mut head, mut body) = (0, String::new(), Vec::new());
     while Instant::now() < until {
-        stream.write_all(request).unwrap();
+        if let Some(at) = number {
+            let number = format!("{:08x}", u64::from(first) + count);
+            request[at..at + NUMBER.len()].copy_from_slice(number.as_bytes());
+        }
+        stream.write_all(&request).unwrap();
         let mut length = 0;
         head.clear();
         loop {
@@ -71,13 +80,13 @@ fn requests(address: SocketAddr, request: &[u8], until: Instant) -> u64 {
 
 /// Requests per second over so many connections.
 fn rate(address: SocketAddr, request: &str, connections: usize) -> f64 {
-    let request: Arc<[u8]> = request.as_bytes().into();
+    let request: Arc<str> = request.into();
     let began = Instant::now();
     let until = began + TIME;
     let threads: Vec<_> = (0..connections)
-        .map(|_| {
-            let request = Arc::clone(&request);
-            thread::spawn(move || requests(address, &request, until))
+        .map(|thread| {
+            let (request, first) = (Arc::clone(&request), u32::try_from(thread << 24).unwrap());
+            thread::spawn(move || requests(address, &request, first, until))
         })
         .collect();
     let count: u64 = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
@@ -139,6 +148,7 @@ fn main() {
     for (what, request) in [
         ("GET one incident", request("GET", &format!("/v1/incidents/{}", ids[100]), "")),
         ("GET a page of 20", request("GET", "/v1/incidents", "")),
+        ("GET another page of 20 each time", request("GET", &format!("/v1/incidents?unknown={NUMBER}"), "")),
     ] {
         let bare = served(bare(body(server, &request)));
         for connections in [1, 16, 64] {

@@ -24,6 +24,7 @@ use crate::error::Failure;
 use crate::input::Input;
 use crate::metrics::Metrics;
 use crate::openapi;
+use crate::replies::Replies;
 use crate::route::{Call, Reply, Route};
 use crate::routes;
 
@@ -39,6 +40,7 @@ const REQUEST_ID: &str = "x-request-id";
 pub(crate) struct Api {
     engine: Engine,
     metrics: Metrics,
+    replies: Replies,
 }
 
 /// All routes of the Scaling API under `/v1`, and `/healthz`, `/readyz`, `/metrics`, `/openapi.json` beside it.
@@ -54,7 +56,7 @@ pub(crate) struct Api {
 pub fn router(engine: Engine) -> Router {
     let table = routes::table();
     let document = openapi::document(&table).to_string();
-    let api = Arc::new(Api { engine, metrics: Metrics::default() });
+    let api = Arc::new(Api { engine, metrics: Metrics::default(), replies: Replies::default() });
     let mut paths: Vec<(&'static str, Vec<Route>)> = Vec::new();
     for route in table {
         match paths.iter_mut().find(|(path, _)| *path == route.path) {
@@ -111,8 +113,8 @@ fn ready(api: &Api, _: &str) -> Response<Body> {
     response
 }
 
-fn typed(media: &'static str, body: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(body));
+fn typed(media: &'static str, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     response
 }
@@ -135,21 +137,22 @@ fn wrong_method(allow: &str) -> Failure {
 
 /// A failure as a response.
 fn failed(failure: &Failure, id: &str) -> Response<Body> {
-    let mut response = respond(failure.status(), identified(&failure.body().to_string(), id), id);
+    let body = identified(failure.body().to_string().as_bytes(), id);
+    let mut response = respond(failure.status(), body.into(), id);
     failure.headers(&mut response);
     response
 }
 
-fn respond(status: u16, body: String, id: &str) -> Response<Body> {
+fn respond(status: u16, body: Bytes, id: &str) -> Response<Body> {
     let mut response = typed("application/json", body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     with_id(response, id)
 }
 
 /// The body of a failure with its request id.
-pub(crate) fn identified(json: &str, id: &str) -> String {
-    let fields = json.strip_suffix('}').unwrap_or(json);
-    format!("{fields},\"requestId\":\"{id}\"}}")
+pub(crate) fn identified(json: &[u8], id: &str) -> Vec<u8> {
+    let fields = json.strip_suffix(b"}").unwrap_or(json);
+    [fields, b",\"requestId\":\"", id.as_bytes(), b"\"}"].concat()
 }
 
 /// One request to a path that exists.
@@ -170,9 +173,9 @@ fn replied(reply: &Reply, id: &str) -> Response<Body> {
     let body = if reply.status >= 400 {
         identified(&reply.json, id)
     } else {
-        format!("{{\"data\":{},\"requestId\":\"{id}\"}}", reply.json)
+        [b"{\"data\":", &reply.json[..], b",\"requestId\":\"", id.as_bytes(), b"\"}"].concat()
     };
-    let mut response = respond(reply.status, body, id);
+    let mut response = respond(reply.status, body.into(), id);
     if reply.again {
         response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
     }
@@ -191,6 +194,26 @@ async fn answer(api: &Api, routes: &[Route], request: Request) -> Result<Reply, 
         api.engine.permit(route.access, &actor)?;
     }
 
+    let asked = match actor {
+        Actor::Member { org, .. } if route.repeats => {
+            request.uri().path_and_query().map(|path| (org, path.as_str().to_owned()))
+        }
+        _ => None,
+    };
+    // Read before the query: what is kept is never older than it says.
+    let revision = api.engine.revision();
+    if let Some(json) = asked.as_ref().and_then(|asked| api.replies.find(asked, revision)) {
+        return Ok(Reply { status: route.status, json, again: false });
+    }
+    let reply = run(api, route, actor, request).await?;
+    if let Some(asked) = asked {
+        api.replies.keep(asked, revision, reply.json.clone());
+    }
+    Ok(reply)
+}
+
+/// Reads the request of a caller who may make it, and has the engine answer.
+async fn run(api: &Api, route: &Route, actor: Actor, request: Request) -> Result<Reply, Failure> {
     let (mut parts, body) = request.into_parts();
     let takes_body = !matches!(route.method, Method::GET | Method::DELETE);
     let bytes = if takes_body { read_body(&parts.headers, body).await? } else { Bytes::new() };

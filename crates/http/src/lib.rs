@@ -11,6 +11,7 @@ pub mod fuzzing;
 mod input;
 mod metrics;
 mod openapi;
+mod replies;
 mod route;
 mod routes;
 mod server;

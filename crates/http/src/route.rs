@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use axum::body::Bytes;
 use axum::http::Method;
 use dogwatch_store::core::{Access, Actor, Code, Command, Error as Refusal, Query};
 use dogwatch_store::{Answer, Engine, Once};
@@ -21,7 +22,7 @@ use crate::input::{Described, Input};
 /// is an earlier answer again.
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    pub(crate) json: String,
+    pub(crate) json: Bytes,
     pub(crate) again: bool,
 }
 
@@ -47,6 +48,8 @@ pub(crate) struct Route {
     pub(crate) status: u16,
     /// The refusals by rules; those that every route shares are not listed.
     pub(crate) codes: &'static [Code],
+    /// Whether the reply depends on nothing but the organization, the path with its query, and what is durable.
+    pub(crate) repeats: bool,
     pub(crate) described: Described,
     /// The schema of what is under `data`, and those it refers to.
     pub(crate) reply: (RefOr<Schema>, Schemas),
@@ -60,26 +63,27 @@ pub(crate) struct Named {
     pub(crate) id: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) codes: &'static [Code],
+    pub(crate) repeats: bool,
 }
 
 pub(crate) const fn get(path: &'static str, id: &'static str, summary: &'static str) -> Named {
-    Named { method: Method::GET, path, id, summary, codes: &[] }
+    Named { method: Method::GET, path, id, summary, codes: &[], repeats: false }
 }
 
 pub(crate) const fn post(path: &'static str, id: &'static str, summary: &'static str) -> Named {
-    Named { method: Method::POST, path, id, summary, codes: &[] }
+    Named { method: Method::POST, path, id, summary, codes: &[], repeats: false }
 }
 
 pub(crate) const fn patch(path: &'static str, id: &'static str, summary: &'static str) -> Named {
-    Named { method: Method::PATCH, path, id, summary, codes: &[] }
+    Named { method: Method::PATCH, path, id, summary, codes: &[], repeats: false }
 }
 
 pub(crate) const fn put(path: &'static str, id: &'static str, summary: &'static str) -> Named {
-    Named { method: Method::PUT, path, id, summary, codes: &[] }
+    Named { method: Method::PUT, path, id, summary, codes: &[], repeats: false }
 }
 
 pub(crate) const fn delete(path: &'static str, id: &'static str, summary: &'static str) -> Named {
-    Named { method: Method::DELETE, path, id, summary, codes: &[] }
+    Named { method: Method::DELETE, path, id, summary, codes: &[], repeats: false }
 }
 
 impl Named {
@@ -88,13 +92,24 @@ impl Named {
         self.codes = codes;
         self
     }
+
+    /// Its reply is the same for everybody in the organization, until something changes.
+    pub(crate) const fn repeats(mut self) -> Self {
+        self.repeats = true;
+        self
+    }
 }
 
 /// What a route's input comes to: absent when something of it does not fit.
 pub(crate) type Read<T> = Option<Result<T, Refusal>>;
 
+/// What most replies fit in, in bytes: a page of 20 incidents.
+const USUAL_REPLY: usize = 16 * 1_024;
+
 fn json_of<D: Serialize>(shown: &D) -> Result<String, Refusal> {
-    serde_json::to_string(shown).map_err(|error| Refusal::broken(error.to_string()))
+    let mut json = Vec::with_capacity(USUAL_REPLY);
+    serde_json::to_writer(&mut json, shown).map_err(|error| Refusal::broken(error.to_string()))?;
+    String::from_utf8(json).map_err(|error| Refusal::broken(error.to_string()))
 }
 
 fn schema_of<D: ToSchema>() -> (RefOr<Schema>, Schemas) {
@@ -138,7 +153,7 @@ fn query_as<Q: Query + 'static>(
         let read = read(&mut call.input);
         let answer = || {
             let query = call.input.finish(read)?;
-            let json = show(call.engine.query(&query, &call.actor)?)?;
+            let json = show(call.engine.query(&query, &call.actor)?)?.into();
             Ok(Reply { status: 200, json, again: false })
         };
         // Reading takes microseconds and does not wait.
@@ -187,13 +202,12 @@ fn command_as<C: Command>(
         Box::pin(async move {
             let command = call.input.finish(read)?;
             let Some(once) = call.once else {
-                let json = show(call.engine.submit(command, &call.actor)?.await?)?;
+                let json = show(call.engine.submit(command, &call.actor)?.await?)?.into();
                 return Ok(Reply { status, json, again: false });
             };
             let render = move |outcome: Result<C::Reply, Refusal>| answers(outcome.and_then(show), status);
             let recorded = call.engine.submit_once(command, &call.actor, once, render)?.await?;
-            let json = String::from_utf8(recorded.answer.body).map_err(|_| Failure::internal())?;
-            Ok(Reply { status: recorded.answer.status, json, again: recorded.again })
+            Ok(Reply { status: recorded.answer.status, json: recorded.answer.body.into(), again: recorded.again })
         })
     };
     route(named, C::ACCESS, status, Input::describe(read), reply, Box::new(run))
@@ -236,6 +250,6 @@ fn route(
     reply: (RefOr<Schema>, Schemas),
     run: Box<dyn Fn(Call) -> Running + Send + Sync>,
 ) -> Route {
-    let Named { method, path, id, summary, codes } = named;
-    Route { method, path, id, summary, access, status, codes, described, reply, run }
+    let Named { method, path, id, summary, codes, repeats } = named;
+    Route { method, path, id, summary, access, status, codes, repeats, described, reply, run }
 }

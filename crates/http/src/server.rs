@@ -39,14 +39,15 @@ impl Default for Settings {
 }
 
 /// What is sent to those beyond the limit of connections: nothing of them is read.
-fn overloaded() -> String {
+fn overloaded() -> Vec<u8> {
     let (id, failure) = (new_id(), Failure::new(Code::Overloaded, "there are too many connections"));
-    let body = identified(&failure.body().to_string(), &id);
+    let body = identified(failure.body().to_string().as_bytes(), &id);
     let length = body.len();
-    format!(
+    let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nx-request-id: {id}\r\nretry-after: 1\r\n\
-         connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
+         connection: close\r\ncontent-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), &body].concat()
 }
 
 /// Serves a router until `stop` completes, then finishes the requests under way.
@@ -106,5 +107,5 @@ pub async fn serve(
 }
 
 async fn turn_away(mut stream: TcpStream) {
-    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(overloaded().as_bytes())).await;
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&overloaded())).await;
 }

@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
-use dogwatch_store::core::Code;
+use dogwatch_store::core::{Actor, Code, Secret};
 use serde_json::{Value, json};
 use support::{Answer, Server, request};
 
@@ -456,6 +456,40 @@ async fn two_organizations() {
         assert_eq!(shown(&seen), shown(&expected), "{method} {path}");
         assert!(seen.status >= 400, "{method} {path}");
     }
+}
+
+/// A reply that is given again is never an old one, nor another organization's.
+#[tokio::test]
+async fn replies_given_again_are_fresh() {
+    let ours = Server::new().await;
+    let theirs = ours.another().await;
+    let list = "/incidents?status=investigating";
+    for server in [&ours, &theirs] {
+        let (first, again) = (server.call("GET", list, Value::Null).await, server.call("GET", list, Value::Null).await);
+        assert_eq!(first.body["data"], again.body["data"]);
+        assert_ne!(first.body["requestId"], again.body["requestId"]);
+        assert_eq!(first.body["data"]["incidents"][0]["id"], server.fill("{incident}").as_str());
+        again.assert_enveloped();
+    }
+    let changes = [
+        ("PATCH", "/incidents/{incident}", json!({ "title": "Basket is down" })),
+        ("PATCH", "/components/{component}", json!({ "name": "Basket" })),
+        ("POST", "/incidents/{incident}/acknowledge", Value::Null),
+        ("PATCH", "/incidents/{incident}/status", json!({ "status": "identified" })),
+    ];
+    let mut last = ours.call("GET", list, Value::Null).await.body["data"].clone();
+    for (method, path, body) in changes {
+        assert_eq!(ours.call(method, path, body).await.status, 200, "{path}");
+        let now = ours.call("GET", list, Value::Null).await.body["data"].clone();
+        assert_ne!(now, last, "{method} {path}");
+        last = now;
+    }
+    let asks = || request(&ours.router, "GET", "/v1/incidents", Some(&ours.member_key), Value::Null);
+    assert_eq!(asks().await.status, 200);
+    let cleo = ours.engine.authenticate(&Secret::new(ours.member_key.as_str())).unwrap();
+    let Actor::Member { user, .. } = cleo else { panic!("{cleo:?}") };
+    assert_eq!(ours.call("DELETE", &format!("/team/members/{user}"), Value::Null).await.status, 200);
+    assert_eq!(asks().await.code(), "invalid_api_key");
 }
 
 #[tokio::test]

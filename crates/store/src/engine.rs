@@ -159,6 +159,13 @@ impl Engine {
         self.inner.shared.load()
     }
 
+    /// A number that grows whenever durable state changes. Queries between two equal readings of it answer the same, unless
+    /// they depend on the time. It counts from the opening of this engine.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.inner.shared.revision()
+    }
+
     /// How many runs wait, and how many lines of notifications: each counted up to `most`.
     ///
     /// # Errors

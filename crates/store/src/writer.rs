@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     poisoned: AtomicBool,
     batches: AtomicU64,
     commands: AtomicU64,
+    /// How many batches have changed what readers see.
+    revision: AtomicU64,
 }
 
 impl Shared {
@@ -53,6 +55,7 @@ impl Shared {
             poisoned: AtomicBool::new(false),
             batches: AtomicU64::new(0),
             commands: AtomicU64::new(0),
+            revision: AtomicU64::new(0),
         }
     }
 
@@ -65,6 +68,10 @@ impl Shared {
     pub(crate) fn load(&self) -> Load {
         let (batches, commands) = (self.batches.load(Ordering::Relaxed), self.commands.load(Ordering::Relaxed));
         Load { queued: u64::try_from(self.queue.len()).unwrap_or(u64::MAX), batches, commands }
+    }
+
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_poisoned(&self) -> bool {
@@ -154,9 +161,11 @@ fn commit(shared: &Shared, applier: &Applier, mut jobs: Vec<Box<dyn Job>>, ids: 
     } else {
         let mut batch = Assembly::new(shared, applier);
         jobs.iter_mut().for_each(|job| job.run(&mut batch, ids));
-        let stirs = stirs(batch.changes());
+        let (stirs, changes) = (stirs(batch.changes()), !batch.changes().is_empty());
         let fate = match batch.store() {
             Ok(()) => {
+                // Before anybody is answered: who then asks again must not be shown what was before.
+                shared.revision.fetch_add(u64::from(changes), Ordering::Release);
                 shared.batches.fetch_add(1, Ordering::Relaxed);
                 shared.commands.fetch_add(u64::try_from(jobs.len()).unwrap_or(0), Ordering::Relaxed);
                 Fate::Durable

@@ -111,7 +111,7 @@ fn incidents() -> Vec<Route> {
             Incident::from,
         ),
         query(
-            get("/incidents", "listIncidents", "Incidents, newest first"),
+            get("/incidents", "listIncidents", "Incidents, newest first").repeats(),
             |input| {
                 let status = input.query("status", STATUS, str::parse);
                 let severity = input.query("severity", SEVERITY, str::parse);

@@ -6,13 +6,16 @@
 //!
 //! Before a part is applied, what it overwrites is laid over the backend for readers, until all of the batch is durable.
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use dogwatch_core::{Error as Refusal, Timestamp, Write};
 
 use crate::backend::{BackendError, Batch};
+use crate::format;
 use crate::overlay::Overlay;
 use crate::records::{RowChange, row_changes};
 use crate::world::StoreView;
@@ -88,6 +91,10 @@ impl<'a> Assembly<'a> {
         self.known = keys.filter_map(|key| backend.get(&key).ok().map(|value| (key, value))).collect();
     }
 
+    pub(crate) fn keep_delivered(&self) -> Duration {
+        self.shared.keep_delivered
+    }
+
     /// All changes so far.
     pub(crate) fn changes(&self) -> &Batch {
         &self.after
@@ -134,10 +141,8 @@ impl<'a> Assembly<'a> {
     /// Lays what a part overwrites over the backend, for readers.
     fn cover(&self, held: Vec<(Vec<u8>, Option<Vec<u8>>)>) {
         // Of several changes to one row, the first knows what was there.
-        let mut covered: Batch = held.into_iter().rev().collect();
-        let mut overwritten = self.shared.overwritten.write().unwrap_or_else(PoisonError::into_inner);
-        covered.append(&mut overwritten);
-        *overwritten = covered;
+        let held = held.into_iter().rev().collect();
+        self.shared.covered.write().unwrap_or_else(PoisonError::into_inner).cover(held);
     }
 
     /// Applies what has not been applied and makes all of it durable. After an error readers keep seeing what was durable
@@ -146,18 +151,21 @@ impl<'a> Assembly<'a> {
         if self.after.is_empty() {
             return Ok(());
         }
+        let commits = self.shared.commits.load(Ordering::Relaxed);
+        let number = format::count(commits).map_err(|why| BackendError::new("counting commits", why.to_string()))?;
+        self.after.insert(number.key.clone(), number.after.clone());
+        self.part.push(number);
         if self.given == 0 {
             let part = std::mem::take(&mut self.part);
             self.cover(part.into_iter().map(|change| (change.key, change.before)).collect());
             self.shared.backend.apply(&self.after)?;
         } else {
-            if !self.part.is_empty() {
-                self.hand_over();
-            }
+            self.hand_over();
             self.wait_for_parts()?;
         }
         self.shared.backend.make_durable()?;
-        self.shared.overwritten.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.shared.commits.store(commits.saturating_add(1), Ordering::Relaxed);
+        self.shared.covered.write().unwrap_or_else(PoisonError::into_inner).uncover();
         Ok(())
     }
 

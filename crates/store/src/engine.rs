@@ -1,6 +1,7 @@
 //! The engine: opening it, and the few calls that everything goes through.
 
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -17,8 +18,9 @@ use crate::error::{Error, OpenError};
 use crate::format;
 use crate::pending::Pending;
 use crate::signal::Signal;
+use crate::snapshot::Snapshot;
 use crate::world::StoreView;
-use crate::writer::{self, Order, Shared, Work};
+use crate::writer::{self, Order, Settings, Shared, Work};
 
 /// Incident response in one folder.
 ///
@@ -213,6 +215,10 @@ impl Engine {
         self.inner.shared.read(read)
     }
 
+    pub(crate) fn snapshot(&self) -> Snapshot<'_> {
+        self.inner.shared.snapshot()
+    }
+
     pub(crate) fn stirred(&self) -> &Signal {
         &self.inner.shared.stirred
     }
@@ -241,6 +247,10 @@ impl Drop for Inner {
             // A panic of the writer has already answered every caller; there is nothing to add here.
             let _ = writer.join();
         }
+        if !self.shared.is_poisoned() {
+            // A note that cannot be written is missed by nobody but a later check: the older one stays.
+            let _ = self.shared.backend.seal(self.shared.commits.load(Ordering::Relaxed));
+        }
     }
 }
 
@@ -266,22 +276,26 @@ pub struct Load {
 /// ```
 #[must_use]
 pub struct EngineBuilder {
-    clock: Box<dyn Clock>,
+    settings: Settings,
     seed: Option<[u8; 32]>,
-    queue_capacity: usize,
     sled: SledOptions,
 }
 
+/// For how long delivered notifications are kept, if nobody says otherwise: 30 days.
+const KEEP_DELIVERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 impl Default for EngineBuilder {
     fn default() -> Self {
-        Self { clock: Box::new(SystemClock), seed: None, queue_capacity: 4_096, sled: SledOptions::default() }
+        let clock = Box::new(SystemClock);
+        let settings = Settings { clock, queue_capacity: 4_096, keep_delivered: KEEP_DELIVERED };
+        Self { settings, seed: None, sled: SledOptions::default() }
     }
 }
 
 impl EngineBuilder {
     /// The clock to use instead of the system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Box::new(clock);
+        self.settings.clock = Box::new(clock);
         self
     }
 
@@ -295,7 +309,14 @@ impl EngineBuilder {
 
     /// How many commands may wait before the next is refused with `overloaded`; 4,096 by default.
     pub fn queue_capacity(mut self, commands: usize) -> Self {
-        self.queue_capacity = commands;
+        self.settings.queue_capacity = commands;
+        self
+    }
+
+    /// For how long notifications are kept once they are delivered; 30 days by default. Each confirmation drops a few that
+    /// are older.
+    pub fn keep_delivered(mut self, span: Duration) -> Self {
+        self.settings.keep_delivered = span;
         self
     }
 
@@ -333,7 +354,8 @@ impl EngineBuilder {
             Some(given) => seed = given,
             None => getrandom::fill(&mut seed).map_err(|error| OpenError::Randomness(error.to_string()))?,
         }
-        let shared = Arc::new(Shared::new(Box::new(backend), self.clock, self.queue_capacity));
+        let commits = format::commits(&backend)?;
+        let shared = Arc::new(Shared::new(Box::new(backend), self.settings, commits));
         let writers = Arc::clone(&shared);
         let applier = Applier::start(Arc::clone(&shared)).map_err(OpenError::Thread)?;
         let run = move || writer::run(&writers, &applier, IdSource::from_seed(seed));

@@ -65,10 +65,12 @@ impl Error {
 #[non_exhaustive]
 pub enum OpenError {
     /// Another engine, in this process or another, has the folder open.
-    #[error("`{}` is in use by another process; stop it, or open another folder", path.display())]
+    #[error("`{}` is in use by {holder}; stop it, or open another folder", path.display())]
     InUse {
         /// The folder.
         path: PathBuf,
+        /// Who has it open, as far as that is known: `process 4711`.
+        holder: String,
     },
     /// There is no store in the folder, and none was to be created.
     #[error("there is no store in `{}`", path.display())]
@@ -100,6 +102,23 @@ pub enum OpenError {
         /// The newest format this version knows.
         known: u32,
     },
+    /// The store holds fewer commits than when it was closed: its end is missing.
+    #[error(
+        "the store held {sealed} commits when it was closed, and holds {found}: its last commits are lost; restore a backup, \
+         or remove `dogwatch.seal` to go on with what is left"
+    )]
+    Lost {
+        /// How many commits it holds.
+        found: u64,
+        /// How many it held.
+        sealed: u64,
+    },
+    /// What the store says about itself cannot be read.
+    #[error("the store is damaged: {0}; restore a backup")]
+    Corrupt(String),
+    /// An import, a backup or a compaction ended before the store was whole.
+    #[error("the store was never finished being written; remove the folder and write it again")]
+    Unfinished,
     /// The operating system gave no random bytes to make ids and secrets from.
     #[error("no random bytes from the operating system: {0}")]
     Randomness(String),

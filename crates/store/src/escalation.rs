@@ -10,15 +10,18 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use dogwatch_core::{
-    Error as Refusal, Fired, IdSource, Lookups, Notification, ReadyLine, Receipt, Root, Timer, Timestamp, claim,
-    confirm, fire_due, give_back,
+    Error as Refusal, Fired, IdSource, Lookups, Notification, OrgId, ReadyLine, Receipt, Root, Timer, Timestamp,
+    UserId, claim, confirm, fire_due, give_back,
 };
 
 use crate::assembly::Assembly;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::keys;
+use crate::format;
+use crate::keys::{self, Table};
 use crate::pending::Pending;
+use crate::record::Corrupt;
+use crate::records::RowChange;
 use crate::writer::Work;
 
 /// How many timers are fired in one batch, and how many notifications are claimed.
@@ -285,6 +288,7 @@ impl Work for Settle {
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<usize, Refusal> {
         let mut settled = 0;
+        let mut delivered = 0;
         for receipt in &self.receipts {
             let decision = match self.end {
                 End::Confirm => confirm(receipt, &batch.root(), batch.now, ids)?,
@@ -292,7 +296,36 @@ impl Work for Settle {
             };
             batch.add(&decision.writes)?;
             settled += usize::from(decision.reply);
+            delivered += usize::from(decision.reply && matches!(self.end, End::Confirm));
         }
+        drop_delivered(batch, delivered)?;
         Ok(settled)
     }
+}
+
+/// How many delivered notifications whose time is up are dropped with each confirmation: more than one, so that they get
+/// fewer.
+const DROPPED: usize = 2;
+
+/// Drops a few delivered notifications whose time is up, and notes up to when.
+fn drop_delivered(batch: &mut Assembly<'_>, confirmed: usize) -> Result<(), Refusal> {
+    let kept = i64::try_from(batch.keep_delivered().as_millis()).unwrap_or(i64::MAX);
+    let oldest = Timestamp::clamped(batch.now.as_millis().saturating_sub(kept));
+    let (start, end) = (Table::Delivered.key(&[]), Table::Delivered.key(&[&keys::instant(oldest)]));
+    let found = batch.root().scan(&start, &end).take(confirmed.saturating_mul(DROPPED));
+    let dropped = found.map(|pair| pair.map(|(key, value)| RowChange::delete(key, value)));
+    let mut changes = dropped.collect::<Result<Vec<_>, _>>()?;
+    let last = changes.last().and_then(|last| keys::by_time::<OrgId, UserId>(&last.key));
+    if let Some((until, _, _)) = last {
+        let before = batch.root().get(&format::dropped_key())?;
+        // The clock may have been set back: what was dropped once stays so.
+        let known = before.as_deref().map(format::dropped_until).transpose().map_err(|why| broken(&why))?;
+        let until = known.map_or(until, |known| known.max(until));
+        changes.push(format::dropped(until, before).map_err(|why| broken(&why))?);
+    }
+    batch.add_with(&[], changes)
+}
+
+fn broken(why: &Corrupt) -> Refusal {
+    Refusal::broken(format!("the note of dropped notifications: {why}"))
 }

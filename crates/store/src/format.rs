@@ -1,11 +1,16 @@
-//! What a store says about itself: that it is one, and in which format.
+//! What a store says about itself: that it is one, in which format, and how many commits it holds.
+//!
+//! Each commit counts itself. When a store is closed, that number is noted outside of it ([`Backend::seal`]): a store that
+//! holds fewer when it is opened has lost some.
 
 use bincode::{Decode, Encode};
+use dogwatch_core::Timestamp;
 
 use crate::backend::{Backend, BackendError, Batch};
 use crate::error::OpenError;
 use crate::keys::Table;
-use crate::record::{Stored, decode, encode};
+use crate::record::{Corrupt, Stored, decode, encode};
+use crate::records::{RowChange, timestamp};
 
 /// The format that this version writes. It changes when a store written by this version could be misread by an older one.
 pub(crate) const FORMAT: u32 = 3;
@@ -19,15 +24,108 @@ impl Stored for FormatV1 {
     const VERSION: u8 = 1;
 }
 
+/// How many commits a store holds.
+#[derive(Debug, Encode, Decode)]
+struct CommitsV1 {
+    commits: u64,
+}
+
+impl Stored for CommitsV1 {
+    const VERSION: u8 = 1;
+}
+
+/// Up to when delivered notifications have been dropped.
+#[derive(Debug, Encode, Decode)]
+struct DroppedV1 {
+    delivered_at: i64,
+}
+
+impl Stored for DroppedV1 {
+    const VERSION: u8 = 1;
+}
+
+fn commits_key() -> Vec<u8> {
+    Table::Meta.key(&[b"commits"])
+}
+
+/// Where it stands up to when delivered notifications have been dropped.
+pub(crate) fn dropped_key() -> Vec<u8> {
+    Table::Meta.key(&[b"dropped"])
+}
+
+/// The row of that instant.
+pub(crate) fn dropped(at: Timestamp, before: Option<Vec<u8>>) -> Result<RowChange, Corrupt> {
+    let key = dropped_key();
+    let after = encode(&key, &DroppedV1 { delivered_at: at.as_millis() })?;
+    Ok(RowChange { key, before, after: Some(after) })
+}
+
+/// The instant that [`dropped`] wrote.
+pub(crate) fn dropped_until(value: &[u8]) -> Result<Timestamp, Corrupt> {
+    let row: DroppedV1 = decode(&dropped_key(), value)?;
+    timestamp(row.delivered_at)
+}
+
+/// The row that counts one more commit.
+pub(crate) fn count(commits: u64) -> Result<RowChange, Corrupt> {
+    let key = commits_key();
+    let value = |commits| encode(&key, &CommitsV1 { commits });
+    let before = if commits == 0 { None } else { Some(value(commits)?) };
+    Ok(RowChange { before, after: Some(value(commits.saturating_add(1))?), key })
+}
+
+/// How many commits a store holds; [`OpenError::Lost`] when it held more once.
+pub(crate) fn commits(backend: &dyn Backend) -> Result<u64, OpenError> {
+    let key = commits_key();
+    let commits = match backend.get(&key)? {
+        Some(value) => decode::<CommitsV1>(&key, &value).map_err(|why| OpenError::Corrupt(why.to_string()))?.commits,
+        None => 0,
+    };
+    match backend.sealed()? {
+        Some(sealed) if commits < sealed => Err(OpenError::Lost { found: commits, sealed }),
+        _ => Ok(commits),
+    }
+}
+
+/// Marks a store that is being written as a whole, so that nobody takes a half of it for one.
+pub(crate) fn begin(backend: &dyn Backend) -> Result<(), OpenError> {
+    put(backend, Table::Meta.key(&[b"unfinished"]), &FormatV1 { format: FORMAT })
+}
+
+/// Makes what was written since [`begin`] a store.
+pub(crate) fn finish(backend: &dyn Backend) -> Result<(), OpenError> {
+    backend.apply(&Batch::from([(Table::Meta.key(&[b"unfinished"]), None)]))?;
+    write(backend, Table::Meta.key(&[b"format"]))
+}
+
+/// Checks the format of a store that is only looked at.
+pub(crate) fn known(backend: &dyn Backend) -> Result<(), OpenError> {
+    match format(backend)? {
+        Some(found) if found > FORMAT => Err(OpenError::NewerFormat { found, known: FORMAT }),
+        Some(_) => Ok(()),
+        None => Err(OpenError::NotAStore),
+    }
+}
+
+/// The format of a store, if it is one.
+fn format(backend: &dyn Backend) -> Result<Option<u32>, OpenError> {
+    if backend.get(&Table::Meta.key(&[b"unfinished"]))?.is_some() {
+        return Err(OpenError::Unfinished);
+    }
+    let key = Table::Meta.key(&[b"format"]);
+    let Some(value) = backend.get(&key)? else { return Ok(None) };
+    let found: FormatV1 = decode(&key, &value).map_err(|_| OpenError::NotAStore)?;
+    Ok(Some(found.format))
+}
+
 /// Checks the format of a store; makes an empty one a store, and one of an older format one of this.
 ///
 /// Formats add tables and new versions of records (`FORMAT.md` lists them); older ones are read as they are, and written anew
 /// when they change.
 pub(crate) fn check(backend: &dyn Backend) -> Result<(), OpenError> {
     let key = Table::Meta.key(&[b"format"]);
-    if let Some(value) = backend.get(&key)? {
-        let found: FormatV1 = decode(&key, &value).map_err(|_| OpenError::NotAStore)?;
-        return match found.format {
+    if let Some(found) = format(backend)? {
+        return match found {
             FORMAT => Ok(()),
             older if older < FORMAT => write(backend, key),
             newer => Err(OpenError::NewerFormat { found: newer, known: FORMAT }),
@@ -40,7 +138,11 @@ pub(crate) fn check(backend: &dyn Backend) -> Result<(), OpenError> {
 }
 
 fn write(backend: &dyn Backend, key: Vec<u8>) -> Result<(), OpenError> {
-    let value = encode(&key, &FormatV1 { format: FORMAT });
+    put(backend, key, &FormatV1 { format: FORMAT })
+}
+
+fn put<T: Stored>(backend: &dyn Backend, key: Vec<u8>, record: &T) -> Result<(), OpenError> {
+    let value = encode(&key, record);
     let value = value.map_err(|why| BackendError::new("writing the format", why.to_string()))?;
     backend.apply(&Batch::from([(key, Some(value))]))?;
     backend.make_durable()?;

@@ -100,7 +100,6 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    #[cfg(test)]
     pub(crate) const ALL: [Self; 42] = [
         Self::Meta,
         Self::Organization,
@@ -145,6 +144,12 @@ impl Table {
         Self::Once,
         Self::OnceByTime,
     ];
+
+    /// The table that a key belongs to, by its tag.
+    pub(crate) fn of_key(key: &[u8]) -> Option<Self> {
+        let tag = *key.first()?;
+        Self::ALL.into_iter().find(|table| *table as u8 == tag)
+    }
 
     /// A key of this table.
     pub(crate) fn key(self, parts: &[&[u8]]) -> Vec<u8> {

@@ -27,7 +27,10 @@ mod queue;
 mod record;
 mod records;
 mod signal;
+mod snapshot;
+mod thing;
 mod ticker;
+mod tools;
 mod world;
 mod writer;
 
@@ -38,6 +41,7 @@ pub use escalation::{Notifications, Ticked};
 pub use once::{Answer, Once, Recorded};
 pub use pending::Pending;
 pub use ticker::Ticker;
+pub use tools::{Copied, Finding, Progress, ReadOnly, Report, Stats, TableStats, ToolError, import};
 
 /// The rules: commands, queries, and everything they speak of.
 pub use dogwatch_core as core;

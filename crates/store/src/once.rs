@@ -13,8 +13,8 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::keys::{self, Table, end_of};
 use crate::pending::Pending;
-use crate::record::{Corrupt, Stored, decode, encode};
-use crate::records::{PIECE, PieceV1, RowChange};
+use crate::record::{Corrupt, Stored, decode};
+use crate::records::{Entity, PIECE, PieceV1, Reader, RowChange, Rows, timestamp};
 use crate::world::corrupt;
 use crate::writer::Work;
 
@@ -75,7 +75,7 @@ impl Engine {
 
 /// The first row of a record.
 #[derive(Debug, Encode, Decode)]
-struct OnceV1 {
+pub(crate) struct OnceV1 {
     fingerprint: [u8; 32],
     recorded_at: i64,
     status: u16,
@@ -86,6 +86,56 @@ struct OnceV1 {
 
 impl Stored for OnceV1 {
     const VERSION: u8 = 1;
+}
+
+/// An answer that is recorded under a key: all that its rows say.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) org: OrgId,
+    pub(crate) scope: [u8; 16],
+    pub(crate) key: String,
+    pub(crate) fingerprint: [u8; 32],
+    pub(crate) recorded_at: i64,
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Kept {
+    /// The record whose first row this is; `None` for its other rows.
+    pub(crate) fn read(key: &[u8], value: &[u8], read: Reader<'_>) -> Result<Option<Self>, Corrupt> {
+        let (prefix, number) = key.split_last().map(|(number, prefix)| (prefix, *number)).ok_or(Corrupt::Key)?;
+        let (org, rest) = key.get(1..).and_then(|rest| rest.split_first_chunk::<16>()).ok_or(Corrupt::Key)?;
+        let (scope, rest) = rest.split_first_chunk::<16>().ok_or(Corrupt::Key)?;
+        let [name @ .., 0, _] = rest else { return Err(Corrupt::Key) };
+        if number != 0 {
+            decode::<PieceV1>(key, value)?;
+            return Ok(None);
+        }
+        let OnceV1 { fingerprint, recorded_at, status, more, mut body } = decode(key, value)?;
+        for number in 1..=more {
+            let key = row(prefix, number);
+            body.extend(decode::<PieceV1>(&key, &read(&key).ok_or(Corrupt::Missing)?)?.bytes);
+        }
+        let key = String::from_utf8(name.to_vec()).map_err(|_| Corrupt::Key)?;
+        let org = OrgId::from_bytes(*org);
+        Ok(Some(Self { org, scope: *scope, key, fingerprint, recorded_at, status, body }))
+    }
+}
+
+impl Entity for Kept {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let prefix = Table::Once.of(self.org, &[&self.scope, self.key.as_bytes(), &[0]]);
+        let mut pieces = self.body.chunks(PIECE);
+        let body = pieces.next().unwrap_or_default().to_vec();
+        let more = u8::try_from(pieces.len()).map_err(|_| Corrupt::Large)?;
+        let (fingerprint, recorded_at, status) = (self.fingerprint, self.recorded_at, self.status);
+        rows.record(row(&prefix, 0), &OnceV1 { fingerprint, recorded_at, status, more, body })?;
+        rows.index(by_time(timestamp(recorded_at)?, &prefix));
+        for (number, piece) in (1..=more).zip(pieces) {
+            rows.record(row(&prefix, number), &PieceV1 { bytes: piece.to_vec() })?;
+        }
+        Ok(())
+    }
 }
 
 struct OnceOrder<C, F> {
@@ -147,8 +197,18 @@ where
         }
         let mut changes = drop_old(batch, oldest)?;
         changes.extend(forget(batch, &prefix)?);
-        changes
-            .extend(remember(batch.now, &prefix, self.once.fingerprint, &record).map_err(|why| corrupt(&prefix, why))?);
+        let kept = Kept {
+            org,
+            scope: self.once.scope,
+            key: self.once.key.as_str().to_owned(),
+            fingerprint: self.once.fingerprint,
+            recorded_at: batch.now.as_millis(),
+            status: record.status,
+            body: record.body,
+        };
+        let mut rows = Rows::default();
+        kept.rows(&mut rows).map_err(|why| corrupt(&prefix, why))?;
+        changes.extend(rows.into_puts());
         batch.add_with(&writes, changes)?;
         Ok(Recorded { answer, again: false })
     }
@@ -166,23 +226,6 @@ fn recorded(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Option<(OnceV1, Vec<u
         body.extend(decode::<PieceV1>(&key, &value).map_err(|why| corrupt(&key, why))?.bytes);
     }
     Ok(Some((first, body)))
-}
-
-/// The rows of a new record.
-fn remember(now: Timestamp, prefix: &[u8], fingerprint: [u8; 32], record: &Answer) -> Result<Vec<RowChange>, Corrupt> {
-    let mut pieces = record.body.chunks(PIECE);
-    let body = pieces.next().unwrap_or_default().to_vec();
-    let more = u8::try_from(pieces.len()).map_err(|_| Corrupt::Large)?;
-    let first = OnceV1 { fingerprint, recorded_at: now.as_millis(), status: record.status, more, body };
-    let key = row(prefix, 0);
-    let value = encode(&key, &first)?;
-    let mut changes = vec![RowChange::put(key, value), RowChange::put(by_time(now, prefix), Vec::new())];
-    for (number, piece) in (1..=more).zip(pieces) {
-        let key = row(prefix, number);
-        let value = encode(&key, &PieceV1 { bytes: piece.to_vec() })?;
-        changes.push(RowChange::put(key, value));
-    }
-    Ok(changes)
 }
 
 /// The rows of a record that goes.

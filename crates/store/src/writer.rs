@@ -10,6 +10,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use dogwatch_core::{Actor, Command, Error as Refusal, IdSource, decide};
 
@@ -23,10 +24,18 @@ use crate::overlay::Overlay;
 use crate::pending::{Pending, Promise, pending};
 use crate::queue::Queue;
 use crate::signal::Signal;
+use crate::snapshot::{Covered, Snapshot};
 use crate::world::StoreView;
 
 /// How many commands one batch holds at most.
 const LARGEST_BATCH: usize = 1_024;
+
+/// How an engine is set up, whatever it stands on.
+pub(crate) struct Settings {
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) queue_capacity: usize,
+    pub(crate) keep_delivered: Duration,
+}
 
 /// What callers, readers and the writer share.
 pub(crate) struct Shared {
@@ -35,8 +44,12 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue<Box<dyn Job>>,
     /// Raised when there is a new timer or another notification to claim, and when the engine is poisoned.
     pub(crate) stirred: Signal,
-    /// What the batch in flight overwrites.
-    pub(crate) overwritten: RwLock<Batch>,
+    /// What readers are shown in place of what a batch in flight has written.
+    pub(crate) covered: RwLock<Covered>,
+    /// For how long notifications are kept once they are delivered.
+    pub(crate) keep_delivered: Duration,
+    /// How many commits the store holds.
+    pub(crate) commits: AtomicU64,
     poisoned: AtomicBool,
     batches: AtomicU64,
     commands: AtomicU64,
@@ -45,13 +58,15 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(backend: Box<dyn Backend>, clock: Box<dyn Clock>, queue_capacity: usize) -> Self {
+    pub(crate) fn new(backend: Box<dyn Backend>, settings: Settings, commits: u64) -> Self {
         Self {
             backend,
-            clock,
-            queue: Queue::new(queue_capacity),
+            clock: settings.clock,
+            queue: Queue::new(settings.queue_capacity),
             stirred: Signal::default(),
-            overwritten: RwLock::new(Batch::new()),
+            covered: RwLock::default(),
+            keep_delivered: settings.keep_delivered,
+            commits: AtomicU64::new(commits),
             poisoned: AtomicBool::new(false),
             batches: AtomicU64::new(0),
             commands: AtomicU64::new(0),
@@ -61,8 +76,13 @@ impl Shared {
 
     /// Reads durable state: of every batch all or nothing, for as long as `read` runs.
     pub(crate) fn read<R>(&self, read: impl FnOnce(&StoreView<'_>) -> R) -> R {
-        let overwritten = self.overwritten.read().unwrap_or_else(PoisonError::into_inner);
-        read(&StoreView::new(Overlay::new(&*self.backend, &overwritten)))
+        let covered = self.covered.read().unwrap_or_else(PoisonError::into_inner);
+        read(&StoreView::new(Overlay::new(&*self.backend, covered.in_flight())))
+    }
+
+    /// Durable state as it is now, for long reading.
+    pub(crate) fn snapshot(&self) -> Snapshot<'_> {
+        self.covered.write().unwrap_or_else(PoisonError::into_inner).snapshot(&*self.backend)
     }
 
     pub(crate) fn load(&self) -> Load {

@@ -1,8 +1,10 @@
 //! Random sequences of operations, restarts among them, against the naive model; in memory and on disk.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::path::Path;
+
 use dogwatch_store::backend::MemoryBackend;
-use dogwatch_store::{Engine, ManualClock};
+use dogwatch_store::{Engine, ManualClock, ReadOnly, Report, import};
 use dogwatch_testkit::{oncall, ops, parsers, run};
 use proptest::prelude::*;
 
@@ -20,8 +22,35 @@ fn in_memory(bytes: &[u8]) {
 
 fn on_disk(bytes: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
-    let mut open = |clock: ManualClock, seed| Engine::builder().clock(clock).id_seed(seed).open(folder.path()).unwrap();
+    let data = folder.path().join("data");
+    let mut open = |clock: ManualClock, seed| Engine::builder().clock(clock).id_seed(seed).open(&data).unwrap();
     run::run(&ops::steps(bytes), &mut open);
+    export_and_import(folder.path(), &ReadOnly::open(&data).unwrap());
+}
+
+/// What is exported, imported and exported again is the same to the byte; a copy holds the same, too.
+fn export_and_import(folder: &Path, store: &ReadOnly) {
+    let (mut first, mut second, mut third) = (Vec::new(), Vec::new(), Vec::new());
+    store.export(&mut first, &mut |_| ()).unwrap();
+    let (imported, copied) = (folder.join("imported"), folder.join("copied"));
+    import(&mut first.as_slice(), &imported, &mut |_| ()).unwrap();
+    let again = ReadOnly::open(&imported).unwrap();
+    assert_eq!(again.verify(&mut |_| ()), Report { rows: again.verify(&mut |_| ()).rows, ..clean(&first) });
+    again.export(&mut second, &mut |_| ()).unwrap();
+    assert_eq!(String::from_utf8(first.clone()).unwrap(), String::from_utf8(second).unwrap());
+
+    store.backup(&copied, &mut |_| ()).unwrap();
+    let copy = ReadOnly::open(&copied).unwrap();
+    assert_eq!(copy.verify(&mut |_| ()), store.verify(&mut |_| ()));
+    assert_eq!(copy.stats().unwrap().tables, store.stats().unwrap().tables);
+    copy.export(&mut third, &mut |_| ()).unwrap();
+    assert_eq!(first, third);
+}
+
+/// The report on a store of these lines: a thing each, but for the first and the last.
+fn clean(lines: &[u8]) -> Report {
+    let lines = lines.split(|byte| *byte == b'\n').count() - 1;
+    Report { things: u64::try_from(lines - 2).unwrap(), ..Report::default() }
 }
 
 proptest! {

@@ -1,7 +1,18 @@
 //! What many tests begin with.
 
-use dogwatch_core::{Actor, CreateOrganization, OrganizationCreated};
-use dogwatch_store::Engine;
+use std::fmt::Debug;
+use std::str::FromStr;
+use std::time::Duration;
+
+use dogwatch_core::text::IdempotencyKey;
+use dogwatch_core::{
+    AckTimeout, AcknowledgeIncident, Actor, AddMember, AddPolicyLayer, AddRotationLayer, ChangeStatus, Command,
+    CreateComponent, CreateIncident, CreateOrganization, CreateOverride, CreatePolicy, CreateSchedule, DeleteComponent,
+    EditIncident, EditPolicyLayer, EditRotationLayer, GetPolicy, HandOffIncident, InviteMember, LayerSettings,
+    Notification, OrderRotationLayers, OrganizationCreated, PolicyId, Position, PostUpdate, Query, RedactUpdate,
+    RemoveMember, Role, RotationLength, RotationType, ScheduleId, Severity, Status, Target, UpdateVisibility, UserId,
+};
+use dogwatch_store::{Answer, Engine, ManualClock, Once};
 
 /// The command that creates the organization Harbour with its admin Ada Byron.
 #[must_use]
@@ -18,4 +29,112 @@ pub fn create_organization() -> CreateOrganization {
 #[must_use]
 pub fn organization(engine: &Engine) -> OrganizationCreated {
     engine.execute(create_organization(), &Actor::Operator).unwrap()
+}
+
+/// Carries out a command that a fixture knows to be valid.
+fn did<C: Command>(engine: &Engine, command: C, actor: &Actor) -> C::Reply {
+    engine.execute(command, actor).unwrap()
+}
+
+/// Reads what a fixture knows to be valid.
+fn valid<T: FromStr<Err: Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+/// An organization with something in every table: open and resolved incidents with long texts, rotations with a past, a policy
+/// with a past, runs that wait, pages that wait and pages that are delivered, an invitation, an idempotent answer.
+///
+/// It is the same for every engine with the same seed and clock, but for what the engine's version adds.
+pub fn everything(engine: &Engine, clock: &ManualClock) -> OrganizationCreated {
+    let created = organization(engine);
+    let (ada, me) = (created.actor(), created.admin.member.id);
+    let join = |email: &str, first: &str| {
+        let (org, last_name, role) = (created.organization.id, valid("Marlow"), Role::Member);
+        let add = AddMember { org, email: valid(email), first_name: valid(first), last_name, role };
+        did(engine, add, &Actor::Operator).member.id
+    };
+    let (ben, cleo) = (join("ben@example.com", "Ben"), join("cleo@example.com", "Cleo"));
+    did(engine, InviteMember { email_address: valid("dora@example.com"), role: Role::Admin }, &ada);
+    let component = |name: &str, description: Option<&str>| {
+        let description = description.map(valid);
+        did(engine, CreateComponent { name: valid(name), description, group_label: Some(valid("Shop")) }, &ada).id
+    };
+    let long = "All card payments fail. Support sees about forty tickets. ".repeat(20);
+    let (checkout, gone) = (component("Checkout", None), component("Basket", Some("What is in the basket")));
+    did(engine, DeleteComponent { id: gone }, &ada);
+
+    let schedule = rotations(engine, clock, &ada, [me, ben, cleo]);
+    let policy = policy(engine, &ada, schedule, [me, ben]);
+    let open = |title: &str, policy| CreateIncident {
+        description: Some(valid(&long)),
+        component_ids: vec![checkout],
+        escalation_policy_id: policy,
+        ..CreateIncident::new(valid(title), Severity::Critical, me)
+    };
+    let waiting = did(engine, open("Checkout is down", Some(policy)), &ada).id;
+    // From here on the run's layers are those of the past.
+    let layers = did_query(engine, &GetPolicy { id: policy }, &ada).layers;
+    let longer = AckTimeout::from_minutes(9).unwrap();
+    did(engine, EditPolicyLayer { ack_timeout: Some(longer), ..EditPolicyLayer::new(policy, layers[0].id) }, &ada);
+    did(engine, HandOffIncident { id: waiting, target: ben }, &ada);
+    let resolved = did(engine, open("Basket is empty", None), &ada).id;
+    let news = PostUpdate::new(resolved, Some(valid(&long)), None, UpdateVisibility::Internal).unwrap();
+    let news = did(engine, news, &ada).id;
+    did(engine, RedactUpdate { incident: resolved, update: news }, &ada);
+    did(engine, AcknowledgeIncident { id: resolved }, &ada);
+    for status in [Status::Identified, Status::Monitoring, Status::Resolved] {
+        did(engine, ChangeStatus::to(resolved, status), &ada);
+    }
+    let news = PostUpdate::new(waiting, Some(valid(&long)), Some(Status::Identified), UpdateVisibility::Internal);
+    did(engine, news.unwrap(), &ada);
+    let claimed = engine.claim(10, Duration::from_secs(30)).unwrap();
+    let receipts: Vec<_> = claimed.iter().map(Notification::receipt).collect();
+    assert_eq!(engine.confirm(&receipts).unwrap(), 3);
+
+    let once = Once { scope: [7; 16], key: IdempotencyKey::new("first").unwrap(), fingerprint: [8; 32] };
+    let answer = |body: Vec<u8>| Answer { status: 201, body };
+    let render = move |_: Result<_, _>| (answer(b"{}".to_vec()), answer(vec![b'x'; 5_000]));
+    let retitle = EditIncident { title: Some(valid("Checkout is slow")), ..EditIncident::new(waiting) };
+    engine.submit_once(retitle, &ada, once, render).unwrap().wait().unwrap();
+    did(engine, RemoveMember { user: cleo }, &ada);
+    created
+}
+
+fn did_query<Q: Query>(engine: &Engine, query: &Q, actor: &Actor) -> Q::Reply {
+    engine.query(query, actor).unwrap()
+}
+
+/// A schedule of two layers that have been edited and put in another order, with an override.
+fn rotations(engine: &Engine, clock: &ManualClock, ada: &Actor, users: [UserId; 3]) -> ScheduleId {
+    let name = valid("Night watch");
+    let create = CreateSchedule { name, description: None, timezone: "Europe/Lisbon".to_owned() };
+    let schedule = did(engine, create, ada).id;
+    let layer = |name: &str, users: Vec<UserId>| {
+        let (length, handoff) = (RotationLength::new(RotationType::Weekly, 7).unwrap(), valid("09:00"));
+        let settings = LayerSettings::new(length, handoff, engine.now(), None, users).unwrap();
+        did(engine, AddRotationLayer { schedule, name: valid(name), settings }, ada).id
+    };
+    let (first, second) = (layer("First", users.to_vec()), layer("Second", vec![users[1]]));
+    clock.advance(Duration::from_secs(3_600));
+    let daily = EditRotationLayer {
+        rotation_type: Some(RotationType::Daily),
+        rotation_length_days: Some(1),
+        ..EditRotationLayer::new(schedule, first)
+    };
+    did(engine, daily, ada);
+    did(engine, OrderRotationLayers { schedule, layer_ids: vec![second, first] }, ada);
+    let (now, later) = (engine.now(), engine.now().plus(Duration::from_secs(7_200)));
+    did(engine, CreateOverride::new(schedule, users[0], now, later, Some(valid("swap"))).unwrap(), ada);
+    schedule
+}
+
+/// A policy that pages people, then a schedule.
+fn policy(engine: &Engine, ada: &Actor, schedule: ScheduleId, users: [UserId; 2]) -> PolicyId {
+    let policy = did(engine, CreatePolicy { name: valid("Night"), description: None }, ada).id;
+    let targets = [Target::users(users.to_vec()).unwrap(), Target::Schedule(schedule)];
+    for (position, target) in (1..).zip(targets) {
+        let (position, ack_timeout) = (Position::new(position).unwrap(), AckTimeout::from_minutes(5).unwrap());
+        did(engine, AddPolicyLayer { policy, position, ack_timeout, target }, ada);
+    }
+    policy
 }

@@ -289,6 +289,8 @@ impl<'a> Run<'a> {
 
     /// Compares everything that can be seen.
     pub fn compare_all(&self) {
+        let report = self.engine().verify(&mut |_| ());
+        assert!(report.is_clean(), "{report:#?}");
         self.compare_deadline();
         for org in 0..2 {
             let model = &self.orgs[org];

@@ -3,6 +3,7 @@
 use super::{Severity, Status, UpdateVisibility};
 use crate::id::{AuditEventId, ComponentId, Id, PolicyId, PolicyLayerId, UpdateId, UserId};
 use crate::time::Timestamp;
+use crate::words::words;
 
 /// One event of an audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,26 +24,15 @@ impl AuditEvent {
     }
 }
 
-/// A field that an edit changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EditedField {
-    /// `title`.
-    Title,
-    /// `description`.
-    Description,
-    /// `severity`.
-    Severity,
-}
-
-impl EditedField {
-    /// The word on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Title => "title",
-            Self::Description => "description",
-            Self::Severity => "severity",
-        }
+words! {
+    /// A field that an edit changed.
+    EditedField, "must be `title`, `description` or `severity`" {
+        /// `title`.
+        Title = "title",
+        /// `description`.
+        Description = "description",
+        /// `severity`.
+        Severity = "severity",
     }
 }
 

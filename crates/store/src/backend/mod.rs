@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use self::memory::MemoryBackend;
+pub(crate) use self::sled::folder_size;
 pub use self::sled::{SledBackend, SledOptions};
 
 /// Changes that happen together: a value to put, or `None` to delete.
@@ -47,6 +48,28 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// When the storage fails; what is durable is then unknown.
     fn make_durable(&self) -> Result<(), BackendError>;
+
+    /// Notes, outside of what it keeps in order, how many commits it holds. It is called when all of them are durable.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    fn seal(&self, commits: u64) -> Result<(), BackendError> {
+        let _ = commits;
+        Ok(())
+    }
+
+    /// What was noted last; `None` when nothing was, or the backend keeps no such note.
+    ///
+    /// # Errors
+    /// When the note cannot be read.
+    fn sealed(&self) -> Result<Option<u64>, BackendError> {
+        Ok(None)
+    }
+
+    /// How many bytes it takes on disk; `None` when it is not on disk.
+    fn size_on_disk(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A failure of the storage under the engine.

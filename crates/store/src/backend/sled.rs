@@ -6,7 +6,8 @@
 //! go to files that are never synced, so the store above keeps values small. See `FORMAT.md`.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -36,6 +37,7 @@ pub struct SledBackend {
     // Dropped in this order: the database lets go of its files before the lock does.
     db: ::sled::Db,
     log: File,
+    path: PathBuf,
     _lock: File,
 }
 
@@ -49,20 +51,17 @@ impl SledBackend {
         if !options.create && !path.join("conf").exists() {
             return Err(OpenError::NoStore { path: path.to_path_buf() });
         }
-        fs::create_dir_all(path).map_err(failed("creating the folder"))?;
+        create_folder(path).map_err(failed("creating the folder"))?;
         let lock = lock(path)?;
         if is_foreign(path) {
             return Err(OpenError::NotAStore);
         }
-        remove_torn_snapshots(path).map_err(failed("removing unfinished snapshots"))?;
+        remove_leftovers(path).map_err(failed("removing unfinished files"))?;
         let db = open_database(path, options)?;
         let log = File::open(path.join("db")).map_err(failed("opening the log"))?;
         log.sync_all().map_err(failed("syncing the log"))?;
         sync_folder(path).map_err(failed("syncing the folder"))?;
-        if let Some(parent) = path.canonicalize().ok().as_deref().and_then(Path::parent) {
-            sync_folder(parent).map_err(failed("syncing the parent folder"))?;
-        }
-        Ok(Self { db, log, _lock: lock })
+        Ok(Self { db, log, path: path.to_path_buf(), _lock: lock })
     }
 }
 
@@ -76,7 +75,7 @@ fn open_database(path: &Path, options: &SledOptions) -> Result<::sled::Db, OpenE
     let config = ::sled::Config::new().path(path).cache_capacity(options.cache_bytes).flush_every_ms(Some(500));
     let began = Instant::now();
     loop {
-        match config.open() {
+        match caught("opening the database", || config.open())? {
             Ok(db) => return Ok(db),
             Err(::sled::Error::Io(error)) if is_lock(&error) && began.elapsed() < LINGERING => {
                 thread::sleep(Duration::from_millis(2));
@@ -86,19 +85,43 @@ fn open_database(path: &Path, options: &SledOptions) -> Result<::sled::Db, OpenE
     }
 }
 
+/// sled panics over some kinds of damage. That is an error like any other.
+fn caught<T>(doing: &'static str, call: impl FnOnce() -> T) -> Result<T, BackendError> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+        BackendError::new(doing, format!("the database gave up: {said}"))
+    })
+}
+
 /// sled reports a lock that is held with words only.
 fn is_lock(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Other && error.to_string().contains("could not acquire lock")
 }
 
+/// Where it is noted how many commits the store held when it was closed, and while that is being written.
+const SEAL: &str = "dogwatch.seal";
+const NEW_SEAL: &str = "dogwatch.seal.new";
+
 /// The lock that says a folder is in use; it ends with the process.
 fn lock(path: &Path) -> Result<File, OpenError> {
     let file = path.join("dogwatch.lock");
     let failed = |source| OpenError::Io { path: path.to_path_buf(), doing: "locking the folder", source };
-    let handle = OpenOptions::new().create(true).truncate(false).write(true).open(file).map_err(failed)?;
+    let mut handle =
+        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(file).map_err(failed)?;
     match handle.try_lock() {
-        Ok(()) => Ok(handle),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_path_buf() }),
+        Ok(()) => {
+            // For whoever is refused. It matters to nobody else, so it need not be durable.
+            handle.set_len(0).map_err(failed)?;
+            write!(handle, "process {}", std::process::id()).map_err(failed)?;
+            Ok(handle)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let known = handle.read_to_string(&mut holder).is_ok_and(|length| length > 0);
+            let holder = if known { holder } else { "another process".to_owned() };
+            Err(OpenError::InUse { path: path.to_path_buf(), holder })
+        }
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
@@ -109,16 +132,40 @@ fn is_foreign(path: &Path) -> bool {
     has_log && !path.join("conf").exists()
 }
 
-fn remove_torn_snapshots(path: &Path) -> io::Result<()> {
+/// Creates a folder and those above it, so that they survive a loss of power.
+fn create_folder(path: &Path) -> io::Result<()> {
+    let missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    fs::create_dir_all(path)?;
+    for folder in missing {
+        let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+        sync_folder(parent.unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
+}
+
+/// What a kill or a fault left half written: sled's snapshots, and our seal.
+fn remove_leftovers(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let name = entry.file_name();
-        let torn = name.to_str().is_some_and(|name| name.starts_with("snap.") && name.ends_with(".generating"));
+        let torn = |name: &str| name.starts_with("snap.") && name.ends_with(".generating") || name == NEW_SEAL;
+        let torn = name.to_str().is_some_and(torn);
         if torn {
             fs::remove_file(entry.path())?;
         }
     }
     Ok(())
+}
+
+/// The bytes of all files in a folder, and in those within it.
+pub(crate) fn folder_size(path: &Path) -> io::Result<u64> {
+    let mut bytes = 0_u64;
+    for entry in fs::read_dir(path)? {
+        let (entry, metadata) = entry.and_then(|entry| entry.metadata().map(|metadata| (entry, metadata)))?;
+        let size = if metadata.is_dir() { folder_size(&entry.path())? } else { metadata.len() };
+        bytes = bytes.saturating_add(size);
+    }
+    Ok(bytes)
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
@@ -128,7 +175,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 impl Backend for SledBackend {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
-        let value = self.db.get(key).map_err(|e| BackendError::new("reading", e))?;
+        let value = caught("reading", || self.db.get(key))?.map_err(|e| BackendError::new("reading", e))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -136,10 +183,21 @@ impl Backend for SledBackend {
         if start >= end {
             return Box::new(std::iter::empty());
         }
-        let pairs = self.db.range(start..end);
-        Box::new(pairs.map(|pair| match pair {
-            Ok((key, value)) => Ok((key.to_vec(), value.to_vec())),
-            Err(e) => Err(BackendError::new("scanning", e)),
+        let mut pairs = self.db.range(start..end);
+        let mut over = false;
+        Box::new(std::iter::from_fn(move || {
+            if over {
+                return None;
+            }
+            let pair = match caught("scanning", || pairs.next()) {
+                Ok(None) => return None,
+                Ok(Some(Ok((key, value)))) => return Some(Ok((key.to_vec(), value.to_vec()))),
+                Ok(Some(Err(error))) => Err(BackendError::new("scanning", error)),
+                Err(error) => Err(error),
+            };
+            // It does not get past what it could not read.
+            over = true;
+            Some(pair)
         }))
     }
 
@@ -151,11 +209,45 @@ impl Backend for SledBackend {
                 None => changes.remove(key.as_slice()),
             }
         }
-        self.db.apply_batch(changes).map_err(|e| BackendError::new("applying a batch", e))
+        caught("applying a batch", || self.db.apply_batch(changes))?
+            .map_err(|e| BackendError::new("applying a batch", e))
     }
 
     fn make_durable(&self) -> Result<(), BackendError> {
-        self.db.flush().map_err(|e| BackendError::new("writing the log", e))?;
+        caught("writing the log", || self.db.flush())?.map_err(|e| BackendError::new("writing the log", e))?;
         self.log.sync_data().map_err(|e| BackendError::new("syncing the log", e))
+    }
+
+    fn size_on_disk(&self) -> Option<u64> {
+        folder_size(&self.path).ok()
+    }
+
+    fn seal(&self, commits: u64) -> Result<(), BackendError> {
+        let failed = |e: io::Error| BackendError::new("writing the seal", e);
+        let (new, seal) = (self.path.join(NEW_SEAL), self.path.join(SEAL));
+        let said = format!("{commits}");
+        let mut file = File::create(&new).map_err(failed)?;
+        writeln!(file, "{said} {:08x}", crc32fast::hash(said.as_bytes())).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
+        fs::rename(&new, &seal).map_err(failed)?;
+        sync_folder(&self.path).map_err(failed)
+    }
+
+    fn sealed(&self) -> Result<Option<u64>, BackendError> {
+        let failed = |e: io::Error| BackendError::new("reading the seal", e);
+        let bytes = match fs::read(self.path.join(SEAL)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let sealed = std::str::from_utf8(&bytes).ok().and_then(|text| {
+            let (said, sum) = text.strip_suffix('\n')?.split_once(' ')?;
+            (sum == format!("{:08x}", crc32fast::hash(said.as_bytes()))).then(|| said.parse().ok())?
+        });
+        sealed.map(Some).ok_or_else(|| {
+            let why = "`dogwatch.seal` is damaged, so nobody can say whether commits are missing; look with `verify`, then \
+                       remove it";
+            BackendError::new("reading the seal", why)
+        })
     }
 }

@@ -8,19 +8,24 @@ use dogwatch_core::{
     PastPolicyLayer, Policy, PolicyId, PolicyLayer, PolicyLayerId, Position, ReadyLine, Recipient, Run, RunLayer,
     RunState, ScheduleId, Secret, Target, UserId,
 };
+use serde::{Deserialize, Serialize};
 
 use super::text::{Reader, TextV1};
-use super::{Entity, NamedV1, Rows, by_byte, text, timestamp};
+use super::{Entity, NamedV1, Rows, by_byte, json, text, timestamp};
 use crate::keys::{self, Table};
 use crate::record::{Corrupt, Stored, unpack};
 
 /// A policy.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct PolicyV1 {
     name: String,
-    description: Option<TextV1>,
+    pub(crate) description: Option<TextV1>,
+    #[serde(with = "json::user")]
     created_by: [u8; 16],
+    #[serde(with = "json::time")]
     created_at: i64,
+    #[serde(with = "json::time")]
     updated_at: i64,
     revision: u32,
     in_use: bool,
@@ -66,19 +71,23 @@ impl PolicyV1 {
     }
 }
 
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum TargetV1 {
-    Schedule([u8; 16]),
-    Users(Vec<[u8; 16]>),
+    Schedule(#[serde(with = "json::schedule")] [u8; 16]),
+    Users(#[serde(with = "json::user::list")] Vec<[u8; 16]>),
 }
 
 /// A policy layer, as it is or as it was.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct PolicyLayerV1 {
     position: u32,
     timeout: u16,
     target: TargetV1,
+    #[serde(with = "json::time")]
     created_at: i64,
+    #[serde(with = "json::time")]
     updated_at: i64,
 }
 
@@ -147,23 +156,27 @@ impl Entity for PastPolicyLayer {
     }
 }
 
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct RunLayerV1 {
+    #[serde(with = "json::policy_layer")]
     id: [u8; 16],
     position: u32,
     timeout: u16,
 }
 
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum RunStateV1 {
-    Waiting(i64),
+    Waiting(#[serde(with = "json::time")] i64),
     Acknowledged,
     Exhausted,
     Resolved,
 }
 
 /// The run of an incident; the policy stands in the incident.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct RunV1 {
     revision: u32,
     current: Option<RunLayerV1>,
@@ -214,7 +227,7 @@ impl RunV1 {
 /// The byte of the only kind that there was once.
 const PAGE: u8 = 1;
 
-const fn reason_byte(reason: PageReason) -> u8 {
+pub(super) const fn reason_byte(reason: PageReason) -> u8 {
     match reason {
         PageReason::Escalation => 1,
         PageReason::Handoff => 2,
@@ -234,19 +247,34 @@ struct NotificationV1 {
 }
 
 /// A notification. Organization, recipient and number are in the key.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct NotificationV2 {
+    #[serde(with = "json::notification")]
     id: [u8; 16],
     message: MessageV2,
+    #[serde(with = "json::time")]
     created_at: i64,
     attempts: u32,
+    #[serde(with = "json::time::maybe")]
     delivered_at: Option<i64>,
 }
 
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum MessageV2 {
-    Page { incident: [u8; 16], reason: u8 },
-    Invitation { email: String, token: Option<String> },
+    Page {
+        #[serde(with = "json::incident_id")]
+        incident: [u8; 16],
+        #[serde(with = "json::page_reason")]
+        reason: u8,
+    },
+    Invitation {
+        email: String,
+        // Never in an export.
+        #[serde(skip)]
+        token: Option<String>,
+    },
 }
 
 impl Stored for NotificationV2 {
@@ -291,6 +319,11 @@ impl Entity for Notification {
 }
 
 impl NotificationV2 {
+    /// Whether it holds a token in plain text.
+    pub(crate) const fn holds_secret(&self) -> bool {
+        matches!(self.message, MessageV2::Invitation { token: Some(_), .. })
+    }
+
     pub(crate) fn of(self, org: OrgId, recipient: Recipient, number: u64) -> Result<Notification, Corrupt> {
         let message = match (recipient, self.message) {
             (Recipient::Member(_), MessageV2::Page { incident, reason }) => Message::Page {
@@ -316,10 +349,12 @@ impl NotificationV2 {
 }
 
 /// A line of notifications.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct InboxV1 {
     first: u64,
     last: u64,
+    #[serde(with = "json::time")]
     ready_at: i64,
 }
 

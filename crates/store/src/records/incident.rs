@@ -7,10 +7,11 @@ use dogwatch_core::{
     AuditEntry, AuditEvent, AuditEventId, ComponentId, EditedField, Event, Incident, IncidentId, IncidentUpdate, OrgId,
     PolicyId, PolicyLayerId, Severity, Status, StatusEntry, StatusEntryId, Timer, UpdateId, UpdateVisibility, UserId,
 };
+use serde::{Deserialize, Serialize};
 
 use super::escalation::RunV1;
 use super::text::{Reader, TextV1};
-use super::{Entity, Rows, by_byte, text, timestamp};
+use super::{Entity, Rows, by_byte, json, text, timestamp};
 use crate::keys::{self, Table, severity_byte, status_byte};
 use crate::record::{Corrupt, Stored, unpack};
 
@@ -22,7 +23,7 @@ fn severity(byte: u8) -> Result<Severity, Corrupt> {
     by_byte(&Severity::ALL, severity_byte, byte)
 }
 
-fn visibility_byte(visibility: UpdateVisibility) -> u8 {
+pub(super) fn visibility_byte(visibility: UpdateVisibility) -> u8 {
     match visibility {
         UpdateVisibility::Internal => 1,
         UpdateVisibility::Public => 2,
@@ -33,7 +34,7 @@ fn visibility(byte: u8) -> Result<UpdateVisibility, Corrupt> {
     by_byte(&UpdateVisibility::ALL, visibility_byte, byte)
 }
 
-fn field_byte(field: EditedField) -> u8 {
+pub(super) fn field_byte(field: EditedField) -> u8 {
     match field {
         EditedField::Title => 1,
         EditedField::Description => 2,
@@ -42,38 +43,61 @@ fn field_byte(field: EditedField) -> u8 {
 }
 
 /// A step of a status history.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct StepV1 {
+    #[serde(with = "json::status_entry")]
     id: [u8; 16],
+    #[serde(with = "json::status")]
     status: u8,
+    #[serde(with = "json::time")]
     changed_at: i64,
+    #[serde(with = "json::update::maybe")]
     update: Option<[u8; 16]>,
 }
 
 /// An incident, before there were runs. Organization and id are in the key.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct IncidentV1 {
     sequential_id: u64,
     title: String,
-    description: Option<TextV1>,
+    pub(crate) description: Option<TextV1>,
+    #[serde(with = "json::severity")]
     severity: u8,
+    #[serde(with = "json::status")]
     status: u8,
+    #[serde(with = "json::user::maybe")]
     owner: Option<[u8; 16]>,
+    #[serde(with = "json::policy::maybe")]
     policy: Option<[u8; 16]>,
+    #[serde(with = "json::component::list")]
     components: Vec<[u8; 16]>,
+    #[serde(with = "json::deed")]
     acknowledged: Option<(i64, [u8; 16])>,
+    #[serde(with = "json::user")]
     created_by: [u8; 16],
+    #[serde(with = "json::time")]
     updated_at: i64,
     history: Vec<StepV1>,
     updates: u32,
+    #[serde(with = "json::update")]
     last_part: [u8; 16],
 }
 
 /// An incident since there are runs.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct IncidentV2 {
+    #[serde(flatten)]
     incident: IncidentV1,
     run: Option<RunV1>,
+}
+
+impl IncidentV2 {
+    pub(crate) const fn description_mut(&mut self) -> &mut Option<TextV1> {
+        &mut self.incident.description
+    }
 }
 
 impl Stored for IncidentV2 {
@@ -171,12 +195,17 @@ pub(crate) fn incident_of(row: IncidentV2, org: OrgId, id: IncidentId, read: Rea
 }
 
 /// An update. Organization, incident and id are in the key.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct UpdateV1 {
-    body: Option<TextV1>,
+    pub(crate) body: Option<TextV1>,
+    #[serde(with = "json::status::maybe")]
     status_change: Option<u8>,
+    #[serde(with = "json::visibility")]
     visibility: u8,
+    #[serde(with = "json::user")]
     posted_by: [u8; 16],
+    #[serde(with = "json::deed")]
     redacted: Option<(i64, [u8; 16])>,
 }
 
@@ -224,7 +253,8 @@ pub(crate) fn update_of(
 }
 
 /// The events of one command.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct AuditV1 {
     events: Vec<AuditEventV1>,
 }
@@ -233,28 +263,79 @@ impl Stored for AuditV1 {
     const VERSION: u8 = 1;
 }
 
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct AuditEventV1 {
+    #[serde(with = "json::audit_event")]
     id: [u8; 16],
+    #[serde(with = "json::user::maybe")]
     actor: Option<[u8; 16]>,
     event: EventV1,
 }
 
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum EventV1 {
-    IncidentCreated { severity: u8, owner: Option<[u8; 16]>, policy: Option<[u8; 16]> },
-    IncidentEdited { fields: Vec<u8> },
-    StatusChanged { from: u8, to: u8 },
-    UpdatePosted { update: [u8; 16], visibility: u8 },
-    UpdateRedacted { update: [u8; 16] },
-    ComponentsChanged { added: Vec<[u8; 16]>, removed: Vec<[u8; 16]> },
-    LayerPaged { layer: [u8; 16], position: u32, users: Vec<[u8; 16]> },
-    LayerSkipped { layer: [u8; 16], position: u32 },
-    LayerTimedOut { layer: [u8; 16], position: u32 },
+    IncidentCreated {
+        #[serde(with = "json::severity")]
+        severity: u8,
+        #[serde(with = "json::user::maybe")]
+        owner: Option<[u8; 16]>,
+        #[serde(with = "json::policy::maybe")]
+        policy: Option<[u8; 16]>,
+    },
+    IncidentEdited {
+        #[serde(with = "json::edited_field::list")]
+        fields: Vec<u8>,
+    },
+    StatusChanged {
+        #[serde(with = "json::status")]
+        from: u8,
+        #[serde(with = "json::status")]
+        to: u8,
+    },
+    UpdatePosted {
+        #[serde(with = "json::update")]
+        update: [u8; 16],
+        #[serde(with = "json::visibility")]
+        visibility: u8,
+    },
+    UpdateRedacted {
+        #[serde(with = "json::update")]
+        update: [u8; 16],
+    },
+    ComponentsChanged {
+        #[serde(with = "json::component::list")]
+        added: Vec<[u8; 16]>,
+        #[serde(with = "json::component::list")]
+        removed: Vec<[u8; 16]>,
+    },
+    LayerPaged {
+        #[serde(with = "json::policy_layer")]
+        layer: [u8; 16],
+        position: u32,
+        #[serde(with = "json::user::list")]
+        users: Vec<[u8; 16]>,
+    },
+    LayerSkipped {
+        #[serde(with = "json::policy_layer")]
+        layer: [u8; 16],
+        position: u32,
+    },
+    LayerTimedOut {
+        #[serde(with = "json::policy_layer")]
+        layer: [u8; 16],
+        position: u32,
+    },
     EscalationExhausted,
     EscalationStopped,
     IncidentAcknowledged,
-    IncidentHandedOff { previous: Option<[u8; 16]>, new: [u8; 16] },
+    IncidentHandedOff {
+        #[serde(with = "json::user::maybe")]
+        previous: Option<[u8; 16]>,
+        #[serde(with = "json::user")]
+        new: [u8; 16],
+    },
 }
 
 fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
@@ -298,7 +379,6 @@ fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
 }
 
 fn event_of(event: EventV1) -> Result<Event, Corrupt> {
-    const FIELDS: [EditedField; 3] = [EditedField::Title, EditedField::Description, EditedField::Severity];
     let ids = |ids: Vec<[u8; 16]>| ids.into_iter().map(ComponentId::from_bytes).collect();
     Ok(match event {
         EventV1::IncidentCreated { severity: byte, owner, policy } => Event::IncidentCreated {
@@ -307,7 +387,7 @@ fn event_of(event: EventV1) -> Result<Event, Corrupt> {
             policy: policy.map(PolicyId::from_bytes),
         },
         EventV1::IncidentEdited { fields } => {
-            let fields = fields.into_iter().map(|byte| by_byte(&FIELDS, field_byte, byte));
+            let fields = fields.into_iter().map(|byte| by_byte(&EditedField::ALL, field_byte, byte));
             Event::IncidentEdited { fields: fields.collect::<Result<_, _>>()? }
         }
         EventV1::StatusChanged { from, to } => Event::StatusChanged { from: status(from)?, to: status(to)? },
@@ -340,6 +420,12 @@ fn event_of(event: EventV1) -> Result<Event, Corrupt> {
 
 /// How many events one audit row holds at most, so that its value stays small.
 const EVENTS_PER_ROW: usize = 16;
+
+impl Entity for AuditEntry {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        audit_rows(self, rows)
+    }
+}
 
 /// The rows of an addition to an audit trail.
 pub(crate) fn audit_rows(entry: &AuditEntry, rows: &mut Rows) -> Result<(), Corrupt> {

@@ -6,6 +6,7 @@
 
 mod escalation;
 mod incident;
+pub(crate) mod json;
 mod oncall;
 mod organization;
 mod text;
@@ -17,12 +18,24 @@ pub(crate) use organization::{
     ApiKeyV1, ComponentV1, HolderV1, InvitationV1, MemberV1, NamedV1, OrganizationV1, PlaceV1, TallyV2, email_key,
 };
 
-pub(crate) use text::{PIECE, PieceV1};
+pub(crate) use text::{PIECE, PieceV1, Reader, TextV1};
 
 use dogwatch_core::{Change, Write};
 
 use crate::backend::Pair;
 use crate::record::{Corrupt, Stored, encode};
+
+impl Rows {
+    /// All of them, as rows that were not there before.
+    pub(crate) fn into_puts(self) -> impl Iterator<Item = RowChange> {
+        self.into_pairs().map(|(key, value)| RowChange::put(key, value))
+    }
+
+    /// All of them.
+    pub(crate) fn into_pairs(self) -> impl Iterator<Item = Pair> {
+        self.0.into_iter()
+    }
+}
 
 /// The rows of one thing, each key once. They are few, so a search is a look at each.
 #[derive(Debug, Default)]
@@ -111,7 +124,7 @@ pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result
         Write::Audit(entry) => {
             let mut rows = Rows::default();
             audit_rows(entry, &mut rows)?;
-            changes.extend(rows.0.into_iter().map(|(key, value)| RowChange { key, before: None, after: Some(value) }));
+            changes.extend(rows.into_puts());
             Ok(())
         }
         // The enum is open for core's sake; a change that cannot be stored must not be dropped silently.

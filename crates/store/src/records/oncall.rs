@@ -7,13 +7,14 @@ use dogwatch_core::{
     HandoffTime, OrgId, Override, OverrideId, PastOrder, PastTerms, Phase, RotationLayer, RotationLayerId,
     RotationLength, RotationType, Schedule, ScheduleId, Terms, TermsInput, UserId, Zone,
 };
+use serde::{Deserialize, Serialize};
 
 use super::text::{Reader, TextV1};
-use super::{Entity, NamedV1, Rows, by_byte, text, timestamp};
+use super::{Entity, NamedV1, Rows, by_byte, json, text, timestamp};
 use crate::keys::{self, Table};
 use crate::record::{Corrupt, Stored};
 
-fn type_byte(kind: RotationType) -> u8 {
+pub(super) fn type_byte(kind: RotationType) -> u8 {
     match kind {
         RotationType::Daily => 1,
         RotationType::Weekly => 2,
@@ -31,16 +32,23 @@ fn ids<T: Id>(ids: &[T]) -> Vec<[u8; 16]> {
 }
 
 /// A schedule.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ScheduleV1 {
     name: String,
-    description: Option<TextV1>,
+    pub(crate) description: Option<TextV1>,
     zone: String,
+    #[serde(with = "json::user")]
     created_by: [u8; 16],
+    #[serde(with = "json::time")]
     created_at: i64,
+    #[serde(with = "json::time")]
     updated_at: i64,
+    #[serde(with = "json::rotation_layer::list")]
     order: Vec<[u8; 16]>,
+    #[serde(with = "json::time")]
     order_since: i64,
+    #[serde(with = "json::time")]
     changed_at: i64,
     overrides: u64,
 }
@@ -92,14 +100,19 @@ impl ScheduleV1 {
 }
 
 /// What a layer was told, and from which turn it goes on.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct TermsV1 {
     zone: String,
+    #[serde(with = "json::rotation")]
     kind: u8,
     days: u16,
     handoff: u16,
+    #[serde(with = "json::time")]
     effective_from: i64,
+    #[serde(with = "json::time::maybe")]
     effective_until: Option<i64>,
+    #[serde(with = "json::user::list")]
     participants: Vec<[u8; 16]>,
     count: i64,
     place: u32,
@@ -141,12 +154,16 @@ impl TryFrom<TermsV1> for Terms {
 }
 
 /// A rotation layer as it is now.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct LayerV1 {
     name: String,
     terms: TermsV1,
+    #[serde(with = "json::time")]
     since: i64,
+    #[serde(with = "json::time")]
     created_at: i64,
+    #[serde(with = "json::time")]
     updated_at: i64,
 }
 
@@ -187,9 +204,12 @@ impl LayerV1 {
 }
 
 /// What held for a layer once.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct PastTermsV1 {
+    #[serde(with = "json::time")]
     since: i64,
+    #[serde(with = "json::time")]
     until: i64,
     terms: TermsV1,
 }
@@ -218,10 +238,14 @@ impl PastTermsV1 {
 }
 
 /// An order of layers that was.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct PastOrderV1 {
+    #[serde(with = "json::time")]
     since: i64,
+    #[serde(with = "json::time")]
     until: i64,
+    #[serde(with = "json::rotation_layer::list")]
     order: Vec<[u8; 16]>,
 }
 
@@ -246,15 +270,22 @@ impl PastOrderV1 {
 }
 
 /// An override.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct OverrideV1 {
+    #[serde(with = "json::schedule")]
     schedule: [u8; 16],
     number: u64,
+    #[serde(with = "json::user")]
     user: [u8; 16],
+    #[serde(with = "json::time")]
     starts_at: i64,
+    #[serde(with = "json::time")]
     ends_at: i64,
     reason: Option<String>,
+    #[serde(with = "json::user")]
     created_by: [u8; 16],
+    #[serde(with = "json::time")]
     created_at: i64,
 }
 

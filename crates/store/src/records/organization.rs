@@ -7,13 +7,14 @@ use dogwatch_core::{
     ApiKey, ApiKeyId, Component, ComponentId, Invitation, InvitationId, KeyHolder, Member, OrgId, Organization, Role,
     SecretHash, Tally, UserId,
 };
+use serde::{Deserialize, Serialize};
 
 use super::text::{Reader, TextV1};
-use super::{Entity, Rows, by_byte, text, timestamp};
+use super::{Entity, Rows, by_byte, json, text, timestamp};
 use crate::keys::Table;
 use crate::record::{Corrupt, Stored, unpack};
 
-fn role_byte(role: Role) -> u8 {
+pub(super) fn role_byte(role: Role) -> u8 {
     match role {
         Role::Admin => 1,
         Role::Member => 2,
@@ -25,9 +26,11 @@ fn role(byte: u8) -> Result<Role, Corrupt> {
 }
 
 /// An organization.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct OrganizationV1 {
     name: String,
+    #[serde(with = "json::time")]
     created_at: i64,
 }
 
@@ -49,7 +52,8 @@ impl OrganizationV1 {
 }
 
 /// The counts of an organization, before there were policies.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct TallyV1 {
     incidents: u64,
     members: u32,
@@ -60,8 +64,10 @@ struct TallyV1 {
 }
 
 /// The counts since there are policies.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct TallyV2 {
+    #[serde(flatten)]
     tally: TallyV1,
     policies: u32,
 }
@@ -106,14 +112,18 @@ impl TallyV2 {
 }
 
 /// A member.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct MemberV1 {
     email: String,
     first_name: String,
     last_name: String,
     image_url: Option<String>,
+    #[serde(with = "json::role")]
     role: u8,
+    #[serde(with = "json::time")]
     joined_at: i64,
+    #[serde(with = "json::time::maybe")]
     removed_at: Option<i64>,
 }
 
@@ -162,11 +172,15 @@ impl MemberV1 {
 }
 
 /// A pending invitation.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct InvitationV1 {
     email: String,
+    #[serde(with = "json::role")]
     role: u8,
+    #[serde(with = "json::time")]
     created_at: i64,
+    #[serde(with = "json::hash")]
     token: [u8; 32],
 }
 
@@ -214,13 +228,18 @@ impl InvitationV1 {
 }
 
 /// An API key.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ApiKeyV1 {
+    #[serde(with = "json::user")]
     user: [u8; 16],
     name: String,
+    #[serde(with = "json::time")]
     created_at: i64,
+    #[serde(with = "json::time::maybe")]
     expires_at: Option<i64>,
     last_four: String,
+    #[serde(with = "json::hash")]
     hash: [u8; 32],
 }
 
@@ -287,13 +306,17 @@ impl TryFrom<HolderV1> for KeyHolder {
 }
 
 /// A component.
-#[derive(Debug, Encode, Decode)]
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ComponentV1 {
     name: String,
-    description: Option<TextV1>,
+    pub(crate) description: Option<TextV1>,
     group_label: Option<String>,
+    #[serde(with = "json::time")]
     created_at: i64,
+    #[serde(with = "json::time")]
     updated_at: i64,
+    #[serde(with = "json::time::maybe")]
     deleted_at: Option<i64>,
 }
 

@@ -1,0 +1,35 @@
+//! Copies of a store, row by row, into a fresh folder: a backup while commits go on, and a compaction.
+
+use std::path::Path;
+
+use super::{Building, Counter, Progress, ToolError};
+use crate::keys::Table;
+use crate::snapshot::Snapshot;
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    /// How many rows.
+    pub rows: u64,
+    /// How many bytes the folder of the copied store takes; `None` when it is not on disk.
+    pub bytes_before: Option<u64>,
+    /// How many bytes the copy takes.
+    pub bytes_after: Option<u64>,
+}
+
+pub(super) fn copy(from: &Snapshot<'_>, folder: &Path, progress: Progress<'_>) -> Result<Copied, ToolError> {
+    let mut building = Building::begin(folder)?;
+    let mut counter = Counter::new(progress);
+    // What says that it is a store comes last.
+    let format = Table::Meta.key(&[b"format"]);
+    for pair in from.all() {
+        let (key, value) = pair?;
+        if key != format {
+            building.put(key, value)?;
+        }
+        counter.step();
+    }
+    building.finish()?;
+    let bytes_after = crate::backend::folder_size(folder).ok();
+    Ok(Copied { rows: counter.done, bytes_before: from.size_on_disk(), bytes_after })
+}

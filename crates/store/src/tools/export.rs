@@ -1,0 +1,67 @@
+//! Everything as lines of JSON.
+//!
+//! The first line says what it is, the last how many things came before it, so that a cut is noticed. The things stand in the
+//! order of their keys, and a thing is written in one way only: the same content gives the same bytes.
+
+use std::io::Write;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Counter, Progress, ToolError, damaged};
+use crate::format;
+use crate::record::Corrupt;
+use crate::records::json;
+use crate::snapshot::Snapshot;
+use crate::thing::Thing;
+
+/// The version of the form of an export.
+pub(super) const VERSION: u32 = 1;
+
+/// The lines around the things.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(super) enum Frame {
+    Export {
+        version: u32,
+        /// Up to when delivered notifications have been dropped.
+        #[serde(with = "json::time::maybe")]
+        delivered_dropped_until: Option<i64>,
+    },
+    End {
+        things: u64,
+    },
+}
+
+pub(super) fn export(snapshot: &Snapshot<'_>, out: &mut dyn Write, progress: Progress<'_>) -> Result<u64, ToolError> {
+    let dropped_key = format::dropped_key();
+    let dropped = snapshot.get(&dropped_key)?;
+    let dropped = dropped.map(|value| format::dropped_until(&value)).transpose();
+    let dropped = dropped.map_err(|why| damaged(&dropped_key, why))?;
+    let mut out = std::io::BufWriter::new(out);
+    let begin = Frame::Export { version: VERSION, delivered_dropped_until: dropped.map(|at| at.as_millis()) };
+    write(&mut out, &begin)?;
+    let mut counter = Counter::new(progress);
+    let mut things = 0_u64;
+    for pair in snapshot.all() {
+        let (key, value) = pair?;
+        let read = |key: &[u8]| snapshot.get(key).ok().flatten();
+        let whole = |thing: Option<Thing>| -> Result<Option<Thing>, Corrupt> {
+            let Some(mut thing) = thing.filter(|thing| !thing.is_secret()) else { return Ok(None) };
+            thing.gather(&read)?;
+            Ok(Some(thing))
+        };
+        if let Some(thing) = Thing::read(&key, &value, &read).and_then(whole).map_err(|why| damaged(&key, why))? {
+            write(&mut out, &thing)?;
+            things = things.saturating_add(1);
+        }
+        counter.step();
+    }
+    write(&mut out, &Frame::End { things })?;
+    out.flush()?;
+    Ok(things.saturating_add(2))
+}
+
+fn write(out: &mut impl Write, line: &impl Serialize) -> Result<(), ToolError> {
+    serde_json::to_writer(&mut *out, line).map_err(std::io::Error::from)?;
+    Ok(out.write_all(b"\n")?)
+}

@@ -1,0 +1,100 @@
+//! A store from an export.
+//!
+//! Each thing goes through the rules that make its values valid, and writes its own rows; that no two write the same row,
+//! and that all fit together, is checked before the store can be opened. If anything is wrong, nothing is left.
+
+use std::io::BufRead;
+use std::path::Path;
+
+use super::export::{Frame, VERSION};
+use super::{Building, Counter, Progress, ToolError, verify};
+use crate::format;
+use crate::record::Corrupt;
+use crate::records::{Entity, Rows};
+use crate::snapshot::Snapshot;
+use crate::thing::Thing;
+use dogwatch_core::Timestamp;
+
+/// Makes a store of an export, in a folder that does not exist yet or is empty. Gives the number of things.
+///
+/// # Errors
+/// [`ToolError`]: the folder is not empty, a line is not one of an export or repeats another, the end is missing, what was
+/// read does not fit together, or something cannot be read or written.
+pub fn import(input: &mut dyn BufRead, folder: impl AsRef<Path>, progress: Progress<'_>) -> Result<u64, ToolError> {
+    let mut building = Building::begin(folder.as_ref())?;
+    let mut counter = Counter::new(progress);
+    let mut lines = Lines { input, number: 0, text: String::new() };
+    let Some(first) = lines.next()? else { return Err(lines.wrong("an export does not begin with nothing")) };
+    match serde_json::from_str(first) {
+        Ok(Frame::Export { version: VERSION, delivered_dropped_until }) => {
+            if let Some(until) = delivered_dropped_until {
+                let row =
+                    format::dropped(Timestamp::clamped(until), None).map_err(|why| lines.wrong(&why.to_string()))?;
+                building.put(row.key, row.after.unwrap_or_default())?;
+            }
+        }
+        Ok(Frame::Export { version, .. }) => {
+            return Err(lines.wrong(&format!("an export of version {version}; this program reads version {VERSION}")));
+        }
+        _ => return Err(lines.wrong("this is not an export")),
+    }
+    loop {
+        let Some(line) = lines.next()? else { return Err(lines.wrong("the end of the export is missing")) };
+        if let Ok(Frame::End { things }) = serde_json::from_str(line) {
+            if things != counter.done {
+                return Err(lines.wrong(&format!("{things} things were exported, but {} are here", counter.done)));
+            }
+            break;
+        }
+        let thing: Result<Thing, _> = serde_json::from_str(line);
+        let thing = thing.map_err(|error| lines.wrong(&error.to_string()))?;
+        let rows = rows(thing).map_err(|why| lines.wrong(&why.to_string()))?;
+        for (key, value) in rows.into_pairs() {
+            if building.holds(&key)? {
+                return Err(lines.wrong("it says again what a line before it said"));
+            }
+            building.put(key, value)?;
+        }
+        counter.step();
+    }
+    if lines.next()?.is_some() {
+        return Err(lines.wrong("there is something behind the end"));
+    }
+    building.flush()?;
+    let report = verify::verify(&Snapshot::still(building.backend()?), &mut |_| ());
+    match report.findings.into_iter().next() {
+        Some(finding) => Err(ToolError::Unfit(finding)),
+        None => building.finish().map(|()| counter.done),
+    }
+}
+
+fn rows(thing: Thing) -> Result<Rows, Corrupt> {
+    let mut rows = Rows::default();
+    thing.whole(&|_| None)?.rows(&mut rows)?;
+    Ok(rows)
+}
+
+/// The longest line, in bytes: an idempotent answer in hexadecimal digits stays below it.
+const LONGEST_LINE: u64 = 8 << 20;
+
+struct Lines<'a> {
+    input: &'a mut dyn BufRead,
+    number: u64,
+    text: String,
+}
+
+impl Lines<'_> {
+    fn next(&mut self) -> Result<Option<&str>, ToolError> {
+        self.number = self.number.saturating_add(1);
+        self.text.clear();
+        let read = std::io::Read::take(&mut *self.input, LONGEST_LINE).read_line(&mut self.text);
+        if read.map_err(|error| self.wrong(&error.to_string()))? == 0 {
+            return Ok(None);
+        }
+        Ok(Some(self.text.trim_end_matches('\n')))
+    }
+
+    fn wrong(&self, problem: &str) -> ToolError {
+        ToolError::Line { line: self.number, problem: problem.to_owned() }
+    }
+}

@@ -1,0 +1,58 @@
+//! How much of what there is.
+
+use dogwatch_core::Timestamp;
+use dogwatch_core::id::Id;
+
+use super::ToolError;
+use crate::keys::{self, Table};
+use crate::snapshot::Snapshot;
+
+/// See [`Engine::stats`](crate::Engine::stats).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stats {
+    /// The tables that hold something, in the order of their tags.
+    pub tables: Vec<TableStats>,
+    /// How many bytes the folder takes; `None` when the store is not on disk.
+    pub bytes_on_disk: Option<u64>,
+    /// When the oldest incident was created.
+    pub oldest_incident: Option<Timestamp>,
+    /// When the newest incident was created.
+    pub newest_incident: Option<Timestamp>,
+}
+
+/// One table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableStats {
+    /// Its name, as in `FORMAT.md`.
+    pub name: String,
+    /// How many rows it has.
+    pub rows: u64,
+    /// The bytes of their keys.
+    pub key_bytes: u64,
+    /// The bytes of their values.
+    pub value_bytes: u64,
+}
+
+pub(super) fn stats(snapshot: &Snapshot<'_>) -> Result<Stats, ToolError> {
+    let mut tables: Vec<TableStats> = Vec::new();
+    let (mut oldest, mut newest) = (None::<Timestamp>, None::<Timestamp>);
+    for pair in snapshot.all() {
+        let (key, value) = pair?;
+        let table = Table::of_key(&key);
+        let name = table.map_or_else(|| "unknown".to_owned(), |table| format!("{table:?}"));
+        if tables.last().is_none_or(|last| last.name != name) {
+            tables.push(TableStats { name, rows: 0, key_bytes: 0, value_bytes: 0 });
+        }
+        if let Some(last) = tables.last_mut() {
+            last.rows = last.rows.saturating_add(1);
+            last.key_bytes = last.key_bytes.saturating_add(u64::try_from(key.len()).unwrap_or(0));
+            last.value_bytes = last.value_bytes.saturating_add(u64::try_from(value.len()).unwrap_or(0));
+        }
+        if let Some(id) = keys::incident_at_end(&key).filter(|_| table == Some(Table::Incident)) {
+            oldest = Some(oldest.map_or(id.made_at(), |at| at.min(id.made_at())));
+            newest = Some(newest.map_or(id.made_at(), |at| at.max(id.made_at())));
+        }
+    }
+    let bytes_on_disk = snapshot.size_on_disk();
+    Ok(Stats { tables, bytes_on_disk, oldest_incident: oldest, newest_incident: newest })
+}

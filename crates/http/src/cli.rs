@@ -52,6 +52,29 @@ pub(crate) enum Command {
     /// Layer by layer of an escalation policy, with the people's own local times, the layers that would be skipped, and the
     /// end of the chain. Nothing happens: nobody is paged.
     Rehearse(RehearseArgs),
+    /// Check that a store is what was written and fits together
+    ///
+    /// Looks at every row: records, checksums, indexes both ways, counts and numbers, timers, pages and audit trails. Prints a
+    /// line of JSON for each finding, with the key of the row, and one with the counts. Exit code 0: nothing is wrong.
+    Verify(VerifyArgs),
+    /// Write everything as lines of JSON, but for secrets in plain text
+    ///
+    /// The same content always gives the same bytes. `dogwatch import` makes a store of it again.
+    Export(ExportArgs),
+    /// Make a store of an export
+    ///
+    /// All of it or nothing: what is not an export, or does not fit together, is refused with the number of the line.
+    Import(ImportArgs),
+    /// Copy a store into a fresh folder
+    ///
+    /// The store must not be in use; a program that embeds the engine can back up while it works.
+    Backup(CopyArgs),
+    /// Rewrite a store into a fresh folder, as small as it can be
+    ///
+    /// Prints how many bytes were won. The old folder stays as it is: move the new one into its place when you are content.
+    Compact(CopyArgs),
+    /// Count what there is, table by table
+    Stats(VerifyArgs),
     /// Play an incident from opening to resolution, and look at what is on disk afterwards
     ///
     /// Real commands on a real store; only the clock is moved by hand, so that an hour takes a moment.
@@ -86,6 +109,43 @@ pub(crate) struct StoreArgs {
     /// The organization, if the store holds several: `org_…`
     #[arg(long, value_name = "ID")]
     pub(crate) org_id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The folder of the store
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The folder of the store
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// A file that does not exist yet; standard output, if absent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The folder of the new store; it must not exist yet, or be empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// The export; standard input, if absent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyArgs {
+    /// The folder of the store
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// The folder of the copy; it must not exist yet, or be empty
+    #[arg(value_name = "TO")]
+    pub(crate) to: PathBuf,
 }
 
 #[derive(Debug, Args)]

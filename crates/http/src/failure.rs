@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io;
 
-use dogwatch_store::{Error, OpenError, core};
+use std::path::{Path, PathBuf};
+
+use dogwatch_store::{Error, OpenError, ToolError, core};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -12,11 +14,28 @@ pub(crate) enum Failure {
     Open(OpenError),
     /// The engine refused.
     Engine(Error),
+    /// A tool could not do its work.
+    Tool(ToolError),
+    /// The store is not what was written, in so many places.
+    Findings(u64),
+    /// A file that was named cannot be opened or written.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The output could not be written.
     Output(io::Error),
 }
 
 impl Failure {
+    /// Of a file that was named.
+    pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::File { path, source }
+    }
+
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -27,6 +46,10 @@ impl fmt::Display for Failure {
         match self {
             Self::Open(error @ OpenError::NoStore { .. }) => writeln!(f, "error: {error}; `dogwatch init` creates one"),
             Self::Open(error) => writeln!(f, "error: {error}"),
+            Self::Tool(error) => writeln!(f, "error: {error}"),
+            Self::Findings(1) => writeln!(f, "error: the store is damaged: 1 finding"),
+            Self::Findings(count) => writeln!(f, "error: the store is damaged: {count} findings"),
+            Self::File { path, source } => writeln!(f, "error: `{}`: {source}", path.display()),
             Self::Output(error) => writeln!(f, "error: cannot write the output: {error}"),
             Self::Engine(error) if !error.fields().is_empty() => {
                 writeln!(f, "error: invalid input ({})", error.code())?;
@@ -40,6 +63,16 @@ impl fmt::Display for Failure {
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         Self::Open(error)
+    }
+}
+
+impl From<ToolError> for Failure {
+    fn from(error: ToolError) -> Self {
+        match error {
+            ToolError::Open(error) => Self::Open(error),
+            ToolError::Io(error) => Self::Output(error),
+            other => Self::Tool(other),
+        }
     }
 }
 

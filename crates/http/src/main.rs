@@ -13,6 +13,7 @@ mod oncall;
 mod rehearse;
 mod serve;
 mod stage;
+mod tools;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -31,6 +32,12 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Oncall(args) => oncall::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
+        Command::Verify(args) => tools::verify(&args),
+        Command::Export(args) => tools::export(&args),
+        Command::Import(args) => tools::import(&args),
+        Command::Backup(args) => tools::backup(&args),
+        Command::Compact(args) => tools::compact(&args),
+        Command::Stats(args) => tools::stats(&args),
         Command::Demo(args) => demo::run(&args),
     };
     match done {

@@ -157,7 +157,8 @@ fn a_folder_in_use_is_said_so() {
     let output = dogwatch(&["demo", "--data", folder.path().to_str().unwrap()]);
     drop(engine);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("is in use by another process"), "{}", text(&output.stderr));
+    let holder = format!("is in use by process {}", std::process::id());
+    assert!(text(&output.stderr).contains(&holder), "{}", text(&output.stderr));
 }
 
 #[test]
@@ -208,4 +209,50 @@ fn help_and_version() {
     );
     let nothing = dogwatch(&[]);
     assert_eq!(nothing.status.code(), Some(2));
+}
+
+/// Verify, stats, export, import, backup and compact, one after the other, as an operator would.
+#[test]
+fn looking_after_a_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, export, imported, copy) = (path("data"), path("export.jsonl"), path("imported"), path("copy"));
+    assert!(dogwatch(&["demo", "--data", &data]).status.success());
+    let lines = |args: &[&str]| -> Vec<Value> {
+        let output = dogwatch(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", text(&output.stderr));
+        assert_eq!(text(&output.stderr), "", "no progress where nobody looks");
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let verified = lines(&["verify", "--data", &data]);
+    assert_eq!((verified.len(), &verified[0]["findings"]), (1, &Value::from(0)));
+    let tables = lines(&["stats", "--data", &data]);
+    assert!(tables.iter().any(|line| line["table"] == "Incident" && line["rows"] == 1), "{tables:?}");
+    assert!(tables.last().unwrap()["bytesOnDisk"].as_u64().unwrap() > 0);
+
+    assert_eq!(lines(&["export", "--data", &data, "--to", &export]), Vec::<Value>::new());
+    let exported = std::fs::read_to_string(&export).unwrap();
+    assert!(exported.contains("Checkout is down"));
+    let things = lines(&["import", "--data", &imported, "--from", &export]);
+    assert_eq!(things[0]["things"], verified[0]["things"]);
+    assert_eq!(text(&dogwatch(&["export", "--data", &imported]).stdout), exported);
+    let backup = lines(&["backup", "--data", &data, &copy]);
+    assert!(backup[0]["rows"].as_u64() > verified[0]["rows"].as_u64().map(|rows| rows - 1));
+    let compacted = lines(&["compact", "--data", &data, &path("compacted")]);
+    let bytes = |name: &str| compacted[0][name].as_u64().unwrap();
+    assert_eq!(bytes("bytesWon"), bytes("bytesBefore").saturating_sub(bytes("bytesAfter")));
+
+    for (args, says) in [
+        (&["backup", "--data", &data, &copy][..], "is not empty"),
+        (&["import", "--data", &copy, "--from", &export], "is not empty"),
+        (&["import", "--data", &path("new"), "--from", &path("data/db")], "line 1: "),
+        (&["import", "--data", &path("new"), "--from", &path("nothing")], "`"),
+        (&["export", "--data", &data, "--to", &export], "File exists"),
+        (&["verify", "--data", &path("nothing")], "there is no store in"),
+    ] {
+        let output = dogwatch(args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(text(&output.stderr).contains(says), "{args:?}: {}", text(&output.stderr));
+    }
+    assert!(!Path::new(&path("new")).exists());
 }

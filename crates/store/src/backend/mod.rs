@@ -5,6 +5,7 @@
 
 mod memory;
 mod sled;
+mod watchdog;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::watchdog::Watchdog;
 use super::{Backend, BackendError, Batch, Scan};
 use crate::error::OpenError;
 
@@ -35,7 +36,8 @@ impl Default for SledOptions {
 #[derive(Debug)]
 pub struct SledBackend {
     // Dropped in this order: the database lets go of its files before the lock does.
-    db: ::sled::Db,
+    watchdog: Option<Watchdog>,
+    db: Database,
     log: File,
     path: PathBuf,
     _lock: File,
@@ -53,15 +55,62 @@ impl SledBackend {
         }
         create_folder(path).map_err(failed("creating the folder"))?;
         let lock = lock(path)?;
+        let creating = begin_creation(path).map_err(failed("creating the database"))?;
         if is_foreign(path) {
             return Err(OpenError::NotAStore);
         }
         remove_leftovers(path).map_err(failed("removing unfinished files"))?;
-        let db = open_database(path, options)?;
+        let db = Database(Some(open_database(path, options)?));
         let log = File::open(path.join("db")).map_err(failed("opening the log"))?;
         log.sync_all().map_err(failed("syncing the log"))?;
         sync_folder(path).map_err(failed("syncing the folder"))?;
-        Ok(Self { db, log, path: path.to_path_buf(), _lock: lock })
+        if creating {
+            // From here on, what is there is a database that opens.
+            fs::remove_file(path.join(CREATING)).map_err(failed("creating the database"))?;
+            sync_folder(path).map_err(failed("syncing the folder"))?;
+        }
+        let watchdog = db.0.clone().map(Watchdog::start).transpose().map_err(OpenError::Thread)?;
+        Ok(Self { watchdog, db, log, path: path.to_path_buf(), _lock: lock })
+    }
+}
+
+impl SledBackend {
+    /// Has the database do something.
+    fn with<R>(
+        &self,
+        doing: &'static str,
+        call: impl FnOnce(&::sled::Db) -> Result<R, ::sled::Error>,
+    ) -> Result<R, BackendError> {
+        let db = self.db.0.as_ref().ok_or_else(|| BackendError::new(doing, "the database is closed"))?;
+        caught(doing, || call(db))?.map_err(|error| BackendError::new(doing, error))
+    }
+
+    fn flush(&self) -> Result<(), BackendError> {
+        let flush = || self.with("writing the log", |db| db.flush().map(|_| ()));
+        match &self.watchdog {
+            Some(watchdog) => watchdog.watched(flush),
+            None => flush(),
+        }
+    }
+}
+
+impl Drop for SledBackend {
+    fn drop(&mut self) {
+        // If a write has failed and nobody was told, sled's own thread waits for ever, and closing waits for that thread. A
+        // flush wakes it. What fails here was not acknowledged.
+        let _ = self.flush();
+        self.watchdog = None;
+    }
+}
+
+/// sled's database, which panics on being closed when its last sync fails.
+#[derive(Debug)]
+struct Database(Option<::sled::Db>);
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let db = self.0.take();
+        let _ = caught("closing the database", || drop(db));
     }
 }
 
@@ -102,6 +151,8 @@ fn is_lock(error: &io::Error) -> bool {
 /// Where it is noted how many commits the store held when it was closed, and while that is being written.
 const SEAL: &str = "dogwatch.seal";
 const NEW_SEAL: &str = "dogwatch.seal.new";
+/// Says that the database is being created.
+const CREATING: &str = "dogwatch.creating";
 
 /// The lock that says a folder is in use; it ends with the process.
 fn lock(path: &Path) -> Result<File, OpenError> {
@@ -143,6 +194,29 @@ fn create_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Marks a folder without a database, until it has one: sled does not open what it began to create and did not finish.
+/// Where the mark is found, nothing was ever written, and sled may begin again. Gives whether there is a database to create.
+fn begin_creation(path: &Path) -> io::Result<bool> {
+    let mark = path.join(CREATING);
+    if mark.exists() {
+        for entry in fs::read_dir(path)? {
+            let (entry, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+            match name.to_str() {
+                Some("blobs") => fs::remove_dir_all(entry)?,
+                Some(name) if name == "db" || name == "conf" || name.starts_with("snap.") => fs::remove_file(entry)?,
+                _ => {}
+            }
+        }
+        return Ok(true);
+    }
+    if path.join("db").exists() || path.join("conf").exists() {
+        return Ok(false);
+    }
+    File::create(&mark)?.sync_all()?;
+    sync_folder(path)?;
+    Ok(true)
+}
+
 /// What a kill or a fault left half written: sled's snapshots, and our seal.
 fn remove_leftovers(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
@@ -175,29 +249,27 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 impl Backend for SledBackend {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
-        let value = caught("reading", || self.db.get(key))?.map_err(|e| BackendError::new("reading", e))?;
-        Ok(value.map(|value| value.to_vec()))
+        Ok(self.with("reading", |db| db.get(key))?.map(|value| value.to_vec()))
     }
 
     fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> Scan<'a> {
         if start >= end {
             return Box::new(std::iter::empty());
         }
-        let mut pairs = self.db.range(start..end);
+        let mut pairs = match self.with("scanning", |db| Ok(db.range(start..end))) {
+            Ok(pairs) => pairs,
+            Err(error) => return Box::new(std::iter::once(Err(error))),
+        };
         let mut over = false;
         Box::new(std::iter::from_fn(move || {
             if over {
                 return None;
             }
-            let pair = match caught("scanning", || pairs.next()) {
-                Ok(None) => return None,
-                Ok(Some(Ok((key, value)))) => return Some(Ok((key.to_vec(), value.to_vec()))),
-                Ok(Some(Err(error))) => Err(BackendError::new("scanning", error)),
-                Err(error) => Err(error),
-            };
+            let pair = caught("scanning", || pairs.next()).map(Option::transpose);
+            let pair = pair.and_then(|pair| pair.map_err(|error| BackendError::new("scanning", error)));
             // It does not get past what it could not read.
-            over = true;
-            Some(pair)
+            over = !matches!(pair, Ok(Some(_)));
+            pair.map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec()))).transpose()
         }))
     }
 
@@ -209,13 +281,12 @@ impl Backend for SledBackend {
                 None => changes.remove(key.as_slice()),
             }
         }
-        caught("applying a batch", || self.db.apply_batch(changes))?
-            .map_err(|e| BackendError::new("applying a batch", e))
+        self.with("applying a batch", |db| db.apply_batch(changes))
     }
 
     fn make_durable(&self) -> Result<(), BackendError> {
-        caught("writing the log", || self.db.flush())?.map_err(|e| BackendError::new("writing the log", e))?;
-        self.log.sync_data().map_err(|e| BackendError::new("syncing the log", e))
+        self.flush()?;
+        self.log.sync_data().map_err(|error| BackendError::new("syncing the log", error))
     }
 
     fn size_on_disk(&self) -> Option<u64> {

@@ -1,0 +1,72 @@
+//! Wakes sled when it waits for a write that has failed.
+//!
+//! When a write of sled's log fails in one of its threads, whoever waits for the log may not be told, and waits for ever:
+//! the writer in `flush`, and sled's own flushing thread, without which the database cannot be closed. But any further
+//! `flush` that finds the failure tells all who wait. So while one flush takes longer than usual, another is begun beside
+//! it: if the disk is only slow, it waits with the first.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// How often it looks. A flush that is under way at two looks in a row takes longer than usual.
+const LOOK: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+pub(super) struct Watchdog {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Odd while a flush is under way.
+    flushes: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl Watchdog {
+    pub(super) fn start(db: ::sled::Db) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let run = {
+            let shared = Arc::clone(&shared);
+            move || watch(&shared, &db)
+        };
+        let thread = thread::Builder::new().name("dogwatch-watchdog".to_owned()).spawn(run)?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Makes a call that flushes, watched.
+    pub(super) fn watched<R>(&self, flush: impl FnOnce() -> R) -> R {
+        self.shared.flushes.fetch_add(1, Ordering::AcqRel);
+        let outcome = flush();
+        self.shared.flushes.fetch_add(1, Ordering::AcqRel);
+        outcome
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It does not panic, and if it did, nothing would be left to do.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn watch(shared: &Shared, db: &::sled::Db) {
+    let mut last = 0;
+    while !shared.stop.load(Ordering::Acquire) {
+        thread::park_timeout(LOOK);
+        let now = shared.flushes.load(Ordering::Acquire);
+        if now % 2 == 1 && now == last {
+            let db = db.clone();
+            // It may have to wait, too. If there is no thread for it now, there may be one at the next look.
+            let _ = thread::Builder::new().name("dogwatch-nudge".to_owned()).spawn(move || drop(db.flush()));
+        }
+        last = now;
+    }
+}

@@ -1,0 +1,361 @@
+//! A disk that loses its power, and one that fails: nothing that was acknowledged is lost.
+//!
+//! The tests start themselves again as a child behind a library that stands between it and the disk
+//! (`shim/disk.rs`). It keeps what was synced and nothing else, or lets the N-th call fail. The child prints what was
+//! acknowledged; the parent looks for it in what is left.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and its child prints"
+)]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+use std::{env, fs, thread};
+
+use dogwatch_core::{Actor, Code, CreateIncident, IncidentFilter, ListIncidents, PageLimit, Severity, UserId};
+use dogwatch_store::{Engine, Error};
+use dogwatch_testkit::fixture::organization;
+
+const CHILD: &str = "DISK_CHILD";
+
+/// The library, built once.
+fn shim() -> &'static Path {
+    static SHIM: OnceLock<PathBuf> = OnceLock::new();
+    SHIM.get_or_init(|| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/shim/disk.rs");
+        // Tests of this file may run in several processes: each builds its own.
+        let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("libdisk-{}.so", std::process::id()));
+        let done = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
+            .args(["--edition", "2024", "--crate-type", "cdylib", "-C", "opt-level=1", "-D", "warnings", "-o"])
+            .args([&built, &source])
+            .status()
+            .unwrap();
+        assert!(done.success(), "the library does not build");
+        built
+    })
+}
+
+/// As many as the variable says, else the usual number.
+fn times(variable: &str, usual: u64) -> u64 {
+    env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// A fixed sequence of numbers that look random.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+fn admin(engine: &Engine) -> (Actor, UserId) {
+    let ada = engine.first_admin(engine.organizations().unwrap()[0].id).unwrap();
+    let Actor::Member { user, .. } = ada else { panic!("{ada:?}") };
+    (ada, user)
+}
+
+/// Opens an incident and says its number.
+fn open_incident(engine: &Engine, (ada, user): (Actor, UserId)) -> Result<u64, Error> {
+    let description = "All card payments fail. Support sees about forty tickets. ".repeat(30);
+    let open = CreateIncident {
+        description: Some(description.parse().unwrap()),
+        ..CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, user)
+    };
+    let number = engine.execute(open, &ada)?.sequential_id;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ack {number}").unwrap();
+    out.flush().unwrap();
+    Ok(number)
+}
+
+fn numbers(engine: &Engine, ada: &Actor) -> BTreeSet<u64> {
+    let filter = IncidentFilter::default();
+    let mut query = ListIncidents { filter, limit: PageLimit::MAX, cursor: None };
+    let mut numbers = BTreeSet::new();
+    loop {
+        let page = engine.query(&query, ada).unwrap();
+        numbers.extend(page.incidents.iter().map(|incident| incident.sequential_id));
+        match page.next_cursor {
+            Some(cursor) => query.cursor = Some(cursor),
+            None => return numbers,
+        }
+    }
+}
+
+/// Everything fits together, and everything that was acknowledged is there; else says what is not.
+fn intact(folder: &Path, acknowledged: &BTreeSet<u64>) -> Result<(), String> {
+    let engine = Engine::open(folder).map_err(|error| format!("it does not open: {error}"))?;
+    let report = engine.verify(&mut |_| ());
+    if !report.is_clean() {
+        return Err(format!("{report:#?}"));
+    }
+    if acknowledged.is_empty() {
+        return Ok(());
+    }
+    let found = numbers(&engine, &admin(&engine).0);
+    match acknowledged.difference(&found).count() {
+        0 => Ok(()),
+        lost => Err(format!("{lost} of {} acknowledged are lost", acknowledged.len())),
+    }
+}
+
+/// The child, if it is one.
+#[test]
+fn child() {
+    let Ok(folder) = env::var("DISK_FOLDER") else { return };
+    match env::var(CHILD).as_deref() {
+        Ok("write") => write_for_ever(Path::new(&folder)),
+        Ok("endure") => endure(Path::new(&folder)),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn write_for_ever(folder: &Path) {
+    let engine = Engine::open(folder).unwrap();
+    let ada = admin(&engine);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    open_incident(&engine, ada).unwrap();
+                }
+            });
+        }
+    });
+}
+
+fn spawn(script: &str, folder: &Path, settings: &[(&str, &str)]) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+        .envs(settings.iter().copied())
+        .env(CHILD, script)
+        .env("DISK_FOLDER", folder)
+        .env("LD_PRELOAD", shim())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn acknowledged(out: impl BufRead) -> BTreeSet<u64> {
+    // The last line may be cut in half by a kill; a half line has no number, or a shorter one that exists too.
+    let lines = out.lines().map_while(Result::ok);
+    lines.filter_map(|line| line.rsplit_once("ack ")?.1.parse().ok()).collect()
+}
+
+/// Begins the record of what survives with what is there.
+fn prime(folder: &Path, shadow: &Path) {
+    fs::create_dir_all(shadow).unwrap();
+    let mut names = String::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file()) {
+        let ino = entry.metadata().unwrap().ino();
+        fs::copy(entry.path(), shadow.join(ino.to_string())).unwrap();
+        names += &format!("{ino} {}\n", entry.file_name().to_str().unwrap());
+    }
+    fs::write(shadow.join("names"), names).unwrap();
+}
+
+/// What is on the disk after the cut: what was synced and, block by block, perhaps what was written since.
+fn after_the_cut(folder: &Path, shadow: &Path, left: &Path, torn: bool, random: &mut Random) {
+    const BLOCK: usize = 4_096;
+    fs::create_dir_all(left).unwrap();
+    for line in fs::read_to_string(shadow.join("names")).unwrap().lines() {
+        let (ino, name) = line.split_once(' ').unwrap();
+        let mut bytes = fs::read(shadow.join(ino)).unwrap_or_default();
+        let written = fs::read(folder.join(name)).unwrap_or_default();
+        if torn && fs::metadata(folder.join(name)).is_ok_and(|file| file.ino().to_string() == ino) {
+            bytes.resize(bytes.len().max(written.len()), 0);
+            for (block, written) in bytes.chunks_mut(BLOCK).zip(written.chunks(BLOCK)) {
+                if random.below(2) == 0 {
+                    block[..written.len()].copy_from_slice(written);
+                }
+            }
+        }
+        fs::write(left.join(name), bytes).unwrap();
+    }
+}
+
+/// Cuts the power so many times; gives how much was acknowledged, or what was lost.
+fn cut_power(cuts: u64, settings: &[(&str, &str)]) -> Result<usize, String> {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut folder = scratch.path().join("store-0");
+    drop(organization(&Engine::open(&folder).unwrap()));
+    let mut random = Random(20_261_123);
+    let mut all = BTreeSet::new();
+    for cut in 0..cuts {
+        let (shadow, left) = (scratch.path().join("shadow"), scratch.path().join(format!("store-{}", cut + 1)));
+        prime(&folder, &shadow);
+        let settings = [settings, &[("DISK_SHADOW", shadow.to_str().unwrap())]].concat();
+        let mut child = spawn("write", &folder, &settings);
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let reader = thread::spawn(move || acknowledged(out));
+        thread::sleep(Duration::from_millis(40 + random.below(140)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        all.extend(reader.join().unwrap());
+        after_the_cut(&folder, &shadow, &left, cut % 2 == 1, &mut random);
+        intact(&left, &all).map_err(|error| format!("after cut {cut}: {error}"))?;
+        fs::remove_dir_all(&folder).unwrap();
+        fs::remove_dir_all(&shadow).unwrap();
+        folder = left;
+    }
+    Ok(all.len())
+}
+
+#[test]
+fn every_acknowledged_command_survives_a_loss_of_power() {
+    if env::var(CHILD).is_ok() {
+        return;
+    }
+    let cuts = times("DOGWATCH_CUTS", 20);
+    let acknowledged = cut_power(cuts, &[]).unwrap();
+    println!("{cuts} cuts, {acknowledged} acknowledged, none lost");
+    assert!(acknowledged > 0, "the child never got to write");
+}
+
+/// Without our sync of the log the same test fails: what sled does by itself does not survive.
+#[test]
+fn without_our_sync_it_would_be_lost() {
+    if env::var(CHILD).is_ok() {
+        return;
+    }
+    let lost = cut_power(10, &[("DISK_LIES", "/db")]).unwrap_err();
+    assert!(lost.contains("lost") || lost.contains("does not open"), "{lost}");
+}
+
+/// How long the child tries to go on after a fault.
+const COMMANDS: usize = 10;
+
+/// Opens, writes, and goes on when something fails, as a program should: opens again, once there is room.
+fn endure(folder: &Path) {
+    std::panic::set_hook(Box::new(|panic| {
+        // sled's own panics are caught, and errors like any other.
+        let sleds = panic.location().is_some_and(|place| place.file().contains("/sled-0.34"));
+        drop(writeln!(std::io::stderr(), "{} {panic}", if sleds { "sled" } else { "PANIC" }));
+    }));
+    let room = || {
+        if let Some(room) = env::var_os("DISK_FAIL_UNTIL") {
+            fs::write(room, "room").unwrap();
+        }
+    };
+    let open = || {
+        Engine::open(folder).unwrap_or_else(|error| {
+            println!("refused: {error}");
+            room();
+            Engine::open(folder).unwrap_or_else(|error| panic!("it does not open once the fault is over: {error}"))
+        })
+    };
+    let mut engine = open();
+    if engine.organizations().unwrap().is_empty() {
+        let create = dogwatch_testkit::fixture::create_organization;
+        if engine.execute(create(), &Actor::Operator).is_err() {
+            drop(engine);
+            room();
+            engine = open();
+            if engine.organizations().unwrap().is_empty() {
+                engine.execute(create(), &Actor::Operator).unwrap();
+            }
+        }
+    }
+    let ada = admin(&engine);
+    let mut known = numbers(&engine, &ada.0);
+    for _ in 0..COMMANDS {
+        match open_incident(&engine, ada) {
+            Ok(number) => assert!(known.insert(number)),
+            Err(Error::OutcomeUnknown) => {
+                // Later commands are refused, reads go on with what was durable, and opening again tells the truth.
+                assert!(!engine.is_writable());
+                assert!(matches!(open_incident(&engine, ada), Err(Error::Poisoned)));
+                reads_go_on(&engine, &ada.0, &known);
+                drop(engine);
+                room();
+                engine = open();
+                let found = numbers(&engine, &ada.0);
+                assert!(known.is_subset(&found) && found.len() <= known.len() + 1, "{known:?} {found:?}");
+                known = found;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    drop(engine);
+    room();
+    let engine = open();
+    assert!(engine.verify(&mut |_| ()).is_clean());
+    if open_incident(&engine, ada).is_err() {
+        // The one fault of this run came last.
+        drop(engine);
+        open_incident(&open(), ada).unwrap();
+    }
+    println!("endured");
+}
+
+/// Nobody is shown anything but what was durable. Where sled would have to tidy up before it can answer, it says so.
+fn reads_go_on(engine: &Engine, ada: &Actor, known: &BTreeSet<u64>) {
+    match engine.query(&ListIncidents { limit: PageLimit::MAX, ..Default::default() }, ada) {
+        Ok(page) => {
+            let shown: BTreeSet<_> = page.incidents.iter().map(|incident| incident.sequential_id).collect();
+            assert_eq!(&shown, known);
+            println!("read");
+        }
+        Err(error) => assert_eq!(error.code(), Code::Internal, "{error}"),
+    }
+}
+
+/// Lets the N-th call fail, for N = 1, 2, 3 … until a run passes without a fault; gives how many there were.
+fn every_fault(settings: &[(&str, &str)], until: bool) -> u64 {
+    for fail_at in 1.. {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = |name: &str| scratch.path().join(name).to_str().unwrap().to_owned();
+        let (folder, told, at, room) = (path("store"), path("told"), fail_at.to_string(), path("room"));
+        let mut all = settings.to_vec();
+        all.extend([("DISK_FAIL_AT", at.as_str()), ("DISK_TOLD", &told)]);
+        if until {
+            all.push(("DISK_FAIL_UNTIL", &room));
+        }
+        let Output { status, stdout, stderr } = spawn("endure", Path::new(&folder), &all).wait_with_output().unwrap();
+        let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+        let fault = fs::read_to_string(&told).unwrap_or_default();
+        let context = format!("{fault}\n{stdout}\n{stderr}");
+        assert!(status.success() && stdout.contains("endured"), "{context}");
+        assert!(!stderr.contains("PANIC"), "{context}");
+        if let Err(error) = intact(Path::new(&folder), &acknowledged(stdout.as_bytes())) {
+            panic!("{error}\n{context}");
+        }
+        if fault.is_empty() {
+            return fail_at - 1;
+        }
+    }
+    0
+}
+
+#[test]
+fn every_call_may_fail_once() {
+    if env::var(CHILD).is_ok() {
+        return;
+    }
+    let faults = every_fault(&[("DISK_ERROR", "5")], false);
+    println!("{faults} faults, nothing lost");
+    assert!(faults > 20);
+}
+
+/// The disk is full from some call on, and there is room again later.
+#[test]
+fn the_disk_may_be_full_from_any_call_on() {
+    if env::var(CHILD).is_ok() {
+        return;
+    }
+    let faults = every_fault(&[("DISK_ERROR", "28")], true);
+    println!("{faults} times full, nothing lost");
+    assert!(faults > 20);
+}

@@ -1,0 +1,287 @@
+//! A disk that can lose its power or fail, between a program and the real one. Built and preloaded by `tests/disk.rs`.
+//!
+//! It stands in front of the C library's file functions, for files under `DISK_FOLDER` only.
+//!
+//! Power: with `DISK_SHADOW`, it keeps in that folder what would survive a loss of power. `fsync` and `fdatasync` of a file
+//! copy its content; `fsync` of a folder writes down which names it has. Nothing else gets there, least of all what
+//! `sync_file_range` was told. With `DISK_LIES`, syncs of files whose name ends so are believed but not carried out.
+//!
+//! Faults: with `DISK_FAIL_AT`, the so-manieth opening for writing, write, sync, rename, truncation or removal fails with the
+//! error number `DISK_ERROR`; with `DISK_FAIL_UNTIL`, all from there on do, until a file of that name exists. A write that fails has written its first half.
+//! `DISK_TOLD` names a file that is made when that happens.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+unsafe extern "C" {
+    fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
+    fn __errno_location() -> *mut c_int;
+}
+
+/// The next library's function, behind this one.
+macro_rules! real {
+    ($name:ident($($arg:ty),*) -> $ret:ty) => {{
+        static REAL: OnceLock<usize> = OnceLock::new();
+        let address = *REAL.get_or_init(|| {
+            let name = CString::new(stringify!($name)).unwrap();
+            // SAFETY: -1 is RTLD_NEXT; the name ends with a zero byte.
+            unsafe { dlsym(-1_isize as *mut c_void, name.as_ptr()) as usize }
+        });
+        // SAFETY: the C library has a function of this name and type.
+        unsafe { std::mem::transmute::<usize, unsafe extern "C" fn($($arg),*) -> $ret>(address) }
+    }};
+}
+
+struct Setup {
+    folder: PathBuf,
+    shadow: Option<PathBuf>,
+    lies: Option<String>,
+    fail_at: u64,
+    fail_until: Option<PathBuf>,
+    error: c_int,
+    told: Option<PathBuf>,
+}
+
+fn setup() -> Option<&'static Setup> {
+    static SETUP: OnceLock<Option<Setup>> = OnceLock::new();
+    let setup = SETUP.get_or_init(|| {
+        let number = |name: &str| env::var(name).ok().and_then(|text| text.parse().ok());
+        Some(Setup {
+            folder: env::var_os("DISK_FOLDER")?.into(),
+            shadow: env::var_os("DISK_SHADOW").map(Into::into),
+            lies: env::var("DISK_LIES").ok(),
+            fail_at: number("DISK_FAIL_AT").unwrap_or(0),
+            fail_until: env::var_os("DISK_FAIL_UNTIL").map(Into::into),
+            error: c_int::try_from(number("DISK_ERROR").unwrap_or(5)).unwrap_or(5),
+            told: env::var_os("DISK_TOLD").map(Into::into),
+        })
+    });
+    setup.as_ref()
+}
+
+fn ours(path: &Path) -> Option<&'static Setup> {
+    setup().filter(|setup| path.starts_with(&setup.folder))
+}
+
+fn path_of(fd: c_int) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{fd}")).ok()
+}
+
+/// # Safety
+/// As for the C library: a string that ends with a zero byte.
+unsafe fn named(path: *const c_char) -> PathBuf {
+    // SAFETY: promised by the caller.
+    PathBuf::from(unsafe { CStr::from_ptr(path) }.to_string_lossy().into_owned())
+}
+
+/// Whether this is a call that fails; sets the error number.
+fn fails(path: &Path) -> bool {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let Some(setup) = ours(path).filter(|setup| setup.fail_at > 0) else { return false };
+    let call = CALLS.fetch_add(1, Ordering::SeqCst) + 1;
+    let on = setup.fail_until.as_ref().is_some_and(|end| call > setup.fail_at && !end.exists());
+    if call != setup.fail_at && !on {
+        return false;
+    }
+    if let Some(told) = &setup.told {
+        let _ = std::fs::write(told, format!("call {call}: {}", path.display()));
+    }
+    // SAFETY: the C library gives the address of this thread's error number.
+    unsafe { *__errno_location() = setup.error };
+    true
+}
+
+fn fails_fd(fd: c_int) -> bool {
+    setup().is_some_and(|setup| setup.fail_at > 0) && path_of(fd).is_some_and(|path| fails(&path))
+}
+
+/// Replaces a file as a whole: the process may be killed at any moment.
+fn replace(path: &Path, bytes: &[u8]) {
+    let new = path.with_extension(format!("new{:?}", std::thread::current().id()));
+    std::fs::write(&new, bytes).unwrap();
+    std::fs::rename(&new, path).unwrap();
+}
+
+/// What would survive now does. Gives whether that was done here, so that the real disk need not do it.
+fn survives(fd: c_int) -> bool {
+    let Some(path) = path_of(fd) else { return false };
+    let Some((setup, shadow)) = ours(&path).and_then(|setup| Some((setup, setup.shadow.as_ref()?))) else {
+        return false;
+    };
+    if setup.lies.as_ref().is_some_and(|end| path.to_string_lossy().ends_with(end.as_str())) {
+        return true;
+    }
+    let Ok(metadata) = std::fs::metadata(&path) else { return true };
+    if metadata.is_dir() {
+        let entries = std::fs::read_dir(&path).unwrap().filter_map(Result::ok);
+        let names: BTreeMap<_, _> = entries
+            .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.metadata().ok()?)))
+            .filter(|(_, metadata)| metadata.is_file())
+            .map(|(name, metadata)| (name, metadata.ino()))
+            .collect();
+        let lines: String = names.iter().map(|(name, ino)| format!("{ino} {name}\n")).collect();
+        replace(&shadow.join("names"), lines.as_bytes());
+    } else {
+        replace(&shadow.join(metadata.ino().to_string()), &std::fs::read(&path).unwrap());
+    }
+    true
+}
+
+const WRITING: c_int = 0o1 | 0o2 | 0o100;
+
+macro_rules! opening {
+    ($($name:ident),*) => {$(
+        /// # Safety
+        /// As the C library's function of this name.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+            // SAFETY: the caller's promise.
+            if flags & WRITING != 0 && fails(&unsafe { named(path) }) {
+                return -1;
+            }
+            let real = real!($name(*const c_char, c_int, c_uint) -> c_int);
+            // SAFETY: the caller's promise.
+            unsafe { real(path, flags, mode) }
+        }
+    )*};
+}
+
+opening!(open, open64);
+
+/// # Safety
+/// As the C library's function of this name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn write(fd: c_int, bytes: *const c_void, count: usize) -> isize {
+    let real = real!(write(c_int, *const c_void, usize) -> isize);
+    if fd > 2 && fails_fd(fd) {
+        // SAFETY: the caller's promise; half of the bytes are among them.
+        unsafe { real(fd, bytes, count / 2) };
+        fails_again();
+        return -1;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { real(fd, bytes, count) }
+}
+
+/// Sets the error number again, after a call that succeeded.
+fn fails_again() {
+    let error = setup().map_or(5, |setup| setup.error);
+    // SAFETY: the C library gives the address of this thread's error number.
+    unsafe { *__errno_location() = error };
+}
+
+macro_rules! writing_at {
+    ($($name:ident),*) => {$(
+        /// # Safety
+        /// As the C library's function of this name.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name(fd: c_int, bytes: *const c_void, count: usize, offset: c_long) -> isize {
+            let real = real!($name(c_int, *const c_void, usize, c_long) -> isize);
+            if fails_fd(fd) {
+                // SAFETY: the caller's promise; half of the bytes are among them.
+                unsafe { real(fd, bytes, count / 2, offset) };
+                fails_again();
+                return -1;
+            }
+            // SAFETY: the caller's promise.
+            unsafe { real(fd, bytes, count, offset) }
+        }
+    )*};
+}
+
+writing_at!(pwrite, pwrite64);
+
+macro_rules! syncing {
+    ($($name:ident),*) => {$(
+        /// # Safety
+        /// As the C library's function of this name.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name(fd: c_int) -> c_int {
+            if fails_fd(fd) {
+                return -1;
+            }
+            if survives(fd) {
+                return 0;
+            }
+            let real = real!($name(c_int) -> c_int);
+            // SAFETY: the caller's promise.
+            unsafe { real(fd) }
+        }
+    )*};
+}
+
+syncing!(fsync, fdatasync);
+
+/// # Safety
+/// As the C library's function of this name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sync_file_range(fd: c_int, offset: c_long, count: c_long, flags: c_uint) -> c_int {
+    if fails_fd(fd) {
+        return -1;
+    }
+    let real = real!(sync_file_range(c_int, c_long, c_long, c_uint) -> c_int);
+    // SAFETY: the caller's promise.
+    unsafe { real(fd, offset, count, flags) }
+}
+
+macro_rules! truncating {
+    ($($name:ident),*) => {$(
+        /// # Safety
+        /// As the C library's function of this name.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name(fd: c_int, length: c_long) -> c_int {
+            if fails_fd(fd) {
+                return -1;
+            }
+            let real = real!($name(c_int, c_long) -> c_int);
+            // SAFETY: the caller's promise.
+            unsafe { real(fd, length) }
+        }
+    )*};
+}
+
+truncating!(ftruncate, ftruncate64);
+
+/// # Safety
+/// As the C library's function of this name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    if fails(&unsafe { named(to) }) {
+        return -1;
+    }
+    let real = real!(rename(*const c_char, *const c_char) -> c_int);
+    // SAFETY: the caller's promise.
+    unsafe { real(from, to) }
+}
+
+/// # Safety
+/// As the C library's function of this name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    if fails(&unsafe { named(path) }) {
+        return -1;
+    }
+    let real = real!(unlink(*const c_char) -> c_int);
+    // SAFETY: the caller's promise.
+    unsafe { real(path) }
+}
+
+/// # Safety
+/// As the C library's function of this name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mkdir(path: *const c_char, mode: c_uint) -> c_int {
+    // SAFETY: the caller's promise.
+    if fails(&unsafe { named(path) }) {
+        return -1;
+    }
+    let real = real!(mkdir(*const c_char, c_uint) -> c_int);
+    // SAFETY: the caller's promise.
+    unsafe { real(path, mode) }
+}

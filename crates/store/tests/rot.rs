@@ -1,0 +1,148 @@
+//! Damage to a closed store: flipped bits and cut files. Opening or verifying reports it, or the data is right.
+//!
+//! Each damaged copy is looked at by a child, so that a crash would be seen as one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, its child prints"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use dogwatch_core::{CreateIncident, Severity};
+use dogwatch_store::{Engine, ManualClock, ReadOnly};
+use dogwatch_testkit::fixture::everything;
+
+const FOLDER: &str = "ROT_FOLDER";
+
+/// The child: opens, verifies, exports; says what came of it.
+#[test]
+fn child() {
+    let Ok(folder) = env::var(FOLDER) else { return };
+    let store = match ReadOnly::open(&folder) {
+        Ok(store) => store,
+        Err(error) => return println!("REFUSED {error}"),
+    };
+    let report = store.verify(&mut |_| ());
+    if !report.is_clean() {
+        return println!("FOUND {}", report.findings.first().unwrap());
+    }
+    let mut export = Vec::new();
+    match store.export(&mut export, &mut |_| ()) {
+        Ok(_) => {
+            fs::write(Path::new(&folder).join("export"), export).unwrap();
+            println!("CLEAN");
+        }
+        Err(error) => println!("FOUND {error}"),
+    }
+}
+
+/// A fixed sequence of numbers that look random.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % end.max(1)
+    }
+}
+
+/// Files of the store that hold something of it.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = paths.filter(|path| path.is_file() && fs::metadata(path).unwrap().len() > 0).collect();
+    files.retain(|path| !path.ends_with("dogwatch.lock"));
+    files.sort();
+    files
+}
+
+/// Damages a file; says how.
+fn damage(path: &Path, random: &mut Random) -> String {
+    let mut bytes = fs::read(path).unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    let said = if random.below(4) == 0 {
+        // Most of the log is empty behind its end.
+        let end = bytes.iter().rposition(|byte| *byte != 0).map_or(bytes.len(), |last| last + 1);
+        let length = random.below(end);
+        bytes.truncate(length);
+        format!("{name} cut to {length} bytes")
+    } else {
+        let full: Vec<usize> = (0..bytes.len()).filter(|place| bytes.get(*place) != Some(&0)).collect();
+        let flips = 1 + random.below(4);
+        let mut places = Vec::new();
+        for _ in 0..flips {
+            let anywhere = random.below(8) == 0;
+            let place = random.below(if anywhere { bytes.len() } else { full.len() });
+            let place = if anywhere { place } else { *full.get(place).unwrap() };
+            let bit = random.below(8);
+            *bytes.get_mut(place).unwrap() ^= 1 << bit;
+            places.push(format!("{place}.{bit}"));
+        }
+        format!("{name} with flipped {}", places.join(", "))
+    };
+    fs::write(path, bytes).unwrap();
+    said
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn damage_is_reported_or_does_not_matter() {
+    if env::var(FOLDER).is_ok() {
+        return;
+    }
+    let rounds: u64 = env::var("DOGWATCH_ROT").ok().and_then(|text| text.parse().ok()).unwrap_or(150);
+    let scratch = tempfile::tempdir().unwrap();
+    let original = scratch.path().join("original");
+    let clock = ManualClock::at("2026-04-07T10:00:00Z".parse().unwrap());
+    let engine = Engine::builder().clock(clock.clone()).open(&original).unwrap();
+    let created = everything(&engine, &clock);
+    let open = || CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, created.admin.member.id);
+    (0..300).for_each(|_| drop(engine.execute(open(), &created.actor()).unwrap()));
+    let mut expected = Vec::new();
+    engine.export(&mut expected, &mut |_| ()).unwrap();
+    drop(engine);
+    // Opened and closed once more, so that sled has its snapshot.
+    drop(Engine::open(&original).unwrap());
+
+    let mut random = Random(20_261_123);
+    let (mut refused, mut found, mut clean) = (0, 0, 0);
+    for round in 0..rounds {
+        let folder = scratch.path().join("damaged");
+        copy(&original, &folder);
+        let files = files(&folder);
+        // Half of the damage goes to the log.
+        let file =
+            if round % 2 == 0 { folder.join("db") } else { files.get(random.below(files.len())).unwrap().clone() };
+        let how = damage(&file, &mut random);
+        let output = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+            .env(FOLDER, &folder)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let context = || format!("{how}: {:?}\n{said}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}", context());
+        if said.contains("REFUSED ") {
+            refused += 1;
+        } else if said.contains("FOUND ") {
+            found += 1;
+        } else {
+            assert!(said.contains("CLEAN"), "{}", context());
+            let export = fs::read(folder.join("export")).unwrap();
+            assert!(export == expected, "wrong data: {}", context());
+            clean += 1;
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
+    println!("{rounds} damaged stores: {refused} refused, {found} found by verify, {clean} with the right data");
+    assert!(refused > 0);
+}

@@ -1,0 +1,64 @@
+//! A store that the first version of this format wrote: every later version must open it and find the same in it.
+//!
+//! `fixtures/format-3` is that store, `fixtures/format-3.jsonl` its export. A later format adds its own; these stay.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dogwatch_core::{CreateIncident, ListIncidents, Severity};
+use dogwatch_store::{Engine, ManualClock, ReadOnly};
+use dogwatch_testkit::fixture::everything;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+fn export(store: &ReadOnly) -> String {
+    let mut lines = Vec::new();
+    store.export(&mut lines, &mut |_| ()).unwrap();
+    String::from_utf8(lines).unwrap()
+}
+
+/// Writes the fixture: `DOGWATCH_WRITE_FIXTURE=1 cargo test -p dogwatch-store --test fixture`. Only for a new format.
+#[test]
+fn write() {
+    if std::env::var_os("DOGWATCH_WRITE_FIXTURE").is_none() {
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at("2026-04-07T10:00:00Z".parse().unwrap());
+    let builder = Engine::builder().clock(clock.clone()).id_seed([26; 32]);
+    let engine = builder.open(scratch.path().join("data")).unwrap();
+    everything(&engine, &clock);
+    let to = fixtures().join("format-3");
+    engine.backup(&to, &mut |_| ()).unwrap();
+    let store = ReadOnly::open(&to).unwrap();
+    fs::write(fixtures().join("format-3.jsonl"), export(&store)).unwrap();
+    drop(store);
+    fs::remove_file(to.join("dogwatch.lock")).unwrap();
+}
+
+#[test]
+fn format_3() {
+    let scratch = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(fixtures().join("format-3")).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.is_file() {
+            fs::copy(&file, scratch.path().join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    let store = ReadOnly::open(scratch.path()).unwrap();
+    assert_eq!(store.verify(&mut |_| ()).findings, []);
+    assert_eq!(export(&store), fs::read_to_string(fixtures().join("format-3.jsonl")).unwrap());
+    drop(store);
+
+    // It is worked with as before.
+    let engine = Engine::open_existing(scratch.path()).unwrap();
+    let org = engine.organizations().unwrap().first().unwrap().id;
+    let ada = engine.first_admin(org).unwrap();
+    let listed = engine.query(&ListIncidents::default(), &ada).unwrap().incidents;
+    let owner = listed.first().unwrap().created_by;
+    let open = CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, owner);
+    assert_eq!(engine.execute(open, &ada).unwrap().sequential_id, u64::try_from(listed.len()).unwrap() + 1);
+    assert_eq!(engine.verify(&mut |_| ()).findings, []);
+}

@@ -4,11 +4,10 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dogwatch_store::core::Timestamp;
-use dogwatch_store::{Copied, ReadOnly, import as read_export};
+use dogwatch_store::{ReadOnly, import as read_export};
 use serde_json::json;
 
 use crate::cli::{CopyArgs, ExportArgs, ImportArgs, VerifyArgs};
@@ -88,21 +87,21 @@ pub(crate) fn import(args: &ImportArgs) -> Result<(), Failure> {
     print(&json!({ "things": things }))
 }
 
-fn copy(from: &Path, to: &Path, what: &'static str) -> Result<Copied, Failure> {
-    let store = ReadOnly::open(from)?;
-    let mut teller = Teller::new(what);
-    Ok(store.backup(to, &mut |done| teller.tell(done))?)
-}
-
 /// `dogwatch backup`
 pub(crate) fn backup(args: &CopyArgs) -> Result<(), Failure> {
-    let copied = copy(&args.data, &args.to, "rows copied")?;
+    let store = ReadOnly::open(&args.data)?;
+    let mut teller = Teller::new("rows copied");
+    let copied = store.backup(&args.to, &mut |done| teller.tell(done))?;
+    drop(teller);
     print(&json!({ "rows": copied.rows, "bytes": copied.bytes_after }))
 }
 
 /// `dogwatch compact`
 pub(crate) fn compact(args: &CopyArgs) -> Result<(), Failure> {
-    let copied = copy(&args.data, &args.to, "rows rewritten")?;
+    let store = ReadOnly::open(&args.data)?;
+    let mut teller = Teller::new("rows rewritten");
+    let copied = store.compact(&args.to, &mut |done| teller.tell(done))?;
+    drop(teller);
     let won = copied.bytes_before.zip(copied.bytes_after).map(|(before, after)| before.saturating_sub(after));
     print(&json!({
         "rows": copied.rows, "bytesBefore": copied.bytes_before, "bytesAfter": copied.bytes_after, "bytesWon": won,

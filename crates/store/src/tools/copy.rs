@@ -17,8 +17,14 @@ pub struct Copied {
     pub bytes_after: Option<u64>,
 }
 
-pub(super) fn copy(from: &Snapshot<'_>, folder: &Path, progress: Progress<'_>) -> Result<Copied, ToolError> {
-    let mut building = Building::begin(folder)?;
+pub(super) fn copy(
+    from: &Snapshot<'_>,
+    folder: &Path,
+    small: bool,
+    progress: Progress<'_>,
+) -> Result<Copied, ToolError> {
+    let bytes_before = from.size_on_disk();
+    let mut building = Building::begin(folder, small)?;
     let mut counter = Counter::new(progress);
     // What says that it is a store comes last.
     let format = Table::Meta.key(&[b"format"]);
@@ -31,5 +37,5 @@ pub(super) fn copy(from: &Snapshot<'_>, folder: &Path, progress: Progress<'_>) -
     }
     building.finish()?;
     let bytes_after = crate::backend::folder_size(folder).ok();
-    Ok(Copied { rows: counter.done, bytes_before: from.size_on_disk(), bytes_after })
+    Ok(Copied { rows: counter.done, bytes_before, bytes_after })
 }

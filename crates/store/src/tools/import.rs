@@ -21,7 +21,7 @@ use dogwatch_core::Timestamp;
 /// [`ToolError`]: the folder is not empty, a line is not one of an export or repeats another, the end is missing, what was
 /// read does not fit together, or something cannot be read or written.
 pub fn import(input: &mut dyn BufRead, folder: impl AsRef<Path>, progress: Progress<'_>) -> Result<u64, ToolError> {
-    let mut building = Building::begin(folder.as_ref())?;
+    let mut building = Building::begin(folder.as_ref(), false)?;
     let mut counter = Counter::new(progress);
     let mut lines = Lines { input, number: 0, text: String::new() };
     let Some(first) = lines.next()? else { return Err(lines.wrong("an export does not begin with nothing")) };

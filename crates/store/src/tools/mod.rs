@@ -12,6 +12,8 @@ mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use dogwatch_core::{Actor, OrgId, Organization, Query, Root, ask, first_admin};
 
@@ -178,13 +180,20 @@ macro_rules! tools {
                 export::export(&self.snapshot(), out, progress)
             }
 
-            /// Writes a copy of the store into a folder that does not exist yet, or is empty: a backup, and as small as it
-            /// can be.
+            /// Writes a copy of the store into a folder that does not exist yet, or is empty.
             ///
             /// # Errors
             /// [`ToolError`] when the folder is not empty, or something cannot be read or written.
             pub fn backup(&self, folder: impl AsRef<Path>, progress: Progress<'_>) -> Result<Copied, ToolError> {
-                copy::copy(&self.snapshot(), folder.as_ref(), progress)
+                copy::copy(&self.snapshot(), folder.as_ref(), false, progress)
+            }
+
+            /// As a backup, but slower, so that the copy takes less of the disk.
+            ///
+            /// # Errors
+            /// As for a backup.
+            pub fn compact(&self, folder: impl AsRef<Path>, progress: Progress<'_>) -> Result<Copied, ToolError> {
+                copy::copy(&self.snapshot(), folder.as_ref(), true, progress)
             }
 
             /// Counts what there is, table by table.
@@ -205,18 +214,25 @@ struct Building {
     folder: PathBuf,
     backend: Option<SledBackend>,
     batch: Batch,
+    /// How many bytes of keys and values it holds.
+    bytes: u64,
+    /// Whether it shall be small rather than soon there.
+    small: bool,
 }
 
 /// How many rows are applied at once.
 const ROWS: usize = 1_000;
+/// How long sled gets after each of these to give back what its log no longer needs, if it takes too much of the disk.
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Building {
-    fn begin(folder: &Path) -> Result<Self, ToolError> {
+    fn begin(folder: &Path, small: bool) -> Result<Self, ToolError> {
         if folder.exists() && std::fs::read_dir(folder)?.next().is_some() {
             return Err(ToolError::NotEmpty { path: folder.to_path_buf() });
         }
         let backend = SledBackend::open(folder, &SledOptions::default())?;
-        let building = Self { folder: folder.to_path_buf(), backend: Some(backend), batch: Batch::new() };
+        let building =
+            Self { folder: folder.to_path_buf(), backend: Some(backend), batch: Batch::new(), bytes: 0, small };
         let backend = building.backend()?;
         format::begin(backend)?;
         backend.make_durable()?;
@@ -238,7 +254,17 @@ impl Building {
 
     fn flush(&mut self) -> Result<(), BackendError> {
         let batch = std::mem::take(&mut self.batch);
-        self.backend()?.apply(&batch)
+        let sizes = batch.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
+        self.bytes = self.bytes.saturating_add(u64::try_from(sizes.sum::<usize>()).unwrap_or(0));
+        let backend = self.backend()?;
+        backend.apply(&batch)?;
+        let began = Instant::now();
+        // Written at full speed, a store would take half as much again.
+        let most = self.bytes.saturating_mul(3) / 2;
+        while self.small && backend.size_on_disk().is_some_and(|size| size > most) && began.elapsed() < PAUSE {
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
     }
 
     /// Makes it a store: from here on it can be opened.

@@ -10,6 +10,7 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 use dogwatch_core::{
@@ -58,6 +59,9 @@ fn filled(folder: &Path, incidents: u32) -> (Engine, Actor) {
 }
 
 fn main() {
+    if let Some(folder) = std::env::var_os(OPEN) {
+        return open_and_read(Path::new(&folder));
+    }
     let (few, many) = (10_000, 1_000_000);
     let open = |incidents| {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -119,4 +123,34 @@ fn main() {
         page(&large, IncidentFilter::default(), many),
     );
     println!("\nworst ratio {worst:.2}, of 2 allowed");
+    let (folder, engine, _) = large;
+    drop(engine);
+    println!("\nopening a store of a million, in a process of its own");
+    let status = Command::new(std::env::current_exe().unwrap()).env(OPEN, folder.path()).status().unwrap();
+    assert!(status.success());
+}
+
+/// In the child: the store to open.
+const OPEN: &str = "PAGES_OPEN";
+
+/// Opens a store, answers, reads on for a while; says how long the first answer took and how much memory there is.
+fn open_and_read(folder: &Path) {
+    let began = Instant::now();
+    let engine = Engine::open(folder).unwrap();
+    let ada = engine.first_admin(engine.organizations().unwrap()[0].id).unwrap();
+    let mut query = ListIncidents::default();
+    assert_eq!(engine.query(&query, &ada).unwrap().incidents.len(), 20);
+    line("to the first answer", &shown(began.elapsed().as_secs_f64()), "");
+    line("memory then", &resident(), "");
+    for _ in 0..50_000 {
+        query.cursor = engine.query(&query, &ada).unwrap().next_cursor;
+    }
+    line("memory after all pages were read", &resident(), "");
+}
+
+/// How much of the process is in memory; what the system says, where it does.
+fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.map_or("unknown".to_owned(), |kibibytes| kibibytes.trim().to_owned())
 }

@@ -308,12 +308,16 @@ fn reads_go_on(engine: &Engine, ada: &Actor, known: &BTreeSet<u64>) {
             assert_eq!(&shown, known);
             println!("read");
         }
-        Err(error) => assert_eq!(error.code(), Code::Internal, "{error}"),
+        Err(error) => {
+            assert_eq!(error.code(), Code::Internal, "{error}");
+            println!("unread {error}");
+        }
     }
 }
 
 /// Lets the N-th call fail, for N = 1, 2, 3 … until a run passes without a fault; gives how many there were.
 fn every_fault(settings: &[(&str, &str)], until: bool) -> u64 {
+    let (mut read, mut unread) = (0, 0);
     for fail_at in 1.. {
         let scratch = tempfile::tempdir().unwrap();
         let path = |name: &str| scratch.path().join(name).to_str().unwrap().to_owned();
@@ -332,7 +336,11 @@ fn every_fault(settings: &[(&str, &str)], until: bool) -> u64 {
         if let Err(error) = intact(Path::new(&folder), &acknowledged(stdout.as_bytes())) {
             panic!("{error}\n{context}");
         }
+        read += stdout.lines().filter(|line| *line == "read").count();
+        unread += stdout.lines().filter(|line| line.starts_with("unread")).count();
         if fault.is_empty() {
+            println!("after {read} failed commits reads went on, after {unread} they did not");
+            assert!(unread * 20 <= read, "reads go on");
             return fail_at - 1;
         }
     }

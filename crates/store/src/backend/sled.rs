@@ -295,7 +295,12 @@ impl Backend for SledBackend {
                 None => changes.remove(key.as_slice()),
             }
         }
-        self.with("applying a batch", |db| db.apply_batch(changes))
+        self.with("applying a batch", |db| {
+            db.apply_batch(changes)?;
+            // sled splits a node that has become too large when somebody next comes by, reader or not, and after a failure of
+            // the disk it cannot: so somebody comes by now, while it can.
+            batch.keys().try_for_each(|key| db.get(key).map(|_| ()))
+        })
     }
 
     fn make_durable(&self) -> Result<(), BackendError> {

@@ -12,8 +12,10 @@
     reason = "a test fails by panicking, and its child prints"
 )]
 
+mod support;
+
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -21,9 +23,12 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use std::{env, fs, thread};
 
-use dogwatch_core::{Actor, Code, CreateIncident, IncidentFilter, ListIncidents, PageLimit, Severity, UserId};
+use dogwatch_core::{Actor, Code, CreateIncident, ListIncidents, PageLimit, Severity, UserId};
 use dogwatch_store::{Engine, Error};
 use dogwatch_testkit::fixture::organization;
+use dogwatch_testkit::simulation::Random;
+use dogwatch_testkit::times;
+use support::{acknowledge, acknowledged, numbers};
 
 const CHILD: &str = "DISK_CHILD";
 
@@ -44,21 +49,6 @@ fn shim() -> &'static Path {
     })
 }
 
-/// As many as the variable says, else the usual number.
-fn times(variable: &str, usual: u64) -> u64 {
-    env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
-}
-
-/// A fixed sequence of numbers that look random.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-}
-
 fn admin(engine: &Engine) -> (Actor, UserId) {
     let ada = engine.first_admin(engine.organizations().unwrap()[0].id).unwrap();
     let Actor::Member { user, .. } = ada else { panic!("{ada:?}") };
@@ -73,24 +63,8 @@ fn open_incident(engine: &Engine, (ada, user): (Actor, UserId)) -> Result<u64, E
         ..CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, user)
     };
     let number = engine.execute(open, &ada)?.sequential_id;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "ack {number}").unwrap();
-    out.flush().unwrap();
+    acknowledge(number);
     Ok(number)
-}
-
-fn numbers(engine: &Engine, ada: &Actor) -> BTreeSet<u64> {
-    let filter = IncidentFilter::default();
-    let mut query = ListIncidents { filter, limit: PageLimit::MAX, cursor: None };
-    let mut numbers = BTreeSet::new();
-    loop {
-        let page = engine.query(&query, ada).unwrap();
-        numbers.extend(page.incidents.iter().map(|incident| incident.sequential_id));
-        match page.next_cursor {
-            Some(cursor) => query.cursor = Some(cursor),
-            None => return numbers,
-        }
-    }
 }
 
 /// Everything fits together, and everything that was acknowledged is there; else says what is not.
@@ -148,12 +122,6 @@ fn spawn(script: &str, folder: &Path, settings: &[(&str, &str)]) -> Child {
         .unwrap()
 }
 
-fn acknowledged(out: impl BufRead) -> BTreeSet<u64> {
-    // The last line may be cut in half by a kill; a half line has no number, or a shorter one that exists too.
-    let lines = out.lines().map_while(Result::ok);
-    lines.filter_map(|line| line.rsplit_once("ack ")?.1.parse().ok()).collect()
-}
-
 /// Begins the record of what survives with what is there.
 fn prime(folder: &Path, shadow: &Path) {
     fs::create_dir_all(shadow).unwrap();
@@ -191,7 +159,7 @@ fn cut_power(cuts: u64, settings: &[(&str, &str)]) -> Result<usize, String> {
     let scratch = tempfile::tempdir().unwrap();
     let mut folder = scratch.path().join("store-0");
     drop(organization(&Engine::open(&folder).unwrap()));
-    let mut random = Random(20_261_123);
+    let mut random = Random::from_seed(20_261_123);
     let mut all = BTreeSet::new();
     for cut in 0..cuts {
         let (shadow, left) = (scratch.path().join("shadow"), scratch.path().join(format!("store-{}", cut + 1)));

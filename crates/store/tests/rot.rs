@@ -15,6 +15,8 @@ use std::{env, fs};
 use dogwatch_core::{CreateIncident, Severity};
 use dogwatch_store::{Engine, ManualClock, ReadOnly};
 use dogwatch_testkit::fixture::everything;
+use dogwatch_testkit::simulation::Random;
+use dogwatch_testkit::times;
 
 const FOLDER: &str = "ROT_FOLDER";
 
@@ -40,14 +42,9 @@ fn child() {
     }
 }
 
-/// A fixed sequence of numbers that look random.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % end.max(1)
-    }
+/// A place among so many.
+fn below(random: &mut Random, end: usize) -> usize {
+    usize::try_from(random.below(u64::try_from(end).unwrap())).unwrap()
 }
 
 /// Files of the store that hold something of it.
@@ -63,21 +60,21 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 fn damage(path: &Path, random: &mut Random) -> String {
     let mut bytes = fs::read(path).unwrap();
     let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-    let said = if random.below(4) == 0 {
+    let said = if below(random, 4) == 0 {
         // Most of the log is empty behind its end.
         let end = bytes.iter().rposition(|byte| *byte != 0).map_or(bytes.len(), |last| last + 1);
-        let length = random.below(end);
+        let length = below(random, end);
         bytes.truncate(length);
         format!("{name} cut to {length} bytes")
     } else {
         let full: Vec<usize> = (0..bytes.len()).filter(|place| bytes.get(*place) != Some(&0)).collect();
-        let flips = 1 + random.below(4);
+        let flips = 1 + below(random, 4);
         let mut places = Vec::new();
         for _ in 0..flips {
-            let anywhere = random.below(8) == 0;
-            let place = random.below(if anywhere { bytes.len() } else { full.len() });
+            let anywhere = below(random, 8) == 0;
+            let place = below(random, if anywhere { bytes.len() } else { full.len() });
             let place = if anywhere { place } else { *full.get(place).unwrap() };
-            let bit = random.below(8);
+            let bit = below(random, 8);
             *bytes.get_mut(place).unwrap() ^= 1 << bit;
             places.push(format!("{place}.{bit}"));
         }
@@ -99,7 +96,7 @@ fn damage_is_reported_or_does_not_matter() {
     if env::var(FOLDER).is_ok() {
         return;
     }
-    let rounds: u64 = env::var("DOGWATCH_ROT").ok().and_then(|text| text.parse().ok()).unwrap_or(150);
+    let rounds: u64 = times("DOGWATCH_ROT", 150);
     let scratch = tempfile::tempdir().unwrap();
     let original = scratch.path().join("original");
     let clock = ManualClock::at("2026-04-07T10:00:00Z".parse().unwrap());
@@ -113,15 +110,18 @@ fn damage_is_reported_or_does_not_matter() {
     // Opened and closed once more, so that sled has its snapshot.
     drop(Engine::open(&original).unwrap());
 
-    let mut random = Random(20_261_123);
+    let mut random = Random::from_seed(20_261_123);
     let (mut refused, mut found, mut clean) = (0, 0, 0);
     for round in 0..rounds {
         let folder = scratch.path().join("damaged");
         copy(&original, &folder);
         let files = files(&folder);
         // Half of the damage goes to the log.
-        let file =
-            if round % 2 == 0 { folder.join("db") } else { files.get(random.below(files.len())).unwrap().clone() };
+        let file = if round % 2 == 0 {
+            folder.join("db")
+        } else {
+            files.get(below(&mut random, files.len())).unwrap().clone()
+        };
         let how = damage(&file, &mut random);
         let output = Command::new(env::current_exe().unwrap())
             .args(["--exact", "child", "--nocapture", "--test-threads=1"])

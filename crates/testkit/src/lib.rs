@@ -28,5 +28,11 @@ pub mod targets;
 /// How many cases a property runs: `PROPTEST_CASES` if set, else its own number.
 #[must_use]
 pub fn cases(usual: u32) -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(usual)
+    times("PROPTEST_CASES", usual)
+}
+
+/// How often something is done: as often as the variable says, else the usual number.
+#[must_use]
+pub fn times<N: std::str::FromStr>(variable: &str, usual: N) -> N {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
 }

@@ -1,13 +1,18 @@
-//! What tests of the engine share: a backend that can be held up and made to fail, and an executor.
+//! What tests of the engine share: a backend that can be held up and made to fail, an executor, and what a child that may
+//! be killed says.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::io::{BufRead, Write};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
+use dogwatch_core::{Actor, ListIncidents, PageLimit};
+use dogwatch_store::Engine;
 use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan};
 
 /// A backend with a gate in front of `make_durable`, and a switch that makes it fail.
@@ -98,6 +103,35 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(output) => return output,
             Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// The child says that an incident was acknowledged.
+pub(crate) fn acknowledge(number: u64) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ack {number}").unwrap();
+    out.flush().unwrap();
+}
+
+/// What a child said was acknowledged.
+pub(crate) fn acknowledged(out: impl BufRead) -> BTreeSet<u64> {
+    // The last line may be cut in half by a kill; a half line has no number, or a shorter one that exists too. The first may
+    // stand behind what the test harness says.
+    let lines = out.lines().map_while(Result::ok);
+    lines.filter_map(|line| line.rsplit_once("ack ")?.1.parse().ok()).collect()
+}
+
+/// The numbers of all incidents.
+pub(crate) fn numbers(engine: &Engine, actor: &Actor) -> BTreeSet<u64> {
+    let mut query = ListIncidents { limit: PageLimit::MAX, ..Default::default() };
+    let mut numbers = BTreeSet::new();
+    loop {
+        let page = engine.query(&query, actor).unwrap();
+        numbers.extend(page.incidents.iter().map(|incident| incident.sequential_id));
+        match page.next_cursor {
+            Some(cursor) => query.cursor = Some(cursor),
+            None => return numbers,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,8 @@ use std::time::{Duration, Instant};
 use postgres::types::ToSql;
 use postgres::{Client, Config, NoTls, Row, Statement, Transaction};
 
-use super::sql::{self, ORG, USER, fresh, now};
-use super::{Failure, Id, Session, Subject};
+use super::sql::{self, ORG, POLICY, ROTATION, SCHEDULE, USER, fresh, now, soon};
+use super::{Failure, Id, Session, Subject, rota};
 
 /// Where Debian puts the server, if it is not among the programs.
 const FOLDERS: [&str; 3] = ["/usr/lib/postgresql/17/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/15/bin"];
@@ -82,7 +83,48 @@ impl Postgres {
         client.batch_execute(&sql::TABLES.replace("BYTES", "bytea"))?;
         client.execute("insert into organization values ($1, 0)", &[&&ORG[..]])?;
         client.execute("insert into member values ($1, $2, 1, null)", &[&&ORG[..], &&USER[..]])?;
+        on_call(&mut client)?;
         Ok(postgres)
+    }
+
+    fn caller(&self) -> Result<Caller, Failure> {
+        Ok(Caller { client: self.connect()?, prepared: RefCell::default() })
+    }
+
+    /// By `copy`, which is the fastest way in.
+    fn bring_in(&self, count: usize, escalating: bool) -> Result<Vec<Id>, Failure> {
+        let mut client = self.connect()?;
+        let row = client.query_one(
+            "update organization set incidents = incidents + $2 where id = $1 returning incidents",
+            &[&&ORG[..], &i64::try_from(count)?],
+        )?;
+        let first = row.get::<_, i64>(0) - i64::try_from(count)? + 1;
+        let ids: Vec<Id> = (0..count).map(|_| fresh()).collect();
+        let (org, user, now) = (hex(ORG), hex(USER), now());
+        let mut copy = |into: &str, line: &dyn Fn(Id, i64) -> String| -> Result<(), Failure> {
+            let mut rows = client.copy_in(&format!("copy {into} from stdin"))?;
+            for (number, id) in (first..).zip(&ids) {
+                writeln!(rows, "{}", line(*id, number))?;
+            }
+            rows.finish()?;
+            Ok(())
+        };
+        let (title, text) = (sql::TITLE, sql::DESCRIPTION);
+        copy(
+            "incident (org, id, number, title, description, severity, status, owner, created_by, updated_at)",
+            &|id, number| format!("{org}\t{}\t{number}\t{title}\t{text}\t2\t1\t{user}\t{user}\t{now}", hex(id)),
+        )?;
+        copy("status_entry", &|id, _| format!("{org}\t{}\t{}\t1\t{now}\t\\N", hex(id), hex(fresh())))?;
+        copy("audit", &|id, _| format!("{org}\t{}\t{}\t{user}\tincident_created\thigh", hex(id), hex(fresh())))?;
+        if escalating {
+            let (policy, layer, due) = (hex(POLICY), hex([6; 16]), now + 300_000);
+            copy("run", &|id, _| format!("{org}\t{}\t{policy}\t1\t{due}", hex(id)))?;
+            copy("audit", &|id, _| format!("{org}\t{}\t{}\t{user}\tlayer_paged\t1", hex(id), hex(fresh())))?;
+            copy("notification", &|id, _| {
+                format!("{org}\t{}\t{user}\t{}\t{layer}\t{now}\t\\N", hex(fresh()), hex(id))
+            })?;
+        }
+        Ok(ids)
     }
 
     fn connect(&self) -> Result<Client, Failure> {
@@ -98,8 +140,45 @@ impl Subject for Postgres {
     }
 
     fn session(&self) -> Result<Box<dyn Session + Send + '_>, Failure> {
-        Ok(Box::new(Caller { client: self.connect()?, prepared: RefCell::default() }))
+        Ok(Box::new(self.caller()?))
     }
+
+    fn fill(&self, count: usize) -> Result<Vec<Id>, Failure> {
+        let ids = self.bring_in(count, false)?;
+        // What its own housekeeping would do within minutes.
+        self.connect()?.batch_execute("vacuum analyze")?;
+        Ok(ids)
+    }
+
+    fn escalate(&self, count: usize) -> Result<(), Failure> {
+        self.bring_in(count, true).map(drop)
+    }
+}
+
+/// The schedule and the policy.
+fn on_call(client: &mut Client) -> Result<(), Failure> {
+    let mut run = |text: &str, values: &[&(dyn ToSql + Sync)]| client.execute(&text.replace('?', "$"), values);
+    for position in 1..=3_i64 {
+        run(sql::ADD_LAYER, &[&&ORG[..], &&POLICY[..], &position, &&[6_u8; 16][..], &&USER[..]])?;
+    }
+    run(sql::ADD_SCHEDULE, &[&&ORG[..], &&SCHEDULE[..], &rota::ZONE])?;
+    run(sql::ADD_ROTATION, &[&&ORG[..], &&SCHEDULE[..], &&ROTATION[..]])?;
+    for position in 0..rota::PARTICIPANTS as i64 {
+        run(sql::ADD_PARTICIPANT, &[&&ORG[..], &&ROTATION[..], &position, &&fresh()[..]])?;
+    }
+    for day in 1..=2 {
+        let starts = now() + day * 86_400_000;
+        let values: [&(dyn ToSql + Sync); 6] =
+            [&&ORG[..], &&SCHEDULE[..], &&fresh()[..], &&USER[..], &starts, &(starts + 3_600_000)];
+        run(sql::ADD_REPLACEMENT, &values)?;
+    }
+    Ok(())
+}
+
+/// Bytes as `copy` reads them.
+fn hex(id: Id) -> String {
+    let digits: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("\\\\x{digits}")
 }
 
 struct Caller {
@@ -160,6 +239,14 @@ impl Caller {
     }
 }
 
+const GO_ON: &str = "update run set position = due.position, due_at = due.due_at
+    from unnest(?2::bytea[], ?3::bigint[], ?4::bigint[]) due (incident, position, due_at)
+    where run.org = ?1 and run.incident = due.incident";
+const AUDIT: &str = "insert into audit select ?1, incident, id, ?4, ?5, ?6
+    from unnest(?2::bytea[], ?3::bytea[]) entry (incident, id)";
+const NOTIFY: &str = "insert into notification select ?1, id, user_id, incident, layer, ?6, null
+    from unnest(?2::bytea[], ?3::bytea[], ?4::bytea[], ?5::bytea[]) page (id, user_id, incident, layer)";
+
 /// Reads all of an incident's row.
 fn read(row: &Row) -> usize {
     let id: &[u8] = row.get(0);
@@ -176,13 +263,14 @@ impl Session for Caller {
         let id = fresh();
         self.transaction(|on| {
             on.row(sql::MEMBER, &[&&ORG[..], &&USER[..]])?;
-            let number: i64 = on.row(sql::COUNT, &[&&ORG[..]])?.get(0);
             let now = now();
+            on.run(sql::STEP, &[&&ORG[..], &&id[..], &&fresh()[..], &1_i64, &now, &None::<&[u8]>])?;
+            on.audit(id, "incident_created", "high")?;
+            // As late as can be: whoever else creates an incident waits from here on, until this is durable.
+            let number: i64 = on.row(sql::COUNT, &[&&ORG[..]])?.get(0);
             let values: [&(dyn ToSql + Sync); 7] =
                 [&&ORG[..], &&id[..], &number, &sql::TITLE, &sql::DESCRIPTION, &&USER[..], &now];
-            on.run(sql::INSERT, &values)?;
-            on.run(sql::STEP, &[&&ORG[..], &&id[..], &&fresh()[..], &1_i64, &now, &None::<&[u8]>])?;
-            on.audit(id, "incident_created", "high")
+            on.run(sql::INSERT, &values)
         })?;
         Ok(id)
     }
@@ -241,6 +329,43 @@ impl Session for Caller {
             };
             assert!(found.iter().map(read).sum::<usize>() > 0);
             Ok(found.len().min(20))
+        })
+    }
+
+    fn on_call(&mut self) -> Result<bool, Failure> {
+        self.transaction(|on| {
+            let now = now();
+            if !on.rows(sql::REPLACED, &[&&ORG[..], &&SCHEDULE[..], &now])?.is_empty() {
+                return Ok(true);
+            }
+            for row in on.rows(sql::ROTATIONS, &[&&ORG[..], &&SCHEDULE[..]])? {
+                let (zone, rotation, days): (&str, &[u8], i64) = (row.get(0), row.get(1), row.get(2));
+                let users = on.rows(sql::PARTICIPANTS, &[&&ORG[..], &rotation])?;
+                if users.get(rota::turn(zone, days, users.len(), now)?).is_some() {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    }
+
+    /// A few statements for all that is due: a round trip for each run would cost more than the rest.
+    fn tick(&mut self) -> Result<usize, Failure> {
+        self.transaction(|on| {
+            let now = soon();
+            let due = on.rows(&format!("{} for update of run skip locked", sql::DUE), &[&now])?;
+            let column = |at: usize| due.iter().map(|row| row.get(at)).collect::<Vec<&[u8]>>();
+            let (incidents, layers, users) = (column(0), column(1), column(3));
+            let positions: Vec<i64> = due.iter().map(|row| row.get(2)).collect();
+            let next: Vec<i64> = due.iter().map(|row| now + row.get::<_, i64>(4)).collect();
+            let ids = || due.iter().map(|_| fresh().to_vec()).collect::<Vec<_>>();
+            let (timed_out, paged, notifications) = (ids(), ids(), ids());
+            let org = &ORG[..];
+            on.run(GO_ON, &[&org, &incidents, &positions, &next])?;
+            on.run(AUDIT, &[&org, &incidents, &timed_out, &&USER[..], &"layer_timed_out", &"1"])?;
+            on.run(AUDIT, &[&org, &incidents, &paged, &&USER[..], &"layer_paged", &"2"])?;
+            on.run(NOTIFY, &[&org, &notifications, &users, &incidents, &layers, &now])?;
+            Ok(due.len())
         })
     }
 }

@@ -1,15 +1,18 @@
-//! SQLite inside the program: a connection for each caller, WAL, `synchronous=FULL`.
+//! SQLite inside the program: a connection for each caller, WAL, `synchronous=FULL`. Who writes holds a lock of the
+//! program's own: SQLite lets one write at a time, and its own waiting sleeps.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use super::sql::{self, ORG, USER, fresh, now};
-use super::{Failure, Id, Session, Subject};
+use super::sql::{self, ORG, POLICY, ROTATION, SCHEDULE, USER, fresh, now, soon};
+use super::{Failure, Id, Session, Subject, rota};
 
 pub(crate) struct Sqlite {
     path: PathBuf,
+    writing: Mutex<()>,
 }
 
 fn connect(path: &Path) -> Result<Connection, Failure> {
@@ -26,7 +29,45 @@ impl Sqlite {
         connection.execute_batch(&sql::TABLES.replace("BYTES", "blob"))?;
         connection.execute("insert into organization values (?1, 0)", params![ORG])?;
         connection.execute("insert into member values (?1, ?2, 1, null)", params![ORG, USER])?;
-        Ok(Self { path: path.to_path_buf() })
+        for position in 1..=3 {
+            connection.execute(sql::ADD_LAYER, params![ORG, POLICY, position, [6_u8; 16], USER])?;
+        }
+        connection.execute(sql::ADD_SCHEDULE, params![ORG, SCHEDULE, rota::ZONE])?;
+        connection.execute(sql::ADD_ROTATION, params![ORG, SCHEDULE, ROTATION])?;
+        for position in 0..rota::PARTICIPANTS as i64 {
+            connection.execute(sql::ADD_PARTICIPANT, params![ORG, ROTATION, position, fresh()])?;
+        }
+        for day in 1..=2 {
+            let starts = now() + day * 86_400_000;
+            connection
+                .execute(sql::ADD_REPLACEMENT, params![ORG, SCHEDULE, fresh(), USER, starts, starts + 3_600_000])?;
+        }
+        Ok(Self { path: path.to_path_buf(), writing: Mutex::new(()) })
+    }
+
+    fn caller(&self) -> Result<Caller<'_>, Failure> {
+        Ok(Caller { connection: connect(&self.path)?, writing: &self.writing })
+    }
+
+    /// All in one transaction.
+    fn bring_in(&self, count: usize, escalating: bool) -> Result<Vec<Id>, Failure> {
+        self.caller()?.command(|on| {
+            let add = |_| {
+                let id = insert(on)?;
+                if escalating {
+                    on.prepare_cached("insert into run values (?1, ?2, ?3, 1, ?4)")?.execute(params![
+                        ORG,
+                        id,
+                        POLICY,
+                        now() + 300_000
+                    ])?;
+                    audit(on, id, "layer_paged", "1")?;
+                    on.prepare_cached(sql::NOTIFY)?.execute(params![ORG, fresh(), USER, id, [6_u8; 16], now()])?;
+                }
+                Ok(id)
+            };
+            (0..count).map(add).collect()
+        })
     }
 }
 
@@ -36,21 +77,45 @@ impl Subject for Sqlite {
     }
 
     fn session(&self) -> Result<Box<dyn Session + Send + '_>, Failure> {
-        Ok(Box::new(Caller(connect(&self.path)?)))
+        Ok(Box::new(self.caller()?))
+    }
+
+    fn fill(&self, count: usize) -> Result<Vec<Id>, Failure> {
+        self.bring_in(count, false)
+    }
+
+    fn escalate(&self, count: usize) -> Result<(), Failure> {
+        self.bring_in(count, true).map(drop)
     }
 }
 
-struct Caller(Connection);
+struct Caller<'a> {
+    connection: Connection,
+    writing: &'a Mutex<()>,
+}
 
-impl Caller {
+impl Caller<'_> {
     /// A command: who acts is a member, what it changes is one transaction.
     fn command<R>(&mut self, change: impl FnOnce(&Connection) -> Result<R, Failure>) -> Result<R, Failure> {
-        let transaction = self.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.prepare_cached(sql::MEMBER)?.query_row(params![ORG, USER], |row| row.get::<_, i64>(0))?;
         let reply = change(&transaction)?;
         transaction.commit()?;
         Ok(reply)
     }
+}
+
+/// A new incident.
+fn insert(on: &Connection) -> Result<Id, Failure> {
+    let id = fresh();
+    on.prepare_cached(sql::MEMBER)?.query_row(params![ORG, USER], |row| row.get::<_, i64>(0))?;
+    let number: i64 = on.prepare_cached(sql::COUNT)?.query_row(params![ORG], |row| row.get(0))?;
+    let now = now();
+    on.prepare_cached(sql::INSERT)?.execute(params![ORG, id, number, sql::TITLE, sql::DESCRIPTION, USER, now])?;
+    on.prepare_cached(sql::STEP)?.execute(params![ORG, id, fresh(), 1, now, None::<Id>])?;
+    audit(on, id, "incident_created", "high")?;
+    Ok(id)
 }
 
 fn audit(on: &Connection, incident: Id, event: &str, details: &str) -> Result<(), Failure> {
@@ -63,26 +128,9 @@ fn look(on: &Connection, incident: Id) -> Result<(i64, Option<i64>), Failure> {
     found.optional()?.ok_or_else(|| "not found".into())
 }
 
-impl Session for Caller {
+impl Session for Caller<'_> {
     fn create(&mut self) -> Result<Id, Failure> {
-        let id = fresh();
-        self.command(|on| {
-            on.prepare_cached(sql::MEMBER)?.query_row(params![ORG, USER], |row| row.get::<_, i64>(0))?;
-            let number: i64 = on.prepare_cached(sql::COUNT)?.query_row(params![ORG], |row| row.get(0))?;
-            let now = now();
-            on.prepare_cached(sql::INSERT)?.execute(params![
-                ORG,
-                id,
-                number,
-                sql::TITLE,
-                sql::DESCRIPTION,
-                USER,
-                now
-            ])?;
-            on.prepare_cached(sql::STEP)?.execute(params![ORG, id, fresh(), 1, now, None::<Id>])?;
-            audit(on, id, "incident_created", "high")
-        })?;
-        Ok(id)
+        self.command(insert)
     }
 
     fn change_status(&mut self, incident: Id) -> Result<(), Failure> {
@@ -122,7 +170,7 @@ impl Session for Caller {
 
     fn get(&mut self, incident: Id) -> Result<usize, Failure> {
         // One read transaction, so that all of it is of one moment.
-        let transaction = self.0.transaction()?;
+        let transaction = self.connection.transaction()?;
         transaction.prepare_cached(sql::MEMBER)?.query_row(params![ORG, USER], |row| row.get::<_, i64>(0))?;
         let key = params![ORG, incident];
         transaction.prepare_cached(&sql::one())?.query_row(key, incident_row)?;
@@ -139,7 +187,7 @@ impl Session for Caller {
     }
 
     fn page(&mut self, investigating: bool) -> Result<usize, Failure> {
-        let transaction = self.0.transaction()?;
+        let transaction = self.connection.transaction()?;
         transaction.prepare_cached(sql::MEMBER)?.query_row(params![ORG, USER], |row| row.get::<_, i64>(0))?;
         let found = if investigating {
             let mut list = transaction.prepare_cached(&sql::newest_of_status())?;
@@ -149,6 +197,44 @@ impl Session for Caller {
             list.query_map(params![ORG], incident_row)?.collect::<Result<Vec<_>, _>>()?
         };
         Ok(found.len().min(20))
+    }
+
+    fn on_call(&mut self) -> Result<bool, Failure> {
+        let transaction = self.connection.transaction()?;
+        transaction.prepare_cached(sql::MEMBER)?.query_row(params![ORG, USER], |row| row.get::<_, i64>(0))?;
+        let now = now();
+        let mut replaced = transaction.prepare_cached(sql::REPLACED)?;
+        if replaced.query_row(params![ORG, SCHEDULE, now], |row| row.get::<_, Id>(0)).optional()?.is_some() {
+            return Ok(true);
+        }
+        let mut rotations = transaction.prepare_cached(sql::ROTATIONS)?;
+        let mut rotations = rotations.query(params![ORG, SCHEDULE])?;
+        while let Some(row) = rotations.next()? {
+            let (zone, rotation, days): (String, Id, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let mut participants = transaction.prepare_cached(sql::PARTICIPANTS)?;
+            let users = participants.query_map(params![ORG, rotation], |row| row.get::<_, Id>(0))?;
+            let users = users.collect::<Result<Vec<_>, _>>()?;
+            if users.get(rota::turn(&zone, days, users.len(), now)?).is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn tick(&mut self) -> Result<usize, Failure> {
+        self.command(|on| {
+            let now = soon();
+            let mut due = on.prepare_cached(sql::DUE)?;
+            let one = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
+            let due: Vec<(Id, Id, i64, Id, i64)> = due.query_map(params![now], one)?.collect::<Result<_, _>>()?;
+            for (incident, layer, position, user, timeout) in &due {
+                on.prepare_cached(sql::GO_ON)?.execute(params![ORG, incident, position, now + timeout])?;
+                audit(on, *incident, "layer_timed_out", "1")?;
+                audit(on, *incident, "layer_paged", "2")?;
+                on.prepare_cached(sql::NOTIFY)?.execute(params![ORG, fresh(), user, incident, layer, now])?;
+            }
+            Ok(due.len())
+        })
     }
 }
 

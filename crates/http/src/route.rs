@@ -103,13 +103,8 @@ impl Named {
 /// What a route's input comes to: absent when something of it does not fit.
 pub(crate) type Read<T> = Option<Result<T, Refusal>>;
 
-/// What most replies fit in, in bytes: a page of 20 incidents.
-const USUAL_REPLY: usize = 16 * 1_024;
-
 fn json_of<D: Serialize>(shown: &D) -> Result<String, Refusal> {
-    let mut json = Vec::with_capacity(USUAL_REPLY);
-    serde_json::to_writer(&mut json, shown).map_err(|error| Refusal::broken(error.to_string()))?;
-    String::from_utf8(json).map_err(|error| Refusal::broken(error.to_string()))
+    serde_json::to_string(shown).map_err(|error| Refusal::broken(error.to_string()))
 }
 
 fn schema_of<D: ToSchema>() -> (RefOr<Schema>, Schemas) {

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use dogwatch_store::core::Timestamp;
-use dogwatch_store::{ReadOnly, import as read_export};
+use dogwatch_store::{Progress, ReadOnly, import as read_export};
 use serde_json::json;
 
 use crate::cli::{CopyArgs, ExportArgs, ImportArgs, VerifyArgs};
@@ -22,10 +22,6 @@ struct Teller {
 }
 
 impl Teller {
-    fn new(what: &'static str) -> Self {
-        Self { what, last: Instant::now(), shown: false }
-    }
-
     fn tell(&mut self, done: u64) {
         let stderr = anstream::stderr();
         if self.last.elapsed() > Duration::from_millis(500) && io::stderr().is_terminal() {
@@ -45,12 +41,16 @@ impl Drop for Teller {
     }
 }
 
+/// Does something long, and tells how far it is.
+fn told<R>(what: &'static str, work: impl FnOnce(Progress<'_>) -> R) -> R {
+    let mut teller = Teller { what, last: Instant::now(), shown: false };
+    work(&mut |done| teller.tell(done))
+}
+
 /// `dogwatch verify`
 pub(crate) fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     let store = ReadOnly::open(&args.data)?;
-    let mut teller = Teller::new("rows verified");
-    let report = store.verify(&mut |done| teller.tell(done));
-    drop(teller);
+    let report = told("rows verified", |progress| store.verify(progress));
     for finding in &report.findings {
         print(&json!({ "table": finding.table, "key": finding.key, "problem": finding.what }))?;
     }
@@ -61,13 +61,11 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<(), Failure> {
 /// `dogwatch export`
 pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
     let store = ReadOnly::open(&args.data)?;
-    let mut teller = Teller::new("rows exported");
-    let mut progress = |done| teller.tell(done);
     match &args.to {
-        None => store.export(&mut io::stdout().lock(), &mut progress)?,
+        None => told("rows exported", |progress| store.export(&mut io::stdout().lock(), progress))?,
         Some(path) => {
             let mut file = File::create_new(path).map_err(Failure::file(path))?;
-            let lines = store.export(&mut file, &mut progress)?;
+            let lines = told("rows exported", |progress| store.export(&mut file, progress))?;
             file.sync_all().map_err(Failure::file(path))?;
             lines
         }
@@ -77,31 +75,25 @@ pub(crate) fn export(args: &ExportArgs) -> Result<(), Failure> {
 
 /// `dogwatch import`
 pub(crate) fn import(args: &ImportArgs) -> Result<(), Failure> {
-    let mut teller = Teller::new("things imported");
     let mut input: Box<dyn BufRead> = match &args.from {
         None => Box::new(io::stdin().lock()),
         Some(path) => Box::new(BufReader::new(File::open(path).map_err(Failure::file(path))?)),
     };
-    let things = read_export(&mut *input, &args.data, &mut |done| teller.tell(done))?;
-    drop(teller);
+    let things = told("things imported", |progress| read_export(&mut *input, &args.data, progress))?;
     print(&json!({ "things": things }))
 }
 
 /// `dogwatch backup`
 pub(crate) fn backup(args: &CopyArgs) -> Result<(), Failure> {
     let store = ReadOnly::open(&args.data)?;
-    let mut teller = Teller::new("rows copied");
-    let copied = store.backup(&args.to, &mut |done| teller.tell(done))?;
-    drop(teller);
+    let copied = told("rows copied", |progress| store.backup(&args.to, progress))?;
     print(&json!({ "rows": copied.rows, "bytes": copied.bytes_after }))
 }
 
 /// `dogwatch compact`
 pub(crate) fn compact(args: &CopyArgs) -> Result<(), Failure> {
     let store = ReadOnly::open(&args.data)?;
-    let mut teller = Teller::new("rows rewritten");
-    let copied = store.compact(&args.to, &mut |done| teller.tell(done))?;
-    drop(teller);
+    let copied = told("rows rewritten", |progress| store.compact(&args.to, progress))?;
     let won = copied.bytes_before.zip(copied.bytes_after).map(|(before, after)| before.saturating_sub(after));
     print(&json!({
         "rows": copied.rows, "bytesBefore": copied.bytes_before, "bytesAfter": copied.bytes_after, "bytesWon": won,

@@ -164,8 +164,9 @@ impl<'a> Assembly<'a> {
             self.wait_for_parts()?;
         }
         self.shared.backend.make_durable()?;
-        self.shared.commits.store(commits.saturating_add(1), Ordering::Relaxed);
         self.shared.covered.write().unwrap_or_else(PoisonError::into_inner).uncover();
+        // Now that readers see it, and before anybody is answered: who then asks again must not be shown what was before.
+        self.shared.commits.store(commits.saturating_add(1), Ordering::Release);
         Ok(())
     }
 

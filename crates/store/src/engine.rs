@@ -162,7 +162,7 @@ impl Engine {
     }
 
     /// A number that grows whenever durable state changes. Queries between two equal readings of it answer the same, unless
-    /// they depend on the time. It counts from the opening of this engine.
+    /// they depend on the time. It is the number of commits that the store holds.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.inner.shared.revision()

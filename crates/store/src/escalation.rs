@@ -288,7 +288,6 @@ impl Work for Settle {
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<usize, Refusal> {
         let mut settled = 0;
-        let mut delivered = 0;
         for receipt in &self.receipts {
             let decision = match self.end {
                 End::Confirm => confirm(receipt, &batch.root(), batch.now, ids)?,
@@ -296,9 +295,10 @@ impl Work for Settle {
             };
             batch.add(&decision.writes)?;
             settled += usize::from(decision.reply);
-            delivered += usize::from(decision.reply && matches!(self.end, End::Confirm));
         }
-        drop_delivered(batch, delivered)?;
+        if matches!(self.end, End::Confirm) {
+            drop_delivered(batch, settled)?;
+        }
         Ok(settled)
     }
 }

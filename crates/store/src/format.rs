@@ -44,6 +44,19 @@ impl Stored for DroppedV1 {
     const VERSION: u8 = 1;
 }
 
+fn format_key() -> Vec<u8> {
+    Table::Meta.key(&[b"format"])
+}
+
+fn unfinished_key() -> Vec<u8> {
+    Table::Meta.key(&[b"unfinished"])
+}
+
+/// Whether a row says that a store is one, or not yet one.
+pub(crate) fn is_mark(key: &[u8]) -> bool {
+    key == format_key() || key == unfinished_key()
+}
+
 fn commits_key() -> Vec<u8> {
     Table::Meta.key(&[b"commits"])
 }
@@ -89,33 +102,32 @@ pub(crate) fn commits(backend: &dyn Backend) -> Result<u64, OpenError> {
 
 /// Marks a store that is being written as a whole, so that nobody takes a half of it for one.
 pub(crate) fn begin(backend: &dyn Backend) -> Result<(), OpenError> {
-    put(backend, Table::Meta.key(&[b"unfinished"]), &FormatV1 { format: FORMAT })
+    put(backend, unfinished_key(), &FormatV1 { format: FORMAT })
 }
 
 /// Makes what was written since [`begin`] a store.
 pub(crate) fn finish(backend: &dyn Backend) -> Result<(), OpenError> {
-    backend.apply(&Batch::from([(Table::Meta.key(&[b"unfinished"]), None)]))?;
-    write(backend, Table::Meta.key(&[b"format"]))
+    backend.apply(&Batch::from([(unfinished_key(), None)]))?;
+    write(backend)
 }
 
 /// Checks the format of a store that is only looked at.
 pub(crate) fn known(backend: &dyn Backend) -> Result<(), OpenError> {
-    match format(backend)? {
-        Some(found) if found > FORMAT => Err(OpenError::NewerFormat { found, known: FORMAT }),
-        Some(_) => Ok(()),
-        None => Err(OpenError::NotAStore),
-    }
+    format(backend)?.map(drop).ok_or(OpenError::NotAStore)
 }
 
-/// The format of a store, if it is one.
+/// The format of a store, if it is one: one that this version can read.
 fn format(backend: &dyn Backend) -> Result<Option<u32>, OpenError> {
-    if backend.get(&Table::Meta.key(&[b"unfinished"]))?.is_some() {
+    if backend.get(&unfinished_key())?.is_some() {
         return Err(OpenError::Unfinished);
     }
-    let key = Table::Meta.key(&[b"format"]);
+    let key = format_key();
     let Some(value) = backend.get(&key)? else { return Ok(None) };
-    let found: FormatV1 = decode(&key, &value).map_err(|_| OpenError::NotAStore)?;
-    Ok(Some(found.format))
+    let found = decode::<FormatV1>(&key, &value).map_err(|_| OpenError::NotAStore)?.format;
+    if found > FORMAT {
+        return Err(OpenError::NewerFormat { found, known: FORMAT });
+    }
+    Ok(Some(found))
 }
 
 /// Checks the format of a store; makes an empty one a store, and one of an older format one of this.
@@ -123,22 +135,17 @@ fn format(backend: &dyn Backend) -> Result<Option<u32>, OpenError> {
 /// Formats add tables and new versions of records (`FORMAT.md` lists them); older ones are read as they are, and written anew
 /// when they change.
 pub(crate) fn check(backend: &dyn Backend) -> Result<(), OpenError> {
-    let key = Table::Meta.key(&[b"format"]);
-    if let Some(found) = format(backend)? {
-        return match found {
-            FORMAT => Ok(()),
-            older if older < FORMAT => write(backend, key),
-            newer => Err(OpenError::NewerFormat { found: newer, known: FORMAT }),
-        };
+    match format(backend)? {
+        Some(FORMAT) => return Ok(()),
+        Some(_) => {}
+        None if backend.scan(&[], &[0xFF]).next().transpose()?.is_some() => return Err(OpenError::NotAStore),
+        None => {}
     }
-    if backend.scan(&[], &[0xFF]).next().transpose()?.is_some() {
-        return Err(OpenError::NotAStore);
-    }
-    write(backend, key)
+    write(backend)
 }
 
-fn write(backend: &dyn Backend, key: Vec<u8>) -> Result<(), OpenError> {
-    put(backend, key, &FormatV1 { format: FORMAT })
+fn write(backend: &dyn Backend) -> Result<(), OpenError> {
+    put(backend, format_key(), &FormatV1 { format: FORMAT })
 }
 
 fn put<T: Stored>(backend: &dyn Backend, key: Vec<u8>, record: &T) -> Result<(), OpenError> {
@@ -175,7 +182,7 @@ mod tests {
     #[test]
     fn an_older_format_becomes_this_one() {
         let backend = MemoryBackend::new();
-        let key = Table::Meta.key(&[b"format"]);
+        let key = format_key();
         put(&backend, &key, encode(&key, &FormatV1 { format: 1 }).unwrap());
         check(&backend).unwrap();
         let found: FormatV1 = decode(&key, &backend.get(&key).unwrap().unwrap()).unwrap();
@@ -185,7 +192,7 @@ mod tests {
     #[test]
     fn a_newer_format_is_refused_by_name() {
         let backend = MemoryBackend::new();
-        let key = Table::Meta.key(&[b"format"]);
+        let key = format_key();
         let value = encode(&key, &FormatV1 { format: FORMAT + 1 }).unwrap();
         put(&backend, &key, value);
         let error = check(&backend).unwrap_err();
@@ -199,7 +206,7 @@ mod tests {
     fn a_damaged_format_is_not_taken_for_an_empty_store() {
         let backend = MemoryBackend::new();
         check(&backend).unwrap();
-        put(&backend, &Table::Meta.key(&[b"format"]), vec![1, 2, 3]);
+        put(&backend, &format_key(), vec![1, 2, 3]);
         assert!(matches!(check(&backend), Err(OpenError::NotAStore)));
     }
 }

@@ -78,10 +78,10 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
         }),
         20 => past::<NotificationV2, _>(payload, |row| row.of(org, member, 7)),
         21 => entity(&keys::inbox(org, member), payload, |row: InboxV1, _| row.of(org, member)),
-        // Records as the first format wrote them.
         22 => {
             past::<NotificationV2, _>(payload, |row| row.of(org, Recipient::Invited(InvitationId::from_bytes(ID)), 1))
         }
+        // Records as the first format wrote them.
         23 => written_by(1, &Table::Tally.of(org, &[]), payload, |row: TallyV2, _| Ok(row.of(org))),
         _ => written_by(1, &keys::incident(org, incident), payload, |row: IncidentV2, rows| {
             incident_of(row, org, incident, &|key| rows.get(key).cloned())
@@ -93,15 +93,14 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
 /// or a thing.
 fn as_thing(bytes: &[u8]) {
     let read = |_: &[u8]| None;
-    let rows = |thing: Thing| thing.whole(&read).and_then(|whole| whole.rows(&mut Rows::default()));
     for end in [17, 33, 41, 49, bytes.len()] {
         let (key, value) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
         if let Ok(Some(thing)) = Thing::read(key, value, &read) {
-            let _ = rows(thing);
+            let _ = thing.rows(&read);
         }
     }
     if let Ok(thing) = serde_json::from_slice::<Thing>(bytes) {
-        let _ = rows(thing);
+        let _ = thing.rows(&read);
     }
 }
 

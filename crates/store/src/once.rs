@@ -124,7 +124,7 @@ impl Kept {
 
 impl Entity for Kept {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
-        let prefix = Table::Once.of(self.org, &[&self.scope, self.key.as_bytes(), &[0]]);
+        let prefix = prefix(self.org, self.scope, &self.key);
         let mut pieces = self.body.chunks(PIECE);
         let body = pieces.next().unwrap_or_default().to_vec();
         let more = u8::try_from(pieces.len()).map_err(|_| Corrupt::Large)?;
@@ -147,8 +147,8 @@ struct OnceOrder<C, F> {
 }
 
 /// The keys of a record begin with this; a number of the row follows.
-fn prefix(org: OrgId, once: &Once) -> Vec<u8> {
-    Table::Once.of(org, &[&once.scope, once.key.as_str().as_bytes(), &[0]])
+fn prefix(org: OrgId, scope: [u8; 16], key: &str) -> Vec<u8> {
+    Table::Once.of(org, &[&scope, key.as_bytes(), &[0]])
 }
 
 fn row(prefix: &[u8], number: u8) -> Vec<u8> {
@@ -175,15 +175,14 @@ where
             // Who may not do it does not get the answer of somebody who might.
             permit(C::ACCESS, &self.actor, &batch.root())?;
         }
-        let prefix = prefix(org, &self.once);
-        let known = recorded(batch, &prefix)?;
+        let prefix = prefix(org, self.once.scope, self.once.key.as_str());
         let oldest = Timestamp::clamped(batch.now.as_millis() - KEPT_MILLIS);
-        if let Some((first, body)) = known.filter(|(first, _)| first.recorded_at > oldest.as_millis()) {
-            if first.fingerprint != self.once.fingerprint {
+        if let Some(kept) = kept(batch, &prefix)?.filter(|kept| kept.recorded_at > oldest.as_millis()) {
+            if kept.fingerprint != self.once.fingerprint {
                 let message = "the idempotency key was used for another request";
                 return Err(Refusal::refused(Code::IdempotencyConflict, message));
             }
-            return Ok(Recorded { answer: Answer { status: first.status, body }, again: true });
+            return Ok(Recorded { answer: Answer { status: kept.status, body: kept.body }, again: true });
         }
         let decided = decide(self.command, &self.actor, &batch.root(), batch.now, ids);
         let (outcome, writes) = match decided {
@@ -215,17 +214,10 @@ where
 }
 
 /// What is recorded under a key.
-fn recorded(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Option<(OnceV1, Vec<u8>)>, Refusal> {
-    let key = row(prefix, 0);
-    let Some(value) = batch.root().get(&key)? else { return Ok(None) };
-    let mut first: OnceV1 = decode(&key, &value).map_err(|why| corrupt(&key, why))?;
-    let mut body = std::mem::take(&mut first.body);
-    for number in 1..=first.more {
-        let key = row(prefix, number);
-        let value = batch.root().get(&key)?.ok_or_else(|| corrupt(&key, Corrupt::Missing))?;
-        body.extend(decode::<PieceV1>(&key, &value).map_err(|why| corrupt(&key, why))?.bytes);
-    }
-    Ok(Some((first, body)))
+fn kept(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Option<Kept>, Refusal> {
+    let (root, key) = (batch.root(), row(prefix, 0));
+    let Some(value) = root.get(&key)? else { return Ok(None) };
+    Kept::read(&key, &value, &|key| root.get(key).ok().flatten()).map_err(|why| corrupt(&key, why))
 }
 
 /// The rows of a record that goes.

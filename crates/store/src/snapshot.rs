@@ -102,7 +102,12 @@ impl<'a> Snapshot<'a> {
 
     /// All pairs.
     pub(crate) fn all<'s>(&'s self) -> impl Iterator<Item = Result<Pair, BackendError>> + use<'s, 'a> {
-        self.scan(&[], &[0xFF])
+        self.under(&[])
+    }
+
+    /// The value of a key, for whoever takes one that cannot be read for one that is missing.
+    pub(crate) fn read(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.get(key).ok().flatten()
     }
 
     fn chunk(&self, start: &[u8], end: &[u8]) -> Vec<Result<Pair, BackendError>> {

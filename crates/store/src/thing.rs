@@ -217,6 +217,13 @@ impl Thing {
         if thing.is_some() && table != Table::Once && !parts.0.is_empty() { Err(Corrupt::Key) } else { Ok(thing) }
     }
 
+    /// The rows that it consists of.
+    pub(crate) fn rows(self, read: Reader<'_>) -> Result<Rows, Corrupt> {
+        let mut rows = Rows::default();
+        self.whole(read)?.rows(&mut rows)?;
+        Ok(rows)
+    }
+
     /// What the rules see of it, which knows all its rows.
     pub(crate) fn whole(self, read: Reader<'_>) -> Result<Whole, Corrupt> {
         let org = OrgId::from_bytes;
@@ -312,6 +319,13 @@ macro_rules! wholes {
         #[derive(Debug)]
         pub(crate) enum Whole {
             $($variant($thing),)*
+        }
+
+        impl Whole {
+            /// As [`Thing::read`].
+            pub(crate) fn read(key: &[u8], value: &[u8], read: Reader<'_>) -> Result<Option<Self>, Corrupt> {
+                Thing::read(key, value, read)?.map(|thing| thing.whole(read)).transpose()
+            }
         }
 
         impl Entity for Whole {

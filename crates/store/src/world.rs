@@ -15,6 +15,7 @@ use crate::backend::Pair;
 use crate::keys::{self, Table, end_of};
 use crate::overlay::Overlay;
 use crate::record::{Corrupt, Stored, decode};
+use crate::records::json::hex;
 use crate::records::{
     ApiKeyV1, AuditV1, ComponentV1, HolderV1, InboxV1, IncidentV2, InvitationV1, LayerV1, MemberV1, NamedV1,
     NotificationV2, OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PlaceV1, PolicyLayerV1, PolicyV1, ScheduleV1,
@@ -85,11 +86,7 @@ impl<'a> StoreView<'a> {
 
 /// A record that is not what was written. The key is for the log of whoever runs the engine.
 pub(crate) fn corrupt(key: &[u8], why: Corrupt) -> Error {
-    let mut text = String::from("corrupt record at key ");
-    for byte in key {
-        text.push_str(&format!("{byte:02x}"));
-    }
-    Error::broken(format!("{text}: {why}"))
+    Error::broken(format!("corrupt record at key {}: {why}", hex(key)))
 }
 
 fn id_at_end<T: Id>(key: &[u8]) -> Result<T, Corrupt> {

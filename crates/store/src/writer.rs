@@ -48,13 +48,11 @@ pub(crate) struct Shared {
     pub(crate) covered: RwLock<Covered>,
     /// For how long notifications are kept once they are delivered.
     pub(crate) keep_delivered: Duration,
-    /// How many commits the store holds.
+    /// How many commits the store holds: those that readers see.
     pub(crate) commits: AtomicU64,
     poisoned: AtomicBool,
     batches: AtomicU64,
     commands: AtomicU64,
-    /// How many batches have changed what readers see.
-    revision: AtomicU64,
 }
 
 impl Shared {
@@ -70,7 +68,6 @@ impl Shared {
             poisoned: AtomicBool::new(false),
             batches: AtomicU64::new(0),
             commands: AtomicU64::new(0),
-            revision: AtomicU64::new(0),
         }
     }
 
@@ -91,7 +88,7 @@ impl Shared {
     }
 
     pub(crate) fn revision(&self) -> u64 {
-        self.revision.load(Ordering::Acquire)
+        self.commits.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_poisoned(&self) -> bool {
@@ -181,11 +178,9 @@ fn commit(shared: &Shared, applier: &Applier, mut jobs: Vec<Box<dyn Job>>, ids: 
     } else {
         let mut batch = Assembly::new(shared, applier);
         jobs.iter_mut().for_each(|job| job.run(&mut batch, ids));
-        let (stirs, changes) = (stirs(batch.changes()), !batch.changes().is_empty());
+        let stirs = stirs(batch.changes());
         let fate = match batch.store() {
             Ok(()) => {
-                // Before anybody is answered: who then asks again must not be shown what was before.
-                shared.revision.fetch_add(u64::from(changes), Ordering::Release);
                 shared.batches.fetch_add(1, Ordering::Relaxed);
                 shared.commands.fetch_add(u64::try_from(jobs.len()).unwrap_or(0), Ordering::Relaxed);
                 Fate::Durable

@@ -43,3 +43,12 @@ pub fn shown(seconds: f64) -> String {
 pub fn line(what: &str, figure: &str, comparison: &str) {
     println!("{what:<52} {figure:>14}   {comparison}");
 }
+
+/// How much of the process is in memory; what the system says, where it does.
+#[must_use]
+pub fn resident() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kibibytes.map_or("unknown".to_owned(), |kibibytes| format!("{} MiB", kibibytes >> 10))
+}

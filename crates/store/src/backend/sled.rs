@@ -36,7 +36,7 @@ impl Default for SledOptions {
 #[derive(Debug)]
 pub struct SledBackend {
     // Dropped in this order: the database lets go of its files before the lock does.
-    watchdog: Option<Watchdog>,
+    watchdog: Watchdog,
     db: Database,
     log: File,
     path: PathBuf,
@@ -69,7 +69,7 @@ impl SledBackend {
             fs::remove_file(path.join(CREATING)).map_err(failed("creating the database"))?;
             sync_folder(path).map_err(failed("syncing the folder"))?;
         }
-        let watchdog = db.0.clone().map(Watchdog::start).transpose().map_err(OpenError::Thread)?;
+        let watchdog = Watchdog::start(db.handle()?.clone()).map_err(OpenError::Thread)?;
         Ok(Self { watchdog, db, log, path: path.to_path_buf(), _lock: lock })
     }
 }
@@ -81,16 +81,12 @@ impl SledBackend {
         doing: &'static str,
         call: impl FnOnce(&::sled::Db) -> Result<R, ::sled::Error>,
     ) -> Result<R, BackendError> {
-        let db = self.db.0.as_ref().ok_or_else(|| BackendError::new(doing, "the database is closed"))?;
+        let db = self.db.handle()?;
         caught(doing, || call(db))?.map_err(|error| BackendError::new(doing, error))
     }
 
     fn flush(&self) -> Result<(), BackendError> {
-        let flush = || self.with("writing the log", |db| db.flush().map(|_| ()));
-        match &self.watchdog {
-            Some(watchdog) => watchdog.watched(flush),
-            None => flush(),
-        }
+        self.watchdog.watched(|| self.with("writing the log", |db| db.flush().map(|_| ())))
     }
 }
 
@@ -99,13 +95,18 @@ impl Drop for SledBackend {
         // If a write has failed and nobody was told, sled's own thread waits for ever, and closing waits for that thread. A
         // flush wakes it. What fails here was not acknowledged.
         let _ = self.flush();
-        self.watchdog = None;
     }
 }
 
 /// sled's database, which panics on being closed when its last sync fails.
 #[derive(Debug)]
 struct Database(Option<::sled::Db>);
+
+impl Database {
+    fn handle(&self) -> Result<&::sled::Db, BackendError> {
+        self.0.as_ref().ok_or_else(|| BackendError::new("using the database", "it is closed"))
+    }
+}
 
 impl Drop for Database {
     fn drop(&mut self) {
@@ -213,14 +214,7 @@ fn create_folder(path: &Path) -> io::Result<()> {
 fn begin_creation(path: &Path) -> io::Result<bool> {
     let mark = path.join(CREATING);
     if mark.exists() {
-        for entry in fs::read_dir(path)? {
-            let (entry, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
-            match name.to_str() {
-                Some("blobs") => fs::remove_dir_all(entry)?,
-                Some(name) if name == "db" || name == "conf" || name.starts_with("snap.") => fs::remove_file(entry)?,
-                _ => {}
-            }
-        }
+        remove(path, |name| ["blobs", "db", "conf"].contains(&name) || name.starts_with("snap."))?;
         return Ok(true);
     }
     if path.join("db").exists() || path.join("conf").exists() {
@@ -233,13 +227,15 @@ fn begin_creation(path: &Path) -> io::Result<bool> {
 
 /// What a kill or a fault left half written: sled's snapshots, and our seal.
 fn remove_leftovers(path: &Path) -> io::Result<()> {
+    remove(path, |name| name.starts_with("snap.") && name.ends_with(".generating") || name == NEW_SEAL)
+}
+
+/// Removes the files and folders in a folder whose names are such.
+fn remove(path: &Path, such: impl Fn(&str) -> bool) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
-        let name = entry.file_name();
-        let torn = |name: &str| name.starts_with("snap.") && name.ends_with(".generating") || name == NEW_SEAL;
-        let torn = name.to_str().is_some_and(torn);
-        if torn {
-            fs::remove_file(entry.path())?;
+        if entry.file_name().to_str().is_some_and(&such) {
+            if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
         }
     }
     Ok(())

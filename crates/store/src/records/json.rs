@@ -15,22 +15,7 @@ use dogwatch_core::{
 use super::{by_byte, escalation, incident, oncall, organization};
 use crate::keys::{severity_byte, status_byte};
 
-/// A stored value and its text.
-pub(crate) trait Form {
-    type Stored;
-    /// `None` when the stored value is not one that this version knows.
-    fn show(stored: &Self::Stored) -> Option<String>;
-    fn read(text: &str) -> Option<Self::Stored>;
-}
-
-fn show<F: Form, E: serde::ser::Error>(stored: &F::Stored) -> Result<String, E> {
-    F::show(stored).ok_or_else(|| E::custom("a stored value that this version does not know"))
-}
-
-fn read<F: Form, E: serde::de::Error>(text: &str) -> Result<F::Stored, E> {
-    F::read(text).ok_or_else(|| E::custom(format!("`{text}` is not what must stand here")))
-}
-
+/// Modules of a stored value and its text. `$show` and `$read` give `None` for what this version does not know.
 macro_rules! forms {
     ($($(#[$doc:meta])* $module:ident: $stored:ty, $show:expr, $read:expr;)*) => {$(
         $(#[$doc])*
@@ -38,38 +23,34 @@ macro_rules! forms {
             #![allow(dead_code, reason = "not every value also comes as a list, or may be absent")]
             use super::*;
 
-            pub(crate) struct It;
+            fn show<E: serde::ser::Error>(stored: &$stored) -> Result<String, E> {
+                let show: fn(&$stored) -> Option<String> = $show;
+                show(stored).ok_or_else(|| E::custom("a stored value that this version does not know"))
+            }
 
-            impl Form for It {
-                type Stored = $stored;
-                fn show(stored: &$stored) -> Option<String> {
-                    let show: fn(&$stored) -> Option<String> = $show;
-                    show(stored)
-                }
-                fn read(text: &str) -> Option<$stored> {
-                    let read: fn(&str) -> Option<$stored> = $read;
-                    read(text)
-                }
+            fn read<E: serde::de::Error>(text: &str) -> Result<$stored, E> {
+                let read: fn(&str) -> Option<$stored> = $read;
+                read(text).ok_or_else(|| E::custom(format!("`{text}` is not what must stand here")))
             }
 
             pub(crate) fn serialize<S: Serializer>(stored: &$stored, s: S) -> Result<S::Ok, S::Error> {
-                s.serialize_str(&super::show::<It, S::Error>(stored)?)
+                s.serialize_str(&show(stored)?)
             }
 
             pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<$stored, D::Error> {
-                super::read::<It, D::Error>(&String::deserialize(d)?)
+                read(&String::deserialize(d)?)
             }
 
             pub(crate) mod maybe {
                 use super::*;
 
                 pub(crate) fn serialize<S: Serializer>(it: &Option<$stored>, s: S) -> Result<S::Ok, S::Error> {
-                    it.as_ref().map(super::super::show::<It, S::Error>).transpose()?.serialize(s)
+                    it.as_ref().map(show).transpose()?.serialize(s)
                 }
 
                 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$stored>, D::Error> {
                     let text = Option::<String>::deserialize(d)?;
-                    text.map(|text| super::super::read::<It, D::Error>(&text)).transpose()
+                    text.map(|text| read(&text)).transpose()
                 }
             }
 
@@ -77,13 +58,13 @@ macro_rules! forms {
                 use super::*;
 
                 pub(crate) fn serialize<S: Serializer>(list: &[$stored], s: S) -> Result<S::Ok, S::Error> {
-                    let texts: Result<Vec<_>, _> = list.iter().map(super::super::show::<It, S::Error>).collect();
+                    let texts: Result<Vec<_>, _> = list.iter().map(show).collect();
                     texts?.serialize(s)
                 }
 
                 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<$stored>, D::Error> {
                     let texts = Vec::<String>::deserialize(d)?;
-                    texts.iter().map(|text| super::super::read::<It, D::Error>(text)).collect()
+                    texts.iter().map(|text| read(text)).collect()
                 }
             }
         }

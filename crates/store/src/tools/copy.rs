@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Building, Counter, Progress, ToolError};
-use crate::keys::Table;
+use crate::format;
 use crate::snapshot::Snapshot;
 
 /// What was copied.
@@ -26,11 +26,10 @@ pub(super) fn copy(
     let bytes_before = from.size_on_disk();
     let mut building = Building::begin(folder, small)?;
     let mut counter = Counter::new(progress);
-    // What says that it is a store comes last.
-    let format = Table::Meta.key(&[b"format"]);
     for pair in from.all() {
         let (key, value) = pair?;
-        if key != format {
+        // What says that it is a store comes last.
+        if !format::is_mark(&key) {
             building.put(key, value)?;
         }
         counter.step();

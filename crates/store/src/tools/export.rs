@@ -44,7 +44,7 @@ pub(super) fn export(snapshot: &Snapshot<'_>, out: &mut dyn Write, progress: Pro
     let mut things = 0_u64;
     for pair in snapshot.all() {
         let (key, value) = pair?;
-        let read = |key: &[u8]| snapshot.get(key).ok().flatten();
+        let read = |key: &[u8]| snapshot.read(key);
         let whole = |thing: Option<Thing>| -> Result<Option<Thing>, Corrupt> {
             let Some(mut thing) = thing.filter(|thing| !thing.is_secret()) else { return Ok(None) };
             thing.gather(&read)?;

@@ -3,14 +3,13 @@
 //! Each thing goes through the rules that make its values valid, and writes its own rows; that no two write the same row,
 //! and that all fit together, is checked before the store can be opened. If anything is wrong, nothing is left.
 
+use std::fmt::Display;
 use std::io::BufRead;
 use std::path::Path;
 
 use super::export::{Frame, VERSION};
 use super::{Building, Counter, Progress, ToolError, verify};
 use crate::format;
-use crate::record::Corrupt;
-use crate::records::{Entity, Rows};
 use crate::snapshot::Snapshot;
 use crate::thing::Thing;
 use dogwatch_core::Timestamp;
@@ -28,13 +27,12 @@ pub fn import(input: &mut dyn BufRead, folder: impl AsRef<Path>, progress: Progr
     match serde_json::from_str(first) {
         Ok(Frame::Export { version: VERSION, delivered_dropped_until }) => {
             if let Some(until) = delivered_dropped_until {
-                let row =
-                    format::dropped(Timestamp::clamped(until), None).map_err(|why| lines.wrong(&why.to_string()))?;
+                let row = format::dropped(Timestamp::clamped(until), None).map_err(|why| lines.wrong(why))?;
                 building.put(row.key, row.after.unwrap_or_default())?;
             }
         }
         Ok(Frame::Export { version, .. }) => {
-            return Err(lines.wrong(&format!("an export of version {version}; this program reads version {VERSION}")));
+            return Err(lines.wrong(format!("an export of version {version}; this program reads version {VERSION}")));
         }
         _ => return Err(lines.wrong("this is not an export")),
     }
@@ -42,13 +40,13 @@ pub fn import(input: &mut dyn BufRead, folder: impl AsRef<Path>, progress: Progr
         let Some(line) = lines.next()? else { return Err(lines.wrong("the end of the export is missing")) };
         if let Ok(Frame::End { things }) = serde_json::from_str(line) {
             if things != counter.done {
-                return Err(lines.wrong(&format!("{things} things were exported, but {} are here", counter.done)));
+                return Err(lines.wrong(format!("{things} things were exported, but {} are here", counter.done)));
             }
             break;
         }
         let thing: Result<Thing, _> = serde_json::from_str(line);
-        let thing = thing.map_err(|error| lines.wrong(&error.to_string()))?;
-        let rows = rows(thing).map_err(|why| lines.wrong(&why.to_string()))?;
+        let thing = thing.map_err(|error| lines.wrong(error))?;
+        let rows = thing.rows(&|_| None).map_err(|why| lines.wrong(why))?;
         for (key, value) in rows.into_pairs() {
             if building.holds(&key)? {
                 return Err(lines.wrong("it says again what a line before it said"));
@@ -68,12 +66,6 @@ pub fn import(input: &mut dyn BufRead, folder: impl AsRef<Path>, progress: Progr
     }
 }
 
-fn rows(thing: Thing) -> Result<Rows, Corrupt> {
-    let mut rows = Rows::default();
-    thing.whole(&|_| None)?.rows(&mut rows)?;
-    Ok(rows)
-}
-
 /// The longest line, in bytes: an idempotent answer in hexadecimal digits stays below it.
 const LONGEST_LINE: u64 = 8 << 20;
 
@@ -88,13 +80,13 @@ impl Lines<'_> {
         self.number = self.number.saturating_add(1);
         self.text.clear();
         let read = std::io::Read::take(&mut *self.input, LONGEST_LINE).read_line(&mut self.text);
-        if read.map_err(|error| self.wrong(&error.to_string()))? == 0 {
+        if read.map_err(|error| self.wrong(error))? == 0 {
             return Ok(None);
         }
         Ok(Some(self.text.trim_end_matches('\n')))
     }
 
-    fn wrong(&self, problem: &str) -> ToolError {
-        ToolError::Line { line: self.number, problem: problem.to_owned() }
+    fn wrong(&self, problem: impl Display) -> ToolError {
+        ToolError::Line { line: self.number, problem: problem.to_string() }
     }
 }

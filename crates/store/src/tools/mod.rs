@@ -270,10 +270,11 @@ impl Building {
     /// Makes it a store: from here on it can be opened.
     fn finish(mut self) -> Result<(), ToolError> {
         self.flush()?;
-        let Some(backend) = self.backend.take() else { return Ok(()) };
+        let backend = self.backend()?;
         backend.make_durable()?;
-        format::finish(&backend)?;
-        backend.seal(format::commits(&backend)?)?;
+        format::finish(backend)?;
+        backend.seal(format::commits(backend)?)?;
+        self.backend = None;
         Ok(())
     }
 }

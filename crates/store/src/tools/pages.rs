@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use dogwatch_core::{AuditEntry, Event, IncidentId, Message, Notification, OrgId, PageReason, Timestamp, UserId};
 
-use super::verify::{Report, Sum};
+use super::verify::{Report, Sum, wholes};
 use crate::keys;
 use crate::snapshot::Snapshot;
-use crate::thing::{Thing, Whole};
+use crate::thing::Whole;
 
 /// A page: where, to whom, why, when.
 type Page = (OrgId, IncidentId, UserId, PageReason, Timestamp);
@@ -65,14 +65,12 @@ impl Pages {
             return;
         }
         let mut owed: BTreeMap<Page, i64> = BTreeMap::new();
-        let read = |key: &[u8]| snapshot.get(key).ok().flatten();
-        for (key, value) in snapshot.all().map_while(Result::ok) {
-            let thing = Thing::read(&key, &value, &read).ok().flatten();
-            match thing.and_then(|thing| thing.whole(&read).ok()) {
-                Some(Whole::Audit(entry)) => {
+        for whole in wholes(snapshot) {
+            match whole {
+                Whole::Audit(entry) => {
                     told(&entry).filter(|page| self.counts(page)).for_each(|page| *owed.entry(page).or_default() += 1);
                 }
-                Some(Whole::Notification(one)) => {
+                Whole::Notification(one) => {
                     let page = written(&one).filter(|page| self.counts(page));
                     page.into_iter().for_each(|page| *owed.entry(page).or_default() -= 1);
                 }

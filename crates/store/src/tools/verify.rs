@@ -14,19 +14,18 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use dogwatch_core::id::Id;
 use dogwatch_core::{
-    Event, Inbox, Incident, IncidentId, Message, Notification, OrgId, Recipient, RotationLayerId, Schedule, Tally,
-    Target, UserId,
+    Event, Inbox, Incident, IncidentId, Message, Notification, OrgId, Recipient, RotationLayerId, Schedule, ScheduleId,
+    Tally, Target, UserId,
 };
 
 use super::pages::Pages;
 use super::{Counter, Progress};
 use crate::format;
 use crate::keys::{self, Table};
-use crate::record::Corrupt;
 use crate::records::json::hex;
 use crate::records::{Entity, Rows};
 use crate::snapshot::Snapshot;
-use crate::thing::{Thing, Whole};
+use crate::thing::Whole;
 
 /// Something that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +135,7 @@ impl Counts {
     }
 }
 
-pub(super) struct Verifier<'a, 's> {
+struct Verifier<'a, 's> {
     snapshot: &'a Snapshot<'s>,
     report: Report,
     /// What is there, and what things have made, by table.
@@ -161,6 +160,12 @@ pub(super) fn verify(snapshot: &Snapshot<'_>, progress: Progress<'_>) -> Report 
     };
     verifier.all(progress);
     verifier.report
+}
+
+/// Everything that can be read, for a second look.
+pub(super) fn wholes(snapshot: &Snapshot<'_>) -> impl Iterator<Item = Whole> {
+    let read = |(key, value): (Vec<u8>, Vec<u8>)| Whole::read(&key, &value, &|key| snapshot.read(key)).ok().flatten();
+    snapshot.all().map_while(Result::ok).filter_map(read)
 }
 
 impl Verifier<'_, '_> {
@@ -207,8 +212,7 @@ impl Verifier<'_, '_> {
             return;
         }
         self.there.entry(table).or_default().add(&key);
-        let whole = self.whole(key, value);
-        match whole {
+        match Whole::read(key, value, &|key| self.snapshot.read(key)) {
             Ok(None) => {}
             Ok(Some(whole)) => {
                 self.report.things = self.report.things.saturating_add(1);
@@ -217,12 +221,6 @@ impl Verifier<'_, '_> {
             }
             Err(why) => self.report.add(key, why.to_string()),
         }
-    }
-
-    fn whole(&self, key: &[u8], value: &[u8]) -> Result<Option<Whole>, Corrupt> {
-        let read = |key: &[u8]| self.snapshot.get(key).ok().flatten();
-        let thing = Thing::read(key, value, &read)?;
-        thing.map(|thing| thing.whole(&read)).transpose()
     }
 
     /// Every row that a thing consists of is there.
@@ -264,11 +262,9 @@ impl Verifier<'_, '_> {
             return;
         }
         let mut made = HashSet::new();
-        for (key, value) in self.snapshot.all().map_while(Result::ok) {
+        for whole in wholes(self.snapshot) {
             let mut rows = Rows::default();
-            if let Ok(Some(whole)) = self.whole(&key, &value)
-                && whole.rows(&mut rows).is_ok()
-            {
+            if whole.rows(&mut rows).is_ok() {
                 let keys = rows.into_pairs().map(|(key, _)| key);
                 let of_these = |key: &Vec<u8>| Table::of_key(key).is_some_and(|table| differing.contains(&table));
                 made.extend(keys.filter(of_these).map(|key| hash(&key)));
@@ -320,6 +316,10 @@ impl Verifier<'_, '_> {
         }
     }
 
+    fn need_schedule(&mut self, key: &[u8], org: OrgId, schedule: ScheduleId) {
+        self.need(key, &Table::Schedule.record(org, schedule), "a schedule");
+    }
+
     fn need_users(&mut self, key: &[u8], org: OrgId, users: impl IntoIterator<Item = UserId>) {
         for user in users {
             if self.users.insert((org, user)) {
@@ -363,23 +363,23 @@ impl Verifier<'_, '_> {
                 self.layers(key, schedule);
             }
             Whole::RotationLayer(layer) => {
-                self.need(key, &Table::Schedule.record(layer.org, layer.schedule), "a schedule");
+                self.need_schedule(key, layer.org, layer.schedule);
                 self.need_users(key, layer.org, layer.terms.participants().iter().copied());
             }
             Whole::PastTerms(past) => {
-                self.need(key, &Table::Schedule.record(past.org, past.schedule), "a schedule");
+                self.need_schedule(key, past.org, past.schedule);
                 self.need_users(key, past.org, past.terms.participants().iter().copied());
             }
-            Whole::PastOrder(past) => self.need(key, &Table::Schedule.record(past.org, past.schedule), "a schedule"),
+            Whole::PastOrder(past) => self.need_schedule(key, past.org, past.schedule),
             Whole::Override(it) => {
-                self.need(key, &Table::Schedule.record(it.org, it.schedule), "a schedule");
+                self.need_schedule(key, it.org, it.schedule);
                 self.need_users(key, it.org, [it.user]);
             }
             Whole::Policy(policy) => self.of(policy.org).policies += 1,
             Whole::PolicyLayer(layer) => {
                 self.need(key, &Table::Policy.record(layer.org, layer.policy), "a policy");
                 match &layer.target {
-                    Target::Schedule(it) => self.need(key, &Table::Schedule.record(layer.org, *it), "a schedule"),
+                    Target::Schedule(it) => self.need_schedule(key, layer.org, *it),
                     Target::Users(users) => self.need_users(key, layer.org, users.iter().copied()),
                     _ => {}
                 }
@@ -414,7 +414,9 @@ impl Verifier<'_, '_> {
     fn trail(&mut self, key: &[u8], incident: &Incident) {
         let (mut created, mut steps, mut posted) = (0_usize, 0_usize, 0_u32);
         for (key, value) in self.snapshot.under(&Table::Audit.record(incident.org, incident.id)).map_while(Result::ok) {
-            let Ok(Some(Whole::Audit(entry))) = self.whole(&key, &value) else { continue };
+            let Ok(Some(Whole::Audit(entry))) = Whole::read(&key, &value, &|key| self.snapshot.read(key)) else {
+                continue;
+            };
             for event in entry.events {
                 match event.event {
                     Event::IncidentCreated { .. } => created = created.saturating_add(1),
@@ -468,7 +470,7 @@ impl Verifier<'_, '_> {
         }
         let line = keys::inbox(one.org, one.recipient);
         let inbox = self.snapshot.get(&line).ok().flatten();
-        let inbox = inbox.and_then(|value| match self.whole(&line, &value) {
+        let inbox = inbox.and_then(|value| match Whole::read(&line, &value, &|key| self.snapshot.read(key)) {
             Ok(Some(Whole::Inbox(inbox))) => Some(inbox),
             _ => None,
         });
@@ -491,7 +493,7 @@ impl Verifier<'_, '_> {
             }
         }
         if let Recipient::Member(user) = inbox.recipient {
-            self.need_users(key, inbox.org, [UserId::from_bytes(user.to_bytes())]);
+            self.need_users(key, inbox.org, [user]);
         }
     }
 }

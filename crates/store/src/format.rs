@@ -8,12 +8,12 @@ use dogwatch_core::Timestamp;
 
 use crate::backend::{Backend, BackendError, Batch};
 use crate::error::OpenError;
-use crate::keys::Table;
+use crate::keys::{Table, end_of};
 use crate::record::{Corrupt, Stored, decode, encode};
 use crate::records::{RowChange, timestamp};
 
 /// The format that this version writes. It changes when a store written by this version could be misread by an older one.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
 
 #[derive(Debug, Encode, Decode)]
 struct FormatV1 {
@@ -52,9 +52,30 @@ fn unfinished_key() -> Vec<u8> {
     Table::Meta.key(&[b"unfinished"])
 }
 
-/// Whether a row says that a store is one, or not yet one.
+/// There while the rows of tables that have gone are being dropped.
+fn dropping_key() -> Vec<u8> {
+    Table::Meta.key(&[b"dropping"])
+}
+
+/// The tables of formats before 4 that are no more: incidents by status, and by severity.
+const GONE: [u8; 2] = [b'S', b'V'];
+/// How many rows of these are dropped at once.
+const CHUNK: usize = 1_000;
+
+/// Whether a row says what state the store is in, which a copy of it says by itself.
 pub(crate) fn is_mark(key: &[u8]) -> bool {
-    key == format_key() || key == unfinished_key()
+    [format_key(), unfinished_key(), dropping_key()].iter().any(|mark| mark == key)
+}
+
+/// Whether a row belongs to a table that is no more.
+pub(crate) fn is_gone(key: &[u8]) -> bool {
+    key.first().is_some_and(|tag| GONE.contains(tag))
+}
+
+/// Whether a store may hold rows of tables that are no more: nobody has opened it to write since, or it was not finished.
+pub(crate) fn may_hold_gone(read: impl Fn(&[u8]) -> Option<Vec<u8>>) -> bool {
+    let format = read(&format_key()).and_then(|value| decode::<FormatV1>(&format_key(), &value).ok());
+    format.is_some_and(|row| row.format < FORMAT) || read(&dropping_key()).is_some()
 }
 
 fn commits_key() -> Vec<u8> {
@@ -133,25 +154,50 @@ fn format(backend: &dyn Backend) -> Result<Option<u32>, OpenError> {
 /// Checks the format of a store; makes an empty one a store, and one of an older format one of this.
 ///
 /// Formats add tables and new versions of records (`FORMAT.md` lists them); older ones are read as they are, and written anew
-/// when they change.
+/// when they change. The rows of tables that are no more are dropped; what interrupts that, the next opening finishes.
 pub(crate) fn check(backend: &dyn Backend) -> Result<(), OpenError> {
     match format(backend)? {
-        Some(FORMAT) => return Ok(()),
-        Some(_) => {}
+        Some(FORMAT) => {}
+        Some(_) => {
+            // Before anything is dropped, so that no older version takes what is left for all there is.
+            let mark = |key: Vec<u8>| row(key, &FormatV1 { format: FORMAT });
+            backend.apply(&Batch::from([mark(format_key())?, mark(dropping_key())?]))?;
+            backend.make_durable()?;
+        }
         None if backend.scan(&[], &[0xFF]).next().transpose()?.is_some() => return Err(OpenError::NotAStore),
-        None => {}
+        None => return write(backend),
     }
-    write(backend)
+    if backend.get(&dropping_key())?.is_some() { drop_gone(backend) } else { Ok(()) }
+}
+
+/// Drops the rows of tables that are no more.
+fn drop_gone(backend: &dyn Backend) -> Result<(), OpenError> {
+    for tag in GONE {
+        loop {
+            let rows = backend.scan(&[tag], &end_of(&[tag])).take(CHUNK);
+            let rows = rows.map(|pair| pair.map(|(key, _)| (key, None))).collect::<Result<Batch, _>>()?;
+            if rows.is_empty() {
+                break;
+            }
+            backend.apply(&rows)?;
+            backend.make_durable()?;
+        }
+    }
+    backend.apply(&Batch::from([(dropping_key(), None)]))?;
+    Ok(backend.make_durable()?)
 }
 
 fn write(backend: &dyn Backend) -> Result<(), OpenError> {
     put(backend, format_key(), &FormatV1 { format: FORMAT })
 }
 
+fn row<T: Stored>(key: Vec<u8>, record: &T) -> Result<(Vec<u8>, Option<Vec<u8>>), BackendError> {
+    let value = encode(&key, record).map_err(|why| BackendError::new("writing the format", why.to_string()))?;
+    Ok((key, Some(value)))
+}
+
 fn put<T: Stored>(backend: &dyn Backend, key: Vec<u8>, record: &T) -> Result<(), OpenError> {
-    let value = encode(&key, record);
-    let value = value.map_err(|why| BackendError::new("writing the format", why.to_string()))?;
-    backend.apply(&Batch::from([(key, Some(value))]))?;
+    backend.apply(&Batch::from([row(key, record)?]))?;
     backend.make_durable()?;
     Ok(())
 }
@@ -160,6 +206,7 @@ fn put<T: Stored>(backend: &dyn Backend, key: Vec<u8>, record: &T) -> Result<(),
 mod tests {
     use super::*;
     use crate::backend::MemoryBackend;
+    use std::sync::atomic::Ordering::Relaxed;
 
     fn put(backend: &MemoryBackend, key: &[u8], value: Vec<u8>) {
         backend.apply(&Batch::from([(key.to_vec(), Some(value))])).unwrap();
@@ -189,6 +236,54 @@ mod tests {
         assert_eq!(found.format, FORMAT);
     }
 
+    /// A backend that fails after so many batches.
+    struct Failing {
+        inner: MemoryBackend,
+        left: std::sync::atomic::AtomicUsize,
+    }
+
+    impl Backend for Failing {
+        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
+            self.inner.get(key)
+        }
+        fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> crate::backend::Scan<'a> {
+            self.inner.scan(start, end)
+        }
+        fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
+            let took = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+            took.map_err(|_| BackendError::new("applying a batch", "the power is gone"))?;
+            self.inner.apply(batch)
+        }
+        fn make_durable(&self) -> Result<(), BackendError> {
+            self.inner.make_durable()
+        }
+    }
+
+    /// Wherever it is interrupted, the next opening leaves what is to stay, and nothing of the tables that are no more.
+    #[test]
+    fn tables_that_are_no_more_are_dropped() {
+        for batches in 0.. {
+            let inner = MemoryBackend::new();
+            put(&inner, &format_key(), encode(&format_key(), &FormatV1 { format: 3 }).unwrap());
+            let numbers = 0..2 * u16::try_from(CHUNK).unwrap();
+            for (tag, number) in [b'S', b'V', b'X'].into_iter().flat_map(|tag| numbers.clone().map(move |n| (tag, n))) {
+                put(&inner, &[&[tag][..], &number.to_be_bytes()].concat(), Vec::new());
+            }
+            assert!(may_hold_gone(|key| inner.get(key).unwrap()));
+            let failing = Failing { inner: inner.clone(), left: batches.into() };
+            let done = check(&failing).is_ok();
+            let left = |tag: u8| inner.scan(&[tag], &[tag + 1]).count();
+            assert_eq!(may_hold_gone(|key| inner.get(key).unwrap()), !done, "after {batches} batches");
+            check(&inner).unwrap();
+            assert_eq!((left(b'S'), left(b'V'), left(b'X')), (0, 0, numbers.len()), "after {batches} batches");
+            assert!(!may_hold_gone(|key| inner.get(key).unwrap()));
+            if done {
+                assert_eq!(batches, 6, "one to begin, two for each table, one to end");
+                return;
+            }
+        }
+    }
+
     #[test]
     fn a_newer_format_is_refused_by_name() {
         let backend = MemoryBackend::new();
@@ -198,7 +293,7 @@ mod tests {
         let error = check(&backend).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the store has format 4, but this version knows formats up to 3; use a newer version"
+            "the store has format 5, but this version knows formats up to 4; use a newer version"
         );
     }
 

@@ -39,10 +39,6 @@ pub(crate) enum Table {
     ComponentName = b'n',
     /// Incidents, newest first.
     Incident = b'I',
-    /// Incidents by status, newest first.
-    ByStatus = b'S',
-    /// Incidents by severity, newest first.
-    BySeverity = b'V',
     /// Incidents by status and severity, newest first.
     ByStatusAndSeverity = b'X',
     /// Unresolved incidents by component, newest first.
@@ -100,7 +96,7 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 42] = [
+    pub(crate) const ALL: [Self; 40] = [
         Self::Meta,
         Self::Organization,
         Self::KeyHolder,
@@ -114,8 +110,6 @@ impl Table {
         Self::Component,
         Self::ComponentName,
         Self::Incident,
-        Self::ByStatus,
-        Self::BySeverity,
         Self::ByStatusAndSeverity,
         Self::OpenByComponent,
         Self::Update,
@@ -227,15 +221,7 @@ pub(crate) fn incident(org: OrgId, id: IncidentId) -> Vec<u8> {
     Table::Incident.of(org, &[&newest_first(id)])
 }
 
-pub(crate) fn by_status(org: OrgId, status: Status, id: IncidentId) -> Vec<u8> {
-    Table::ByStatus.of(org, &[&[status_byte(status)], &newest_first(id)])
-}
-
-pub(crate) fn by_severity(org: OrgId, severity: Severity, id: IncidentId) -> Vec<u8> {
-    Table::BySeverity.of(org, &[&[severity_byte(severity)], &newest_first(id)])
-}
-
-pub(crate) fn by_both(org: OrgId, status: Status, severity: Severity, id: IncidentId) -> Vec<u8> {
+pub(crate) fn by_status_and_severity(org: OrgId, status: Status, severity: Severity, id: IncidentId) -> Vec<u8> {
     Table::ByStatusAndSeverity.of(org, &[&[status_byte(status), severity_byte(severity)], &newest_first(id)])
 }
 
@@ -316,17 +302,28 @@ pub(crate) fn text(org: OrgId, owner: [u8; 16], piece: u8) -> Vec<u8> {
     Table::Text.of(org, &[&owner, &[piece]])
 }
 
-/// The one scan that answers a list of incidents: the keys from `start` up to `end`, newest first. Each ends with the
+/// The scans that answer a list of incidents: the keys from a start up to an end, each newest first. A key ends with the
 /// incident's id.
-pub(crate) fn incident_list(org: OrgId, filter: &IncidentFilter, after: Option<IncidentId>) -> (Vec<u8>, Vec<u8>) {
-    let prefix = match (filter.status, filter.severity) {
-        (None, None) => Table::Incident.of(org, &[]),
-        (Some(status), None) => Table::ByStatus.of(org, &[&[status_byte(status)]]),
-        (None, Some(severity)) => Table::BySeverity.of(org, &[&[severity_byte(severity)]]),
-        (Some(status), Some(severity)) => {
-            Table::ByStatusAndSeverity.of(org, &[&[status_byte(status), severity_byte(severity)]])
-        }
+pub(crate) fn incident_lists(
+    org: OrgId,
+    filter: &IncidentFilter,
+    after: Option<IncidentId>,
+) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let range = |prefix| incident_range(prefix, filter, after);
+    if filter.status.is_none() && filter.severity.is_none() {
+        return vec![range(Table::Incident.of(org, &[]))];
+    }
+    let statuses = Status::ALL.into_iter().filter(|status| filter.status.is_none_or(|wanted| wanted == *status));
+    let severities = |status| {
+        let wanted = |severity: &Severity| filter.severity.is_none_or(|wanted| wanted == *severity);
+        let severities = Severity::ALL.into_iter().filter(wanted);
+        severities.map(move |severity| [status_byte(status), severity_byte(severity)])
     };
+    statuses.flat_map(severities).map(|both| range(Table::ByStatusAndSeverity.of(org, &[&both]))).collect()
+}
+
+/// Of the incidents whose keys begin so, those that a filter's span and a cursor leave.
+fn incident_range(prefix: Vec<u8>, filter: &IncidentFilter, after: Option<IncidentId>) -> (Vec<u8>, Vec<u8>) {
     let mut start = prefix.clone();
     if let Some(to) = filter.to {
         start.extend_from_slice(&inverted_millis(to));
@@ -401,9 +398,28 @@ mod tests {
             (Some(15), 15, false),
             (Some(5), 10, false),
         ] {
-            let (start, end) = incident_list(org, &filter, cursor.map(made_at));
+            let lists = incident_lists(org, &filter, cursor.map(made_at));
             let key = super::incident(org, made_at(incident));
-            assert_eq!(start <= key && key < end, listed, "cursor {cursor:?}, incident {incident}");
+            let found = lists.iter().any(|(start, end)| *start <= key && key < *end);
+            assert_eq!(found, listed, "cursor {cursor:?}, incident {incident}");
+        }
+    }
+
+    /// Every incident stands in one list of each filter that it fits, and in none of another.
+    #[test]
+    fn the_lists_of_a_filter() {
+        let (org, id) = (OrgId::from_bytes([1; 16]), IncidentId::from_bytes([2; 16]));
+        let statuses = || Status::ALL.into_iter().map(Some).chain([None]);
+        let severities = || Severity::ALL.into_iter().map(Some).chain([None]);
+        for (status, severity) in statuses().flat_map(|status| severities().map(move |severity| (status, severity))) {
+            let filter = IncidentFilter { status, severity, ..Default::default() };
+            let lists = incident_lists(org, &filter, None);
+            for (is, of) in Status::ALL.into_iter().flat_map(|is| Severity::ALL.map(|of| (is, of))) {
+                let keys = [super::incident(org, id), by_status_and_severity(org, is, of, id)];
+                let found = |(start, end): &&(Vec<u8>, Vec<u8>)| keys.iter().any(|key| start <= key && key < end);
+                let fits = status.is_none_or(|wanted| wanted == is) && severity.is_none_or(|wanted| wanted == of);
+                assert_eq!(lists.iter().filter(found).count(), usize::from(fits), "{filter:?}: {is:?} {of:?}");
+            }
         }
     }
 

@@ -462,8 +462,6 @@ impl Parts<'_> {
             | Table::ActiveMember
             | Table::Email
             | Table::ComponentName
-            | Table::ByStatus
-            | Table::BySeverity
             | Table::ByStatusAndSeverity
             | Table::OpenByComponent
             | Table::Text

@@ -2,6 +2,8 @@
 //!
 //! An [`OrgView`] builds every key from its own organization, so what it can reach is that organization and nothing else.
 
+use std::iter::Peekable;
+
 use dogwatch_core::id::Id;
 use dogwatch_core::text::{EmailAddress, Name, PolicyName, ScheduleName};
 use dogwatch_core::{
@@ -82,6 +84,23 @@ impl<'a> StoreView<'a> {
         };
         self.scan(start, end).map(|pair| read(pair?)).collect()
     }
+}
+
+/// Lists of incidents, each newest first, as one.
+fn newest_first<L: Iterator<Item = Result<Pair, Error>>>(
+    mut lists: Vec<Peekable<L>>,
+) -> impl Iterator<Item = Result<Pair, Error>> {
+    std::iter::from_fn(move || {
+        // Inverted ids end the keys: the newest is the least. What cannot be read comes first of all.
+        let next = |list: &mut Peekable<L>| match list.peek() {
+            Some(Ok((key, _))) => Some(key.last_chunk::<16>().copied()),
+            Some(Err(_)) => Some(None),
+            None => None,
+        };
+        let heads = lists.iter_mut().enumerate().filter_map(|(at, list)| Some((next(list)?, at)));
+        let (_, first) = heads.min()?;
+        lists.get_mut(first)?.next()
+    })
 }
 
 /// A record that is not what was written. The key is for the log of whoever runs the engine.
@@ -273,7 +292,8 @@ impl World for OrgView<'_> {
         after: Option<IncidentId>,
         limit: usize,
     ) -> Result<Vec<Incident>, Error> {
-        let (start, end) = keys::incident_list(self.org, filter, after);
+        let lists = keys::incident_lists(self.org, filter, after);
+        let lists = lists.iter().map(|(start, end)| self.store.scan(start, end).peekable()).collect();
         let incident = |key: &[u8], value: &[u8]| {
             let id = keys::incident_at_end(key).ok_or_else(|| corrupt(key, Corrupt::Key))?;
             if value.is_empty() {
@@ -284,7 +304,7 @@ impl World for OrgView<'_> {
             made.map_err(|why| corrupt(key, why))
         };
         let mut incidents = Vec::with_capacity(limit);
-        for pair in self.store.scan(&start, &end).take(limit) {
+        for pair in newest_first(lists).take(limit) {
             let (key, value) = pair?;
             incidents.push(incident(&key, &value)?);
         }

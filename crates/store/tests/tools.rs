@@ -68,7 +68,7 @@ fn every_missing_row_is_noticed() {
     assert_eq!(verified(&engine).findings, []);
 }
 
-const ALL_TAGS: &str = "OKTtmMeiacnISVXCuhxdDlpovrwPNLqgGEZybRkQz";
+const ALL_TAGS: &str = "OKTtmMeiacnIXCuhxdDlpovrwPNLqgGEZybRkQz";
 
 #[test]
 fn every_changed_row_is_noticed() {
@@ -101,8 +101,12 @@ fn every_stray_row_is_noticed() {
             change(&backend, &stray, None);
         }
     }
-    change(&backend, b"?", Some(Vec::new()));
-    assert_eq!(verified(&engine).findings[0].what, "there is no such table");
+    // The second is of a table of older formats, and this store is of the newest.
+    for key in [b"?", b"S"] {
+        change(&backend, key, Some(Vec::new()));
+        assert_eq!(verified(&engine).findings[0].what, "there is no such table");
+        change(&backend, key, None);
+    }
 }
 
 #[test]
@@ -311,11 +315,11 @@ fn counting() {
     let created = organization(&engine);
     let (ada, owner) = (created.actor(), created.admin.member.id);
     let open = || CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, owner);
-    let pending: Vec<_> = (0..600).map(|_| engine.submit(open(), &ada).unwrap()).collect();
+    let pending: Vec<_> = (0..800).map(|_| engine.submit(open(), &ada).unwrap()).collect();
     pending.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
     let stats = engine.stats().unwrap();
     let table = stats.tables.iter().find(|table| table.name == "Incident").unwrap();
-    assert_eq!((table.rows, table.key_bytes), (600, 600 * 33));
+    assert_eq!((table.rows, table.key_bytes), (800, 800 * 33));
     assert!(stats.bytes_on_disk.unwrap() > 0 && stats.oldest_incident <= stats.newest_incident);
     let mut told = Vec::new();
     let report = engine.verify(&mut |rows| told.push(rows));

@@ -134,9 +134,7 @@ impl Entity for Incident {
             updates: self.updates,
             last_part: self.last_part,
         };
-        rows.index(keys::by_status(self.org, self.status, self.id));
-        rows.index(keys::by_severity(self.org, self.severity, self.id));
-        rows.index(keys::by_both(self.org, self.status, self.severity, self.id));
+        rows.index(keys::by_status_and_severity(self.org, self.status, self.severity, self.id));
         if !self.is_resolved() {
             for component in &self.components {
                 rows.index(keys::open_by_component(self.org, *component, self.id));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Building, Counter, Progress, ToolError};
+use super::{Building, Counter, Progress, ToolError, rows};
 use crate::format;
 use crate::snapshot::Snapshot;
 
@@ -26,7 +26,7 @@ pub(super) fn copy(
     let bytes_before = from.size_on_disk();
     let mut building = Building::begin(folder, small)?;
     let mut counter = Counter::new(progress);
-    for pair in from.all() {
+    for pair in rows(from) {
         let (key, value) = pair?;
         // What says that it is a store comes last.
         if !format::is_mark(&key) {

@@ -7,7 +7,7 @@ use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counter, Progress, ToolError, damaged};
+use super::{Counter, Progress, ToolError, damaged, rows};
 use crate::format;
 use crate::record::Corrupt;
 use crate::records::json;
@@ -42,7 +42,7 @@ pub(super) fn export(snapshot: &Snapshot<'_>, out: &mut dyn Write, progress: Pro
     write(&mut out, &begin)?;
     let mut counter = Counter::new(progress);
     let mut things = 0_u64;
-    for pair in snapshot.all() {
+    for pair in rows(snapshot) {
         let (key, value) = pair?;
         let read = |key: &[u8]| snapshot.read(key);
         let whole = |thing: Option<Thing>| -> Result<Option<Thing>, Corrupt> {

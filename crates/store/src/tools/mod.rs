@@ -22,7 +22,7 @@ pub use import::import;
 pub use stats::{Stats, TableStats};
 pub use verify::{Finding, Report};
 
-use crate::backend::{Backend, BackendError, Batch, SledBackend, SledOptions};
+use crate::backend::{Backend, BackendError, Batch, Pair, SledBackend, SledOptions};
 use crate::engine::Engine;
 use crate::error::{Error, OpenError};
 use crate::format;
@@ -160,6 +160,12 @@ impl ReadOnly {
     pub fn first_admin(&self, org: OrgId) -> Result<Actor, Error> {
         Ok(self.read(|root| first_admin(org, root))?)
     }
+}
+
+/// All rows, but those of tables that are no more.
+fn rows<'s>(snapshot: &'s Snapshot<'_>) -> impl Iterator<Item = Result<Pair, BackendError>> + use<'s> {
+    let older = format::may_hold_gone(|key| snapshot.read(key));
+    snapshot.all().filter(move |pair| !older || !pair.as_ref().is_ok_and(|(key, _)| format::is_gone(key)))
 }
 
 macro_rules! tools {

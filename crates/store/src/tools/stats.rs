@@ -3,7 +3,7 @@
 use dogwatch_core::Timestamp;
 use dogwatch_core::id::Id;
 
-use super::ToolError;
+use super::{ToolError, rows};
 use crate::keys::{self, Table};
 use crate::snapshot::Snapshot;
 
@@ -36,7 +36,7 @@ pub struct TableStats {
 pub(super) fn stats(snapshot: &Snapshot<'_>) -> Result<Stats, ToolError> {
     let mut tables: Vec<TableStats> = Vec::new();
     let (mut oldest, mut newest) = (None::<Timestamp>, None::<Timestamp>);
-    for pair in snapshot.all() {
+    for pair in rows(snapshot) {
         let (key, value) = pair?;
         let table = Table::of_key(&key);
         let name = table.map_or_else(|| "unknown".to_owned(), |table| format!("{table:?}"));

@@ -19,7 +19,7 @@ use dogwatch_core::{
 };
 
 use super::pages::Pages;
-use super::{Counter, Progress};
+use super::{Counter, Progress, rows};
 use crate::format;
 use crate::keys::{self, Table};
 use crate::records::json::hex;
@@ -165,7 +165,7 @@ pub(super) fn verify(snapshot: &Snapshot<'_>, progress: Progress<'_>) -> Report 
 /// Everything that can be read, for a second look.
 pub(super) fn wholes(snapshot: &Snapshot<'_>) -> impl Iterator<Item = Whole> {
     let read = |(key, value): (Vec<u8>, Vec<u8>)| Whole::read(&key, &value, &|key| snapshot.read(key)).ok().flatten();
-    snapshot.all().map_while(Result::ok).filter_map(read)
+    rows(snapshot).map_while(Result::ok).filter_map(read)
 }
 
 impl Verifier<'_, '_> {
@@ -173,7 +173,7 @@ impl Verifier<'_, '_> {
         self.begin();
         let mut counter = Counter::new(progress);
         let mut last = Vec::new();
-        for pair in self.snapshot.all() {
+        for pair in rows(self.snapshot) {
             match pair {
                 Ok((key, value)) => {
                     self.row(&key, &value);

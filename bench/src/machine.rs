@@ -5,7 +5,13 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use dogwatch_store::backend::Batch;
+use dogwatch_testkit::recorder::{recorded, size};
+
 use super::Failure;
+
+/// More than can be written in the time.
+const COMMANDS: usize = 150_000;
 
 const SPAN: Duration = Duration::from_secs(1);
 
@@ -29,28 +35,25 @@ pub(crate) fn limits(scratch: &Path) -> Result<(), Failure> {
     let folder = scratch.join("sled");
     let db = sled::open(&folder)?;
     let log = File::open(folder.join("db"))?;
-    let mut number = 0_u64;
-    let mut batch = |rows: u64| {
+    // What dogwatch writes for new incidents, byte for byte.
+    let mut commands = recorded(COMMANDS).into_iter();
+    let bytes = commands.as_slice().first().map_or(0, size);
+    let mut write = |group: usize| -> Result<(), Failure> {
         let mut batch = sled::Batch::default();
-        for row in 0..rows {
-            number += 1;
-            // As the rows of a new incident: keys of 49 bytes, spread over seven tables; 480 bytes in all.
-            let key = [&[b'a' + (row % 7) as u8][..], &[1; 32], &[0; 8], &number.to_be_bytes()].concat();
-            batch.insert(key, vec![7; if row % 7 == 0 { 137 } else { 0 }]);
+        for (key, value) in commands.by_ref().take(group).flatten().collect::<Batch>() {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
         }
-        batch
+        db.apply_batch(batch)?;
+        db.flush()?;
+        Ok(log.sync_data()?)
     };
-    let alone = rate(|| {
-        db.apply_batch(batch(7))?;
-        db.flush()?;
-        Ok(log.sync_data()?)
-    })?;
-    println!("{:<56} {alone:>9.0}/s", "raw sled: a command's rows, flush and fdatasync");
-    let groups = rate(|| {
-        db.apply_batch(batch(7 * 64))?;
-        db.flush()?;
-        Ok(log.sync_data()?)
-    })?;
-    println!("{:<56} {:>9.0}/s", "raw sled: the same rows of 64 commands at once", groups * 64.0);
+    let alone = rate(|| write(1))?;
+    println!("{:<56} {alone:>9.0}/s", format!("raw sled: a new incident's {bytes} bytes, flush, fdatasync"));
+    let groups = rate(|| write(64))?;
+    println!("{:<56} {:>9.0}/s", "raw sled: those of 64 new incidents at once", groups * 64.0);
+    assert!(commands.len() > 0, "there was nothing left to write");
     Ok(())
 }

@@ -10,59 +10,16 @@
 )]
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use dogwatch_core::{CreateIncident, OrganizationCreated, Severity};
 use dogwatch_store::Engine;
-use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan, SledBackend, SledOptions};
+use dogwatch_store::backend::{Backend, Batch, SledBackend, SledOptions};
 use dogwatch_testkit::fixture::organization;
 use dogwatch_testkit::measure::{line, median, shown};
+use dogwatch_testkit::recorder::{incident, recorded, size};
 
 const ROUNDS: usize = 5;
-
-/// Keeps the batches that an engine writes.
-#[derive(Clone, Default)]
-struct Recorder {
-    inner: MemoryBackend,
-    batches: Arc<Mutex<Vec<Batch>>>,
-}
-
-impl Backend for Recorder {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
-        self.inner.get(key)
-    }
-    fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> Scan<'a> {
-        self.inner.scan(start, end)
-    }
-    fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
-        self.batches.lock().unwrap().push(batch.clone());
-        self.inner.apply(batch)
-    }
-    fn make_durable(&self) -> Result<(), BackendError> {
-        self.inner.make_durable()
-    }
-}
-
-fn incident(created: &OrganizationCreated) -> CreateIncident {
-    CreateIncident {
-        description: Some("All card payments fail since 10:00. Support sees about forty tickets.".parse().unwrap()),
-        ..CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, created.admin.member.id)
-    }
-}
-
-/// The batches of so many creations, one a batch.
-fn recorded(count: usize) -> Vec<Batch> {
-    let recorder = Recorder::default();
-    let engine = Engine::builder().with_backend(recorder.clone()).unwrap();
-    let created = organization(&engine);
-    recorder.batches.lock().unwrap().clear();
-    (0..count).for_each(|_| drop(engine.execute(incident(&created), &created.actor()).unwrap()));
-    drop(engine);
-    let batches = recorder.batches.lock().unwrap();
-    batches.clone()
-}
 
 fn raw(folder: &Path, batches: &[Batch], durable: bool) -> f64 {
     let backend = SledBackend::open(folder, &SledOptions::default()).unwrap();
@@ -108,7 +65,6 @@ fn rate(measure: impl Fn(&Path) -> f64) -> f64 {
 fn main() {
     let batches = recorded(20_000);
     let rows: usize = batches.iter().map(Batch::len).sum::<usize>() / batches.len();
-    let size = |batch: &Batch| batch.iter().map(|(k, v)| k.len() + v.as_ref().map_or(0, Vec::len)).sum::<usize>();
     let bytes: usize = batches.iter().map(size).sum::<usize>() / batches.len();
     println!("\ncreating incidents: {rows} rows, {bytes} bytes each (median of {ROUNDS} rounds)\n");
 

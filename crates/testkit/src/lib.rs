@@ -20,6 +20,7 @@ pub mod oncall;
 pub mod ops;
 pub mod oracle;
 pub mod parsers;
+pub mod recorder;
 mod render;
 pub mod run;
 pub mod simulation;

@@ -57,6 +57,9 @@ impl Drop for Applier {
     }
 }
 
+/// Keys and what they held, `None` for nothing.
+type Held = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
 /// A batch while it is put together.
 pub(crate) struct Assembly<'a> {
     shared: &'a Shared,
@@ -65,8 +68,8 @@ pub(crate) struct Assembly<'a> {
     pub(crate) now: Timestamp,
     /// All changes so far.
     after: Batch,
-    /// Changes that the backend has not been given yet.
-    part: Vec<RowChange>,
+    /// What the backend has not been given yet: the keys of changes, and what they held before.
+    part: Held,
     /// Rows that were read ahead.
     known: Batch,
     /// How many parts the applier has been given.
@@ -111,37 +114,34 @@ impl<'a> Assembly<'a> {
             row_changes(write, &mut changes)
                 .map_err(|why| Refusal::broken(format!("a change cannot be stored: {why}")))?;
         }
-        for change in &changes {
-            self.after.insert(change.key.clone(), change.after.clone());
-        }
-        self.part.append(&mut changes);
+        changes.into_iter().for_each(|change| self.change(change));
         if self.part.len() >= PART {
             self.hand_over();
         }
         Ok(())
     }
 
+    fn change(&mut self, change: RowChange) {
+        self.part.push((change.key.clone(), change.before));
+        self.after.insert(change.key, change.after);
+    }
+
     /// Gives a part to the applier. If that is gone, [`Assembly::store`] notices.
     fn hand_over(&mut self) {
-        let part = std::mem::take(&mut self.part);
-        let (mut changes, mut held) = (Vec::with_capacity(part.len()), Vec::with_capacity(part.len()));
-        for RowChange { key, before, after } in part {
-            held.push((key.clone(), before));
-            changes.push((key, after));
-        }
-        self.cover(held);
+        let changed = |(key, _): &(Vec<u8>, _)| Some((key.clone(), self.after.get(key)?.clone()));
+        let part = self.part.iter().filter_map(changed).collect();
+        self.cover();
         self.given += 1;
         if let Some(parts) = &self.applier.parts {
-            // Of several changes to one row, the last is what it shall hold. The applier answers for each part, or is found
-            // to be gone.
-            let _ = parts.send(changes.into_iter().collect());
+            // The applier answers for each part, or is found to be gone.
+            let _ = parts.send(part);
         }
     }
 
     /// Lays what a part overwrites over the backend, for readers.
-    fn cover(&self, held: Vec<(Vec<u8>, Option<Vec<u8>>)>) {
+    fn cover(&mut self) {
         // Of several changes to one row, the first knows what was there.
-        let held = held.into_iter().rev().collect();
+        let held = std::mem::take(&mut self.part).into_iter().rev().collect();
         self.shared.covered.write().unwrap_or_else(PoisonError::into_inner).cover(held);
     }
 
@@ -153,11 +153,9 @@ impl<'a> Assembly<'a> {
         }
         let commits = self.shared.commits.load(Ordering::Relaxed);
         let number = format::count(commits).map_err(|why| BackendError::new("counting commits", why.to_string()))?;
-        self.after.insert(number.key.clone(), number.after.clone());
-        self.part.push(number);
+        self.change(number);
         if self.given == 0 {
-            let part = std::mem::take(&mut self.part);
-            self.cover(part.into_iter().map(|change| (change.key, change.before)).collect());
+            self.cover();
             self.shared.backend.apply(&self.after)?;
         } else {
             self.hand_over();

@@ -1,6 +1,6 @@
 //! Keys, built by hand: a table's tag, the organization, then parts in big-endian order.
 //!
-//! Every list of the contract is one ascending scan. Where the newest comes first, the id is written with its bits
+//! Every list of the contract is one ascending scan, or a merge of a few. Where the newest comes first, the id is written with its bits
 //! inverted: an id begins with its millisecond, so newer ids sort first. `FORMAT.md` describes every table.
 
 use dogwatch_core::id::Id;

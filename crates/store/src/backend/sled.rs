@@ -20,7 +20,7 @@ use crate::error::OpenError;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SledOptions {
-    /// Bytes of memory for the cache of pages; 32 MiB by default.
+    /// Bytes of memory for the cache of pages; 64 MiB by default.
     pub cache_bytes: u64,
     /// Whether a store that does not exist is created; it is by default.
     pub create: bool,
@@ -28,7 +28,7 @@ pub struct SledOptions {
 
 impl Default for SledOptions {
     fn default() -> Self {
-        Self { cache_bytes: 32 << 20, create: true }
+        Self { cache_bytes: 64 << 20, create: true }
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use dogwatch_testkit::measure::percentile;
+
 use super::{Failure, Id, Session, Subject};
 
 /// How long a caller goes on in one round.
@@ -77,8 +79,8 @@ impl Rate {
     /// Of calls that took so many seconds each, in so many seconds.
     pub(crate) fn of(calls: usize, mut took: Vec<f64>, span: f64) -> Self {
         took.sort_by(f64::total_cmp);
-        let at = |part: f64| took.get((took.len() as f64 * part) as usize).copied().unwrap_or_default() * 1e6;
-        Self { per_second: calls as f64 / span, half: at(0.5), most: at(0.99) }
+        let at = |hundredths| percentile(&took, hundredths) * 1e6;
+        Self { per_second: calls as f64 / span, half: at(50), most: at(99) }
     }
 
     pub(crate) fn median(mut rates: Vec<Self>) -> Self {

@@ -23,10 +23,11 @@ use dogwatch_core::{
 };
 use dogwatch_store::Engine;
 use dogwatch_testkit::fixture::organization;
-use dogwatch_testkit::measure::{resident, shown};
+use dogwatch_testkit::measure::{percentile, resident, shown};
+use dogwatch_testkit::simulation::Random;
 use dogwatch_testkit::times;
 
-const CALLERS: usize = 8;
+const CALLERS: u64 = 8;
 /// From one command of a caller to the next.
 const PACE: Duration = Duration::from_millis(20);
 const QUERIES: usize = 10;
@@ -51,8 +52,7 @@ impl Took {
     fn look(&self) -> (usize, f64, f64) {
         let mut took = std::mem::take(&mut *self.0.lock().unwrap());
         took.sort_by(f64::total_cmp);
-        let at = |hundredths: usize| took.get(took.len() * hundredths / 100).copied().unwrap_or_default();
-        (took.len(), at(50), at(99))
+        (took.len(), percentile(&took, 50), percentile(&took, 99))
     }
 }
 
@@ -97,8 +97,8 @@ impl Soak {
     }
 
     /// A caller: opens incidents, works on them, resolves them.
-    fn call(&self) {
-        let mut open: Vec<(IncidentId, Status)> = Vec::new();
+    fn call(&self, seed: u64) {
+        let (mut open, mut random) = (Vec::new(), Random::from_seed(seed));
         let mut next = Instant::now();
         for turn in 0_usize.. {
             if self.over.load(Ordering::Relaxed) {
@@ -106,24 +106,23 @@ impl Soak {
             }
             thread::sleep(next.saturating_duration_since(Instant::now()));
             next += PACE;
-            self.commands.time(|| self.command(&mut open, turn));
+            self.commands.time(|| self.command(&mut open, &mut random));
             for query in 0..QUERIES {
                 self.queries.time(|| self.query(&open, turn + query));
             }
         }
     }
 
-    fn command(&self, open: &mut Vec<(IncidentId, Status)>, turn: usize) {
+    fn command(&self, open: &mut Vec<(IncidentId, Status)>, random: &mut Random) {
         let (engine, ada) = (&self.engine, &self.ada);
         if open.len() < OPEN {
             let incident = engine.execute(self.open(Some(self.policy)), ada).unwrap();
             return open.push((incident.id, Status::Investigating));
         }
         // Any of them, so that each comes to its end and no trail grows for ever.
-        let any = turn.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        let at = any % open.len();
+        let at = usize::try_from(random.below(u64::try_from(open.len()).unwrap())).unwrap();
         let (id, status) = open[at];
-        match any / open.len() % 10 {
+        match random.below(10) {
             0 => drop(engine.execute(AcknowledgeIncident { id }, ada).unwrap()),
             1..=3 => {
                 let to = Status::ALL.into_iter().find(|to| *to > status).unwrap();
@@ -197,13 +196,13 @@ impl Soak {
 fn main() {
     let seconds = times("DOGWATCH_SOAK_SECONDS", 600);
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let soak = Soak::new(Engine::open(folder.path()).unwrap());
+    let soak = &Soak::new(Engine::open(folder.path()).unwrap());
     soak.fill();
     println!("\n{CALLERS} callers, {FILLED} incidents at the beginning, {seconds} seconds\n");
     let rows = || soak.engine.stats().unwrap().tables.iter().map(|table| table.rows).sum::<u64>();
     let before = rows();
     thread::scope(|scope| {
-        (0..CALLERS).for_each(|_| drop(scope.spawn(|| soak.call())));
+        (0..CALLERS).for_each(|caller| drop(scope.spawn(move || soak.call(caller))));
         scope.spawn(|| soak.deliver());
         soak.watch(folder.path(), seconds);
     });

@@ -64,7 +64,8 @@ const CHUNK: usize = 1_000;
 
 /// Whether a row says what state the store is in, which a copy of it says by itself.
 pub(crate) fn is_mark(key: &[u8]) -> bool {
-    [format_key(), unfinished_key(), dropping_key()].iter().any(|mark| mark == key)
+    key.first() == Some(&(Table::Meta as u8))
+        && [format_key(), unfinished_key(), dropping_key()].iter().any(|mark| mark == key)
 }
 
 /// Whether a row belongs to a table that is no more.

@@ -9,6 +9,12 @@ pub fn median(mut rounds: Vec<f64>) -> f64 {
     rounds[rounds.len() / 2]
 }
 
+/// What so many of a hundred results are at most; 0 when there are none. The results are sorted.
+#[must_use]
+pub fn percentile(sorted: &[f64], hundredths: usize) -> f64 {
+    sorted.get(sorted.len() * hundredths / 100).copied().unwrap_or_default()
+}
+
 /// Seconds per call of `work`: the median of `rounds`, each long enough to be measured.
 pub fn seconds_per_call(rounds: usize, mut work: impl FnMut()) -> f64 {
     let mut calls = 1_u32;

@@ -22,6 +22,7 @@ use super::pages::Pages;
 use super::{Counter, Progress, rows};
 use crate::format;
 use crate::keys::{self, Table};
+use crate::record::Corrupt;
 use crate::records::json::hex;
 use crate::records::{Entity, Rows};
 use crate::snapshot::Snapshot;
@@ -164,8 +165,11 @@ pub(super) fn verify(snapshot: &Snapshot<'_>, progress: Progress<'_>) -> Report 
 
 /// Everything that can be read, for a second look.
 pub(super) fn wholes(snapshot: &Snapshot<'_>) -> impl Iterator<Item = Whole> {
-    let read = |(key, value): (Vec<u8>, Vec<u8>)| Whole::read(&key, &value, &|key| snapshot.read(key)).ok().flatten();
-    rows(snapshot).map_while(Result::ok).filter_map(read)
+    rows(snapshot).map_while(Result::ok).filter_map(|(key, value)| whole(snapshot, &key, &value).ok().flatten())
+}
+
+fn whole(snapshot: &Snapshot<'_>, key: &[u8], value: &[u8]) -> Result<Option<Whole>, Corrupt> {
+    Whole::read(key, value, &|key| snapshot.read(key))
 }
 
 impl Verifier<'_, '_> {
@@ -212,7 +216,7 @@ impl Verifier<'_, '_> {
             return;
         }
         self.there.entry(table).or_default().add(&key);
-        match Whole::read(key, value, &|key| self.snapshot.read(key)) {
+        match whole(self.snapshot, key, value) {
             Ok(None) => {}
             Ok(Some(whole)) => {
                 self.report.things = self.report.things.saturating_add(1);
@@ -414,9 +418,7 @@ impl Verifier<'_, '_> {
     fn trail(&mut self, key: &[u8], incident: &Incident) {
         let (mut created, mut steps, mut posted) = (0_usize, 0_usize, 0_u32);
         for (key, value) in self.snapshot.under(&Table::Audit.record(incident.org, incident.id)).map_while(Result::ok) {
-            let Ok(Some(Whole::Audit(entry))) = Whole::read(&key, &value, &|key| self.snapshot.read(key)) else {
-                continue;
-            };
+            let Ok(Some(Whole::Audit(entry))) = whole(self.snapshot, &key, &value) else { continue };
             for event in entry.events {
                 match event.event {
                     Event::IncidentCreated { .. } => created = created.saturating_add(1),
@@ -469,8 +471,7 @@ impl Verifier<'_, '_> {
             self.need(key, &Table::Invitation.record(one.org, invitation), "an invitation");
         }
         let line = keys::inbox(one.org, one.recipient);
-        let inbox = self.snapshot.get(&line).ok().flatten();
-        let inbox = inbox.and_then(|value| match Whole::read(&line, &value, &|key| self.snapshot.read(key)) {
+        let inbox = self.snapshot.read(&line).and_then(|value| match whole(self.snapshot, &line, &value) {
             Ok(Some(Whole::Inbox(inbox))) => Some(inbox),
             _ => None,
         });

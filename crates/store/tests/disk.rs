@@ -15,7 +15,7 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::{BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -154,6 +154,21 @@ fn after_the_cut(folder: &Path, shadow: &Path, left: &Path, torn: bool, random: 
     }
 }
 
+/// Lets the child run for a while and kills it; gives what it acknowledged. A while is some commands, which may be none, and a
+/// moment: on a slow machine as on a fast one it is cut while it opens the store, and while it writes.
+fn cut_short(child: &mut Child, random: &mut Random) -> BTreeSet<u64> {
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let (mut said, commands) = (String::new(), random.below(40));
+    while said.matches("ack ").count() < commands as usize && out.read_line(&mut said).unwrap() > 0 {}
+    let rest = thread::spawn(move || acknowledged(out));
+    thread::sleep(Duration::from_millis(random.below(40)));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut all = acknowledged(said.as_bytes());
+    all.extend(rest.join().unwrap());
+    all
+}
+
 /// Cuts the power so many times; gives how much was acknowledged, or what was lost.
 fn cut_power(cuts: u64, settings: &[(&str, &str)]) -> Result<usize, String> {
     let scratch = tempfile::tempdir().unwrap();
@@ -166,12 +181,7 @@ fn cut_power(cuts: u64, settings: &[(&str, &str)]) -> Result<usize, String> {
         prime(&folder, &shadow);
         let settings = [settings, &[("DISK_SHADOW", shadow.to_str().unwrap())]].concat();
         let mut child = spawn("write", &folder, &settings);
-        let out = BufReader::new(child.stdout.take().unwrap());
-        let reader = thread::spawn(move || acknowledged(out));
-        thread::sleep(Duration::from_millis(40 + random.below(140)));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        all.extend(reader.join().unwrap());
+        all.extend(cut_short(&mut child, &mut random));
         after_the_cut(&folder, &shadow, &left, cut % 2 == 1, &mut random);
         intact(&left, &all).map_err(|error| format!("after cut {cut}: {error}"))?;
         fs::remove_dir_all(&folder).unwrap();

@@ -15,8 +15,8 @@ use std::env;
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uint, c_void};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 unsafe extern "C" {
     fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
@@ -116,6 +116,9 @@ fn survives(fd: c_int) -> bool {
     if setup.lies.as_ref().is_some_and(|end| path.to_string_lossy().ends_with(end.as_str())) {
         return true;
     }
+    // One at a time: what one thread read earlier must not replace what another has read since. sled's own thread syncs too.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap();
     let Ok(metadata) = std::fs::metadata(&path) else { return true };
     if metadata.is_dir() {
         let entries = std::fs::read_dir(&path).unwrap().filter_map(Result::ok);

@@ -7,8 +7,8 @@
 //! `sync_file_range` was told. With `DISK_LIES`, syncs of files whose name ends so are believed but not carried out.
 //!
 //! Faults: with `DISK_FAIL_AT`, the so-manieth opening for writing, write, sync, rename, truncation or removal fails with the
-//! error number `DISK_ERROR`; with `DISK_FAIL_UNTIL`, all from there on do, until a file of that name exists. A write that fails has written its first half.
-//! `DISK_TOLD` names a file that is made when that happens.
+//! error number `DISK_ERROR`; with `DISK_FAIL_UNTIL`, all from there on do, until a file of that name exists; with
+//! `DISK_FAIL_WHILE`, all do while a file of that name exists. A write that fails has written its first half. `DISK_TOLD` names a file that is made when that happens.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -43,8 +43,16 @@ struct Setup {
     lies: Option<String>,
     fail_at: u64,
     fail_until: Option<PathBuf>,
+    fail_while: Option<PathBuf>,
     error: c_int,
     told: Option<PathBuf>,
+}
+
+impl Setup {
+    /// Whether anything is ever to fail.
+    fn fails(&self) -> bool {
+        self.fail_at > 0 || self.fail_while.is_some()
+    }
 }
 
 fn setup() -> Option<&'static Setup> {
@@ -57,6 +65,7 @@ fn setup() -> Option<&'static Setup> {
             lies: env::var("DISK_LIES").ok(),
             fail_at: number("DISK_FAIL_AT").unwrap_or(0),
             fail_until: env::var_os("DISK_FAIL_UNTIL").map(Into::into),
+            fail_while: env::var_os("DISK_FAIL_WHILE").map(Into::into),
             error: c_int::try_from(number("DISK_ERROR").unwrap_or(5)).unwrap_or(5),
             told: env::var_os("DISK_TOLD").map(Into::into),
         })
@@ -82,10 +91,12 @@ unsafe fn named(path: *const c_char) -> PathBuf {
 /// Whether this is a call that fails; sets the error number.
 fn fails(path: &Path) -> bool {
     static CALLS: AtomicU64 = AtomicU64::new(0);
-    let Some(setup) = ours(path).filter(|setup| setup.fail_at > 0) else { return false };
+    let Some(setup) = ours(path).filter(|setup| setup.fails()) else { return false };
     let call = CALLS.fetch_add(1, Ordering::SeqCst) + 1;
+    let first = call == setup.fail_at;
     let on = setup.fail_until.as_ref().is_some_and(|end| call > setup.fail_at && !end.exists());
-    if call != setup.fail_at && !on {
+    let during = setup.fail_while.as_ref().is_some_and(|file| file.exists());
+    if !(first || on || during) {
         return false;
     }
     if let Some(told) = &setup.told {
@@ -97,7 +108,7 @@ fn fails(path: &Path) -> bool {
 }
 
 fn fails_fd(fd: c_int) -> bool {
-    setup().is_some_and(|setup| setup.fail_at > 0) && path_of(fd).is_some_and(|path| fails(&path))
+    setup().is_some_and(Setup::fails) && path_of(fd).is_some_and(|path| fails(&path))
 }
 
 /// Replaces a file as a whole: the process may be killed at any moment.

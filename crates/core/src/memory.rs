@@ -388,7 +388,7 @@ impl World for MemoryOrg<'_> {
         Ok(self.all(|data| &data.updates).filter(|update| update.incident == incident).cloned().collect())
     }
 
-    fn audit_trail(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error> {
+    fn earlier_events(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error> {
         Ok(self.data.and_then(|data| data.audit.get(&incident).cloned()).unwrap_or_default())
     }
 

@@ -138,8 +138,8 @@ pub trait World {
     fn update(&self, incident: IncidentId, id: UpdateId) -> Result<Option<IncidentUpdate>, Error>;
     /// The updates of an incident, oldest first.
     fn updates(&self, incident: IncidentId) -> Result<Vec<IncidentUpdate>, Error>;
-    /// The audit trail of an incident, oldest first.
-    fn audit_trail(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error>;
+    /// The events of an incident's audit trail that have moved out of it, oldest first.
+    fn earlier_events(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error>;
 
     /// A schedule.
     fn schedule(&self, id: ScheduleId) -> Result<Option<Schedule>, Error>;
@@ -214,7 +214,7 @@ impl<T> Change<T> {
     }
 }
 
-/// The events that one command adds to an incident's audit trail; at least one.
+/// Events that move out of an incident; at least one. Its audit trail is what has moved out, and then what is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
     /// The organization of the incident.
@@ -245,7 +245,7 @@ pub enum Write {
     Incident(Box<Change<Incident>>),
     /// Of an update of an incident.
     Update(Box<Change<IncidentUpdate>>),
-    /// An addition to an audit trail.
+    /// Events that move out of an incident. It is only ever added.
     Audit(AuditEntry),
     /// Of a schedule.
     Schedule(Box<Change<Schedule>>),

@@ -5,9 +5,10 @@ mod support;
 
 use dogwatch_core::{
     ComponentId, CreateIncident, DeleteComponent, EditIncident, EditedField, Event, GetIncident, IncidentFilter,
-    IncidentId, ListIncidents, ListUpdates, PageLimit, Patch, PolicyId, RemoveMember, ScheduleId, SetComponents,
-    Severity, Status, Timestamp, UserId, id::Id,
+    IncidentId, ListIncidents, ListUpdates, PageLimit, Patch, PolicyId, PostUpdate, RemoveMember, Root, ScheduleId,
+    SetComponents, Severity, Status, Timestamp, UpdateVisibility, UserId, id::Id,
 };
+use dogwatch_testkit::simulation::Random;
 use support::{Harbour, user, valid, word};
 
 /// The order of the rules on create: each case breaks its own rule and every later one.
@@ -283,4 +284,42 @@ fn an_owner_who_leaves_stays_the_owner() {
     let id = harbour.incident();
     harbour.run(RemoveMember { user: user(&ben) }, &ada).unwrap();
     assert_eq!(harbour.ask(&GetIncident { id }, &ada).unwrap().incident.owner_id, Some(user(&ben)));
+}
+
+/// An audit trail is whole and in order, however many events it has and whatever they name, and an incident stays small.
+#[test]
+fn a_long_audit_trail() {
+    let mut harbour = Harbour::new();
+    let ben = harbour.ben;
+    let components: Vec<_> = (0..100).map(|n| harbour.component(&format!("Component {n}"))).collect();
+    let id = harbour.incident();
+    let mut expected = vec![harbour.detail(id).audit_trail[0].event.clone()];
+    let mut tagged = Vec::new();
+    let mut random = Random::from_seed(5);
+    let (mut kept, mut moved) = (0, 0);
+    for step in 0..200 {
+        harbour.advance(1);
+        if random.one_in(3) {
+            let most = *random.pick(&[5, 20, 60, 101]).unwrap();
+            let wanted: Vec<_> = components.iter().copied().take_while(|_| !random.one_in(most)).collect();
+            harbour.run(SetComponents { id, component_ids: wanted.clone() }, &ben).unwrap();
+            let added: Vec<_> = wanted.iter().filter(|it| !tagged.contains(*it)).copied().collect();
+            let removed: Vec<_> = tagged.iter().filter(|it| !wanted.contains(it)).copied().collect();
+            if !(added.is_empty() && removed.is_empty()) {
+                expected.push(Event::ComponentsChanged { added, removed });
+            }
+            tagged = wanted;
+        } else {
+            let update = harbour.run(PostUpdate::internal(id, valid("Still looking.")), &ben).unwrap().id;
+            expected.push(Event::UpdatePosted { update, visibility: UpdateVisibility::Internal });
+        }
+        let trail: Vec<_> = harbour.detail(id).audit_trail.into_iter().map(|event| event.event).collect();
+        assert_eq!(trail, expected, "step {step}");
+        let incident = harbour.world.organization(harbour.org).incident(id).unwrap().unwrap();
+        let recent = incident.recent_events.len();
+        assert!(recent <= 8 && (recent == 0 || incident.components.len() <= 64), "step {step}: {recent}");
+        kept += recent;
+        moved += usize::from(recent == 0);
+    }
+    assert!(kept > 200 && moved > 10, "{kept} {moved}");
 }

@@ -13,7 +13,7 @@ use crate::record::{Corrupt, Stored, decode, encode};
 use crate::records::{RowChange, timestamp};
 
 /// The format that this version writes. It changes when a store written by this version could be misread by an older one.
-pub(crate) const FORMAT: u32 = 4;
+pub(crate) const FORMAT: u32 = 5;
 
 #[derive(Debug, Encode, Decode)]
 struct FormatV1 {
@@ -57,8 +57,10 @@ fn dropping_key() -> Vec<u8> {
     Table::Meta.key(&[b"dropping"])
 }
 
-/// The tables of formats before 4 that are no more: incidents by status, and by severity.
+/// The tables that are no more: incidents by status, and by severity.
 const GONE: [u8; 2] = [b'S', b'V'];
+/// Formats before this one have these tables.
+const GONE_SINCE: u32 = 4;
 /// How many rows of these are dropped at once.
 const CHUNK: usize = 1_000;
 
@@ -76,7 +78,7 @@ pub(crate) fn is_gone(key: &[u8]) -> bool {
 /// Whether a store may hold rows of tables that are no more: nobody has opened it to write since, or it was not finished.
 pub(crate) fn may_hold_gone(read: impl Fn(&[u8]) -> Option<Vec<u8>>) -> bool {
     let format = read(&format_key()).and_then(|value| decode::<FormatV1>(&format_key(), &value).ok());
-    format.is_some_and(|row| row.format < FORMAT) || read(&dropping_key()).is_some()
+    format.is_some_and(|row| row.format < GONE_SINCE) || read(&dropping_key()).is_some()
 }
 
 fn commits_key() -> Vec<u8> {
@@ -159,10 +161,14 @@ fn format(backend: &dyn Backend) -> Result<Option<u32>, OpenError> {
 pub(crate) fn check(backend: &dyn Backend) -> Result<(), OpenError> {
     match format(backend)? {
         Some(FORMAT) => {}
-        Some(_) => {
+        Some(older) => {
             // Before anything is dropped, so that no older version takes what is left for all there is.
             let mark = |key: Vec<u8>| row(key, &FormatV1 { format: FORMAT });
-            backend.apply(&Batch::from([mark(format_key())?, mark(dropping_key())?]))?;
+            let mut marks = Batch::from([mark(format_key())?]);
+            if older < GONE_SINCE {
+                marks.extend([mark(dropping_key())?]);
+            }
+            backend.apply(&marks)?;
             backend.make_durable()?;
         }
         None if backend.scan(&[], &[0xFF]).next().transpose()?.is_some() => return Err(OpenError::NotAStore),
@@ -294,7 +300,7 @@ mod tests {
         let error = check(&backend).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the store has format 5, but this version knows formats up to 4; use a newer version"
+            "the store has format 6, but this version knows formats up to 5; use a newer version"
         );
     }
 

@@ -14,7 +14,7 @@ use dogwatch_core::{
 use crate::keys::{self, Table};
 use crate::record::{Corrupt, Stored, decode, frame, framed};
 use crate::records::{
-    ApiKeyV1, AuditV1, ComponentV1, Entity, HolderV1, InboxV1, IncidentV2, InvitationV1, LayerV1, MemberV1, NamedV1,
+    ApiKeyV1, AuditV1, ComponentV1, Entity, HolderV1, InboxV1, IncidentV3, InvitationV1, LayerV1, MemberV1, NamedV1,
     NotificationV2, OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PieceV1, PlaceV1, PolicyLayerV1, PolicyV1,
     Rows, ScheduleV1, TallyV2, UpdateV1, audit_of, audit_rows, incident_of, update_of,
 };
@@ -50,7 +50,7 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
         5 => entity(&Table::Component.of(org, &[&ID]), payload, |row: ComponentV1, rows| {
             row.of(org, ComponentId::from_bytes(ID), &|key| rows.get(key).cloned())
         }),
-        6 => entity(&keys::incident(org, incident), payload, |row: IncidentV2, rows| {
+        6 => entity(&keys::incident(org, incident), payload, |row: IncidentV3, rows| {
             incident_of(row, org, incident, &|key| rows.get(key).cloned())
         }),
         7 => entity(&Table::Update.of(org, &[&ID, &OTHER]), payload, |row: UpdateV1, rows| {
@@ -83,7 +83,7 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
         }
         // Records as the first format wrote them.
         23 => written_by(1, &Table::Tally.of(org, &[]), payload, |row: TallyV2, _| Ok(row.of(org))),
-        _ => written_by(1, &keys::incident(org, incident), payload, |row: IncidentV2, rows| {
+        _ => written_by(1, &keys::incident(org, incident), payload, |row: IncidentV3, rows| {
             incident_of(row, org, incident, &|key| rows.get(key).cloned())
         }),
     }

@@ -18,7 +18,7 @@ use crate::keys::{self, Table};
 use crate::once::Kept;
 use crate::record::{Corrupt, Stored, decode};
 use crate::records::{
-    ApiKeyV1, AuditV1, ComponentV1, Entity, InboxV1, IncidentV2, InvitationV1, LayerV1, MemberV1, NotificationV2,
+    ApiKeyV1, AuditV1, ComponentV1, Entity, InboxV1, IncidentV3, InvitationV1, LayerV1, MemberV1, NotificationV2,
     OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PolicyLayerV1, PolicyV1, Reader, Rows, ScheduleV1, TallyV2,
     TextV1, UpdateV1, audit_of, incident_of, json, update_of,
 };
@@ -79,7 +79,7 @@ pub(crate) enum Thing {
         #[serde(with = "json::incident_id")]
         id: Raw,
         #[serde(flatten)]
-        record: IncidentV2,
+        record: IncidentV3,
     },
     Update {
         #[serde(with = "json::org")]

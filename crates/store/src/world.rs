@@ -19,7 +19,7 @@ use crate::overlay::Overlay;
 use crate::record::{Corrupt, Stored, decode};
 use crate::records::json::hex;
 use crate::records::{
-    ApiKeyV1, AuditV1, ComponentV1, HolderV1, InboxV1, IncidentV2, InvitationV1, LayerV1, MemberV1, NamedV1,
+    ApiKeyV1, AuditV1, ComponentV1, HolderV1, InboxV1, IncidentV3, InvitationV1, LayerV1, MemberV1, NamedV1,
     NotificationV2, OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PlaceV1, PolicyLayerV1, PolicyV1, ScheduleV1,
     TallyV2, UpdateV1, audit_of, email_key, incident_of, update_of,
 };
@@ -283,7 +283,7 @@ impl World for OrgView<'_> {
 
     fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error> {
         let key = keys::incident(self.org, id);
-        self.thing(&key, |row: IncidentV2| incident_of(row, self.org, id, &|key| self.read(key)))
+        self.thing(&key, |row: IncidentV3| incident_of(row, self.org, id, &|key| self.read(key)))
     }
 
     fn incidents(
@@ -321,7 +321,7 @@ impl World for OrgView<'_> {
         self.store.records(&prefix, |row: UpdateV1, id| update_of(row, self.org, incident, id, &|key| self.read(key)))
     }
 
-    fn audit_trail(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error> {
+    fn earlier_events(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error> {
         let prefix = Table::Audit.record(self.org, incident);
         let rows: Vec<Vec<AuditEvent>> =
             self.store.records(&prefix, |row: AuditV1, _: dogwatch_core::AuditEventId| audit_of(row))?;

@@ -315,11 +315,11 @@ fn counting() {
     let created = organization(&engine);
     let (ada, owner) = (created.actor(), created.admin.member.id);
     let open = || CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, owner);
-    let pending: Vec<_> = (0..800).map(|_| engine.submit(open(), &ada).unwrap()).collect();
+    let pending: Vec<_> = (0..1_200).map(|_| engine.submit(open(), &ada).unwrap()).collect();
     pending.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
     let stats = engine.stats().unwrap();
     let table = stats.tables.iter().find(|table| table.name == "Incident").unwrap();
-    assert_eq!((table.rows, table.key_bytes), (800, 800 * 33));
+    assert_eq!((table.rows, table.key_bytes), (1_200, 1_200 * 33));
     assert!(stats.bytes_on_disk.unwrap() > 0 && stats.oldest_incident <= stats.newest_incident);
     let mut told = Vec::new();
     let report = engine.verify(&mut |rows| told.push(rows));

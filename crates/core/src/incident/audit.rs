@@ -119,6 +119,15 @@ pub enum Event {
 }
 
 impl Event {
+    /// How many ids of components and users it lists.
+    pub(super) const fn named(&self) -> usize {
+        match self {
+            Self::ComponentsChanged { added, removed } => added.len().saturating_add(removed.len()),
+            Self::LayerPaged { users, .. } => users.len(),
+            _ => 0,
+        }
+    }
+
     /// The word on the wire.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {

@@ -107,6 +107,8 @@ impl Command for CreateIncident {
             history: Vec::with_capacity(Status::ALL.len()),
             updates: 0,
             last_part: id.to_bytes(),
+            recent_events: Vec::new(),
+            has_earlier_events: false,
         });
         let entry =
             StatusEntry { id: draft.part(cx.ids), status: Status::Investigating, changed_at: cx.now, update: None };

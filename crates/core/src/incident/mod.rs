@@ -109,6 +109,10 @@ pub struct Incident {
     pub updates: u32,
     /// The bytes of the id that was last given to a part of it.
     pub last_part: [u8; 16],
+    /// The end of its audit trail, oldest first. When it grows long, it moves out into an [`AuditEntry`].
+    pub recent_events: Vec<AuditEvent>,
+    /// Whether earlier events may have moved out.
+    pub has_earlier_events: bool,
 }
 
 impl Incident {
@@ -136,12 +140,31 @@ impl Incident {
         self.escalation.and_then(|escalation| escalation.run.due())
     }
 
+    /// Its audit trail, oldest first.
+    fn trail(&self, world: &dyn World) -> Result<Vec<AuditEvent>, Error> {
+        let mut trail = if self.has_earlier_events { world.earlier_events(self.id)? } else { Vec::new() };
+        trail.extend_from_slice(&self.recent_events);
+        Ok(trail)
+    }
+
+    /// Whether its events are few enough to stay in it. So that its size is bounded, ids that it names count, too.
+    fn holds_its_events(&self) -> bool {
+        let named = self.recent_events.iter().map(|event| event.event.named()).sum::<usize>();
+        let named = named.saturating_add(self.components.len());
+        self.recent_events.is_empty() || self.recent_events.len() <= RECENT_EVENTS && named <= NAMED
+    }
+
     /// Whether its lifecycle has ended.
     #[must_use]
     pub fn is_resolved(&self) -> bool {
         self.status == Status::Resolved
     }
 }
+
+/// How many events stay in an incident at most.
+const RECENT_EVENTS: usize = 8;
+/// How many ids of components and users an incident with events in it names at most.
+const NAMED: usize = 64;
 
 /// An update of an incident as it is stored. What callers get is an [`UpdateView`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,10 +244,33 @@ impl Draft {
     /// Ends the change: writes it, and gives the incident as it is now.
     fn finish(mut self, cx: &mut Context<'_>) -> Incident {
         self.incident.updated_at = self.at;
-        let entry = AuditEntry { org: self.incident.org, incident: self.incident.id, events: self.events };
+        self.append_events(cx);
         let change = Change { before: self.before, after: Some(self.incident.clone()) };
         cx.write(Write::Incident(Box::new(change)));
-        cx.write(Write::Audit(entry));
         self.incident
+    }
+
+    /// Adds the events to the incident. If they are too many then, first the earlier ones move out, and if that does not do,
+    /// these, too: an entry holds no more than either.
+    fn append_events(&mut self, cx: &mut Context<'_>) {
+        let new = std::mem::take(&mut self.events);
+        let earlier = self.incident.recent_events.len();
+        self.incident.recent_events.extend(new);
+        if !self.incident.holds_its_events() {
+            let new = self.incident.recent_events.split_off(earlier);
+            self.move_events_out(cx);
+            self.incident.recent_events = new;
+        }
+        if !self.incident.holds_its_events() {
+            self.move_events_out(cx);
+        }
+    }
+
+    fn move_events_out(&mut self, cx: &mut Context<'_>) {
+        let events = std::mem::take(&mut self.incident.recent_events);
+        if !events.is_empty() {
+            self.incident.has_earlier_events = true;
+            cx.write(Write::Audit(AuditEntry { org: self.incident.org, incident: self.incident.id, events }));
+        }
     }
 }

@@ -138,11 +138,7 @@ impl IncidentDetail {
                 resolution_note,
             });
         }
-        Ok(Self {
-            incident: IncidentView::of(incident, world)?,
-            status_history,
-            audit_trail: world.audit_trail(incident.id)?,
-        })
+        Ok(Self { incident: IncidentView::of(incident, world)?, status_history, audit_trail: incident.trail(world)? })
     }
 }
 

@@ -1,25 +1,26 @@
-//! Stored forms of incidents, updates and audit trails.
+//! Stored forms of incidents and updates.
 
 use bincode::{Decode, Encode};
 use dogwatch_core::id::Id;
 use dogwatch_core::text::{IncidentDescription, Title, UpdateBody};
 use dogwatch_core::{
-    AuditEntry, AuditEvent, AuditEventId, ComponentId, EditedField, Event, Incident, IncidentId, IncidentUpdate, OrgId,
-    PolicyId, PolicyLayerId, Severity, Status, StatusEntry, StatusEntryId, Timer, UpdateId, UpdateVisibility, UserId,
+    ComponentId, Incident, IncidentId, IncidentUpdate, OrgId, PolicyId, Severity, Status, StatusEntry, StatusEntryId,
+    Timer, UpdateId, UpdateVisibility, UserId,
 };
 use serde::{Deserialize, Serialize};
 
+use super::audit::{AuditEventV1, events_of, stored_events};
 use super::escalation::RunV1;
 use super::text::{Reader, TextV1};
 use super::{Entity, Rows, by_byte, json, text, timestamp};
 use crate::keys::{self, Table, severity_byte, status_byte};
 use crate::record::{Corrupt, Stored, unpack};
 
-fn status(byte: u8) -> Result<Status, Corrupt> {
+pub(super) fn status(byte: u8) -> Result<Status, Corrupt> {
     by_byte(&Status::ALL, status_byte, byte)
 }
 
-fn severity(byte: u8) -> Result<Severity, Corrupt> {
+pub(super) fn severity(byte: u8) -> Result<Severity, Corrupt> {
     by_byte(&Severity::ALL, severity_byte, byte)
 }
 
@@ -30,16 +31,8 @@ pub(super) fn visibility_byte(visibility: UpdateVisibility) -> u8 {
     }
 }
 
-fn visibility(byte: u8) -> Result<UpdateVisibility, Corrupt> {
+pub(super) fn visibility(byte: u8) -> Result<UpdateVisibility, Corrupt> {
     by_byte(&UpdateVisibility::ALL, visibility_byte, byte)
-}
-
-pub(super) fn field_byte(field: EditedField) -> u8 {
-    match field {
-        EditedField::Title => 1,
-        EditedField::Description => 2,
-        EditedField::Severity => 3,
-    }
 }
 
 /// A step of a status history.
@@ -85,26 +78,53 @@ struct IncidentV1 {
     last_part: [u8; 16],
 }
 
-/// An incident since there are runs.
+/// An incident since there are runs, before it held events.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct IncidentV2 {
+struct IncidentV2 {
     #[serde(flatten)]
     incident: IncidentV1,
     run: Option<RunV1>,
 }
 
-impl IncidentV2 {
+/// An incident with the end of its audit trail.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IncidentV3 {
+    #[serde(flatten)]
+    incident: IncidentV2,
+    /// Whether there may be rows with earlier events. Exports say so only where there are none.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    has_earlier_events: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    recent_events: Vec<AuditEventV1>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_yes(it: &bool) -> bool {
+    *it
+}
+
+impl IncidentV3 {
     pub(crate) const fn description_mut(&mut self) -> &mut Option<TextV1> {
-        &mut self.incident.description
+        &mut self.incident.incident.description
     }
 }
 
-impl Stored for IncidentV2 {
-    const VERSION: u8 = 2;
+impl Stored for IncidentV3 {
+    const VERSION: u8 = 3;
 
     fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
-        if version == 1 { Ok(Self { incident: unpack(payload)?, run: None }) } else { Err(Corrupt::Version) }
+        let incident = match version {
+            1 => IncidentV2 { incident: unpack(payload)?, run: None },
+            2 => unpack(payload)?,
+            _ => return Err(Corrupt::Version),
+        };
+        Ok(Self { incident, has_earlier_events: true, recent_events: Vec::new() })
     }
 }
 
@@ -146,14 +166,18 @@ impl Entity for Incident {
         if let Some(due) = self.next_escalation_at() {
             rows.index(keys::timer(&Timer { due, org: self.org, incident: self.id }));
         }
-        let record = IncidentV2 { incident, run: self.escalation.as_ref().map(RunV1::from) };
+        let record = IncidentV3 {
+            incident: IncidentV2 { incident, run: self.escalation.as_ref().map(RunV1::from) },
+            has_earlier_events: self.has_earlier_events,
+            recent_events: stored_events(&self.recent_events)?,
+        };
         rows.record(keys::incident(self.org, self.id), &record)
     }
 }
 
 /// The incident that a row holds.
-pub(crate) fn incident_of(row: IncidentV2, org: OrgId, id: IncidentId, read: Reader<'_>) -> Result<Incident, Corrupt> {
-    let IncidentV2 { incident: row, run } = row;
+pub(crate) fn incident_of(row: IncidentV3, org: OrgId, id: IncidentId, read: Reader<'_>) -> Result<Incident, Corrupt> {
+    let IncidentV3 { incident: IncidentV2 { incident: row, run }, has_earlier_events, recent_events } = row;
     let step = |step: StepV1| {
         Ok(StatusEntry {
             id: StatusEntryId::from_bytes(step.id),
@@ -189,6 +213,8 @@ pub(crate) fn incident_of(row: IncidentV2, org: OrgId, id: IncidentId, read: Rea
         history: row.history.into_iter().map(step).collect::<Result<_, Corrupt>>()?,
         updates: row.updates,
         last_part: row.last_part,
+        recent_events: events_of(recent_events)?,
+        has_earlier_events,
     })
 }
 
@@ -250,218 +276,67 @@ pub(crate) fn update_of(
     })
 }
 
-/// The events of one command.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct AuditV1 {
-    events: Vec<AuditEventV1>,
-}
-
-impl Stored for AuditV1 {
-    const VERSION: u8 = 1;
-}
-
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AuditEventV1 {
-    #[serde(with = "json::audit_event")]
-    id: [u8; 16],
-    #[serde(with = "json::user::maybe")]
-    actor: Option<[u8; 16]>,
-    event: EventV1,
-}
-
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
-enum EventV1 {
-    IncidentCreated {
-        #[serde(with = "json::severity")]
-        severity: u8,
-        #[serde(with = "json::user::maybe")]
-        owner: Option<[u8; 16]>,
-        #[serde(with = "json::policy::maybe")]
-        policy: Option<[u8; 16]>,
-    },
-    IncidentEdited {
-        #[serde(with = "json::edited_field::list")]
-        fields: Vec<u8>,
-    },
-    StatusChanged {
-        #[serde(with = "json::status")]
-        from: u8,
-        #[serde(with = "json::status")]
-        to: u8,
-    },
-    UpdatePosted {
-        #[serde(with = "json::update")]
-        update: [u8; 16],
-        #[serde(with = "json::visibility")]
-        visibility: u8,
-    },
-    UpdateRedacted {
-        #[serde(with = "json::update")]
-        update: [u8; 16],
-    },
-    ComponentsChanged {
-        #[serde(with = "json::component::list")]
-        added: Vec<[u8; 16]>,
-        #[serde(with = "json::component::list")]
-        removed: Vec<[u8; 16]>,
-    },
-    LayerPaged {
-        #[serde(with = "json::policy_layer")]
-        layer: [u8; 16],
-        position: u32,
-        #[serde(with = "json::user::list")]
-        users: Vec<[u8; 16]>,
-    },
-    LayerSkipped {
-        #[serde(with = "json::policy_layer")]
-        layer: [u8; 16],
-        position: u32,
-    },
-    LayerTimedOut {
-        #[serde(with = "json::policy_layer")]
-        layer: [u8; 16],
-        position: u32,
-    },
-    EscalationExhausted,
-    EscalationStopped,
-    IncidentAcknowledged,
-    IncidentHandedOff {
-        #[serde(with = "json::user::maybe")]
-        previous: Option<[u8; 16]>,
-        #[serde(with = "json::user")]
-        new: [u8; 16],
-    },
-}
-
-fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
-    let ids = |ids: &[ComponentId]| ids.iter().map(|id| id.to_bytes()).collect();
-    Ok(match event {
-        Event::IncidentCreated { severity, owner, policy } => EventV1::IncidentCreated {
-            severity: severity_byte(*severity),
-            owner: owner.map(Id::to_bytes),
-            policy: policy.map(Id::to_bytes),
-        },
-        Event::IncidentEdited { fields } => {
-            EventV1::IncidentEdited { fields: fields.iter().copied().map(field_byte).collect() }
-        }
-        Event::StatusChanged { from, to } => EventV1::StatusChanged { from: status_byte(*from), to: status_byte(*to) },
-        Event::UpdatePosted { update, visibility } => {
-            EventV1::UpdatePosted { update: update.to_bytes(), visibility: visibility_byte(*visibility) }
-        }
-        Event::UpdateRedacted { update } => EventV1::UpdateRedacted { update: update.to_bytes() },
-        Event::ComponentsChanged { added, removed } => {
-            EventV1::ComponentsChanged { added: ids(added), removed: ids(removed) }
-        }
-        Event::LayerPaged { layer, position, users } => EventV1::LayerPaged {
-            layer: layer.to_bytes(),
-            position: *position,
-            users: users.iter().map(|user| user.to_bytes()).collect(),
-        },
-        Event::LayerSkipped { layer, position } => {
-            EventV1::LayerSkipped { layer: layer.to_bytes(), position: *position }
-        }
-        Event::LayerTimedOut { layer, position } => {
-            EventV1::LayerTimedOut { layer: layer.to_bytes(), position: *position }
-        }
-        Event::EscalationExhausted => EventV1::EscalationExhausted,
-        Event::EscalationStopped => EventV1::EscalationStopped,
-        Event::IncidentAcknowledged => EventV1::IncidentAcknowledged,
-        Event::IncidentHandedOff { previous, new } => {
-            EventV1::IncidentHandedOff { previous: previous.map(Id::to_bytes), new: new.to_bytes() }
-        }
-        _ => return Err(Corrupt::Value),
-    })
-}
-
-fn event_of(event: EventV1) -> Result<Event, Corrupt> {
-    let ids = |ids: Vec<[u8; 16]>| ids.into_iter().map(ComponentId::from_bytes).collect();
-    Ok(match event {
-        EventV1::IncidentCreated { severity: byte, owner, policy } => Event::IncidentCreated {
-            severity: severity(byte)?,
-            owner: owner.map(UserId::from_bytes),
-            policy: policy.map(PolicyId::from_bytes),
-        },
-        EventV1::IncidentEdited { fields } => {
-            let fields = fields.into_iter().map(|byte| by_byte(&EditedField::ALL, field_byte, byte));
-            Event::IncidentEdited { fields: fields.collect::<Result<_, _>>()? }
-        }
-        EventV1::StatusChanged { from, to } => Event::StatusChanged { from: status(from)?, to: status(to)? },
-        EventV1::UpdatePosted { update, visibility: byte } => {
-            Event::UpdatePosted { update: UpdateId::from_bytes(update), visibility: visibility(byte)? }
-        }
-        EventV1::UpdateRedacted { update } => Event::UpdateRedacted { update: UpdateId::from_bytes(update) },
-        EventV1::ComponentsChanged { added, removed } => {
-            Event::ComponentsChanged { added: ids(added), removed: ids(removed) }
-        }
-        EventV1::LayerPaged { layer, position, users } => Event::LayerPaged {
-            layer: PolicyLayerId::from_bytes(layer),
-            position,
-            users: users.into_iter().map(UserId::from_bytes).collect(),
-        },
-        EventV1::LayerSkipped { layer, position } => {
-            Event::LayerSkipped { layer: PolicyLayerId::from_bytes(layer), position }
-        }
-        EventV1::LayerTimedOut { layer, position } => {
-            Event::LayerTimedOut { layer: PolicyLayerId::from_bytes(layer), position }
-        }
-        EventV1::EscalationExhausted => Event::EscalationExhausted,
-        EventV1::EscalationStopped => Event::EscalationStopped,
-        EventV1::IncidentAcknowledged => Event::IncidentAcknowledged,
-        EventV1::IncidentHandedOff { previous, new } => {
-            Event::IncidentHandedOff { previous: previous.map(UserId::from_bytes), new: UserId::from_bytes(new) }
-        }
-    })
-}
-
-/// How many events one audit row holds at most, so that its value stays small.
-const EVENTS_PER_ROW: usize = 16;
-
-impl Entity for AuditEntry {
-    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
-        audit_rows(self, rows)
-    }
-}
-
-/// The rows of an addition to an audit trail.
-pub(crate) fn audit_rows(entry: &AuditEntry, rows: &mut Rows) -> Result<(), Corrupt> {
-    for events in entry.events.chunks(EVENTS_PER_ROW) {
-        let first = events.first().ok_or(Corrupt::Value)?.id;
-        let stored = |event: &AuditEvent| {
-            Ok(AuditEventV1 {
-                id: event.id.to_bytes(),
-                actor: event.actor.map(Id::to_bytes),
-                event: stored_event(&event.event)?,
-            })
-        };
-        let record = AuditV1 { events: events.iter().map(stored).collect::<Result<_, Corrupt>>()? };
-        rows.record(keys::audit(entry.org, entry.incident, first), &record)?;
-    }
-    Ok(())
-}
-
-/// The events that a row holds.
-pub(crate) fn audit_of(row: AuditV1) -> Result<Vec<AuditEvent>, Corrupt> {
-    let event = |stored: AuditEventV1| {
-        Ok(AuditEvent {
-            id: AuditEventId::from_bytes(stored.id),
-            actor: stored.actor.map(UserId::from_bytes),
-            event: event_of(stored.event)?,
-        })
-    };
-    row.events.into_iter().map(event).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::record::{decode, encode};
-    use dogwatch_core::Timestamp;
+    use dogwatch_core::{AckTimeout, AuditEvent, Escalation, Event, Run, RunLayer, RunState, Timestamp};
 
     impl Stored for IncidentV1 {
         const VERSION: u8 = 1;
+    }
+
+    /// The largest incidents there may be are not too large for a row: one with as many components as there may be, and one
+    /// with as many events, of the largest kind.
+    #[test]
+    fn the_largest_incidents() {
+        let (at, user) = (Timestamp::clamped(i64::MAX), UserId::from_bytes([255; 16]));
+        let timeout = AckTimeout::from_minutes(10_080).unwrap();
+        let run = Run {
+            current: Some(RunLayer { id: Id::from_bytes([255; 16]), position: 2_147_483_647, timeout }),
+            state: RunState::Waiting { due: at },
+        };
+        let policy = PolicyId::from_bytes([255; 16]);
+        let created = Event::IncidentCreated { severity: Severity::Low, owner: Some(user), policy: Some(policy) };
+        let paged = Event::LayerPaged { layer: Id::from_bytes([255; 16]), position: 2_147_483_647, users: Vec::new() };
+        let named =
+            Event::LayerPaged { layer: Id::from_bytes([255; 16]), position: 2_147_483_647, users: vec![user; 50] };
+        for (components, events) in [
+            (100, Vec::new()),
+            (64, vec![created.clone(); 8]),
+            (64, vec![paged; 8]),
+            (14, [vec![created; 7], vec![named]].concat()),
+        ] {
+            let event = |event| AuditEvent { id: Id::from_bytes([255; 16]), actor: Some(user), event };
+            let update = Some(UpdateId::from_bytes([255; 16]));
+            let step = StatusEntry { id: Id::from_bytes([255; 16]), status: Status::Resolved, changed_at: at, update };
+            let incident = Incident {
+                id: IncidentId::from_bytes([255; 16]),
+                org: OrgId::from_bytes([255; 16]),
+                sequential_id: u64::MAX,
+                title: Title::new("𝄞".repeat(Title::MAX)).unwrap(),
+                description: Some(IncidentDescription::new("d".repeat(1_024)).unwrap()),
+                severity: Severity::Low,
+                status: Status::Monitoring,
+                owner: Some(user),
+                escalation: Some(Escalation { policy, revision: u32::MAX, run }),
+                components: vec![ComponentId::from_bytes([255; 16]); components],
+                acknowledged: Some((at, user)),
+                created_by: user,
+                updated_at: at,
+                history: vec![step; 4],
+                updates: u32::MAX,
+                last_part: [255; 16],
+                recent_events: events.into_iter().map(event).collect(),
+                has_earlier_events: true,
+            };
+            let mut rows = Rows::default();
+            incident.rows(&mut rows).unwrap();
+            let (_, value) = rows.into_pairs().find(|(key, _)| key[0] == Table::Incident as u8).unwrap();
+            let read = decode(&keys::incident(incident.org, incident.id), &value).unwrap();
+            let read = incident_of(read, incident.org, incident.id, &|_| None);
+            assert!(read == Ok(incident), "{components} components");
+        }
     }
 
     /// An incident that the first format wrote is read as one without a policy.

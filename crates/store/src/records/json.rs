@@ -12,7 +12,7 @@ use dogwatch_core::{
     UserId,
 };
 
-use super::{by_byte, escalation, incident, oncall, organization};
+use super::{audit, by_byte, escalation, incident, oncall, organization};
 use crate::keys::{severity_byte, status_byte};
 
 /// Modules of a stored value and its text. `$show` and `$read` give `None` for what this version does not know.
@@ -114,7 +114,7 @@ words! {
     role: Role, organization::role_byte;
     rotation: RotationType, oncall::type_byte;
     page_reason: PageReason, escalation::reason_byte;
-    edited_field: EditedField, incident::field_byte;
+    edited_field: EditedField, audit::field_byte;
 }
 
 forms! {

@@ -4,6 +4,7 @@
 //! says which rows a thing has: its record, its index rows, the pieces of its long text. What a change writes is the
 //! difference between the rows before and the rows after ([`row_changes`]), so an index cannot be forgotten.
 
+mod audit;
 mod escalation;
 mod incident;
 pub(crate) mod json;
@@ -11,8 +12,9 @@ mod oncall;
 mod organization;
 mod text;
 
+pub(crate) use audit::{AuditV1, audit_of, audit_rows};
 pub(crate) use escalation::{InboxV1, NotificationV2, PolicyLayerV1, PolicyV1};
-pub(crate) use incident::{AuditV1, IncidentV2, UpdateV1, audit_of, audit_rows, incident_of, update_of};
+pub(crate) use incident::{IncidentV3, UpdateV1, incident_of, update_of};
 pub(crate) use oncall::{LayerV1, OverrideV1, PastOrderV1, PastTermsV1, ScheduleV1};
 pub(crate) use organization::{
     ApiKeyV1, ComponentV1, HolderV1, InvitationV1, MemberV1, NamedV1, OrganizationV1, PlaceV1, TallyV2, email_key,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use dogwatch_core::{AuditEntry, Event, IncidentId, Message, Notification, OrgId, PageReason, Timestamp, UserId};
+use dogwatch_core::{AuditEvent, Event, IncidentId, Message, Notification, OrgId, PageReason, Timestamp, UserId};
 
 use super::verify::{Report, Sum, wholes};
 use crate::keys;
@@ -23,14 +23,14 @@ pub(super) struct Pages {
     written: Sum,
 }
 
-fn told(entry: &AuditEntry) -> impl Iterator<Item = Page> {
-    entry.events.iter().flat_map(|event| {
+fn told(org: OrgId, incident: IncidentId, events: &[AuditEvent]) -> impl Iterator<Item = Page> {
+    events.iter().flat_map(move |event| {
         let (users, reason) = match &event.event {
             Event::LayerPaged { users, .. } => (users.clone(), PageReason::Escalation),
             Event::IncidentHandedOff { new, .. } => (vec![*new], PageReason::Handoff),
             _ => (Vec::new(), PageReason::Handoff),
         };
-        let (org, incident, at) = (entry.org, entry.incident, event.at());
+        let at = event.at();
         users.into_iter().map(move |user| (org, incident, user, reason, at))
     })
 }
@@ -48,8 +48,8 @@ impl Pages {
         self.dropped_until.is_none_or(|until| until < page.4)
     }
 
-    pub(super) fn told(&mut self, entry: &AuditEntry) {
-        for page in told(entry).filter(|page| self.counts(page)).collect::<Vec<_>>() {
+    pub(super) fn told(&mut self, org: OrgId, incident: IncidentId, events: &[AuditEvent]) {
+        for page in told(org, incident, events).filter(|page| self.counts(page)).collect::<Vec<_>>() {
             self.told.add(&page);
         }
     }
@@ -65,11 +65,14 @@ impl Pages {
             return;
         }
         let mut owed: BTreeMap<Page, i64> = BTreeMap::new();
+        let owe = |org, incident, events: &[AuditEvent], owed: &mut BTreeMap<Page, i64>| {
+            let pages = told(org, incident, events).filter(|page| self.counts(page));
+            pages.for_each(|page| *owed.entry(page).or_default() += 1);
+        };
         for whole in wholes(snapshot) {
             match whole {
-                Whole::Audit(entry) => {
-                    told(&entry).filter(|page| self.counts(page)).for_each(|page| *owed.entry(page).or_default() += 1);
-                }
+                Whole::Audit(entry) => owe(entry.org, entry.incident, &entry.events, &mut owed),
+                Whole::Incident(it) => owe(it.org, it.id, &it.recent_events, &mut owed),
                 Whole::Notification(one) => {
                     let page = written(&one).filter(|page| self.counts(page));
                     page.into_iter().for_each(|page| *owed.entry(page).or_default() -= 1);

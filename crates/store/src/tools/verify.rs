@@ -14,8 +14,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use dogwatch_core::id::Id;
 use dogwatch_core::{
-    Event, Inbox, Incident, IncidentId, Message, Notification, OrgId, Recipient, RotationLayerId, Schedule, ScheduleId,
-    Tally, Target, UserId,
+    AuditEvent, Event, Inbox, Incident, IncidentId, Message, Notification, OrgId, Recipient, RotationLayerId, Schedule,
+    ScheduleId, Tally, Target, UserId,
 };
 
 use super::pages::Pages;
@@ -359,8 +359,7 @@ impl Verifier<'_, '_> {
             }
             Whole::Audit(entry) => {
                 self.need_incident(key, entry.org, entry.incident);
-                self.need_users(key, entry.org, entry.events.iter().filter_map(|event| event.actor));
-                self.pages.told(entry);
+                self.events(key, (entry.org, entry.incident), &entry.events);
             }
             Whole::Schedule(schedule) => {
                 self.of(schedule.org).schedules += 1;
@@ -407,6 +406,7 @@ impl Verifier<'_, '_> {
         for component in &incident.components {
             self.need(key, &Table::Component.record(org, *component), "a component");
         }
+        self.events(key, (org, incident.id), &incident.recent_events);
         self.trail(key, incident);
         // A policy may go when the last of its incidents is resolved.
         if let Some(policy) = incident.policy().filter(|_| !incident.is_resolved()) {
@@ -414,19 +414,31 @@ impl Verifier<'_, '_> {
         }
     }
 
+    fn events(&mut self, key: &[u8], (org, incident): (OrgId, IncidentId), events: &[AuditEvent]) {
+        self.need_users(key, org, events.iter().filter_map(|event| event.actor));
+        self.pages.told(org, incident, events);
+    }
+
     /// The trail tells of the incident's beginning, each step of its status, and each update; and the updates are there.
     fn trail(&mut self, key: &[u8], incident: &Incident) {
         let (mut created, mut steps, mut posted) = (0_usize, 0_usize, 0_u32);
-        for (key, value) in self.snapshot.under(&Table::Audit.record(incident.org, incident.id)).map_while(Result::ok) {
-            let Ok(Some(Whole::Audit(entry))) = whole(self.snapshot, &key, &value) else { continue };
-            for event in entry.events {
-                match event.event {
-                    Event::IncidentCreated { .. } => created = created.saturating_add(1),
-                    Event::StatusChanged { .. } => steps = steps.saturating_add(1),
-                    Event::UpdatePosted { .. } => posted = posted.saturating_add(1),
-                    _ => {}
-                }
+        let moved_out = self.snapshot.under(&Table::Audit.record(incident.org, incident.id)).map_while(Result::ok);
+        let moved_out = moved_out.filter_map(|(key, value)| match whole(self.snapshot, &key, &value) {
+            Ok(Some(Whole::Audit(entry))) => Some(entry.events),
+            _ => None,
+        });
+        let mut earlier = moved_out.flatten().peekable();
+        let unknown = earlier.peek().is_some() && !incident.has_earlier_events;
+        for event in earlier.chain(incident.recent_events.iter().cloned()) {
+            match event.event {
+                Event::IncidentCreated { .. } => created = created.saturating_add(1),
+                Event::StatusChanged { .. } => steps = steps.saturating_add(1),
+                Event::UpdatePosted { .. } => posted = posted.saturating_add(1),
+                _ => {}
             }
+        }
+        if unknown {
+            self.report.add(key, "it does not know of earlier events that are there");
         }
         let updates =
             self.snapshot.under(&Table::Update.record(incident.org, incident.id)).map_while(Result::ok).count();

@@ -1,93 +1,74 @@
-//! A batch while it is put together, and on its way into the backend.
+//! A batch while it is put together.
 //!
-//! Each piece of work sees what the work before it has decided. A small batch is applied at once, when all is decided. Of a
-//! large one, parts go to a thread that applies them while the rest is still being decided: that is most of what a large
-//! batch costs. A part ends between two decisions, so a crash in the middle keeps whole decisions, the first ones.
-//!
-//! Before a part is applied, what it overwrites is laid over the backend for readers, until all of the batch is durable.
+//! Each piece of work sees what the work before it has decided, also in the batch that is still being stored. A small batch
+//! is handed to the [`Storer`] as a whole. Of a large one, parts are applied while the rest is still being decided: that is
+//! most of what a large batch costs. A part ends between two decisions, so a crash in the middle keeps whole decisions, the
+//! first ones.
 
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dogwatch_core::{Error as Refusal, Timestamp, Write};
 
 use crate::backend::{BackendError, Batch};
 use crate::format;
+use crate::keys::{Table, end_of};
 use crate::overlay::Overlay;
 use crate::records::{RowChange, row_changes};
+use crate::storer::{End, Part, Storer};
 use crate::world::StoreView;
-use crate::writer::Shared;
+use crate::writer::{Job, Shared};
 
 /// From how many rows on a part of a batch is applied while the rest is decided.
 const PART: usize = 500;
 
-/// The thread that applies parts.
-pub(crate) struct Applier {
-    parts: Option<Sender<Batch>>,
-    done: Receiver<Result<(), BackendError>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Applier {
-    pub(crate) fn start(shared: Arc<Shared>) -> std::io::Result<Self> {
-        let (parts, incoming) = channel::<Batch>();
-        let (report, done) = channel();
-        let run = move || {
-            for part in incoming {
-                if report.send(shared.backend.apply(&part)).is_err() {
-                    break;
-                }
-            }
-        };
-        let thread = thread::Builder::new().name("dogwatch-applier".to_owned()).spawn(run)?;
-        Ok(Self { parts: Some(parts), done, thread: Some(thread) })
-    }
-}
-
-impl Drop for Applier {
-    fn drop(&mut self) {
-        self.parts = None;
-        if let Some(thread) = self.thread.take() {
-            // A panic of it has already failed the batch it was working on.
-            let _ = thread.join();
-        }
-    }
-}
-
 /// Keys and what they held, `None` for nothing.
 type Held = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+/// What went to be stored before a batch.
+#[derive(Default)]
+pub(crate) struct Ahead {
+    /// All changes of the batch that may still be on its way into the backend.
+    pub(crate) in_flight: Arc<Batch>,
+    /// How many commits the store holds with it.
+    pub(crate) commits: u64,
+}
 
 /// A batch while it is put together.
 pub(crate) struct Assembly<'a> {
     shared: &'a Shared,
-    applier: &'a Applier,
-    /// What the engine's clock showed when the batch began.
+    storer: &'a Storer,
+    ahead: Ahead,
+    /// What the engine's clock showed when the piece of work began that is being done.
     pub(crate) now: Timestamp,
     /// All changes so far.
     after: Batch,
-    /// What the backend has not been given yet: the keys of changes, and what they held before.
+    /// What has not been handed over yet: the keys of changes, and what they held before.
     part: Held,
     /// Rows that were read ahead.
     known: Batch,
-    /// How many parts the applier has been given.
-    given: usize,
+    /// Whether a part has been handed over.
+    in_parts: bool,
 }
 
 impl<'a> Assembly<'a> {
-    pub(crate) fn new(shared: &'a Shared, applier: &'a Applier) -> Self {
-        let now = shared.clock.now();
-        Self { shared, applier, now, after: Batch::new(), part: Vec::new(), known: Batch::new(), given: 0 }
+    pub(crate) fn new(shared: &'a Shared, storer: &'a Storer, ahead: Ahead) -> Self {
+        let (after, known) = (Batch::new(), Batch::new());
+        Self { shared, storer, ahead, now: shared.clock.now(), after, part: Vec::new(), known, in_parts: false }
+    }
+
+    /// Looks at the clock: more work has come in.
+    pub(crate) fn look_at_clock(&mut self) {
+        self.now = self.shared.clock.now();
     }
 
     /// The world with everything that is in the batch so far.
     pub(crate) fn root(&self) -> StoreView<'_> {
-        StoreView::new(Overlay::new(&*self.shared.backend, &self.after).knowing(&self.known))
+        let ahead = Overlay::new(&*self.shared.backend, &self.after).over(&self.ahead.in_flight);
+        StoreView::new(ahead.knowing(&self.known))
     }
 
-    /// Reads rows that will be needed, before the applier is busy with the same pages.
+    /// Reads rows that will be needed, before the storer is busy with the same pages.
     pub(crate) fn read_ahead(&mut self, keys: impl Iterator<Item = Vec<u8>>) {
         let backend = &self.shared.backend;
         // A read that fails is tried again, and reported, where the row is needed.
@@ -96,11 +77,6 @@ impl<'a> Assembly<'a> {
 
     pub(crate) fn keep_delivered(&self) -> Duration {
         self.shared.keep_delivered
-    }
-
-    /// All changes so far.
-    pub(crate) fn changes(&self) -> &Batch {
-        &self.after
     }
 
     /// Adds the changes of one decision: all of them, or none.
@@ -116,7 +92,8 @@ impl<'a> Assembly<'a> {
         }
         changes.into_iter().for_each(|change| self.change(change));
         if self.part.len() >= PART {
-            self.hand_over();
+            let part = self.take_part();
+            self.storer.part(part);
         }
         Ok(())
     }
@@ -126,55 +103,48 @@ impl<'a> Assembly<'a> {
         self.after.insert(change.key, change.after);
     }
 
-    /// Gives a part to the applier. If that is gone, [`Assembly::store`] notices.
-    fn hand_over(&mut self) {
-        let changed = |(key, _): &(Vec<u8>, _)| Some((key.clone(), self.after.get(key)?.clone()));
-        let part = self.part.iter().filter_map(changed).collect();
-        self.cover();
-        self.given += 1;
-        if let Some(parts) = &self.applier.parts {
-            // The applier answers for each part, or is found to be gone.
-            let _ = parts.send(part);
-        }
-    }
-
-    /// Lays what a part overwrites over the backend, for readers.
-    fn cover(&mut self) {
+    /// What the rows held that have not been handed over yet.
+    fn take_held(&mut self) -> Batch {
         // Of several changes to one row, the first knows what was there.
-        let held = std::mem::take(&mut self.part).into_iter().rev().collect();
-        self.shared.covered.write().unwrap_or_else(PoisonError::into_inner).cover(held);
+        std::mem::take(&mut self.part).into_iter().rev().collect()
     }
 
-    /// Applies what has not been applied and makes all of it durable. After an error readers keep seeing what was durable
-    /// before.
-    pub(crate) fn store(mut self) -> Result<(), BackendError> {
-        if self.after.is_empty() {
-            return Ok(());
-        }
-        let commits = self.shared.commits.load(Ordering::Relaxed);
-        let number = format::count(commits).map_err(|why| BackendError::new("counting commits", why.to_string()))?;
-        self.change(number);
-        if self.given == 0 {
-            self.cover();
-            self.shared.backend.apply(&self.after)?;
-        } else {
-            self.hand_over();
-            self.wait_for_parts()?;
-        }
-        self.shared.backend.make_durable()?;
-        self.shared.covered.write().unwrap_or_else(PoisonError::into_inner).uncover();
-        // Now that readers see it, and before anybody is answered: who then asks again must not be shown what was before.
-        self.shared.commits.store(commits.saturating_add(1), Ordering::Release);
-        Ok(())
+    /// The rows that have not been handed over yet.
+    fn take_part(&mut self) -> Part {
+        self.in_parts = true;
+        let held = self.take_held();
+        let changed = |key: &Vec<u8>| Some((key.clone(), self.after.get(key)?.clone()));
+        Part { rows: Arc::new(held.keys().filter_map(changed).collect()), held }
     }
 
-    /// Waits until the applier has answered for every part.
-    fn wait_for_parts(&self) -> Result<(), BackendError> {
-        let mut outcome = Ok(());
-        for _ in 0..self.given {
-            let gone = |_| Err(BackendError::new("applying a part of a batch", "the applying thread is gone"));
-            outcome = outcome.and(self.applier.done.recv().unwrap_or_else(gone));
+    /// Hands over what has not been, for everything to be stored and the jobs to be answered. Gives what is then ahead of the
+    /// next batch.
+    pub(crate) fn store(mut self, jobs: Vec<Box<dyn Job>>) -> Ahead {
+        let mut commits = self.ahead.commits;
+        let mut counted = Ok(());
+        if !self.after.is_empty() {
+            let number = format::count(commits).map_err(|why| BackendError::new("counting commits", why.to_string()));
+            counted = number.map(|number| self.change(number));
+            commits = commits.saturating_add(1);
         }
-        outcome
+        let stirs = self.stirs();
+        let rest = if self.in_parts { Some(self.take_part()) } else { None };
+        let held = self.take_held();
+        let in_flight = Arc::new(self.after);
+        let part = rest.unwrap_or_else(|| Part { held, rows: Arc::clone(&in_flight) });
+        self.shared.queue.storing();
+        if !self.storer.end(End { part: counted.map(|()| part), commits, stirs, jobs }) {
+            self.shared.queue.stored();
+        }
+        Ahead { in_flight, commits }
+    }
+
+    /// Whether it sets a timer or readies a notification.
+    fn stirs(&self) -> bool {
+        let sets = |table: Table| {
+            let start = table.key(&[]);
+            self.after.range(start.clone()..end_of(&start)).any(|(_, value)| value.is_some())
+        };
+        sets(Table::Timer) || sets(Table::Ready)
     }
 }

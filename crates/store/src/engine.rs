@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
 use dogwatch_core::{
@@ -11,7 +11,6 @@ use dogwatch_core::{
     first_admin, permit,
 };
 
-use crate::assembly::Applier;
 use crate::backend::{Backend, MemoryBackend, SledBackend, SledOptions};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, OpenError};
@@ -19,6 +18,7 @@ use crate::format;
 use crate::pending::Pending;
 use crate::signal::Signal;
 use crate::snapshot::Snapshot;
+use crate::storer::Storer;
 use crate::world::StoreView;
 use crate::writer::{self, Order, Settings, Shared, Work};
 
@@ -58,6 +58,7 @@ pub struct Engine {
 struct Inner {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    storer: ThreadId,
 }
 
 impl Engine {
@@ -242,8 +243,9 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.queue.close();
         let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        // The last handle may go in the writer itself, when a waker holds one: it cannot wait for its own end.
-        if let Some(writer) = writer.filter(|writer| writer.thread().id() != thread::current().id()) {
+        // The last handle may go in a thread of the engine, when a waker holds one: it cannot wait for its own end.
+        let here = thread::current().id();
+        if let Some(writer) = writer.filter(|writer| writer.thread().id() != here && self.storer != here) {
             // A panic of the writer has already answered every caller; there is nothing to add here.
             let _ = writer.join();
         }
@@ -307,7 +309,8 @@ impl EngineBuilder {
         self
     }
 
-    /// How many commands may wait before the next is refused with `overloaded`; 4,096 by default.
+    /// How many commands may wait before the next is refused with `overloaded`; 4,096 by default. Those of the batch that is
+    /// being put together, 1,024 at most, do not count.
     pub fn queue_capacity(mut self, commands: usize) -> Self {
         self.settings.queue_capacity = commands;
         self
@@ -357,9 +360,10 @@ impl EngineBuilder {
         let commits = format::commits(&backend)?;
         let shared = Arc::new(Shared::new(Box::new(backend), self.settings, commits));
         let writers = Arc::clone(&shared);
-        let applier = Applier::start(Arc::clone(&shared)).map_err(OpenError::Thread)?;
-        let run = move || writer::run(&writers, &applier, IdSource::from_seed(seed));
+        let storer = Storer::start(Arc::clone(&shared)).map_err(OpenError::Thread)?;
+        let storer_id = storer.thread_id();
+        let run = move || writer::run(&writers, &storer, IdSource::from_seed(seed));
         let writer = thread::Builder::new().name("dogwatch-writer".to_owned()).spawn(run).map_err(OpenError::Thread)?;
-        Ok(Engine { inner: Arc::new(Inner { shared, writer: Mutex::new(Some(writer)) }) })
+        Ok(Engine { inner: Arc::new(Inner { shared, writer: Mutex::new(Some(writer)), storer: storer_id }) })
     }
 }

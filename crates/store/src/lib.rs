@@ -28,6 +28,7 @@ mod record;
 mod records;
 mod signal;
 mod snapshot;
+mod storer;
 mod thing;
 mod ticker;
 mod tools;

@@ -1,6 +1,7 @@
 //! A backend seen through changes that are not in it: one read path for the writer and for readers.
 //!
-//! The writer looks through what the commands before it in the batch want to write. Readers look through what the batch in
+//! The writer looks through what the commands before it in the batch want to write, and through the batch that is being
+//! stored. Readers look through what the batch in
 //! flight is overwriting, so that they see it whole once it is durable, and nothing of it before.
 
 use std::collections::btree_map;
@@ -9,18 +10,25 @@ use std::ops::Bound;
 
 use crate::backend::{Backend, BackendError, Batch, Pair, Scan};
 
-/// A backend with a batch laid over it.
+/// A backend with a batch laid over it, or two.
 #[derive(Clone, Copy)]
 pub(crate) struct Overlay<'a> {
     base: &'a dyn Backend,
     patch: &'a Batch,
+    /// What lies below the patch.
+    below: Option<&'a Batch>,
     /// What was read of the backend already.
     known: Option<&'a Batch>,
 }
 
 impl<'a> Overlay<'a> {
     pub(crate) fn new(base: &'a dyn Backend, patch: &'a Batch) -> Self {
-        Self { base, patch, known: None }
+        Self { base, patch, below: None, known: None }
+    }
+
+    /// The same, with another batch between the first and the backend.
+    pub(crate) fn over(self, below: &'a Batch) -> Self {
+        Self { below: Some(below).filter(|below| !below.is_empty()), ..self }
     }
 
     /// The same, with rows that were read before and have not changed since but through the patch.
@@ -29,7 +37,7 @@ impl<'a> Overlay<'a> {
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
-        match self.patch.get(key) {
+        match self.patch.get(key).or_else(|| self.below?.get(key)) {
             Some(patched) => Ok(patched.clone()),
             None => match self.known.and_then(|known| known.get(key)) {
                 Some(known) => Ok(known.clone()),
@@ -41,9 +49,16 @@ impl<'a> Overlay<'a> {
     /// The pairs with `start <= key < end`, ascending.
     pub(crate) fn scan(&self, start: &[u8], end: &[u8]) -> Merged<'a> {
         let inverted = start >= end;
-        let range = (Bound::Included(start), if inverted { Bound::Included(start) } else { Bound::Excluded(end) });
-        let patch = if inverted { btree_map::Range::default() } else { self.patch.range::<[u8], _>(range) };
-        Merged { base: self.base.scan(start, end).peekable(), patch: patch.peekable() }
+        let range = |patch: &'a Batch| match inverted {
+            true => btree_map::Range::default(),
+            false => patch.range::<[u8], _>((Bound::Included(start), Bound::Excluded(end))),
+        };
+        let base = self.base.scan(start, end);
+        let base = match self.below.map(range) {
+            Some(below) if below.clone().next().is_some() => Box::new(Merged::new(base, below)),
+            _ => base,
+        };
+        Merged::new(base, range(self.patch))
     }
 }
 
@@ -51,6 +66,12 @@ impl<'a> Overlay<'a> {
 pub(crate) struct Merged<'a> {
     base: Peekable<Scan<'a>>,
     patch: Peekable<btree_map::Range<'a, Vec<u8>, Option<Vec<u8>>>>,
+}
+
+impl<'a> Merged<'a> {
+    fn new(base: Scan<'a>, patch: btree_map::Range<'a, Vec<u8>, Option<Vec<u8>>>) -> Self {
+        Self { base: base.peekable(), patch: patch.peekable() }
+    }
 }
 
 impl Iterator for Merged<'_> {
@@ -99,6 +120,27 @@ mod tests {
         }
         let shown = |(k, v): Pair| format!("{}={}", String::from_utf8(k).unwrap(), String::from_utf8(v).unwrap());
         scanned.into_iter().map(shown).collect::<Vec<_>>().join(" ")
+    }
+
+    /// With every way to lay the patch over the backend in two, the older below the newer: the same is shown.
+    #[test]
+    fn two_batches_show_what_one_would() {
+        let backend = MemoryBackend::new();
+        backend.apply(&[pair("b", Some("1")), pair("d", Some("2")), pair("f", Some("3"))].into()).unwrap();
+        let values = [None, Some(None), Some(Some("x")), Some(Some("y"))];
+        for (n, key) in (0..1 << 12).flat_map(|n: usize| ["b", "c"].map(|key| (n, key))) {
+            let at = |digit: usize| values[n >> (2 * digit) & 3];
+            let batch = |digits: [(&str, usize); 3]| -> Batch {
+                digits.iter().filter_map(|(key, digit)| Some(pair(key, at(*digit)?))).collect()
+            };
+            let (below, above) = (batch([("b", 0), ("c", 1), ("d", 2)]), batch([("b", 3), ("c", 4), ("d", 5)]));
+            let mut both = below.clone();
+            both.extend(above.clone());
+            let (two, one) = (Overlay::new(&backend, &above).over(&below), Overlay::new(&backend, &both));
+            let scan = |overlay: &Overlay<'_>| -> Vec<Pair> { overlay.scan(b"a", b"z").map(Result::unwrap).collect() };
+            assert_eq!(scan(&two), scan(&one), "{below:?} {above:?}");
+            assert_eq!(two.get(key.as_bytes()).unwrap(), one.get(key.as_bytes()).unwrap());
+        }
     }
 
     #[test]

@@ -98,11 +98,15 @@ impl<R> Future for Pending<R> {
     type Output = Result<R, Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let waker = cx.waker().clone();
         let mut slot = self.shared.slot.lock().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *slot, Slot::Taken) {
             Slot::Answered(answer) => Poll::Ready(answer),
-            Slot::Waiting(_) => {
-                *slot = Slot::Waiting(Some(cx.waker().clone()));
+            Slot::Waiting(before) => {
+                *slot = Slot::Waiting(Some(waker));
+                drop(slot);
+                // Whatever goes with it, even the last handle of the engine, may wait for this very answer to be given.
+                drop(before);
                 Poll::Pending
             }
             Slot::Taken => Poll::Ready(Err(Error::OutcomeUnknown)),

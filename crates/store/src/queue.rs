@@ -1,4 +1,7 @@
 //! The queue between callers and the writer: bounded, first in, first out.
+//!
+//! The writer waits here for two things: for work, and for the batch before to be stored. While one is being stored there is
+//! no hurry, so it is woken for several items at once.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,11 +16,28 @@ pub(crate) struct Queue<T> {
 struct State<T> {
     items: VecDeque<T>,
     closed: bool,
+    /// Whether a batch is being stored.
+    storing: bool,
+}
+
+/// For how many items the writer is woken while a batch is being stored.
+const TOGETHER: usize = 8;
+
+impl<T> State<T> {
+    /// Whether there is something for the writer to do.
+    fn has_work(&self) -> bool {
+        self.items.len() >= if self.storing { TOGETHER } else { 1 }
+    }
+
+    fn take(&mut self, most: usize) -> Vec<T> {
+        let count = self.items.len().min(most);
+        self.items.drain(..count).collect()
+    }
 }
 
 impl<T> Queue<T> {
     pub(crate) fn new(capacity: usize) -> Self {
-        let state = State { items: VecDeque::new(), closed: false };
+        let state = State { items: VecDeque::new(), closed: false, storing: false };
         Self { state: Mutex::new(state), filled: Condvar::new(), capacity }
     }
 
@@ -32,8 +52,11 @@ impl<T> Queue<T> {
             return false;
         }
         state.items.push_back(item);
+        let wake = state.has_work();
         drop(state);
-        self.filled.notify_one();
+        if wake {
+            self.filled.notify_one();
+        }
         true
     }
 
@@ -44,8 +67,11 @@ impl<T> Queue<T> {
             return false;
         }
         state.items.push_back(item);
+        let wake = state.has_work();
         drop(state);
-        self.filled.notify_one();
+        if wake {
+            self.filled.notify_one();
+        }
         true
     }
 
@@ -56,13 +82,28 @@ impl<T> Queue<T> {
 
     /// Waits for items and takes up to `most` of them; `None` once the queue is closed and empty.
     pub(crate) fn take(&self, most: usize) -> Option<Vec<T>> {
-        let waiting = |state: &mut State<T>| state.items.is_empty() && !state.closed;
+        let waiting = |state: &mut State<T>| !state.has_work() && !state.closed;
         let mut state = self.filled.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
-        if state.items.is_empty() {
-            return None;
-        }
-        let count = state.items.len().min(most);
-        Some(state.items.drain(..count).collect())
+        Some(state.take(most)).filter(|items| !items.is_empty())
+    }
+
+    /// Takes up to `most` items, and waits for some while a batch is being stored. Says whether none is any more: then it is
+    /// time to store what has been taken.
+    pub(crate) fn take_while_storing(&self, most: usize) -> (Vec<T>, bool) {
+        let waiting = |state: &mut State<T>| state.storing && (most == 0 || !state.has_work());
+        let mut state = self.filled.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
+        (state.take(most), !state.storing)
+    }
+
+    /// A batch is being stored from here on.
+    pub(crate) fn storing(&self) {
+        self.lock().storing = true;
+    }
+
+    /// The batch is stored.
+    pub(crate) fn stored(&self) {
+        self.lock().storing = false;
+        self.filled.notify_one();
     }
 
     /// Takes no more items; those that wait can still be taken.
@@ -87,6 +128,38 @@ mod tests {
         queue.close();
         assert!(!queue.push(6) && !queue.push_always(6));
         assert_eq!(queue.take(9), Some(vec![3, 4, 5]));
+        assert_eq!(queue.take(9), None);
+    }
+
+    #[test]
+    fn while_a_batch_is_being_stored_several_are_taken_together() {
+        let queue = Queue::new(100);
+        queue.storing();
+        (0..TOGETHER).for_each(|n| assert!(queue.push(n)));
+        assert_eq!(queue.take_while_storing(3), (vec![0, 1, 2], false));
+        queue.push(TOGETHER);
+        queue.push(TOGETHER + 1);
+        queue.push(TOGETHER + 2);
+        assert_eq!(queue.take_while_storing(99).0.len(), TOGETHER);
+        queue.push(7);
+        let stored = std::thread::scope(|scope| {
+            // Neither room for none nor one item is enough: it waits for the end.
+            let waiting = [scope.spawn(|| queue.take_while_storing(0))];
+            queue.stored();
+            waiting.map(|waiting| waiting.join().unwrap())
+        });
+        assert_eq!(stored, [(vec![], true)]);
+        assert_eq!(queue.take_while_storing(99), (vec![7], true));
+        assert_eq!(queue.take_while_storing(99), (vec![], true), "nothing to wait for");
+    }
+
+    #[test]
+    fn closing_does_not_wait_for_more() {
+        let queue = Queue::new(100);
+        queue.storing();
+        queue.push(1);
+        queue.close();
+        assert_eq!(queue.take(9), Some(vec![1]));
         assert_eq!(queue.take(9), None);
     }
 }

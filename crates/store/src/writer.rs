@@ -1,30 +1,31 @@
-//! The one thread that writes.
+//! The one thread that decides.
 //!
-//! It takes all commands that have queued up, decides each against the committed state plus the changes of those before it,
-//! applies all changes as one batch, makes it durable once, and only then answers. A refused command leaves nothing in the
-//! batch, and is answered with the others: what refused it may be a change that is not durable yet.
+//! It takes all commands that have queued up and decides each against the committed state plus the changes of those before
+//! it. All changes are one batch, which the [`Storer`] makes durable before anybody is answered; meanwhile the next batch is
+//! decided. A refused command leaves nothing in the batch, and is answered with the others: what refused it may be a change
+//! that is not durable yet.
 //!
 //! Between applying a batch and its durability, readers must not see it. What it overwrites is laid over the backend for
-//! them: see [`Shared::read`] and [`Assembly`].
+//! them: see [`Shared::read`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use dogwatch_core::{Actor, Command, Error as Refusal, IdSource, decide};
 
-use crate::assembly::{Applier, Assembly};
-use crate::backend::{Backend, Batch};
+use crate::assembly::{Ahead, Assembly};
+use crate::backend::Backend;
 use crate::clock::Clock;
 use crate::engine::Load;
 use crate::error::Error;
-use crate::keys::{Table, end_of};
 use crate::overlay::Overlay;
 use crate::pending::{Pending, Promise, pending};
 use crate::queue::Queue;
 use crate::signal::Signal;
 use crate::snapshot::{Covered, Snapshot};
+use crate::storer::Storer;
 use crate::world::StoreView;
 
 /// How many commands one batch holds at most.
@@ -93,6 +94,17 @@ impl Shared {
 
     pub(crate) fn is_poisoned(&self) -> bool {
         self.poisoned.load(Ordering::Acquire)
+    }
+
+    /// Storage has failed: from here on nothing is written.
+    pub(crate) fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    /// A batch of so many commands is durable.
+    pub(crate) fn count_batch(&self, commands: usize) {
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.commands.fetch_add(u64::try_from(commands).unwrap_or(0), Ordering::Relaxed);
     }
 }
 
@@ -166,43 +178,32 @@ impl<W: Work> Job for Submission<W> {
 }
 
 /// The writer's loop; it ends when the queue is closed and empty.
-pub(crate) fn run(shared: &Shared, applier: &Applier, mut ids: IdSource) {
-    while let Some(jobs) = shared.queue.take(LARGEST_BATCH) {
-        commit(shared, applier, jobs, &mut ids);
-    }
-}
-
-fn commit(shared: &Shared, applier: &Applier, mut jobs: Vec<Box<dyn Job>>, ids: &mut IdSource) {
-    let fate = if shared.is_poisoned() {
-        Fate::Poisoned
-    } else {
-        let mut batch = Assembly::new(shared, applier);
-        jobs.iter_mut().for_each(|job| job.run(&mut batch, ids));
-        let stirs = stirs(batch.changes());
-        let fate = match batch.store() {
-            Ok(()) => {
-                shared.batches.fetch_add(1, Ordering::Relaxed);
-                shared.commands.fetch_add(u64::try_from(jobs.len()).unwrap_or(0), Ordering::Relaxed);
-                Fate::Durable
-            }
-            Err(_) => {
-                shared.poisoned.store(true, Ordering::Release);
-                Fate::Unknown
-            }
-        };
-        if stirs || matches!(fate, Fate::Unknown) {
-            shared.stirred.raise();
+pub(crate) fn run(shared: &Shared, storer: &Storer, mut ids: IdSource) {
+    let mut ahead = Ahead { in_flight: Arc::default(), commits: shared.revision() };
+    while let Some(first) = shared.queue.take(LARGEST_BATCH) {
+        if shared.is_poisoned() {
+            first.into_iter().for_each(|job| job.answer(Fate::Poisoned));
+            continue;
         }
-        fate
-    };
-    jobs.into_iter().for_each(|job| job.answer(fate));
-}
-
-/// Whether a batch sets a timer or readies a notification.
-fn stirs(batch: &Batch) -> bool {
-    let sets = |table: Table| {
-        let start = table.key(&[]);
-        batch.range(start.clone()..end_of(&start)).any(|(_, value)| value.is_some())
-    };
-    sets(Table::Timer) || sets(Table::Ready)
+        let mut batch = Assembly::new(shared, storer, ahead);
+        let mut jobs: Vec<Box<dyn Job>> = Vec::new();
+        let mut decide = |more: Vec<Box<dyn Job>>| {
+            batch.look_at_clock();
+            for mut job in more {
+                job.run(&mut batch, &mut ids);
+                jobs.push(job);
+            }
+            LARGEST_BATCH.saturating_sub(jobs.len())
+        };
+        let mut room = decide(first);
+        // What comes in while the batch before this one is being stored goes with this one.
+        loop {
+            let (more, free) = shared.queue.take_while_storing(room);
+            room = decide(more);
+            if free {
+                break;
+            }
+        }
+        ahead = batch.store(jobs);
+    }
 }

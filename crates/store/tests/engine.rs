@@ -3,8 +3,13 @@
 
 mod support;
 
-use std::sync::atomic::Ordering;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::thread;
+use std::time::Duration;
 
 use dogwatch_core::{
     Access, Actor, ChangeStatus, Code, Command, Context as Cx, CreateComponent, CreateIncident, DeleteComponent,
@@ -183,6 +188,121 @@ fn after_a_storage_error_the_outcome_is_unknown_and_reads_go_on() {
         let found = listed(&engine, &ada).len();
         assert_eq!(found, if fail_apply { 1 } else { 2 }, "reopening tells which of the two it was");
         assert_eq!(engine.execute(incident(&created), &ada).unwrap().sequential_id, u64::try_from(found).unwrap() + 1);
+    }
+}
+
+/// Waits until everything that was submitted is decided, behind a batch that is being stored.
+fn until_decided(engine: &Engine) {
+    while engine.load().queued > 0 {
+        thread::yield_now();
+    }
+}
+
+/// What is decided while a batch is being stored sees all of that batch: single rows, and lists of rows.
+#[test]
+fn a_batch_sees_the_one_that_is_being_stored() {
+    let backend = Gated::default();
+    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    let api = engine.execute(component("API"), &ada).unwrap().id;
+    let closed = backend.close();
+    let tagged = engine.submit(CreateIncident { component_ids: vec![api], ..incident(&created) }, &ada).unwrap();
+    backend.until_waiting();
+    let delete = engine.submit(DeleteComponent { id: api }, &ada).unwrap();
+    let more: Vec<_> = (0..31).map(|_| engine.submit(incident(&created), &ada).unwrap()).collect();
+    until_decided(&engine);
+    assert_eq!(listed(&engine, &ada), [], "nobody is shown anything yet");
+    drop(closed);
+    assert_eq!(tagged.wait().unwrap().sequential_id, 1);
+    assert_eq!(delete.wait().unwrap_err().code(), Code::ComponentInUse);
+    let numbers: Vec<_> = more.into_iter().map(|pending| pending.wait().unwrap().sequential_id).collect();
+    assert_eq!(numbers, (2..=32).collect::<Vec<u64>>());
+    assert!(engine.verify(&mut |_| ()).is_clean());
+}
+
+/// What was decided on top of a batch that could not be stored is not stored, and whoever asked for it is told so.
+#[test]
+fn nothing_is_stored_on_top_of_what_failed() {
+    let backend = Gated::default();
+    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    let closed = backend.close();
+    let first = engine.submit(incident(&created), &ada).unwrap();
+    backend.until_waiting();
+    let rest: Vec<_> = (0..32).map(|_| engine.submit(incident(&created), &ada).unwrap()).collect();
+    until_decided(&engine);
+    backend.state.fail_durable.store(true, Ordering::SeqCst);
+    drop(closed);
+    assert!(matches!(first.wait(), Err(Error::OutcomeUnknown)));
+    rest.into_iter().for_each(|pending| assert!(matches!(pending.wait(), Err(Error::Poisoned))));
+    backend.state.fail_durable.store(false, Ordering::SeqCst);
+    drop(engine);
+    let engine = Engine::builder().with_backend(backend).unwrap();
+    assert_eq!(listed(&engine, &ada).len(), 1, "the first was applied, and happens to be there");
+    assert!(engine.verify(&mut |_| ()).is_clean());
+}
+
+/// Somebody's waker panics: the others are answered, and the engine goes on.
+#[test]
+fn a_waker_that_panics_harms_nobody() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("on purpose");
+        }
+    }
+    let backend = Gated::default();
+    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    let closed = backend.close();
+    let mut pending: Vec<_> = (0..3).map(|_| engine.submit(incident(&created), &ada).unwrap()).collect();
+    let mut first = pin!(pending.remove(0));
+    let waker = Waker::from(Arc::new(Panics));
+    assert!(first.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(closed);
+    pending.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
+    assert_eq!(block_on(first).unwrap().sequential_id, 1);
+    assert_eq!(engine.execute(incident(&created), &ada).unwrap().sequential_id, 4);
+}
+
+/// The last handle of an engine goes with a waker: in the thread that answers, or in one that waits with another waker.
+#[test]
+fn the_last_handle_may_go_with_a_waker() {
+    struct Holds(Mutex<Option<Engine>>, AtomicBool);
+    impl Wake for Holds {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.lock().unwrap().take());
+            self.1.store(true, Ordering::SeqCst);
+        }
+    }
+    for woken in [true, false] {
+        let backend = Gated::default();
+        let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+        let created = organization(&engine);
+        let ada = created.actor();
+        let closed = backend.close();
+        let mut pending = pin!(engine.submit(incident(&created), &ada).unwrap());
+        backend.until_waiting();
+        let holds = Arc::new(Holds(Mutex::new(Some(engine)), AtomicBool::new(false)));
+        assert!(pending.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&holds)))).is_pending());
+        if woken {
+            drop(closed);
+            while !holds.1.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+        } else {
+            drop(holds);
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(20));
+                drop(closed);
+            });
+        }
+        assert_eq!(block_on(pending).unwrap().sequential_id, 1);
+        let engine = Engine::builder().with_backend(backend).unwrap();
+        assert_eq!(listed(&engine, &ada).len(), 1);
     }
 }
 

@@ -27,7 +27,7 @@ const OTHER: [u8; 16] = [3; 16];
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// How many kinds of record there are.
-pub const KINDS: u8 = 25;
+pub const KINDS: u8 = 26;
 
 /// Decodes bytes as a record of every kind, then a payload as one of the given kind, framed so that its checksum holds.
 ///
@@ -39,6 +39,7 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
     let incident = IncidentId::from_bytes(ID);
     let schedule = ScheduleId::from_bytes(ID);
     let member = Recipient::Member(UserId::from_bytes(ID));
+    let of_incident = |row: IncidentV3, rows: &Map| incident_of(row, org, incident, &|key| rows.get(key).cloned());
     match kind % KINDS {
         0 => entity(&Table::Organization.key(&[&ORG]), payload, |row: OrganizationV1, _| row.of(org)),
         1 => entity(&Table::Tally.of(org, &[]), payload, |row: TallyV2, _| Ok(row.of(org))),
@@ -50,9 +51,7 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
         5 => entity(&Table::Component.of(org, &[&ID]), payload, |row: ComponentV1, rows| {
             row.of(org, ComponentId::from_bytes(ID), &|key| rows.get(key).cloned())
         }),
-        6 => entity(&keys::incident(org, incident), payload, |row: IncidentV3, rows| {
-            incident_of(row, org, incident, &|key| rows.get(key).cloned())
-        }),
+        6 => entity(&keys::incident(org, incident), payload, of_incident),
         7 => entity(&Table::Update.of(org, &[&ID, &OTHER]), payload, |row: UpdateV1, rows| {
             update_of(row, org, incident, UpdateId::from_bytes(OTHER), &|key| rows.get(key).cloned())
         }),
@@ -81,11 +80,10 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
         22 => {
             past::<NotificationV2, _>(payload, |row| row.of(org, Recipient::Invited(InvitationId::from_bytes(ID)), 1))
         }
-        // Records as the first format wrote them.
+        // Records as earlier formats wrote them.
         23 => written_by(1, &Table::Tally.of(org, &[]), payload, |row: TallyV2, _| Ok(row.of(org))),
-        _ => written_by(1, &keys::incident(org, incident), payload, |row: IncidentV3, rows| {
-            incident_of(row, org, incident, &|key| rows.get(key).cloned())
-        }),
+        24 => written_by(1, &keys::incident(org, incident), payload, of_incident),
+        _ => written_by(2, &keys::incident(org, incident), payload, of_incident),
     }
 }
 

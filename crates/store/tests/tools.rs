@@ -168,6 +168,25 @@ fn what_is_no_export_leaves_nothing() {
     }
 }
 
+/// An incident that takes its audit trail for shorter than it is does not show what has moved out of it.
+#[test]
+fn earlier_events_that_an_incident_does_not_know_of_are_noticed() {
+    let exported = exported(&full().1);
+    let incident = |line: &str| Some(line.split_once("\"incident\":\"")?.1.split_once('"')?.0.to_owned());
+    let moved = exported.lines().find(|line| line.starts_with("{\"type\":\"audit\"")).and_then(incident).unwrap();
+    let id = format!("\"id\":\"{moved}\",");
+    let forgetful = format!("{id}\"hasEarlierEvents\":false,");
+    let forgetful = exported.replacen(&id, &forgetful, 1);
+    assert_ne!(forgetful, exported);
+    let scratch = tempfile::tempdir().unwrap();
+    match import(&mut forgetful.as_bytes(), scratch.path().join("data"), &mut |_| ()) {
+        Err(ToolError::Unfit(finding)) => {
+            assert_eq!(finding.what, "it does not know of earlier events that are there");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn only_empty_folders_are_written() {
     let (_, engine) = full();

@@ -92,6 +92,7 @@ impl<'a> Assembly<'a> {
         }
         changes.into_iter().for_each(|change| self.change(change));
         if self.part.len() >= PART {
+            self.in_parts = true;
             let part = self.take_part();
             self.storer.part(part);
         }
@@ -111,7 +112,6 @@ impl<'a> Assembly<'a> {
 
     /// The rows that have not been handed over yet.
     fn take_part(&mut self) -> Part {
-        self.in_parts = true;
         let held = self.take_held();
         let changed = |key: &Vec<u8>| Some((key.clone(), self.after.get(key)?.clone()));
         Part { rows: Arc::new(held.keys().filter_map(changed).collect()), held }
@@ -128,10 +128,12 @@ impl<'a> Assembly<'a> {
             commits = commits.saturating_add(1);
         }
         let stirs = self.stirs();
-        let rest = if self.in_parts { Some(self.take_part()) } else { None };
-        let held = self.take_held();
-        let in_flight = Arc::new(self.after);
-        let part = rest.unwrap_or_else(|| Part { held, rows: Arc::clone(&in_flight) });
+        let (part, in_flight) = if self.in_parts {
+            (self.take_part(), Arc::new(self.after))
+        } else {
+            let (held, rows) = (self.take_held(), Arc::new(self.after));
+            (Part { held, rows: Arc::clone(&rows) }, rows)
+        };
         self.shared.queue.storing();
         if !self.storer.end(End { part: counted.map(|()| part), commits, stirs, jobs }) {
             self.shared.queue.stored();

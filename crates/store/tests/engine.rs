@@ -29,16 +29,22 @@ fn component(name: &str) -> CreateComponent {
     CreateComponent { name: name.parse().unwrap(), description: None, group_label: None }
 }
 
+/// An engine on a backend that can be held up, with an organization.
+fn gated() -> (Gated, Engine, OrganizationCreated, Actor) {
+    let backend = Gated::default();
+    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    (backend, engine, created, ada)
+}
+
 fn listed(engine: &Engine, actor: &Actor) -> Vec<IncidentView> {
     engine.query(&ListIncidents { limit: PageLimit::MAX, ..Default::default() }, actor).unwrap().incidents
 }
 
 #[test]
 fn what_queues_up_during_a_commit_is_one_batch() {
-    let backend = Gated::default();
-    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
-    let created = organization(&engine);
-    let ada = created.actor();
+    let (backend, engine, created, ada) = gated();
     let closed = backend.close();
     let before = backend.batches();
     let first = engine.submit(incident(&created), &ada).unwrap();
@@ -53,10 +59,7 @@ fn what_queues_up_during_a_commit_is_one_batch() {
 
 #[test]
 fn a_refused_command_leaves_nothing_in_its_batch() {
-    let backend = Gated::default();
-    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
-    let created = organization(&engine);
-    let ada = created.actor();
+    let (backend, engine, _, ada) = gated();
     let closed = backend.close();
     let first = engine.submit(component("zero"), &ada).unwrap();
     backend.until_waiting();
@@ -73,10 +76,7 @@ fn a_refused_command_leaves_nothing_in_its_batch() {
 
 #[test]
 fn readers_see_a_batch_only_once_it_is_durable_and_then_whole() {
-    let backend = Gated::default();
-    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
-    let created = organization(&engine);
-    let ada = created.actor();
+    let (backend, engine, created, ada) = gated();
     let open = engine.execute(incident(&created), &ada).unwrap();
     let closed = backend.close();
     let moved = engine.submit(ChangeStatus::to(open.id, Status::Identified), &ada).unwrap();
@@ -167,10 +167,7 @@ fn a_full_queue_refuses_at_once_and_recovers() {
 #[test]
 fn after_a_storage_error_the_outcome_is_unknown_and_reads_go_on() {
     for fail_apply in [true, false] {
-        let backend = Gated::default();
-        let engine = Engine::builder().with_backend(backend.clone()).unwrap();
-        let created = organization(&engine);
-        let ada = created.actor();
+        let (backend, engine, created, ada) = gated();
         let before = engine.execute(incident(&created), &ada).unwrap();
         backend.state.fail_apply.store(fail_apply, Ordering::SeqCst);
         backend.state.fail_durable.store(!fail_apply, Ordering::SeqCst);
@@ -201,10 +198,7 @@ fn until_decided(engine: &Engine) {
 /// What is decided while a batch is being stored sees all of that batch: single rows, and lists of rows.
 #[test]
 fn a_batch_sees_the_one_that_is_being_stored() {
-    let backend = Gated::default();
-    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
-    let created = organization(&engine);
-    let ada = created.actor();
+    let (backend, engine, created, ada) = gated();
     let api = engine.execute(component("API"), &ada).unwrap().id;
     let closed = backend.close();
     let tagged = engine.submit(CreateIncident { component_ids: vec![api], ..incident(&created) }, &ada).unwrap();
@@ -224,10 +218,7 @@ fn a_batch_sees_the_one_that_is_being_stored() {
 /// What was decided on top of a batch that could not be stored is not stored, and whoever asked for it is told so.
 #[test]
 fn nothing_is_stored_on_top_of_what_failed() {
-    let backend = Gated::default();
-    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
-    let created = organization(&engine);
-    let ada = created.actor();
+    let (backend, engine, created, ada) = gated();
     let closed = backend.close();
     let first = engine.submit(incident(&created), &ada).unwrap();
     backend.until_waiting();
@@ -253,10 +244,7 @@ fn a_waker_that_panics_harms_nobody() {
             panic!("on purpose");
         }
     }
-    let backend = Gated::default();
-    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
-    let created = organization(&engine);
-    let ada = created.actor();
+    let (backend, engine, created, ada) = gated();
     let closed = backend.close();
     let mut pending: Vec<_> = (0..3).map(|_| engine.submit(incident(&created), &ada).unwrap()).collect();
     let mut first = pin!(pending.remove(0));
@@ -279,10 +267,7 @@ fn the_last_handle_may_go_with_a_waker() {
         }
     }
     for woken in [true, false] {
-        let backend = Gated::default();
-        let engine = Engine::builder().with_backend(backend.clone()).unwrap();
-        let created = organization(&engine);
-        let ada = created.actor();
+        let (backend, engine, created, ada) = gated();
         let closed = backend.close();
         let mut pending = pin!(engine.submit(incident(&created), &ada).unwrap());
         backend.until_waiting();

@@ -4,6 +4,7 @@
 //! (`fsync` on) behind a Unix socket. Each command is one transaction with the checks that the rules need, with prepared
 //! statements and the indexes that the lists need. `README.md` says what is and is not measured.
 
+mod groups;
 mod machine;
 mod ours;
 mod postgresql;
@@ -22,6 +23,12 @@ const ROUNDS: usize = 3;
 /// How many incidents have a long trail, and how many updates each of them.
 const LONG: usize = 20;
 const UPDATES: usize = 50;
+/// How many incidents there are before raw sled is given the same bytes.
+const GROUPED: usize = 2_000;
+
+/// As the `dogwatch` program has it. SQLite has memory from the system's allocator all the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 pub(crate) type Id = [u8; 16];
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -41,6 +48,12 @@ struct Args {
     /// How many incidents there are before anything is measured; each number is a run of its own.
     #[arg(long, value_delimiter = ',', default_values_t = [2_000, 1_000_000])]
     incidents: Vec<usize>,
+}
+
+impl Args {
+    fn work(&self) -> impl Iterator<Item = (Work, &'static str)> {
+        Work::ALL.into_iter().filter(|(_, what)| what.contains(&self.work))
+    }
 }
 
 /// Something that keeps incidents.
@@ -102,7 +115,7 @@ fn compare(
             ours::NAME => String::new(),
             _ => format!("{:.1} x", rates[0].per_second / rate.per_second),
         };
-        let (name, Rate { per_second, half, most }) = (subject.name(), rate);
+        let (name, Rate { per_second, half, most, .. }) = (subject.name(), rate);
         println!("{what:<24} {callers:>7}  {name:<12} {per_second:>9.0} {half:>9.0} {most:>9.0}  {beside}");
     }
     Ok(())
@@ -124,9 +137,10 @@ fn run(args: &Args, incidents: usize) -> Result<(), Failure> {
     let known: Vec<_> = subjects.iter().map(|subject| known(*subject, incidents)).collect::<Result<_, _>>()?;
     println!("\ncalls per second, median of {ROUNDS} rounds of {ROUND:?}; 50th and 99th percentile in µs\n");
     println!("{:<24} {:>7}  {:<12} {:>9} {:>9} {:>9}  dogwatch is", "work", "callers", "", "per s", "50th", "99th");
-    for (work, what) in Work::ALL.into_iter().filter(|(_, what)| what.contains(&args.work)) {
+    for (work, what) in args.work() {
         for &callers in &args.callers {
-            compare(&subjects, what, callers, |at| round(subjects[at], work, callers, &known[at]))?;
+            let once = |at: usize| round(subjects[at], work, callers, &known[at], work.fresh(subjects[at], callers)?);
+            compare(&subjects, what, callers, once)?;
         }
     }
     if "tick".contains(&args.work) {
@@ -138,5 +152,15 @@ fn run(args: &Args, incidents: usize) -> Result<(), Failure> {
 fn main() -> Result<(), Failure> {
     let args = Args::parse();
     machine::limits(tempfile::tempdir()?.path())?;
-    args.incidents.iter().try_for_each(|incidents| run(&args, *incidents))
+    args.incidents.iter().try_for_each(|incidents| run(&args, *incidents))?;
+    let groups: Vec<_> = args.work().filter(|(work, _)| work.is_durable()).collect();
+    if groups.is_empty() || !ours::NAME.contains(&args.only) {
+        return Ok(());
+    }
+    println!("\nraw sled with the same bytes in the same groups; calls per second, median of {ROUNDS} rounds\n");
+    println!("{:<24} {:>7}  {:>9} {:>9} {:>9}  dogwatch is", "work", "callers", "dogwatch", "sled", "a group");
+    for (work, what) in groups {
+        args.callers.iter().try_for_each(|callers| groups::compare(what, work, *callers, GROUPED))?;
+    }
+    Ok(())
 }

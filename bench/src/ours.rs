@@ -28,7 +28,11 @@ pub(crate) struct Ours {
 
 impl Ours {
     pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
-        let engine = Engine::open(folder)?;
+        Self::on(Engine::open(folder)?)
+    }
+
+    /// On an engine that holds nothing.
+    pub(crate) fn on(engine: Engine) -> Result<Self, Failure> {
         let created = organization(&engine);
         let (ada, owner) = (created.actor(), created.admin.member.id);
         let policy = policy(&engine, &ada, owner)?;

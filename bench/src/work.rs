@@ -61,15 +61,24 @@ impl Work {
         Ok(())
     }
 
-    /// Whether each incident is good for one of these only.
-    fn uses_up(self) -> bool {
-        matches!(self, Self::ChangeStatus | Self::Acknowledge)
+    /// Whether it changes something.
+    pub(crate) fn is_durable(self) -> bool {
+        matches!(self, Self::Create | Self::ChangeStatus | Self::PostUpdate | Self::Acknowledge)
+    }
+
+    /// New incidents for one round, if each is good for one of these only.
+    pub(crate) fn fresh(self, subject: &dyn Subject, callers: usize) -> Result<Vec<Id>, Failure> {
+        match self {
+            Self::ChangeStatus | Self::Acknowledge => subject.fill(FRESH.min(callers * FRESH / 6)),
+            _ => Ok(Vec::new()),
+        }
     }
 }
 
-/// Calls per second, and the latencies at the 50th and 99th percentile in microseconds.
+/// How many calls there were, how many per second, and the latencies at the 50th and 99th percentile in microseconds.
 #[derive(Clone, Copy)]
 pub(crate) struct Rate {
+    pub(crate) calls: usize,
     pub(crate) per_second: f64,
     pub(crate) half: f64,
     pub(crate) most: f64,
@@ -80,7 +89,7 @@ impl Rate {
     pub(crate) fn of(calls: usize, mut took: Vec<f64>, span: f64) -> Self {
         took.sort_by(f64::total_cmp);
         let at = |hundredths| percentile(&took, hundredths) * 1e6;
-        Self { per_second: calls as f64 / span, half: at(50), most: at(99) }
+        Self { calls, per_second: calls as f64 / span, half: at(50), most: at(99) }
     }
 
     pub(crate) fn median(mut rates: Vec<Self>) -> Self {
@@ -90,8 +99,13 @@ impl Rate {
 }
 
 /// One round of one kind of work, by so many callers at once.
-pub(crate) fn round(subject: &dyn Subject, work: Work, callers: usize, known: &Known) -> Result<Rate, Failure> {
-    let mut fresh = if work.uses_up() { subject.fill(FRESH.min(callers * FRESH / 6))? } else { Vec::new() };
+pub(crate) fn round(
+    subject: &dyn Subject,
+    work: Work,
+    callers: usize,
+    known: &Known,
+    mut fresh: Vec<Id>,
+) -> Result<Rate, Failure> {
     let share = fresh.len() / callers;
     let shares: Vec<_> = (0..callers).map(|_| fresh.split_off(fresh.len() - share)).collect();
     let barrier = Barrier::new(callers);

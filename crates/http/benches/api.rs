@@ -26,6 +26,10 @@ use dogwatch_testkit::fixture::organization;
 use dogwatch_testkit::measure::{line, median};
 use tower_http::catch_panic::CatchPanicLayer;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ROUNDS: usize = 5;
 const TIME: Duration = Duration::from_millis(800);
 

@@ -22,6 +22,10 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command, KeyCommand, MemberCommand};
 
+/// A quarter of a server's time goes to memory with the system's allocator; see `BENCHMARKS.md`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Init(args) => manage::init(&args),

@@ -87,13 +87,13 @@ pub(crate) trait Session {
 fn known(subject: &dyn Subject, incidents: usize) -> Result<Known, Failure> {
     let began = Instant::now();
     let mut any = subject.fill(incidents)?;
-    println!("{:<12} {incidents} incidents brought in within {:.1} s", subject.name(), began.elapsed().as_secs_f64());
+    let took = began.elapsed();
     let long = any.split_off(any.len() - LONG);
     let mut session = subject.session()?;
     long.iter().try_for_each(|id| (0..UPDATES).try_for_each(|_| session.post_update(*id)))?;
     // From all over the store.
     let step = any.len().div_ceil(10_000);
-    Ok(Known { any: any.into_iter().step_by(step).collect(), long })
+    Ok(Known { any: any.into_iter().step_by(step).collect(), long, took })
 }
 
 /// The rounds of one kind of work: each subject in turn, so that what else the machine does hits all alike.
@@ -135,6 +135,9 @@ fn run(args: &Args, incidents: usize) -> Result<(), Failure> {
     subjects.retain(|subject| subject.name().contains(&args.only));
     println!();
     let known: Vec<_> = subjects.iter().map(|subject| known(*subject, incidents)).collect::<Result<_, _>>()?;
+    for (subject, known) in subjects.iter().zip(&known) {
+        println!("{:<12} {incidents} incidents brought in within {:.1} s", subject.name(), known.took.as_secs_f64());
+    }
     println!("\ncalls per second, median of {ROUNDS} rounds of {ROUND:?}; 50th and 99th percentile in µs\n");
     println!("{:<24} {:>7}  {:<12} {:>9} {:>9} {:>9}  dogwatch is", "work", "callers", "", "per s", "50th", "99th");
     for (work, what) in args.work() {

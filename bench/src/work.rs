@@ -30,6 +30,8 @@ pub(crate) enum Work {
 pub(crate) struct Known {
     pub(crate) any: Vec<Id>,
     pub(crate) long: Vec<Id>,
+    /// How long it took to bring them all in.
+    pub(crate) took: Duration,
 }
 
 impl Work {

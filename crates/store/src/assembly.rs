@@ -15,7 +15,7 @@ use crate::format;
 use crate::keys::{Table, end_of};
 use crate::overlay::Overlay;
 use crate::records::{RowChange, row_changes};
-use crate::storer::{End, Part, Storer};
+use crate::storer::{self, End, Part, Storer};
 use crate::world::StoreView;
 use crate::writer::{Job, Shared};
 
@@ -32,6 +32,8 @@ pub(crate) struct Ahead {
     pub(crate) in_flight: Arc<Batch>,
     /// How many commits the store holds with it.
     pub(crate) commits: u64,
+    /// Whether it was a single piece of work.
+    pub(crate) lone: bool,
 }
 
 /// A batch while it is put together.
@@ -117,8 +119,8 @@ impl<'a> Assembly<'a> {
         Part { rows: Arc::new(held.keys().filter_map(changed).collect()), held }
     }
 
-    /// Hands over what has not been, for everything to be stored and the jobs to be answered. Gives what is then ahead of the
-    /// next batch.
+    /// Hands over what has not been, for everything to be stored and the jobs to be answered; or stores it, when there is one
+    /// caller only, who would wait until another thread is awake. Gives what is then ahead of the next batch.
     pub(crate) fn store(mut self, jobs: Vec<Box<dyn Job>>) -> Ahead {
         let mut commits = self.ahead.commits;
         let mut counted = Ok(());
@@ -134,11 +136,17 @@ impl<'a> Assembly<'a> {
             let (held, rows) = (self.take_held(), Arc::new(self.after));
             (Part { held, rows: Arc::clone(&rows) }, rows)
         };
+        let lone = jobs.len() == 1;
+        let end = End { part: counted.map(|()| part), commits, stirs, jobs };
+        if lone && self.ahead.lone && !self.in_parts && self.shared.queue.len() == 0 {
+            storer::store_here(self.shared, end);
+            return Ahead { in_flight: Arc::default(), commits, lone };
+        }
         self.shared.queue.storing();
-        if !self.storer.end(End { part: counted.map(|()| part), commits, stirs, jobs }) {
+        if !self.storer.end(end) {
             self.shared.queue.stored();
         }
-        Ahead { in_flight, commits }
+        Ahead { in_flight, commits, lone }
     }
 
     /// Whether it sets a timer or readies a notification.

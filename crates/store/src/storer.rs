@@ -6,6 +6,9 @@
 //!
 //! While it does so, the writer decides the next batch, against what this one will have changed. That batch waits until
 //! everybody is answered: so readers are kept from one batch at a time, and callers who ask again at once are in the next.
+//!
+//! A command that comes alone after one that came alone is stored by the writer itself: there is nothing else to decide, and its
+//! caller is spared the time in which another thread wakes up.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -99,13 +102,26 @@ fn run(shared: &Shared, steps: &Receiver<Step>) {
     }
 }
 
+/// Stores a batch in the thread that calls, while there is none on its way. The thread survives a backend that panics.
+pub(crate) fn store_here(shared: &Shared, end: End) {
+    if catch_unwind(AssertUnwindSafe(|| finish(shared, Ok(()), end))).is_err() {
+        give_up(shared);
+    }
+}
+
+/// A backend has panicked.
+fn give_up(shared: &Shared) {
+    shared.poison();
+    shared.stirred.raise();
+}
+
 /// However the thread ends, the writer does not wait for it.
 struct Ended<'a>(&'a Shared);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.poison();
+            give_up(self.0);
         }
         self.0.queue.stored();
     }

@@ -179,7 +179,7 @@ impl<W: Work> Job for Submission<W> {
 
 /// The writer's loop; it ends when the queue is closed and empty.
 pub(crate) fn run(shared: &Shared, storer: &Storer, mut ids: IdSource) {
-    let mut ahead = Ahead { in_flight: Arc::default(), commits: shared.revision() };
+    let mut ahead = Ahead { in_flight: Arc::default(), commits: shared.revision(), lone: false };
     while let Some(first) = shared.queue.take(LARGEST_BATCH) {
         if shared.is_poisoned() {
             first.into_iter().for_each(|job| job.answer(Fate::Poisoned));

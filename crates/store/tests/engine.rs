@@ -38,6 +38,18 @@ fn gated() -> (Gated, Engine, OrganizationCreated, Actor) {
     (backend, engine, created, ada)
 }
 
+/// Has two commands stored as one batch. So the next command does not come alone after one that came alone: it is stored in a
+/// thread of its own, and what comes meanwhile is decided.
+fn two_at_once(backend: &Gated, engine: &Engine, actor: &Actor) {
+    let closed = backend.close();
+    let first = engine.submit(component("first"), actor).unwrap();
+    backend.until_waiting();
+    let two = ["second", "third"].map(|name| engine.submit(component(name), actor).unwrap());
+    drop(closed);
+    first.wait().unwrap();
+    two.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
+}
+
 fn listed(engine: &Engine, actor: &Actor) -> Vec<IncidentView> {
     engine.query(&ListIncidents { limit: PageLimit::MAX, ..Default::default() }, actor).unwrap().incidents
 }
@@ -166,9 +178,12 @@ fn a_full_queue_refuses_at_once_and_recovers() {
 
 #[test]
 fn after_a_storage_error_the_outcome_is_unknown_and_reads_go_on() {
-    for fail_apply in [true, false] {
+    for (fail_apply, alone) in [(true, true), (true, false), (false, true), (false, false)] {
         let (backend, engine, created, ada) = gated();
         let before = engine.execute(incident(&created), &ada).unwrap();
+        if !alone {
+            two_at_once(&backend, &engine, &ada);
+        }
         backend.state.fail_apply.store(fail_apply, Ordering::SeqCst);
         backend.state.fail_durable.store(!fail_apply, Ordering::SeqCst);
         let failed = engine.execute(incident(&created), &ada).unwrap_err();
@@ -200,6 +215,7 @@ fn until_decided(engine: &Engine) {
 fn a_batch_sees_the_one_that_is_being_stored() {
     let (backend, engine, created, ada) = gated();
     let api = engine.execute(component("API"), &ada).unwrap().id;
+    two_at_once(&backend, &engine, &ada);
     let closed = backend.close();
     let tagged = engine.submit(CreateIncident { component_ids: vec![api], ..incident(&created) }, &ada).unwrap();
     backend.until_waiting();
@@ -219,6 +235,7 @@ fn a_batch_sees_the_one_that_is_being_stored() {
 #[test]
 fn nothing_is_stored_on_top_of_what_failed() {
     let (backend, engine, created, ada) = gated();
+    two_at_once(&backend, &engine, &ada);
     let closed = backend.close();
     let first = engine.submit(incident(&created), &ada).unwrap();
     backend.until_waiting();
@@ -233,6 +250,26 @@ fn nothing_is_stored_on_top_of_what_failed() {
     let engine = Engine::builder().with_backend(backend).unwrap();
     assert_eq!(listed(&engine, &ada).len(), 1, "the first was applied, and happens to be there");
     assert!(engine.verify(&mut |_| ()).is_clean());
+}
+
+/// A backend panics, in whichever thread it is called: that is a failure like any other.
+#[test]
+fn a_backend_that_panics_does_not_leave_anybody_waiting() {
+    for alone in [true, false] {
+        let (backend, engine, created, ada) = gated();
+        if !alone {
+            two_at_once(&backend, &engine, &ada);
+        }
+        backend.state.panic_durable.store(true, Ordering::SeqCst);
+        assert!(matches!(engine.execute(incident(&created), &ada), Err(Error::OutcomeUnknown)));
+        backend.state.panic_durable.store(false, Ordering::SeqCst);
+        // Whose command it was is told while the panic goes on, a little before the engine takes no more.
+        while engine.is_writable() {
+            thread::yield_now();
+        }
+        assert!(matches!(engine.execute(incident(&created), &ada), Err(Error::Poisoned)));
+        assert_eq!(listed(&engine, &ada), [], "what was not durable is not shown");
+    }
 }
 
 /// Somebody's waker panics: the others are answered, and the engine goes on.
@@ -256,7 +293,8 @@ fn a_waker_that_panics_harms_nobody() {
     assert_eq!(engine.execute(incident(&created), &ada).unwrap().sequential_id, 4);
 }
 
-/// The last handle of an engine goes with a waker: in the thread that answers, or in one that waits with another waker.
+/// The last handle of an engine goes with a waker: in the thread that answers, whichever that is, or in one
+/// that waits with another waker.
 #[test]
 fn the_last_handle_may_go_with_a_waker() {
     struct Holds(Mutex<Option<Engine>>, AtomicBool);
@@ -266,8 +304,11 @@ fn the_last_handle_may_go_with_a_waker() {
             self.1.store(true, Ordering::SeqCst);
         }
     }
-    for woken in [true, false] {
+    for (woken, alone) in [(true, true), (true, false), (false, true), (false, false)] {
         let (backend, engine, created, ada) = gated();
+        if !alone {
+            two_at_once(&backend, &engine, &ada);
+        }
         let closed = backend.close();
         let mut pending = pin!(engine.submit(incident(&created), &ada).unwrap());
         backend.until_waiting();

@@ -30,6 +30,7 @@ pub(crate) struct Gate {
     batches: AtomicUsize,
     pub(crate) fail_apply: AtomicBool,
     pub(crate) fail_durable: AtomicBool,
+    pub(crate) panic_durable: AtomicBool,
 }
 
 impl Gated {
@@ -82,6 +83,7 @@ impl Backend for Gated {
         let closed = self.state.closed.lock().unwrap();
         drop(self.state.opened.wait_while(closed, |closed| *closed).unwrap());
         self.state.waiting.fetch_sub(1, Ordering::SeqCst);
+        assert!(!self.state.panic_durable.load(Ordering::SeqCst), "on purpose");
         if self.state.fail_durable.load(Ordering::SeqCst) {
             return Err(BackendError::new("syncing", "the disk is gone"));
         }

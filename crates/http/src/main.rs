@@ -22,7 +22,7 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command, KeyCommand, MemberCommand};
 
-/// A quarter of a server's time goes to memory with the system's allocator; see `BENCHMARKS.md`.
+/// Faster for what the engine does than the system's; see `BENCHMARKS.md`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

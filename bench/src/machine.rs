@@ -5,10 +5,10 @@ use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use dogwatch_store::backend::Batch;
 use dogwatch_testkit::recorder::{recorded, size};
 
 use super::Failure;
+use super::raw::Raw;
 
 /// More than can be written in the time.
 const COMMANDS: usize = 150_000;
@@ -32,23 +32,13 @@ pub(crate) fn limits(scratch: &Path) -> Result<(), Failure> {
         Ok(file.sync_data()?)
     })?;
     println!("{:<56} {syncs:>9.0}/s", "4 KiB and fdatasync");
-    let folder = scratch.join("sled");
-    let db = sled::open(&folder)?;
-    let log = File::open(folder.join("db"))?;
+    let raw = Raw::open(&scratch.join("sled"))?;
     // What dogwatch writes for new incidents, byte for byte.
     let mut commands = recorded(COMMANDS).into_iter();
     let bytes = commands.as_slice().first().map_or(0, size);
     let mut write = |group: usize| -> Result<(), Failure> {
-        let mut batch = sled::Batch::default();
-        for (key, value) in commands.by_ref().take(group).flatten().collect::<Batch>() {
-            match value {
-                Some(value) => batch.insert(key, value),
-                None => batch.remove(key),
-            }
-        }
-        db.apply_batch(batch)?;
-        db.flush()?;
-        Ok(log.sync_data()?)
+        raw.apply(commands.by_ref().take(group).flatten().collect())?;
+        raw.make_durable()
     };
     let alone = rate(|| write(1))?;
     println!("{:<56} {alone:>9.0}/s", format!("raw sled: a new incident's {bytes} bytes, flush, fdatasync"));

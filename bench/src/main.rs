@@ -8,6 +8,7 @@ mod groups;
 mod machine;
 mod ours;
 mod postgresql;
+mod raw;
 mod rota;
 mod sql;
 mod sqlite;

@@ -8,14 +8,48 @@ use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan}
 
 use crate::fixture::organization;
 
-/// Keeps the batches that an engine writes.
-#[derive(Debug, Clone, Default)]
-struct Recorder {
-    inner: MemoryBackend,
-    batches: Arc<Mutex<Vec<Batch>>>,
+/// What an engine asks of its backend when it writes.
+#[derive(Debug)]
+pub enum Call {
+    /// Rows to apply.
+    Apply(Batch),
+    /// To make durable what was applied.
+    MakeDurable,
 }
 
-impl Backend for Recorder {
+/// What was recorded. Clones are the same recording.
+#[derive(Debug, Clone, Default)]
+pub struct Recording(Arc<Mutex<Vec<Call>>>);
+
+impl Recording {
+    fn add(&self, call: Call) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+    }
+
+    /// Everything since the beginning, or since this was called last.
+    #[must_use]
+    pub fn take(&self) -> Vec<Call> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A backend with everything recorded that an engine asks of it when it writes.
+#[derive(Debug)]
+pub struct Recorder<B> {
+    inner: B,
+    recording: Recording,
+}
+
+impl<B> Recorder<B> {
+    /// One that passes everything on to another backend, and what it records.
+    #[must_use]
+    pub fn on(inner: B) -> (Self, Recording) {
+        let recording = Recording::default();
+        (Self { inner, recording: recording.clone() }, recording)
+    }
+}
+
+impl<B: Backend> Backend for Recorder<B> {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
         self.inner.get(key)
     }
@@ -23,11 +57,18 @@ impl Backend for Recorder {
         self.inner.scan(start, end)
     }
     fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
-        self.batches.lock().unwrap_or_else(PoisonError::into_inner).push(batch.clone());
+        self.recording.add(Call::Apply(batch.clone()));
         self.inner.apply(batch)
     }
     fn make_durable(&self) -> Result<(), BackendError> {
+        self.recording.add(Call::MakeDurable);
         self.inner.make_durable()
+    }
+    fn seal(&self, commits: u64) -> Result<(), BackendError> {
+        self.inner.seal(commits)
+    }
+    fn sealed(&self) -> Result<Option<u64>, BackendError> {
+        self.inner.sealed()
     }
 }
 
@@ -43,13 +84,17 @@ pub fn incident(created: &OrganizationCreated) -> CreateIncident {
 /// What so many of these write, a batch each.
 #[must_use]
 pub fn recorded(count: usize) -> Vec<Batch> {
-    let recorder = Recorder::default();
-    let engine = Engine::builder().with_backend(recorder.clone()).unwrap();
+    let (recorder, recording) = Recorder::on(MemoryBackend::new());
+    let engine = Engine::builder().with_backend(recorder).unwrap();
     let created = organization(&engine);
-    let before = recorder.batches.lock().unwrap().len();
+    drop(recording.take());
     (0..count).for_each(|_| drop(engine.execute(incident(&created), &created.actor()).unwrap()));
     drop(engine);
-    recorder.batches.lock().unwrap().split_off(before)
+    let applied = |call| match call {
+        Call::Apply(batch) => Some(batch),
+        Call::MakeDurable => None,
+    };
+    recording.take().into_iter().filter_map(applied).collect()
 }
 
 /// How many bytes of keys and values a batch holds.

@@ -1,9 +1,9 @@
 //! Who asks, and whether they may (contract, sections 2 and 4).
 
+use crate::checks;
 use crate::code::Code;
 use crate::error::Error;
 use crate::id::{OrgId, UserId};
-use crate::organization::is_admin;
 use crate::world::World;
 
 /// Who makes a command or query.
@@ -74,7 +74,7 @@ pub(crate) fn authorize(access: Access, actor: &Actor, world: &dyn World) -> Res
         Access::Public => true,
         Access::Member => me.is_some(),
         Access::Admin => match me {
-            Some(me) if !is_admin(world, me)? => {
+            Some(me) if !checks::is_admin(world, me)? => {
                 return Err(not_authorized("this needs the role `org:admin`"));
             }
             me => me.is_some(),

@@ -99,11 +99,11 @@ impl Context<'_> {
         self.writes.push(write);
     }
 
-    /// Adds a change of the counts to the decision. A command calls it once at most.
-    pub(crate) fn count(&mut self, change: impl FnOnce(&mut Tally)) -> Result<Tally, Error> {
+    /// Adds a change of the counts to the decision, unless it would pass a limit. A command calls it once at most.
+    pub(crate) fn count(&mut self, change: impl FnOnce(&mut Tally) -> Result<(), Error>) -> Result<Tally, Error> {
         let before = self.world.tally()?;
         let mut after = before;
-        change(&mut after);
+        change(&mut after)?;
         self.write(Write::Tally(crate::world::Change::edited(before, after)));
         Ok(after)
     }

@@ -1,6 +1,7 @@
 //! Components: the parts of a product that incidents affect (contract, section 5).
 
 use crate::actor::Access;
+use crate::checks;
 use crate::code::Code;
 use crate::command::{Command, Context, Query, View};
 use crate::error::Error;
@@ -65,8 +66,8 @@ impl Command for CreateComponent {
     const ACCESS: Access = Access::Member;
 
     fn decide(self, cx: &mut Context<'_>) -> Result<Component, Error> {
-        check_name(cx.world, &self.name, None)?;
-        limits::room_for_one(cx.world.tally()?.components, limits::COMPONENTS, "components")?;
+        checks::name_is_free(cx.world.component_named(&self.name)?, None, "component", &self.name)?;
+        cx.count(|tally| checks::one_more(&mut tally.components, limits::COMPONENTS, "components"))?;
         let component = Component {
             id: cx.ids.fresh(cx.now),
             org: cx.world.org_id(),
@@ -77,7 +78,6 @@ impl Command for CreateComponent {
             updated_at: cx.now,
             deleted_at: None,
         };
-        cx.count(|tally| tally.components += 1)?;
         cx.write(Write::Component(Change::created(component.clone())));
         Ok(component)
     }
@@ -104,7 +104,7 @@ impl Command for EditComponent {
         let before = live(cx.world, self.id)?;
         let mut after = before.clone();
         if let Some(name) = self.name {
-            check_name(cx.world, &name, Some(self.id))?;
+            checks::name_is_free(cx.world.component_named(&name)?, Some(self.id), "component", &name)?;
             after.name = name;
         }
         after.description = self.description.apply(after.description);
@@ -138,7 +138,10 @@ impl Command for DeleteComponent {
         }
         let mut after = before.clone();
         after.deleted_at = Some(cx.now);
-        cx.count(|tally| tally.components = tally.components.saturating_sub(1))?;
+        cx.count(|tally| {
+            tally.components = tally.components.saturating_sub(1);
+            Ok(())
+        })?;
         cx.write(Write::Component(Change::edited(before, after)));
         Ok(self.id)
     }
@@ -175,13 +178,4 @@ impl Query for ListComponents {
 
 fn live(world: &dyn World, id: ComponentId) -> Result<Component, Error> {
     world.component(id)?.filter(Component::is_live).ok_or_else(|| Error::not_found("component"))
-}
-
-fn check_name(world: &dyn World, name: &Name, own: Option<ComponentId>) -> Result<(), Error> {
-    match world.component_named(name)? {
-        Some(holder) if Some(holder) != own => {
-            Err(Error::refused(Code::NameConflict, format!("another component is named `{name}`")))
-        }
-        _ => Ok(()),
-    }
 }

@@ -38,7 +38,7 @@ fn describe(fields: &[FieldProblem]) -> String {
     let mut text = String::from("invalid input");
     for (n, field) in fields.iter().enumerate() {
         text.push_str(if n == 0 { ": " } else { "; " });
-        text.push_str(&field.path);
+        text.push_str(&field.field);
         text.push(' ');
         text.push_str(&field.problem);
     }
@@ -54,8 +54,8 @@ impl Error {
 
     /// One field that fails its schema; [`Validation`](crate::Validation) gathers several.
     #[must_use]
-    pub fn invalid(path: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self::Invalid(vec![FieldProblem { path: path.into(), problem: problem.into() }])
+    pub fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldProblem { field: field.into(), problem: problem.into() }])
     }
 
     /// `not_found`: absent, or in another organization.

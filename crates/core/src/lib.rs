@@ -49,6 +49,7 @@ macro_rules! sabotaged {
 }
 
 mod actor;
+mod checks;
 mod code;
 mod command;
 mod component;
@@ -84,7 +85,7 @@ pub use escalation::{
     AckTimeout, AddPolicyLayer, Chain, CreatePolicy, DeletePolicy, EditPolicy, EditPolicyLayer, Escalation, Fired,
     GetPolicy, Input, ListPolicies, Lookups, OrderPolicyLayers, Output, PastPolicyLayer, Policy, PolicyLayer,
     PolicyLayerView, PolicyView, Position, Preview, PreviewPolicy, PreviewedLayer, Reach, RemovePolicyLayer, Run,
-    RunLayer, RunState, Target, Timer, fire_due,
+    RunLayer, RunState, Target, TargetUsers, Timer, fire_due,
 };
 pub use id::{
     ApiKeyId, AuditEventId, ComponentId, IdSource, IncidentId, InvitationId, NotificationId, OrgId, OverrideId,

@@ -334,6 +334,10 @@ impl World for MemoryOrg<'_> {
         Ok(self.get(|data| &data.api_keys, &id))
     }
 
+    fn api_keys_of(&self, user: UserId) -> Result<Vec<ApiKey>, Error> {
+        Ok(self.all(|data| &data.api_keys).filter(|key| key.user == user).cloned().collect())
+    }
+
     fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
         Ok(self.all(|data| &data.api_keys).cloned().collect())
     }
@@ -459,7 +463,8 @@ impl World for MemoryOrg<'_> {
     }
 
     fn policies_of(&self, user: UserId) -> Result<Vec<PolicyId>, Error> {
-        let names = |layer: &&PolicyLayer| matches!(&layer.target, Target::Users(users) if users.contains(&user));
+        let names =
+            |layer: &&PolicyLayer| matches!(&layer.target, Target::Users(users) if users.as_slice().contains(&user));
         Ok(self.all(|data| &data.policy_layers).filter(names).map(|layer| layer.policy).collect())
     }
 

@@ -216,7 +216,7 @@ impl fmt::Display for Timestamp {
 ///
 /// It counts years from 1 March, so that a leap day is the last of its year, and in cycles of 400 years, which have 146,097
 /// days each.
-const fn civil_date(days: i64) -> (i64, i64, i64) {
+pub(crate) const fn civil_date(days: i64) -> (i64, i64, i64) {
     const CYCLE: i64 = 146_097;
     /// From 1 March of the year 0 to 1970-01-01.
     const TO_1970: i64 = 719_468;

@@ -9,8 +9,8 @@ use crate::error::Error;
 /// One field that fails its schema (contract, section 3, `fields`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldProblem {
-    /// JSON pointer into the body (`/title`), or `path.<name>` / `query.<name>`.
-    pub path: String,
+    /// The name of the field or parameter, as in the contract: `title`.
+    pub field: String,
     /// What is wrong with it, without repeating the value.
     pub problem: String,
 }
@@ -37,14 +37,14 @@ impl Problem {
 /// struct Person { name: Name, email: EmailAddress }
 /// let parse = |name: &str, email: &str| {
 ///     let mut check = Validation::new();
-///     let name = check.field("/name", Name::new(name));
-///     let email = check.field("/email", EmailAddress::new(email));
+///     let name = check.field("name", Name::new(name));
+///     let email = check.field("email", EmailAddress::new(email));
 ///     check.finish(|| Some(Person { name: name?, email: email? }))
 /// };
 /// assert!(parse("Ada", "ada@example.com").is_ok());
 /// let error = parse("   ", "nobody").unwrap_err();
-/// let paths: Vec<_> = error.fields().iter().map(|f| f.path.as_str()).collect();
-/// assert_eq!(paths, ["/name", "/email"]);
+/// let fields: Vec<_> = error.fields().iter().map(|f| f.field.as_str()).collect();
+/// assert_eq!(fields, ["name", "email"]);
 /// ```
 #[derive(Debug, Default, Clone)]
 pub struct Validation {
@@ -58,27 +58,27 @@ impl Validation {
         Self { problems: Vec::new() }
     }
 
-    /// Notes a problem of the field at `path`.
-    pub fn problem(&mut self, path: impl Into<String>, problem: impl Into<String>) {
-        self.problems.push(FieldProblem { path: path.into(), problem: problem.into() });
+    /// Notes a problem of the field with a name.
+    pub fn problem(&mut self, field: impl Into<String>, problem: impl Into<String>) {
+        self.problems.push(FieldProblem { field: field.into(), problem: problem.into() });
     }
 
     /// The checked value, or `None` with the problem noted.
-    pub fn field<T>(&mut self, path: &str, checked: Result<T, Problem>) -> Option<T> {
+    pub fn field<T>(&mut self, field: &str, checked: Result<T, Problem>) -> Option<T> {
         match checked {
             Ok(value) => Some(value),
             Err(Problem(problem)) => {
-                self.problem(path, problem);
+                self.problem(field, problem);
                 None
             }
         }
     }
 
     /// As [`Validation::field`] for an optional field: absent is `Some(None)`.
-    pub fn optional<T>(&mut self, path: &str, checked: Option<Result<T, Problem>>) -> Option<Option<T>> {
+    pub fn optional<T>(&mut self, field: &str, checked: Option<Result<T, Problem>>) -> Option<Option<T>> {
         match checked {
             None => Some(None),
-            Some(checked) => self.field(path, checked).map(Some),
+            Some(checked) => self.field(field, checked).map(Some),
         }
     }
 

@@ -111,7 +111,9 @@ pub trait World {
 
     /// An API key that has not been revoked.
     fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, Error>;
-    /// The API keys, oldest first.
+    /// The API keys of a user, oldest first.
+    fn api_keys_of(&self, user: UserId) -> Result<Vec<ApiKey>, Error>;
+    /// The API keys of all users, oldest first.
     fn api_keys(&self) -> Result<Vec<ApiKey>, Error>;
 
     /// A component, also a deleted one.
@@ -227,7 +229,6 @@ pub struct AuditEntry {
 
 /// One change that a decision asks for. All changes of a decision happen, or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Write {
     /// Of an organization.
     Organization(Change<Organization>),

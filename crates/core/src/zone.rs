@@ -11,7 +11,7 @@ use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 
 use crate::code::Code;
 use crate::error::Error;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, civil_date};
 
 /// A time zone of the IANA database, by its name or by a link to it.
 ///
@@ -21,8 +21,17 @@ use crate::time::Timestamp;
 /// assert_eq!(Zone::new("US/Eastern").unwrap().name(), "US/Eastern");
 /// assert_eq!(Zone::new("europe/berlin").unwrap_err().code(), Code::InvalidTimezone);
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Zone(TimeZone);
+
+/// Zones are the same when they are named the same: `US/Eastern` is not `America/New_York`, although the clocks agree.
+impl PartialEq for Zone {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Zone {}
 
 /// A day, counted from 1970-01-01.
 pub(crate) type Day = i32;
@@ -165,20 +174,11 @@ fn day_of(local_seconds: i64) -> Day {
 }
 
 /// The calendar date of a day; `None` outside of the years 1969 to 9999.
-///
-/// Counts in eras of 400 years that begin on 1 March, so that a leap day is the last day of its year.
 fn date(day: Day) -> Option<civil::Date> {
     if !(-366..=LAST_DAY).contains(&day) {
         return None;
     }
-    let since_era = day + 719_468;
-    let (era, day_of_era) = (since_era / 146_097, since_era % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era + era * 400 + i32::from(month <= 2);
+    let (year, month, day_of_month) = civil_date(i64::from(day));
     civil::Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day_of_month).ok()?).ok()
 }
 

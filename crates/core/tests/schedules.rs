@@ -166,14 +166,39 @@ fn the_order_of_rules_on_layers() {
         ..edit(first.id)
     };
     let refused = night.harbour.run_unchanged(all_wrong, &ben).unwrap_err();
-    let paths: Vec<_> = refused.fields().iter().map(|field| field.path.as_str()).collect();
-    assert_eq!(paths, ["/rotationLengthDays", "/participantIds", "/effectiveUntil"], "every offending field");
+    assert_eq!(offending(&refused), ["participantIds"], "what can be told without a look at the layer comes first");
+    let all_wrong = EditRotationLayer {
+        rotation_length_days: Some(2),
+        effective_until: Patch::Set(valid("2026-04-01T00:00:00Z")),
+        ..edit(first.id)
+    };
+    let refused = night.harbour.run_unchanged(all_wrong, &ben).unwrap_err();
+    assert_eq!(offending(&refused), ["rotationLengthDays", "effectiveUntil"], "every offending field");
+    let never_right = EditRotationLayer {
+        rotation_type: Some(RotationType::Weekly),
+        rotation_length_days: Some(8),
+        effective_from: Some(valid("2026-04-02T00:00:00Z")),
+        effective_until: Patch::Set(valid("2026-04-01T00:00:00Z")),
+        participant_ids: Some(vec![]),
+        ..edit(nobody)
+    };
+    let refused = night.harbour.run_unchanged(never_right, &ben).unwrap_err();
+    assert_eq!(
+        offending(&refused),
+        ["rotationLengthDays", "effectiveUntil", "participantIds"],
+        "before the layer is looked up"
+    );
     let weekly = EditRotationLayer {
         rotation_type: Some(RotationType::Weekly),
         rotation_length_days: Some(7),
         ..edit(first.id)
     };
     assert_eq!(night.harbour.run(weekly, &ben).unwrap().rotation, RotationLength::WEEKLY);
+}
+
+/// The names of the fields that a refusal complains about.
+fn offending(refused: &Error) -> Vec<&str> {
+    refused.fields().iter().map(|it| it.field.as_str()).collect()
 }
 
 #[test]
@@ -215,7 +240,7 @@ fn ordering_and_removing_take_effect_now() {
     ] {
         let order = OrderRotationLayers { schedule, layer_ids };
         let refused = night.harbour.run_unchanged(order, &ben).unwrap_err();
-        assert_eq!(refused.fields()[0].path, "/layerIds");
+        assert_eq!(refused.fields()[0].field, "layerIds");
     }
     assert_eq!(night.at("2026-04-07T10:00:00Z"), "Ada+Ben+Cleo until never");
     night.harbour.now = valid("2026-04-07T11:00:00Z");
@@ -474,4 +499,72 @@ fn an_incident_is_owned_by_whoever_is_on_call() {
         rows.iter().map(|row| (row.name.as_str(), row.on_call.owner.map(|o| o.user_id))).collect::<Vec<_>>(),
         [("Night", Some(user(&cleo)))]
     );
+}
+
+/// Once zones were compared by their rules: the reply said `US/Eastern`, and what was stored stayed `America/New_York`.
+#[test]
+fn a_zone_is_stored_by_the_name_that_was_given() {
+    let mut night = Night::new();
+    let (id, ben) = (night.id, night.harbour.ben);
+    night.add("only", daily("2026-04-01T00:00:00Z", &[&ben])).unwrap();
+    for zone in [
+        "America/New_York",
+        "US/Eastern",
+        "Asia/Calcutta",
+        "Asia/Kolkata",
+        "Europe/Kiev",
+        "Europe/Kyiv",
+        "Etc/UTC",
+        "UTC",
+    ] {
+        let edit = EditSchedule { id, name: None, description: Patch::Keep, timezone: Some(zone.to_owned()) };
+        assert_eq!(night.harbour.run(edit.clone(), &ben).unwrap().timezone.name(), zone);
+        let shown = night.harbour.ask(&GetSchedule { id }, &ben).unwrap();
+        assert_eq!(shown.timezone.name(), zone, "answered, but not stored");
+        assert_eq!(word(&night.harbour.run_unchanged(edit, &ben)), "ok", "the same name again is no change");
+    }
+}
+
+/// Once the overrides of a member who leaves ended by the clock: with one that had jumped back, the past changed.
+#[test]
+fn overrides_of_who_leaves_end_by_the_schedules_own_time() {
+    let mut night = Night::new();
+    let (id, ada, ben, cleo) = (night.id, night.harbour.ada, night.harbour.ben, night.harbour.cleo);
+    night.add("only", daily("2026-04-01T00:00:00Z", &[&ben])).unwrap();
+    night.stand_in(&cleo, "2026-04-07T10:00:00Z", "2026-04-07T18:00:00Z").unwrap();
+    night.harbour.now = valid("2026-04-07T12:00:00Z");
+    let edit = EditSchedule { id, name: None, description: Patch::Keep, timezone: Some("Etc/UTC".to_owned()) };
+    night.harbour.run(edit, &ben).unwrap();
+    night.harbour.now = valid("2026-04-07T11:00:00Z");
+    night.harbour.run(RemoveMember { user: user(&cleo) }, &ada).unwrap();
+    for (at, expected) in [
+        ("2026-04-07T11:30:00Z", "Cleo until 04-07T12:00"),
+        ("2026-04-07T11:59:59Z", "Cleo until 04-07T12:00"),
+        ("2026-04-07T12:00:00Z", "Ben until never"),
+    ] {
+        assert_eq!(night.at(at), expected, "{at}");
+    }
+    // One that ended before the schedule's own time is past, whatever the clock says.
+    let overrides = night.harbour.ask(&ListOverrides { schedule: id }, &ada).unwrap();
+    assert_eq!(overrides[0].ends_at, valid("2026-04-07T12:00:00Z"));
+}
+
+/// A layer that is not yet effective takes new settings as if it had been created with them: turns count from the anchor
+/// they give, and nothing changes before now.
+#[test]
+fn a_layer_that_is_not_yet_effective_takes_new_settings() {
+    let mut night = Night::new();
+    let (id, ada, ben, cleo) = (night.id, night.harbour.ada, night.harbour.ben, night.harbour.cleo);
+    let layer = night.add("only", daily("2026-05-01T00:00:00Z", &[&ada, &ben, &cleo])).unwrap().id;
+    // It is 10:00 on the 7th: from the 5th at midnight, three handoffs at 09:00 have passed.
+    let edit =
+        EditRotationLayer { effective_from: Some(valid("2026-04-05T00:00:00Z")), ..EditRotationLayer::new(id, layer) };
+    night.harbour.run(edit, &ben).unwrap();
+    for (at, expected) in [
+        ("2026-04-07T09:59:59Z", " until 04-07T10:00"),
+        ("2026-04-07T10:00:00Z", "Cleo until 04-08T09:00"),
+        ("2026-04-08T09:00:00Z", "Ada until 04-09T09:00"),
+    ] {
+        assert_eq!(night.at(at), expected, "{at}");
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use dogwatch_core::{
     AcceptInvitation, Actor, AddMember, ChangeRole, Code, CreateApiKey, CreateIncident, CreateOrganization, GetMember,
     IdSource, InviteMember, ListApiKeys, ListTeam, Message, Notification, OrgId, Receipt, RemoveMember, RevokeApiKey,
-    RevokeInvitation, Role, Secret, Severity, UserId, authenticate, id::Id,
+    RevokeInvitation, Role, Secret, Severity, Timestamp, UserId, authenticate, id::Id,
 };
 use support::{Harbour, user, valid, word};
 
@@ -227,19 +227,41 @@ fn adding_a_member_directly() {
 }
 
 #[test]
-fn one_thousand_keys() {
+fn twenty_keys_of_a_member() {
     let mut harbour = Harbour::new();
-    let ada = harbour.ada;
-    let have = harbour.ask(&ListApiKeys, &ada).unwrap().len();
-    for _ in have..1_000 {
-        harbour.run(key("one more"), &ada).unwrap();
+    let (ada, ben) = (harbour.ada, harbour.ben);
+    let have = harbour.ask(&ListApiKeys, &ben).unwrap().len();
+    assert_eq!(have, 1, "the key that came with joining counts");
+    let expired = CreateApiKey { name: valid("expired"), expires_at: Some(Timestamp::MIN) };
+    harbour.run(expired, &ben).unwrap();
+    for _ in have + 1..20 {
+        harbour.run(key("one more"), &ben).unwrap();
     }
-    assert_eq!(word(&harbour.run_unchanged(key("too many"), &ada)), "limit_reached");
+    assert_eq!(word(&harbour.run_unchanged(key("too many"), &ben)), "limit_reached");
+    assert_eq!(word(&harbour.run(key("of another"), &ada)), "ok", "each member has their own twenty");
+    let some = harbour.ask(&ListApiKeys, &ben).unwrap()[3].id;
+    harbour.run(RevokeApiKey { id: some }, &ben).unwrap();
+    assert_eq!(word(&harbour.run(key("one more"), &ben)), "ok");
+}
+
+/// Once an organization had 1,000 keys at most, and the first key of a new member was one of them.
+#[test]
+fn keys_keep_nobody_from_joining() {
+    let mut harbour = Harbour::new();
+    let (org, ada) = (harbour.org, harbour.ada);
+    for n in 0..1_001 {
+        let add = AddMember {
+            org,
+            email: valid(&format!("user{n}@example.com")),
+            first_name: valid("User"),
+            last_name: valid("Number"),
+            role: Role::Member,
+        };
+        harbour.run(add, &Actor::Operator).unwrap();
+    }
     let sent = harbour.run(invite("dora@example.com"), &ada).unwrap();
-    assert_eq!(word(&harbour.run_unchanged(accept(&sent.token), &Actor::Public)), "limit_reached");
-    let some = harbour.ask(&ListApiKeys, &ada).unwrap()[0].id;
-    harbour.run(RevokeApiKey { id: some }, &ada).unwrap();
     assert_eq!(word(&harbour.run(accept(&sent.token), &Actor::Public)), "ok");
+    assert_eq!(harbour.ask(&ListApiKeys, &ada).unwrap().len(), 3 + 1_001 + 1);
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn an_empty_note_is_no_note() {
 
 /// The fields that a refused input names.
 fn problems<T>(made: Result<T, Error>) -> Vec<String> {
-    made.err().map(|error| error.fields().iter().map(|field| field.path.clone()).collect()).unwrap_or_default()
+    made.err().map(|error| error.fields().iter().map(|field| field.field.clone()).collect()).unwrap_or_default()
 }
 
 #[test]
@@ -94,9 +94,9 @@ fn schemas_that_span_fields() {
         (Some("x"), None, internal, &[][..]),
         (None, Some(Status::Identified), internal, &[]),
         (Some("x"), Some(Status::Identified), public, &[]),
-        (None, None, internal, &["/body"]),
-        (None, None, public, &["/body"]),
-        (None, Some(Status::Identified), public, &["/body"]),
+        (None, None, internal, &["body"]),
+        (None, None, public, &["body"]),
+        (None, Some(Status::Identified), public, &["body"]),
     ] {
         assert_eq!(
             problems(PostUpdate::new(id, text.map(body), status, visibility)),
@@ -105,7 +105,7 @@ fn schemas_that_span_fields() {
         );
     }
     for status in Status::ALL {
-        let expected: &[&str] = if status == Status::Resolved { &[] } else { &["/resolutionNote"] };
+        let expected: &[&str] = if status == Status::Resolved { &[] } else { &["resolutionNote"] };
         assert_eq!(problems(ChangeStatus::new(id, status, Some(valid("x")))), expected, "{status}");
         assert!(problems(ChangeStatus::new(id, status, None)).is_empty());
     }

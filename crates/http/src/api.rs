@@ -13,14 +13,14 @@ use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use axum::routing::any;
 use dogwatch_store::core::text::IdempotencyKey;
-use dogwatch_store::core::{Access, Actor, Code, Error as Refusal, Secret};
+use dogwatch_store::core::{Access, Actor, Code, Secret};
 use dogwatch_store::{Engine, Once};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::error::Failure;
+use crate::error::{Failure, Field};
 use crate::input::Input;
 use crate::metrics::Metrics;
 use crate::openapi;
@@ -271,7 +271,7 @@ fn once(parts: &axum::http::request::Parts, body: &Bytes) -> Result<Option<Once>
 }
 
 fn invalid(path: &str, problem: &str) -> Failure {
-    Refusal::invalid(path, problem).into()
+    Failure::invalid(vec![Field { path: path.to_owned(), problem: problem.to_owned() }])
 }
 
 /// Reads a body: its size first, then its media type.

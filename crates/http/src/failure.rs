@@ -53,7 +53,7 @@ impl fmt::Display for Failure {
             Self::Output(error) => writeln!(f, "error: cannot write the output: {error}"),
             Self::Engine(error) if !error.fields().is_empty() => {
                 writeln!(f, "error: invalid input ({})", error.code())?;
-                error.fields().iter().try_for_each(|field| writeln!(f, "  {} {}", field.path, field.problem))
+                error.fields().iter().try_for_each(|field| writeln!(f, "  {} {}", field.field, field.problem))
             }
             Self::Engine(error) => writeln!(f, "error: {error} ({})", error.code()),
         }

@@ -6,8 +6,10 @@
 
 use std::collections::HashMap;
 
-use dogwatch_store::core::{Error as Refusal, FieldProblem, Patch, Problem, Timestamp, Validation};
+use dogwatch_store::core::{Error as Refusal, Patch, Problem, Timestamp};
 use serde_json::{Map, Value, json};
+
+use crate::error::{Failure, Field};
 
 /// What a field takes.
 #[derive(Debug, Clone, Copy)]
@@ -75,13 +77,25 @@ pub(crate) struct Described {
     pub(crate) required: Vec<&'static str>,
 }
 
+impl Described {
+    /// Where a field stands that has this name in the contract.
+    pub(crate) fn pointer(&self, field: &str) -> String {
+        let is = |(name, _): &(&'static str, Kind)| *name == field;
+        match field {
+            name if self.path.iter().any(is) => format!("path.{name}"),
+            name if self.query.iter().any(is) => format!("query.{name}"),
+            name => format!("/{name}"),
+        }
+    }
+}
+
 /// A request while it is read.
 #[derive(Debug, Default)]
 pub(crate) struct Input {
     path: HashMap<String, String>,
     query: Vec<(String, String)>,
     body: Map<String, Value>,
-    check: Validation,
+    problems: Vec<Field>,
     now: Option<Timestamp>,
     described: Option<Described>,
 }
@@ -109,11 +123,32 @@ impl Input {
     }
 
     /// What was read, or every problem.
-    pub(crate) fn finish<T>(self, read: Option<Result<T, Refusal>>) -> Result<T, Refusal> {
-        match self.check.finish(|| Some(())) {
-            Err(problems) => Err(problems),
-            Ok(()) => read.unwrap_or_else(|| Err(Refusal::broken("an input is missing without a problem"))),
+    pub(crate) fn finish<T>(self, read: Option<Result<T, Refusal>>, described: &Described) -> Result<T, Failure> {
+        if !self.problems.is_empty() {
+            return Err(Failure::invalid(self.problems));
         }
+        let read = read.unwrap_or_else(|| Err(Refusal::broken("an input is missing without a problem")));
+        read.map_err(|refusal| Failure::refused(&refusal, described))
+    }
+
+    fn problem(&mut self, path: impl Into<String>, problem: impl Into<String>) {
+        self.problems.push(Field { path: path.into(), problem: problem.into() });
+    }
+
+    /// The checked value, or `None` with the problem noted.
+    fn check<T>(&mut self, path: impl Into<String>, checked: Result<T, Problem>) -> Option<T> {
+        checked.map_err(|problem| self.problem(path, problem.to_string())).ok()
+    }
+
+    /// A rule that spans fields of the body, where each of them is valid: `checked` is `None` where one is not. What is wrong
+    /// is a problem of the field with this name.
+    pub(crate) fn rule<T>(&mut self, name: &'static str, checked: Option<Result<T, Problem>>) -> Option<T> {
+        self.check(format!("/{name}"), checked?)
+    }
+
+    /// As [`Input::rule`], of parameters of the query.
+    pub(crate) fn query_rule<T>(&mut self, name: &'static str, checked: Option<Result<T, Problem>>) -> Option<T> {
+        self.check(format!("query.{name}"), checked?)
     }
 
     fn note(&mut self, name: &'static str, schema: impl FnOnce() -> Value, required: bool) {
@@ -137,7 +172,7 @@ impl Input {
             return None;
         }
         let text = self.path.get(name).cloned().unwrap_or_default();
-        self.check.field(&format!("path.{name}"), parse(&text))
+        self.check(format!("path.{name}"), parse(&text))
     }
 
     /// An optional parameter of the query.
@@ -151,7 +186,10 @@ impl Input {
             described.query.push((name, kind));
         }
         let given = self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-        self.check.optional(&format!("query.{name}"), given.map(|text| parse(&text)))
+        match given {
+            None => Some(None),
+            Some(text) => self.check(format!("query.{name}"), parse(&text)).map(Some),
+        }
     }
 
     /// A text that must be there.
@@ -167,7 +205,7 @@ impl Input {
             None => Err(Problem::new("is required")),
             Some(value) => text(value).and_then(parse),
         };
-        self.check.field(&format!("/{name}"), parsed)
+        self.check(format!("/{name}"), parsed)
     }
 
     /// A text that may be absent or null, which is the same.
@@ -179,7 +217,10 @@ impl Input {
     ) -> Option<Option<T>> {
         self.note(name, || nullable(&kind.schema()), false);
         let value = self.body.remove(name).filter(|value| !value.is_null());
-        self.check.optional(&format!("/{name}"), value.map(|value| text(&value).and_then(parse)))
+        match value {
+            None => Some(None),
+            Some(value) => self.check(format!("/{name}"), text(&value).and_then(parse)).map(Some),
+        }
     }
 
     /// A text of a PATCH that cannot be cleared: absent, or a value.
@@ -191,7 +232,10 @@ impl Input {
     ) -> Option<Option<T>> {
         self.note(name, || kind.schema(), false);
         let value = self.body.remove(name);
-        self.check.optional(&format!("/{name}"), value.map(|value| text(&value).and_then(parse)))
+        match value {
+            None => Some(None),
+            Some(value) => self.check(format!("/{name}"), text(&value).and_then(parse)).map(Some),
+        }
     }
 
     /// A text of a PATCH that null clears.
@@ -205,7 +249,7 @@ impl Input {
         match self.body.remove(name) {
             None => Some(Patch::Keep),
             Some(Value::Null) => Some(Patch::Clear),
-            Some(value) => self.check.field(&format!("/{name}"), text(&value).and_then(parse)).map(Patch::Set),
+            Some(value) => self.check(format!("/{name}"), text(&value).and_then(parse)).map(Patch::Set),
         }
     }
 
@@ -222,7 +266,7 @@ impl Input {
             None => Err(Problem::new("is required")),
             Some(value) => number(value).and_then(parse),
         };
-        self.check.field(&format!("/{name}"), parsed)
+        self.check(format!("/{name}"), parsed)
     }
 
     /// A whole number that may be absent.
@@ -234,7 +278,10 @@ impl Input {
     ) -> Option<Option<T>> {
         self.note(name, || kind.schema(), false);
         let value = self.body.remove(name);
-        self.check.optional(&format!("/{name}"), value.map(|value| number(&value).and_then(parse)))
+        match value {
+            None => Some(None),
+            Some(value) => self.check(format!("/{name}"), number(&value).and_then(parse)).map(Some),
+        }
     }
 
     /// A list of texts that must be there. Each item that does not fit is named.
@@ -247,7 +294,7 @@ impl Input {
         self.note(name, || list_of(kind), true);
         match self.body.remove(name) {
             None | Some(Value::Null) => {
-                self.check.problem(format!("/{name}"), "is required");
+                self.problem(format!("/{name}"), "is required");
                 None
             }
             Some(value) => self.items(name, &value, parse),
@@ -289,38 +336,58 @@ impl Input {
         mut parse: impl FnMut(&str) -> Result<T, Problem>,
     ) -> Option<Vec<T>> {
         let Value::Array(items) = value else {
-            self.check.problem(format!("/{name}"), "must be an array");
+            self.problem(format!("/{name}"), "must be an array");
             return None;
         };
         let mut parsed = Vec::with_capacity(items.len());
         for (place, item) in items.iter().enumerate() {
-            parsed.extend(self.check.field(&format!("/{name}/{place}"), text(item).and_then(&mut parse)));
+            parsed.extend(self.check(format!("/{name}/{place}"), text(item).and_then(&mut parse)));
         }
-        Some(parsed)
+        (parsed.len() == items.len()).then_some(parsed)
     }
 
-    /// A field that `parse` reads from whatever JSON is there.
-    pub(crate) fn value<T>(
+    /// An object that must be there: null is absent.
+    pub(crate) fn object<T>(
         &mut self,
         name: &'static str,
         kind: Kind,
-        required: bool,
-        parse: impl FnOnce(&Value) -> Result<T, Vec<FieldProblem>>,
-    ) -> Option<Option<T>> {
-        self.note(name, || kind.schema(), required);
-        let Some(value) = self.body.remove(name) else {
-            if required {
-                self.check.problem(format!("/{name}"), "is required");
-            }
-            return Some(None);
-        };
-        match parse(&value) {
-            Ok(parsed) => Some(Some(parsed)),
-            Err(problems) => {
-                problems.into_iter().for_each(|field| self.check.problem(field.path, field.problem));
+        parse: impl FnOnce(&Map<String, Value>) -> Result<T, Vec<Field>>,
+    ) -> Option<T> {
+        self.note(name, || kind.schema(), true);
+        match self.body.remove(name).filter(|value| !value.is_null()) {
+            None => {
+                self.problem(format!("/{name}"), "is required");
                 None
             }
+            Some(value) => self.parsed_object(name, &value, parse),
         }
+    }
+
+    /// An object of a PATCH that cannot be cleared: absent, or a value.
+    pub(crate) fn edit_object<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        parse: impl FnOnce(&Map<String, Value>) -> Result<T, Vec<Field>>,
+    ) -> Option<Option<T>> {
+        self.note(name, || kind.schema(), false);
+        match self.body.remove(name) {
+            None => Some(None),
+            Some(value) => self.parsed_object(name, &value, parse).map(Some),
+        }
+    }
+
+    fn parsed_object<T>(
+        &mut self,
+        name: &'static str,
+        value: &Value,
+        parse: impl FnOnce(&Map<String, Value>) -> Result<T, Vec<Field>>,
+    ) -> Option<T> {
+        let Value::Object(fields) = value else {
+            self.problem(format!("/{name}"), "must be an object");
+            return None;
+        };
+        parse(fields).map_err(|problems| self.problems.extend(problems)).ok()
     }
 }
 

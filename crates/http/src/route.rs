@@ -5,11 +5,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::http::Method;
 use dogwatch_store::core::{Access, Actor, Code, Command, Error as Refusal, Query};
-use dogwatch_store::{Answer, Engine, Once};
+use dogwatch_store::{Answer, Engine, Error as EngineError, Once};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -50,7 +51,7 @@ pub(crate) struct Route {
     pub(crate) codes: &'static [Code],
     /// Whether the reply depends on nothing but the organization, the path with its query, and what is durable.
     pub(crate) repeats: bool,
-    pub(crate) described: Described,
+    pub(crate) described: Arc<Described>,
     /// The schema of what is under `data`, and those it refers to.
     pub(crate) reply: (RefOr<Schema>, Schemas),
     pub(crate) run: Box<dyn Fn(Call) -> Running + Send + Sync>,
@@ -144,17 +145,20 @@ fn query_as<Q: Query + 'static>(
     show: impl Fn(Q::Reply) -> Result<String, Refusal> + Copy + Send + Sync + 'static,
     reply: (RefOr<Schema>, Schemas),
 ) -> Route {
+    let described = Arc::new(Input::describe(read));
+    let known = Arc::clone(&described);
     let run = move |mut call: Call| -> Running {
         let read = read(&mut call.input);
         let answer = || {
-            let query = call.input.finish(read)?;
-            let json = show(call.engine.query(&query, &call.actor)?)?.into();
+            let query = call.input.finish(read, &known)?;
+            let reply = call.engine.query(&query, &call.actor).map_err(|error| Failure::engine(&error, &known))?;
+            let json = show(reply).map_err(|error| Failure::refused(&error, &known))?.into();
             Ok(Reply { status: 200, json, again: false })
         };
         // Reading takes microseconds and does not wait.
         Box::pin(std::future::ready(answer()))
     };
-    route(named, Q::ACCESS, 200, Input::describe(read), reply, Box::new(run))
+    route(named, Q::ACCESS, 200, described, reply, Box::new(run))
 }
 
 /// A route that is a command; `show` makes its reply.
@@ -192,28 +196,35 @@ fn command_as<C: Command>(
     creates: bool,
 ) -> Route {
     let status = if creates && named.method == Method::POST { 201 } else { 200 };
+    let described = Arc::new(Input::describe(read));
+    let known = Arc::clone(&described);
     let run = move |mut call: Call| -> Running {
         let read = read(&mut call.input);
+        let known = Arc::clone(&known);
         Box::pin(async move {
-            let command = call.input.finish(read)?;
+            let failed = |error: EngineError| Failure::engine(&error, &known);
+            let command = call.input.finish(read, &known)?;
             let Some(once) = call.once else {
-                let json = show(call.engine.submit(command, &call.actor)?.await?)?.into();
+                let reply = call.engine.submit(command, &call.actor).map_err(failed)?.await.map_err(failed)?;
+                let json = show(reply).map_err(|error| Failure::refused(&error, &known))?.into();
                 return Ok(Reply { status, json, again: false });
             };
-            let render = move |outcome: Result<C::Reply, Refusal>| answers(outcome.and_then(show), status);
-            let recorded = call.engine.submit_once(command, &call.actor, once, render)?.await?;
+            let for_render = Arc::clone(&known);
+            let render = move |outcome: Result<C::Reply, Refusal>| answers(outcome.and_then(show), status, &for_render);
+            let recorded = call.engine.submit_once(command, &call.actor, once, render).map_err(failed)?;
+            let recorded = recorded.await.map_err(failed)?;
             Ok(Reply { status: recorded.answer.status, json: recorded.answer.body.into(), again: recorded.again })
         })
     };
-    route(named, C::ACCESS, status, Input::describe(read), reply, Box::new(run))
+    route(named, C::ACCESS, status, described, reply, Box::new(run))
 }
 
 /// The answer for the caller, and the one to record: without secrets, which are shown once.
-fn answers(outcome: Result<String, Refusal>, status: u16) -> (Answer, Answer) {
+fn answers(outcome: Result<String, Refusal>, status: u16, described: &Described) -> (Answer, Answer) {
     let (status, body) = match outcome {
         Ok(body) => (status, body),
         Err(refusal) => {
-            let failure = Failure::from(refusal);
+            let failure = Failure::refused(&refusal, described);
             (failure.status(), failure.body().to_string())
         }
     };
@@ -241,7 +252,7 @@ fn route(
     named: Named,
     access: Access,
     status: u16,
-    described: Described,
+    described: Arc<Described>,
     reply: (RefOr<Schema>, Schemas),
     run: Box<dyn Fn(Call) -> Running + Send + Sync>,
 ) -> Route {

@@ -508,3 +508,99 @@ async fn beside_the_api() {
     let unknown = request(&server.router, "GET", "/v2/incidents", Some(&server.key), Value::Null).await;
     assert_eq!((unknown.status, unknown.code().as_str()), (404, "not_found"));
 }
+
+/// Every offending field is named, whatever else is wrong: those of the path and of the body, those that are wrong by
+/// themselves, and those that do not go together. All of it comes before anything is looked up.
+#[tokio::test]
+async fn every_offending_field_is_named() {
+    let server = Server::new().await;
+    let layers = "/oncall/schedules/{none}/layers";
+    let layer = "/oncall/schedules/{none}/layers/{none}";
+    let weekly = json!({ "name": "x", "rotationType": "weekly", "rotationLengthDays": 8, "handoffTime": "25:00",
+        "effectiveFrom": "2026-04-02T00:00:00Z", "effectiveUntil": "2026-04-01T00:00:00Z", "participantIds": [] });
+    let with = |field: &str, value: Value| {
+        let mut body = weekly.clone();
+        body[field] = value;
+        body
+    };
+    let of_weekly = "/handoffTime /rotationLengthDays /effectiveUntil /participantIds";
+    let updates = "/incidents/{none}/updates";
+    let policy = "/escalation/policies/{none}/layers";
+    let one = json!({ "position": 0, "ackTimeoutMinutes": 5 });
+    let target = |target: Value| json!({ "position": 1, "ackTimeoutMinutes": 5, "target": target });
+    for (method, path, body, expected) in [
+        ("POST", layers, weekly.clone(), of_weekly),
+        ("PUT", layer, weekly.clone(), of_weekly),
+        ("PATCH", layer, weekly.clone(), of_weekly),
+        ("POST", layers, with("name", json!("")), &format!("/name {of_weekly}")),
+        ("POST", "/oncall/schedules/x/layers", weekly.clone(), &format!("path.id {of_weekly}")),
+        ("PATCH", "/oncall/schedules/{none}/layers/x", weekly.clone(), &format!("path.layerId {of_weekly}")),
+        (
+            "POST",
+            layers,
+            with("rotationLengthDays", json!(400)),
+            "/rotationLengthDays /handoffTime /effectiveUntil /participantIds",
+        ),
+        ("PATCH", layer, json!({ "rotationLengthDays": 0 }), "/rotationLengthDays"),
+        (
+            "PUT",
+            layer,
+            with("participantIds", json!(["x"])),
+            "/handoffTime /participantIds/0 /rotationLengthDays /effectiveUntil",
+        ),
+        (
+            "POST",
+            "/oncall/schedules/x/overrides",
+            json!({ "userId": "x", "startsAt": "2026-04-02T00:00:00Z", "endsAt": "2026-04-01T00:00:00Z" }),
+            "path.id /userId /endsAt",
+        ),
+        (
+            "GET",
+            "/oncall/schedules/x/shifts?from=2026-04-02T00:00:00Z&to=2026-04-01T00:00:00Z",
+            Value::Null,
+            "path.id query.to",
+        ),
+        (
+            "PATCH",
+            "/incidents/x/status",
+            json!({ "status": "identified", "resolutionNote": "x" }),
+            "path.id /resolutionNote",
+        ),
+        ("POST", updates, json!({}), "/visibility /body"),
+        ("POST", updates, json!({ "visibility": "nobody" }), "/visibility /body"),
+        ("POST", updates, json!({ "statusChange": "x", "visibility": "public" }), "/statusChange /body"),
+        ("POST", "/incidents/x/updates", json!({ "visibility": "public" }), "path.id /body"),
+        ("POST", policy, one, "/position /target"),
+        ("POST", policy, target(Value::Null), "/target"),
+        ("POST", policy, target(json!("users")), "/target"),
+        ("POST", policy, target(json!({})), "/target/type"),
+        (
+            "POST",
+            policy,
+            target(json!({ "type": "users", "userIds": ["x", server.ben, "y"] })),
+            "/target/userIds/0 /target/userIds/2",
+        ),
+        ("PATCH", "/escalation/policies/{none}/layers/{none}", json!({ "target": null }), "/target"),
+        ("PUT", "/oncall/schedules/{schedule}/layers/order", json!({ "layerIds": [] }), "/layerIds"),
+    ] {
+        let answer = server.call(method, path, body.clone()).await;
+        assert_eq!(answer.status, 422, "{method} {path} {body}: {}", answer.body);
+        let fields = answer.body["fields"].as_array().unwrap();
+        let paths: Vec<_> = fields.iter().map(|field| field["path"].as_str().unwrap()).collect();
+        assert_eq!(paths.join(" "), expected, "{method} {path} {body}");
+    }
+    // What only the stored layer tells is told once it has been looked up.
+    let unknown = server.call("PATCH", layer, json!({ "rotationType": "weekly" })).await;
+    assert_eq!((unknown.status, unknown.code().as_str()), (404, "not_found"));
+}
+
+/// Once the reply said `US/Eastern`, and GET still said `America/New_York`.
+#[tokio::test]
+async fn a_zone_is_answered_as_it_is_stored() {
+    let server = Server::new().await;
+    for zone in ["America/New_York", "US/Eastern"] {
+        let edited = server.call("PATCH", "/oncall/schedules/{schedule}", json!({ "timezone": zone })).await;
+        let shown = server.call("GET", "/oncall/schedules/{schedule}", Value::Null).await;
+        assert_eq!((&edited.body["data"]["timezone"], &shown.body["data"]["timezone"]), (&json!(zone), &json!(zone)));
+    }
+}

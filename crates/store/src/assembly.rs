@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use dogwatch_core::{Error as Refusal, Timestamp, Write};
 
-use crate::backend::{BackendError, Batch};
+use crate::backend::{BackendError, Batch, RowMap};
 use crate::format;
 use crate::keys::{Table, end_of};
 use crate::overlay::Overlay;
@@ -44,18 +44,18 @@ pub(crate) struct Assembly<'a> {
     /// What the engine's clock showed when the piece of work began that is being done.
     pub(crate) now: Timestamp,
     /// All changes so far.
-    after: Batch,
+    after: RowMap,
     /// What has not been handed over yet: the keys of changes, and what they held before.
     part: Held,
     /// Rows that were read ahead.
-    known: Batch,
+    known: RowMap,
     /// Whether a part has been handed over.
     in_parts: bool,
 }
 
 impl<'a> Assembly<'a> {
     pub(crate) fn new(shared: &'a Shared, storer: &'a Storer, ahead: Ahead) -> Self {
-        let (after, known) = (Batch::new(), Batch::new());
+        let (after, known) = (RowMap::new(), RowMap::new());
         Self { shared, storer, ahead, now: shared.clock.now(), after, part: Vec::new(), known, in_parts: false }
     }
 
@@ -66,7 +66,7 @@ impl<'a> Assembly<'a> {
 
     /// The world with everything that is in the batch so far.
     pub(crate) fn root(&self) -> StoreView<'_> {
-        let ahead = Overlay::new(&*self.shared.backend, &self.after).over(&self.ahead.in_flight);
+        let ahead = Overlay::new(&*self.shared.backend, &self.after).over(&self.ahead.in_flight.rows);
         StoreView::new(ahead.knowing(&self.known))
     }
 
@@ -107,7 +107,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// What the rows held that have not been handed over yet.
-    fn take_held(&mut self) -> Batch {
+    fn take_held(&mut self) -> RowMap {
         // Of several changes to one row, the first knows what was there.
         std::mem::take(&mut self.part).into_iter().rev().collect()
     }
@@ -131,9 +131,9 @@ impl<'a> Assembly<'a> {
         }
         let stirs = self.stirs();
         let (part, in_flight) = if self.in_parts {
-            (self.take_part(), Arc::new(self.after))
+            (self.take_part(), Arc::new(Batch { rows: self.after }))
         } else {
-            let (held, rows) = (self.take_held(), Arc::new(self.after));
+            let (held, rows) = (self.take_held(), Arc::new(Batch { rows: self.after }));
             (Part { held, rows: Arc::clone(&rows) }, rows)
         };
         let lone = jobs.len() == 1;

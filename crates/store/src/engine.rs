@@ -16,6 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, OpenError};
 use crate::format;
 use crate::pending::Pending;
+use crate::queue::WhenFull;
 use crate::signal::Signal;
 use crate::snapshot::Snapshot;
 use crate::storer::Storer;
@@ -106,7 +107,7 @@ impl Engine {
     /// # Errors
     /// `overloaded` when the queue is full. Everything else comes with the answer.
     pub fn submit<C: Command>(&self, command: C, actor: &Actor) -> Result<Pending<C::Reply>, Error> {
-        self.hand_in_bounded(Order { actor: *actor, command })
+        self.hand_in(Order { actor: *actor, command }, WhenFull::Refuse)
     }
 
     /// Answers a query from durable state, without waiting for commands under way.
@@ -190,25 +191,17 @@ impl Engine {
 impl Engine {
     /// Has the writer do something, even when the command queue is full.
     pub(crate) fn carry_out<W: Work>(&self, work: W) -> Result<W::Reply, Error> {
-        self.hand_in(work)?.wait()
-    }
-
-    /// Has the writer do something, unless the command queue is full.
-    pub(crate) fn hand_in_bounded<W: Work>(&self, work: W) -> Result<Pending<W::Reply>, Error> {
-        if self.is_poisoned() {
-            return Err(Error::Poisoned);
-        }
-        let (job, pending) = writer::submission(work);
-        if self.inner.shared.queue.push(job) { Ok(pending) } else { Err(Error::Overloaded) }
+        self.hand_in(work, WhenFull::Take)?.wait()
     }
 
     /// As [`Engine::carry_out`], without waiting.
-    pub(crate) fn hand_in<W: Work>(&self, work: W) -> Result<Pending<W::Reply>, Error> {
+    pub(crate) fn hand_in<W: Work>(&self, work: W, when_full: WhenFull) -> Result<Pending<W::Reply>, Error> {
         if self.is_poisoned() {
             return Err(Error::Poisoned);
         }
         let (job, pending) = writer::submission(work);
-        if self.inner.shared.queue.push_always(job) { Ok(pending) } else { Err(Error::Poisoned) }
+        let refused = if when_full == WhenFull::Refuse { Error::Overloaded } else { Error::Poisoned };
+        if self.inner.shared.queue.push(job, when_full) { Ok(pending) } else { Err(refused) }
     }
 
     /// Reads durable state.

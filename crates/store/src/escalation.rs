@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::format;
 use crate::keys::{self, Table};
 use crate::pending::Pending;
+use crate::queue::WhenFull;
 use crate::record::Corrupt;
 use crate::records::RowChange;
 use crate::writer::Work;
@@ -100,7 +101,7 @@ impl Engine {
     /// # Errors
     /// `outcome_unknown` when storage failed earlier. Everything else comes with the answer.
     pub fn submit_tick(&self, now: Timestamp) -> Result<Pending<Ticked>, Error> {
-        self.hand_in(TickOnce { now })
+        self.hand_in(TickOnce { now }, WhenFull::Take)
     }
 
     /// When the next run goes on, if nobody does anything: the instant for which to call [`Engine::tick`].

@@ -6,14 +6,15 @@
 use bincode::{Decode, Encode};
 use dogwatch_core::Timestamp;
 
-use crate::backend::{Backend, BackendError, Batch};
+use crate::backend::{Backend, BackendError, Batch, RowMap};
 use crate::error::OpenError;
-use crate::keys::{Table, end_of};
+use crate::keys::{self, Table, end_of};
 use crate::record::{Corrupt, Stored, decode, encode};
 use crate::records::{RowChange, timestamp};
+use crate::thing::Whole;
 
 /// The format that this version writes. It changes when a store written by this version could be misread by an older one.
-pub(crate) const FORMAT: u32 = 5;
+pub(crate) const FORMAT: u32 = 6;
 
 #[derive(Debug, Encode, Decode)]
 struct FormatV1 {
@@ -52,8 +53,9 @@ fn unfinished_key() -> Vec<u8> {
     Table::Meta.key(&[b"unfinished"])
 }
 
-/// There while the rows of tables that have gone are being dropped.
-fn dropping_key() -> Vec<u8> {
+/// There while a store of an older format is being made one of this: rows of tables that are no more are dropped, rows of
+/// tables that are new are written.
+fn upgrading_key() -> Vec<u8> {
     Table::Meta.key(&[b"dropping"])
 }
 
@@ -61,13 +63,15 @@ fn dropping_key() -> Vec<u8> {
 const GONE: [u8; 2] = [b'S', b'V'];
 /// Formats before this one have these tables.
 const GONE_SINCE: u32 = 4;
-/// How many rows of these are dropped at once.
+/// Formats before this one have no index of API keys by user.
+const KEYS_BY_USER_SINCE: u32 = 6;
+/// How many rows are dropped or written at once.
 const CHUNK: usize = 1_000;
 
 /// Whether a row says what state the store is in, which a copy of it says by itself.
 pub(crate) fn is_mark(key: &[u8]) -> bool {
     key.first() == Some(&(Table::Meta as u8))
-        && [format_key(), unfinished_key(), dropping_key()].iter().any(|mark| mark == key)
+        && [format_key(), unfinished_key(), upgrading_key()].iter().any(|mark| mark == key)
 }
 
 /// Whether a row belongs to a table that is no more.
@@ -78,7 +82,36 @@ pub(crate) fn is_gone(key: &[u8]) -> bool {
 /// Whether a store may hold rows of tables that are no more: nobody has opened it to write since, or it was not finished.
 pub(crate) fn may_hold_gone(read: impl Fn(&[u8]) -> Option<Vec<u8>>) -> bool {
     let format = read(&format_key()).and_then(|value| decode::<FormatV1>(&format_key(), &value).ok());
-    format.is_some_and(|row| row.format < GONE_SINCE) || read(&dropping_key()).is_some()
+    format.is_some_and(|row| row.format < GONE_SINCE) || read(&upgrading_key()).is_some()
+}
+
+/// The rows that a store of an older format lacks, for whoever only looks at it.
+pub(crate) fn lacking(backend: &dyn Backend) -> Result<RowMap, OpenError> {
+    let lacks = format(backend)?.is_some_and(|format| format < KEYS_BY_USER_SINCE);
+    let upgrading = backend.get(&upgrading_key())?.is_some();
+    if lacks || upgrading {
+        keys_by_user(backend, &Table::ApiKey.key(&[]), usize::MAX).map(|(rows, _)| rows)
+    } else {
+        Ok(RowMap::new())
+    }
+}
+
+/// The index rows of so many API keys from a key on, and where to go on.
+fn keys_by_user(backend: &dyn Backend, start: &[u8], most: usize) -> Result<(RowMap, Option<Vec<u8>>), OpenError> {
+    let mut rows = RowMap::new();
+    let mut read = 0;
+    for pair in backend.scan(start, &end_of(&Table::ApiKey.key(&[]))) {
+        let (key, value) = pair?;
+        if read == most {
+            return Ok((rows, Some(key)));
+        }
+        read += 1;
+        // What is damaged, `verify` tells; it is not a reason to refuse the store.
+        if let Ok(Some(Whole::ApiKey(it))) = Whole::read(&key, &value, &|_| None) {
+            rows.insert(keys::api_key_by_user(it.org, it.user, it.id), Some(Vec::new()));
+        }
+    }
+    Ok((rows, None))
 }
 
 fn commits_key() -> Vec<u8> {
@@ -156,29 +189,35 @@ fn format(backend: &dyn Backend) -> Result<Option<u32>, OpenError> {
 
 /// Checks the format of a store; makes an empty one a store, and one of an older format one of this.
 ///
-/// Formats add tables and new versions of records (`FORMAT.md` lists them); older ones are read as they are, and written anew
-/// when they change. The rows of tables that are no more are dropped; what interrupts that, the next opening finishes.
+/// Formats add tables and new versions of records (`FORMAT.md` lists them); older records are read as they are, and written
+/// anew when they change. The rows of tables that are no more are dropped, those of indexes that are new are written; what
+/// interrupts that, the next opening finishes.
 pub(crate) fn check(backend: &dyn Backend) -> Result<(), OpenError> {
     match format(backend)? {
         Some(FORMAT) => {}
-        Some(older) => {
-            // Before anything is dropped, so that no older version takes what is left for all there is.
+        Some(_) => {
+            // Before anything changes, so that no older version takes what is left for all there is.
             let mark = |key: Vec<u8>| row(key, &FormatV1 { format: FORMAT });
-            let mut marks = Batch::from([mark(format_key())?]);
-            if older < GONE_SINCE {
-                marks.extend([mark(dropping_key())?]);
-            }
-            backend.apply(&marks)?;
+            backend.apply(&Batch::from([mark(format_key())?, mark(upgrading_key())?]))?;
             backend.make_durable()?;
         }
         None if backend.scan(&[], &[0xFF]).next().transpose()?.is_some() => return Err(OpenError::NotAStore),
         None => return write(backend),
     }
-    if backend.get(&dropping_key())?.is_some() { drop_gone(backend) } else { Ok(()) }
+    if backend.get(&upgrading_key())?.is_some() { upgrade(backend) } else { Ok(()) }
 }
 
-/// Drops the rows of tables that are no more.
-fn drop_gone(backend: &dyn Backend) -> Result<(), OpenError> {
+/// Writes the rows of tables that are new, and drops those of tables that are no more.
+fn upgrade(backend: &dyn Backend) -> Result<(), OpenError> {
+    let mut next = Some(Table::ApiKey.key(&[]));
+    while let Some(start) = next {
+        let (rows, go_on) = keys_by_user(backend, &start, CHUNK)?;
+        if !rows.is_empty() {
+            backend.apply(&Batch { rows })?;
+            backend.make_durable()?;
+        }
+        next = go_on;
+    }
     for tag in GONE {
         loop {
             let rows = backend.scan(&[tag], &end_of(&[tag])).take(CHUNK);
@@ -190,7 +229,7 @@ fn drop_gone(backend: &dyn Backend) -> Result<(), OpenError> {
             backend.make_durable()?;
         }
     }
-    backend.apply(&Batch::from([(dropping_key(), None)]))?;
+    backend.apply(&Batch::from([(upgrading_key(), None)]))?;
     Ok(backend.make_durable()?)
 }
 
@@ -213,6 +252,10 @@ fn put<T: Stored>(backend: &dyn Backend, key: Vec<u8>, record: &T) -> Result<(),
 mod tests {
     use super::*;
     use crate::backend::MemoryBackend;
+    use crate::records::{Entity, Rows};
+    use dogwatch_core::id::Id;
+    use dogwatch_core::text::Name;
+    use dogwatch_core::{ApiKey, ApiKeyId, OrgId, SecretHash, UserId};
     use std::sync::atomic::Ordering::Relaxed;
 
     fn put(backend: &MemoryBackend, key: &[u8], value: Vec<u8>) {
@@ -291,6 +334,48 @@ mod tests {
         }
     }
 
+    fn api_key(number: u16) -> ApiKey {
+        let mut bytes = [0; 32];
+        bytes[..2].copy_from_slice(&number.to_be_bytes());
+        ApiKey {
+            id: ApiKeyId::from_bytes(*bytes.first_chunk().unwrap()),
+            org: OrgId::from_bytes([1; 16]),
+            user: UserId::from_bytes([2; 16]),
+            name: Name::new("a key").unwrap(),
+            created_at: Timestamp::MIN,
+            expires_at: None,
+            last_four: "abcd".to_owned(),
+            hash: SecretHash::from_bytes(bytes),
+        }
+    }
+
+    /// Wherever it is interrupted, the next opening ends with an index row for each key; and whoever only looks sees all of them
+    /// before.
+    #[test]
+    fn keys_of_older_formats_are_indexed_by_user() {
+        let many = u16::try_from(CHUNK).unwrap() + 10;
+        let index = Table::ApiKeyByUser.key(&[]);
+        for batches in 0.. {
+            let inner = MemoryBackend::new();
+            put(&inner, &format_key(), encode(&format_key(), &FormatV1 { format: 5 }).unwrap());
+            for number in 0..many {
+                let mut rows = Rows::default();
+                api_key(number).rows(&mut rows).unwrap();
+                let older = rows.into_pairs().filter(|(key, _)| Table::of_key(key) != Some(Table::ApiKeyByUser));
+                inner.apply(&older.map(|(key, value)| (key, Some(value))).collect::<Batch>()).unwrap();
+            }
+            let failing = Failing { inner: inner.clone(), left: batches.into() };
+            let done = check(&failing).is_ok();
+            assert_eq!(lacking(&inner).unwrap().len(), if done { 0 } else { many.into() }, "after {batches} batches");
+            check(&inner).unwrap();
+            assert_eq!(inner.scan(&index, &end_of(&index)).count(), usize::from(many), "after {batches} batches");
+            if done {
+                assert_eq!(batches, 4, "one to begin, two of keys, one to end");
+                return;
+            }
+        }
+    }
+
     #[test]
     fn a_newer_format_is_refused_by_name() {
         let backend = MemoryBackend::new();
@@ -300,7 +385,7 @@ mod tests {
         let error = check(&backend).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the store has format 6, but this version knows formats up to 5; use a newer version"
+            "the store has format 7, but this version knows formats up to 6; use a newer version"
         );
     }
 

@@ -5,8 +5,8 @@
 
 use dogwatch_core::id::Id;
 use dogwatch_core::{
-    AuditEventId, ComponentId, IncidentFilter, IncidentId, InvitationId, OrgId, PolicyId, ReadyLine, Recipient,
-    SecretHash, Severity, Status, Timer, Timestamp, UserId,
+    ApiKeyId, AuditEventId, ComponentId, IncidentFilter, IncidentId, InvitationId, OrgId, PolicyId, ReadyLine,
+    Recipient, SecretHash, Severity, Status, Timer, Timestamp, UserId,
 };
 
 /// The tables. The tag is the first byte of every key.
@@ -33,6 +33,8 @@ pub(crate) enum Table {
     Invitation = b'i',
     /// API keys.
     ApiKey = b'a',
+    /// API keys by user.
+    ApiKeyByUser = b'A',
     /// Components, deleted ones included.
     Component = b'c',
     /// Names of components that have not been deleted.
@@ -96,7 +98,7 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    pub(crate) const ALL: [Self; 40] = [
+    pub(crate) const ALL: [Self; 41] = [
         Self::Meta,
         Self::Organization,
         Self::KeyHolder,
@@ -107,6 +109,7 @@ impl Table {
         Self::Email,
         Self::Invitation,
         Self::ApiKey,
+        Self::ApiKeyByUser,
         Self::Component,
         Self::ComponentName,
         Self::Incident,
@@ -231,6 +234,10 @@ pub(crate) fn open_by_component(org: OrgId, component: ComponentId, id: Incident
 
 pub(crate) fn open_by_policy(org: OrgId, policy: PolicyId, id: IncidentId) -> Vec<u8> {
     Table::OpenByPolicy.of(org, &[&policy.to_bytes(), &newest_first(id)])
+}
+
+pub(crate) fn api_key_by_user(org: OrgId, user: UserId, key: ApiKeyId) -> Vec<u8> {
+    Table::ApiKeyByUser.of(org, &[&user.to_bytes(), &key.to_bytes()])
 }
 
 /// An instant as a part of a key: later ones sort behind.

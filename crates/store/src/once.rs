@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::keys::{self, Table, end_of};
 use crate::pending::Pending;
+use crate::queue::WhenFull;
 use crate::record::{Corrupt, Stored, decode};
 use crate::records::{Entity, PIECE, PieceV1, Reader, RowChange, Rows, timestamp};
 use crate::world::corrupt;
@@ -69,7 +70,7 @@ impl Engine {
         once: Once,
         render: impl FnOnce(Result<C::Reply, Refusal>) -> (Answer, Answer) + Send + 'static,
     ) -> Result<Pending<Recorded>, Error> {
-        self.hand_in_bounded(OnceOrder { actor: *actor, command, once, render })
+        self.hand_in(OnceOrder { actor: *actor, command, once, render }, WhenFull::Refuse)
     }
 }
 

@@ -8,31 +8,31 @@ use std::collections::btree_map;
 use std::iter::Peekable;
 use std::ops::Bound;
 
-use crate::backend::{Backend, BackendError, Batch, Pair, Scan};
+use crate::backend::{Backend, BackendError, Pair, RowMap, Scan};
 
 /// A backend with a batch laid over it, or two.
 #[derive(Clone, Copy)]
 pub(crate) struct Overlay<'a> {
     base: &'a dyn Backend,
-    patch: &'a Batch,
+    patch: &'a RowMap,
     /// What lies below the patch.
-    below: Option<&'a Batch>,
+    below: Option<&'a RowMap>,
     /// What was read of the backend already.
-    known: Option<&'a Batch>,
+    known: Option<&'a RowMap>,
 }
 
 impl<'a> Overlay<'a> {
-    pub(crate) fn new(base: &'a dyn Backend, patch: &'a Batch) -> Self {
+    pub(crate) fn new(base: &'a dyn Backend, patch: &'a RowMap) -> Self {
         Self { base, patch, below: None, known: None }
     }
 
     /// The same, with another batch between the first and the backend.
-    pub(crate) fn over(self, below: &'a Batch) -> Self {
+    pub(crate) fn over(self, below: &'a RowMap) -> Self {
         Self { below: Some(below).filter(|below| !below.is_empty()), ..self }
     }
 
     /// The same, with rows that were read before and have not changed since but through the patch.
-    pub(crate) fn knowing(self, known: &'a Batch) -> Self {
+    pub(crate) fn knowing(self, known: &'a RowMap) -> Self {
         Self { known: Some(known), ..self }
     }
 
@@ -49,7 +49,7 @@ impl<'a> Overlay<'a> {
     /// The pairs with `start <= key < end`, ascending.
     pub(crate) fn scan(&self, start: &[u8], end: &[u8]) -> Merged<'a> {
         let inverted = start >= end;
-        let range = |patch: &'a Batch| match inverted {
+        let range = |patch: &'a RowMap| match inverted {
             true => btree_map::Range::default(),
             false => patch.range::<[u8], _>((Bound::Included(start), Bound::Excluded(end))),
         };
@@ -103,7 +103,7 @@ impl Iterator for Merged<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::MemoryBackend;
+    use crate::backend::{Batch, MemoryBackend};
 
     fn pair(key: &str, value: Option<&str>) -> (Vec<u8>, Option<Vec<u8>>) {
         (key.into(), value.map(Into::into))
@@ -111,8 +111,8 @@ mod tests {
 
     fn shown(base: &[(&str, &str)], patch: &[(&str, Option<&str>)], start: &str, end: &str) -> String {
         let backend = MemoryBackend::new();
-        backend.apply(&base.iter().map(|(k, v)| pair(k, Some(v))).collect()).unwrap();
-        let patch: Batch = patch.iter().map(|(k, v)| pair(k, *v)).collect();
+        backend.apply(&base.iter().map(|(k, v)| pair(k, Some(v))).collect::<Batch>()).unwrap();
+        let patch: RowMap = patch.iter().map(|(k, v)| pair(k, *v)).collect();
         let overlay = Overlay::new(&backend, &patch);
         let scanned: Vec<Pair> = overlay.scan(start.as_bytes(), end.as_bytes()).map(Result::unwrap).collect();
         for (key, value) in &scanned {
@@ -126,11 +126,11 @@ mod tests {
     #[test]
     fn two_batches_show_what_one_would() {
         let backend = MemoryBackend::new();
-        backend.apply(&[pair("b", Some("1")), pair("d", Some("2")), pair("f", Some("3"))].into()).unwrap();
+        backend.apply(&Batch::from([pair("b", Some("1")), pair("d", Some("2")), pair("f", Some("3"))])).unwrap();
         let values = [None, Some(None), Some(Some("x")), Some(Some("y"))];
         for (n, key) in (0..1 << 12).flat_map(|n: usize| ["b", "c"].map(|key| (n, key))) {
             let at = |digit: usize| values[n >> (2 * digit) & 3];
-            let batch = |digits: [(&str, usize); 3]| -> Batch {
+            let batch = |digits: [(&str, usize); 3]| -> RowMap {
                 digits.iter().filter_map(|(key, digit)| Some(pair(key, at(*digit)?))).collect()
             };
             let (below, above) = (batch([("b", 0), ("c", 1), ("d", 2)]), batch([("b", 3), ("c", 4), ("d", 5)]));

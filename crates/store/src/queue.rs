@@ -13,6 +13,15 @@ pub(crate) struct Queue<T> {
     capacity: usize,
 }
 
+/// What happens to an item when the queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenFull {
+    /// It is refused.
+    Refuse,
+    /// It is taken all the same: who is on call must be paged under overload, too.
+    Take,
+}
+
 struct State<T> {
     items: VecDeque<T>,
     closed: bool,
@@ -45,25 +54,11 @@ impl<T> Queue<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an item; `false` when the queue is full or closed.
-    pub(crate) fn push(&self, item: T) -> bool {
+    /// Adds an item; `false` when the queue is full or closed. What passes the bound is taken although it is full.
+    pub(crate) fn push(&self, item: T, when_full: WhenFull) -> bool {
         let mut state = self.lock();
-        if state.closed || state.items.len() >= self.capacity {
-            return false;
-        }
-        state.items.push_back(item);
-        let wake = state.has_work();
-        drop(state);
-        if wake {
-            self.filled.notify_one();
-        }
-        true
-    }
-
-    /// Adds an item even when the queue is full; `false` when it is closed.
-    pub(crate) fn push_always(&self, item: T) -> bool {
-        let mut state = self.lock();
-        if state.closed {
+        let full = when_full == WhenFull::Refuse && state.items.len() >= self.capacity;
+        if state.closed || full {
             return false;
         }
         state.items.push_back(item);
@@ -117,16 +112,20 @@ impl<T> Queue<T> {
 mod tests {
     use super::*;
 
+    fn push<T>(queue: &Queue<T>, item: T) -> bool {
+        queue.push(item, WhenFull::Refuse)
+    }
+
     #[test]
     fn bounded_in_order_and_drained_after_closing() {
         let queue = Queue::new(3);
-        assert!(queue.push(1) && queue.push(2) && queue.push(3));
-        assert!(!queue.push(4));
-        assert!(queue.push_always(4));
+        assert!(push(&queue, 1) && push(&queue, 2) && push(&queue, 3));
+        assert!(!push(&queue, 4));
+        assert!(queue.push(4, WhenFull::Take));
         assert_eq!(queue.take(2), Some(vec![1, 2]));
-        assert!(queue.push(5));
+        assert!(push(&queue, 5));
         queue.close();
-        assert!(!queue.push(6) && !queue.push_always(6));
+        assert!(!push(&queue, 6) && !queue.push(6, WhenFull::Take));
         assert_eq!(queue.take(9), Some(vec![3, 4, 5]));
         assert_eq!(queue.take(9), None);
     }
@@ -135,13 +134,13 @@ mod tests {
     fn while_a_batch_is_being_stored_several_are_taken_together() {
         let queue = Queue::new(100);
         queue.storing();
-        (0..TOGETHER).for_each(|n| assert!(queue.push(n)));
+        (0..TOGETHER).for_each(|n| assert!(push(&queue, n)));
         assert_eq!(queue.take_while_storing(3), (vec![0, 1, 2], false));
-        queue.push(TOGETHER);
-        queue.push(TOGETHER + 1);
-        queue.push(TOGETHER + 2);
+        push(&queue, TOGETHER);
+        push(&queue, TOGETHER + 1);
+        push(&queue, TOGETHER + 2);
         assert_eq!(queue.take_while_storing(99).0.len(), TOGETHER);
-        queue.push(7);
+        push(&queue, 7);
         let stored = std::thread::scope(|scope| {
             // Neither room for none nor one item is enough: it waits for the end.
             let waiting = [scope.spawn(|| queue.take_while_storing(0))];
@@ -157,7 +156,7 @@ mod tests {
     fn closing_does_not_wait_for_more() {
         let queue = Queue::new(100);
         queue.storing();
-        queue.push(1);
+        push(&queue, 1);
         queue.close();
         assert_eq!(queue.take(9), Some(vec![1]));
         assert_eq!(queue.take(9), None);

@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
-use crate::backend::{Backend, BackendError, Batch, Pair};
+use crate::backend::{Backend, BackendError, Pair, RowMap};
 use crate::keys::end_of;
 use crate::overlay::Overlay;
 
@@ -18,19 +18,19 @@ const CHUNK: usize = 256;
 #[derive(Default)]
 pub(crate) struct Covered {
     /// What the batch in flight overwrites.
-    in_flight: Batch,
+    in_flight: RowMap,
     /// What has been overwritten since each snapshot began.
-    snapshots: Vec<Weak<RwLock<Batch>>>,
+    snapshots: Vec<Weak<RwLock<RowMap>>>,
 }
 
 impl Covered {
     /// What the batch in flight overwrites.
-    pub(crate) const fn in_flight(&self) -> &Batch {
+    pub(crate) const fn in_flight(&self) -> &RowMap {
         &self.in_flight
     }
 
     /// Adds what is about to be overwritten. What is known of a row already is older, and stays.
-    pub(crate) fn cover(&mut self, mut held: Batch) {
+    pub(crate) fn cover(&mut self, mut held: RowMap) {
         self.snapshots.retain(|kept| kept.strong_count() > 0);
         for kept in self.snapshots.iter().filter_map(Weak::upgrade) {
             let mut kept = kept.write().unwrap_or_else(PoisonError::into_inner);
@@ -58,13 +58,13 @@ impl Covered {
 /// See the module.
 pub(crate) struct Snapshot<'a> {
     base: &'a dyn Backend,
-    kept: Arc<RwLock<Batch>>,
+    kept: Arc<RwLock<RowMap>>,
 }
 
 impl<'a> Snapshot<'a> {
-    /// Of a backend to which nobody writes.
-    pub(crate) fn still(base: &'a dyn Backend) -> Self {
-        Self { base, kept: Arc::default() }
+    /// Of a backend to which nobody writes, with some rows laid over it.
+    pub(crate) fn still(base: &'a dyn Backend, over: RowMap) -> Self {
+        Self { base, kept: Arc::new(RwLock::new(over)) }
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
@@ -119,7 +119,7 @@ impl<'a> Snapshot<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::MemoryBackend;
+    use crate::backend::{Batch, MemoryBackend};
 
     fn batch(changes: &[(u16, Option<u8>)]) -> Batch {
         changes.iter().map(|(key, value)| (key.to_be_bytes().to_vec(), value.map(|value| vec![value]))).collect()
@@ -138,7 +138,7 @@ mod tests {
         backend.apply(&batch(&many)).unwrap();
         let mut covered = Covered::default();
         // A batch is in flight when the snapshot begins.
-        covered.cover(batch(&[(0, Some(1)), (1, None)]));
+        covered.cover(batch(&[(0, Some(1)), (1, None)]).rows);
         backend.apply(&batch(&[(0, Some(2)), (1, Some(2))])).unwrap();
         let snapshot = covered.snapshot(&backend);
         covered.uncover();
@@ -149,7 +149,7 @@ mod tests {
             ([(600, None), (601, Some(3))], [(600, Some(4)), (601, None)]),
             ([(510, Some(1)), (511, None)], [(510, Some(5)), (511, Some(5))]),
         ] {
-            covered.cover(batch(&held));
+            covered.cover(batch(&held).rows);
             assert_eq!(shown(&snapshot), expected);
             backend.apply(&batch(&change)).unwrap();
             assert_eq!(shown(&snapshot), expected);
@@ -159,7 +159,7 @@ mod tests {
             assert_eq!(shown(&snapshot), expected);
         }
         drop(snapshot);
-        covered.cover(Batch::new());
+        covered.cover(RowMap::new());
         assert!(covered.snapshots.is_empty(), "nothing is kept for a snapshot that is gone");
     }
 }

@@ -16,12 +16,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 
-use crate::backend::{BackendError, Batch};
+use crate::backend::{BackendError, Batch, RowMap};
 use crate::writer::{Fate, Job, Shared};
 
 /// Rows that change, and what they held before.
 pub(crate) struct Part {
-    pub(crate) held: Batch,
+    pub(crate) held: RowMap,
     pub(crate) rows: Arc<Batch>,
 }
 

@@ -460,6 +460,7 @@ impl Parts<'_> {
             | Table::KeyHolder
             | Table::Token
             | Table::ActiveMember
+            | Table::ApiKeyByUser
             | Table::Email
             | Table::ComponentName
             | Table::ByStatusAndSeverity

@@ -253,6 +253,14 @@ impl World for OrgView<'_> {
         self.thing(&Table::ApiKey.record(self.org, id), |row: ApiKeyV1| row.of(self.org, id))
     }
 
+    fn api_keys_of(&self, user: UserId) -> Result<Vec<ApiKey>, Error> {
+        let key_of = |key: &[u8]| {
+            let id = id_at_end(key).map_err(|why| corrupt(key, why))?;
+            self.api_key(id)?.ok_or_else(|| corrupt(key, Corrupt::Missing))
+        };
+        self.store.under(&Table::ApiKeyByUser.record(self.org, user)).map(|pair| key_of(&pair?.0)).collect()
+    }
+
     fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
         self.store.records(&Table::ApiKey.of(self.org, &[]), |row: ApiKeyV1, id| row.of(self.org, id))
     }

@@ -124,10 +124,10 @@ proptest! {
             let mut map: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
             for changes in &batches {
                 let batch: Batch = changes.iter().map(|(key, value)| (vec![*key], value.map(|v| vec![v]))).collect();
-                for (key, value) in &batch {
+                for (key, value) in batch.clone() {
                     match value {
-                        Some(value) => map.insert(key.clone(), value.clone()),
-                        None => map.remove(key),
+                        Some(value) => map.insert(key.clone(), value),
+                        None => map.remove(&key),
                     };
                 }
                 backend.apply(&batch).unwrap();

@@ -14,6 +14,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
@@ -358,7 +359,7 @@ const BROKEN: &str = "DISK_FAIL_WHILE";
 fn read_on(folder: &Path) {
     let broken = PathBuf::from(env::var_os(BROKEN).unwrap());
     let mut random = Random::from_seed(1);
-    let mut kept = Batch::new();
+    let mut kept = BTreeMap::new();
     for _ in 0..60 {
         let backend = SledBackend::open(folder, &SledOptions::default()).unwrap();
         for _ in 0..4 {
@@ -378,7 +379,8 @@ fn read_on(folder: &Path) {
         for (key, value) in &kept {
             assert_eq!(&backend.get(key).unwrap(), value);
         }
-        let shown: Result<Batch, _> = backend.scan(&[], &[255]).map(|pair| pair.map(|(k, v)| (k, Some(v)))).collect();
+        let shown: Result<BTreeMap<_, _>, _> =
+            backend.scan(&[], &[255]).map(|pair| pair.map(|(k, v)| (k, Some(v)))).collect();
         assert!(kept == shown.unwrap());
         drop(backend);
         fs::remove_file(&broken).unwrap();

@@ -31,10 +31,10 @@ fn write() {
     let builder = Engine::builder().clock(clock.clone()).id_seed([26; 32]);
     let engine = builder.open(scratch.path().join("data")).unwrap();
     everything(&engine, &clock);
-    let to = fixtures().join("format-5");
+    let to = fixtures().join("format-6");
     engine.backup(&to, &mut |_| ()).unwrap();
     let store = ReadOnly::open(&to).unwrap();
-    fs::write(fixtures().join("format-5.jsonl"), export(&store)).unwrap();
+    fs::write(fixtures().join("format-6.jsonl"), export(&store)).unwrap();
     drop(store);
     fs::remove_file(to.join("dogwatch.lock")).unwrap();
     // sled fills the rest of its segment with zeros.
@@ -56,7 +56,7 @@ fn copied(name: &str) -> tempfile::TempDir {
 
 #[test]
 fn every_format_is_read_and_worked_with() {
-    for name in ["format-3", "format-4", "format-5"] {
+    for name in ["format-3", "format-4", "format-5", "format-6"] {
         let folder = copied(name);
         let exported = fs::read_to_string(fixtures().join(format!("{name}.jsonl"))).unwrap();
         let store = ReadOnly::open(folder.path()).unwrap();

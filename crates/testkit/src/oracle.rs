@@ -113,12 +113,9 @@ impl LayerState {
     }
 
     /// New settings, from now on.
-    pub fn revise(&mut self, settings: Settings, now: Millis) {
+    fn revise(&mut self, settings: Settings, now: Millis) {
         let last = self.versions.last().unwrap();
-        if last.settings == settings {
-            return;
-        }
-        let place = if settings.from > now {
+        let place = if last.settings.from > now || settings.from > now {
             None
         } else {
             let on_call = last.place_at(now).map(|place| (place, last.settings.people[place]));
@@ -157,14 +154,28 @@ pub struct Roster {
     pub layers: Vec<LayerState>,
     pub overrides: Vec<OverrideState>,
     orders: Vec<(Millis, Vec<usize>)>,
+    /// When anything was changed last: nothing of the schedule happens earlier, whatever the clock says.
+    changed: Millis,
 }
 
 impl Roster {
     /// A schedule without layers.
     #[must_use]
-    pub fn new(zone: &str) -> Self {
+    pub fn new(zone: &str, now: Millis) -> Self {
         let orders = vec![(Millis::MIN, Vec::new())];
-        Self { zone: zone.to_owned(), layers: Vec::new(), overrides: Vec::new(), orders }
+        Self { zone: zone.to_owned(), layers: Vec::new(), overrides: Vec::new(), orders, changed: now }
+    }
+
+    /// The schedule's own time: that of the clock, unless it has jumped back.
+    #[must_use]
+    pub fn own_time(&self, now: Millis) -> Millis {
+        self.changed.max(now)
+    }
+
+    /// Begins a change, at the schedule's own time.
+    pub fn change(&mut self, now: Millis) -> Millis {
+        self.changed = self.own_time(now);
+        self.changed
     }
 
     /// The layers there are now, by position.
@@ -183,32 +194,55 @@ impl Roster {
 
     /// Puts the layers in another order, from now on.
     pub fn reorder(&mut self, order: Vec<usize>, now: Millis) {
-        self.orders.push((now, order));
+        if self.order() != order {
+            let now = self.change(now);
+            self.orders.push((now, order));
+        }
+    }
+
+    /// Gives a layer new settings, from now on.
+    pub fn edit(&mut self, place: usize, settings: Settings, now: Millis) {
+        if *self.layers[place].settings() != settings {
+            let now = self.change(now);
+            self.layers[place].revise(settings, now);
+        }
     }
 
     /// Removes a layer, from now on.
     pub fn remove(&mut self, place: usize, now: Millis) {
         let order = self.order().iter().copied().filter(|other| *other != place).collect();
-        self.layers[place].removed = Some(now);
+        self.layers[place].removed = Some(self.change(now));
         self.reorder(order, now);
     }
 
     /// Moves the schedule to another zone, from now on.
     pub fn change_zone(&mut self, zone: &str, now: Millis) {
-        zone.clone_into(&mut self.zone);
-        for layer in self.layers.iter_mut().filter(|layer| layer.removed.is_none()) {
-            let settings = Settings { zone: zone.to_owned(), ..layer.settings().clone() };
-            layer.revise(settings, now);
+        if self.zone == zone {
+            return;
         }
+        zone.clone_into(&mut self.zone);
+        self.change(now);
+        for place in self.present() {
+            let settings = Settings { zone: zone.to_owned(), ..self.layers[place].settings().clone() };
+            self.edit(place, settings, now);
+        }
+    }
+
+    fn present(&self) -> Vec<usize> {
+        (0..self.layers.len()).filter(|place| self.layers[*place].removed.is_none()).collect()
     }
 
     /// Takes somebody out of every rotation, and ends their overrides.
     pub fn leave(&mut self, person: usize, now: Millis) {
-        for layer in self.layers.iter_mut().filter(|layer| layer.removed.is_none()) {
-            let mut settings = layer.settings().clone();
+        for place in self.present() {
+            let mut settings = self.layers[place].settings().clone();
             settings.people.retain(|other| *other != person);
-            layer.revise(settings, now);
+            self.edit(place, settings, now);
         }
+        if self.overrides.iter().any(|one| one.person == person && one.ends > now) {
+            self.change(now);
+        }
+        let now = self.own_time(now);
         self.overrides.iter_mut().filter(|one| one.person == person).for_each(|one| one.end(now));
     }
 

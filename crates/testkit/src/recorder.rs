@@ -100,5 +100,5 @@ pub fn recorded(count: usize) -> Vec<Batch> {
 /// How many bytes of keys and values a batch holds.
 #[must_use]
 pub fn size(batch: &Batch) -> usize {
-    batch.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum()
+    batch.iter().map(|(key, value)| key.len() + value.map_or(0, <[u8]>::len)).sum()
 }

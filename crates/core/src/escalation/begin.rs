@@ -148,7 +148,7 @@ impl Chain for LiveChain<'_> {
 /// Whom a target reaches at an instant: members only, each once.
 fn reach(world: &dyn World, target: &Target, now: Timestamp) -> Result<Vec<UserId>, Error> {
     let users = match target {
-        Target::Users(users) => users.clone(),
+        Target::Users(users) => users.as_slice().to_vec(),
         Target::Schedule(id) => match world.schedule(*id)? {
             Some(schedule) => {
                 let on_call = oncall::roster(world, &schedule, now)?.on_call(now);

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::query::PolicyLayerView;
 use super::{AckTimeout, PastPolicyLayer, Policy, PolicyLayer, Position, Target, by_position, find};
 use crate::actor::Access;
+use crate::checks;
 use crate::code::Code;
 use crate::command::{Command, Context};
 use crate::error::Error;
 use crate::id::{PolicyId, PolicyLayerId, UserId};
 use crate::limits;
-use crate::organization::check_members;
 use crate::world::{Change, World, Write};
 
 /// Adds a layer. At a taken position it moves that layer, and those directly behind it, one back.
@@ -37,7 +37,7 @@ impl Command for AddPolicyLayer {
         let policy = find(cx.world, self.policy)?;
         check_target(cx.world, &self.target)?;
         let before = cx.world.policy_layers(self.policy)?;
-        limits::room_for_one(u32::try_from(before.len()).unwrap_or(u32::MAX), limits::POLICY_LAYERS, "policy layers")?;
+        checks::room_for_one(before.len(), limits::POLICY_LAYERS, "policy layers")?;
         let mut after = before.clone();
         make_room(&mut after, self.position)?;
         let layer = PolicyLayer {
@@ -150,7 +150,7 @@ impl Command for OrderPolicyLayers {
         let (old, new): (BTreeSet<_>, BTreeSet<_>) =
             (before.iter().map(|layer| &layer.id).collect(), self.layer_ids.iter().collect());
         if old != new || self.layer_ids.len() != before.len() {
-            return Err(Error::invalid("/layerIds", "must hold every layer of the policy once"));
+            return Err(Error::invalid("layerIds", "must hold every layer of the policy once"));
         }
         let places = (1_i64..).map(Position::new);
         let mut after = Vec::with_capacity(before.len());
@@ -172,7 +172,7 @@ pub(crate) fn leave_policies(cx: &mut Context<'_>, user: UserId) -> Result<(), E
         let mut after = before.clone();
         for layer in &mut after {
             if let Target::Users(users) = &mut layer.target {
-                users.retain(|other| *other != user);
+                users.leave(user);
             }
         }
         replace(cx, policy, &before, after)?;
@@ -219,7 +219,7 @@ fn make_room(layers: &mut [PolicyLayer], position: Position) -> Result<(), Error
     let taken: BTreeSet<_> = layers.iter().map(|layer| layer.position).collect();
     let mut free = position;
     while taken.contains(&free) {
-        free = free.next().ok_or_else(|| Error::invalid("/position", "leaves no room behind it"))?;
+        free = free.next().ok_or_else(|| Error::invalid("position", "leaves no room behind it"))?;
     }
     for layer in layers.iter_mut().filter(|layer| (position..free).contains(&layer.position)) {
         layer.position = layer.position.next().unwrap_or(Position::MAX);
@@ -237,6 +237,6 @@ fn check_target(world: &dyn World, target: &Target) -> Result<(), Error> {
             Err(Error::refused(Code::InvalidTarget, format!("no schedule has the id `{id}`")))
         }
         Target::Schedule(_) => Ok(()),
-        Target::Users(users) => check_members(world, users, Code::InvalidTarget),
+        Target::Users(users) => checks::are_members(world, users.as_slice(), Code::InvalidTarget),
     }
 }

@@ -90,18 +90,14 @@ impl Position {
 
 /// Whom a policy layer pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Target {
     /// Whoever is on call in a schedule when the layer fires.
     Schedule(ScheduleId),
-    /// These users, in this order. Empty when all of them have left the organization.
-    Users(Vec<UserId>),
+    /// These users, in this order.
+    Users(TargetUsers),
 }
 
 impl Target {
-    /// The most users of a target.
-    const USERS: usize = 50;
-
     /// Users as they come from outside.
     ///
     /// ```
@@ -115,14 +111,53 @@ impl Target {
     /// # Errors
     /// A [`Problem`] unless there are 1–50, none of them twice.
     pub fn users(users: Vec<UserId>) -> Result<Self, Problem> {
-        if !(1..=Self::USERS).contains(&users.len()) {
-            return Err(Problem::new(format!("must hold 1 to {} users", Self::USERS)));
+        TargetUsers::new(users).map(Self::Users)
+    }
+}
+
+/// The users that a policy layer pages: 1–50, none of them twice. Empty once all of them have left the organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetUsers(Vec<UserId>);
+
+impl TargetUsers {
+    /// The most users of a target.
+    pub const MAX: usize = 50;
+
+    /// Users as they come from outside.
+    ///
+    /// # Errors
+    /// A [`Problem`] unless there are 1–50, none of them twice.
+    pub fn new(users: Vec<UserId>) -> Result<Self, Problem> {
+        if users.is_empty() {
+            return Err(Problem::new(format!("must hold 1 to {} users", Self::MAX)));
+        }
+        Self::restore(users)
+    }
+
+    /// Users as they were stored: none are left when all of them have left the organization.
+    ///
+    /// # Errors
+    /// A [`Problem`] when there are more than 50, or one of them twice.
+    pub fn restore(users: Vec<UserId>) -> Result<Self, Problem> {
+        if users.len() > Self::MAX {
+            return Err(Problem::new(format!("must hold 1 to {} users", Self::MAX)));
         }
         let distinct: std::collections::BTreeSet<_> = users.iter().collect();
         if distinct.len() != users.len() {
             return Err(Problem::new("must not hold a user twice"));
         }
-        Ok(Self::Users(users))
+        Ok(Self(users))
+    }
+
+    /// The users, in order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[UserId] {
+        &self.0
+    }
+
+    /// Takes a user out who has left the organization.
+    fn leave(&mut self, user: UserId) {
+        self.0.retain(|other| *other != user);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::query::PolicyView;
 use super::{Policy, find};
 use crate::actor::Access;
+use crate::checks;
 use crate::code::Code;
 use crate::command::{Command, Context};
 use crate::error::Error;
@@ -10,7 +11,7 @@ use crate::id::PolicyId;
 use crate::limits;
 use crate::patch::Patch;
 use crate::text::{Description, PolicyName};
-use crate::world::{Change, World, Write};
+use crate::world::{Change, Write};
 
 /// Creates a policy, without layers. Codes, in the order of the checks: `name_conflict`, `limit_reached`.
 #[derive(Debug, Clone)]
@@ -26,8 +27,8 @@ impl Command for CreatePolicy {
     const ACCESS: Access = Access::Member;
 
     fn decide(self, cx: &mut Context<'_>) -> Result<PolicyView, Error> {
-        check_name(cx.world, &self.name, None)?;
-        limits::room_for_one(cx.world.tally()?.policies, limits::POLICIES, "escalation policies")?;
+        checks::name_is_free(cx.world.policy_named(&self.name)?, None, "escalation policy", &self.name)?;
+        cx.count(|tally| checks::one_more(&mut tally.policies, limits::POLICIES, "escalation policies"))?;
         let policy = Policy {
             id: cx.ids.fresh(cx.now),
             org: cx.world.org_id(),
@@ -39,7 +40,6 @@ impl Command for CreatePolicy {
             revision: 0,
             in_use: false,
         };
-        cx.count(|tally| tally.policies += 1)?;
         cx.write(Write::Policy(Change::created(policy.clone())));
         Ok(PolicyView::of(&policy, Vec::new()))
     }
@@ -65,7 +65,7 @@ impl Command for EditPolicy {
         let before = find(cx.world, self.id)?;
         let mut after = before.clone();
         if let Some(name) = self.name {
-            check_name(cx.world, &name, Some(self.id))?;
+            checks::name_is_free(cx.world.policy_named(&name)?, Some(self.id), "escalation policy", &name)?;
             after.name = name;
         }
         after.description = self.description.apply(after.description);
@@ -100,17 +100,11 @@ impl Command for DeletePolicy {
         for layer in cx.world.past_policy_layers(self.id, None)? {
             cx.write(Write::PastPolicyLayer(Change::gone(layer)));
         }
-        cx.count(|tally| tally.policies = tally.policies.saturating_sub(1))?;
+        cx.count(|tally| {
+            tally.policies = tally.policies.saturating_sub(1);
+            Ok(())
+        })?;
         cx.write(Write::Policy(Change::gone(policy)));
         Ok(self.id)
-    }
-}
-
-fn check_name(world: &dyn World, name: &PolicyName, own: Option<PolicyId>) -> Result<(), Error> {
-    match world.policy_named(name)? {
-        Some(holder) if Some(holder) != own => {
-            Err(Error::refused(Code::NameConflict, format!("another escalation policy is named `{name}`")))
-        }
-        _ => Ok(()),
     }
 }

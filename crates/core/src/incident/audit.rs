@@ -38,7 +38,6 @@ words! {
 
 /// What happened, with its details. Details never hold the text of an update: a redaction need not reach into them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Event {
     /// `incident_created`.
     IncidentCreated {
@@ -124,7 +123,17 @@ impl Event {
         match self {
             Self::ComponentsChanged { added, removed } => added.len().saturating_add(removed.len()),
             Self::LayerPaged { users, .. } => users.len(),
-            _ => 0,
+            Self::IncidentCreated { .. }
+            | Self::IncidentEdited { .. }
+            | Self::StatusChanged { .. }
+            | Self::UpdatePosted { .. }
+            | Self::UpdateRedacted { .. }
+            | Self::LayerSkipped { .. }
+            | Self::LayerTimedOut { .. }
+            | Self::EscalationExhausted
+            | Self::EscalationStopped
+            | Self::IncidentAcknowledged
+            | Self::IncidentHandedOff { .. } => 0,
         }
     }
 

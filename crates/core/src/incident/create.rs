@@ -88,12 +88,15 @@ impl Command for CreateIncident {
             (None, None) => None,
         };
         let me = cx.me()?;
-        let sequential_id = cx.count(|tally| tally.incidents += 1)?.incidents;
+        let counts = cx.count(|tally| {
+            tally.incidents += 1;
+            Ok(())
+        })?;
         let id: IncidentId = cx.ids.fresh(cx.now);
         let mut draft = Draft::new(Incident {
             id,
             org: cx.world.org_id(),
-            sequential_id,
+            sequential_id: counts.incidents,
             title: self.title,
             description: self.description,
             severity: self.severity,

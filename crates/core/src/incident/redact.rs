@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::{Draft, Event, UpdateView, find};
 use crate::actor::Access;
+use crate::checks;
 use crate::code::Code;
 use crate::command::{Command, Context};
 use crate::error::Error;
 use crate::id::{IncidentId, UpdateId};
-use crate::organization::is_admin;
 use crate::world::{Change, Write};
 
 /// For how long after posting, inclusive, the author may redact.
@@ -37,7 +37,7 @@ impl Command for RedactUpdate {
         let me = cx.me()?;
         let in_time = cx.now.since(before.posted_at()) <= REDACTION_WINDOW;
         let author = before.posted_by == me && (in_time || before.redacted.is_some());
-        if !author && !is_admin(cx.world, me)? {
+        if !author && !checks::is_admin(cx.world, me)? {
             return Err(Error::refused(
                 Code::RedactionNotPermitted,
                 "only an admin, or the author within 5 minutes, may redact an update",

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Draft, Event, IncidentView, find, refuse_resolved};
 use crate::actor::Access;
+use crate::checks;
 use crate::code::Code;
 use crate::command::{Command, Context};
 use crate::component::Component;
@@ -60,8 +61,10 @@ pub(super) fn check(world: &dyn World, ids: &[ComponentId]) -> Result<(), Error>
             return Err(Error::refused(Code::InvalidComponentId, format!("no component has the id `{id}`")));
         }
     }
-    if ids.len() > limits::INCIDENT_COMPONENTS {
-        return Err(limits::reached(u64::try_from(limits::INCIDENT_COMPONENTS).unwrap_or(u64::MAX), "components"));
+    let limit = limits::INCIDENT_COMPONENTS;
+    if u32::try_from(ids.len()).is_ok_and(|count| count <= limit) {
+        Ok(())
+    } else {
+        Err(checks::limit_reached(limit, "components"))
     }
-    Ok(())
 }

@@ -4,6 +4,7 @@ use super::{
     Draft, Event, Incident, IncidentUpdate, IncidentView, Status, StatusEntry, UpdateView, find, refuse_resolved,
 };
 use crate::actor::Access;
+use crate::checks;
 use crate::code::Code;
 use crate::command::{Command, Context};
 use crate::error::Error;
@@ -11,7 +12,7 @@ use crate::escalation::Input;
 use crate::id::IncidentId;
 use crate::limits;
 use crate::text::{ResolutionNote, UpdateBody};
-use crate::validation::Validation;
+use crate::validation::{Problem, Validation};
 use crate::words::words;
 use crate::world::{Change, Write};
 
@@ -35,7 +36,7 @@ words! {
 /// let step = ChangeStatus::to(id, Status::Identified);
 /// let last = ChangeStatus::resolve(id, "Rolled back.".parse()?);
 /// let refused = ChangeStatus::new(id, Status::Identified, Some("too early".parse()?)).unwrap_err();
-/// assert_eq!(refused.fields()[0].path, "/resolutionNote");
+/// assert_eq!(refused.fields()[0].field, "resolutionNote");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -64,10 +65,19 @@ impl ChangeStatus {
     /// `validation_error` for a note with a status other than `resolved`.
     pub fn new(id: IncidentId, to: Status, note: Option<ResolutionNote>) -> Result<Self, Error> {
         let mut check = Validation::new();
-        if note.is_some() && to != Status::Resolved {
-            check.problem("/resolutionNote", "is only allowed with the status `resolved`");
-        }
+        check.field("resolutionNote", Self::check_note(to, note.as_ref()));
         check.finish(|| Some(Self { id, to, note }))
+    }
+
+    /// The rule that spans status and note.
+    ///
+    /// # Errors
+    /// A [`Problem`] of `resolutionNote` for a note with a status other than `resolved`.
+    pub fn check_note(to: Status, note: Option<&ResolutionNote>) -> Result<(), Problem> {
+        if note.is_some() && to != Status::Resolved {
+            return Err(Problem::new("is only allowed with the status `resolved`"));
+        }
+        Ok(())
     }
 }
 
@@ -138,12 +148,31 @@ impl PostUpdate {
         visibility: UpdateVisibility,
     ) -> Result<Self, Error> {
         let mut check = Validation::new();
-        if body.is_none() && status_change.is_none() {
-            check.problem("/body", "is required without a `statusChange`");
-        } else if body.is_none() && visibility == UpdateVisibility::Public {
-            check.problem("/body", "is required for a public update");
-        }
+        let content = Self::check_content(body.as_ref(), status_change);
+        check.field("body", content.and_then(|()| Self::check_public(body.as_ref(), visibility)));
         check.finish(|| Some(Self { id, body, status_change, visibility }))
+    }
+
+    /// The rule that spans body and status change.
+    ///
+    /// # Errors
+    /// A [`Problem`] of `body` when there is neither.
+    pub fn check_content(body: Option<&UpdateBody>, status_change: Option<Status>) -> Result<(), Problem> {
+        if body.is_none() && status_change.is_none() {
+            return Err(Problem::new("is required without a `statusChange`"));
+        }
+        Ok(())
+    }
+
+    /// The rule that spans body and visibility.
+    ///
+    /// # Errors
+    /// A [`Problem`] of `body` when a public update has none.
+    pub fn check_public(body: Option<&UpdateBody>, visibility: UpdateVisibility) -> Result<(), Problem> {
+        if body.is_none() && visibility == UpdateVisibility::Public {
+            return Err(Problem::new("is required for a public update"));
+        }
+        Ok(())
     }
 }
 
@@ -177,7 +206,7 @@ fn post(
         return Err(Error::refused(Code::NoPublicSurface, "no published status page shows an affected component"));
     }
     if status_change.is_none() {
-        limits::room_for_one(incident.updates, limits::INCIDENT_UPDATES, "updates")?;
+        checks::one_more(&mut incident.updates.clone(), limits::INCIDENT_UPDATES, "updates")?;
     }
 
     let me = cx.me()?;

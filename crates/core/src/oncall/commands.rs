@@ -4,6 +4,7 @@ use super::layers::revise;
 use super::query::ScheduleView;
 use super::{Schedule, find};
 use crate::actor::Access;
+use crate::checks;
 use crate::code::Code;
 use crate::command::{Command, Context};
 use crate::error::Error;
@@ -12,7 +13,7 @@ use crate::limits;
 use crate::patch::Patch;
 use crate::text::{Description, ScheduleName};
 use crate::time::Timestamp;
-use crate::world::{Change, World, Write};
+use crate::world::{Change, Write};
 use crate::zone::Zone;
 
 /// Creates a schedule, without layers. Codes, in the order of the checks: `invalid_timezone`, `name_conflict`,
@@ -33,8 +34,8 @@ impl Command for CreateSchedule {
 
     fn decide(self, cx: &mut Context<'_>) -> Result<ScheduleView, Error> {
         let zone = Zone::new(&self.timezone)?;
-        check_name(cx.world, &self.name, None)?;
-        limits::room_for_one(cx.world.tally()?.schedules, limits::SCHEDULES, "schedules")?;
+        checks::name_is_free(cx.world.schedule_named(&self.name)?, None, "schedule", &self.name)?;
+        cx.count(|tally| checks::one_more(&mut tally.schedules, limits::SCHEDULES, "schedules"))?;
         let schedule = Schedule {
             id: cx.ids.fresh(cx.now),
             org: cx.world.org_id(),
@@ -49,7 +50,6 @@ impl Command for CreateSchedule {
             changed_at: cx.now,
             overrides: 0,
         };
-        cx.count(|tally| tally.schedules += 1)?;
         cx.write(Write::Schedule(Box::new(Change::created(schedule.clone()))));
         Ok(ScheduleView::of(&schedule, &[]))
     }
@@ -80,7 +80,7 @@ impl Command for EditSchedule {
         let zone = self.timezone.map_or_else(|| Ok(before.zone.clone()), |name| Zone::new(&name))?;
         let mut after = before.clone();
         if let Some(name) = self.name {
-            check_name(cx.world, &name, Some(self.id))?;
+            checks::name_is_free(cx.world.schedule_named(&name)?, Some(self.id), "schedule", &name)?;
             after.name = name;
         }
         after.description = self.description.apply(after.description);
@@ -141,17 +141,11 @@ impl Command for DeleteSchedule {
         for one in cx.world.overrides(self.id, Timestamp::MIN)? {
             cx.write(Write::Override(Box::new(Change::gone(one))));
         }
-        cx.count(|tally| tally.schedules = tally.schedules.saturating_sub(1))?;
+        cx.count(|tally| {
+            tally.schedules = tally.schedules.saturating_sub(1);
+            Ok(())
+        })?;
         cx.write(Write::Schedule(Box::new(Change::gone(schedule))));
         Ok(self.id)
-    }
-}
-
-fn check_name(world: &dyn World, name: &ScheduleName, own: Option<ScheduleId>) -> Result<(), Error> {
-    match world.schedule_named(name)? {
-        Some(holder) if Some(holder) != own => {
-            Err(Error::refused(Code::NameConflict, format!("another schedule is named `{name}`")))
-        }
-        _ => Ok(()),
     }
 }

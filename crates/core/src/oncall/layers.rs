@@ -9,16 +9,16 @@ use super::{
     find,
 };
 use crate::actor::Access;
+use crate::checks;
 use crate::code::Code;
 use crate::command::{Command, Context};
 use crate::error::Error;
-use crate::id::{RotationLayerId, ScheduleId, UserId};
+use crate::id::{Id, RotationLayerId, ScheduleId, UserId};
 use crate::limits;
-use crate::organization::check_members;
 use crate::patch::Patch;
 use crate::text::ScheduleName;
 use crate::time::Timestamp;
-use crate::validation::Validation;
+use crate::validation::{Problem, Validation};
 use crate::world::{Change, World, Write};
 
 /// The most participants of a layer.
@@ -46,19 +46,29 @@ impl LayerSettings {
         effective_until: Option<Timestamp>,
         participants: Vec<UserId>,
     ) -> Result<Self, Error> {
-        let settings = Self { length, handoff, effective_from, effective_until, participants: participants.into() };
-        settings.checked(1, Validation::new())
+        let mut check = Validation::new();
+        check.field("participantIds", Self::check_participants(&participants));
+        check.field("effectiveUntil", Self::check_span(effective_from, effective_until));
+        let participants = participants.into();
+        check.finish(|| Some(Self { length, handoff, effective_from, effective_until, participants }))
     }
 
-    /// The settings, if they fit together, name at least so many participants, and nothing was wrong so far.
-    fn checked(self, fewest: usize, mut check: Validation) -> Result<Self, Error> {
-        if !(fewest..=PARTICIPANTS).contains(&self.participants.len()) {
-            check.problem("/participantIds", format!("must hold 1 to {PARTICIPANTS} users"));
-        }
-        if self.effective_until.is_some_and(|until| until <= self.effective_from) {
-            check.problem("/effectiveUntil", "must be later than `effectiveFrom`");
-        }
-        check.finish(|| Some(self))
+    /// The rule about the number of participants.
+    ///
+    /// # Errors
+    /// A [`Problem`] of `participantIds` unless there are 1–50.
+    pub fn check_participants(participants: &[UserId]) -> Result<(), Problem> {
+        let fits = (1..=PARTICIPANTS).contains(&participants.len());
+        if fits { Ok(()) } else { Err(Problem::new(format!("must hold 1 to {PARTICIPANTS} users"))) }
+    }
+
+    /// The rule that spans beginning and end.
+    ///
+    /// # Errors
+    /// A [`Problem`] of `effectiveUntil` unless it is later than the beginning.
+    pub fn check_span(effective_from: Timestamp, effective_until: Option<Timestamp>) -> Result<(), Problem> {
+        let fits = effective_until.is_none_or(|until| until > effective_from);
+        if fits { Ok(()) } else { Err(Problem::new("must be later than `effectiveFrom`")) }
     }
 
     fn input(&self, schedule: &Schedule) -> TermsInput {
@@ -93,12 +103,12 @@ impl Command for AddRotationLayer {
     fn decide(self, cx: &mut Context<'_>) -> Result<RotationLayerView, Error> {
         let schedule = find(cx.world, self.schedule)?;
         let layers = cx.world.layers(self.schedule)?;
-        check_name(&layers, &self.name, None)?;
+        name_is_free(&layers, &self.name, None)?;
         check_participants(cx.world, &self.settings.participants)?;
-        limits::room_for_one(u32::try_from(layers.len()).unwrap_or(u32::MAX), limits::LAYERS, "rotation layers")?;
+        checks::room_for_one(layers.len(), limits::LAYERS, "rotation layers")?;
 
         let layer = RotationLayer {
-            id: cx.ids.fresh(cx.now),
+            id: next_layer_id(cx, &schedule, &layers)?,
             schedule: self.schedule,
             org: schedule.org,
             name: self.name,
@@ -115,8 +125,24 @@ impl Command for AddRotationLayer {
     }
 }
 
-/// Changes a layer; what was before now stays as it was. Codes, in the order of the checks: `not_found`, `validation_error`
-/// (fields that do not go together), `name_conflict`, `invalid_participant`.
+/// An id that is greater than those of all layers that the schedule ever had, also when the clock has jumped back: where layers
+/// hold that were created later, they stand in the order of their ids.
+fn next_layer_id(
+    cx: &mut Context<'_>,
+    schedule: &Schedule,
+    layers: &[RotationLayer],
+) -> Result<RotationLayerId, Error> {
+    let at = schedule.changed_at.max(cx.now);
+    // A layer that was removed before this millisecond has an id that was made before it.
+    let just_before = Timestamp::clamped(at.as_millis() - 1);
+    let removed = cx.world.past_terms(schedule.id, just_before)?;
+    let known = layers.iter().map(|layer| layer.id).chain(removed.iter().map(|past| past.layer));
+    let floor = known.max().map_or([0; 16], Id::to_bytes);
+    Ok(cx.ids.fresh_after(at, floor))
+}
+
+/// Changes a layer; what was before now stays as it was. Codes, in the order of the checks: `validation_error` (fields that do
+/// not go together), `not_found`, `validation_error` (with what is not given and stays), `name_conflict`, `invalid_participant`.
 ///
 /// A full replace (`PUT`) is an edit that sets every field.
 #[derive(Debug, Clone)]
@@ -158,22 +184,43 @@ impl EditRotationLayer {
         }
     }
 
-    /// The settings after the edit.
+    /// The rules about the fields that are given, before anything is looked up.
+    fn check(&self) -> Result<(), Error> {
+        let mut check = Validation::new();
+        if let (Some(kind), Some(days)) = (self.rotation_type, self.rotation_length_days) {
+            check.field("rotationLengthDays", RotationLength::new(kind, days));
+        }
+        if let (Some(from), Patch::Set(until)) = (self.effective_from, self.effective_until) {
+            check.field("effectiveUntil", LayerSettings::check_span(from, Some(until)));
+        }
+        if let Some(participants) = &self.participant_ids {
+            check.field("participantIds", LayerSettings::check_participants(participants));
+        }
+        check.finish(|| Some(()))
+    }
+
+    /// The settings after the edit. Where only one of two fields is given that go together, the other is what was before.
     fn settings(&self, before: &TermsInput) -> Result<LayerSettings, Error> {
         let kind = self.rotation_type.unwrap_or(before.length.kind());
         let days = self.rotation_length_days.unwrap_or(i64::from(before.length.days()));
+        let effective_from = self.effective_from.unwrap_or(before.effective_from);
+        let effective_until = self.effective_until.apply(before.effective_until);
         let mut check = Validation::new();
-        let length = check.field("/rotationLengthDays", RotationLength::new(kind, days));
-        let settings = LayerSettings {
-            // What stands in for a bad length goes no further.
-            length: length.unwrap_or(before.length),
-            handoff: self.handoff_time.unwrap_or(before.handoff),
-            effective_from: self.effective_from.unwrap_or(before.effective_from),
-            effective_until: self.effective_until.apply(before.effective_until),
-            participants: self.participant_ids.as_deref().map_or_else(|| Arc::clone(&before.participants), Arc::from),
-        };
-        // Everybody may have left the organization: nobody on call is not a setting that must be given again.
-        settings.checked(usize::from(self.participant_ids.is_some()), check)
+        let length = check.field("rotationLengthDays", RotationLength::new(kind, days));
+        check.field("effectiveUntil", LayerSettings::check_span(effective_from, effective_until));
+        check.finish(|| {
+            Some(LayerSettings {
+                length: length?,
+                handoff: self.handoff_time.unwrap_or(before.handoff),
+                effective_from,
+                effective_until,
+                // Everybody may have left the organization: nobody on call is not a setting that must be given again.
+                participants: self
+                    .participant_ids
+                    .as_deref()
+                    .map_or_else(|| Arc::clone(&before.participants), Arc::from),
+            })
+        })
     }
 }
 
@@ -182,13 +229,14 @@ impl Command for EditRotationLayer {
     const ACCESS: Access = Access::Member;
 
     fn decide(self, cx: &mut Context<'_>) -> Result<RotationLayerView, Error> {
+        self.check()?;
         let mut schedule = find(cx.world, self.schedule)?;
         let layers = cx.world.layers(self.schedule)?;
         let layer = find_layer(&layers, self.layer)?;
         let before = layer.terms.input();
         let settings = self.settings(&before)?;
         if let Some(name) = &self.name {
-            check_name(&layers, name, Some(self.layer))?;
+            name_is_free(&layers, name, Some(self.layer))?;
         }
         if self.participant_ids.is_some() {
             check_participants(cx.world, &settings.participants)?;
@@ -252,7 +300,7 @@ impl Command for OrderRotationLayers {
         let mut schedule = find(cx.world, self.schedule)?;
         let (old, new): (BTreeSet<_>, BTreeSet<_>) = (schedule.order.iter().collect(), self.layer_ids.iter().collect());
         if old != new || self.layer_ids.len() != schedule.order.len() {
-            return Err(Error::invalid("/layerIds", "must hold every layer of the schedule once"));
+            return Err(Error::invalid("layerIds", "must hold every layer of the schedule once"));
         }
         let layers = cx.world.layers(self.schedule)?;
         if self.layer_ids != schedule.order {
@@ -260,27 +308,6 @@ impl Command for OrderRotationLayers {
         }
         Ok(RotationLayerView::all(&schedule, &layers))
     }
-}
-
-/// Takes a member out of every rotation, from now on (contract, section 4).
-pub(crate) fn leave_rotations(cx: &mut Context<'_>, user: UserId) -> Result<(), Error> {
-    let schedules: BTreeSet<ScheduleId> = cx.world.rotations_of(user)?.into_iter().collect();
-    for id in schedules {
-        let mut schedule = find(cx.world, id)?;
-        let old = schedule.clone();
-        let now = schedule.begin_change(cx.now);
-        for layer in cx.world.layers(id)? {
-            let mut input = layer.terms.input();
-            if input.participants.contains(&user) {
-                input.participants = input.participants.iter().copied().filter(|other| *other != user).collect();
-                revise(cx, &layer, layer.name.clone(), input, now);
-            }
-        }
-        if schedule != old {
-            cx.write(Write::Schedule(Box::new(Change::edited(old, schedule))));
-        }
-    }
-    Ok(())
 }
 
 /// Puts a layer under new settings from `now` on and keeps what held before.
@@ -341,14 +368,12 @@ fn find_layer(layers: &[RotationLayer], id: RotationLayerId) -> Result<&Rotation
     layers.iter().find(|layer| layer.id == id).ok_or_else(|| Error::not_found("rotation layer"))
 }
 
-fn check_name(layers: &[RotationLayer], name: &ScheduleName, own: Option<RotationLayerId>) -> Result<(), Error> {
-    if layers.iter().any(|layer| layer.name == *name && Some(layer.id) != own) {
-        return Err(Error::refused(Code::NameConflict, format!("another layer of the schedule is named `{name}`")));
-    }
-    Ok(())
+fn name_is_free(layers: &[RotationLayer], name: &ScheduleName, own: Option<RotationLayerId>) -> Result<(), Error> {
+    let holder = layers.iter().find(|layer| layer.name == *name).map(|layer| layer.id);
+    checks::name_is_free(holder, own, "layer of the schedule", name)
 }
 
 fn check_participants(world: &dyn World, participants: &[UserId]) -> Result<(), Error> {
     let distinct: BTreeSet<_> = participants.iter().collect();
-    check_members(world, distinct, Code::InvalidParticipant)
+    checks::are_members(world, distinct, Code::InvalidParticipant)
 }

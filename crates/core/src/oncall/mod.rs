@@ -6,6 +6,7 @@
 
 mod commands;
 mod layers;
+mod leave;
 mod overrides;
 mod query;
 mod roster;
@@ -24,8 +25,7 @@ pub use query::{
 pub use roster::{FinalShift, Gap, LayerShifts, OnCall, OnCallTarget, Roster, Shifts};
 pub use rotation::{Phase, Shift, Terms, TermsInput};
 
-pub(crate) use layers::leave_rotations;
-pub(crate) use overrides::leave_overrides;
+pub(crate) use leave::leave_schedules;
 
 use crate::error::Error;
 use crate::id::{OrgId, OverrideId, RotationLayerId, ScheduleId, UserId};
@@ -130,6 +130,14 @@ impl RotationLength {
             _ => return Ok(Self { kind, days: u16::try_from(days).unwrap_or(1) }),
         };
         Err(Problem::new(problem))
+    }
+
+    /// The number of days, if it is one that some type takes.
+    ///
+    /// # Errors
+    /// A [`Problem`] unless it is a number from 1 to 366.
+    pub fn check_days(days: i64) -> Result<i64, Problem> {
+        if (1..=366).contains(&days) { Ok(days) } else { Err(Problem::new("must be a number from 1 to 366")) }
     }
 
     /// The type.

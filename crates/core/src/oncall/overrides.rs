@@ -2,15 +2,15 @@
 
 use super::{LONGEST_RANGE_DAYS, MILLIS_PER_DAY, Override, find};
 use crate::actor::Access;
+use crate::checks;
 use crate::code::Code;
 use crate::command::{Command, Context};
 use crate::error::Error;
 use crate::id::{OverrideId, ScheduleId, UserId};
 use crate::limits;
-use crate::organization::check_members;
 use crate::text::Reason;
 use crate::time::Timestamp;
-use crate::validation::Validation;
+use crate::validation::{Problem, Validation};
 use crate::world::{Change, Write};
 
 /// Has somebody stand in. A beginning before now is now: the past stays true.
@@ -39,13 +39,23 @@ impl CreateOverride {
         reason: Option<Reason>,
     ) -> Result<Self, Error> {
         let mut check = Validation::new();
+        check.field("endsAt", Self::check_span(starts_at, ends_at));
+        check.finish(|| Some(Self { schedule, user, starts_at, ends_at, reason }))
+    }
+
+    /// The rule that spans beginning and end.
+    ///
+    /// # Errors
+    /// A [`Problem`] of `endsAt` unless it is later than the beginning, by 366 days at most.
+    pub fn check_span(starts_at: Timestamp, ends_at: Timestamp) -> Result<(), Problem> {
         let length = ends_at.as_millis() - starts_at.as_millis();
         if length <= 0 {
-            check.problem("/endsAt", "must be later than `startsAt`");
-        } else if length > LONGEST_RANGE_DAYS * MILLIS_PER_DAY {
-            check.problem("/endsAt", "must be at most 366 days after `startsAt`");
+            return Err(Problem::new("must be later than `startsAt`"));
         }
-        check.finish(|| Some(Self { schedule, user, starts_at, ends_at, reason }))
+        if length > LONGEST_RANGE_DAYS * MILLIS_PER_DAY {
+            return Err(Problem::new("must be at most 366 days after `startsAt`"));
+        }
+        Ok(())
     }
 }
 
@@ -55,15 +65,15 @@ impl Command for CreateOverride {
 
     fn decide(self, cx: &mut Context<'_>) -> Result<Override, Error> {
         let before = find(cx.world, self.schedule)?;
-        check_members(cx.world, [&self.user], Code::InvalidParticipant)?;
+        checks::are_members(cx.world, [&self.user], Code::InvalidParticipant)?;
         let mut after = before.clone();
         let now = after.begin_change(cx.now);
         let starts_at = self.starts_at.max(now);
         if self.ends_at <= starts_at {
-            return Err(Error::invalid("/endsAt", "must be later than now"));
+            return Err(Error::invalid("endsAt", "must be later than now"));
         }
         let running = cx.world.overrides(self.schedule, now)?.len();
-        limits::room_for_one(u32::try_from(running).unwrap_or(u32::MAX), limits::OVERRIDES, "overrides")?;
+        checks::room_for_one(running, limits::OVERRIDES, "overrides")?;
 
         after.overrides += 1;
         let made = Override {
@@ -112,7 +122,7 @@ impl Command for DeleteOverride {
 }
 
 /// Ends an override that is not over.
-fn end(cx: &mut Context<'_>, one: Override, now: Timestamp) {
+pub(super) fn end(cx: &mut Context<'_>, one: Override, now: Timestamp) {
     let change = if one.starts_at < now {
         let ended = Override { ends_at: now, ..one.clone() };
         Change::edited(one, ended)
@@ -120,12 +130,4 @@ fn end(cx: &mut Context<'_>, one: Override, now: Timestamp) {
         Change::gone(one)
     };
     cx.write(Write::Override(Box::new(change)));
-}
-
-/// Ends the running and future overrides of a member who leaves (contract, section 4).
-pub(crate) fn leave_overrides(cx: &mut Context<'_>, user: UserId) -> Result<(), Error> {
-    for one in cx.world.overrides_of(user, cx.now)? {
-        end(cx, one, cx.now);
-    }
-    Ok(())
 }

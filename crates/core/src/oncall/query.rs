@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::id::{OrgId, RotationLayerId, ScheduleId, UserId};
 use crate::text::{Description, ScheduleName};
 use crate::time::Timestamp;
-use crate::validation::Validation;
+use crate::validation::{Problem, Validation};
 use crate::zone::Zone;
 
 /// A rotation layer as callers see it.
@@ -215,13 +215,23 @@ impl ShiftsOnCall {
     /// `validation_error` when it ends before it begins, or is longer than 366 days.
     pub fn new(schedule: ScheduleId, from: Timestamp, to: Timestamp) -> Result<Self, Error> {
         let mut check = Validation::new();
+        check.field("to", Self::check_range(from, to));
+        check.finish(|| Some(Self { schedule, from, to }))
+    }
+
+    /// The rule that spans the two ends.
+    ///
+    /// # Errors
+    /// A [`Problem`] of `to` unless it is `from` or later, by 366 days at most.
+    pub fn check_range(from: Timestamp, to: Timestamp) -> Result<(), Problem> {
         let length = to.as_millis() - from.as_millis();
         if length < 0 {
-            check.problem("query.to", "must not be earlier than `from`");
-        } else if length > LONGEST_RANGE_DAYS * MILLIS_PER_DAY {
-            check.problem("query.to", "must be at most 366 days after `from`");
+            return Err(Problem::new("must not be earlier than `from`"));
         }
-        check.finish(|| Some(Self { schedule, from, to }))
+        if length > LONGEST_RANGE_DAYS * MILLIS_PER_DAY {
+            return Err(Problem::new("must be at most 366 days after `from`"));
+        }
+        Ok(())
     }
 }
 

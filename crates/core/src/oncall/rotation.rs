@@ -211,10 +211,13 @@ impl Terms {
 
     /// Goes on under new settings from `now`: whoever is on call stays so if they are still listed, else the first of the
     /// list begins. Before `now` nothing changes, since the old terms are kept for it.
+    ///
+    /// Terms that do not hold yet have nobody on call who could stay: turns count from the anchor of the new settings, as if
+    /// they had been there from the start. So they do when the new settings hold only later.
     #[must_use]
     pub fn revised(&self, input: TermsInput, now: Timestamp) -> Self {
         let mut revised = Self::new(input, Phase::default());
-        if revised.effective_from > now {
+        if self.effective_from > now || revised.effective_from > now {
             return revised;
         }
         let place = self.place_at(now).and_then(|place| {

@@ -3,6 +3,7 @@
 use super::create::{Joined, Person};
 use super::{Invitation, Role};
 use crate::actor::{Access, Actor};
+use crate::checks;
 use crate::code::Code;
 use crate::command::{Command, Context};
 use crate::error::Error;
@@ -68,7 +69,11 @@ impl Command for InviteMember {
 
     fn decide(self, cx: &mut Context<'_>) -> Result<InvitationSent, Error> {
         check_email(cx.world, &self.email_address)?;
-        check_seat(&cx.world.tally()?)?;
+        cx.count(|tally| {
+            check_seat(tally)?;
+            tally.invitations += 1;
+            Ok(())
+        })?;
         let token = Secret::invitation_token(cx.ids);
         let invitation = Invitation {
             id: cx.ids.fresh(cx.now),
@@ -80,7 +85,6 @@ impl Command for InviteMember {
         };
         let sent = InvitationSent { invitation: InvitationView::from(&invitation), token: token.clone() };
         outbox::invite(cx, invitation.id, invitation.email.clone(), token)?;
-        cx.count(|tally| tally.invitations += 1)?;
         cx.write(Write::Invitation(Change::created(invitation)));
         Ok(sent)
     }
@@ -99,15 +103,17 @@ impl Command for RevokeInvitation {
 
     fn decide(self, cx: &mut Context<'_>) -> Result<InvitationId, Error> {
         let invitation = cx.world.invitation(self.id)?.ok_or_else(|| Error::not_found("invitation"))?;
-        cx.count(|tally| tally.invitations = tally.invitations.saturating_sub(1))?;
+        cx.count(|tally| {
+            tally.invitations = tally.invitations.saturating_sub(1);
+            Ok(())
+        })?;
         outbox::withdraw(cx, invitation.id)?;
         cx.write(Write::Invitation(Change::gone(invitation)));
         Ok(self.id)
     }
 }
 
-/// Accepts an invitation. Anybody who holds the token, once. Codes: `not_found` (unknown, used or revoked),
-/// `limit_reached` (API keys).
+/// Accepts an invitation. Anybody who holds the token, once. Codes: `not_found` (unknown, used or revoked).
 #[derive(Debug, Clone)]
 pub struct AcceptInvitation {
     /// From the invitation.
@@ -128,7 +134,6 @@ impl Command for AcceptInvitation {
 
     fn decide(self, cx: &mut Context<'_>) -> Result<Joined, Error> {
         let invitation = cx.world.invitation_by_token(self.token.hash())?.ok_or_else(unknown_token)?;
-        limits::room_for_one(cx.world.tally()?.api_keys, limits::API_KEYS, "API keys")?;
         let person = Person {
             email: invitation.email.clone(),
             first: self.first_name,
@@ -138,7 +143,8 @@ impl Command for AcceptInvitation {
         cx.count(|tally| {
             tally.invitations = tally.invitations.saturating_sub(1);
             tally.members += 1;
-            tally.api_keys += 1;
+            tally.api_keys = tally.api_keys.saturating_add(1);
+            Ok(())
         })?;
         outbox::withdraw(cx, invitation.id)?;
         // The invitation goes first: it and the member hold the same e-mail.
@@ -161,5 +167,5 @@ pub(super) fn check_email(world: &dyn World, email: &EmailAddress) -> Result<(),
 
 /// Refuses one more when the members and the invited fill the organization.
 pub(super) fn check_seat(tally: &Tally) -> Result<(), Error> {
-    limits::room_for_one(tally.members.saturating_add(tally.invitations), limits::MEMBERS, "members")
+    checks::one_more(&mut tally.members.saturating_add(tally.invitations), limits::MEMBERS, "members")
 }

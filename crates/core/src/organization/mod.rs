@@ -10,14 +10,11 @@ pub use invitations::{AcceptInvitation, InvitationSent, InvitationView, InviteMe
 pub use keys::{ApiKeyView, CreateApiKey, ListApiKeys, NewApiKey, RevokeApiKey};
 pub use team::{ChangeRole, GetMember, ListTeam, RemoveMember, Team};
 
-use crate::code::Code;
-use crate::error::Error;
 use crate::id::{ApiKeyId, InvitationId, OrgId, UserId};
 use crate::secret::SecretHash;
 use crate::text::{EmailAddress, Name, OrgName, PersonName};
 use crate::time::Timestamp;
 use crate::words::words;
-use crate::world::World;
 
 words! {
     /// What a member may do.
@@ -81,25 +78,6 @@ impl Member {
     pub fn full_name(&self) -> String {
         format!("{} {}", self.first_name, self.last_name)
     }
-}
-
-/// Whether the user is an admin of the organization now.
-pub(crate) fn is_admin(world: &dyn World, user: UserId) -> Result<bool, Error> {
-    Ok(world.member(user)?.is_some_and(|member| member.is_active() && member.role == Role::Admin))
-}
-
-/// Refuses, with the code, the first user who is not a member of the organization now.
-pub(crate) fn check_members<'a>(
-    world: &dyn World,
-    users: impl IntoIterator<Item = &'a UserId>,
-    code: Code,
-) -> Result<(), Error> {
-    for user in users {
-        if !world.is_member(*user)? {
-            return Err(Error::refused(code, format!("`{user}` is not a member")));
-        }
-    }
-    Ok(())
 }
 
 /// A pending invitation as it is stored. Used and revoked ones are gone.

@@ -8,7 +8,7 @@ use crate::command::{Command, Context, Query, View};
 use crate::error::Error;
 use crate::escalation::leave_policies;
 use crate::id::UserId;
-use crate::oncall::{leave_overrides, leave_rotations};
+use crate::oncall::leave_schedules;
 use crate::world::{Change, World, Write};
 
 /// The reply to [`ListTeam`].
@@ -95,17 +95,17 @@ impl Command for RemoveMember {
         if self.user == cx.me()? {
             return Err(Error::refused(Code::CannotRemoveSelf, "nobody removes themselves"));
         }
-        let keys: Vec<_> = cx.world.api_keys()?.into_iter().filter(|key| key.user == self.user).collect();
+        let keys = cx.world.api_keys_of(self.user)?;
         let revoked = u32::try_from(keys.len()).unwrap_or(u32::MAX);
         cx.count(|tally| {
             tally.members = tally.members.saturating_sub(1);
             tally.api_keys = tally.api_keys.saturating_sub(revoked);
+            Ok(())
         })?;
         for key in keys {
             cx.write(Write::ApiKey(Change::gone(key)));
         }
-        leave_rotations(cx, self.user)?;
-        leave_overrides(cx, self.user)?;
+        leave_schedules(cx, self.user)?;
         leave_policies(cx, self.user)?;
         let mut after = before.clone();
         after.removed_at = Some(cx.now.max(before.joined_at));

@@ -1,12 +1,12 @@
 //! Escalation policies (contract, section 9).
 
 use dogwatch_store::core::{
-    AckTimeout, AddPolicyLayer, Code, CreatePolicy, DeletePolicy, EditPolicy, EditPolicyLayer, FieldProblem, GetPolicy,
-    ListPolicies, OrderPolicyLayers, PolicyId, PolicyLayerId, Position, PreviewPolicy, RemovePolicyLayer, ScheduleId,
-    Target, UserId,
+    AckTimeout, AddPolicyLayer, Code, CreatePolicy, DeletePolicy, EditPolicy, EditPolicyLayer, GetPolicy, ListPolicies,
+    OrderPolicyLayers, PolicyId, PolicyLayerId, Position, PreviewPolicy, RemovePolicyLayer, ScheduleId, Target, UserId,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::error::Field;
 use crate::input::{Input, Kind, time};
 use crate::route::{Route, command, command_list, delete, get, list, patch, post, put, query};
 use crate::view::{Deleted, Policy, PolicyLayer, PreviewedLayer, all};
@@ -93,12 +93,12 @@ fn layers() -> Vec<Route> {
                 let policy = policy(input);
                 let position = input.number("position", POSITION, Position::new);
                 let ack_timeout = input.number("ackTimeoutMinutes", TIMEOUT, AckTimeout::from_minutes);
-                let target = input.value("target", Kind::Target, true, target);
+                let target = input.object("target", Kind::Target, target);
                 Some(Ok(AddPolicyLayer {
                     policy: policy?,
                     position: position?,
                     ack_timeout: ack_timeout?,
-                    target: target??,
+                    target: target?,
                 }))
             },
             PolicyLayer::from,
@@ -109,7 +109,7 @@ fn layers() -> Vec<Route> {
                 let (policy, layer) = (policy(input), layer(input));
                 let position = input.edit_number("position", POSITION, Position::new);
                 let ack_timeout = input.edit_number("ackTimeoutMinutes", TIMEOUT, AckTimeout::from_minutes);
-                let target = input.value("target", Kind::Target, false, target);
+                let target = input.edit_object("target", Kind::Target, target);
                 Some(Ok(EditPolicyLayer {
                     policy: policy?,
                     layer: layer?,
@@ -142,8 +142,8 @@ fn layers() -> Vec<Route> {
 }
 
 /// Reads `{"type": "schedule", "scheduleId"}` or `{"type": "users", "userIds"}`.
-fn target(value: &Value) -> Result<Target, Vec<FieldProblem>> {
-    let problem = |path: &str, problem: &str| FieldProblem { path: path.to_owned(), problem: problem.to_owned() };
+fn target(value: &Map<String, Value>) -> Result<Target, Vec<Field>> {
+    let problem = |path: &str, problem: &str| Field { path: path.to_owned(), problem: problem.to_owned() };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     match value.get("type").and_then(Value::as_str) {
         Some("schedule") => {

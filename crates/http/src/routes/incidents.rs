@@ -154,6 +154,8 @@ fn changes() -> Vec<Route> {
                 let id = incident(input);
                 let status = input.need("status", STATUS, str::parse);
                 let note = input.may("resolutionNote", Kind::Text(0, 10_000), str::parse);
+                let rule = status.zip(note.as_ref()).map(|(to, note)| ChangeStatus::check_note(to, note.as_ref()));
+                input.rule("resolutionNote", rule);
                 Some(ChangeStatus::new(id?, status?, note?))
             },
             Incident::from,
@@ -171,6 +173,10 @@ fn changes() -> Vec<Route> {
                 let body = input.may("body", Kind::Text(1, 10_000), str::parse);
                 let status_change = input.may("statusChange", STATUS, str::parse);
                 let visibility = input.need("visibility", VISIBILITY, str::parse);
+                let given = body.as_ref().map(Option::as_ref);
+                let content = given.zip(status_change).map(|(body, status)| PostUpdate::check_content(body, status));
+                let public = given.zip(visibility).map(|(body, visibility)| PostUpdate::check_public(body, visibility));
+                input.rule("body", content.filter(Result::is_err).or(public));
                 Some(PostUpdate::new(id?, body?, status_change?, visibility?))
             },
             Update::from,

@@ -5,7 +5,7 @@ use dogwatch_store::core::{
     AddRotationLayer, Code, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule, EditRotationLayer,
     EditSchedule, GetSchedule, HandoffTime, LayerSettings, ListOverrides, ListSchedules, OnCallNow,
     OrderRotationLayers, OverrideId, Patch, RemoveRotationLayer, ResolveOnCall, RotationLayerId, RotationLength,
-    RotationType, ScheduleId, ShiftsOnCall, Timestamp, UserId,
+    ScheduleId, ShiftsOnCall, Timestamp, UserId,
 };
 
 use crate::input::{Input, Kind, time};
@@ -101,8 +101,7 @@ fn schedules() -> Vec<Route> {
 /// The fields of a layer that a new one needs.
 struct NewLayer {
     name: ScheduleName,
-    kind: RotationType,
-    days: i64,
+    length: RotationLength,
     handoff: HandoffTime,
     from: Timestamp,
     until: Option<Timestamp>,
@@ -112,15 +111,17 @@ struct NewLayer {
 fn new_layer(input: &mut Input) -> Option<NewLayer> {
     let name = input.need("name", NAME, str::parse);
     let kind = input.need("rotationType", TYPE, str::parse);
-    let days = input.number("rotationLengthDays", DAYS, Ok);
+    let days = input.number("rotationLengthDays", DAYS, RotationLength::check_days);
     let handoff = input.need("handoffTime", Kind::HandoffTime, str::parse);
     let from = input.need("effectiveFrom", Kind::Time, time);
     let until = input.may("effectiveUntil", Kind::Time, time);
     let participants = input.list("participantIds", Kind::Id("user_"), UserId::parse);
+    let length = input.rule("rotationLengthDays", kind.zip(days).map(|(kind, days)| RotationLength::new(kind, days)));
+    input.rule("effectiveUntil", from.zip(until).map(|(from, until)| LayerSettings::check_span(from, until)));
+    input.rule("participantIds", participants.as_deref().map(LayerSettings::check_participants));
     Some(NewLayer {
         name: name?,
-        kind: kind?,
-        days: days?,
+        length: length?,
         handoff: handoff?,
         from: from?,
         until: until?,
@@ -141,8 +142,9 @@ fn layers() -> Vec<Route> {
             ]),
             |input| {
                 let (schedule, new) = (schedule(input), new_layer(input));
-                let (schedule, new) = (schedule?, new?);
-                Some(add(schedule, new))
+                let (schedule, NewLayer { name, length, handoff, from, until, participants }) = (schedule?, new?);
+                let settings = LayerSettings::new(length, handoff, from, until, participants);
+                Some(settings.map(|settings| AddRotationLayer { schedule, name, settings }))
             },
             RotationLayer::from,
         ),
@@ -156,8 +158,8 @@ fn layers() -> Vec<Route> {
                     schedule,
                     layer,
                     name: Some(new.name),
-                    rotation_type: Some(new.kind),
-                    rotation_length_days: Some(new.days),
+                    rotation_type: Some(new.length.kind()),
+                    rotation_length_days: Some(i64::from(new.length.days())),
                     handoff_time: Some(new.handoff),
                     effective_from: Some(new.from),
                     effective_until: new.until.map_or(Patch::Clear, Patch::Set),
@@ -187,30 +189,28 @@ fn layers() -> Vec<Route> {
     ]
 }
 
-/// A length that does not go with its type is a problem of the length.
-fn add(schedule: ScheduleId, new: NewLayer) -> Result<AddRotationLayer, dogwatch_store::core::Error> {
-    let mut check = dogwatch_store::core::Validation::new();
-    let length = check.field("/rotationLengthDays", RotationLength::new(new.kind, new.days));
-    let length = check.finish(|| length)?;
-    let settings = LayerSettings::new(length, new.handoff, new.from, new.until, new.participants)?;
-    Ok(AddRotationLayer { schedule, name: new.name, settings })
-}
-
 fn edit(input: &mut Input) -> Read<EditRotationLayer> {
     let (schedule, layer) = (schedule(input), layer(input));
     let name = input.edit("name", NAME, str::parse);
     let rotation_type = input.edit("rotationType", TYPE, str::parse);
-    let rotation_length_days = input.edit_number("rotationLengthDays", DAYS, Ok);
+    let days = input.edit_number("rotationLengthDays", DAYS, RotationLength::check_days);
     let handoff_time = input.edit("handoffTime", Kind::HandoffTime, str::parse);
     let effective_from = input.edit("effectiveFrom", Kind::Time, time);
     let effective_until = input.patch("effectiveUntil", Kind::Time, time);
     let participant_ids = input.edit_list("participantIds", Kind::Id("user_"), UserId::parse);
+    let length = rotation_type.flatten().zip(days.flatten()).map(|(kind, days)| RotationLength::new(kind, days));
+    input.rule("rotationLengthDays", length);
+    if let (Some(Some(from)), Some(Patch::Set(until))) = (effective_from, effective_until) {
+        input.rule("effectiveUntil", Some(LayerSettings::check_span(from, Some(until))));
+    }
+    let participants = participant_ids.as_ref().and_then(Option::as_deref);
+    input.rule("participantIds", participants.map(LayerSettings::check_participants));
     Some(Ok(EditRotationLayer {
         schedule: schedule?,
         layer: layer?,
         name: name?,
         rotation_type: rotation_type?,
-        rotation_length_days: rotation_length_days?,
+        rotation_length_days: days?,
         handoff_time: handoff_time?,
         effective_from: effective_from?,
         effective_until: effective_until?,
@@ -238,6 +238,8 @@ fn overrides() -> Vec<Route> {
                 let starts_at = input.need("startsAt", Kind::Time, time);
                 let ends_at = input.need("endsAt", Kind::Time, time);
                 let reason = input.may("reason", Kind::Text(0, 255), str::parse);
+                let span = starts_at.zip(ends_at).map(|(starts, ends)| CreateOverride::check_span(starts, ends));
+                input.rule("endsAt", span);
                 Some(CreateOverride::new(schedule?, user?, starts_at?, ends_at?, reason?))
             },
             Override::from,
@@ -273,9 +275,11 @@ fn questions() -> Vec<Route> {
                 let schedule = schedule(input);
                 let from = input.query("from", Kind::Time, time);
                 let to = input.query("to", Kind::Time, time);
-                let from = from?.unwrap_or_else(|| input.now());
+                let from = from.map(|from| from.unwrap_or_else(|| input.now()));
                 let week = std::time::Duration::from_secs(7 * 86_400);
-                Some(ShiftsOnCall::new(schedule?, from, to?.unwrap_or_else(|| from.plus(week))))
+                let to = from.zip(to).map(|(from, to)| to.unwrap_or_else(|| from.plus(week)));
+                input.query_rule("to", from.zip(to).map(|(from, to)| ShiftsOnCall::check_range(from, to)));
+                Some(ShiftsOnCall::new(schedule?, from?, to?))
             },
             Shifts::from,
         ),

@@ -32,9 +32,7 @@ impl From<core::PolicyLayerView> for PolicyLayer {
             ack_timeout_minutes: layer.ack_timeout.minutes(),
             target: match &layer.target {
                 core::Target::Schedule(id) => json!({ "type": "schedule", "scheduleId": text(id) }),
-                core::Target::Users(users) => json!({ "type": "users", "userIds": texts(users) }),
-                // A target of a newer core.
-                _ => json!({}),
+                core::Target::Users(users) => json!({ "type": "users", "userIds": texts(users.as_slice()) }),
             },
             created_at: text(&layer.created_at),
             updated_at: text(&layer.updated_at),

@@ -201,8 +201,7 @@ fn details(event: &core::Event) -> Value {
         Event::IncidentHandedOff { previous, new } => {
             json!({ "previousOwnerId": maybe(previous.as_ref()), "newOwnerId": text(new) })
         }
-        // Events without details, and those of a newer core.
-        _ => json!({}),
+        Event::EscalationExhausted | Event::EscalationStopped | Event::IncidentAcknowledged => json!({}),
     }
 }
 

@@ -56,9 +56,9 @@ impl Backend for MemoryBackend {
 
     fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
         let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
-        for (key, value) in batch {
+        for (key, value) in batch.iter() {
             match value {
-                Some(value) => map.insert(key.clone(), value.clone()),
+                Some(value) => map.insert(key.to_vec(), value.to_vec()),
                 None => map.remove(key),
             };
         }

@@ -14,8 +14,84 @@ pub use self::memory::MemoryBackend;
 pub(crate) use self::sled::folder_size;
 pub use self::sled::{SledBackend, SledOptions};
 
-/// Changes that happen together: a value to put, or `None` to delete.
-pub type Batch = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+/// Rows by key: a value, or `None` for a row that is not there.
+pub(crate) type RowMap = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// Changes that happen together: for each key a value to put, or `None` to delete. Ascending by key, each key once; of two
+/// changes to one key the later counts.
+///
+/// ```
+/// use dogwatch_store::backend::Batch;
+/// let batch = Batch::from([(b"b".to_vec(), None), (b"a".to_vec(), Some(b"1".to_vec()))]);
+/// let changes: Vec<_> = batch.iter().collect();
+/// assert_eq!(changes, [(&b"a"[..], Some(&b"1"[..])), (&b"b"[..], None)]);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    pub(crate) rows: RowMap,
+}
+
+impl Batch {
+    /// No changes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many rows change.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether nothing changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The changes: a key, and what it shall hold.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        self.rows.iter().map(|(key, value)| (key.as_slice(), value.as_deref()))
+    }
+}
+
+impl<const N: usize> From<[(Vec<u8>, Option<Vec<u8>>); N]> for Batch {
+    fn from(changes: [(Vec<u8>, Option<Vec<u8>>); N]) -> Self {
+        changes.into_iter().collect()
+    }
+}
+
+impl FromIterator<(Vec<u8>, Option<Vec<u8>>)> for Batch {
+    fn from_iter<I: IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>>(changes: I) -> Self {
+        Self { rows: changes.into_iter().collect() }
+    }
+}
+
+/// The changes of a [`Batch`], for whoever keeps them.
+#[derive(Debug)]
+pub struct Changes(std::collections::btree_map::IntoIter<Vec<u8>, Option<Vec<u8>>>);
+
+impl Iterator for Changes {
+    type Item = (Vec<u8>, Option<Vec<u8>>);
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
+
+impl IntoIterator for Batch {
+    type Item = (Vec<u8>, Option<Vec<u8>>);
+    type IntoIter = Changes;
+    fn into_iter(self) -> Changes {
+        Changes(self.rows.into_iter())
+    }
+}
+
+impl Extend<(Vec<u8>, Option<Vec<u8>>)> for Batch {
+    fn extend<I: IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>>(&mut self, changes: I) {
+        self.rows.extend(changes);
+    }
+}
 
 /// A key and its value.
 pub type Pair = (Vec<u8>, Vec<u8>);

@@ -285,17 +285,17 @@ impl Backend for SledBackend {
 
     fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
         let mut changes = ::sled::Batch::default();
-        for (key, value) in batch {
+        for (key, value) in batch.iter() {
             match value {
-                Some(value) => changes.insert(key.as_slice(), value.as_slice()),
-                None => changes.remove(key.as_slice()),
+                Some(value) => changes.insert(key, value),
+                None => changes.remove(key),
             }
         }
         self.with("applying a batch", |db| {
             db.apply_batch(changes)?;
             // sled splits a node that has become too large when somebody next comes by, reader or not, and after a failure of
             // the disk it cannot: so somebody comes by now, while it can.
-            batch.keys().try_for_each(|key| db.get(key).map(|_| ()))
+            batch.iter().try_for_each(|(key, _)| db.get(key).map(|_| ()))
         })
     }
 

@@ -142,7 +142,6 @@ fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
         Event::IncidentHandedOff { previous, new } => {
             EventV1::IncidentHandedOff { previous: previous.map(Id::to_bytes), new: new.to_bytes() }
         }
-        _ => return Err(Corrupt::Value),
     })
 }
 

@@ -6,7 +6,7 @@ use dogwatch_core::text::{Description, EmailAddress, PolicyName};
 use dogwatch_core::{
     AckTimeout, Escalation, Inbox, IncidentId, Message, Notification, NotificationId, OrgId, PageReason,
     PastPolicyLayer, Policy, PolicyId, PolicyLayer, PolicyLayerId, Position, ReadyLine, Recipient, Run, RunLayer,
-    RunState, ScheduleId, Secret, Target, UserId,
+    RunState, ScheduleId, Secret, Target, TargetUsers, UserId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -96,25 +96,27 @@ impl Stored for PolicyLayerV1 {
 }
 
 impl PolicyLayerV1 {
-    fn from(layer: &PolicyLayer) -> Result<Self, Corrupt> {
+    fn from(layer: &PolicyLayer) -> Self {
         let target = match &layer.target {
             Target::Schedule(id) => TargetV1::Schedule(id.to_bytes()),
-            Target::Users(users) => TargetV1::Users(users.iter().map(|user| user.to_bytes()).collect()),
-            _ => return Err(Corrupt::Value),
+            Target::Users(users) => TargetV1::Users(users.as_slice().iter().map(|user| user.to_bytes()).collect()),
         };
-        Ok(Self {
+        Self {
             position: layer.position.get(),
             timeout: layer.timeout.minutes(),
             target,
             created_at: layer.created_at.as_millis(),
             updated_at: layer.updated_at.as_millis(),
-        })
+        }
     }
 
     pub(crate) fn of(self, org: OrgId, policy: PolicyId, id: PolicyLayerId) -> Result<PolicyLayer, Corrupt> {
         let target = match self.target {
             TargetV1::Schedule(id) => Target::Schedule(ScheduleId::from_bytes(id)),
-            TargetV1::Users(users) => Target::Users(users.into_iter().map(UserId::from_bytes).collect()),
+            TargetV1::Users(users) => {
+                let users = users.into_iter().map(UserId::from_bytes).collect();
+                Target::Users(text(TargetUsers::restore(users))?)
+            }
         };
         Ok(PolicyLayer {
             id,
@@ -138,13 +140,12 @@ impl Entity for PolicyLayer {
                 rows.index(Table::PolicyBySchedule.of(self.org, &parts));
             }
             Target::Users(users) => {
-                for user in users {
+                for user in users.as_slice() {
                     rows.index(Table::PolicyByUser.of(self.org, &[&user.to_bytes()[..], &policy, &id]));
                 }
             }
-            _ => return Err(Corrupt::Value),
         }
-        rows.record(Table::PolicyLayer.of(self.org, &[&policy, &id]), &PolicyLayerV1::from(self)?)
+        rows.record(Table::PolicyLayer.of(self.org, &[&policy, &id]), &PolicyLayerV1::from(self))
     }
 }
 
@@ -152,7 +153,7 @@ impl Entity for PastPolicyLayer {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let layer = &self.layer;
         let parts = [&layer.policy.to_bytes()[..], &self.revision.to_be_bytes(), &layer.id.to_bytes()];
-        rows.record(Table::PastPolicyLayer.of(layer.org, &parts), &PolicyLayerV1::from(layer)?)
+        rows.record(Table::PastPolicyLayer.of(layer.org, &parts), &PolicyLayerV1::from(layer))
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::text::{Reader, TextV1};
 use super::{Entity, Rows, by_byte, json, text, timestamp};
-use crate::keys::Table;
+use crate::keys::{self, Table};
 use crate::record::{Corrupt, Stored, unpack};
 
 pub(super) fn role_byte(role: Role) -> u8 {
@@ -273,6 +273,7 @@ impl Entity for ApiKey {
         };
         let holder =
             HolderV1 { org: self.org.to_bytes(), user: self.user.to_bytes(), key: self.id.to_bytes(), expires_at };
+        rows.index(keys::api_key_by_user(self.org, self.user, self.id));
         rows.record(Table::KeyHolder.hashed(self.hash), &holder)?;
         rows.record(Table::ApiKey.record(self.org, self.id), &record)
     }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::export::{Frame, VERSION};
 use super::{Building, Counter, Progress, ToolError, verify};
+use crate::backend::RowMap;
 use crate::format;
 use crate::snapshot::Snapshot;
 use crate::thing::Thing;
@@ -59,7 +60,7 @@ pub fn import(input: &mut dyn BufRead, folder: impl AsRef<Path>, progress: Progr
         return Err(lines.wrong("there is something behind the end"));
     }
     building.flush()?;
-    let report = verify::verify(&Snapshot::still(building.backend()?), &mut |_| ());
+    let report = verify::verify(&Snapshot::still(building.backend()?, RowMap::new()), &mut |_| ());
     match report.findings.into_iter().next() {
         Some(finding) => Err(ToolError::Unfit(finding)),
         None => building.finish().map(|()| counter.done),

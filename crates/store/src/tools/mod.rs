@@ -22,7 +22,7 @@ pub use import::import;
 pub use stats::{Stats, TableStats};
 pub use verify::{Finding, Report};
 
-use crate::backend::{Backend, BackendError, Batch, Pair, SledBackend, SledOptions};
+use crate::backend::{Backend, BackendError, Batch, Pair, RowMap, SledBackend, SledOptions};
 use crate::engine::Engine;
 use crate::error::{Error, OpenError};
 use crate::format;
@@ -114,6 +114,8 @@ impl<'a> Counter<'a> {
 #[derive(Debug)]
 pub struct ReadOnly {
     backend: SledBackend,
+    /// What a store of an older format lacks.
+    lacking: RowMap,
 }
 
 impl ReadOnly {
@@ -126,15 +128,16 @@ impl ReadOnly {
         let backend = SledBackend::open(path.as_ref(), &options)?;
         format::known(&backend)?;
         format::commits(&backend)?;
-        Ok(Self { backend })
+        let lacking = format::lacking(&backend)?;
+        Ok(Self { backend, lacking })
     }
 
     fn snapshot(&self) -> Snapshot<'_> {
-        Snapshot::still(&self.backend)
+        Snapshot::still(&self.backend, self.lacking.clone())
     }
 
     fn read<R>(&self, read: impl FnOnce(&StoreView<'_>) -> R) -> R {
-        read(&StoreView::new(Overlay::new(&self.backend, &Batch::new())))
+        read(&StoreView::new(Overlay::new(&self.backend, &self.lacking)))
     }
 
     /// Answers a query.
@@ -250,17 +253,17 @@ impl Building {
     }
 
     fn holds(&self, key: &[u8]) -> Result<bool, BackendError> {
-        Ok(self.batch.contains_key(key) || self.backend()?.get(key)?.is_some())
+        Ok(self.batch.rows.contains_key(key) || self.backend()?.get(key)?.is_some())
     }
 
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), BackendError> {
-        self.batch.insert(key, Some(value));
+        self.batch.extend([(key, Some(value))]);
         if self.batch.len() >= ROWS { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<(), BackendError> {
         let batch = std::mem::take(&mut self.batch);
-        let sizes = batch.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len));
+        let sizes = batch.iter().map(|(key, value)| key.len() + value.map_or(0, <[u8]>::len));
         self.bytes = self.bytes.saturating_add(u64::try_from(sizes.sum::<usize>()).unwrap_or(0));
         let backend = self.backend()?;
         backend.apply(&batch)?;

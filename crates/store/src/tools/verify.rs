@@ -383,8 +383,7 @@ impl Verifier<'_, '_> {
                 self.need(key, &Table::Policy.record(layer.org, layer.policy), "a policy");
                 match &layer.target {
                     Target::Schedule(it) => self.need_schedule(key, layer.org, *it),
-                    Target::Users(users) => self.need_users(key, layer.org, users.iter().copied()),
-                    _ => {}
+                    Target::Users(users) => self.need_users(key, layer.org, users.as_slice().iter().copied()),
                 }
             }
             Whole::PastPolicyLayer(past) => {

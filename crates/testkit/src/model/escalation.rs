@@ -144,9 +144,14 @@ impl Org {
 
     /// A member leaves: overrides end, layers no longer name them.
     pub(super) fn leave(&mut self, user: usize, now: Millis) {
-        for one in self.schedules.iter_mut().flat_map(|schedule| &mut schedule.overrides) {
-            if one.0 == user && one.2 > now {
-                one.2 = now.max(one.1);
+        for schedule in &mut self.schedules {
+            if schedule.overrides.iter().any(|one| one.0 == user && one.2 > now) {
+                // A schedule's own time does not run backwards.
+                schedule.changed = schedule.changed.max(now);
+            }
+            let ends = schedule.changed.max(now);
+            for one in schedule.overrides.iter_mut().filter(|one| one.0 == user && one.2 > ends) {
+                one.2 = ends.max(one.1);
             }
         }
         for layer in self.policies.iter_mut().flat_map(|policy| &mut policy.layers) {

@@ -318,8 +318,7 @@ impl Run<'_> {
 fn shown(policy: &PolicyView) -> String {
     let target = |target: &Target| match target {
         Target::Schedule(id) => id.to_string(),
-        Target::Users(users) => users.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
-        other => panic!("{other:?}"),
+        Target::Users(users) => users.as_slice().iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
     };
     let layers = policy.layers.iter().map(|layer| {
         let (position, minutes) = (layer.position.get(), layer.ack_timeout.minutes());

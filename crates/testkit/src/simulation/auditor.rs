@@ -194,8 +194,7 @@ impl Auditor {
     fn reached(&self, engine: &Engine, target: &Target, at: Timestamp) -> Vec<UserId> {
         let users = match target {
             Target::Schedule(schedule) => self.on_call(engine, *schedule, at),
-            Target::Users(users) => users.clone(),
-            other => panic!("{other:?}"),
+            Target::Users(users) => users.as_slice().to_vec(),
         };
         users.into_iter().filter(|user| self.members.contains(user)).collect()
     }

@@ -36,9 +36,9 @@ struct State {
 pub struct SimulatedDisk(Arc<Mutex<State>>);
 
 fn put(map: &mut BTreeMap<Vec<u8>, Vec<u8>>, batch: &Batch) {
-    for (key, value) in batch {
+    for (key, value) in batch.iter() {
         match value {
-            Some(value) => map.insert(key.clone(), value.clone()),
+            Some(value) => map.insert(key.to_vec(), value.to_vec()),
             None => map.remove(key),
         };
     }

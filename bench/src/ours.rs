@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use super::{Failure, Id, Session, Subject, rota};
 use dogwatch_store::Engine;
-use dogwatch_store::core::id::Id as _;
-use dogwatch_store::core::{
-    AckTimeout, AcknowledgeIncident, Actor, AddMember, AddPolicyLayer, AddRotationLayer, ChangeStatus, CreateIncident,
-    CreateOverride, CreatePolicy, CreateSchedule, GetIncident, IncidentFilter, IncidentId, LayerSettings,
-    ListIncidents, OrganizationCreated, PolicyId, Position, PostUpdate, ResolveOnCall, Role, RotationLength,
-    ScheduleId, Severity, Status, Target, UpdateVisibility, UserId,
-};
+use dogwatch_store::rules::id::Id as _;
+use dogwatch_store::rules::{Actor, UserId};
+use dogwatch_store::rules::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, Position, Target};
+use dogwatch_store::rules::id::{IncidentId, PolicyId, ScheduleId};
+use dogwatch_store::rules::incident::{AcknowledgeIncident, ChangeStatus, CreateIncident, GetIncident, IncidentFilter, ListIncidents, PostUpdate, Severity, Status, UpdateVisibility};
+use dogwatch_store::rules::oncall::{AddRotationLayer, CreateOverride, CreateSchedule, LayerSettings, ResolveOnCall, RotationLength};
+use dogwatch_store::rules::organization::OrganizationCreated;
+use dogwatch_store::rules::team::{AddMember, Role};
 use dogwatch_testkit::fixture::organization;
 
 pub(crate) const NAME: &str = "dogwatch";

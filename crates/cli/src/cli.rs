@@ -15,7 +15,7 @@ pub(crate) struct Cli {
 
 /// The program's version, and that of the zone rules it was built with.
 fn version() -> String {
-    format!("{} (tzdata {})", env!("CARGO_PKG_VERSION"), dogwatch_store::core::Zone::database_version())
+    format!("{} (tzdata {})", env!("CARGO_PKG_VERSION"), dogwatch_store::rules::Zone::database_version())
 }
 
 #[derive(Debug, Subcommand)]

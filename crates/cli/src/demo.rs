@@ -4,13 +4,17 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use dogwatch_store::core::{
-    AckTimeout, AcknowledgeIncident, Actor, AddMember, AddPolicyLayer, ChangeStatus, Command, CreateComponent,
-    CreateIncident, CreateOrganization, CreatePolicy, DeleteComponent, EditIncident, Error as Refusal, Event,
-    GetIncident, HandOffIncident, IncidentDetail, IncidentId, ListComponents, ListIncidents, ListTeam, ListUpdates,
-    Member, PageReason, PolicyId, Position, PostUpdate, Problem, RedactUpdate, Role, Severity, Status, Target,
-    UpdateView, UserId,
+use dogwatch_store::rules::component::{CreateComponent, DeleteComponent, ListComponents};
+use dogwatch_store::rules::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, Position, Target};
+use dogwatch_store::rules::id::{IncidentId, PolicyId};
+use dogwatch_store::rules::incident::{
+    AcknowledgeIncident, ChangeStatus, CreateIncident, EditIncident, Event, GetIncident, HandOffIncident,
+    IncidentDetail, ListIncidents, ListUpdates, PostUpdate, RedactUpdate, Severity, Status, UpdateView,
 };
+use dogwatch_store::rules::organization::CreateOrganization;
+use dogwatch_store::rules::outbox::PageReason;
+use dogwatch_store::rules::team::{AddMember, ListTeam, Member, Role};
+use dogwatch_store::rules::{Actor, Command, Error as Refusal, Problem, UserId};
 use dogwatch_store::{Clock, Engine, ManualClock, SystemClock};
 
 use crate::cli::DemoArgs;
@@ -40,7 +44,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
 
 fn play<W: Write>(stage: &mut Stage<W>, folder: &Path) -> Result<(), Failure> {
     let now = SystemClock.now().as_millis();
-    let clock = ManualClock::at(dogwatch_store::core::Timestamp::clamped(now - NIGHT));
+    let clock = ManualClock::at(dogwatch_store::rules::Timestamp::clamped(now - NIGHT));
     let engine = Engine::builder().clock(clock.clone()).open(folder)?;
     let mut night = Night::begin(stage, engine, clock)?;
     let incident = night.outage()?;

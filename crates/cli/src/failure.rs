@@ -5,7 +5,7 @@ use std::io;
 
 use std::path::{Path, PathBuf};
 
-use dogwatch_store::{Error, OpenError, ToolError, core};
+use dogwatch_store::{Error, OpenError, ToolError, rules};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -82,8 +82,8 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<core::Error> for Failure {
-    fn from(error: core::Error) -> Self {
+impl From<rules::Error> for Failure {
+    fn from(error: rules::Error) -> Self {
         Self::Engine(error.into())
     }
 }

@@ -1,10 +1,11 @@
 //! `dogwatch key`: API keys, from the command line of whoever holds the data folder.
 
 use dogwatch_store::Engine;
-use dogwatch_store::core::text::{EmailAddress, Name};
-use dogwatch_store::core::{
-    Actor, ApiKeyId, CreateApiKey, Error as Refusal, ListApiKeys, ListTeam, OrgId, RevokeApiKey, Timestamp, Validation,
-};
+use dogwatch_store::rules::api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
+use dogwatch_store::rules::id::ApiKeyId;
+use dogwatch_store::rules::team::ListTeam;
+use dogwatch_store::rules::text::{EmailAddress, Name};
+use dogwatch_store::rules::{Actor, Error as Refusal, OrgId, Timestamp, Validation};
 use serde_json::json;
 
 use crate::cli::{CreateKeyArgs, ListKeysArgs, RevokeKeyArgs};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use anstyle::Style;
 use dogwatch_store::Engine;
-use dogwatch_store::core::{Actor, Code, Error as Refusal, OrgId, Problem, Timestamp, Zone};
+use dogwatch_store::rules::{Actor, Code, Error as Refusal, OrgId, Problem, Timestamp, Zone};
 
 use crate::failure::Failure;
 

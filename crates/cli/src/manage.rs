@@ -1,8 +1,10 @@
 //! Organizations and members, from the command line of whoever holds the data folder.
 
 use dogwatch_store::Engine;
-use dogwatch_store::core::text::{EmailAddress, OrgName, PersonName};
-use dogwatch_store::core::{Actor, AddMember, CreateOrganization, Joined, OrgId, Validation};
+use dogwatch_store::rules::organization::CreateOrganization;
+use dogwatch_store::rules::team::{AddMember, Joined};
+use dogwatch_store::rules::text::{EmailAddress, OrgName, PersonName};
+use dogwatch_store::rules::{Actor, OrgId, Validation};
 use serde_json::json;
 
 use crate::cli::{AddMemberArgs, InitArgs};

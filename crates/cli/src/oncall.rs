@@ -8,12 +8,14 @@ use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use dogwatch_store::Engine;
-use dogwatch_store::core::text::ScheduleName;
-use dogwatch_store::core::{
-    Actor, FinalShift, GetSchedule, ListOverrides, ListSchedules, ListTeam, OnCallTarget, OrgId, Override,
-    ResolveOnCall, Resolved, RotationLayerId, ScheduleId, ScheduleView, Shifts, ShiftsOnCall, Timestamp, UserId,
-    Validation, Zone,
+use dogwatch_store::rules::id::{RotationLayerId, ScheduleId};
+use dogwatch_store::rules::oncall::{
+    FinalShift, GetSchedule, ListOverrides, ListSchedules, OnCallAt, OnCallTarget, Override, ResolveOnCall,
+    ScheduleView, Shifts, ShiftsOnCall,
 };
+use dogwatch_store::rules::team::ListTeam;
+use dogwatch_store::rules::text::ScheduleName;
+use dogwatch_store::rules::{Actor, OrgId, Timestamp, UserId, Validation, Zone};
 
 use crate::cli::OncallArgs;
 use crate::failure::Failure;
@@ -51,7 +53,7 @@ pub(crate) fn run(args: &OncallArgs) -> Result<(), Failure> {
 /// All that the picture shows.
 struct Picture {
     schedule: ScheduleView,
-    resolved: Resolved,
+    resolved: OnCallAt,
     shifts: Shifts,
     overrides: Vec<Override>,
     people: BTreeMap<UserId, (String, String)>,
@@ -81,7 +83,7 @@ impl Picture {
         let day = |days| schedule.timezone.start_of_day(now, days).unwrap_or(Timestamp::MAX);
         let shifts = engine.query(&ShiftsOnCall::new(id, day(0), day(DAYS * weeks))?, actor)?;
         let team = engine.query(&ListTeam, actor)?.members;
-        let person = |member: &dogwatch_store::core::Member| (member.first_name.to_string(), member.full_name());
+        let person = |member: &dogwatch_store::rules::team::Member| (member.first_name.to_string(), member.full_name());
         Ok(Self {
             resolved: engine.query(&ResolveOnCall { schedule: id, at: now }, actor)?,
             overrides: engine.query(&ListOverrides { schedule: id }, actor)?,

@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use dogwatch_store::Engine;
-use dogwatch_store::core::text::PolicyName;
-use dogwatch_store::core::{
-    Actor, GetPolicy, GetSchedule, ListPolicies, ListSchedules, ListTeam, OrgId, PolicyView, Preview, PreviewPolicy,
-    PreviewedLayer, ScheduleId, ScheduleView, Target, Timestamp, UserId, Validation, Zone,
+use dogwatch_store::rules::escalation::{
+    GetPolicy, ListPolicies, PolicyView, Preview, PreviewPolicy, PreviewedLayer, Target,
 };
+use dogwatch_store::rules::id::ScheduleId;
+use dogwatch_store::rules::oncall::{GetSchedule, ListSchedules, ScheduleView};
+use dogwatch_store::rules::team::ListTeam;
+use dogwatch_store::rules::text::PolicyName;
+use dogwatch_store::rules::{Actor, OrgId, Timestamp, UserId, Validation, Zone};
 
 use crate::cli::RehearseArgs;
 use crate::failure::Failure;

@@ -4,7 +4,8 @@ use std::io::{IsTerminal, Write};
 
 use dogwatch_http::{Settings, router, serve};
 use dogwatch_store::Engine;
-use dogwatch_store::core::{Actor, CreateOrganization};
+use dogwatch_store::rules::Actor;
+use dogwatch_store::rules::organization::CreateOrganization;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 

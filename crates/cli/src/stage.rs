@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use dogwatch_store::core::Timestamp;
+use dogwatch_store::rules::Timestamp;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use dogwatch_store::core::Timestamp;
+use dogwatch_store::rules::Timestamp;
 use dogwatch_store::{Progress, ReadOnly, import as read_export};
 use serde_json::json;
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use dogwatch_store::Engine;
-use dogwatch_store::core::{ListTeam, OrgId, Role, Secret, UserId, Zone};
+use dogwatch_store::rules::team::{ListTeam, Role};
+use dogwatch_store::rules::{OrgId, Secret, UserId, Zone};
 use serde_json::Value;
 
 fn dogwatch(args: &[&str]) -> Output {
@@ -67,7 +68,7 @@ fn init_and_member_add() {
         let key = Secret::new(one["apiKey"].as_str().unwrap());
         let actor = engine.authenticate(&key).unwrap();
         let user: UserId = one["userId"].as_str().unwrap().parse().unwrap();
-        assert_eq!(actor, dogwatch_store::core::Actor::member(org.parse::<OrgId>().unwrap(), user));
+        assert_eq!(actor, dogwatch_store::rules::Actor::member(org.parse::<OrgId>().unwrap(), user));
         let team = engine.query(&ListTeam, &actor).unwrap();
         let people: Vec<_> = team.members.iter().map(|m| (m.full_name(), m.role)).collect();
         assert_eq!(people, [("Ada User".to_owned(), Role::Admin), ("Ben Marlow".to_owned(), Role::Admin)]);

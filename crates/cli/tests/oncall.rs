@@ -4,10 +4,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use dogwatch_store::core::{
-    Actor, AddMember, AddRotationLayer, CreateOrganization, CreateOverride, CreateSchedule, LayerSettings, Role,
-    RotationLength, ScheduleId, Timestamp, UserId,
-};
+use dogwatch_store::rules::id::ScheduleId;
+use dogwatch_store::rules::oncall::{AddRotationLayer, CreateOverride, CreateSchedule, LayerSettings, RotationLength};
+use dogwatch_store::rules::organization::CreateOrganization;
+use dogwatch_store::rules::team::{AddMember, Role};
+use dogwatch_store::rules::{Actor, Timestamp, UserId};
 use dogwatch_store::{Engine, ManualClock};
 
 fn oncall(folder: &Path, more: &[&str]) -> (bool, String) {

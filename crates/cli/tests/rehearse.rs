@@ -4,10 +4,12 @@
 use std::path::Path;
 use std::process::Command;
 
-use dogwatch_store::core::{
-    AckTimeout, Actor, AddMember, AddPolicyLayer, AddRotationLayer, CreateOrganization, CreatePolicy, CreateSchedule,
-    LayerSettings, Position, Role, RotationLength, ScheduleId, Target, Timestamp, UserId,
-};
+use dogwatch_store::rules::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, Position, Target};
+use dogwatch_store::rules::id::ScheduleId;
+use dogwatch_store::rules::oncall::{AddRotationLayer, CreateSchedule, LayerSettings, RotationLength};
+use dogwatch_store::rules::organization::CreateOrganization;
+use dogwatch_store::rules::team::{AddMember, Role};
+use dogwatch_store::rules::{Actor, Timestamp, UserId};
 use dogwatch_store::{Engine, ManualClock};
 
 fn rehearse(folder: &Path, more: &[&str]) -> (bool, String) {

@@ -10,15 +10,16 @@
 
 use std::hint::black_box;
 
-use dogwatch_core::memory::MemoryWorld;
-use dogwatch_core::{Actor, ChangeStatus, CreateIncident, IdSource, PostUpdate, Severity, Status, Timestamp, decide};
+use dogwatch_core::incident::{ChangeStatus, CreateIncident, PostUpdate, Severity, Status};
+use dogwatch_core::memory::MemoryState;
+use dogwatch_core::{Actor, IdSource, Timestamp, decide};
 use dogwatch_testkit::fixture::create_organization;
 use dogwatch_testkit::measure::{line, seconds_per_call, shown};
 
 const ROUNDS: usize = 9;
 
 fn main() {
-    let mut world = MemoryWorld::new();
+    let mut world = MemoryState::new();
     let mut ids = IdSource::from_seed([1; 32]);
     let now = Timestamp::parse("2026-04-07T10:00:00Z").unwrap();
     let created = world.execute(create_organization(), &Actor::Operator, now, &mut ids).unwrap();

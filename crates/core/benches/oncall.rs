@@ -12,10 +12,9 @@
 use std::hint::black_box;
 
 use dogwatch_core::id::Id;
-use dogwatch_core::{
-    Override, OverrideId, Phase, Roster, RotationLayer, RotationLayerId, RotationLength, Schedule, ScheduleId, Terms,
-    TermsInput, Timestamp, UserId, Zone,
-};
+use dogwatch_core::id::{OverrideId, RotationLayerId, ScheduleId};
+use dogwatch_core::oncall::{Override, Phase, Roster, RotationLayer, RotationLength, Schedule, Terms, TermsInput};
+use dogwatch_core::{Timestamp, UserId, Zone};
 use dogwatch_testkit::measure::{line, seconds_per_call, shown};
 
 const ROUNDS: usize = 9;

@@ -7,12 +7,12 @@
 /// The category of an error: the field `type` of an error body (contract, section 3).
 ///
 /// ```
-/// use dogwatch_core::{Code, Kind};
-/// assert_eq!(Code::NotFound.kind(), Kind::InvalidRequest);
-/// assert_eq!(Kind::InvalidRequest.as_str(), "invalid_request_error");
+/// use dogwatch_core::{Code, ErrorKind};
+/// assert_eq!(Code::NotFound.kind(), ErrorKind::InvalidRequest);
+/// assert_eq!(ErrorKind::InvalidRequest.as_str(), "invalid_request_error");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum ErrorKind {
     /// Credentials are missing or bad, or the role is too low.
     NotAuthorized,
     /// Well-formed, but against a rule.
@@ -23,7 +23,7 @@ pub enum Kind {
     Internal,
 }
 
-impl Kind {
+impl ErrorKind {
     /// The word used on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -44,7 +44,7 @@ pub struct CodeRow {
     /// The word on the wire; empty for [`Code::Validation`].
     pub name: &'static str,
     /// The category.
-    pub kind: Kind,
+    pub kind: ErrorKind,
     /// The HTTP status that goes with it.
     pub status: u16,
     /// When it is raised, in a few words.
@@ -76,7 +76,7 @@ macro_rules! codes {
             pub const fn row(self) -> CodeRow {
                 match self {
                     $(Self::$variant => CodeRow {
-                        code: self, name: $name, kind: Kind::$kind, status: $status, meaning: $meaning,
+                        code: self, name: $name, kind: ErrorKind::$kind, status: $status, meaning: $meaning,
                     },)*
                 }
             }
@@ -131,7 +131,7 @@ impl Code {
 
     /// The category.
     #[must_use]
-    pub const fn kind(self) -> Kind {
+    pub const fn kind(self) -> ErrorKind {
         self.row().kind
     }
 
@@ -151,7 +151,7 @@ impl Code {
 impl core::fmt::Display for Code {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
-            Self::Validation => Kind::Validation.as_str(),
+            Self::Validation => ErrorKind::Validation.as_str(),
             other => other.as_str(),
         })
     }

@@ -1,67 +1,94 @@
 //! Commands and queries: what they are, and how one is decided.
 //!
-//! A command is a plain struct that says what somebody wants. Deciding it is a pure function of the world, the actor, the
-//! instant and a source of ids; nothing is written by it. A [`Decision`] holds the reply and the [`Write`]s, and a refused
-//! command leaves nothing behind. A query is the same without the writes.
+//! A command is a plain struct that says what somebody wants. Deciding it ([`decide`]) is a pure function of the state, the
+//! actor, the instant and a source of ids; nothing is written by it. A [`Decision`] holds the reply and the [`Write`]s, and a
+//! refused command leaves nothing behind. A query ([`ask`]) is the same without the writes.
+//!
+//! Both name in their types who may give them ([`Command::Caller`]), and in [`Command::CODES`] with what they may be refused,
+//! in the order of their checks. Routes and documents read them there. In debug builds a refusal with any other code panics.
 
-use crate::actor::{Access, Actor, authorize};
+use crate::caller::{Actor, Caller};
 use crate::code::Code;
 use crate::error::Error;
-use crate::id::UserId;
 use crate::id::{IdSource, OrgId};
-use crate::organization::Role;
-use crate::secret::Secret;
+use crate::organization::Counts;
 use crate::time::Timestamp;
-use crate::world::{Root, Tally, World, Write};
+use crate::world::{Change, GlobalPort, State, World, Write};
 
-/// Something that somebody wants done.
-pub trait Command: Send + 'static {
-    /// What the actor gets when it is done.
+pub(crate) mod sealed {
+    /// Commands and queries are those of this crate: what a decision writes, only its rules may say.
+    pub trait Sealed {}
+}
+
+/// Seals commands and queries.
+macro_rules! seal {
+    ($($operation:ident),+ $(,)?) => {
+        $(impl $crate::command::sealed::Sealed for $operation {})+
+    };
+}
+pub(crate) use seal;
+
+/// Something that somebody wants done. Sealed.
+pub trait Command: sealed::Sealed + Send + 'static {
+    /// Who may give it.
+    type Caller: Caller;
+    /// What the caller gets when it is done.
     type Reply: Send + 'static;
-
-    /// What is asked of the actor.
-    const ACCESS: Access;
-
-    /// In which organization it happens: by default the actor's own.
-    ///
-    /// # Errors
-    /// Those of looking for it: see the command.
-    fn place(&self, actor: &Actor, root: &dyn Root, now: Timestamp, ids: &mut IdSource) -> Result<OrgId, Error> {
-        let _ = (root, now, ids);
-        actor.organization()
-    }
+    /// The codes of its rules, in the order of their checks. Those of the caller come before ([`Caller::CODES`]);
+    /// `internal_error` may always come.
+    const CODES: &'static [Code];
 
     /// Applies the rules.
     ///
     /// # Errors
-    /// The codes that the command names, in its order of checks; `internal_error` when the world cannot be read.
-    fn decide(self, cx: &mut Context<'_>) -> Result<Self::Reply, Error>;
+    /// [`Command::CODES`]; `internal_error` when the world cannot be read.
+    fn decide(self, by: Self::Caller, cx: &mut <Self::Caller as Caller>::Context<'_>) -> Result<Self::Reply, Error>;
 }
 
-/// Something that somebody wants to know.
-pub trait Query {
+/// Something that somebody wants to know. Sealed.
+pub trait Query: sealed::Sealed {
+    /// Who may ask it.
+    type Caller: Caller;
     /// The answer.
     type Reply;
-
-    /// What is asked of the actor.
-    const ACCESS: Access;
+    /// The codes of its rules, in the order of their checks. Those of the caller come before ([`Caller::CODES`]);
+    /// `internal_error` may always come.
+    const CODES: &'static [Code];
 
     /// Answers from the world.
     ///
     /// # Errors
-    /// The codes that the query names; `internal_error` when the world cannot be read.
-    fn answer(&self, view: &View<'_>) -> Result<Self::Reply, Error>;
+    /// [`Query::CODES`]; `internal_error` when the world cannot be read.
+    fn answer(&self, by: Self::Caller, view: &<Self::Caller as Caller>::View<'_>) -> Result<Self::Reply, Error>;
 }
 
-/// What a query is answered from.
+/// What a query of a member is answered from.
 pub struct View<'a> {
-    /// The actor's organization.
+    /// The member's organization.
     pub world: &'a dyn World,
-    /// The member who asks.
-    pub me: UserId,
 }
 
-/// What a command is decided from, and what it has decided so far.
+/// What a query of somebody without an organization is answered from.
+pub struct GlobalView<'a> {
+    /// What is global: unique over all organizations.
+    pub global: &'a dyn GlobalPort,
+    state: &'a dyn State,
+}
+
+impl<'a> GlobalView<'a> {
+    pub(crate) fn new(state: &'a dyn State) -> Self {
+        Self { global: state, state }
+    }
+
+    /// The world of an organization that the query has found its way to.
+    #[must_use]
+    pub fn world(&self, org: OrgId) -> Box<dyn World + 'a> {
+        self.state.world(org)
+    }
+}
+
+/// What a command of a member is decided from, and what it has decided so far. What time and deliveries do is decided from it
+/// as well.
 pub struct Context<'a> {
     /// The organization in which the command happens.
     pub world: &'a dyn World,
@@ -69,14 +96,12 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// Where new ids come from.
     pub ids: &'a mut IdSource,
-    me: Option<UserId>,
     writes: Vec<Write>,
 }
 
 impl<'a> Context<'a> {
-    /// For what happens without a member: time passes, a notification is delivered.
-    pub(crate) fn of_nobody(world: &'a dyn World, now: Timestamp, ids: &'a mut IdSource) -> Self {
-        Self { world, now, ids, me: None, writes: Vec::new() }
+    pub(crate) fn new(world: &'a dyn World, now: Timestamp, ids: &'a mut IdSource) -> Self {
+        Self { world, now, ids, writes: Vec::new() }
     }
 
     /// Ends the decision.
@@ -86,102 +111,94 @@ impl<'a> Context<'a> {
 }
 
 impl Context<'_> {
-    /// The member who acts.
-    ///
-    /// # Errors
-    /// `internal_error` in a command that needs no member.
-    pub(crate) fn me(&self) -> Result<UserId, Error> {
-        self.me.ok_or_else(|| Error::broken("a command without a member asked for one"))
-    }
-
     /// Adds a change to the decision.
     pub(crate) fn write(&mut self, write: Write) {
         self.writes.push(write);
     }
 
     /// Adds a change of the counts to the decision, unless it would pass a limit. A command calls it once at most.
-    pub(crate) fn count(&mut self, change: impl FnOnce(&mut Tally) -> Result<(), Error>) -> Result<Tally, Error> {
-        let before = self.world.tally()?;
+    pub(crate) fn count(&mut self, change: impl FnOnce(&mut Counts) -> Result<(), Error>) -> Result<Counts, Error> {
+        let before = self.world.counts()?;
         let mut after = before;
         change(&mut after)?;
-        self.write(Write::Tally(crate::world::Change::edited(before, after)));
+        self.write(Write::Counts(Change::edited(before, after)));
         Ok(after)
     }
 }
 
-/// What a command comes to: a reply for the actor, and what to write before they get it.
+/// What a command of somebody without an organization is decided from, and what it has decided so far.
+pub struct GlobalContext<'a> {
+    /// What is global: unique over all organizations.
+    pub global: &'a dyn GlobalPort,
+    /// The instant at which it happens.
+    pub now: Timestamp,
+    /// Where new ids come from.
+    pub ids: &'a mut IdSource,
+    state: &'a dyn State,
+    writes: Vec<Write>,
+}
+
+impl<'a> GlobalContext<'a> {
+    pub(crate) fn new(state: &'a dyn State, now: Timestamp, ids: &'a mut IdSource) -> Self {
+        Self { global: state, now, ids, state, writes: Vec::new() }
+    }
+
+    /// Goes on within an organization, to which the command has found its way.
+    pub(crate) fn within<R>(
+        &mut self,
+        org: OrgId,
+        rule: impl FnOnce(&mut Context<'_>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let world = self.state.world(org);
+        let writes = std::mem::take(&mut self.writes);
+        let mut cx = Context { world: &*world, now: self.now, ids: &mut *self.ids, writes };
+        let reply = rule(&mut cx)?;
+        self.writes = cx.writes;
+        Ok(reply)
+    }
+
+    /// Ends the decision.
+    pub(crate) fn decided<R>(self, reply: R) -> Decision<R> {
+        Decision { reply, writes: self.writes }
+    }
+}
+
+/// What a command comes to: a reply for the caller, and what to write before they get it.
 #[derive(Debug)]
 pub struct Decision<R> {
-    /// For the actor.
+    /// For the caller.
     pub reply: R,
     /// All of it, or nothing. Empty when the command changes nothing.
     pub writes: Vec<Write>,
 }
 
-/// Decides a command: finds its organization, checks the actor, applies the rules.
+/// Decides a command: lets the actor in, applies the rules.
 ///
 /// # Errors
-/// `invalid_api_key` or `not_authorized` for the actor, then those of the command.
+/// [`Caller::CODES`] for the actor, then [`Command::CODES`].
 pub fn decide<C: Command>(
     command: C,
     actor: &Actor,
-    root: &dyn Root,
+    state: &dyn State,
     now: Timestamp,
     ids: &mut IdSource,
 ) -> Result<Decision<C::Reply>, Error> {
-    let org = command.place(actor, root, now, ids)?;
-    let world = root.organization(org);
-    let me = authorize(C::ACCESS, actor, &*world)?;
-    let mut cx = Context { world: &*world, now, ids, me, writes: Vec::new() };
-    let reply = command.decide(&mut cx)?;
-    Ok(cx.decided(reply))
+    let decided = C::Caller::decide(command, actor, state, now, ids);
+    decided.inspect_err(|error| check_code::<C::Caller>(error, C::CODES, std::any::type_name::<C>()))
 }
 
-/// Answers a query: checks the actor, reads the world.
+/// Answers a query: lets the actor in, reads the world.
 ///
 /// # Errors
-/// `invalid_api_key` or `not_authorized` for the actor, then those of the query.
-pub fn ask<Q: Query>(query: &Q, actor: &Actor, root: &dyn Root) -> Result<Q::Reply, Error> {
-    let world = root.organization(actor.organization()?);
-    let me = authorize(Q::ACCESS, actor, &*world)?.ok_or_else(|| Error::broken("a query without a member"))?;
-    query.answer(&View { world: &*world, me })
+/// [`Caller::CODES`] for the actor, then [`Query::CODES`].
+pub fn ask<Q: Query>(query: &Q, actor: &Actor, state: &dyn State) -> Result<Q::Reply, Error> {
+    let answered = Q::Caller::answer(query, actor, state);
+    answered.inspect_err(|error| check_code::<Q::Caller>(error, Q::CODES, std::any::type_name::<Q>()))
 }
 
-/// Checks that an actor may do what asks for such access, without doing it.
-///
-/// # Errors
-/// `invalid_api_key` when the user is no longer a member, `not_authorized` when the role is too low.
-pub fn permit(access: Access, actor: &Actor, root: &dyn Root) -> Result<(), Error> {
-    match actor.organization() {
-        Ok(org) => authorize(access, actor, &*root.organization(org)).map(|_| ()),
-        Err(_) if access == Access::Public => Ok(()),
-        Err(refused) => Err(refused),
-    }
-}
-
-/// An admin of an organization, for tools of the operator that look at it: the one who joined first.
-///
-/// # Errors
-/// `not_found` when there is no such organization.
-pub fn first_admin(org: OrgId, root: &dyn Root) -> Result<Actor, Error> {
-    let members = root.organization(org).members()?;
-    let admin = members.iter().find(|member| member.role == Role::Admin);
-    admin.map(|admin| Actor::member(org, admin.id)).ok_or_else(|| Error::not_found("organization"))
-}
-
-/// Finds out who presents an API key.
-///
-/// # Errors
-/// `invalid_api_key` when the key is unknown, revoked or expired, or its user is no longer a member; one cannot be told
-/// from another.
-pub fn authenticate(key: &Secret, root: &dyn Root, now: Timestamp) -> Result<Actor, Error> {
-    let refused = || Error::refused(Code::InvalidApiKey, "the API key is not valid");
-    let holder = root.key_holder(key.hash())?.ok_or_else(refused)?;
-    if holder.expires_at.is_some_and(|end| end <= now) {
-        return Err(refused());
-    }
-    if !root.organization(holder.org).is_member(holder.user)? {
-        return Err(refused());
-    }
-    Ok(Actor::member(holder.org, holder.user))
+/// In debug builds, a refusal that the operation does not name fails: what routes and documents say would be false.
+fn check_code<C: Caller>(error: &Error, named: &[Code], operation: &str) {
+    let code = error.code();
+    let known = code == Code::Internal || named.contains(&code) || C::CODES.contains(&code);
+    debug_assert!(known, "`{operation}` does not name the code `{code}`");
 }

@@ -1,16 +1,17 @@
 //! Components: the parts of a product that incidents affect (contract, section 5).
 
-use crate::actor::Access;
-use crate::checks;
+use crate::caller::ByMember;
 use crate::code::Code;
-use crate::command::{Command, Context, Query, View};
+use crate::command::{Command, Context, Query, View, seal};
 use crate::error::Error;
 use crate::id::{ComponentId, OrgId};
-use crate::limits;
 use crate::patch::Patch;
 use crate::text::{Description, GroupLabel, Name};
 use crate::time::Timestamp;
 use crate::world::{Change, World, Write};
+use crate::{checks, limits};
+
+seal!(CreateComponent, EditComponent, DeleteComponent, GetComponent, ListComponents);
 
 /// A part of the product.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,23 @@ pub struct ComponentRef {
     pub name: Name,
 }
 
+/// Components of one organization, as the rules see them. Read only.
+///
+/// Every method fails only with [`Error::Broken`], when the store cannot be read. The cost of each is that of its answer,
+/// however much else there is.
+pub trait ComponentPort {
+    /// A component, also a deleted one.
+    fn component(&self, id: ComponentId) -> Result<Option<Component>, Error>;
+    /// The component that has this name now.
+    fn component_named(&self, name: &Name) -> Result<Option<ComponentId>, Error>;
+    /// The components that have not been deleted, by name.
+    fn components(&self) -> Result<Vec<Component>, Error>;
+    /// Whether an unresolved incident is tagged with the component, or a status page selects it.
+    fn component_in_use(&self, id: ComponentId) -> Result<bool, Error>;
+    /// Whether a published status page shows at least one of the components.
+    fn has_public_surface(&self, components: &[ComponentId]) -> Result<bool, Error>;
+}
+
 /// Creates a component. Codes: `name_conflict`, `limit_reached`.
 #[derive(Debug, Clone)]
 pub struct CreateComponent {
@@ -62,12 +80,13 @@ pub struct CreateComponent {
 }
 
 impl Command for CreateComponent {
+    type Caller = ByMember;
     type Reply = Component;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NameConflict, Code::LimitReached];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<Component, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<Component, Error> {
         checks::name_is_free(cx.world.component_named(&self.name)?, None, "component", &self.name)?;
-        cx.count(|tally| checks::one_more(&mut tally.components, limits::COMPONENTS, "components"))?;
+        cx.count(|counts| checks::one_more(&mut counts.components, limits::COMPONENTS, "components"))?;
         let component = Component {
             id: cx.ids.fresh(cx.now),
             org: cx.world.org_id(),
@@ -97,10 +116,11 @@ pub struct EditComponent {
 }
 
 impl Command for EditComponent {
+    type Caller = ByMember;
     type Reply = Component;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::NameConflict];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<Component, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<Component, Error> {
         let before = live(cx.world, self.id)?;
         let mut after = before.clone();
         if let Some(name) = self.name {
@@ -125,10 +145,11 @@ pub struct DeleteComponent {
 }
 
 impl Command for DeleteComponent {
+    type Caller = ByMember;
     type Reply = ComponentId;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::ComponentInUse];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<ComponentId, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<ComponentId, Error> {
         let before = live(cx.world, self.id)?;
         if cx.world.component_in_use(self.id)? {
             return Err(Error::refused(
@@ -138,8 +159,8 @@ impl Command for DeleteComponent {
         }
         let mut after = before.clone();
         after.deleted_at = Some(cx.now);
-        cx.count(|tally| {
-            tally.components = tally.components.saturating_sub(1);
+        cx.count(|counts| {
+            counts.components = counts.components.saturating_sub(1);
             Ok(())
         })?;
         cx.write(Write::Component(Change::edited(before, after)));
@@ -155,10 +176,11 @@ pub struct GetComponent {
 }
 
 impl Query for GetComponent {
+    type Caller = ByMember;
     type Reply = Component;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn answer(&self, view: &View<'_>) -> Result<Component, Error> {
+    fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Component, Error> {
         live(view.world, self.id)
     }
 }
@@ -168,10 +190,11 @@ impl Query for GetComponent {
 pub struct ListComponents;
 
 impl Query for ListComponents {
+    type Caller = ByMember;
     type Reply = Vec<Component>;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[];
 
-    fn answer(&self, view: &View<'_>) -> Result<Vec<Component>, Error> {
+    fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<Component>, Error> {
         view.world.components()
     }
 }

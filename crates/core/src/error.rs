@@ -3,8 +3,16 @@
 //! An [`Error`] is either a refusal with a [`Code`], a list of fields that fail their schema, or a broken invariant. It
 //! never holds a secret, and its text never leaks internals: what a broken invariant was is for `Debug`, not for callers.
 
-use crate::code::{Code, Kind};
-use crate::validation::FieldProblem;
+use crate::code::{Code, ErrorKind};
+
+/// One field that fails its schema (contract, section 3, `fields`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FieldProblem {
+    /// The name of the field or parameter, as in the contract: `title`.
+    pub field: String,
+    /// What is wrong with it, without repeating the value.
+    pub problem: String,
+}
 
 /// Why a command or query was refused.
 ///
@@ -82,7 +90,7 @@ impl Error {
 
     /// The category (`type` on the wire).
     #[must_use]
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> ErrorKind {
         self.code().kind()
     }
 

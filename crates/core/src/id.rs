@@ -95,7 +95,7 @@ ids! {
     /// Names an incident.
     ///
     /// ```
-    /// use dogwatch_core::{IncidentId, id::Id};
+    /// use dogwatch_core::id::{Id, IncidentId};
     /// let id = IncidentId::parse("0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f70").unwrap();
     /// assert_eq!(id.made_at().to_string(), "2024-07-12T21:57:42.208Z");
     /// assert!(IncidentId::parse("0190A8F3-B4C0-7D2E-8F1A-2B3C4D5E6F70").is_err());

@@ -3,37 +3,41 @@
 //! It is written to be obviously right, not fast: every lookup that a store answers from an index is a search here. Nothing
 //! survives the value. A store that keeps what it is given is `dogwatch-store`.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use crate::actor::Actor;
+use crate::api_key::{ApiKey, ApiKeyPort, KeyHolder};
+use crate::caller::Actor;
 use crate::command::{Command, Query, ask, decide};
-use crate::component::Component;
+use crate::component::{Component, ComponentPort};
 use crate::error::Error;
-use crate::escalation::{Lookups, PastPolicyLayer, Policy, PolicyLayer, Target, Timer, fire_due};
+use crate::escalation::{EscalationPort, Lookups, PastPolicyLayer, Policy, PolicyLayer, Target};
 use crate::id::{
     ApiKeyId, ComponentId, IdSource, IncidentId, InvitationId, OrgId, OverrideId, PolicyId, PolicyLayerId,
     RotationLayerId, ScheduleId, UpdateId, UserId,
 };
-use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentUpdate};
-use crate::oncall::{Override, PastOrder, PastTerms, RotationLayer, Schedule};
-use crate::organization::{ApiKey, Invitation, Member, Organization};
-use crate::outbox::{Inbox, Notification, ReadyLine, Receipt, Recipient, claim, confirm, give_back};
+use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate};
+use crate::oncall::{OnCallPort, Override, PastOrder, PastTerms, RotationLayer, Schedule};
+use crate::organization::{Counts, Organization, OrganizationPort};
+use crate::outbox::{
+    DeliveryPort, Inbox, Notification, OutboxPort, ReadyInbox, Receipt, Recipient, claim, confirm, give_back,
+};
 use crate::secret::SecretHash;
+use crate::team::{Invitation, Member, TeamPort};
 use crate::text::{EmailAddress, Name, PolicyName, ScheduleName};
+use crate::ticks::{TickPort, Timer, fire_due};
 use crate::time::Timestamp;
-use crate::world::{Change, KeyHolder, Root, Tally, World, Write};
+use crate::world::{Change, GlobalPort, State, World, Write};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// All organizations, in memory. See the [crate's example](crate).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MemoryWorld {
+pub struct MemoryState {
     organizations: BTreeMap<OrgId, OrgData>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct OrgData {
     organization: Option<Organization>,
-    tally: Option<Tally>,
+    counts: Option<Counts>,
     members: BTreeMap<UserId, Member>,
     invitations: BTreeMap<InvitationId, Invitation>,
     api_keys: BTreeMap<ApiKeyId, ApiKey>,
@@ -53,7 +57,7 @@ struct OrgData {
     inboxes: BTreeMap<Recipient, Inbox>,
 }
 
-impl MemoryWorld {
+impl MemoryState {
     /// A world without anything in it.
     #[must_use]
     pub fn new() -> Self {
@@ -110,7 +114,7 @@ impl MemoryWorld {
         ids: &mut IdSource,
     ) -> Result<Vec<Notification>, Error> {
         let mut claimed = Vec::new();
-        for line in self.lines_ready(now, None, limit)? {
+        for line in self.ready_inboxes(now, None, limit)? {
             let decision = claim(&line, lease, self, now, ids)?;
             self.apply(decision.writes);
             claimed.extend(decision.reply);
@@ -154,9 +158,9 @@ impl MemoryWorld {
                         self.of(org).organization = Some(organization);
                     }
                 }
-                Write::Tally(change) => {
-                    if let Some(tally) = change.after {
-                        self.of(tally.org).tally = Some(tally);
+                Write::Counts(change) => {
+                    if let Some(counts) = change.after {
+                        self.of(counts.org).counts = Some(counts);
                     }
                 }
                 Write::Member(change) => self.put(change, |m| (m.org, m.id), |data| &mut data.members),
@@ -211,11 +215,7 @@ impl MemoryWorld {
     }
 }
 
-impl Root for MemoryWorld {
-    fn organization(&self, org: OrgId) -> Box<dyn World + '_> {
-        Box::new(MemoryOrg { org, data: self.organizations.get(&org) })
-    }
-
+impl GlobalPort for MemoryState {
     fn key_holder(&self, hash: SecretHash) -> Result<Option<KeyHolder>, Error> {
         let mut keys = self.organizations.values().flat_map(|data| data.api_keys.values());
         let found = keys.find(|key| key.hash == hash);
@@ -226,11 +226,9 @@ impl Root for MemoryWorld {
         let mut invitations = self.organizations.values().flat_map(|data| data.invitations.values());
         Ok(invitations.find(|invitation| invitation.token == token).map(|invitation| invitation.org))
     }
+}
 
-    fn organizations(&self) -> Result<Vec<Organization>, Error> {
-        Ok(self.organizations.values().filter_map(|data| data.organization.clone()).collect())
-    }
-
+impl TickPort for MemoryState {
     fn timers_due(&self, now: Timestamp, after: Option<&Timer>, limit: usize) -> Result<Vec<Timer>, Error> {
         let mut due: Vec<_> = self.timers().filter(|timer| timer.due <= now && Some(timer) > after).collect();
         due.sort();
@@ -241,8 +239,15 @@ impl Root for MemoryWorld {
     fn next_due(&self) -> Result<Option<Timestamp>, Error> {
         Ok(self.timers().map(|timer| timer.due).min())
     }
+}
 
-    fn lines_ready(&self, now: Timestamp, after: Option<&ReadyLine>, limit: usize) -> Result<Vec<ReadyLine>, Error> {
+impl DeliveryPort for MemoryState {
+    fn ready_inboxes(
+        &self,
+        now: Timestamp,
+        after: Option<&ReadyInbox>,
+        limit: usize,
+    ) -> Result<Vec<ReadyInbox>, Error> {
         let mut ready: Vec<_> = self.lines().filter(|line| line.ready_at <= now && Some(line) > after).collect();
         ready.sort();
         ready.truncate(limit);
@@ -254,7 +259,17 @@ impl Root for MemoryWorld {
     }
 }
 
-impl MemoryWorld {
+impl State for MemoryState {
+    fn world(&self, org: OrgId) -> Box<dyn World + '_> {
+        Box::new(MemoryWorld { org, data: self.organizations.get(&org) })
+    }
+
+    fn organizations(&self) -> Result<Vec<Organization>, Error> {
+        Ok(self.organizations.values().filter_map(|data| data.organization.clone()).collect())
+    }
+}
+
+impl MemoryState {
     fn timers(&self) -> impl Iterator<Item = Timer> {
         let incidents = self.organizations.values().flat_map(|data| data.incidents.values());
         incidents.filter_map(|incident| {
@@ -263,20 +278,20 @@ impl MemoryWorld {
         })
     }
 
-    fn lines(&self) -> impl Iterator<Item = ReadyLine> {
+    fn lines(&self) -> impl Iterator<Item = ReadyInbox> {
         let inboxes = self.organizations.values().flat_map(|data| data.inboxes.values());
         let waiting = inboxes.filter(|inbox| !inbox.is_empty());
-        waiting.map(|inbox| ReadyLine { ready_at: inbox.ready_at, org: inbox.org, recipient: inbox.recipient })
+        waiting.map(|inbox| ReadyInbox { ready_at: inbox.ready_at, org: inbox.org, recipient: inbox.recipient })
     }
 }
 
-/// One organization of a [`MemoryWorld`]; without data, one that does not exist.
-struct MemoryOrg<'a> {
+/// One organization of a [`MemoryState`]; without data, one that does not exist.
+struct MemoryWorld<'a> {
     org: OrgId,
     data: Option<&'a OrgData>,
 }
 
-impl<'a> MemoryOrg<'a> {
+impl<'a> MemoryWorld<'a> {
     fn all<K: 'a, V: 'a>(&self, map: impl Fn(&'a OrgData) -> &'a BTreeMap<K, V>) -> impl Iterator<Item = &'a V> {
         self.data.map(map).into_iter().flat_map(BTreeMap::values)
     }
@@ -286,7 +301,7 @@ impl<'a> MemoryOrg<'a> {
     }
 }
 
-impl World for MemoryOrg<'_> {
+impl OrganizationPort for MemoryWorld<'_> {
     fn org_id(&self) -> OrgId {
         self.org
     }
@@ -295,10 +310,12 @@ impl World for MemoryOrg<'_> {
         Ok(self.data.and_then(|data| data.organization.clone()))
     }
 
-    fn tally(&self) -> Result<Tally, Error> {
-        Ok(self.data.and_then(|data| data.tally).unwrap_or(Tally::empty(self.org)))
+    fn counts(&self) -> Result<Counts, Error> {
+        Ok(self.data.and_then(|data| data.counts).unwrap_or(Counts::empty(self.org)))
     }
+}
 
+impl TeamPort for MemoryWorld<'_> {
     fn member(&self, id: UserId) -> Result<Option<Member>, Error> {
         Ok(self.get(|data| &data.members, &id))
     }
@@ -329,7 +346,9 @@ impl World for MemoryOrg<'_> {
     fn invitations(&self) -> Result<Vec<Invitation>, Error> {
         Ok(self.all(|data| &data.invitations).cloned().collect())
     }
+}
 
+impl ApiKeyPort for MemoryWorld<'_> {
     fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
         Ok(self.get(|data| &data.api_keys, &id))
     }
@@ -341,7 +360,9 @@ impl World for MemoryOrg<'_> {
     fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
         Ok(self.all(|data| &data.api_keys).cloned().collect())
     }
+}
 
+impl ComponentPort for MemoryWorld<'_> {
     fn component(&self, id: ComponentId) -> Result<Option<Component>, Error> {
         Ok(self.get(|data| &data.components, &id))
     }
@@ -367,7 +388,9 @@ impl World for MemoryOrg<'_> {
         // No write makes a status page, so none is published.
         Ok(false)
     }
+}
 
+impl IncidentPort for MemoryWorld<'_> {
     fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error> {
         Ok(self.get(|data| &data.incidents, &id))
     }
@@ -395,7 +418,9 @@ impl World for MemoryOrg<'_> {
     fn earlier_events(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error> {
         Ok(self.data.and_then(|data| data.audit.get(&incident).cloned()).unwrap_or_default())
     }
+}
 
+impl OnCallPort for MemoryWorld<'_> {
     fn schedule(&self, id: ScheduleId) -> Result<Option<Schedule>, Error> {
         Ok(self.get(|data| &data.schedules, &id))
     }
@@ -438,7 +463,9 @@ impl World for MemoryOrg<'_> {
         let overrides = self.all(|data| &data.overrides);
         Ok(overrides.filter(|one| one.user == user && one.ends_at > after).cloned().collect())
     }
+}
 
+impl EscalationPort for MemoryWorld<'_> {
     fn policy(&self, id: PolicyId) -> Result<Option<Policy>, Error> {
         Ok(self.get(|data| &data.policies, &id))
     }
@@ -479,7 +506,9 @@ impl World for MemoryOrg<'_> {
         let mut open = self.all(|data| &data.incidents).filter(|incident| !incident.is_resolved());
         Ok(open.any(|incident| incident.policy() == Some(id)))
     }
+}
 
+impl OutboxPort for MemoryWorld<'_> {
     fn inbox(&self, recipient: Recipient) -> Result<Option<Inbox>, Error> {
         Ok(self.get(|data| &data.inboxes, &recipient))
     }

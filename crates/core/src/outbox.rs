@@ -5,17 +5,19 @@
 //! claims the first of a line under a lease. Confirmed, it leaves the line and the next may be claimed; unconfirmed, it
 //! comes back when the lease is over. So each is delivered at least once, and never one of a recipient's before an earlier one.
 
-use std::time::Duration;
-
-use crate::actor::Access;
-use crate::command::{Context, Decision, Query, View};
+use crate::caller::ByMember;
+use crate::code::Code;
+use crate::command::{Context, Decision, Query, View, seal};
 use crate::error::Error;
 use crate::id::{IdSource, IncidentId, InvitationId, NotificationId, OrgId, UserId};
 use crate::secret::Secret;
 use crate::text::EmailAddress;
 use crate::time::Timestamp;
 use crate::words::words;
-use crate::world::{Change, Root, Write};
+use crate::world::{Change, State, Write};
+use std::time::Duration;
+
+seal!(ListNotifications);
 
 words! {
     /// What a notification asks for.
@@ -188,13 +190,38 @@ impl Inbox {
 
 /// A line that holds something, and since when it can be claimed. Lines sort by that instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ReadyLine {
+pub struct ReadyInbox {
     /// From when on.
     pub ready_at: Timestamp,
     /// The organization.
     pub org: OrgId,
     /// Whose line it is.
     pub recipient: Recipient,
+}
+
+/// Notifications of one organization, as the rules see them. Read only.
+///
+/// Every method fails only with [`Error::Broken`], when the store cannot be read. The cost of each is that of its answer,
+/// however much else there is.
+pub trait OutboxPort {
+    /// A recipient's inbox.
+    fn inbox(&self, recipient: Recipient) -> Result<Option<Inbox>, Error>;
+    /// A notification in a line, by its number.
+    fn notification(&self, recipient: Recipient, number: u64) -> Result<Option<Notification>, Error>;
+    /// The notifications in a line behind a number, in order, at most `limit`.
+    fn notifications(&self, recipient: Recipient, after: u64, limit: usize) -> Result<Vec<Notification>, Error>;
+}
+
+/// Where notifications wait, over all organizations.
+///
+/// Every method fails only with [`Error::Broken`], when the store cannot be read.
+pub trait DeliveryPort {
+    /// Inboxes whose first notification can be claimed at an instant, longest ready first, beginning behind `after`, at most
+    /// `limit`.
+    fn ready_inboxes(&self, now: Timestamp, after: Option<&ReadyInbox>, limit: usize)
+    -> Result<Vec<ReadyInbox>, Error>;
+    /// The first instant after `now` at which another inbox can be claimed from.
+    fn next_ready(&self, now: Timestamp) -> Result<Option<Timestamp>, Error>;
 }
 
 /// The longest lease: an hour. Longer ones are cut.
@@ -257,21 +284,20 @@ fn notify(cx: &mut Context<'_>, recipient: Recipient, message: Message, at: Time
 /// # Errors
 /// Only when the world cannot be read.
 pub fn claim(
-    line: &ReadyLine,
+    line: &ReadyInbox,
     lease: Duration,
-    root: &dyn Root,
+    state: &dyn State,
     now: Timestamp,
     ids: &mut IdSource,
 ) -> Result<Decision<Option<Notification>>, Error> {
-    let world = root.organization(line.org);
-    let mut cx = Context::of_nobody(&*world, now, ids);
+    let world = state.world(line.org);
+    let mut cx = Context::new(&*world, now, ids);
     let Some(inbox) = world.inbox(line.recipient)?.filter(|inbox| !inbox.is_empty() && inbox.ready_at <= now) else {
         return Ok(cx.decided(None));
     };
     let before = first_of(&cx, &inbox)?;
     let claimed = Notification { attempts: before.attempts.saturating_add(1), ..before.clone() };
-    let lease = if sabotaged!(ClaimHoldsNothing) { Duration::ZERO } else { lease.min(LONGEST_LEASE) };
-    let leased = Inbox { ready_at: now.plus(lease), ..inbox };
+    let leased = Inbox { ready_at: now.plus(lease.min(LONGEST_LEASE)), ..inbox };
     cx.write(Write::Notification(Change::edited(before, claimed.clone())));
     cx.write(Write::Inbox(Change::edited(inbox, leased)));
     Ok(cx.decided(Some(claimed)))
@@ -284,12 +310,12 @@ pub fn claim(
 /// Only when the world cannot be read.
 pub fn confirm(
     receipt: &Receipt,
-    root: &dyn Root,
+    state: &dyn State,
     now: Timestamp,
     ids: &mut IdSource,
 ) -> Result<Decision<bool>, Error> {
-    let world = root.organization(receipt.org);
-    let mut cx = Context::of_nobody(&*world, now, ids);
+    let world = state.world(receipt.org);
+    let mut cx = Context::new(&*world, now, ids);
     let Some(inbox) =
         world.inbox(receipt.recipient)?.filter(|inbox| !inbox.is_empty() && inbox.first == receipt.number)
     else {
@@ -314,12 +340,12 @@ pub fn confirm(
 pub fn give_back(
     receipt: &Receipt,
     after: Duration,
-    root: &dyn Root,
+    state: &dyn State,
     now: Timestamp,
     ids: &mut IdSource,
 ) -> Result<Decision<bool>, Error> {
-    let world = root.organization(receipt.org);
-    let mut cx = Context::of_nobody(&*world, now, ids);
+    let world = state.world(receipt.org);
+    let mut cx = Context::new(&*world, now, ids);
     let held = |inbox: &Inbox| !inbox.is_empty() && inbox.first == receipt.number && now < inbox.ready_at;
     let Some(inbox) = world.inbox(receipt.recipient)?.filter(held) else { return Ok(cx.decided(false)) };
     if first_of(&cx, &inbox)?.attempts != receipt.attempt {
@@ -333,7 +359,8 @@ pub fn give_back(
 /// The notifications that wait to be delivered to a member, in order, at most 100. Codes: `not_found`.
 ///
 /// ```
-/// use dogwatch_core::{ListNotifications, UserId};
+/// use dogwatch_core::UserId;
+/// use dogwatch_core::outbox::ListNotifications;
 /// # let ben = UserId::parse("user_0190a8f3b4c07d2e8f1a2b3c4d5e6f70").unwrap();
 /// let first = ListNotifications::of(ben);
 /// let rest = ListNotifications { after: 100, ..first };
@@ -358,17 +385,17 @@ impl ListNotifications {
 const LISTED: usize = 100;
 
 impl Query for ListNotifications {
+    type Caller = ByMember;
     type Reply = Vec<Notification>;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn answer(&self, view: &View<'_>) -> Result<Vec<Notification>, Error> {
+    fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<Notification>, Error> {
         view.world.member(self.user)?.ok_or_else(|| Error::not_found("member"))?;
         view.world.notifications(Recipient::Member(self.user), self.after, LISTED)
     }
 }
 
 fn first_of(cx: &Context<'_>, inbox: &Inbox) -> Result<Notification, Error> {
-    let number = if sabotaged!(NewestFirst) { inbox.last } else { inbox.first };
-    let first = cx.world.notification(inbox.recipient, number)?;
+    let first = cx.world.notification(inbox.recipient, inbox.first)?;
     first.ok_or_else(|| Error::broken("a line of notifications without its first"))
 }

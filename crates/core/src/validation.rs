@@ -4,16 +4,7 @@
 //! checks over the fields of one input, keeps what went wrong, and at the end gives either the whole value or an
 //! [`Error::Invalid`] with all of it.
 
-use crate::error::Error;
-
-/// One field that fails its schema (contract, section 3, `fields`).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FieldProblem {
-    /// The name of the field or parameter, as in the contract: `title`.
-    pub field: String,
-    /// What is wrong with it, without repeating the value.
-    pub problem: String,
-}
+use crate::error::{Error, FieldProblem};
 
 /// Why one value is not acceptable. It never repeats the value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
@@ -31,7 +22,8 @@ impl Problem {
 /// Gathers the problems of several fields.
 ///
 /// ```
-/// use dogwatch_core::{Validation, text::{EmailAddress, Name}};
+/// use dogwatch_core::Validation;
+/// use dogwatch_core::text::{EmailAddress, Name};
 ///
 /// # #[derive(Debug)]
 /// struct Person { name: Name, email: EmailAddress }

@@ -3,10 +3,10 @@
 
 mod support;
 
-use dogwatch_core::{
-    ChangeStatus, ComponentId, CreateComponent, DeleteComponent, EditComponent, GetComponent, ListComponents, Patch,
-    SetComponents, Status, id::Id,
-};
+use dogwatch_core::Patch;
+use dogwatch_core::component::{CreateComponent, DeleteComponent, EditComponent, GetComponent, ListComponents};
+use dogwatch_core::id::{ComponentId, Id};
+use dogwatch_core::incident::{ChangeStatus, SetComponents, Status};
 use support::{Harbour, valid, word};
 
 fn create(name: &str) -> CreateComponent {
@@ -101,13 +101,13 @@ fn a_component_in_use_stays() {
 
 #[test]
 fn five_thousand_components() {
-    use dogwatch_core::{Change, Root, Write};
+    use dogwatch_core::world::{Change, State, Write};
     let mut harbour = Harbour::new();
     let ben = harbour.ben;
-    let before = harbour.world.organization(harbour.org).tally().unwrap();
+    let before = harbour.world.world(harbour.org).counts().unwrap();
     let mut full = before;
     full.components = 4_999;
-    harbour.world.apply(vec![Write::Tally(Change::edited(before, full))]);
+    harbour.world.apply(vec![Write::Counts(Change::edited(before, full))]);
     let last = harbour.component("the last");
     assert_eq!(word(&harbour.run_unchanged(create("one too many"), &ben)), "limit_reached");
     assert_eq!(word(&harbour.run_unchanged(create("the last"), &ben)), "name_conflict", "the name comes first");

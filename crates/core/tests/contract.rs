@@ -1,7 +1,7 @@
 //! The table of codes in core and the one in `docs/contract.md` are the same.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
-use dogwatch_core::{Code, Kind};
+use dogwatch_core::{Code, ErrorKind};
 
 const CONTRACT: &str = include_str!("../../../docs/contract.md");
 
@@ -39,5 +39,5 @@ fn codes_round_trip_by_name() {
         assert!(!code.row().meaning.is_empty());
     }
     assert_eq!(Code::from_name("no_such_code"), None);
-    assert_eq!(Code::Validation.to_string(), Kind::Validation.as_str());
+    assert_eq!(Code::Validation.to_string(), ErrorKind::Validation.as_str());
 }

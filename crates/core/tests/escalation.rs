@@ -5,12 +5,14 @@ mod support;
 
 use std::time::Duration;
 
+use dogwatch_core::escalation::{EditPolicyLayer, PreviewPolicy, RemovePolicyLayer, Target};
 use dogwatch_core::id::Id;
-use dogwatch_core::{
-    AcknowledgeIncident, Actor, CreateIncident, CreateOverride, DeleteSchedule, EditPolicyLayer, Event,
-    HandOffIncident, IncidentId, ListNotifications, Notification, PolicyId, PolicyLayerId, PreviewPolicy, RemoveMember,
-    RemovePolicyLayer, ScheduleId, Severity, Status, Target, Timestamp, UserId,
-};
+use dogwatch_core::id::{IncidentId, PolicyId, PolicyLayerId, ScheduleId};
+use dogwatch_core::incident::{AcknowledgeIncident, CreateIncident, Event, HandOffIncident, Severity, Status};
+use dogwatch_core::oncall::{CreateOverride, DeleteSchedule};
+use dogwatch_core::outbox::{ListNotifications, Notification};
+use dogwatch_core::team::RemoveMember;
+use dogwatch_core::{Actor, Timestamp, UserId};
 use support::{Harbour, policy_layer, user, valid, word};
 
 /// Harbour with a policy, and one incident on it.
@@ -100,11 +102,11 @@ impl Story {
             }
             "status" => {
                 let to = rest.parse::<Status>().unwrap();
-                return word(&self.harbour.run(dogwatch_core::ChangeStatus::to(id, to), &ada));
+                return word(&self.harbour.run(dogwatch_core::incident::ChangeStatus::to(id, to), &ada));
             }
             "resolve" => {
                 for to in [Status::Identified, Status::Monitoring, Status::Resolved] {
-                    self.harbour.run(dogwatch_core::ChangeStatus::to(id, to), &ada).unwrap();
+                    self.harbour.run(dogwatch_core::incident::ChangeStatus::to(id, to), &ada).unwrap();
                 }
             }
             "stand-in" => {

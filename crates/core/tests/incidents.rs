@@ -3,11 +3,15 @@
 
 mod support;
 
-use dogwatch_core::{
-    ComponentId, CreateIncident, DeleteComponent, EditIncident, EditedField, Event, GetIncident, IncidentFilter,
-    IncidentId, ListIncidents, ListUpdates, PageLimit, Patch, PolicyId, PostUpdate, RemoveMember, Root, ScheduleId,
-    SetComponents, Severity, Status, Timestamp, UpdateVisibility, UserId, id::Id,
+use dogwatch_core::component::DeleteComponent;
+use dogwatch_core::id::{ComponentId, Id, IncidentId, PolicyId, ScheduleId};
+use dogwatch_core::incident::{
+    CreateIncident, EditIncident, EditedField, Event, GetIncident, IncidentFilter, ListIncidents, ListLimit,
+    ListUpdates, PostUpdate, SetComponents, Severity, Status, UpdateVisibility,
 };
+use dogwatch_core::team::RemoveMember;
+use dogwatch_core::world::State;
+use dogwatch_core::{Patch, Timestamp, UserId};
 use dogwatch_testkit::simulation::Random;
 use support::{Harbour, user, valid, word};
 
@@ -229,7 +233,7 @@ fn pages_follow_one_another_while_incidents_are_added() {
         harbour.incident();
     }
     let mut seen = Vec::new();
-    let mut query = ListIncidents { limit: PageLimit::new(7).unwrap(), ..Default::default() };
+    let mut query = ListIncidents { limit: ListLimit::new(7).unwrap(), ..Default::default() };
     loop {
         let page = harbour.ask(&query, &ben).unwrap();
         seen.extend(page.incidents.iter().map(|incident| incident.sequential_id));
@@ -248,7 +252,7 @@ fn the_last_page_has_no_cursor() {
     let mut harbour = Harbour::new();
     for (count, expected) in [(0, false), (20, false), (21, true)] {
         while harbour
-            .ask(&ListIncidents { limit: PageLimit::MAX, ..Default::default() }, &harbour.ben)
+            .ask(&ListIncidents { limit: ListLimit::MAX, ..Default::default() }, &harbour.ben)
             .unwrap()
             .incidents
             .len()
@@ -268,7 +272,7 @@ fn the_incident_s_time_never_runs_backwards() {
     let id = harbour.incident();
     let created = harbour.now;
     harbour.now = valid("2020-01-01T00:00:00Z");
-    let status = dogwatch_core::ChangeStatus::to(id, Status::Identified);
+    let status = dogwatch_core::incident::ChangeStatus::to(id, Status::Identified);
     assert_eq!(harbour.run(status, &ben).unwrap().updated_at, created);
     let detail = harbour.detail(id);
     assert!(detail.status_history.iter().all(|entry| entry.changed_at == created));
@@ -315,7 +319,7 @@ fn a_long_audit_trail() {
         }
         let trail: Vec<_> = harbour.detail(id).audit_trail.into_iter().map(|event| event.event).collect();
         assert_eq!(trail, expected, "step {step}");
-        let incident = harbour.world.organization(harbour.org).incident(id).unwrap().unwrap();
+        let incident = harbour.world.world(harbour.org).incident(id).unwrap().unwrap();
         let recent = incident.recent_events.len();
         assert!(recent <= 8 && (recent == 0 || incident.components.len() <= 64), "step {step}: {recent}");
         kept += recent;

@@ -3,12 +3,16 @@
 
 mod support;
 
-use dogwatch_core::id::Id;
-use dogwatch_core::{
-    AckTimeout, CreateIncident, CreatePolicy, DeletePolicy, DeleteSchedule, EditPolicy, EditPolicyLayer, GetPolicy,
-    ListPolicies, OrderPolicyLayers, Patch, PolicyId, PolicyLayerId, Position, RemoveMember, RemovePolicyLayer,
-    ScheduleId, Severity, Status, Target, TargetUsers, UserId,
+use dogwatch_core::escalation::{
+    AckTimeout, CreatePolicy, DeletePolicy, EditPolicy, EditPolicyLayer, GetPolicy, ListPolicies, OrderPolicyLayers,
+    Position, RemovePolicyLayer, Target, TargetUsers,
 };
+use dogwatch_core::id::Id;
+use dogwatch_core::id::{PolicyId, PolicyLayerId, ScheduleId};
+use dogwatch_core::incident::{CreateIncident, Severity, Status};
+use dogwatch_core::oncall::DeleteSchedule;
+use dogwatch_core::team::RemoveMember;
+use dogwatch_core::{Patch, UserId};
 use support::{Harbour, policy_layer as layer, user, valid, word};
 
 /// A policy with layers at these positions, each of Ben alone; the names of layers are their positions at first.
@@ -201,7 +205,7 @@ fn what_is_in_use_stays() {
     assert_eq!(incident.escalation_policy_id, Some(policy));
     for to in [Status::Identified, Status::Monitoring, Status::Resolved] {
         assert_eq!(word(&harbour.run_unchanged(DeletePolicy { id: policy }, &ben)), "policy_in_use", "before {to}");
-        harbour.run(dogwatch_core::ChangeStatus::to(incident.id, to), &ben).unwrap();
+        harbour.run(dogwatch_core::incident::ChangeStatus::to(incident.id, to), &ben).unwrap();
     }
     assert_eq!(word(&harbour.run_unchanged(DeleteSchedule { id: night }, &ben)), "schedule_in_use");
     let elsewhere = Target::users(vec![user(&ben)]).unwrap();

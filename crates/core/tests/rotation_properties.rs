@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use chrono::{Duration, LocalResult, NaiveDate, NaiveDateTime, Offset, TimeZone, Utc};
 use dogwatch_core::id::Id;
-use dogwatch_core::{Phase, RotationLength, RotationType, Shift, Terms, TermsInput, Timestamp, UserId, Zone};
+use dogwatch_core::oncall::{Phase, RotationLength, RotationType, Shift, Terms, TermsInput};
+use dogwatch_core::{Timestamp, UserId, Zone};
 use dogwatch_testkit::cases;
 use proptest::prelude::*;
 
@@ -38,7 +39,7 @@ impl Rotation {
         let input = TermsInput {
             zone: Zone::new(&self.zone).unwrap(),
             length: RotationLength::new(RotationType::Custom, self.days).unwrap(),
-            handoff: dogwatch_core::HandoffTime::from_minutes(self.handoff).unwrap(),
+            handoff: dogwatch_core::oncall::HandoffTime::from_minutes(self.handoff).unwrap(),
             effective_from: at(self.from),
             effective_until: None,
             participants: (0..self.people).map(user).collect(),

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use dogwatch_core::id::Id;
-use dogwatch_core::{Phase, RotationLength, RotationType, Terms, TermsInput, Timestamp, UserId, Zone};
+use dogwatch_core::oncall::{Phase, RotationLength, RotationType, Terms, TermsInput};
+use dogwatch_core::{Timestamp, UserId, Zone};
 
 fn at(text: &str) -> Timestamp {
     // A date and time without seconds is enough for a table.

@@ -4,13 +4,15 @@
 mod support;
 
 use dogwatch_core::id::Id;
-use dogwatch_core::{
-    Actor, AddRotationLayer, CreateIncident, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule,
-    EditRotationLayer, EditSchedule, Error, GetSchedule, LayerSettings, ListOverrides, ListSchedules, OnCallNow,
-    OrderRotationLayers, Override, OverrideId, Patch, RemoveMember, RemoveRotationLayer, ResolveOnCall,
-    RotationLayerId, RotationLayerView, RotationLength, RotationType, ScheduleId, Severity, ShiftsOnCall, Timestamp,
-    UserId,
+use dogwatch_core::id::{OverrideId, RotationLayerId, ScheduleId};
+use dogwatch_core::incident::{CreateIncident, Severity};
+use dogwatch_core::oncall::{
+    AddRotationLayer, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule, EditRotationLayer, EditSchedule,
+    GetSchedule, LayerSettings, ListOverrides, ListSchedules, OnCallNow, OrderRotationLayers, Override,
+    RemoveRotationLayer, ResolveOnCall, RotationLayerView, RotationLength, RotationType, ShiftsOnCall,
 };
+use dogwatch_core::team::RemoveMember;
+use dogwatch_core::{Actor, Error, Patch, Timestamp, UserId};
 use support::{Harbour, user, valid, word};
 
 fn create(name: &str, zone: &str) -> CreateSchedule {

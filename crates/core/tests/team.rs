@@ -5,11 +5,16 @@ mod support;
 
 use std::time::Duration;
 
-use dogwatch_core::{
-    AcceptInvitation, Actor, AddMember, ChangeRole, Code, CreateApiKey, CreateIncident, CreateOrganization, GetMember,
-    IdSource, InviteMember, ListApiKeys, ListTeam, Message, Notification, OrgId, Receipt, RemoveMember, RevokeApiKey,
-    RevokeInvitation, Role, Secret, Severity, Timestamp, UserId, authenticate, id::Id,
+use dogwatch_core::api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
+use dogwatch_core::caller::authenticate;
+use dogwatch_core::id::Id;
+use dogwatch_core::incident::{CreateIncident, Severity};
+use dogwatch_core::organization::CreateOrganization;
+use dogwatch_core::outbox::{Message, Notification, Receipt};
+use dogwatch_core::team::{
+    AcceptInvitation, AddMember, ChangeRole, GetMember, InviteMember, ListTeam, RemoveMember, RevokeInvitation, Role,
 };
+use dogwatch_core::{Actor, Code, IdSource, OrgId, Secret, Timestamp, UserId};
 use support::{Harbour, user, valid, word};
 
 fn invite(email: &str) -> InviteMember {
@@ -47,7 +52,7 @@ fn an_invitation_is_accepted_once() {
     let sent = harbour.run(invite("dora@example.com"), &ada).unwrap();
     assert_eq!(harbour.ask(&ListTeam, &ada).unwrap().invitations, std::slice::from_ref(&sent.invitation));
 
-    let joined = harbour.run(accept(&sent.token), &Actor::Public).unwrap();
+    let joined = harbour.run(accept(&sent.token), &Actor::Anybody).unwrap();
     assert_eq!(joined.member.email.as_str(), "dora@example.com");
     assert_eq!(joined.member.role, Role::Member);
     let dora = authenticate(&joined.api_key.secret, &harbour.world, harbour.now).unwrap();
@@ -56,7 +61,7 @@ fn an_invitation_is_accepted_once() {
     let team = harbour.ask(&ListTeam, &ada).unwrap();
     assert!(team.invitations.is_empty());
     assert_eq!(team.members.last().unwrap(), &joined.member);
-    assert_eq!(word(&harbour.run_unchanged(accept(&sent.token), &Actor::Public)), "not_found");
+    assert_eq!(word(&harbour.run_unchanged(accept(&sent.token), &Actor::Anybody)), "not_found");
     assert_eq!(word(&harbour.run_unchanged(RevokeInvitation { id: sent.invitation.id }, &ada)), "not_found");
     assert_eq!(word(&harbour.run_unchanged(invite("dora@example.com"), &ada)), "name_conflict");
 }
@@ -70,7 +75,7 @@ fn a_revoked_invitation_is_worth_nothing() {
     assert_eq!(word(&harbour.run_unchanged(RevokeInvitation { id }, &harbour.ben.clone())), "not_authorized");
     assert_eq!(harbour.run(RevokeInvitation { id }, &ada).unwrap(), id);
     assert_eq!(word(&harbour.run_unchanged(RevokeInvitation { id }, &ada)), "not_found");
-    assert_eq!(word(&harbour.run_unchanged(accept(&sent.token), &Actor::Public)), "not_found");
+    assert_eq!(word(&harbour.run_unchanged(accept(&sent.token), &Actor::Anybody)), "not_found");
     assert_eq!(word(&harbour.run(invite("dora@example.com"), &ada)), "ok");
 }
 
@@ -190,7 +195,7 @@ fn who_may() {
         (stranger, "invalid_api_key", "invalid_api_key"),
         (nowhere, "invalid_api_key", "invalid_api_key"),
         (Actor::Operator, "not_authorized", "not_authorized"),
-        (Actor::Public, "not_authorized", "not_authorized"),
+        (Actor::Anybody, "not_authorized", "not_authorized"),
     ] {
         assert_eq!(word(&harbour.ask(&ListTeam, &actor)), admin_only, "{actor:?}");
         assert_eq!(word(&harbour.ask(&ListApiKeys, &actor)), any_member, "{actor:?}");
@@ -203,7 +208,7 @@ fn who_may() {
         first_name: valid("Eve"),
         last_name: valid("Other"),
     };
-    for (actor, expected) in [(ada, "not_authorized"), (Actor::Public, "not_authorized"), (Actor::Operator, "ok")] {
+    for (actor, expected) in [(ada, "not_authorized"), (Actor::Anybody, "not_authorized"), (Actor::Operator, "ok")] {
         assert_eq!(word(&harbour.run(create.clone(), &actor)), expected, "{actor:?}");
     }
 }
@@ -260,23 +265,23 @@ fn keys_keep_nobody_from_joining() {
         harbour.run(add, &Actor::Operator).unwrap();
     }
     let sent = harbour.run(invite("dora@example.com"), &ada).unwrap();
-    assert_eq!(word(&harbour.run(accept(&sent.token), &Actor::Public)), "ok");
+    assert_eq!(word(&harbour.run(accept(&sent.token), &Actor::Anybody)), "ok");
     assert_eq!(harbour.ask(&ListApiKeys, &ada).unwrap().len(), 3 + 1_001 + 1);
 }
 
 #[test]
 fn ten_thousand_members_and_invitations() {
-    use dogwatch_core::{Change, Root, Write};
+    use dogwatch_core::world::{Change, State, Write};
     let mut harbour = Harbour::new();
     let ada = harbour.ada;
-    let before = harbour.world.organization(harbour.org).tally().unwrap();
+    let before = harbour.world.world(harbour.org).counts().unwrap();
     let mut full = before;
     full.members = 9_999;
-    harbour.world.apply(vec![Write::Tally(Change::edited(before, full))]);
+    harbour.world.apply(vec![Write::Counts(Change::edited(before, full))]);
     let sent = harbour.run(invite("last@example.com"), &ada).unwrap();
     let outcome = harbour.run_unchanged(invite("over@example.com"), &ada);
     assert_eq!(outcome.unwrap_err().code(), Code::LimitReached);
-    assert_eq!(word(&harbour.run(accept(&sent.token), &Actor::Public)), "ok", "an invitation holds a seat");
+    assert_eq!(word(&harbour.run(accept(&sent.token), &Actor::Anybody)), "ok", "an invitation holds a seat");
 }
 
 #[test]
@@ -324,7 +329,7 @@ fn an_invitation_is_notified_until_it_is_delivered() {
     assert!(harbour.world.confirm(&again[0].2, later, &mut harbour.ids).unwrap());
     assert!(!harbour.world.confirm(&again[0].2, later, &mut harbour.ids).unwrap());
     assert!(letters(&mut harbour, 4, &sent.token).is_empty(), "delivered once");
-    assert_eq!(word(&harbour.run(accept(&sent.token), &Actor::Public)), "ok");
+    assert_eq!(word(&harbour.run(accept(&sent.token), &Actor::Anybody)), "ok");
 }
 
 #[test]
@@ -338,7 +343,7 @@ fn what_is_revoked_or_accepted_is_not_notified() {
         if revoked {
             harbour.run(RevokeInvitation { id: sent.invitation.id }, &ada).unwrap();
         } else {
-            harbour.run(accept(&sent.token), &Actor::Public).unwrap();
+            harbour.run(accept(&sent.token), &Actor::Anybody).unwrap();
         }
         assert!(letters(&mut harbour, 9, &sent.token).is_empty());
         for (_, _, receipt) in claimed {

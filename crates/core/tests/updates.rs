@@ -3,11 +3,11 @@
 
 mod support;
 
+use dogwatch_core::Error;
+use dogwatch_core::id::{Id, IncidentId, UpdateId};
+use dogwatch_core::incident::{ChangeStatus, Event, ListUpdates, PostUpdate, RedactUpdate, Status, UpdateVisibility};
+use dogwatch_core::team::Role;
 use dogwatch_core::text::{ResolutionNote, UpdateBody};
-use dogwatch_core::{
-    ChangeStatus, Error, Event, IncidentId, ListUpdates, PostUpdate, RedactUpdate, Role, Status, UpdateId,
-    UpdateVisibility, id::Id,
-};
 use support::{Harbour, user, valid, word};
 
 fn body(text: &str) -> UpdateBody {
@@ -178,7 +178,7 @@ fn an_author_who_became_an_admin_or_lost_it() {
     let incident = harbour.incident();
     let posted = harbour.run(PostUpdate::internal(incident, body("x")), &dora).unwrap();
     harbour.advance(301);
-    harbour.run(dogwatch_core::ChangeRole { user: user(&dora), role: Role::Member }, &ada).unwrap();
+    harbour.run(dogwatch_core::team::ChangeRole { user: user(&dora), role: Role::Member }, &ada).unwrap();
     let redact = RedactUpdate { incident, update: posted.id };
     assert_eq!(word(&harbour.run_unchanged(redact, &dora)), "redaction_not_permitted");
 }
@@ -229,11 +229,11 @@ fn redacting_what_is_not_there() {
 
 #[test]
 fn ten_thousand_updates_and_still_resolvable() {
-    use dogwatch_core::{Change, Root, Write};
+    use dogwatch_core::world::{Change, State, Write};
     let mut harbour = Harbour::new();
     let ben = harbour.ben;
     let id = harbour.incident();
-    let before = harbour.world.organization(harbour.org).incident(id).unwrap().unwrap();
+    let before = harbour.world.world(harbour.org).incident(id).unwrap().unwrap();
     let mut full = before.clone();
     full.updates = 9_999;
     harbour.world.apply(vec![Write::Incident(Box::new(Change::edited(before, full)))]);

@@ -21,7 +21,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use dogwatch_http::{Settings, router, serve};
 use dogwatch_store::Engine;
-use dogwatch_store::core::{CreateIncident, Severity};
+use dogwatch_store::rules::incident::{CreateIncident, Severity};
 use dogwatch_testkit::fixture::organization;
 use dogwatch_testkit::measure::{line, median};
 use tower_http::catch_panic::CatchPanicLayer;

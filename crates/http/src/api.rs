@@ -12,8 +12,9 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use axum::routing::any;
-use dogwatch_store::core::text::IdempotencyKey;
-use dogwatch_store::core::{Access, Actor, Code, Secret};
+use dogwatch_store::rules::caller::CallerKind;
+use dogwatch_store::rules::text::IdempotencyKey;
+use dogwatch_store::rules::{Actor, Code, Secret};
 use dogwatch_store::{Engine, Once};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
@@ -188,10 +189,10 @@ async fn answer(api: &Api, routes: &[Route], request: Request) -> Result<Reply, 
         let methods: Vec<_> = routes.iter().map(|route| route.method.as_str()).collect();
         return Err(wrong_method(&methods.join(", ")));
     };
-    let actor = authenticated(api, route.access, request.headers())?;
+    let actor = authenticated(api, route.caller, request.headers())?;
     // That the caller is a member was seen with the key.
-    if route.access > Access::Member {
-        api.engine.permit(route.access, &actor)?;
+    if route.caller != CallerKind::Member {
+        (route.admit)(&api.engine, &actor)?;
     }
 
     let asked = match actor {
@@ -235,9 +236,9 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Who calls.
-fn authenticated(api: &Api, access: Access, headers: &HeaderMap) -> Result<Actor, Failure> {
-    if access == Access::Public {
-        return Ok(Actor::Public);
+fn authenticated(api: &Api, caller: CallerKind, headers: &HeaderMap) -> Result<Actor, Failure> {
+    if caller == CallerKind::Anybody {
+        return Ok(Actor::Anybody);
     }
     let Some(key) = presented(headers) else {
         let message = "the header `Authorization: Bearer …` is missing";

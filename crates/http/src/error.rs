@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use dogwatch_store::Error as EngineError;
-use dogwatch_store::core::{Code, Error as Refusal};
+use dogwatch_store::rules::{Code, Error as Refusal};
 use serde_json::{Value, json};
 
 use crate::input::Described;
@@ -46,7 +46,7 @@ impl Failure {
     pub(crate) fn refused(error: &Refusal, described: &Described) -> Self {
         match error {
             Refusal::Invalid(fields) => {
-                let field = |it: &dogwatch_store::core::FieldProblem| Field {
+                let field = |it: &dogwatch_store::rules::FieldProblem| Field {
                     path: described.pointer(&it.field),
                     problem: it.problem.clone(),
                 };

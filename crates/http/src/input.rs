@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use dogwatch_store::core::{Error as Refusal, Patch, Problem, Timestamp};
+use dogwatch_store::rules::{Error as Refusal, Patch, Problem, Timestamp};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Failure, Field};

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use axum::http::Method;
-use dogwatch_store::core::{Access, Code};
+use dogwatch_store::rules::Code;
+use dogwatch_store::rules::caller::CallerKind;
 use serde_json::{Map, Value, json};
 
 use crate::route::Route;
@@ -62,7 +63,7 @@ fn operation(route: &Route) -> Value {
                 json!({ "required": !required.is_empty(), "content": { "application/json": { "schema": schema } } });
             operation.insert("requestBody".to_owned(), body);
         }
-        if route.access == Access::Public {
+        if route.caller == CallerKind::Anybody {
             operation.insert("security".to_owned(), json!([]));
         }
     }
@@ -79,8 +80,11 @@ fn responses(route: &Route) -> Value {
     let success = json!({ "description": "success", "content": { "application/json": { "schema": envelope } } });
     let mut responses = Map::from_iter([(route.status.to_string(), success)]);
     let mut codes: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
-    for code in route.codes.iter().chain(SHARED).chain(by_shape(route)) {
-        codes.entry(code.http_status()).or_default().push(*code);
+    for code in route.codes.iter().chain(SHARED).copied().chain(by_shape(route)) {
+        let of_status = codes.entry(code.http_status()).or_default();
+        if !of_status.contains(&code) {
+            of_status.push(code);
+        }
     }
     for (status, codes) in codes {
         let words: Vec<_> = codes.iter().map(ToString::to_string).collect();
@@ -92,16 +96,13 @@ fn responses(route: &Route) -> Value {
 }
 
 /// The refusals that follow from what kind of route it is.
-fn by_shape(route: &Route) -> impl Iterator<Item = &'static Code> {
+fn by_shape(route: &Route) -> impl Iterator<Item = Code> + use<> {
     let takes_body = !matches!(route.method, Method::GET | Method::DELETE);
     let body: &[Code] = if takes_body { &[Code::PayloadTooLarge, Code::UnsupportedMediaType] } else { &[] };
     let once: &[Code] = if route.method == Method::POST { &[Code::IdempotencyConflict] } else { &[] };
-    let known: &[Code] = if route.access == Access::Public {
-        &[]
-    } else {
-        &[Code::MissingAuthorizationHeader, Code::InvalidApiKey, Code::NotAuthorized]
-    };
-    body.iter().chain(once).chain(known)
+    let anybody = route.caller == CallerKind::Anybody;
+    let known: &[Code] = if anybody { &[] } else { &[Code::MissingAuthorizationHeader] };
+    body.iter().chain(once).chain(known).copied()
 }
 
 fn error_schema() -> Value {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use axum::body::Bytes;
-use dogwatch_store::core::OrgId;
+use dogwatch_store::rules::OrgId;
 
 /// How many bytes are kept at most.
 const MOST_BYTES: usize = 4 << 20;
@@ -60,7 +60,7 @@ impl Replies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dogwatch_store::core::id::Id;
+    use dogwatch_store::rules::id::Id;
 
     fn asked(org: u8, path: &str) -> Asked {
         (OrgId::from_bytes([org; 16]), path.to_owned())

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::http::Method;
-use dogwatch_store::core::{Access, Actor, Code, Command, Error as Refusal, Query};
+use dogwatch_store::rules::caller::{Caller, CallerKind};
+use dogwatch_store::rules::{Actor, Code, Command, Error as Refusal, Query};
 use dogwatch_store::{Answer, Engine, Error as EngineError, Once};
 use serde::Serialize;
 use serde_json::Value;
@@ -45,10 +46,13 @@ pub(crate) struct Route {
     pub(crate) path: &'static str,
     pub(crate) id: &'static str,
     pub(crate) summary: &'static str,
-    pub(crate) access: Access,
+    /// Who may make the request.
+    pub(crate) caller: CallerKind,
+    /// Whether the actor is such a caller.
+    pub(crate) admit: fn(&Engine, &Actor) -> Result<(), EngineError>,
     pub(crate) status: u16,
-    /// The refusals by rules; those that every route shares are not listed.
-    pub(crate) codes: &'static [Code],
+    /// The refusals of the caller and by rules; those that every route shares are not listed.
+    pub(crate) codes: Vec<Code>,
     /// Whether the reply depends on nothing but the organization, the path with its query, and what is durable.
     pub(crate) repeats: bool,
     pub(crate) described: Arc<Described>,
@@ -63,37 +67,30 @@ pub(crate) struct Named {
     pub(crate) path: &'static str,
     pub(crate) id: &'static str,
     pub(crate) summary: &'static str,
-    pub(crate) codes: &'static [Code],
     pub(crate) repeats: bool,
 }
 
 pub(crate) const fn get(path: &'static str, id: &'static str, summary: &'static str) -> Named {
-    Named { method: Method::GET, path, id, summary, codes: &[], repeats: false }
+    Named { method: Method::GET, path, id, summary, repeats: false }
 }
 
 pub(crate) const fn post(path: &'static str, id: &'static str, summary: &'static str) -> Named {
-    Named { method: Method::POST, path, id, summary, codes: &[], repeats: false }
+    Named { method: Method::POST, path, id, summary, repeats: false }
 }
 
 pub(crate) const fn patch(path: &'static str, id: &'static str, summary: &'static str) -> Named {
-    Named { method: Method::PATCH, path, id, summary, codes: &[], repeats: false }
+    Named { method: Method::PATCH, path, id, summary, repeats: false }
 }
 
 pub(crate) const fn put(path: &'static str, id: &'static str, summary: &'static str) -> Named {
-    Named { method: Method::PUT, path, id, summary, codes: &[], repeats: false }
+    Named { method: Method::PUT, path, id, summary, repeats: false }
 }
 
 pub(crate) const fn delete(path: &'static str, id: &'static str, summary: &'static str) -> Named {
-    Named { method: Method::DELETE, path, id, summary, codes: &[], repeats: false }
+    Named { method: Method::DELETE, path, id, summary, repeats: false }
 }
 
 impl Named {
-    /// The refusals by rules.
-    pub(crate) const fn codes(mut self, codes: &'static [Code]) -> Self {
-        self.codes = codes;
-        self
-    }
-
     /// Its reply is the same for everybody in the organization, until something changes.
     pub(crate) const fn repeats(mut self) -> Self {
         self.repeats = true;
@@ -158,7 +155,7 @@ fn query_as<Q: Query + 'static>(
         // Reading takes microseconds and does not wait.
         Box::pin(std::future::ready(answer()))
     };
-    route(named, Q::ACCESS, 200, described, reply, Box::new(run))
+    route::<Q::Caller>(named, Q::CODES, 200, described, reply, Box::new(run))
 }
 
 /// A route that is a command; `show` makes its reply.
@@ -216,7 +213,7 @@ fn command_as<C: Command>(
             Ok(Reply { status: recorded.answer.status, json: recorded.answer.body.into(), again: recorded.again })
         })
     };
-    route(named, C::ACCESS, status, described, reply, Box::new(run))
+    route::<C::Caller>(named, C::CODES, status, described, reply, Box::new(run))
 }
 
 /// The answer for the caller, and the one to record: without secrets, which are shown once.
@@ -248,14 +245,16 @@ fn blot_out(value: &mut Value) {
     }
 }
 
-fn route(
+fn route<C: Caller>(
     named: Named,
-    access: Access,
+    codes: &[Code],
     status: u16,
     described: Arc<Described>,
     reply: (RefOr<Schema>, Schemas),
     run: Box<dyn Fn(Call) -> Running + Send + Sync>,
 ) -> Route {
-    let Named { method, path, id, summary, codes, repeats } = named;
-    Route { method, path, id, summary, access, status, codes, repeats, described, reply, run }
+    let Named { method, path, id, summary, repeats } = named;
+    let admit = |engine: &Engine, actor: &Actor| engine.admit::<C>(actor).map(|_| ());
+    let codes = [C::CODES, codes].concat();
+    Route { method, path, id, summary, caller: C::KIND, admit, status, codes, repeats, described, reply, run }
 }

@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
-use dogwatch_store::core::{Actor, Code, Secret};
+use dogwatch_store::rules::{Actor, Code, Secret};
 use serde_json::{Value, json};
 use support::{Answer, Server, request};
 

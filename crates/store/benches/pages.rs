@@ -13,9 +13,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use dogwatch_core::{
-    Actor, ChangeStatus, CreateIncident, Cursor, IncidentFilter, ListIncidents, Severity, Status, Timestamp,
-};
+use dogwatch_core::incident::{ChangeStatus, CreateIncident, Cursor, IncidentFilter, ListIncidents, Severity, Status};
+use dogwatch_core::{Actor, Timestamp};
 use dogwatch_store::{Engine, ManualClock};
 use dogwatch_testkit::fixture::organization;
 use dogwatch_testkit::measure::{line, resident, seconds_per_call, shown};

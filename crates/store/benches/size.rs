@@ -10,9 +10,8 @@
 
 use std::time::Duration;
 
-use dogwatch_core::{
-    Actor, ChangeStatus, CreateIncident, PostUpdate, Severity, Status, Timestamp, UpdateVisibility, UserId,
-};
+use dogwatch_core::incident::{ChangeStatus, CreateIncident, PostUpdate, Severity, Status, UpdateVisibility};
+use dogwatch_core::{Actor, Timestamp, UserId};
 use dogwatch_store::{Engine, ManualClock};
 use dogwatch_testkit::fixture::organization;
 use dogwatch_testkit::measure::line;

@@ -16,11 +16,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dogwatch_core::{
-    AckTimeout, AcknowledgeIncident, Actor, AddPolicyLayer, ChangeStatus, CreateIncident, CreatePolicy, GetIncident,
-    IncidentFilter, IncidentId, ListIncidents, Notification, PolicyId, Position, PostUpdate, Severity, Status, Target,
-    UpdateVisibility, UserId,
+use dogwatch_core::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, Position, Target};
+use dogwatch_core::id::{IncidentId, PolicyId};
+use dogwatch_core::incident::{
+    AcknowledgeIncident, ChangeStatus, CreateIncident, GetIncident, IncidentFilter, ListIncidents, PostUpdate,
+    Severity, Status, UpdateVisibility,
 };
+use dogwatch_core::outbox::Notification;
+use dogwatch_core::{Actor, UserId};
 use dogwatch_store::Engine;
 use dogwatch_testkit::fixture::organization;
 use dogwatch_testkit::measure::{percentile, resident, shown};

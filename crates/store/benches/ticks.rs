@@ -11,10 +11,13 @@
 
 use std::time::{Duration, Instant};
 
-use dogwatch_core::{
-    AckTimeout, Actor, AddMember, AddPolicyLayer, AddRotationLayer, CreateIncident, CreatePolicy, CreateSchedule,
-    LayerSettings, OrganizationCreated, PolicyId, Position, Role, RotationLength, Severity, Target, Timestamp, UserId,
-};
+use dogwatch_core::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, Position, Target};
+use dogwatch_core::id::PolicyId;
+use dogwatch_core::incident::{CreateIncident, Severity};
+use dogwatch_core::oncall::{AddRotationLayer, CreateSchedule, LayerSettings, RotationLength};
+use dogwatch_core::organization::OrganizationCreated;
+use dogwatch_core::team::{AddMember, Role};
+use dogwatch_core::{Actor, Timestamp, UserId};
 use dogwatch_store::{Engine, ManualClock};
 use dogwatch_testkit::fixture::organization;
 use dogwatch_testkit::measure::{line, median, shown};
@@ -136,7 +139,7 @@ fn join(engine: &Engine, created: &OrganizationCreated, n: usize) -> UserId {
     engine.execute(add, &Actor::Operator).unwrap().member.id
 }
 
-fn schedule(engine: &Engine, ada: &Actor, people: &[UserId]) -> dogwatch_core::ScheduleId {
+fn schedule(engine: &Engine, ada: &Actor, people: &[UserId]) -> dogwatch_core::id::ScheduleId {
     let create =
         CreateSchedule { name: "Night".parse().unwrap(), description: None, timezone: "Europe/Berlin".to_owned() };
     let schedule = engine.execute(create, ada).unwrap().id;
@@ -152,7 +155,7 @@ fn policy(
     ada: &Actor,
     name: &str,
     minutes: i64,
-    schedule: dogwatch_core::ScheduleId,
+    schedule: dogwatch_core::id::ScheduleId,
     people: &[UserId],
 ) -> PolicyId {
     let policy = engine.execute(CreatePolicy { name: name.parse().unwrap(), description: None }, ada).unwrap().id;

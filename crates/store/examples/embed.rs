@@ -2,7 +2,9 @@
 //! Incident response in thirty lines: open a folder, open an incident, move it forward, see what is refused.
 
 use dogwatch_store::Engine;
-use dogwatch_store::core::{Actor, ChangeStatus, CreateIncident, CreateOrganization, ListIncidents, Severity, Status};
+use dogwatch_store::rules::Actor;
+use dogwatch_store::rules::incident::{ChangeStatus, CreateIncident, ListIncidents, Severity, Status};
+use dogwatch_store::rules::organization::CreateOrganization;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| "dogwatch-data".to_owned());

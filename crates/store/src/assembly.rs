@@ -8,7 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dogwatch_core::{Error as Refusal, Timestamp, Write};
+use dogwatch_core::world::Write;
+use dogwatch_core::{Error as Refusal, Timestamp};
 
 use crate::backend::{BackendError, Batch, RowMap};
 use crate::format;

@@ -32,7 +32,8 @@ impl Clock for SystemClock {
 ///
 /// ```
 /// use std::time::Duration;
-/// use dogwatch_store::{Clock, ManualClock, core::Timestamp};
+/// use dogwatch_store::rules::Timestamp;
+/// use dogwatch_store::{Clock, ManualClock};
 /// let clock = ManualClock::at(Timestamp::parse("2026-04-07T10:00:00Z").unwrap());
 /// clock.advance(Duration::from_secs(90));
 /// assert_eq!(clock.now().to_string(), "2026-04-07T10:01:30.000Z");

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
-use dogwatch_core::{
-    Access, Actor, Command, IdSource, OrgId, Organization, Query, Root, Secret, Timestamp, ask, authenticate,
-    first_admin, permit,
-};
+use dogwatch_core::caller::{Caller, authenticate, first_admin};
+use dogwatch_core::organization::Organization;
+use dogwatch_core::outbox::DeliveryPort;
+use dogwatch_core::ticks::TickPort;
+use dogwatch_core::world::State;
+use dogwatch_core::{Actor, Command, IdSource, OrgId, Query, Secret, Timestamp, ask};
 
 use crate::backend::{Backend, MemoryBackend, SledBackend, SledOptions};
 use crate::clock::{Clock, SystemClock};
@@ -29,7 +31,10 @@ use crate::writer::{self, Order, Settings, Shared, Work};
 /// clone is dropped, everything that was submitted is finished first.
 ///
 /// ```
-/// use dogwatch_store::{Engine, core::{Actor, Code, CreateIncident, CreateOrganization, GetIncident, Severity}};
+/// use dogwatch_store::rules::{Actor, Code};
+/// use dogwatch_store::rules::incident::{CreateIncident, GetIncident, Severity};
+/// use dogwatch_store::rules::organization::CreateOrganization;
+/// use dogwatch_store::Engine;
 ///
 /// let engine = Engine::in_memory()?;
 /// let created = engine.execute(
@@ -127,12 +132,12 @@ impl Engine {
         Ok(self.inner.shared.read(|root| authenticate(key, root, now))?)
     }
 
-    /// Checks that an actor may do what asks for such access, without doing it.
+    /// Checks that an actor is what a kind of caller must be, without doing anything: `engine.admit::<ByAdmin>(&actor)`.
     ///
     /// # Errors
-    /// `invalid_api_key` when the user is no longer a member, `not_authorized` when the role is too low.
-    pub fn permit(&self, access: Access, actor: &Actor) -> Result<(), Error> {
-        Ok(self.inner.shared.read(|root| permit(access, actor, root))?)
+    /// [`Caller::CODES`]: `invalid_api_key` when the user is no longer a member, `not_authorized` when the role is too low.
+    pub fn admit<C: Caller>(&self, actor: &Actor) -> Result<C, Error> {
+        Ok(self.inner.shared.read(|state| C::admit(actor, state))?)
     }
 
     /// All organizations of the store, oldest first. For whoever operates the store: it takes no actor.
@@ -177,7 +182,7 @@ impl Engine {
     pub fn pending(&self, most: usize) -> Result<(usize, usize), Error> {
         Ok(self.inner.shared.read(|root| {
             let timers = root.timers_due(Timestamp::MAX, None, most)?.len();
-            Ok::<_, dogwatch_core::Error>((timers, root.lines_ready(Timestamp::MAX, None, most)?.len()))
+            Ok::<_, dogwatch_core::Error>((timers, root.ready_inboxes(Timestamp::MAX, None, most)?.len()))
         })?)
     }
 
@@ -263,7 +268,8 @@ pub struct Load {
 /// How an engine is opened when the defaults will not do.
 ///
 /// ```
-/// use dogwatch_store::{Engine, ManualClock, core::Timestamp};
+/// use dogwatch_store::rules::Timestamp;
+/// use dogwatch_store::{Engine, ManualClock};
 /// let clock = ManualClock::at(Timestamp::parse("2026-04-07T10:00:00Z").unwrap());
 /// let engine = Engine::builder().clock(clock.clone()).id_seed([7; 32]).in_memory()?;
 /// assert_eq!(engine.now().to_string(), "2026-04-07T10:00:00.000Z");

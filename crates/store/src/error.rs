@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use dogwatch_core::{Code, FieldProblem, Kind};
+use dogwatch_core::{Code, ErrorKind, FieldProblem};
 
 use crate::backend::BackendError;
 
@@ -40,7 +40,7 @@ impl Error {
 
     /// The category (`type` on the wire).
     #[must_use]
-    pub const fn kind(&self) -> Kind {
+    pub const fn kind(&self) -> ErrorKind {
         self.code().kind()
     }
 

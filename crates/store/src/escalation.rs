@@ -4,15 +4,14 @@
 //! what is due and a claim what can be claimed, whatever else is pending. Work of this kind does not stand back when the
 //! command queue is full: pages go out under overload.
 
+use dogwatch_core::escalation::Lookups;
+use dogwatch_core::outbox::{DeliveryPort, Notification, ReadyInbox, Receipt, claim, confirm, give_back};
+use dogwatch_core::ticks::{Fired, TickPort, Timer, fire_due};
+use dogwatch_core::{Error as Refusal, IdSource, OrgId, Timestamp, UserId};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-
-use dogwatch_core::{
-    Error as Refusal, Fired, IdSource, Lookups, Notification, OrgId, ReadyLine, Receipt, Root, Timer, Timestamp,
-    UserId, claim, confirm, fire_due, give_back,
-};
 
 use crate::assembly::Assembly;
 use crate::engine::Engine;
@@ -46,7 +45,11 @@ impl Engine {
     /// due. [`Engine::start_ticker`] calls it whenever it is time.
     ///
     /// ```
-    /// use dogwatch_store::{Engine, ManualClock, core::*};
+    /// use dogwatch_store::rules::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, Position, Target};
+    /// use dogwatch_store::rules::incident::{CreateIncident, Severity};
+    /// use dogwatch_store::rules::organization::CreateOrganization;
+    /// use dogwatch_store::rules::{Actor, Timestamp};
+    /// use dogwatch_store::{Engine, ManualClock};
     /// # let clock = ManualClock::at(Timestamp::parse("2026-04-07T10:00:00Z")?);
     /// # let engine = Engine::builder().clock(clock.clone()).in_memory()?;
     /// # let created = engine.execute(CreateOrganization { name: "Harbour".parse()?, admin_email: "ada@example.com".parse()?,
@@ -117,7 +120,7 @@ impl Engine {
     ///
     /// A recipient's next notification is handed out once the one before is confirmed. One that is not confirmed comes
     /// back: each is delivered at least once, in order per user. Claims are durable. Besides pages there are invitations:
-    /// [`Notification::message`](dogwatch_core::Notification::message) says what to send.
+    /// [`Notification::message`](dogwatch_core::outbox::Notification::message) says what to send.
     ///
     /// # Errors
     /// `internal_error` when the outbox cannot be read; `outcome_unknown` when storage failed.
@@ -176,7 +179,7 @@ impl Engine {
             return Err(Error::Poisoned);
         }
         let now = self.now();
-        Ok(!self.read(|root| root.lines_ready(now, None, 1))?.is_empty())
+        Ok(!self.read(|root| root.ready_inboxes(now, None, 1))?.is_empty())
     }
 }
 
@@ -251,10 +254,10 @@ impl Work for Claim {
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Vec<Notification>, Refusal> {
         let mut claimed = Vec::new();
-        let mut after: Option<ReadyLine> = None;
+        let mut after: Option<ReadyInbox> = None;
         while claimed.len() < self.limit {
             let wanted = self.limit - claimed.len();
-            let lines = batch.root().lines_ready(batch.now, after.as_ref(), wanted)?;
+            let lines = batch.root().ready_inboxes(batch.now, after.as_ref(), wanted)?;
             for line in &lines {
                 let decision = claim(line, self.lease, &batch.root(), batch.now, ids);
                 // A line that cannot be read must not keep the others from being delivered.

@@ -99,13 +99,11 @@ pub(crate) fn lacking(backend: &dyn Backend) -> Result<RowMap, OpenError> {
 /// The index rows of so many API keys from a key on, and where to go on.
 fn keys_by_user(backend: &dyn Backend, start: &[u8], most: usize) -> Result<(RowMap, Option<Vec<u8>>), OpenError> {
     let mut rows = RowMap::new();
-    let mut read = 0;
-    for pair in backend.scan(start, &end_of(&Table::ApiKey.key(&[]))) {
+    for (read, pair) in backend.scan(start, &end_of(&Table::ApiKey.key(&[]))).enumerate() {
         let (key, value) = pair?;
         if read == most {
             return Ok((rows, Some(key)));
         }
-        read += 1;
         // What is damaged, `verify` tells; it is not a reason to refuse the store.
         if let Ok(Some(Whole::ApiKey(it))) = Whole::read(&key, &value, &|_| None) {
             rows.insert(keys::api_key_by_user(it.org, it.user, it.id), Some(Vec::new()));
@@ -253,9 +251,12 @@ mod tests {
     use super::*;
     use crate::backend::MemoryBackend;
     use crate::records::{Entity, Rows};
+    use dogwatch_core::api_key::ApiKey;
+    use dogwatch_core::id::ApiKeyId;
     use dogwatch_core::id::Id;
+    use dogwatch_core::secret::SecretHash;
     use dogwatch_core::text::Name;
-    use dogwatch_core::{ApiKey, ApiKeyId, OrgId, SecretHash, UserId};
+    use dogwatch_core::{OrgId, UserId};
     use std::sync::atomic::Ordering::Relaxed;
 
     fn put(backend: &MemoryBackend, key: &[u8], value: Vec<u8>) {

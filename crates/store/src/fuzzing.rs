@@ -1,24 +1,53 @@
-//! What the fuzz target of the record decoders calls. Not part of the public API.
+//! What the fuzz target of the record decoders calls, and what tests of the engine need. Not part of the public API.
 //!
 //! A decoder must never panic, whatever the bytes; and what it accepts must be written and read back as the same thing.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use dogwatch_core::id::Id;
-use dogwatch_core::{
-    ApiKeyId, AuditEntry, ComponentId, IncidentId, InvitationId, OrgId, OverrideId, PolicyId, PolicyLayerId, Recipient,
-    RotationLayerId, ScheduleId, SecretHash, UpdateId, UserId,
+use dogwatch_core::id::{
+    ApiKeyId, ComponentId, Id, IncidentId, InvitationId, OverrideId, PolicyId, PolicyLayerId, RotationLayerId,
+    ScheduleId, UpdateId,
 };
+use dogwatch_core::incident::AuditEntry;
+use dogwatch_core::outbox::Recipient;
+use dogwatch_core::secret::SecretHash;
+use dogwatch_core::{Error as Refusal, IdSource, OrgId, UserId};
 
+use crate::assembly::Assembly;
+use crate::engine::Engine;
+use crate::error::Error;
 use crate::keys::{self, Table};
+use crate::pending::Pending;
+use crate::queue::WhenFull;
 use crate::record::{Corrupt, Stored, decode, frame, framed};
 use crate::records::{
-    ApiKeyV1, AuditV1, ComponentV1, Entity, HolderV1, InboxV1, IncidentV3, InvitationV1, LayerV1, MemberV1, NamedV1,
-    NotificationV2, OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PieceV1, PlaceV1, PolicyLayerV1, PolicyV1,
-    Rows, ScheduleV1, TallyV2, UpdateV1, audit_of, audit_rows, incident_of, update_of,
+    ApiKeyV1, AuditV1, ComponentV1, CountsV2, Entity, HolderV1, InboxV1, IncidentV3, InvitationV1, LayerV1, MemberV1,
+    NamedV1, NotificationV2, OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PieceV1, PlaceV1, PolicyLayerV1,
+    PolicyV1, Rows, ScheduleV1, UpdateV1, audit_of, audit_rows, incident_of, update_of,
 };
 use crate::thing::Thing;
+use crate::writer::Work;
+
+/// Something that tests have the writer do.
+struct Interlude<F>(F);
+
+impl<F: FnOnce() + Send + 'static> Work for Interlude<F> {
+    type Reply = ();
+
+    fn run(self, _: &mut Assembly<'_>, _: &mut IdSource) -> Result<(), Refusal> {
+        (self.0)();
+        Ok(())
+    }
+}
+
+/// Has the writer do something between two commands: hold it up, or panic.
+///
+/// # Errors
+/// As [`Engine::submit`].
+pub fn in_the_writer(engine: &Engine, it: impl FnOnce() + Send + 'static) -> Result<Pending<()>, Error> {
+    engine.hand_in(Interlude(it), WhenFull::Refuse)
+}
 
 const ORG: [u8; 16] = [1; 16];
 const ID: [u8; 16] = [2; 16];
@@ -42,7 +71,7 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
     let of_incident = |row: IncidentV3, rows: &Map| incident_of(row, org, incident, &|key| rows.get(key).cloned());
     match kind % KINDS {
         0 => entity(&Table::Organization.key(&[&ORG]), payload, |row: OrganizationV1, _| row.of(org)),
-        1 => entity(&Table::Tally.of(org, &[]), payload, |row: TallyV2, _| Ok(row.of(org))),
+        1 => entity(&Table::Counts.of(org, &[]), payload, |row: CountsV2, _| Ok(row.of(org))),
         2 => entity(&Table::Member.of(org, &[&ID]), payload, |row: MemberV1, _| row.of(org, UserId::from_bytes(ID))),
         3 => entity(&Table::Invitation.of(org, &[&ID]), payload, |row: InvitationV1, _| {
             row.of(org, InvitationId::from_bytes(ID))
@@ -81,7 +110,7 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
             past::<NotificationV2, _>(payload, |row| row.of(org, Recipient::Invited(InvitationId::from_bytes(ID)), 1))
         }
         // Records as earlier formats wrote them.
-        23 => written_by(1, &Table::Tally.of(org, &[]), payload, |row: TallyV2, _| Ok(row.of(org))),
+        23 => written_by(1, &Table::Counts.of(org, &[]), payload, |row: CountsV2, _| Ok(row.of(org))),
         24 => written_by(1, &keys::incident(org, incident), payload, of_incident),
         _ => written_by(2, &keys::incident(org, incident), payload, of_incident),
     }

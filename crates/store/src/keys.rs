@@ -3,11 +3,12 @@
 //! Every list of the contract is one ascending scan, or a merge of a few. Where the newest comes first, the id is written with its bits
 //! inverted: an id begins with its millisecond, so newer ids sort first. `FORMAT.md` describes every table.
 
-use dogwatch_core::id::Id;
-use dogwatch_core::{
-    ApiKeyId, AuditEventId, ComponentId, IncidentFilter, IncidentId, InvitationId, OrgId, PolicyId, ReadyLine,
-    Recipient, SecretHash, Severity, Status, Timer, Timestamp, UserId,
-};
+use dogwatch_core::id::{ApiKeyId, AuditEventId, ComponentId, Id, IncidentId, InvitationId, PolicyId};
+use dogwatch_core::incident::{IncidentFilter, Severity, Status};
+use dogwatch_core::outbox::{ReadyInbox, Recipient};
+use dogwatch_core::secret::SecretHash;
+use dogwatch_core::ticks::Timer;
+use dogwatch_core::{OrgId, Timestamp, UserId};
 
 /// The tables. The tag is the first byte of every key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,7 +23,7 @@ pub(crate) enum Table {
     /// Where an invitation is pending, by the hash of its token.
     Token = b'T',
     /// Counts of an organization.
-    Tally = b't',
+    Counts = b't',
     /// Members, removed ones included.
     Member = b'm',
     /// Members who have not been removed.
@@ -103,7 +104,7 @@ impl Table {
         Self::Organization,
         Self::KeyHolder,
         Self::Token,
-        Self::Tally,
+        Self::Counts,
         Self::Member,
         Self::ActiveMember,
         Self::Email,
@@ -249,14 +250,14 @@ pub(crate) fn timer(timer: &Timer) -> Vec<u8> {
     Table::Timer.key(&[&instant(timer.due), &timer.org.to_bytes(), &timer.incident.to_bytes()])
 }
 
-pub(crate) fn ready(line: &ReadyLine) -> Vec<u8> {
+pub(crate) fn ready(line: &ReadyInbox) -> Vec<u8> {
     Table::Ready.key(&[&instant(line.ready_at), &line.org.to_bytes(), &recipient(line.recipient)])
 }
 
 /// The line that a key of [`ready`] is for.
-pub(crate) fn ready_line(key: &[u8]) -> Option<ReadyLine> {
+pub(crate) fn ready_line(key: &[u8]) -> Option<ReadyInbox> {
     let (ready_at, org, _) = by_time::<OrgId, UserId>(key)?;
-    Some(ReadyLine { ready_at, org, recipient: recipient_of(key.get(1 + 8 + 16..)?)? })
+    Some(ReadyInbox { ready_at, org, recipient: recipient_of(key.get(1 + 8 + 16..)?)? })
 }
 
 /// What follows the id of somebody who is invited, so that no line of theirs is taken for a user's.

@@ -5,8 +5,10 @@
 //! not pile up.
 
 use bincode::{Decode, Encode};
+use dogwatch_core::caller::Caller;
+use dogwatch_core::id::Id;
 use dogwatch_core::text::IdempotencyKey;
-use dogwatch_core::{Actor, Code, Command, Error as Refusal, IdSource, OrgId, Timestamp, decide, id::Id, permit};
+use dogwatch_core::{Actor, Code, Command, Error as Refusal, IdSource, OrgId, Timestamp, decide};
 
 use crate::assembly::Assembly;
 use crate::engine::Engine;
@@ -170,11 +172,11 @@ where
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Recorded, Refusal> {
         let org = match self.actor {
             Actor::Member { org, .. } => org,
-            Actor::Operator | Actor::Public => OrgId::from_bytes([0; 16]),
+            Actor::Operator | Actor::Anybody => OrgId::from_bytes([0; 16]),
         };
         if matches!(self.actor, Actor::Member { .. }) {
             // Who may not do it does not get the answer of somebody who might.
-            permit(C::ACCESS, &self.actor, &batch.root())?;
+            C::Caller::admit(&self.actor, &batch.root())?;
         }
         let prefix = prefix(org, self.once.scope, self.once.key.as_str());
         let oldest = Timestamp::clamped(batch.now.as_millis() - KEPT_MILLIS);

@@ -24,9 +24,11 @@ struct Shared<R> {
 /// happens whether or not anybody waits for its answer.
 ///
 /// ```
-/// use dogwatch_store::{Engine, core::{Actor, CreateOrganization}};
+/// use dogwatch_store::rules::Actor;
+/// use dogwatch_store::rules::organization::CreateOrganization;
+/// use dogwatch_store::Engine;
 /// # let engine = Engine::in_memory()?;
-/// # let create = |name: &str| Ok::<_, dogwatch_store::core::Problem>(CreateOrganization {
+/// # let create = |name: &str| Ok::<_, dogwatch_store::rules::Problem>(CreateOrganization {
 /// #     name: name.parse()?,
 /// #     admin_email: "ada@example.com".parse()?,
 /// #     first_name: "Ada".parse()?,

@@ -6,21 +6,27 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use dogwatch_core::id::Id;
-use dogwatch_core::{
-    ApiKey, ApiKeyId, AuditEntry, Component, ComponentId, Inbox, Incident, IncidentId, IncidentUpdate, Invitation,
-    InvitationId, Member, Notification, OrgId, Organization, Override, OverrideId, PastOrder, PastPolicyLayer,
-    PastTerms, Policy, PolicyId, PolicyLayer, PolicyLayerId, Recipient, RotationLayer, RotationLayerId, Schedule,
-    ScheduleId, Tally, UpdateId, UserId,
+use dogwatch_core::api_key::ApiKey;
+use dogwatch_core::component::Component;
+use dogwatch_core::escalation::{PastPolicyLayer, Policy, PolicyLayer};
+use dogwatch_core::id::{
+    ApiKeyId, ComponentId, Id, IncidentId, InvitationId, OverrideId, PolicyId, PolicyLayerId, RotationLayerId,
+    ScheduleId, UpdateId,
 };
+use dogwatch_core::incident::{AuditEntry, Incident, IncidentUpdate};
+use dogwatch_core::oncall::{Override, PastOrder, PastTerms, RotationLayer, Schedule};
+use dogwatch_core::organization::{Counts, Organization};
+use dogwatch_core::outbox::{Inbox, Notification, Recipient};
+use dogwatch_core::team::{Invitation, Member};
+use dogwatch_core::{OrgId, UserId};
 
 use crate::keys::{self, Table};
 use crate::once::Kept;
 use crate::record::{Corrupt, Stored, decode};
 use crate::records::{
-    ApiKeyV1, AuditV1, ComponentV1, Entity, InboxV1, IncidentV3, InvitationV1, LayerV1, MemberV1, NotificationV2,
-    OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PolicyLayerV1, PolicyV1, Reader, Rows, ScheduleV1, TallyV2,
-    TextV1, UpdateV1, audit_of, incident_of, json, update_of,
+    ApiKeyV1, AuditV1, ComponentV1, CountsV2, Entity, InboxV1, IncidentV3, InvitationV1, LayerV1, MemberV1,
+    NotificationV2, OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PolicyLayerV1, PolicyV1, Reader, Rows,
+    ScheduleV1, TextV1, UpdateV1, audit_of, incident_of, json, update_of,
 };
 
 type Raw = [u8; 16];
@@ -35,11 +41,12 @@ pub(crate) enum Thing {
         #[serde(flatten)]
         record: OrganizationV1,
     },
-    Tally {
+    #[serde(rename = "tally")]
+    Counts {
         #[serde(with = "json::org")]
         org: Raw,
         #[serde(flatten)]
-        record: TallyV2,
+        record: CountsV2,
     },
     Member {
         #[serde(with = "json::org")]
@@ -229,7 +236,7 @@ impl Thing {
         let org = OrgId::from_bytes;
         Ok(match self {
             Self::Organization { id, record } => Whole::Organization(record.of(org(id))?),
-            Self::Tally { org: it, record } => Whole::Tally(record.of(org(it))),
+            Self::Counts { org: it, record } => Whole::Counts(record.of(org(it))),
             Self::Member { org: it, id, record } => Whole::Member(record.of(org(it), UserId::from_bytes(id))?),
             Self::Invitation { org: it, id, record } => {
                 Whole::Invitation(record.of(org(it), InvitationId::from_bytes(id))?)
@@ -340,7 +347,7 @@ macro_rules! wholes {
 
 wholes! {
     Organization(Organization),
-    Tally(Tally),
+    Counts(Counts),
     Member(Member),
     Invitation(Invitation),
     ApiKey(ApiKey),
@@ -394,7 +401,7 @@ impl Parts<'_> {
         }
         Ok(Some(match table {
             Table::Organization => Thing::Organization { id: self.id()?, record: record(key, value)? },
-            Table::Tally => Thing::Tally { org: self.id()?, record: record(key, value)? },
+            Table::Counts => Thing::Counts { org: self.id()?, record: record(key, value)? },
             Table::Member => Thing::Member { org: self.id()?, id: self.id()?, record: record(key, value)? },
             Table::Invitation => Thing::Invitation { org: self.id()?, id: self.id()?, record: record(key, value)? },
             Table::ApiKey => Thing::ApiKey { org: self.id()?, id: self.id()?, record: record(key, value)? },

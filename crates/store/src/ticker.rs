@@ -1,11 +1,11 @@
 //! The thread that ticks: it sleeps until the next deadline, and no longer.
 
+use dogwatch_core::Timestamp;
+use dogwatch_core::outbox::DeliveryPort;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-
-use dogwatch_core::{Root, Timestamp};
 
 use crate::engine::Engine;
 use crate::error::{Error, OpenError};

@@ -2,16 +2,23 @@
 //!
 //! An [`OrgView`] builds every key from its own organization, so what it can reach is that organization and nothing else.
 
-use std::iter::Peekable;
-
-use dogwatch_core::id::Id;
-use dogwatch_core::text::{EmailAddress, Name, PolicyName, ScheduleName};
-use dogwatch_core::{
-    ApiKey, ApiKeyId, AuditEvent, Component, ComponentId, Error, Inbox, Incident, IncidentFilter, IncidentId,
-    IncidentUpdate, Invitation, InvitationId, KeyHolder, Member, Notification, OrgId, Organization, Override,
-    PastOrder, PastPolicyLayer, PastTerms, Policy, PolicyId, PolicyLayer, PolicyLayerId, ReadyLine, Recipient, Root,
-    RotationLayer, Schedule, ScheduleId, SecretHash, Tally, Timer, Timestamp, UpdateId, UserId, World,
+use dogwatch_core::api_key::{ApiKey, ApiKeyPort, KeyHolder};
+use dogwatch_core::component::{Component, ComponentPort};
+use dogwatch_core::escalation::{EscalationPort, PastPolicyLayer, Policy, PolicyLayer};
+use dogwatch_core::id::{
+    ApiKeyId, ComponentId, Id, IncidentId, InvitationId, PolicyId, PolicyLayerId, ScheduleId, UpdateId,
 };
+use dogwatch_core::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate};
+use dogwatch_core::oncall::{OnCallPort, Override, PastOrder, PastTerms, RotationLayer, Schedule};
+use dogwatch_core::organization::{Counts, Organization, OrganizationPort};
+use dogwatch_core::outbox::{DeliveryPort, Inbox, Notification, OutboxPort, ReadyInbox, Recipient};
+use dogwatch_core::secret::SecretHash;
+use dogwatch_core::team::{Invitation, Member, TeamPort};
+use dogwatch_core::text::{EmailAddress, Name, PolicyName, ScheduleName};
+use dogwatch_core::ticks::{TickPort, Timer};
+use dogwatch_core::world::{GlobalPort, State, World};
+use dogwatch_core::{Error, OrgId, Timestamp, UserId};
+use std::iter::Peekable;
 
 use crate::backend::Pair;
 use crate::keys::{self, Table, end_of};
@@ -19,9 +26,9 @@ use crate::overlay::Overlay;
 use crate::record::{Corrupt, Stored, decode};
 use crate::records::json::hex;
 use crate::records::{
-    ApiKeyV1, AuditV1, ComponentV1, HolderV1, InboxV1, IncidentV3, InvitationV1, LayerV1, MemberV1, NamedV1,
+    ApiKeyV1, AuditV1, ComponentV1, CountsV2, HolderV1, InboxV1, IncidentV3, InvitationV1, LayerV1, MemberV1, NamedV1,
     NotificationV2, OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PlaceV1, PolicyLayerV1, PolicyV1, ScheduleV1,
-    TallyV2, UpdateV1, audit_of, email_key, incident_of, update_of,
+    UpdateV1, audit_of, email_key, incident_of, update_of,
 };
 
 /// All organizations, as seen through an overlay.
@@ -112,11 +119,7 @@ fn id_at_end<T: Id>(key: &[u8]) -> Result<T, Corrupt> {
     key.last_chunk::<16>().map(|bytes| T::from_bytes(*bytes)).ok_or(Corrupt::Key)
 }
 
-impl Root for StoreView<'_> {
-    fn organization(&self, org: OrgId) -> Box<dyn World + '_> {
-        Box::new(OrgView { store: *self, org })
-    }
-
+impl GlobalPort for StoreView<'_> {
     fn key_holder(&self, hash: SecretHash) -> Result<Option<KeyHolder>, Error> {
         let key = Table::KeyHolder.hashed(hash);
         let holder = self.record::<HolderV1>(&key)?.map(KeyHolder::try_from).transpose();
@@ -127,11 +130,9 @@ impl Root for StoreView<'_> {
         let place = self.record::<PlaceV1>(&Table::Token.hashed(token))?;
         Ok(place.map(|place| OrgId::from_bytes(place.org)))
     }
+}
 
-    fn organizations(&self) -> Result<Vec<Organization>, Error> {
-        self.records(&Table::Organization.key(&[]), OrganizationV1::of)
-    }
-
+impl TickPort for StoreView<'_> {
     fn timers_due(&self, now: Timestamp, after: Option<&Timer>, limit: usize) -> Result<Vec<Timer>, Error> {
         let start = after.map_or_else(|| Table::Timer.key(&[]), |after| end_of(&keys::timer(after)));
         let end = end_of(&Table::Timer.key(&[&keys::instant(now)]));
@@ -145,8 +146,15 @@ impl Root for StoreView<'_> {
     fn next_due(&self) -> Result<Option<Timestamp>, Error> {
         self.first_instant(Table::Timer, &Table::Timer.key(&[]))
     }
+}
 
-    fn lines_ready(&self, now: Timestamp, after: Option<&ReadyLine>, limit: usize) -> Result<Vec<ReadyLine>, Error> {
+impl DeliveryPort for StoreView<'_> {
+    fn ready_inboxes(
+        &self,
+        now: Timestamp,
+        after: Option<&ReadyInbox>,
+        limit: usize,
+    ) -> Result<Vec<ReadyInbox>, Error> {
         let start = after.map_or_else(|| Table::Ready.key(&[]), |after| end_of(&keys::ready(after)));
         let end = end_of(&Table::Ready.key(&[&keys::instant(now)]));
         let line = |key: &[u8]| keys::ready_line(key).ok_or_else(|| corrupt(key, Corrupt::Key));
@@ -155,6 +163,16 @@ impl Root for StoreView<'_> {
 
     fn next_ready(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
         self.first_instant(Table::Ready, &end_of(&Table::Ready.key(&[&keys::instant(now)])))
+    }
+}
+
+impl State for StoreView<'_> {
+    fn world(&self, org: OrgId) -> Box<dyn World + '_> {
+        Box::new(OrgView { store: *self, org })
+    }
+
+    fn organizations(&self) -> Result<Vec<Organization>, Error> {
+        self.records(&Table::Organization.key(&[]), OrganizationV1::of)
     }
 }
 
@@ -198,7 +216,7 @@ impl OrgView<'_> {
     }
 }
 
-impl World for OrgView<'_> {
+impl OrganizationPort for OrgView<'_> {
     fn org_id(&self) -> OrgId {
         self.org
     }
@@ -207,11 +225,13 @@ impl World for OrgView<'_> {
         self.thing(&Table::Organization.of(self.org, &[]), |row: OrganizationV1| row.of(self.org))
     }
 
-    fn tally(&self) -> Result<Tally, Error> {
-        let tally = self.thing(&Table::Tally.of(self.org, &[]), |row: TallyV2| Ok(row.of(self.org)))?;
-        Ok(tally.unwrap_or(Tally::empty(self.org)))
+    fn counts(&self) -> Result<Counts, Error> {
+        let tally = self.thing(&Table::Counts.of(self.org, &[]), |row: CountsV2| Ok(row.of(self.org)))?;
+        Ok(tally.unwrap_or(Counts::empty(self.org)))
     }
+}
 
+impl TeamPort for OrgView<'_> {
     fn member(&self, id: UserId) -> Result<Option<Member>, Error> {
         self.thing(&Table::Member.record(self.org, id), |row: MemberV1| row.of(self.org, id))
     }
@@ -248,7 +268,9 @@ impl World for OrgView<'_> {
     fn invitations(&self) -> Result<Vec<Invitation>, Error> {
         self.store.records(&Table::Invitation.of(self.org, &[]), |row: InvitationV1, id| row.of(self.org, id))
     }
+}
 
+impl ApiKeyPort for OrgView<'_> {
     fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
         self.thing(&Table::ApiKey.record(self.org, id), |row: ApiKeyV1| row.of(self.org, id))
     }
@@ -264,7 +286,9 @@ impl World for OrgView<'_> {
     fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
         self.store.records(&Table::ApiKey.of(self.org, &[]), |row: ApiKeyV1, id| row.of(self.org, id))
     }
+}
 
+impl ComponentPort for OrgView<'_> {
     fn component(&self, id: ComponentId) -> Result<Option<Component>, Error> {
         let key = Table::Component.record(self.org, id);
         self.thing(&key, |row: ComponentV1| row.of(self.org, id, &|key| self.read(key)))
@@ -288,7 +312,9 @@ impl World for OrgView<'_> {
         // There is no table of status pages yet, so none is published.
         Ok(false)
     }
+}
 
+impl IncidentPort for OrgView<'_> {
     fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error> {
         let key = keys::incident(self.org, id);
         self.thing(&key, |row: IncidentV3| incident_of(row, self.org, id, &|key| self.read(key)))
@@ -332,10 +358,12 @@ impl World for OrgView<'_> {
     fn earlier_events(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error> {
         let prefix = Table::Audit.record(self.org, incident);
         let rows: Vec<Vec<AuditEvent>> =
-            self.store.records(&prefix, |row: AuditV1, _: dogwatch_core::AuditEventId| audit_of(row))?;
+            self.store.records(&prefix, |row: AuditV1, _: dogwatch_core::id::AuditEventId| audit_of(row))?;
         Ok(rows.into_iter().flatten().collect())
     }
+}
 
+impl OnCallPort for OrgView<'_> {
     fn schedule(&self, id: ScheduleId) -> Result<Option<Schedule>, Error> {
         let key = Table::Schedule.record(self.org, id);
         self.thing(&key, |row: ScheduleV1| row.of(self.org, id, &|key| self.read(key)))
@@ -383,7 +411,9 @@ impl World for OrgView<'_> {
         let prefix = Table::OverrideByUser.record(self.org, user);
         self.store.records_after(&prefix, after, |row: OverrideV1, id| row.of(self.org, id))
     }
+}
 
+impl EscalationPort for OrgView<'_> {
     fn policy(&self, id: PolicyId) -> Result<Option<Policy>, Error> {
         let key = Table::Policy.record(self.org, id);
         self.thing(&key, |row: PolicyV1| row.of(self.org, id, &|key| self.read(key)))
@@ -428,7 +458,9 @@ impl World for OrgView<'_> {
     fn policy_in_use(&self, id: PolicyId) -> Result<bool, Error> {
         Ok(self.store.under(&Table::OpenByPolicy.record(self.org, id)).next().transpose()?.is_some())
     }
+}
 
+impl OutboxPort for OrgView<'_> {
     fn inbox(&self, recipient: Recipient) -> Result<Option<Inbox>, Error> {
         self.thing(&keys::inbox(self.org, recipient), |row: InboxV1| row.of(self.org, recipient))
     }

@@ -24,7 +24,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use std::{env, fs, thread};
 
-use dogwatch_core::{Actor, Code, CreateIncident, ListIncidents, PageLimit, Severity, UserId};
+use dogwatch_core::incident::{CreateIncident, ListIncidents, ListLimit, Severity};
+use dogwatch_core::{Actor, Code, UserId};
 use dogwatch_store::backend::{Backend, Batch, SledBackend, SledOptions};
 use dogwatch_store::{Engine, Error};
 use dogwatch_testkit::fixture::organization;
@@ -285,7 +286,7 @@ fn endure(folder: &Path) {
 
 /// Nobody is shown anything but what was durable. Where sled would have to tidy up before it can answer, it says so.
 fn reads_go_on(engine: &Engine, ada: &Actor, known: &BTreeSet<u64>) {
-    match engine.query(&ListIncidents { limit: PageLimit::MAX, ..Default::default() }, ada) {
+    match engine.query(&ListIncidents { limit: ListLimit::MAX, ..Default::default() }, ada) {
         Ok(page) => {
             let shown: BTreeSet<_> = page.incidents.iter().map(|incident| incident.sequential_id).collect();
             assert_eq!(&shown, known);

@@ -11,12 +11,15 @@ use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use dogwatch_core::{
-    Access, Actor, ChangeStatus, Code, Command, Context as Cx, CreateComponent, CreateIncident, DeleteComponent,
-    EditIncident, Error as Refusal, GetIncident, IncidentView, ListComponents, ListIncidents, ListUpdates,
-    OrganizationCreated, PageLimit, Patch, PostUpdate, RedactUpdate, Severity, Status,
+use dogwatch_core::component::{CreateComponent, DeleteComponent, ListComponents};
+use dogwatch_core::incident::{
+    ChangeStatus, CreateIncident, EditIncident, GetIncident, IncidentView, ListIncidents, ListLimit, ListUpdates,
+    PostUpdate, RedactUpdate, Severity, Status,
 };
+use dogwatch_core::organization::OrganizationCreated;
+use dogwatch_core::{Actor, Code, Patch};
 use dogwatch_store::backend::{Backend, MemoryBackend};
+use dogwatch_store::fuzzing::in_the_writer;
 use dogwatch_store::{Engine, Error, OpenError};
 use dogwatch_testkit::fixture::organization;
 use support::{Gated, block_on};
@@ -51,7 +54,7 @@ fn two_at_once(backend: &Gated, engine: &Engine, actor: &Actor) {
 }
 
 fn listed(engine: &Engine, actor: &Actor) -> Vec<IncidentView> {
-    engine.query(&ListIncidents { limit: PageLimit::MAX, ..Default::default() }, actor).unwrap().incidents
+    engine.query(&ListIncidents { limit: ListLimit::MAX, ..Default::default() }, actor).unwrap().incidents
 }
 
 #[test]
@@ -357,33 +360,12 @@ fn submitted_commands_happen_even_if_nobody_waits() {
     assert_eq!(listed(&engine, &created.actor()).len(), 20, "closing finishes what was submitted");
 }
 
-/// A command with a defect.
-struct Panics;
-
-impl Command for Panics {
-    type Reply = ();
-    const ACCESS: Access = Access::Public;
-
-    fn place(
-        &self,
-        _: &Actor,
-        _: &dyn dogwatch_core::Root,
-        _: dogwatch_core::Timestamp,
-        _: &mut dogwatch_core::IdSource,
-    ) -> Result<dogwatch_core::OrgId, Refusal> {
-        panic!("a defect in a rule")
-    }
-
-    fn decide(self, _: &mut Cx<'_>) -> Result<(), Refusal> {
-        Ok(())
-    }
-}
-
 #[test]
 fn a_defect_in_one_rule_does_not_take_the_engine_down() {
     let engine = Engine::in_memory().unwrap();
     let created = organization(&engine);
-    let failed = engine.execute(Panics, &created.actor()).unwrap_err();
+    let panics = in_the_writer(&engine, || panic!("a defect in a rule")).unwrap();
+    let failed = panics.wait().unwrap_err();
     assert_eq!(failed.code(), Code::Internal);
     assert_eq!(engine.execute(incident(&created), &created.actor()).unwrap().sequential_id, 1);
 }

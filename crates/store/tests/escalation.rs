@@ -8,11 +8,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dogwatch_core::{
-    AcceptInvitation, AckTimeout, AcknowledgeIncident, Actor, AddPolicyLayer, CreateIncident, CreatePolicy,
-    GetIncident, IncidentId, IncidentView, InviteMember, ListNotifications, Message, OrganizationCreated, PolicyId,
-    Position, Role, Severity, Target, Timestamp,
-};
+use dogwatch_core::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, Position, Target};
+use dogwatch_core::id::{IncidentId, PolicyId};
+use dogwatch_core::incident::{AcknowledgeIncident, CreateIncident, GetIncident, IncidentView, Severity};
+use dogwatch_core::organization::OrganizationCreated;
+use dogwatch_core::outbox::{ListNotifications, Message};
+use dogwatch_core::team::{AcceptInvitation, InviteMember, Role};
+use dogwatch_core::{Actor, Timestamp};
 use dogwatch_store::backend::{Backend, Batch, MemoryBackend};
 use dogwatch_store::{Clock, Engine, Error, ManualClock, SystemClock};
 use dogwatch_testkit::fixture::organization;
@@ -28,7 +30,7 @@ fn at(minutes: i64) -> Timestamp {
 /// A policy whose layers all page Ada, with these timeouts in minutes.
 fn policy(engine: &Engine, created: &OrganizationCreated, timeouts: &[i64]) -> PolicyId {
     let ada = created.actor();
-    let listed = engine.query(&dogwatch_core::ListPolicies, &ada).unwrap().len();
+    let listed = engine.query(&dogwatch_core::escalation::ListPolicies, &ada).unwrap().len();
     let create = CreatePolicy { name: format!("policy {listed}").parse().unwrap(), description: None };
     let policy = engine.execute(create, &ada).unwrap().id;
     for (position, minutes) in (1..).zip(timeouts) {
@@ -372,5 +374,5 @@ fn an_invitation_travels_in_its_notification() {
     assert_eq!(on_disk(token.reveal()), 0);
     assert!(!engine.wait_for_notifications(Duration::ZERO).unwrap());
     let accept = AcceptInvitation { token, first_name: "Dora".parse().unwrap(), last_name: "Quay".parse().unwrap() };
-    assert_eq!(engine.execute(accept, &Actor::Public).unwrap().member.email.as_str(), "dora@example.com");
+    assert_eq!(engine.execute(accept, &Actor::Anybody).unwrap().member.email.as_str(), "dora@example.com");
 }

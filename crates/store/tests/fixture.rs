@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dogwatch_core::{CreateIncident, ListIncidents, Severity};
+use dogwatch_core::incident::{CreateIncident, ListIncidents, Severity};
 use dogwatch_store::{Engine, ManualClock, ReadOnly};
 use dogwatch_testkit::fixture::everything;
 

@@ -4,19 +4,28 @@
 //! to exactly what it comes to with ids that nobody ever made, and leave the other organization as it was.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
-use dogwatch_core::id::Id;
-use dogwatch_core::{
-    AckTimeout, AcknowledgeIncident, Actor, AddPolicyLayer, AddRotationLayer, ApiKeyId, ChangeRole, ChangeStatus, Code,
-    Command, ComponentId, CreateApiKey, CreateComponent, CreateIncident, CreateOverride, CreatePolicy, CreateSchedule,
-    DeleteComponent, DeleteOverride, DeletePolicy, DeleteSchedule, EditComponent, EditIncident, EditPolicy,
-    EditPolicyLayer, EditRotationLayer, EditSchedule, GetComponent, GetIncident, GetMember, GetPolicy, GetSchedule,
-    HandOffIncident, IncidentId, InvitationId, InviteMember, LayerSettings, ListApiKeys, ListComponents, ListIncidents,
-    ListNotifications, ListOverrides, ListPolicies, ListSchedules, ListTeam, ListUpdates, OnCallNow, OrderPolicyLayers,
-    OrderRotationLayers, OverrideId, PageLimit, Patch, PolicyId, PolicyLayerId, Position, PostUpdate, PreviewPolicy,
-    Query, RedactUpdate, RemoveMember, RemovePolicyLayer, RemoveRotationLayer, ResolveOnCall, RevokeApiKey,
-    RevokeInvitation, Role, RotationLayerId, RotationLength, ScheduleId, SetComponents, Severity, ShiftsOnCall, Status,
-    Target, Timestamp, UpdateId, UserId,
+use dogwatch_core::api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
+use dogwatch_core::component::{CreateComponent, DeleteComponent, EditComponent, GetComponent, ListComponents};
+use dogwatch_core::escalation::{
+    AckTimeout, AddPolicyLayer, CreatePolicy, DeletePolicy, EditPolicy, EditPolicyLayer, GetPolicy, ListPolicies,
+    OrderPolicyLayers, Position, PreviewPolicy, RemovePolicyLayer, Target,
 };
+use dogwatch_core::id::{
+    ApiKeyId, ComponentId, Id, IncidentId, InvitationId, OverrideId, PolicyId, PolicyLayerId, RotationLayerId,
+    ScheduleId, UpdateId,
+};
+use dogwatch_core::incident::{
+    AcknowledgeIncident, ChangeStatus, CreateIncident, EditIncident, GetIncident, HandOffIncident, ListIncidents,
+    ListLimit, ListUpdates, PostUpdate, RedactUpdate, SetComponents, Severity, Status,
+};
+use dogwatch_core::oncall::{
+    AddRotationLayer, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule, EditRotationLayer, EditSchedule,
+    GetSchedule, LayerSettings, ListOverrides, ListSchedules, OnCallNow, OrderRotationLayers, RemoveRotationLayer,
+    ResolveOnCall, RotationLength, ShiftsOnCall,
+};
+use dogwatch_core::outbox::ListNotifications;
+use dogwatch_core::team::{ChangeRole, GetMember, InviteMember, ListTeam, RemoveMember, RevokeInvitation, Role};
+use dogwatch_core::{Actor, Code, Command, Patch, Query, Timestamp, UserId};
 use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, Error, ManualClock};
 use dogwatch_testkit::{ops, run::Run};
@@ -216,7 +225,7 @@ fn everything(engine: &Engine, admin: &Actor) -> String {
     for member in engine.query(&ListTeam, admin).unwrap().members {
         text += &format!("{:?}", engine.query(&ListNotifications::of(member.id), admin).unwrap());
     }
-    let all = ListIncidents { limit: PageLimit::MAX, ..Default::default() };
+    let all = ListIncidents { limit: ListLimit::MAX, ..Default::default() };
     for incident in engine.query(&all, admin).unwrap().incidents {
         text += &format!("{:?}", engine.query(&GetIncident { id: incident.id }, admin).unwrap());
         text += &format!("{:?}", engine.query(&ListUpdates { incident: incident.id }, admin).unwrap());

@@ -13,10 +13,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use std::{env, thread};
 
-use dogwatch_core::{
-    AckTimeout, AcknowledgeIncident, Actor, AddPolicyLayer, ChangeStatus, CreateIncident, CreatePolicy, IncidentId,
-    ListPolicies, Notification, Position, Severity, Status, Target,
-};
+use dogwatch_core::Actor;
+use dogwatch_core::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, ListPolicies, Position, Target};
+use dogwatch_core::id::IncidentId;
+use dogwatch_core::incident::{AcknowledgeIncident, ChangeStatus, CreateIncident, Severity, Status};
+use dogwatch_core::outbox::Notification;
 use dogwatch_store::Engine;
 use dogwatch_testkit::fixture::organization;
 use dogwatch_testkit::times;
@@ -114,7 +115,7 @@ fn every_acknowledged_command_survives_a_kill() {
         return;
     }
     let kills = times("DOGWATCH_KILLS", 12);
-    let (mut folder, mut ada, mut name) = (tempfile::tempdir().unwrap(), Actor::Public, String::new());
+    let (mut folder, mut ada, mut name) = (tempfile::tempdir().unwrap(), Actor::Anybody, String::new());
     let (mut acknowledged, mut all) = (BTreeSet::new(), 0);
     for kill in 0..kills {
         if kill % KILLS_PER_STORE == 0 {

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use dogwatch_core::{
-    Actor, Code, Component, CreateComponent, DeleteComponent, Error as Refusal, ListComponents, Timestamp,
-};
+use dogwatch_core::component::{Component, CreateComponent, DeleteComponent, ListComponents};
+use dogwatch_core::{Actor, Code, Error as Refusal, Timestamp};
 use dogwatch_store::backend::{Backend, MemoryBackend};
 use dogwatch_store::{Answer, Engine, Error, ManualClock, Once, Recorded};
 use dogwatch_testkit::fixture::organization;
@@ -145,6 +144,6 @@ fn an_actor_who_may_not() {
     let store = Store::new();
     assert_eq!(store.shown("API", once("a", 1)), "201 false API");
     let create = CreateComponent { name: "API".parse().unwrap(), description: None, group_label: None };
-    let outside = store.engine.submit_once(create, &Actor::Public, once("a", 1), render).unwrap().wait().unwrap();
+    let outside = store.engine.submit_once(create, &Actor::Anybody, once("a", 1), render).unwrap().wait().unwrap();
     assert_eq!((outside.answer.status, outside.again), (401, false));
 }

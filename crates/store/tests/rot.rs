@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use dogwatch_core::{CreateIncident, Severity};
+use dogwatch_core::incident::{CreateIncident, Severity};
 use dogwatch_store::{Engine, ManualClock, ReadOnly};
 use dogwatch_testkit::fixture::everything;
 use dogwatch_testkit::simulation::Random;

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use dogwatch_core::{
-    Actor, ChangeStatus, CreateIncident, InviteMember, ListIncidents, Role, Severity, Status, text::IdempotencyKey,
-};
+use dogwatch_core::Actor;
+use dogwatch_core::incident::{ChangeStatus, CreateIncident, ListIncidents, Severity, Status};
+use dogwatch_core::team::{InviteMember, Role};
+use dogwatch_core::text::IdempotencyKey;
 use dogwatch_store::backend::{Backend, Batch, MemoryBackend};
 use dogwatch_store::{Answer, Engine, ManualClock, Once, OpenError, ReadOnly, Report, ToolError, import};
 use dogwatch_testkit::fixture::{everything, organization};
@@ -126,12 +127,12 @@ fn an_export_has_no_secret_and_comes_back() {
     let imported = Engine::open_existing(&data).unwrap();
     assert_eq!(exported(&imported), text);
     // Keys and tokens work: their hashes came along.
-    let accept = dogwatch_core::AcceptInvitation {
+    let accept = dogwatch_core::team::AcceptInvitation {
         token,
         first_name: "Zoe".parse().unwrap(),
         last_name: "Quay".parse().unwrap(),
     };
-    imported.execute(accept, &Actor::Public).unwrap();
+    imported.execute(accept, &Actor::Anybody).unwrap();
     assert!(verified(&imported).is_clean());
 }
 
@@ -305,7 +306,7 @@ fn delivered_notifications_are_dropped() {
     let incident = engine.execute(open, &ada).unwrap().id;
     let delivered = || rows(&backend).keys().filter(|key| key[0] == b'z').count();
     let page = || {
-        engine.execute(dogwatch_core::HandOffIncident { id: incident, target: owner }, &ada).unwrap();
+        engine.execute(dogwatch_core::incident::HandOffIncident { id: incident, target: owner }, &ada).unwrap();
         let claimed = engine.claim(1, day).unwrap();
         assert_eq!(engine.confirm(&[claimed[0].receipt()]).unwrap(), 1);
     };

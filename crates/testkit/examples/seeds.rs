@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use dogwatch_core::{InviteMember, Role};
+use dogwatch_core::team::{InviteMember, Role};
 use dogwatch_store::backend::{Backend, MemoryBackend};
 use dogwatch_store::{Engine, ManualClock};
 use dogwatch_testkit::{oncall, ops, run::Run};

@@ -4,14 +4,24 @@ use std::fmt::Debug;
 use std::str::FromStr;
 use std::time::Duration;
 
-use dogwatch_core::text::IdempotencyKey;
-use dogwatch_core::{
-    AckTimeout, AcknowledgeIncident, Actor, AddMember, AddPolicyLayer, AddRotationLayer, ChangeStatus, Command,
-    CreateComponent, CreateIncident, CreateOrganization, CreateOverride, CreatePolicy, CreateSchedule, DeleteComponent,
-    EditIncident, EditPolicyLayer, EditRotationLayer, GetPolicy, HandOffIncident, InviteMember, LayerSettings,
-    Notification, OrderRotationLayers, OrganizationCreated, PolicyId, Position, PostUpdate, Query, RedactUpdate,
-    RemoveMember, Role, RotationLength, RotationType, ScheduleId, Severity, Status, Target, UpdateVisibility, UserId,
+use dogwatch_core::component::{CreateComponent, DeleteComponent};
+use dogwatch_core::escalation::{
+    AckTimeout, AddPolicyLayer, CreatePolicy, EditPolicyLayer, GetPolicy, Position, Target,
 };
+use dogwatch_core::id::{PolicyId, ScheduleId};
+use dogwatch_core::incident::{
+    AcknowledgeIncident, ChangeStatus, CreateIncident, EditIncident, HandOffIncident, PostUpdate, RedactUpdate,
+    Severity, Status, UpdateVisibility,
+};
+use dogwatch_core::oncall::{
+    AddRotationLayer, CreateOverride, CreateSchedule, EditRotationLayer, LayerSettings, OrderRotationLayers,
+    RotationLength, RotationType,
+};
+use dogwatch_core::organization::{CreateOrganization, OrganizationCreated};
+use dogwatch_core::outbox::Notification;
+use dogwatch_core::team::{AddMember, InviteMember, RemoveMember, Role};
+use dogwatch_core::text::IdempotencyKey;
+use dogwatch_core::{Actor, Command, Query, UserId};
 use dogwatch_store::{Answer, Engine, ManualClock, Once};
 
 /// The command that creates the organization Harbour with its admin Ada Byron.

@@ -7,13 +7,14 @@
 use std::fmt::Debug;
 
 use arbitrary::{Result, Unstructured};
-use dogwatch_core::memory::MemoryWorld;
-use dogwatch_core::{
-    Actor, AddMember, AddRotationLayer, Command, CreateOverride, CreateSchedule, DeleteOverride, EditRotationLayer,
-    EditSchedule, HandoffTime, IdSource, LayerSettings, OrderRotationLayers, OverrideId, Patch, Query, RemoveMember,
-    RemoveRotationLayer, ResolveOnCall, Role, RotationLayerId, RotationLength, RotationType, ScheduleId, ShiftsOnCall,
-    Timestamp, UserId,
+use dogwatch_core::id::{OverrideId, RotationLayerId, ScheduleId};
+use dogwatch_core::memory::MemoryState;
+use dogwatch_core::oncall::{
+    AddRotationLayer, CreateOverride, CreateSchedule, DeleteOverride, EditRotationLayer, EditSchedule, HandoffTime,
+    LayerSettings, OrderRotationLayers, RemoveRotationLayer, ResolveOnCall, RotationLength, RotationType, ShiftsOnCall,
 };
+use dogwatch_core::team::{AddMember, RemoveMember, Role};
+use dogwatch_core::{Actor, Command, IdSource, Patch, Query, Timestamp, UserId};
 use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, ManualClock};
 
@@ -72,7 +73,7 @@ pub fn run_on(bytes: &[u8], backend: MemoryBackend) {
 
 struct Run {
     engine: Engine,
-    world: MemoryWorld,
+    world: MemoryState,
     ids: IdSource,
     clock: ManualClock,
     admin: Actor,
@@ -105,7 +106,7 @@ impl Run {
         let now = now + source.int_in_range(0..=400)? * DAY + source.int_in_range(0..=1_439)? * 60_000;
         let clock = ManualClock::at(at(now));
         let engine = Engine::builder().clock(clock.clone()).id_seed(SEED).with_backend(backend).unwrap();
-        let (mut world, mut ids) = (MemoryWorld::new(), IdSource::from_seed(SEED));
+        let (mut world, mut ids) = (MemoryState::new(), IdSource::from_seed(SEED));
         let create = fixture::create_organization();
         let created = engine.execute(create.clone(), &Actor::Operator).unwrap();
         assert_eq!(created, world.execute(create, &Actor::Operator, at(now), &mut ids).unwrap());

@@ -1,13 +1,15 @@
 //! Every parser of core against a naive reading of the same rule.
 
+use dogwatch_core::id::{
+    ApiKeyId, AuditEventId, ComponentId, IncidentId, InvitationId, PolicyId, ScheduleId, StatusEntryId, UpdateId,
+};
+use dogwatch_core::incident::{Cursor, ListLimit, Severity, Status, UpdateVisibility};
+use dogwatch_core::team::Role;
 use dogwatch_core::text::{
     Description, EmailAddress, GroupLabel, IncidentDescription, Name, OrgName, PersonName, ResolutionNote, Title,
     UpdateBody,
 };
-use dogwatch_core::{
-    ApiKeyId, AuditEventId, ComponentId, Cursor, IncidentId, InvitationId, OrgId, PageLimit, PolicyId, Role,
-    ScheduleId, Severity, Status, StatusEntryId, Timestamp, UpdateId, UpdateVisibility, UserId,
-};
+use dogwatch_core::{OrgId, Timestamp, UserId};
 
 /// Tries a text on every parser; panics when one disagrees with the rule or does not give back what it read.
 pub fn check(text: &str) {
@@ -80,7 +82,7 @@ fn words(text: &str) {
     for word in read.into_iter().flatten() {
         assert_eq!(word, text);
     }
-    if let Ok(limit) = text.parse::<PageLimit>() {
+    if let Ok(limit) = text.parse::<ListLimit>() {
         assert!((1..=100).contains(&limit.get()));
         assert_eq!(text.parse::<usize>().unwrap(), limit.get());
     }

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dogwatch_core::{CreateIncident, OrganizationCreated, Severity};
+use dogwatch_core::incident::{CreateIncident, Severity};
+use dogwatch_core::organization::OrganizationCreated;
 use dogwatch_store::Engine;
 use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan};
 

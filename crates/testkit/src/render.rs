@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use dogwatch_core::{Event, IncidentDetail, IncidentView, Message, Notification, Recipient, UpdateView};
+use dogwatch_core::incident::{Event, IncidentDetail, IncidentView, UpdateView};
+use dogwatch_core::outbox::{Message, Notification, Recipient};
 
 pub(crate) fn incident(view: &IncidentView) -> String {
     let mut text = format!(

@@ -8,12 +8,16 @@ mod people;
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
+use dogwatch_core::api_key::{ListApiKeys, NewApiKey};
+use dogwatch_core::component::{Component, GetComponent, ListComponents};
 use dogwatch_core::id::Id;
-use dogwatch_core::{
-    Actor, Component, ComponentId, Cursor, GetComponent, GetIncident, IncidentFilter, IncidentId, Joined, ListApiKeys,
-    ListComponents, ListIncidents, ListTeam, ListUpdates, NewApiKey, PageLimit, Patch, PolicyId, Receipt, Role,
-    ScheduleId, Severity, Status, Timestamp, UserId,
+use dogwatch_core::id::{ComponentId, IncidentId, PolicyId, ScheduleId};
+use dogwatch_core::incident::{
+    Cursor, GetIncident, IncidentFilter, ListIncidents, ListLimit, ListUpdates, Severity, Status,
 };
+use dogwatch_core::outbox::Receipt;
+use dogwatch_core::team::{Joined, ListTeam, Role};
+use dogwatch_core::{Actor, Patch, Timestamp, UserId};
 use dogwatch_store::{Engine, Error, ManualClock};
 
 use crate::fixture;
@@ -269,7 +273,7 @@ impl<'a> Run<'a> {
                 from: from.map(at),
                 to: to.map(at),
             },
-            limit: PageLimit::new(i64::try_from(limit).unwrap()).unwrap(),
+            limit: ListLimit::new(i64::try_from(limit).unwrap()).unwrap(),
             cursor: None,
         };
         let expected: Vec<_> = self.orgs[org].list(status, severity, from, to);

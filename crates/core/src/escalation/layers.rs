@@ -1,17 +1,19 @@
 //! Policy layers: adding, changing, ordering, removing. Runs under way keep the layers they started on.
 
+use crate::caller::ByMember;
+use crate::code::Code;
+use crate::command::{Command, Context, seal};
+use crate::error::Error;
+use crate::id::{PolicyId, PolicyLayerId, UserId};
+use crate::membership::are_members;
+use crate::world::{Change, World, Write};
+use crate::{checks, limits};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::query::PolicyLayerView;
 use super::{AckTimeout, PastPolicyLayer, Policy, PolicyLayer, Position, Target, by_position, find};
-use crate::actor::Access;
-use crate::checks;
-use crate::code::Code;
-use crate::command::{Command, Context};
-use crate::error::Error;
-use crate::id::{PolicyId, PolicyLayerId, UserId};
-use crate::limits;
-use crate::world::{Change, World, Write};
+
+seal!(AddPolicyLayer, EditPolicyLayer, RemovePolicyLayer, OrderPolicyLayers);
 
 /// Adds a layer. At a taken position it moves that layer, and those directly behind it, one back.
 ///
@@ -30,10 +32,11 @@ pub struct AddPolicyLayer {
 }
 
 impl Command for AddPolicyLayer {
+    type Caller = ByMember;
     type Reply = PolicyLayerView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidTarget, Code::LimitReached, Code::Validation];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<PolicyLayerView, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<PolicyLayerView, Error> {
         let policy = find(cx.world, self.policy)?;
         check_target(cx.world, &self.target)?;
         let before = cx.world.policy_layers(self.policy)?;
@@ -83,10 +86,11 @@ impl EditPolicyLayer {
 }
 
 impl Command for EditPolicyLayer {
+    type Caller = ByMember;
     type Reply = PolicyLayerView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidTarget, Code::Validation];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<PolicyLayerView, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<PolicyLayerView, Error> {
         let policy = find(cx.world, self.policy)?;
         let before = cx.world.policy_layers(self.policy)?;
         let mut edited = find_layer(&before, self.layer)?.clone();
@@ -117,10 +121,11 @@ pub struct RemovePolicyLayer {
 }
 
 impl Command for RemovePolicyLayer {
+    type Caller = ByMember;
     type Reply = PolicyLayerId;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<PolicyLayerId, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<PolicyLayerId, Error> {
         let policy = find(cx.world, self.policy)?;
         let before = cx.world.policy_layers(self.policy)?;
         find_layer(&before, self.layer)?;
@@ -130,8 +135,8 @@ impl Command for RemovePolicyLayer {
     }
 }
 
-/// Puts the layers in another order, at positions 1 to n. Every layer stands in it once, else it is a `validation_error`.
-/// Codes: `not_found`.
+/// Puts the layers in another order, at positions 1 to n. Codes, in the order of the checks: `not_found`, `validation_error`
+/// (every layer stands in the order once).
 #[derive(Debug, Clone)]
 pub struct OrderPolicyLayers {
     /// Of which policy.
@@ -141,10 +146,11 @@ pub struct OrderPolicyLayers {
 }
 
 impl Command for OrderPolicyLayers {
+    type Caller = ByMember;
     type Reply = Vec<PolicyLayerView>;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::Validation];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<Vec<PolicyLayerView>, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<Vec<PolicyLayerView>, Error> {
         let policy = find(cx.world, self.policy)?;
         let before = cx.world.policy_layers(self.policy)?;
         let (old, new): (BTreeSet<_>, BTreeSet<_>) =
@@ -237,6 +243,6 @@ fn check_target(world: &dyn World, target: &Target) -> Result<(), Error> {
             Err(Error::refused(Code::InvalidTarget, format!("no schedule has the id `{id}`")))
         }
         Target::Schedule(_) => Ok(()),
-        Target::Users(users) => checks::are_members(world, users.as_slice(), Code::InvalidTarget),
+        Target::Users(users) => are_members(world, users.as_slice(), Code::InvalidTarget),
     }
 }

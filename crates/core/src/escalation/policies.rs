@@ -2,16 +2,17 @@
 
 use super::query::PolicyView;
 use super::{Policy, find};
-use crate::actor::Access;
-use crate::checks;
+use crate::caller::ByMember;
 use crate::code::Code;
-use crate::command::{Command, Context};
+use crate::command::{Command, Context, seal};
 use crate::error::Error;
 use crate::id::PolicyId;
-use crate::limits;
 use crate::patch::Patch;
 use crate::text::{Description, PolicyName};
 use crate::world::{Change, Write};
+use crate::{checks, limits};
+
+seal!(CreatePolicy, EditPolicy, DeletePolicy);
 
 /// Creates a policy, without layers. Codes, in the order of the checks: `name_conflict`, `limit_reached`.
 #[derive(Debug, Clone)]
@@ -23,18 +24,19 @@ pub struct CreatePolicy {
 }
 
 impl Command for CreatePolicy {
+    type Caller = ByMember;
     type Reply = PolicyView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NameConflict, Code::LimitReached];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<PolicyView, Error> {
+    fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<PolicyView, Error> {
         checks::name_is_free(cx.world.policy_named(&self.name)?, None, "escalation policy", &self.name)?;
-        cx.count(|tally| checks::one_more(&mut tally.policies, limits::POLICIES, "escalation policies"))?;
+        cx.count(|counts| checks::one_more(&mut counts.policies, limits::POLICIES, "escalation policies"))?;
         let policy = Policy {
             id: cx.ids.fresh(cx.now),
             org: cx.world.org_id(),
             name: self.name,
             description: self.description,
-            created_by: cx.me()?,
+            created_by: by.user_id,
             created_at: cx.now,
             updated_at: cx.now,
             revision: 0,
@@ -58,10 +60,11 @@ pub struct EditPolicy {
 }
 
 impl Command for EditPolicy {
+    type Caller = ByMember;
     type Reply = PolicyView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::NameConflict];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<PolicyView, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<PolicyView, Error> {
         let before = find(cx.world, self.id)?;
         let mut after = before.clone();
         if let Some(name) = self.name {
@@ -86,10 +89,11 @@ pub struct DeletePolicy {
 }
 
 impl Command for DeletePolicy {
+    type Caller = ByMember;
     type Reply = PolicyId;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::PolicyInUse];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<PolicyId, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<PolicyId, Error> {
         let policy = find(cx.world, self.id)?;
         if cx.world.policy_in_use(self.id)? {
             return Err(Error::refused(Code::PolicyInUse, "the policy is attached to an unresolved incident"));
@@ -100,8 +104,8 @@ impl Command for DeletePolicy {
         for layer in cx.world.past_policy_layers(self.id, None)? {
             cx.write(Write::PastPolicyLayer(Change::gone(layer)));
         }
-        cx.count(|tally| {
-            tally.policies = tally.policies.saturating_sub(1);
+        cx.count(|counts| {
+            counts.policies = counts.policies.saturating_sub(1);
             Ok(())
         })?;
         cx.write(Write::Policy(Change::gone(policy)));

@@ -2,12 +2,15 @@
 
 use super::begin::{LiveChain, Lookups};
 use super::{AckTimeout, Input, Output, Policy, PolicyLayer, Position, Run, Target, by_position, find};
-use crate::actor::Access;
-use crate::command::{Query, View};
+use crate::caller::ByMember;
+use crate::code::Code;
+use crate::command::{Query, View, seal};
 use crate::error::Error;
 use crate::id::{OrgId, PolicyId, PolicyLayerId, UserId};
 use crate::text::{Description, PolicyName};
 use crate::time::Timestamp;
+
+seal!(GetPolicy, ListPolicies, PreviewPolicy);
 
 /// A policy layer as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,10 +89,11 @@ pub struct GetPolicy {
 }
 
 impl Query for GetPolicy {
+    type Caller = ByMember;
     type Reply = PolicyView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn answer(&self, view: &View<'_>) -> Result<PolicyView, Error> {
+    fn answer(&self, _: ByMember, view: &View<'_>) -> Result<PolicyView, Error> {
         let policy = find(view.world, self.id)?;
         Ok(PolicyView::of(&policy, view.world.policy_layers(self.id)?))
     }
@@ -100,10 +104,11 @@ impl Query for GetPolicy {
 pub struct ListPolicies;
 
 impl Query for ListPolicies {
+    type Caller = ByMember;
     type Reply = Vec<PolicyView>;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[];
 
-    fn answer(&self, view: &View<'_>) -> Result<Vec<PolicyView>, Error> {
+    fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<PolicyView>, Error> {
         Ok(view.world.policies()?.iter().map(|policy| PolicyView::of(policy, Vec::new())).collect())
     }
 }
@@ -144,10 +149,11 @@ pub struct PreviewedLayer {
 }
 
 impl Query for PreviewPolicy {
+    type Caller = ByMember;
     type Reply = Preview;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn answer(&self, view: &View<'_>) -> Result<Preview, Error> {
+    fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Preview, Error> {
         let policy = find(view.world, self.id)?;
         let mut lookups = Lookups::at(self.at);
         lookups.keep(&policy, view.world.policy_layers(self.id)?);

@@ -15,7 +15,7 @@ use crate::validation::Problem;
 /// How long a layer waits for somebody to acknowledge: 1–10,080 minutes.
 ///
 /// ```
-/// use dogwatch_core::AckTimeout;
+/// use dogwatch_core::escalation::AckTimeout;
 /// assert_eq!(AckTimeout::from_minutes(5).unwrap().minutes(), 5);
 /// assert!(AckTimeout::from_minutes(0).is_err());
 /// assert!(AckTimeout::from_minutes(10_081).is_err());
@@ -87,7 +87,7 @@ pub struct Run {
 
 /// What happens to a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Input {
+pub(crate) enum Input {
     /// Time has passed.
     Tick,
     /// Somebody acknowledges.
@@ -100,7 +100,7 @@ pub enum Input {
 
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Output {
+pub(crate) enum Output {
     /// The time of a layer is up.
     TimedOut(RunLayer),
     /// A layer reaches nobody and is passed over.
@@ -115,15 +115,15 @@ pub enum Output {
 
 /// A layer, and whom it reaches at this instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reach {
+pub(crate) struct Reach {
     /// The layer.
-    pub layer: RunLayer,
+    pub(crate) layer: RunLayer,
     /// Whom it pages, each user once.
-    pub users: Vec<UserId>,
+    pub(crate) users: Vec<UserId>,
 }
 
 /// The layers that a run goes along.
-pub trait Chain {
+pub(crate) trait Chain {
     /// The layer with the lowest position above this one. Positions begin at 1.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl Run {
     ///
     /// # Errors
     /// Those of the chain.
-    pub fn start(now: Timestamp, chain: &mut dyn Chain) -> Result<(Self, Vec<Output>), Error> {
+    pub(crate) fn start(now: Timestamp, chain: &mut dyn Chain) -> Result<(Self, Vec<Output>), Error> {
         let mut outputs = Vec::new();
         let run = Self { current: None, state: RunState::Exhausted }.fire(0, now, chain, &mut outputs)?;
         Ok((run, outputs))
@@ -146,21 +146,21 @@ impl Run {
     ///
     /// # Errors
     /// Those of the chain.
-    pub fn step(self, input: Input, now: Timestamp, chain: &mut dyn Chain) -> Result<(Self, Vec<Output>), Error> {
+    pub(crate) fn step(
+        self,
+        input: Input,
+        now: Timestamp,
+        chain: &mut dyn Chain,
+    ) -> Result<(Self, Vec<Output>), Error> {
         let mut outputs = Vec::new();
         let run = match (self.state, input) {
             (RunState::Resolved, _) => self,
             (RunState::Waiting { due }, Input::Tick) if due <= now => {
                 outputs.extend(self.current.map(Output::TimedOut));
                 let fired = self.current.map_or(0, |layer| layer.position);
-                let above = if sabotaged!(LayerFiresAgain) { fired.saturating_sub(1) } else { fired };
-                let now = if sabotaged!(CountsFromTheDeadline) { due } else { now };
-                self.fire(above, now, chain, &mut outputs)?
+                self.fire(fired, now, chain, &mut outputs)?
             }
             (_, Input::Tick) | (RunState::Acknowledged, Input::Acknowledge) => self,
-            (_, Input::Acknowledge) if sabotaged!(AcknowledgementStopsNothing) => self,
-            (_, Input::Resolve) if sabotaged!(ResolutionStopsNothing) => self,
-            (RunState::Waiting { .. }, Input::HandOff) if sabotaged!(HandoffKeepsTheTimer) => self,
             (state, Input::Acknowledge | Input::Resolve) => {
                 if matches!(state, RunState::Waiting { .. }) {
                     outputs.push(Output::Stopped);
@@ -198,9 +198,6 @@ impl Run {
             position = layer.position;
             if users.is_empty() {
                 outputs.push(Output::Skipped(layer));
-                if sabotaged!(SkippedLayerEndsTheRun) {
-                    break;
-                }
                 continue;
             }
             outputs.push(Output::Paged(layer, users));

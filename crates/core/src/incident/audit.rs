@@ -1,7 +1,7 @@
 //! The audit trail: what happened to an incident, when, and who did it (contract, section 10). Append-only.
 
 use super::{Severity, Status, UpdateVisibility};
-use crate::id::{AuditEventId, ComponentId, Id, PolicyId, PolicyLayerId, UpdateId, UserId};
+use crate::id::{AuditEventId, ComponentId, Id, IncidentId, OrgId, PolicyId, PolicyLayerId, UpdateId, UserId};
 use crate::time::Timestamp;
 use crate::words::words;
 
@@ -156,4 +156,15 @@ impl Event {
             Self::IncidentHandedOff { .. } => "incident_handed_off",
         }
     }
+}
+
+/// Events that move out of an incident; at least one. Its audit trail is what has moved out, and then what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// The organization of the incident.
+    pub org: OrgId,
+    /// The incident.
+    pub incident: IncidentId,
+    /// What happened, in order.
+    pub events: Vec<AuditEvent>,
 }

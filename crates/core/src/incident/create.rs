@@ -1,14 +1,16 @@
 //! Opening an incident.
 
-use super::{Draft, Event, Incident, IncidentView, Severity, Status, StatusEntry, tags};
-use crate::actor::Access;
+use super::draft::Draft;
+use super::{Event, Incident, IncidentView, Severity, Status, StatusEntry, tags};
+use crate::caller::ByMember;
 use crate::code::Code;
-use crate::command::{Command, Context};
+use crate::command::{Command, Context, seal};
 use crate::error::Error;
-use crate::escalation;
 use crate::id::{ComponentId, Id, IncidentId, PolicyId, ScheduleId, UserId};
-use crate::oncall;
 use crate::text::{IncidentDescription, Title};
+use crate::{escalation, oncall};
+
+seal!(CreateIncident);
 
 /// Opens an incident (contract, section 6).
 ///
@@ -16,7 +18,8 @@ use crate::text::{IncidentDescription, Title};
 /// `duplicate_component_id`, `invalid_component_id`, `limit_reached` (100 components).
 ///
 /// ```
-/// use dogwatch_core::{CreateIncident, Severity, UserId};
+/// use dogwatch_core::UserId;
+/// use dogwatch_core::incident::{CreateIncident, Severity};
 /// # let ben = UserId::parse("user_0190a8f3b4c07d2e8f1a2b3c4d5e6f70")?;
 /// let open = CreateIncident {
 ///     description: Some("All card payments fail.\nForty tickets in ten minutes.".parse()?),
@@ -63,10 +66,18 @@ impl CreateIncident {
 }
 
 impl Command for CreateIncident {
+    type Caller = ByMember;
     type Reply = IncidentView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[
+        Code::OwnerRequired,
+        Code::NotFound,
+        Code::InvalidTargetUser,
+        Code::DuplicateComponentId,
+        Code::InvalidComponentId,
+        Code::LimitReached,
+    ];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
+    fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
         if self.owner_id.is_none() && self.owner_schedule_id.is_none() {
             return Err(Error::refused(Code::OwnerRequired, "an incident needs an owner or an owner schedule"));
         }
@@ -87,9 +98,9 @@ impl Command for CreateIncident {
             (None, Some(schedule)) => oncall::roster(cx.world, &schedule, cx.now)?.owner(cx.now).map(|on| on.user_id),
             (None, None) => None,
         };
-        let me = cx.me()?;
-        let counts = cx.count(|tally| {
-            tally.incidents += 1;
+        let me = by.user_id;
+        let counts = cx.count(|counts| {
+            counts.incidents += 1;
             Ok(())
         })?;
         let id: IncidentId = cx.ids.fresh(cx.now);

@@ -1,19 +1,25 @@
 //! Editing what an incident says about itself.
 
-use super::{Draft, EditedField, Event, IncidentView, Severity, find, refuse_resolved};
-use crate::actor::Access;
-use crate::command::{Command, Context};
+use super::draft::{Draft, find, refuse_resolved};
+use super::{EditedField, Event, IncidentView, Severity};
+use crate::caller::ByMember;
+use crate::code::Code;
+use crate::command::{Command, Context, seal};
 use crate::error::Error;
 use crate::id::IncidentId;
 use crate::patch::Patch;
 use crate::text::{IncidentDescription, Title};
+
+seal!(EditIncident);
 
 /// Changes title, description or severity. Codes: `not_found`, `incident_resolved`.
 ///
 /// Without a field it succeeds and does nothing. Values that are already there are not a change either.
 ///
 /// ```
-/// use dogwatch_core::{EditIncident, IncidentId, Patch, Severity};
+/// use dogwatch_core::Patch;
+/// use dogwatch_core::id::IncidentId;
+/// use dogwatch_core::incident::{EditIncident, Severity};
 /// # let id = IncidentId::parse("0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f70").unwrap();
 /// let edit = EditIncident { severity: Some(Severity::High), description: Patch::Clear, ..EditIncident::new(id) };
 /// ```
@@ -38,17 +44,18 @@ impl EditIncident {
 }
 
 impl Command for EditIncident {
+    type Caller = ByMember;
     type Reply = IncidentView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::IncidentResolved];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
+    fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
         let incident = find(cx.world, self.id)?;
         if self.title.is_none() && self.description.is_keep() && self.severity.is_none() {
             return IncidentView::of(&incident, cx.world);
         }
         refuse_resolved(&incident)?;
 
-        let me = cx.me()?;
+        let me = by.user_id;
         let mut draft = Draft::of(incident, cx.now);
         let mut fields = Vec::new();
         let edited = &mut draft.incident;

@@ -1,13 +1,16 @@
 //! What escalation does to an incident: acknowledging, handing off, and time passing (contract, section 9).
 
-use super::{Draft, Event, Incident, IncidentView, find, refuse_resolved};
-use crate::actor::Access;
+use super::draft::{Draft, find, refuse_resolved};
+use super::{Event, Incident, IncidentView};
+use crate::caller::ByMember;
 use crate::code::Code;
-use crate::command::{Command, Context};
+use crate::command::{Command, Context, seal};
 use crate::error::Error;
 use crate::escalation::{self, Input, Lookups, Output, Policy};
 use crate::id::{IncidentId, UserId};
 use crate::outbox::{PageReason, page};
+
+seal!(AcknowledgeIncident, HandOffIncident);
 
 /// Stops escalation and records who acknowledged, and when. Works without a policy. Codes: `not_found`.
 ///
@@ -19,15 +22,16 @@ pub struct AcknowledgeIncident {
 }
 
 impl Command for AcknowledgeIncident {
+    type Caller = ByMember;
     type Reply = IncidentView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
+    fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
         let incident = find(cx.world, self.id)?;
         if incident.acknowledged.is_some() || incident.is_resolved() {
             return IncidentView::of(&incident, cx.world);
         }
-        let me = cx.me()?;
+        let me = by.user_id;
         let mut draft = Draft::of(incident, cx.now);
         draft.incident.acknowledged = Some((draft.at, me));
         draft.event(cx.ids, Some(me), Event::IncidentAcknowledged);
@@ -50,23 +54,22 @@ pub struct HandOffIncident {
 }
 
 impl Command for HandOffIncident {
+    type Caller = ByMember;
     type Reply = IncidentView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::IncidentResolved, Code::InvalidTargetUser];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
+    fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
         let incident = find(cx.world, self.id)?;
         refuse_resolved(&incident)?;
         if !cx.world.is_member(self.target)? {
             return Err(Error::refused(Code::InvalidTargetUser, "whom the incident is handed to is not a member"));
         }
-        let me = cx.me()?;
+        let me = by.user_id;
         let mut draft = Draft::of(incident, cx.now);
         let previous = draft.incident.owner.replace(self.target);
         draft.incident.acknowledged = None;
         draft.event(cx.ids, Some(me), Event::IncidentHandedOff { previous, new: self.target });
-        if !sabotaged!(HandoffPagesNobody) {
-            page(cx, self.id, self.target, PageReason::Handoff, draft.at)?;
-        }
+        page(cx, self.id, self.target, PageReason::Handoff, draft.at)?;
         draft.escalate(cx, Some(me), Input::HandOff)?;
         let incident = draft.finish(cx);
         IncidentView::of(&incident, cx.world)
@@ -117,8 +120,7 @@ impl Draft {
                 Output::TimedOut(layer) => Event::LayerTimedOut { layer: layer.id, position: layer.position },
                 Output::Skipped(layer) => Event::LayerSkipped { layer: layer.id, position: layer.position },
                 Output::Paged(layer, users) => {
-                    let paged = if sabotaged!(OnlyTheFirstIsPaged) { 1 } else { users.len() };
-                    for user in users.iter().take(paged) {
+                    for user in &users {
                         page(cx, self.incident.id, *user, PageReason::Escalation, self.at)?;
                     }
                     Event::LayerPaged { layer: layer.id, position: layer.position, users }

@@ -1,10 +1,14 @@
 //! Looking at incidents.
 
-use super::{Cursor, IncidentDetail, IncidentFilter, IncidentView, PageLimit, UpdateView, find};
-use crate::actor::Access;
-use crate::command::{Query, View};
+use super::draft::find;
+use super::{Cursor, IncidentDetail, IncidentFilter, IncidentView, ListLimit, UpdateView};
+use crate::caller::ByMember;
+use crate::code::Code;
+use crate::command::{Query, View, seal};
 use crate::error::Error;
 use crate::id::IncidentId;
+
+seal!(GetIncident, ListIncidents, ListUpdates);
 
 /// One incident with its status history and audit trail. Codes: `not_found`.
 #[derive(Debug, Clone, Copy)]
@@ -14,10 +18,11 @@ pub struct GetIncident {
 }
 
 impl Query for GetIncident {
+    type Caller = ByMember;
     type Reply = IncidentDetail;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn answer(&self, view: &View<'_>) -> Result<IncidentDetail, Error> {
+    fn answer(&self, _: ByMember, view: &View<'_>) -> Result<IncidentDetail, Error> {
         let incident = find(view.world, self.id)?;
         IncidentDetail::of(&incident, view.world)
     }
@@ -26,7 +31,8 @@ impl Query for GetIncident {
 /// A page of incidents, newest first. `from` after `to` is an empty page.
 ///
 /// ```
-/// use dogwatch_core::{IncidentFilter, ListIncidents, PageLimit, Status, Timestamp};
+/// use dogwatch_core::Timestamp;
+/// use dogwatch_core::incident::{IncidentFilter, ListIncidents, ListLimit, Status};
 /// let query = ListIncidents {
 ///     filter: IncidentFilter {
 ///         status: Some(Status::Investigating),
@@ -34,7 +40,7 @@ impl Query for GetIncident {
 ///         to: Some(Timestamp::parse_range_end("2026-04-30")?),
 ///         ..IncidentFilter::default()
 ///     },
-///     limit: PageLimit::new(50)?,
+///     limit: ListLimit::new(50)?,
 ///     cursor: None,
 /// };
 /// # Ok::<(), dogwatch_core::Problem>(())
@@ -44,14 +50,14 @@ pub struct ListIncidents {
     /// Which ones.
     pub filter: IncidentFilter,
     /// How many at most.
-    pub limit: PageLimit,
+    pub limit: ListLimit,
     /// Where to go on; at the newest, if absent.
     pub cursor: Option<Cursor>,
 }
 
 /// The reply to [`ListIncidents`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IncidentPage {
+pub struct IncidentList {
     /// The incidents, newest first (`createdAt`, then id, descending).
     pub incidents: Vec<IncidentView>,
     /// Where to go on; none when there are no more.
@@ -59,10 +65,11 @@ pub struct IncidentPage {
 }
 
 impl Query for ListIncidents {
-    type Reply = IncidentPage;
-    const ACCESS: Access = Access::Member;
+    type Caller = ByMember;
+    type Reply = IncidentList;
+    const CODES: &'static [Code] = &[];
 
-    fn answer(&self, view: &View<'_>) -> Result<IncidentPage, Error> {
+    fn answer(&self, _: ByMember, view: &View<'_>) -> Result<IncidentList, Error> {
         let limit = self.limit.get();
         // One more than asked for tells whether there is a next page.
         let found = view.world.incidents(&self.filter, self.cursor.map(Cursor::last_seen), limit + 1)?;
@@ -72,7 +79,7 @@ impl Query for ListIncidents {
         for incident in shown {
             incidents.push(IncidentView::of(incident, view.world)?);
         }
-        Ok(IncidentPage { incidents, next_cursor })
+        Ok(IncidentList { incidents, next_cursor })
     }
 }
 
@@ -84,10 +91,11 @@ pub struct ListUpdates {
 }
 
 impl Query for ListUpdates {
+    type Caller = ByMember;
     type Reply = Vec<UpdateView>;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn answer(&self, view: &View<'_>) -> Result<Vec<UpdateView>, Error> {
+    fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<UpdateView>, Error> {
         find(view.world, self.incident)?;
         UpdateView::of_all(&view.world.updates(self.incident)?, view.world)
     }

@@ -1,15 +1,18 @@
 //! Redaction: taking back what an update says, for good.
 
-use std::time::Duration;
-
-use super::{Draft, Event, UpdateView, find};
-use crate::actor::Access;
-use crate::checks;
+use crate::caller::ByMember;
 use crate::code::Code;
-use crate::command::{Command, Context};
+use crate::command::{Command, Context, seal};
 use crate::error::Error;
 use crate::id::{IncidentId, UpdateId};
+use crate::membership::is_admin;
 use crate::world::{Change, Write};
+use std::time::Duration;
+
+use super::draft::{Draft, find};
+use super::{Event, UpdateView};
+
+seal!(RedactUpdate);
 
 /// For how long after posting, inclusive, the author may redact.
 pub const REDACTION_WINDOW: Duration = Duration::from_secs(5 * 60);
@@ -28,16 +31,17 @@ pub struct RedactUpdate {
 }
 
 impl Command for RedactUpdate {
+    type Caller = ByMember;
     type Reply = UpdateView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::RedactionNotPermitted];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<UpdateView, Error> {
+    fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<UpdateView, Error> {
         let incident = find(cx.world, self.incident)?;
         let before = cx.world.update(self.incident, self.update)?.ok_or_else(|| Error::not_found("update"))?;
-        let me = cx.me()?;
+        let me = by.user_id;
         let in_time = cx.now.since(before.posted_at()) <= REDACTION_WINDOW;
         let author = before.posted_by == me && (in_time || before.redacted.is_some());
-        if !author && !checks::is_admin(cx.world, me)? {
+        if !author && !is_admin(cx.world, me)? {
             return Err(Error::refused(
                 Code::RedactionNotPermitted,
                 "only an admin, or the author within 5 minutes, may redact an update",

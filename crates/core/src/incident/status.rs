@@ -6,7 +6,7 @@ words! {
     /// Where in its lifecycle an incident is, in the order of the lifecycle.
     ///
     /// ```
-    /// use dogwatch_core::Status;
+    /// use dogwatch_core::incident::Status;
     /// assert!(Status::Investigating.can_become(Status::Identified));
     /// assert!(!Status::Investigating.can_become(Status::Resolved));
     /// assert!(!Status::Resolved.can_become(Status::Resolved));

@@ -1,17 +1,19 @@
 //! Which components an incident affects.
 
-use std::collections::BTreeSet;
-
-use super::{Draft, Event, IncidentView, find, refuse_resolved};
-use crate::actor::Access;
-use crate::checks;
+use crate::caller::ByMember;
 use crate::code::Code;
-use crate::command::{Command, Context};
+use crate::command::{Command, Context, seal};
 use crate::component::Component;
 use crate::error::Error;
 use crate::id::{ComponentId, IncidentId};
-use crate::limits;
 use crate::world::World;
+use crate::{checks, limits};
+use std::collections::BTreeSet;
+
+use super::draft::{Draft, find, refuse_resolved};
+use super::{Event, IncidentView};
+
+seal!(SetComponents);
 
 /// Replaces the whole set of affected components; an empty one clears it.
 ///
@@ -26,10 +28,17 @@ pub struct SetComponents {
 }
 
 impl Command for SetComponents {
+    type Caller = ByMember;
     type Reply = IncidentView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[
+        Code::NotFound,
+        Code::IncidentResolved,
+        Code::DuplicateComponentId,
+        Code::InvalidComponentId,
+        Code::LimitReached,
+    ];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
+    fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
         let incident = find(cx.world, self.id)?;
         refuse_resolved(&incident)?;
         check(cx.world, &self.component_ids)?;
@@ -41,7 +50,7 @@ impl Command for SetComponents {
         }
         let added = self.component_ids.iter().copied().filter(|id| !old.contains(id)).collect();
         let removed = incident.components.iter().copied().filter(|id| !new.contains(id)).collect();
-        let me = cx.me()?;
+        let me = by.user_id;
         let mut draft = Draft::of(incident, cx.now);
         draft.incident.components = self.component_ids;
         draft.event(cx.ids, Some(me), Event::ComponentsChanged { added, removed });

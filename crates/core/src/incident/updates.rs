@@ -1,37 +1,28 @@
 //! Updates, and status changes, which are updates too: both take one path (contract, section 6).
 
-use super::{
-    Draft, Event, Incident, IncidentUpdate, IncidentView, Status, StatusEntry, UpdateView, find, refuse_resolved,
-};
-use crate::actor::Access;
-use crate::checks;
+use super::draft::{Draft, find, refuse_resolved};
+use super::{Event, Incident, IncidentUpdate, IncidentView, Status, StatusEntry, UpdateView};
+use crate::caller::ByMember;
 use crate::code::Code;
-use crate::command::{Command, Context};
+use crate::command::{Command, Context, seal};
 use crate::error::Error;
 use crate::escalation::Input;
-use crate::id::IncidentId;
-use crate::limits;
+use crate::id::{IncidentId, UserId};
+use crate::incident::UpdateVisibility;
 use crate::text::{ResolutionNote, UpdateBody};
 use crate::validation::{Problem, Validation};
-use crate::words::words;
 use crate::world::{Change, Write};
+use crate::{checks, limits};
 
-words! {
-    /// Who may read an update.
-    UpdateVisibility, "must be `internal` or `public`" {
-        /// `internal`: members only.
-        Internal = "internal",
-        /// `public`: also the status page.
-        Public = "public",
-    }
-}
+seal!(ChangeStatus, PostUpdate);
 
 /// Moves an incident one step forward. Codes: `not_found`, `invalid_status_transition`.
 ///
 /// It posts an internal update whose body is the note.
 ///
 /// ```
-/// use dogwatch_core::{ChangeStatus, IncidentId, Status};
+/// use dogwatch_core::id::IncidentId;
+/// use dogwatch_core::incident::{ChangeStatus, Status};
 /// # let id = IncidentId::parse("0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f70")?;
 /// let step = ChangeStatus::to(id, Status::Identified);
 /// let last = ChangeStatus::resolve(id, "Rolled back.".parse()?);
@@ -82,16 +73,18 @@ impl ChangeStatus {
 }
 
 impl Command for ChangeStatus {
+    type Caller = ByMember;
     type Reply = IncidentView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidStatusTransition];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
+    fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
         let incident = find(cx.world, self.id)?;
         let body = self.note.filter(|note| !note.as_str().is_empty());
         // A note is a body that may be empty; what is left is a body.
         let body =
             body.map(|note| UpdateBody::new(note.as_str()).map_err(|problem| Error::broken(problem.to_string())));
-        let (incident, _) = post(cx, incident, body.transpose()?, Some(self.to), UpdateVisibility::Internal)?;
+        let (incident, _) =
+            post(cx, by.user_id, incident, body.transpose()?, Some(self.to), UpdateVisibility::Internal)?;
         IncidentView::of(&incident, cx.world)
     }
 }
@@ -102,7 +95,8 @@ impl Command for ChangeStatus {
 /// `no_public_surface`, `limit_reached` (10,000 updates, unless the status changes).
 ///
 /// ```
-/// use dogwatch_core::{IncidentId, PostUpdate, Status, UpdateVisibility};
+/// use dogwatch_core::id::IncidentId;
+/// use dogwatch_core::incident::{PostUpdate, Status, UpdateVisibility};
 /// # let id = IncidentId::parse("0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f70")?;
 /// let news = PostUpdate::internal(id, "Found the cause.".parse()?).with_status(Status::Identified);
 /// let refused = PostUpdate::new(id, None, None, UpdateVisibility::Internal).unwrap_err();
@@ -177,13 +171,20 @@ impl PostUpdate {
 }
 
 impl Command for PostUpdate {
+    type Caller = ByMember;
     type Reply = UpdateView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[
+        Code::NotFound,
+        Code::IncidentResolved,
+        Code::InvalidStatusTransition,
+        Code::NoPublicSurface,
+        Code::LimitReached,
+    ];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<UpdateView, Error> {
+    fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<UpdateView, Error> {
         let incident = find(cx.world, self.id)?;
         refuse_resolved(&incident)?;
-        let (_, update) = post(cx, incident, self.body, self.status_change, self.visibility)?;
+        let (_, update) = post(cx, by.user_id, incident, self.body, self.status_change, self.visibility)?;
         UpdateView::of(&update, cx.world)
     }
 }
@@ -191,6 +192,7 @@ impl Command for PostUpdate {
 /// The one path of every update: checks, then the incident, the update and the audit trail in one change.
 fn post(
     cx: &mut Context<'_>,
+    me: UserId,
     incident: Incident,
     body: Option<UpdateBody>,
     status_change: Option<Status>,
@@ -209,7 +211,6 @@ fn post(
         checks::one_more(&mut incident.updates.clone(), limits::INCIDENT_UPDATES, "updates")?;
     }
 
-    let me = cx.me()?;
     let mut draft = Draft::of(incident, cx.now);
     let update = IncidentUpdate {
         id: draft.part(cx.ids),

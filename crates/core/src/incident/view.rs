@@ -138,7 +138,9 @@ impl IncidentDetail {
                 resolution_note,
             });
         }
-        Ok(Self { incident: IncidentView::of(incident, world)?, status_history, audit_trail: incident.trail(world)? })
+        let mut audit_trail = if incident.has_earlier_events { world.earlier_events(incident.id)? } else { Vec::new() };
+        audit_trail.extend_from_slice(&incident.recent_events);
+        Ok(Self { incident: IncidentView::of(incident, world)?, status_history, audit_trail })
     }
 }
 

@@ -3,18 +3,19 @@
 use super::layers::revise;
 use super::query::ScheduleView;
 use super::{Schedule, find};
-use crate::actor::Access;
-use crate::checks;
+use crate::caller::ByMember;
 use crate::code::Code;
-use crate::command::{Command, Context};
+use crate::command::{Command, Context, seal};
 use crate::error::Error;
 use crate::id::ScheduleId;
-use crate::limits;
 use crate::patch::Patch;
 use crate::text::{Description, ScheduleName};
 use crate::time::Timestamp;
 use crate::world::{Change, Write};
 use crate::zone::Zone;
+use crate::{checks, limits};
+
+seal!(CreateSchedule, EditSchedule, DeleteSchedule);
 
 /// Creates a schedule, without layers. Codes, in the order of the checks: `invalid_timezone`, `name_conflict`,
 /// `limit_reached`.
@@ -29,20 +30,21 @@ pub struct CreateSchedule {
 }
 
 impl Command for CreateSchedule {
+    type Caller = ByMember;
     type Reply = ScheduleView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::InvalidTimezone, Code::NameConflict, Code::LimitReached];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<ScheduleView, Error> {
+    fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<ScheduleView, Error> {
         let zone = Zone::new(&self.timezone)?;
         checks::name_is_free(cx.world.schedule_named(&self.name)?, None, "schedule", &self.name)?;
-        cx.count(|tally| checks::one_more(&mut tally.schedules, limits::SCHEDULES, "schedules"))?;
+        cx.count(|counts| checks::one_more(&mut counts.schedules, limits::SCHEDULES, "schedules"))?;
         let schedule = Schedule {
             id: cx.ids.fresh(cx.now),
             org: cx.world.org_id(),
             name: self.name,
             description: self.description,
             zone,
-            created_by: cx.me()?,
+            created_by: by.user_id,
             created_at: cx.now,
             updated_at: cx.now,
             order: Vec::new(),
@@ -72,10 +74,11 @@ pub struct EditSchedule {
 }
 
 impl Command for EditSchedule {
+    type Caller = ByMember;
     type Reply = ScheduleView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidTimezone, Code::NameConflict];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<ScheduleView, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<ScheduleView, Error> {
         let before = find(cx.world, self.id)?;
         let zone = self.timezone.map_or_else(|| Ok(before.zone.clone()), |name| Zone::new(&name))?;
         let mut after = before.clone();
@@ -121,10 +124,11 @@ pub struct DeleteSchedule {
 }
 
 impl Command for DeleteSchedule {
+    type Caller = ByMember;
     type Reply = ScheduleId;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::ScheduleInUse];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<ScheduleId, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<ScheduleId, Error> {
         let schedule = find(cx.world, self.id)?;
         if cx.world.policy_for_schedule(self.id)?.is_some() {
             return Err(Error::refused(Code::ScheduleInUse, "a policy layer targets the schedule"));
@@ -141,8 +145,8 @@ impl Command for DeleteSchedule {
         for one in cx.world.overrides(self.id, Timestamp::MIN)? {
             cx.write(Write::Override(Box::new(Change::gone(one))));
         }
-        cx.count(|tally| {
-            tally.schedules = tally.schedules.saturating_sub(1);
+        cx.count(|counts| {
+            counts.schedules = counts.schedules.saturating_sub(1);
             Ok(())
         })?;
         cx.write(Write::Schedule(Box::new(Change::gone(schedule))));

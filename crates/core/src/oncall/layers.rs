@@ -1,5 +1,17 @@
 //! Rotation layers: adding, changing, ordering, removing. What held before an edit is kept as it was.
 
+use crate::caller::ByMember;
+use crate::code::Code;
+use crate::command::{Command, Context, seal};
+use crate::error::Error;
+use crate::id::{Id, RotationLayerId, ScheduleId, UserId};
+use crate::membership::are_members;
+use crate::patch::Patch;
+use crate::text::ScheduleName;
+use crate::time::Timestamp;
+use crate::validation::{Problem, Validation};
+use crate::world::{Change, World, Write};
+use crate::{checks, limits};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -8,18 +20,8 @@ use super::{
     HandoffTime, PastOrder, PastTerms, Phase, RotationLayer, RotationLength, RotationType, Schedule, Terms, TermsInput,
     find,
 };
-use crate::actor::Access;
-use crate::checks;
-use crate::code::Code;
-use crate::command::{Command, Context};
-use crate::error::Error;
-use crate::id::{Id, RotationLayerId, ScheduleId, UserId};
-use crate::limits;
-use crate::patch::Patch;
-use crate::text::ScheduleName;
-use crate::time::Timestamp;
-use crate::validation::{Problem, Validation};
-use crate::world::{Change, World, Write};
+
+seal!(AddRotationLayer, EditRotationLayer, RemoveRotationLayer, OrderRotationLayers);
 
 /// The most participants of a layer.
 const PARTICIPANTS: usize = 50;
@@ -97,10 +99,11 @@ pub struct AddRotationLayer {
 }
 
 impl Command for AddRotationLayer {
+    type Caller = ByMember;
     type Reply = RotationLayerView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::NameConflict, Code::InvalidParticipant, Code::LimitReached];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<RotationLayerView, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<RotationLayerView, Error> {
         let schedule = find(cx.world, self.schedule)?;
         let layers = cx.world.layers(self.schedule)?;
         name_is_free(&layers, &self.name, None)?;
@@ -225,10 +228,11 @@ impl EditRotationLayer {
 }
 
 impl Command for EditRotationLayer {
+    type Caller = ByMember;
     type Reply = RotationLayerView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::Validation, Code::NotFound, Code::NameConflict, Code::InvalidParticipant];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<RotationLayerView, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<RotationLayerView, Error> {
         self.check()?;
         let mut schedule = find(cx.world, self.schedule)?;
         let layers = cx.world.layers(self.schedule)?;
@@ -267,10 +271,11 @@ pub struct RemoveRotationLayer {
 }
 
 impl Command for RemoveRotationLayer {
+    type Caller = ByMember;
     type Reply = RotationLayerId;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<RotationLayerId, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<RotationLayerId, Error> {
         let schedule = find(cx.world, self.schedule)?;
         let layers = cx.world.layers(self.schedule)?;
         let layer = find_layer(&layers, self.layer)?;
@@ -282,8 +287,8 @@ impl Command for RemoveRotationLayer {
     }
 }
 
-/// Puts the layers in another order, from now on. Every layer stands in it once, else it is a `validation_error`. Codes:
-/// `not_found`.
+/// Puts the layers in another order, from now on. Codes, in the order of the checks: `not_found`, `validation_error` (every
+/// layer stands in the order once).
 #[derive(Debug, Clone)]
 pub struct OrderRotationLayers {
     /// Of which schedule.
@@ -293,10 +298,11 @@ pub struct OrderRotationLayers {
 }
 
 impl Command for OrderRotationLayers {
+    type Caller = ByMember;
     type Reply = Vec<RotationLayerView>;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::Validation];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<Vec<RotationLayerView>, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<Vec<RotationLayerView>, Error> {
         let mut schedule = find(cx.world, self.schedule)?;
         let (old, new): (BTreeSet<_>, BTreeSet<_>) = (schedule.order.iter().collect(), self.layer_ids.iter().collect());
         if old != new || self.layer_ids.len() != schedule.order.len() {
@@ -375,5 +381,5 @@ fn name_is_free(layers: &[RotationLayer], name: &ScheduleName, own: Option<Rotat
 
 fn check_participants(world: &dyn World, participants: &[UserId]) -> Result<(), Error> {
     let distinct: BTreeSet<_> = participants.iter().collect();
-    checks::are_members(world, distinct, Code::InvalidParticipant)
+    are_members(world, distinct, Code::InvalidParticipant)
 }

@@ -1,17 +1,20 @@
 //! Overrides: somebody stands in for whoever would be the owner.
 
-use super::{LONGEST_RANGE_DAYS, MILLIS_PER_DAY, Override, find};
-use crate::actor::Access;
-use crate::checks;
+use super::model::{LONGEST_RANGE_DAYS, MILLIS_PER_DAY};
+use super::{Override, find};
+use crate::caller::ByMember;
 use crate::code::Code;
-use crate::command::{Command, Context};
+use crate::command::{Command, Context, seal};
 use crate::error::Error;
 use crate::id::{OverrideId, ScheduleId, UserId};
-use crate::limits;
+use crate::membership::are_members;
 use crate::text::Reason;
 use crate::time::Timestamp;
 use crate::validation::{Problem, Validation};
 use crate::world::{Change, Write};
+use crate::{checks, limits};
+
+seal!(CreateOverride, DeleteOverride);
 
 /// Has somebody stand in. A beginning before now is now: the past stays true.
 ///
@@ -60,12 +63,13 @@ impl CreateOverride {
 }
 
 impl Command for CreateOverride {
+    type Caller = ByMember;
     type Reply = Override;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidParticipant, Code::Validation, Code::LimitReached];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<Override, Error> {
+    fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<Override, Error> {
         let before = find(cx.world, self.schedule)?;
-        checks::are_members(cx.world, [&self.user], Code::InvalidParticipant)?;
+        are_members(cx.world, [&self.user], Code::InvalidParticipant)?;
         let mut after = before.clone();
         let now = after.begin_change(cx.now);
         let starts_at = self.starts_at.max(now);
@@ -85,7 +89,7 @@ impl Command for CreateOverride {
             starts_at,
             ends_at: self.ends_at,
             reason: self.reason,
-            created_by: cx.me()?,
+            created_by: by.user_id,
             created_at: cx.now,
         };
         cx.write(Write::Schedule(Box::new(Change::edited(before, after))));
@@ -104,10 +108,11 @@ pub struct DeleteOverride {
 }
 
 impl Command for DeleteOverride {
+    type Caller = ByMember;
     type Reply = OverrideId;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<OverrideId, Error> {
+    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<OverrideId, Error> {
         let before = find(cx.world, self.schedule)?;
         let mut after = before.clone();
         let now = after.begin_change(cx.now);

@@ -1,17 +1,18 @@
 //! Looking at schedules, and asking who is on call.
 
-use super::{
-    HandoffTime, LONGEST_RANGE_DAYS, MILLIS_PER_DAY, OnCall, Override, RotationLayer, RotationLength, Schedule, Shifts,
-    find, roster,
-};
-use crate::actor::Access;
-use crate::command::{Query, View};
+use super::model::{LONGEST_RANGE_DAYS, MILLIS_PER_DAY};
+use super::{HandoffTime, OnCall, Override, RotationLayer, RotationLength, Schedule, Shifts, find, roster};
+use crate::caller::ByMember;
+use crate::code::Code;
+use crate::command::{Query, View, seal};
 use crate::error::Error;
 use crate::id::{OrgId, RotationLayerId, ScheduleId, UserId};
 use crate::text::{Description, ScheduleName};
 use crate::time::Timestamp;
 use crate::validation::{Problem, Validation};
 use crate::zone::Zone;
+
+seal!(GetSchedule, ListSchedules, ListOverrides, ResolveOnCall, ShiftsOnCall, OnCallNow);
 
 /// A rotation layer as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,10 +114,11 @@ pub struct GetSchedule {
 }
 
 impl Query for GetSchedule {
+    type Caller = ByMember;
     type Reply = ScheduleView;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn answer(&self, view: &View<'_>) -> Result<ScheduleView, Error> {
+    fn answer(&self, _: ByMember, view: &View<'_>) -> Result<ScheduleView, Error> {
         let schedule = find(view.world, self.id)?;
         Ok(ScheduleView::of(&schedule, &view.world.layers(self.id)?))
     }
@@ -127,10 +129,11 @@ impl Query for GetSchedule {
 pub struct ListSchedules;
 
 impl Query for ListSchedules {
+    type Caller = ByMember;
     type Reply = Vec<ScheduleView>;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[];
 
-    fn answer(&self, view: &View<'_>) -> Result<Vec<ScheduleView>, Error> {
+    fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<ScheduleView>, Error> {
         Ok(view.world.schedules()?.iter().map(|schedule| ScheduleView::of(schedule, &[])).collect())
     }
 }
@@ -143,10 +146,11 @@ pub struct ListOverrides {
 }
 
 impl Query for ListOverrides {
+    type Caller = ByMember;
     type Reply = Vec<Override>;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn answer(&self, view: &View<'_>) -> Result<Vec<Override>, Error> {
+    fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<Override>, Error> {
         find(view.world, self.schedule)?;
         let mut overrides = view.world.overrides(self.schedule, Timestamp::MIN)?;
         overrides.sort_by_key(|one| (one.starts_at, one.number));
@@ -165,7 +169,7 @@ pub struct ResolveOnCall {
 
 /// The reply to [`ResolveOnCall`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resolved {
+pub struct OnCallAt {
     /// The schedule.
     pub schedule_id: ScheduleId,
     /// The instant.
@@ -176,7 +180,7 @@ pub struct Resolved {
     pub next_change_at: Option<Timestamp>,
 }
 
-impl Resolved {
+impl OnCallAt {
     /// The owner, by user only.
     #[must_use]
     pub fn current_oncall(&self) -> Option<UserId> {
@@ -185,13 +189,14 @@ impl Resolved {
 }
 
 impl Query for ResolveOnCall {
-    type Reply = Resolved;
-    const ACCESS: Access = Access::Member;
+    type Caller = ByMember;
+    type Reply = OnCallAt;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn answer(&self, view: &View<'_>) -> Result<Resolved, Error> {
+    fn answer(&self, _: ByMember, view: &View<'_>) -> Result<OnCallAt, Error> {
         let schedule = find(view.world, self.schedule)?;
         let roster = roster(view.world, &schedule, self.at)?;
-        Ok(Resolved {
+        Ok(OnCallAt {
             schedule_id: self.schedule,
             at: self.at,
             on_call: roster.on_call(self.at),
@@ -236,10 +241,11 @@ impl ShiftsOnCall {
 }
 
 impl Query for ShiftsOnCall {
+    type Caller = ByMember;
     type Reply = Shifts;
-    const ACCESS: Access = Access::Member;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn answer(&self, view: &View<'_>) -> Result<Shifts, Error> {
+    fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Shifts, Error> {
         let schedule = find(view.world, self.schedule)?;
         Ok(roster(view.world, &schedule, self.from)?.shifts(self.from, self.to))
     }
@@ -254,7 +260,7 @@ pub struct OnCallNow {
 
 /// One schedule of the reply to [`OnCallNow`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OnCallRow {
+pub struct ScheduleOnCall {
     /// The schedule.
     pub schedule_id: ScheduleId,
     /// Its name.
@@ -264,13 +270,14 @@ pub struct OnCallRow {
 }
 
 impl Query for OnCallNow {
-    type Reply = Vec<OnCallRow>;
-    const ACCESS: Access = Access::Member;
+    type Caller = ByMember;
+    type Reply = Vec<ScheduleOnCall>;
+    const CODES: &'static [Code] = &[];
 
-    fn answer(&self, view: &View<'_>) -> Result<Vec<OnCallRow>, Error> {
+    fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<ScheduleOnCall>, Error> {
         let row = |schedule: Schedule| {
             let on_call = roster(view.world, &schedule, self.at)?.on_call(self.at);
-            Ok(OnCallRow { schedule_id: schedule.id, name: schedule.name, on_call })
+            Ok(ScheduleOnCall { schedule_id: schedule.id, name: schedule.name, on_call })
         };
         view.world.schedules()?.into_iter().map(row).collect()
     }

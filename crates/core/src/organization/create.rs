@@ -1,23 +1,16 @@
-//! What the operator does: create an organization with its first admin, and add members directly.
+//! What the operator does: create an organization with its first admin.
 
-use super::keys::NewApiKey;
-use super::{Member, Organization, Role, invitations, keys};
-use crate::actor::{Access, Actor};
-use crate::command::{Command, Context};
+use super::{Counts, Organization};
+use crate::caller::{Actor, ByOperator};
+use crate::code::Code;
+use crate::command::{Command, GlobalContext, seal};
 use crate::error::Error;
-use crate::id::{IdSource, OrgId};
+use crate::id::OrgId;
+use crate::team::{Joined, Person, Role};
 use crate::text::{EmailAddress, OrgName, PersonName};
-use crate::time::Timestamp;
-use crate::world::{Change, Root, Tally, Write};
+use crate::world::{Change, Write};
 
-/// A person who has just become a member, with an API key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Joined {
-    /// The member.
-    pub member: Member,
-    /// Their first key, with its secret.
-    pub api_key: NewApiKey,
-}
+seal!(CreateOrganization);
 
 /// The reply to [`CreateOrganization`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,92 +43,23 @@ pub struct CreateOrganization {
 }
 
 impl Command for CreateOrganization {
+    type Caller = ByOperator;
     type Reply = OrganizationCreated;
-    const ACCESS: Access = Access::Operator;
+    const CODES: &'static [Code] = &[];
 
-    fn place(&self, _: &Actor, _: &dyn Root, now: Timestamp, ids: &mut IdSource) -> Result<OrgId, Error> {
-        Ok(ids.fresh(now))
-    }
-
-    fn decide(self, cx: &mut Context<'_>) -> Result<OrganizationCreated, Error> {
-        let org = cx.world.org_id();
-        if cx.world.organization()?.is_some() {
-            return Err(Error::broken("a fresh organization id is taken"));
-        }
-        let organization = Organization { id: org, name: self.name, created_at: cx.now };
-        let person =
-            Person { email: self.admin_email, first: self.first_name, last: self.last_name, role: Role::Admin };
-        let admin = person.join(cx)?;
-        let tally = Tally { members: 1, api_keys: 1, ..Tally::empty(org) };
-        cx.write(Write::Organization(Change::created(organization.clone())));
-        cx.write(Write::Tally(Change::created(tally)));
-        Ok(OrganizationCreated { organization, admin })
-    }
-}
-
-/// Makes somebody a member without an invitation. Operator only. Codes: `not_found` (organization), `name_conflict`,
-/// `limit_reached`.
-#[derive(Debug, Clone)]
-pub struct AddMember {
-    /// Where.
-    pub org: OrgId,
-    /// Their e-mail.
-    pub email: EmailAddress,
-    /// Their first name.
-    pub first_name: PersonName,
-    /// Their last name.
-    pub last_name: PersonName,
-    /// What they may do.
-    pub role: Role,
-}
-
-impl Command for AddMember {
-    type Reply = Joined;
-    const ACCESS: Access = Access::Operator;
-
-    fn place(&self, _: &Actor, _: &dyn Root, _: Timestamp, _: &mut IdSource) -> Result<OrgId, Error> {
-        Ok(self.org)
-    }
-
-    fn decide(self, cx: &mut Context<'_>) -> Result<Joined, Error> {
-        cx.world.organization()?.ok_or_else(|| Error::not_found("organization"))?;
-        invitations::check_email(cx.world, &self.email)?;
-        let person = Person { email: self.email, first: self.first_name, last: self.last_name, role: self.role };
-        cx.count(|tally| {
-            invitations::check_seat(tally)?;
-            tally.members += 1;
-            tally.api_keys = tally.api_keys.saturating_add(1);
-            Ok(())
-        })?;
-        person.join(cx)
-    }
-}
-
-/// Somebody about to become a member.
-pub(super) struct Person {
-    pub(super) email: EmailAddress,
-    pub(super) first: PersonName,
-    pub(super) last: PersonName,
-    pub(super) role: Role,
-}
-
-impl Person {
-    /// Makes them a member with a first API key. The counts are up to the caller.
-    pub(super) fn join(self, cx: &mut Context<'_>) -> Result<Joined, Error> {
-        let member = Member {
-            id: cx.ids.fresh(cx.now),
-            org: cx.world.org_id(),
-            email: self.email,
-            first_name: self.first,
-            last_name: self.last,
-            image_url: None,
-            role: self.role,
-            joined_at: cx.now,
-            removed_at: None,
-        };
-        cx.write(Write::Member(Change::created(member.clone())));
-        let name = keys::first_key_name()?;
-        let api_key = keys::issue(cx, member.id, name, None);
-        Ok(Joined { member, api_key })
+    fn decide(self, _: ByOperator, cx: &mut GlobalContext<'_>) -> Result<OrganizationCreated, Error> {
+        let org: OrgId = cx.ids.fresh(cx.now);
+        let Self { name, admin_email: email, first_name, last_name } = self;
+        cx.within(org, |cx| {
+            if cx.world.organization()?.is_some() {
+                return Err(Error::broken("a fresh organization id is taken"));
+            }
+            let organization = Organization { id: org, name, created_at: cx.now };
+            let admin = Person { email, first_name, last_name, role: Role::Admin }.join(cx)?;
+            let counts = Counts { members: 1, api_keys: 1, ..Counts::empty(org) };
+            cx.write(Write::Organization(Change::created(organization.clone())));
+            cx.write(Write::Counts(Change::created(counts)));
+            Ok(OrganizationCreated { organization, admin })
+        })
     }
 }

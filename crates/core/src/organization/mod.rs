@@ -1,36 +1,13 @@
-//! Organizations and who belongs to them: members, invitations, API keys (contract, section 4).
+//! Organizations: the walls within which everything else lives, and their counts (contract, section 4).
 
 mod create;
-mod invitations;
-mod keys;
-mod team;
 
-pub use create::{AddMember, CreateOrganization, Joined, OrganizationCreated};
-pub use invitations::{AcceptInvitation, InvitationSent, InvitationView, InviteMember, RevokeInvitation};
-pub use keys::{ApiKeyView, CreateApiKey, ListApiKeys, NewApiKey, RevokeApiKey};
-pub use team::{ChangeRole, GetMember, ListTeam, RemoveMember, Team};
+pub use create::{CreateOrganization, OrganizationCreated};
 
-use crate::id::{ApiKeyId, InvitationId, OrgId, UserId};
-use crate::secret::SecretHash;
-use crate::text::{EmailAddress, Name, OrgName, PersonName};
+use crate::error::Error;
+use crate::id::OrgId;
+use crate::text::OrgName;
 use crate::time::Timestamp;
-use crate::words::words;
-
-words! {
-    /// What a member may do.
-    ///
-    /// ```
-    /// use dogwatch_core::Role;
-    /// assert_eq!("org:admin".parse::<Role>().unwrap(), Role::Admin);
-    /// assert_eq!(Role::Member.as_str(), "org:member");
-    /// ```
-    Role, "must be `org:admin` or `org:member`" {
-        /// `org:admin`: everything.
-        Admin = "org:admin",
-        /// `org:member`: everything but the team and other people's API keys.
-        Member = "org:member",
-    }
-}
 
 /// An organization: the wall within which everything else lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,77 +20,44 @@ pub struct Organization {
     pub created_at: Timestamp,
 }
 
-/// A person in an organization.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Names the user.
-    pub id: UserId,
-    /// The organization.
+/// How many of each limited thing an organization has, and its last incident number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Whose counts these are.
     pub org: OrgId,
-    /// As given; compared without regard to case.
-    pub email: EmailAddress,
-    /// First name.
-    pub first_name: PersonName,
-    /// Last name.
-    pub last_name: PersonName,
-    /// Where a picture of them is.
-    pub image_url: Option<String>,
-    /// What they may do.
-    pub role: Role,
-    /// When they joined.
-    pub joined_at: Timestamp,
-    /// When they were removed. A removed member is kept, since history names them.
-    pub removed_at: Option<Timestamp>,
+    /// Incidents ever created; also the last `sequentialId`.
+    pub incidents: u64,
+    /// Members who have not been removed.
+    pub members: u32,
+    /// Invitations that are pending.
+    pub invitations: u32,
+    /// Components that have not been deleted.
+    pub components: u32,
+    /// API keys that have not been revoked.
+    pub api_keys: u32,
+    /// On-call schedules.
+    pub schedules: u32,
+    /// Escalation policies.
+    pub policies: u32,
 }
 
-impl Member {
-    /// Whether they have not been removed.
+impl Counts {
+    /// The counts of an organization without anything.
     #[must_use]
-    pub const fn is_active(&self) -> bool {
-        self.removed_at.is_none()
-    }
-
-    /// First and last name.
-    #[must_use]
-    pub fn full_name(&self) -> String {
-        format!("{} {}", self.first_name, self.last_name)
+    pub const fn empty(org: OrgId) -> Self {
+        Self { org, incidents: 0, members: 0, invitations: 0, components: 0, api_keys: 0, schedules: 0, policies: 0 }
     }
 }
 
-/// A pending invitation as it is stored. Used and revoked ones are gone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Invitation {
-    /// Names the invitation.
-    pub id: InvitationId,
-    /// The organization.
-    pub org: OrgId,
-    /// Who is invited.
-    pub email: EmailAddress,
-    /// The role they will have.
-    pub role: Role,
-    /// When they were invited.
-    pub created_at: Timestamp,
-    /// The hash of the token that accepts it.
-    pub token: SecretHash,
-}
-
-/// An API key as it is stored. Revoked ones are gone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ApiKey {
-    /// Names the key.
-    pub id: ApiKeyId,
-    /// The organization.
-    pub org: OrgId,
-    /// As whom the key acts.
-    pub user: UserId,
-    /// What its owner calls it.
-    pub name: Name,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// When it stops working.
-    pub expires_at: Option<Timestamp>,
-    /// The last four characters of the secret.
-    pub last_four: String,
-    /// The hash of the secret.
-    pub hash: SecretHash,
+/// An organization and its counts, as the rules see them. Read only.
+///
+/// Every method fails only with [`Error::Broken`], when the store cannot be read. The cost of each is that of its answer,
+/// however much else there is.
+pub trait OrganizationPort {
+    /// Which organization this is.
+    fn org_id(&self) -> OrgId;
+    /// The organization itself, if it exists.
+    fn organization(&self) -> Result<Option<Organization>, Error>;
+    /// Its counts.
+    fn counts(&self) -> Result<Counts, Error>;
 }

@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
-use dogwatch_core::memory::MemoryWorld;
-use dogwatch_core::{
-    AckTimeout, Actor, AddMember, AddPolicyLayer, Command, ComponentId, CreateComponent, CreateIncident,
-    CreateOrganization, CreatePolicy, CreateSchedule, Error, GetIncident, IdSource, IncidentDetail, IncidentId, OrgId,
-    PolicyId, Position, Query, Role, ScheduleId, Severity, Status, Target, Timestamp, UserId,
-};
+use dogwatch_core::component::CreateComponent;
+use dogwatch_core::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, Position, Target};
+use dogwatch_core::id::{ComponentId, IncidentId, PolicyId, ScheduleId};
+use dogwatch_core::incident::{CreateIncident, GetIncident, IncidentDetail, Severity, Status};
+use dogwatch_core::memory::MemoryState;
+use dogwatch_core::oncall::CreateSchedule;
+use dogwatch_core::organization::CreateOrganization;
+use dogwatch_core::team::{AddMember, Role};
+use dogwatch_core::{Actor, Command, Error, IdSource, OrgId, Query, Timestamp, UserId};
 
 /// Parses what a test knows to be valid.
 pub(crate) fn valid<T: std::str::FromStr>(text: &str) -> T
@@ -29,7 +32,7 @@ pub(crate) fn word<T>(outcome: &Result<T, Error>) -> &'static str {
 
 /// A world with one organization: Ada is its admin, Ben and Cleo are members.
 pub(crate) struct Harbour {
-    pub(crate) world: MemoryWorld,
+    pub(crate) world: MemoryState,
     pub(crate) ids: IdSource,
     pub(crate) now: Timestamp,
     pub(crate) org: OrgId,
@@ -50,7 +53,7 @@ impl Harbour {
     pub(crate) fn new() -> Self {
         let mut ids = IdSource::from_seed([42; 32]);
         let now = valid("2026-04-07T10:00:00Z");
-        let mut world = MemoryWorld::new();
+        let mut world = MemoryState::new();
         let create = CreateOrganization {
             name: valid("Harbour"),
             admin_email: valid("ada@example.com"),
@@ -124,7 +127,7 @@ impl Harbour {
         let (id, ben) = (self.incident(), self.ben);
         for to in [Status::Identified, Status::Monitoring, Status::Resolved] {
             if to <= status {
-                self.run(dogwatch_core::ChangeStatus::to(id, to), &ben).unwrap();
+                self.run(dogwatch_core::incident::ChangeStatus::to(id, to), &ben).unwrap();
             }
         }
         id
@@ -150,6 +153,6 @@ pub(crate) fn policy_layer(policy: PolicyId, position: i64, minutes: i64, target
 pub(crate) fn user(actor: &Actor) -> UserId {
     match actor {
         Actor::Member { user, .. } => *user,
-        Actor::Operator | Actor::Public => panic!("not a member"),
+        Actor::Operator | Actor::Anybody => panic!("not a member"),
     }
 }

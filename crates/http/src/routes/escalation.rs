@@ -1,9 +1,11 @@
 //! Escalation policies (contract, section 9).
 
-use dogwatch_store::core::{
-    AckTimeout, AddPolicyLayer, Code, CreatePolicy, DeletePolicy, EditPolicy, EditPolicyLayer, GetPolicy, ListPolicies,
-    OrderPolicyLayers, PolicyId, PolicyLayerId, Position, PreviewPolicy, RemovePolicyLayer, ScheduleId, Target, UserId,
+use dogwatch_store::rules::UserId;
+use dogwatch_store::rules::escalation::{
+    AckTimeout, AddPolicyLayer, CreatePolicy, DeletePolicy, EditPolicy, EditPolicyLayer, GetPolicy, ListPolicies,
+    OrderPolicyLayers, Position, PreviewPolicy, RemovePolicyLayer, Target,
 };
+use dogwatch_store::rules::id::{PolicyId, PolicyLayerId, ScheduleId};
 use serde_json::{Map, Value};
 
 use crate::error::Field;
@@ -38,8 +40,7 @@ fn policies() -> Vec<Route> {
             all::<_, Policy>,
         ),
         command(
-            post("/escalation/policies", "createPolicy", "Create an escalation policy")
-                .codes(&[Code::NameConflict, Code::LimitReached]),
+            post("/escalation/policies", "createPolicy", "Create an escalation policy"),
             |input| {
                 let name = input.need("name", NAME, str::parse);
                 let description = input.may("description", Kind::Text(0, 1_000), str::parse);
@@ -48,12 +49,12 @@ fn policies() -> Vec<Route> {
             Policy::from,
         ),
         query(
-            get(PATH, "getPolicy", "One policy with its layers").codes(&[Code::NotFound]),
+            get(PATH, "getPolicy", "One policy with its layers"),
             |input| Some(Ok(GetPolicy { id: policy(input)? })),
             Policy::with_layers,
         ),
         command(
-            patch(PATH, "editPolicy", "Change a policy").codes(&[Code::NotFound, Code::NameConflict]),
+            patch(PATH, "editPolicy", "Change a policy"),
             |input| {
                 let id = policy(input);
                 let name = input.edit("name", NAME, str::parse);
@@ -63,13 +64,12 @@ fn policies() -> Vec<Route> {
             Policy::from,
         ),
         command(
-            delete(PATH, "deletePolicy", "Delete a policy").codes(&[Code::NotFound, Code::PolicyInUse]),
+            delete(PATH, "deletePolicy", "Delete a policy"),
             |input| Some(Ok(DeletePolicy { id: policy(input)? })),
             Deleted::of,
         ),
         list(
-            get("/escalation/policies/{id}/preview", "previewPolicy", "Who would be paged, and when")
-                .codes(&[Code::NotFound]),
+            get("/escalation/policies/{id}/preview", "previewPolicy", "Who would be paged, and when"),
             |input| {
                 let id = policy(input);
                 let at = input.query("at", Kind::Time, time);
@@ -84,11 +84,7 @@ fn layers() -> Vec<Route> {
     const PATH: &str = "/escalation/policies/{id}/layers/{layerId}";
     vec![
         command(
-            post("/escalation/policies/{id}/layers", "addPolicyLayer", "Add a policy layer").codes(&[
-                Code::NotFound,
-                Code::InvalidTarget,
-                Code::LimitReached,
-            ]),
+            post("/escalation/policies/{id}/layers", "addPolicyLayer", "Add a policy layer"),
             |input| {
                 let policy = policy(input);
                 let position = input.number("position", POSITION, Position::new);
@@ -104,7 +100,7 @@ fn layers() -> Vec<Route> {
             PolicyLayer::from,
         ),
         command(
-            patch(PATH, "editPolicyLayer", "Change a policy layer").codes(&[Code::NotFound, Code::InvalidTarget]),
+            patch(PATH, "editPolicyLayer", "Change a policy layer"),
             |input| {
                 let (policy, layer) = (policy(input), layer(input));
                 let position = input.edit_number("position", POSITION, Position::new);
@@ -121,7 +117,7 @@ fn layers() -> Vec<Route> {
             PolicyLayer::from,
         ),
         command(
-            delete(PATH, "removePolicyLayer", "Remove a policy layer").codes(&[Code::NotFound]),
+            delete(PATH, "removePolicyLayer", "Remove a policy layer"),
             |input| {
                 let (policy, layer) = (policy(input), layer(input));
                 Some(Ok(RemovePolicyLayer { policy: policy?, layer: layer? }))
@@ -129,8 +125,7 @@ fn layers() -> Vec<Route> {
             Deleted::of,
         ),
         command_list(
-            put("/escalation/policies/{id}/layers/order", "orderPolicyLayers", "Order the policy layers")
-                .codes(&[Code::NotFound]),
+            put("/escalation/policies/{id}/layers/order", "orderPolicyLayers", "Order the policy layers"),
             |input| {
                 let policy = policy(input);
                 let layer_ids = input.list("layerIds", Kind::Id(""), PolicyLayerId::parse);

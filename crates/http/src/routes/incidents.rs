@@ -1,15 +1,16 @@
 //! Components and incidents (contract, sections 5 and 6).
 
-use dogwatch_store::core::{
-    AcknowledgeIncident, ChangeStatus, Code, ComponentId, CreateComponent, CreateIncident, Cursor, DeleteComponent,
-    EditComponent, EditIncident, GetComponent, GetIncident, HandOffIncident, IncidentFilter, IncidentId,
-    ListComponents, ListIncidents, ListUpdates, PageLimit, PolicyId, PostUpdate, Problem, RedactUpdate, ScheduleId,
-    SetComponents, Timestamp, UpdateId, UserId,
+use dogwatch_store::rules::component::{CreateComponent, DeleteComponent, EditComponent, GetComponent, ListComponents};
+use dogwatch_store::rules::id::{ComponentId, IncidentId, PolicyId, ScheduleId, UpdateId};
+use dogwatch_store::rules::incident::{
+    AcknowledgeIncident, ChangeStatus, CreateIncident, Cursor, EditIncident, GetIncident, HandOffIncident,
+    IncidentFilter, ListIncidents, ListLimit, ListUpdates, PostUpdate, RedactUpdate, SetComponents,
 };
+use dogwatch_store::rules::{Problem, Timestamp, UserId};
 
 use crate::input::{Input, Kind};
 use crate::route::{Route, action, command, delete, get, list, patch, post, put, query};
-use crate::view::{Component, Deleted, Incident, IncidentDetail, IncidentPage, Update, Updates, all};
+use crate::view::{Component, Deleted, Incident, IncidentDetail, IncidentList, Update, Updates, all};
 
 const SEVERITY: Kind = Kind::Word(&["critical", "high", "medium", "low"]);
 const STATUS: Kind = Kind::Word(&["investigating", "identified", "monitoring", "resolved"]);
@@ -23,9 +24,9 @@ fn component(input: &mut Input) -> Option<ComponentId> {
     input.path("id", Kind::Id(""), ComponentId::parse)
 }
 
-fn limit(text: &str) -> Result<PageLimit, Problem> {
+fn limit(text: &str) -> Result<ListLimit, Problem> {
     // Anything that is no number is out of range as well.
-    PageLimit::new(text.parse().unwrap_or(0))
+    ListLimit::new(text.parse().unwrap_or(0))
 }
 
 pub(super) fn routes() -> Vec<Route> {
@@ -43,8 +44,7 @@ fn components() -> Vec<Route> {
             all::<_, Component>,
         ),
         command(
-            post("/components", "createComponent", "Create a component")
-                .codes(&[Code::NameConflict, Code::LimitReached]),
+            post("/components", "createComponent", "Create a component"),
             |input| {
                 let name = input.need("name", Kind::Name(1, 100), str::parse);
                 let description = input.may("description", Kind::Text(0, 1_000), str::parse);
@@ -54,13 +54,12 @@ fn components() -> Vec<Route> {
             Component::from,
         ),
         query(
-            get("/components/{id}", "getComponent", "One component").codes(&[Code::NotFound]),
+            get("/components/{id}", "getComponent", "One component"),
             |input| Some(Ok(GetComponent { id: component(input)? })),
             Component::from,
         ),
         command(
-            patch("/components/{id}", "editComponent", "Change a component")
-                .codes(&[Code::NotFound, Code::NameConflict]),
+            patch("/components/{id}", "editComponent", "Change a component"),
             |input| {
                 let id = component(input);
                 let name = input.edit("name", Kind::Name(1, 100), str::parse);
@@ -71,8 +70,7 @@ fn components() -> Vec<Route> {
             Component::from,
         ),
         command(
-            delete("/components/{id}", "deleteComponent", "Delete a component")
-                .codes(&[Code::NotFound, Code::ComponentInUse]),
+            delete("/components/{id}", "deleteComponent", "Delete a component"),
             |input| Some(Ok(DeleteComponent { id: component(input)? })),
             Deleted::of,
         ),
@@ -82,14 +80,7 @@ fn components() -> Vec<Route> {
 fn incidents() -> Vec<Route> {
     vec![
         command(
-            post("/incidents", "createIncident", "Open an incident").codes(&[
-                Code::OwnerRequired,
-                Code::NotFound,
-                Code::InvalidTargetUser,
-                Code::DuplicateComponentId,
-                Code::InvalidComponentId,
-                Code::LimitReached,
-            ]),
+            post("/incidents", "createIncident", "Open an incident"),
             |input| {
                 let title = input.need("title", Kind::Name(1, 100), str::parse);
                 let severity = input.need("severity", SEVERITY, str::parse);
@@ -122,17 +113,15 @@ fn incidents() -> Vec<Route> {
                 let filter = IncidentFilter { status: status?, severity: severity?, from: from?, to: to? };
                 Some(Ok(ListIncidents { filter, limit: limit?.unwrap_or_default(), cursor: cursor? }))
             },
-            IncidentPage::from,
+            IncidentList::from,
         ),
         query(
-            get("/incidents/{id}", "getIncident", "One incident with its history and audit trail")
-                .codes(&[Code::NotFound]),
+            get("/incidents/{id}", "getIncident", "One incident with its history and audit trail"),
             |input| Some(Ok(GetIncident { id: incident(input)? })),
             IncidentDetail::from,
         ),
         command(
-            patch("/incidents/{id}", "editIncident", "Change title, description or severity")
-                .codes(&[Code::NotFound, Code::IncidentResolved]),
+            patch("/incidents/{id}", "editIncident", "Change title, description or severity"),
             |input| {
                 let id = incident(input);
                 let title = input.edit("title", Kind::Name(1, 100), str::parse);
@@ -148,8 +137,7 @@ fn incidents() -> Vec<Route> {
 fn changes() -> Vec<Route> {
     vec![
         command(
-            patch("/incidents/{id}/status", "changeStatus", "Move an incident one step forward")
-                .codes(&[Code::NotFound, Code::InvalidStatusTransition]),
+            patch("/incidents/{id}/status", "changeStatus", "Move an incident one step forward"),
             |input| {
                 let id = incident(input);
                 let status = input.need("status", STATUS, str::parse);
@@ -161,13 +149,7 @@ fn changes() -> Vec<Route> {
             Incident::from,
         ),
         command(
-            post("/incidents/{id}/updates", "postUpdate", "Post an update").codes(&[
-                Code::NotFound,
-                Code::IncidentResolved,
-                Code::InvalidStatusTransition,
-                Code::NoPublicSurface,
-                Code::LimitReached,
-            ]),
+            post("/incidents/{id}/updates", "postUpdate", "Post an update"),
             |input| {
                 let id = incident(input);
                 let body = input.may("body", Kind::Text(1, 10_000), str::parse);
@@ -182,14 +164,12 @@ fn changes() -> Vec<Route> {
             Update::from,
         ),
         query(
-            get("/incidents/{id}/updates", "listUpdates", "The updates of an incident, oldest first")
-                .codes(&[Code::NotFound]),
+            get("/incidents/{id}/updates", "listUpdates", "The updates of an incident, oldest first"),
             |input| Some(Ok(ListUpdates { incident: incident(input)? })),
             Updates::from,
         ),
         action(
-            post("/incidents/{id}/updates/{updateId}/redact", "redactUpdate", "Take back what an update says")
-                .codes(&[Code::NotFound, Code::RedactionNotPermitted]),
+            post("/incidents/{id}/updates/{updateId}/redact", "redactUpdate", "Take back what an update says"),
             |input| {
                 let incident = incident(input);
                 let update = input.path("updateId", Kind::Id(""), UpdateId::parse);
@@ -198,13 +178,7 @@ fn changes() -> Vec<Route> {
             Update::from,
         ),
         command(
-            put("/incidents/{id}/components", "setComponents", "Replace the affected components").codes(&[
-                Code::NotFound,
-                Code::IncidentResolved,
-                Code::DuplicateComponentId,
-                Code::InvalidComponentId,
-                Code::LimitReached,
-            ]),
+            put("/incidents/{id}/components", "setComponents", "Replace the affected components"),
             |input| {
                 let id = incident(input);
                 let component_ids = input.list("componentIds", Kind::Id(""), ComponentId::parse);
@@ -213,17 +187,12 @@ fn changes() -> Vec<Route> {
             Incident::from,
         ),
         action(
-            post("/incidents/{id}/acknowledge", "acknowledgeIncident", "Acknowledge: escalation stops")
-                .codes(&[Code::NotFound]),
+            post("/incidents/{id}/acknowledge", "acknowledgeIncident", "Acknowledge: escalation stops"),
             |input| Some(Ok(AcknowledgeIncident { id: incident(input)? })),
             Incident::from,
         ),
         action(
-            post("/incidents/{id}/handoff", "handOffIncident", "Hand an incident to somebody").codes(&[
-                Code::NotFound,
-                Code::IncidentResolved,
-                Code::InvalidTargetUser,
-            ]),
+            post("/incidents/{id}/handoff", "handOffIncident", "Hand an incident to somebody"),
             |input| {
                 let id = incident(input);
                 let target = input.need("targetUserId", Kind::Id("user_"), UserId::parse);

@@ -1,12 +1,13 @@
 //! On-call schedules (contract, sections 7 and 8).
 
-use dogwatch_store::core::text::ScheduleName;
-use dogwatch_store::core::{
-    AddRotationLayer, Code, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule, EditRotationLayer,
-    EditSchedule, GetSchedule, HandoffTime, LayerSettings, ListOverrides, ListSchedules, OnCallNow,
-    OrderRotationLayers, OverrideId, Patch, RemoveRotationLayer, ResolveOnCall, RotationLayerId, RotationLength,
-    ScheduleId, ShiftsOnCall, Timestamp, UserId,
+use dogwatch_store::rules::id::{OverrideId, RotationLayerId, ScheduleId};
+use dogwatch_store::rules::oncall::{
+    AddRotationLayer, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule, EditRotationLayer, EditSchedule,
+    GetSchedule, HandoffTime, LayerSettings, ListOverrides, ListSchedules, OnCallNow, OrderRotationLayers,
+    RemoveRotationLayer, ResolveOnCall, RotationLength, ShiftsOnCall,
 };
+use dogwatch_store::rules::text::ScheduleName;
+use dogwatch_store::rules::{Patch, Timestamp, UserId};
 
 use crate::input::{Input, Kind, time};
 use crate::route::{Read, Route, command, command_list, delete, get, list, patch, post, put, query};
@@ -41,11 +42,7 @@ fn schedules() -> Vec<Route> {
             all::<_, Schedule>,
         ),
         command(
-            post("/oncall/schedules", "createSchedule", "Create a schedule").codes(&[
-                Code::InvalidTimezone,
-                Code::NameConflict,
-                Code::LimitReached,
-            ]),
+            post("/oncall/schedules", "createSchedule", "Create a schedule"),
             |input| {
                 let name = input.need("name", NAME, str::parse);
                 let description = input.may("description", Kind::Text(0, 1_000), str::parse);
@@ -55,16 +52,12 @@ fn schedules() -> Vec<Route> {
             Schedule::from,
         ),
         query(
-            get(PATH, "getSchedule", "One schedule with its layers").codes(&[Code::NotFound]),
+            get(PATH, "getSchedule", "One schedule with its layers"),
             |input| Some(Ok(GetSchedule { id: schedule(input)? })),
             Schedule::with_layers,
         ),
         command(
-            patch(PATH, "editSchedule", "Change a schedule").codes(&[
-                Code::NotFound,
-                Code::InvalidTimezone,
-                Code::NameConflict,
-            ]),
+            patch(PATH, "editSchedule", "Change a schedule"),
             |input| {
                 let id = schedule(input);
                 let name = input.edit("name", NAME, str::parse);
@@ -75,11 +68,7 @@ fn schedules() -> Vec<Route> {
             Schedule::from,
         ),
         command(
-            put(PATH, "replaceSchedule", "Replace a schedule").codes(&[
-                Code::NotFound,
-                Code::InvalidTimezone,
-                Code::NameConflict,
-            ]),
+            put(PATH, "replaceSchedule", "Replace a schedule"),
             |input| {
                 let id = schedule(input);
                 let name = input.need("name", NAME, str::parse);
@@ -91,7 +80,7 @@ fn schedules() -> Vec<Route> {
             Schedule::from,
         ),
         command(
-            delete(PATH, "deleteSchedule", "Delete a schedule").codes(&[Code::NotFound, Code::ScheduleInUse]),
+            delete(PATH, "deleteSchedule", "Delete a schedule"),
             |input| Some(Ok(DeleteSchedule { id: schedule(input)? })),
             Deleted::of,
         ),
@@ -131,15 +120,9 @@ fn new_layer(input: &mut Input) -> Option<NewLayer> {
 
 fn layers() -> Vec<Route> {
     const PATH: &str = "/oncall/schedules/{id}/layers/{layerId}";
-    const CODES: &[Code] = &[Code::NotFound, Code::NameConflict, Code::InvalidParticipant];
     vec![
         command(
-            post("/oncall/schedules/{id}/layers", "addRotationLayer", "Add a rotation layer").codes(&[
-                Code::NotFound,
-                Code::NameConflict,
-                Code::InvalidParticipant,
-                Code::LimitReached,
-            ]),
+            post("/oncall/schedules/{id}/layers", "addRotationLayer", "Add a rotation layer"),
             |input| {
                 let (schedule, new) = (schedule(input), new_layer(input));
                 let (schedule, NewLayer { name, length, handoff, from, until, participants }) = (schedule?, new?);
@@ -148,9 +131,9 @@ fn layers() -> Vec<Route> {
             },
             RotationLayer::from,
         ),
-        command(patch(PATH, "editRotationLayer", "Change a rotation layer").codes(CODES), edit, RotationLayer::from),
+        command(patch(PATH, "editRotationLayer", "Change a rotation layer"), edit, RotationLayer::from),
         command(
-            put(PATH, "replaceRotationLayer", "Replace a rotation layer").codes(CODES),
+            put(PATH, "replaceRotationLayer", "Replace a rotation layer"),
             |input| {
                 let (schedule, layer, new) = (schedule(input), layer(input), new_layer(input));
                 let (schedule, layer, new) = (schedule?, layer?, new?);
@@ -169,7 +152,7 @@ fn layers() -> Vec<Route> {
             RotationLayer::from,
         ),
         command(
-            delete(PATH, "removeRotationLayer", "Remove a rotation layer").codes(&[Code::NotFound]),
+            delete(PATH, "removeRotationLayer", "Remove a rotation layer"),
             |input| {
                 let (schedule, layer) = (schedule(input), layer(input));
                 Some(Ok(RemoveRotationLayer { schedule: schedule?, layer: layer? }))
@@ -177,8 +160,7 @@ fn layers() -> Vec<Route> {
             Deleted::of,
         ),
         command_list(
-            put("/oncall/schedules/{id}/layers/order", "orderRotationLayers", "Order the rotation layers")
-                .codes(&[Code::NotFound]),
+            put("/oncall/schedules/{id}/layers/order", "orderRotationLayers", "Order the rotation layers"),
             |input| {
                 let schedule = schedule(input);
                 let layer_ids = input.list("layerIds", Kind::Id(""), RotationLayerId::parse);
@@ -222,16 +204,12 @@ fn overrides() -> Vec<Route> {
     const PATH: &str = "/oncall/schedules/{id}/overrides";
     vec![
         list(
-            get(PATH, "listOverrides", "Overrides, by beginning").codes(&[Code::NotFound]),
+            get(PATH, "listOverrides", "Overrides, by beginning"),
             |input| Some(Ok(ListOverrides { schedule: schedule(input)? })),
             all::<_, Override>,
         ),
         command(
-            post(PATH, "createOverride", "Have somebody stand in").codes(&[
-                Code::NotFound,
-                Code::InvalidParticipant,
-                Code::LimitReached,
-            ]),
+            post(PATH, "createOverride", "Have somebody stand in"),
             |input| {
                 let schedule = schedule(input);
                 let user = input.need("userId", Kind::Id("user_"), UserId::parse);
@@ -245,8 +223,7 @@ fn overrides() -> Vec<Route> {
             Override::from,
         ),
         command(
-            delete("/oncall/schedules/{id}/overrides/{overrideId}", "deleteOverride", "Delete or end an override")
-                .codes(&[Code::NotFound]),
+            delete("/oncall/schedules/{id}/overrides/{overrideId}", "deleteOverride", "Delete or end an override"),
             |input| {
                 let schedule = schedule(input);
                 let id = input.path("overrideId", Kind::Id(""), OverrideId::parse);
@@ -260,8 +237,7 @@ fn overrides() -> Vec<Route> {
 fn questions() -> Vec<Route> {
     vec![
         query(
-            get("/oncall/schedules/{id}/resolve", "resolveOnCall", "Who is on call at an instant")
-                .codes(&[Code::NotFound]),
+            get("/oncall/schedules/{id}/resolve", "resolveOnCall", "Who is on call at an instant"),
             |input| {
                 let schedule = schedule(input);
                 let at = input.query("at", Kind::Time, time);
@@ -270,7 +246,7 @@ fn questions() -> Vec<Route> {
             Resolved::from,
         ),
         query(
-            get("/oncall/schedules/{id}/shifts", "listShifts", "Who is on call over a range").codes(&[Code::NotFound]),
+            get("/oncall/schedules/{id}/shifts", "listShifts", "Who is on call over a range"),
             |input| {
                 let schedule = schedule(input);
                 let from = input.query("from", Kind::Time, time);

@@ -1,9 +1,11 @@
 //! Team and API keys (contract, section 4).
 
-use dogwatch_store::core::{
-    AcceptInvitation, ApiKeyId, ChangeRole, Code, CreateApiKey, InvitationId, InviteMember, ListApiKeys, ListTeam,
-    RemoveMember, RevokeApiKey, RevokeInvitation, Role, Secret, UserId,
+use dogwatch_store::rules::api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
+use dogwatch_store::rules::id::{ApiKeyId, InvitationId};
+use dogwatch_store::rules::team::{
+    AcceptInvitation, ChangeRole, InviteMember, ListTeam, RemoveMember, RevokeInvitation, Role,
 };
+use dogwatch_store::rules::{Secret, UserId};
 
 use crate::input::{Input, Kind, time};
 use crate::route::{Route, command, delete, get, list, patch, post, query};
@@ -23,8 +25,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         query(get("/team/members", "listTeam", "Members and pending invitations"), |_| Some(Ok(ListTeam)), Team::from),
         command(
-            post("/team/members/invite", "inviteMember", "Invite somebody")
-                .codes(&[Code::NameConflict, Code::LimitReached]),
+            post("/team/members/invite", "inviteMember", "Invite somebody"),
             |input| {
                 let email = input.need("emailAddress", Kind::Email, str::parse);
                 let role = role(input);
@@ -33,8 +34,7 @@ pub(super) fn routes() -> Vec<Route> {
             |sent| Invitation::from(sent.invitation),
         ),
         command(
-            patch("/team/members/{userId}/role", "changeRole", "Give a member another role")
-                .codes(&[Code::NotFound, Code::CannotChangeOwnRole]),
+            patch("/team/members/{userId}/role", "changeRole", "Give a member another role"),
             |input| {
                 let (user, role) = (user(input), role(input));
                 Some(Ok(ChangeRole { user: user?, role: role? }))
@@ -42,14 +42,12 @@ pub(super) fn routes() -> Vec<Route> {
             Member::from,
         ),
         command(
-            delete("/team/members/{userId}", "removeMember", "Remove a member")
-                .codes(&[Code::NotFound, Code::CannotRemoveSelf]),
+            delete("/team/members/{userId}", "removeMember", "Remove a member"),
             |input| Some(Ok(RemoveMember { user: user(input)? })),
             Deleted::of,
         ),
         command(
-            delete("/team/members/invitations/{invitationId}", "revokeInvitation", "Revoke an invitation")
-                .codes(&[Code::NotFound]),
+            delete("/team/members/invitations/{invitationId}", "revokeInvitation", "Revoke an invitation"),
             |input| {
                 let id = input.path("invitationId", Kind::Id("orginv_"), InvitationId::parse);
                 Some(Ok(RevokeInvitation { id: id? }))
@@ -57,7 +55,7 @@ pub(super) fn routes() -> Vec<Route> {
             Deleted::of,
         ),
         command(
-            post("/invitations/accept", "acceptInvitation", "Accept an invitation").codes(&[Code::NotFound]),
+            post("/invitations/accept", "acceptInvitation", "Accept an invitation"),
             |input| {
                 let token = input.need("token", Kind::Opaque, |text| Ok(Secret::new(text)));
                 let first_name = input.need("firstName", Kind::Name(1, 100), str::parse);
@@ -72,8 +70,7 @@ pub(super) fn routes() -> Vec<Route> {
             all::<_, ApiKey>,
         ),
         command(
-            post("/api-keys", "createApiKey", "Create an API key; its secret is shown once")
-                .codes(&[Code::LimitReached]),
+            post("/api-keys", "createApiKey", "Create an API key; its secret is shown once"),
             |input| {
                 let name = input.need("name", Kind::Name(1, 100), str::parse);
                 let expires_at = input.may("expiresAt", Kind::Time, time);
@@ -82,7 +79,7 @@ pub(super) fn routes() -> Vec<Route> {
             NewApiKey::from,
         ),
         command(
-            delete("/api-keys/{keyId}", "revokeApiKey", "Revoke an API key").codes(&[Code::NotFound]),
+            delete("/api-keys/{keyId}", "revokeApiKey", "Revoke an API key"),
             |input| {
                 let id = input.path("keyId", Kind::Id("key_"), ApiKeyId::parse);
                 Some(Ok(RevokeApiKey { id: id? }))

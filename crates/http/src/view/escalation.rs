@@ -1,6 +1,6 @@
 //! Escalation policies and their layers.
 
-use dogwatch_store::core;
+use dogwatch_store::rules;
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -23,16 +23,18 @@ pub(crate) struct PolicyLayer {
     updated_at: String,
 }
 
-impl From<core::PolicyLayerView> for PolicyLayer {
-    fn from(layer: core::PolicyLayerView) -> Self {
+impl From<rules::escalation::PolicyLayerView> for PolicyLayer {
+    fn from(layer: rules::escalation::PolicyLayerView) -> Self {
         Self {
             id: text(&layer.id),
             policy_id: text(&layer.policy_id),
             position: layer.position.get(),
             ack_timeout_minutes: layer.ack_timeout.minutes(),
             target: match &layer.target {
-                core::Target::Schedule(id) => json!({ "type": "schedule", "scheduleId": text(id) }),
-                core::Target::Users(users) => json!({ "type": "users", "userIds": texts(users.as_slice()) }),
+                rules::escalation::Target::Schedule(id) => json!({ "type": "schedule", "scheduleId": text(id) }),
+                rules::escalation::Target::Users(users) => {
+                    json!({ "type": "users", "userIds": texts(users.as_slice()) })
+                }
             },
             created_at: text(&layer.created_at),
             updated_at: text(&layer.updated_at),
@@ -58,13 +60,13 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    pub(crate) fn with_layers(policy: core::PolicyView) -> Self {
+    pub(crate) fn with_layers(policy: rules::escalation::PolicyView) -> Self {
         Self { layers: Some(all(policy.layers.clone())), ..Self::from(policy) }
     }
 }
 
-impl From<core::PolicyView> for Policy {
-    fn from(policy: core::PolicyView) -> Self {
+impl From<rules::escalation::PolicyView> for Policy {
+    fn from(policy: rules::escalation::PolicyView) -> Self {
         Self {
             id: text(&policy.id),
             org_id: text(&policy.org_id),
@@ -89,8 +91,8 @@ pub(crate) struct PreviewedLayer {
     skipped: bool,
 }
 
-impl From<core::PreviewedLayer> for PreviewedLayer {
-    fn from(layer: core::PreviewedLayer) -> Self {
+impl From<rules::escalation::PreviewedLayer> for PreviewedLayer {
+    fn from(layer: rules::escalation::PreviewedLayer) -> Self {
         Self {
             layer_id: text(&layer.layer_id),
             position: layer.position,

@@ -1,6 +1,6 @@
 //! Components, incidents and what happened to them.
 
-use dogwatch_store::core;
+use dogwatch_store::rules;
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -21,8 +21,8 @@ pub(crate) struct Component {
     updated_at: String,
 }
 
-impl From<core::Component> for Component {
-    fn from(component: core::Component) -> Self {
+impl From<rules::component::Component> for Component {
+    fn from(component: rules::component::Component) -> Self {
         Self {
             id: text(&component.id),
             org_id: text(&component.org),
@@ -38,9 +38,9 @@ impl From<core::Component> for Component {
 #[derive(Debug, Serialize, ToSchema)]
 struct ComponentRef {
     #[schema(value_type = String)]
-    id: Shown<core::ComponentId>,
+    id: Shown<rules::id::ComponentId>,
     #[schema(value_type = String)]
-    name: Shown<core::text::Name>,
+    name: Shown<rules::text::Name>,
 }
 
 /// An incident. Pages are full of them, so no value gets a string of its own on its way.
@@ -48,44 +48,46 @@ struct ComponentRef {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Incident {
     #[schema(value_type = String)]
-    id: Shown<core::IncidentId>,
+    id: Shown<rules::id::IncidentId>,
     #[schema(value_type = String)]
-    org_id: Shown<core::OrgId>,
+    org_id: Shown<rules::OrgId>,
     sequential_id: u64,
     #[schema(value_type = String)]
-    title: Shown<core::text::Title>,
+    title: Shown<rules::text::Title>,
     #[schema(value_type = Option<String>)]
-    description: Option<Shown<core::text::IncidentDescription>>,
+    description: Option<Shown<rules::text::IncidentDescription>>,
     #[schema(value_type = String)]
-    severity: Shown<core::Severity>,
+    severity: Shown<rules::incident::Severity>,
     #[schema(value_type = String)]
-    status: Shown<core::Status>,
+    status: Shown<rules::incident::Status>,
     #[schema(value_type = Option<String>)]
-    owner_id: Option<Shown<core::UserId>>,
+    owner_id: Option<Shown<rules::UserId>>,
     #[schema(value_type = Option<String>)]
-    escalation_policy_id: Option<Shown<core::PolicyId>>,
+    escalation_policy_id: Option<Shown<rules::id::PolicyId>>,
     affected_components: Vec<ComponentRef>,
     #[schema(value_type = Option<String>, format = DateTime)]
-    acknowledged_at: Option<Shown<core::Timestamp>>,
+    acknowledged_at: Option<Shown<rules::Timestamp>>,
     #[schema(value_type = Option<String>)]
-    acknowledged_by: Option<Shown<core::UserId>>,
+    acknowledged_by: Option<Shown<rules::UserId>>,
     current_layer_position: Option<u32>,
     #[schema(value_type = Option<String>, format = DateTime)]
-    next_escalation_at: Option<Shown<core::Timestamp>>,
+    next_escalation_at: Option<Shown<rules::Timestamp>>,
     #[schema(value_type = String)]
-    created_by: Shown<core::UserId>,
+    created_by: Shown<rules::UserId>,
     #[schema(value_type = String, format = DateTime)]
-    created_at: Shown<core::Timestamp>,
+    created_at: Shown<rules::Timestamp>,
     #[schema(value_type = String, format = DateTime)]
-    updated_at: Shown<core::Timestamp>,
+    updated_at: Shown<rules::Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
-    resolved_at: Option<Shown<core::Timestamp>>,
+    resolved_at: Option<Shown<rules::Timestamp>>,
 }
 
-impl From<core::IncidentView> for Incident {
-    fn from(view: core::IncidentView) -> Self {
-        let component =
-            |component: core::ComponentRef| ComponentRef { id: Shown(component.id), name: Shown(component.name) };
+impl From<rules::incident::IncidentView> for Incident {
+    fn from(view: rules::incident::IncidentView) -> Self {
+        let component = |component: rules::component::ComponentRef| ComponentRef {
+            id: Shown(component.id),
+            name: Shown(component.name),
+        };
         Self {
             id: Shown(view.id),
             org_id: Shown(view.org_id),
@@ -111,14 +113,14 @@ impl From<core::IncidentView> for Incident {
 
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct IncidentPage {
+pub(crate) struct IncidentList {
     incidents: Vec<Incident>,
     #[schema(value_type = Option<String>)]
-    next_cursor: Option<Shown<core::Cursor>>,
+    next_cursor: Option<Shown<rules::incident::Cursor>>,
 }
 
-impl From<core::IncidentPage> for IncidentPage {
-    fn from(page: core::IncidentPage) -> Self {
+impl From<rules::incident::IncidentList> for IncidentList {
+    fn from(page: rules::incident::IncidentList) -> Self {
         Self { incidents: all(page.incidents), next_cursor: page.next_cursor.map(Shown) }
     }
 }
@@ -154,15 +156,15 @@ pub(crate) struct IncidentDetail {
     audit_trail: Vec<AuditEvent>,
 }
 
-impl From<core::IncidentDetail> for IncidentDetail {
-    fn from(detail: core::IncidentDetail) -> Self {
-        let step = |entry: &core::StatusHistoryEntry| StatusHistoryEntry {
+impl From<rules::incident::IncidentDetail> for IncidentDetail {
+    fn from(detail: rules::incident::IncidentDetail) -> Self {
+        let step = |entry: &rules::incident::StatusHistoryEntry| StatusHistoryEntry {
             id: text(&entry.id),
             status: text(&entry.status),
             changed_at: text(&entry.changed_at),
             resolution_note: maybe(entry.resolution_note.as_ref()),
         };
-        let event = |event: &core::AuditEvent| AuditEvent {
+        let event = |event: &rules::incident::AuditEvent| AuditEvent {
             id: text(&event.id),
             event: event.event.as_str().to_owned(),
             at: text(&event.at()),
@@ -177,8 +179,8 @@ impl From<core::IncidentDetail> for IncidentDetail {
     }
 }
 
-fn details(event: &core::Event) -> Value {
-    use core::Event;
+fn details(event: &rules::incident::Event) -> Value {
+    use rules::incident::Event;
     match event {
         Event::IncidentCreated { severity, owner, policy } => json!({
             "severity": severity.as_str(), "ownerId": maybe(owner.as_ref()), "escalationPolicyId": maybe(policy.as_ref()),
@@ -227,8 +229,8 @@ pub(crate) struct Update {
     redacted_by: Option<String>,
 }
 
-impl From<core::UpdateView> for Update {
-    fn from(update: core::UpdateView) -> Self {
+impl From<rules::incident::UpdateView> for Update {
+    fn from(update: rules::incident::UpdateView) -> Self {
         Self {
             id: text(&update.id),
             incident_id: text(&update.incident_id),
@@ -248,8 +250,8 @@ pub(crate) struct Updates {
     updates: Vec<Update>,
 }
 
-impl From<Vec<core::UpdateView>> for Updates {
-    fn from(updates: Vec<core::UpdateView>) -> Self {
+impl From<Vec<rules::incident::UpdateView>> for Updates {
+    fn from(updates: Vec<rules::incident::UpdateView>) -> Self {
         Self { updates: all(updates) }
     }
 }

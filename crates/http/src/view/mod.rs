@@ -6,7 +6,7 @@ mod oncall;
 mod team;
 
 pub(crate) use escalation::{Policy, PolicyLayer, PreviewedLayer};
-pub(crate) use incident::{Component, Incident, IncidentDetail, IncidentPage, Update, Updates};
+pub(crate) use incident::{Component, Incident, IncidentDetail, IncidentList, Update, Updates};
 pub(crate) use oncall::{OnCallRow, Override, Resolved, RotationLayer, Schedule, Shifts};
 pub(crate) use team::{ApiKey, Invitation, Joined, Member, NewApiKey, Team};
 

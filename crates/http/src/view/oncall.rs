@@ -1,6 +1,6 @@
 //! Schedules, rotation layers, overrides, and who is on call.
 
-use dogwatch_store::core;
+use dogwatch_store::rules;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -27,8 +27,8 @@ pub(crate) struct RotationLayer {
     updated_at: String,
 }
 
-impl From<core::RotationLayerView> for RotationLayer {
-    fn from(layer: core::RotationLayerView) -> Self {
+impl From<rules::oncall::RotationLayerView> for RotationLayer {
+    fn from(layer: rules::oncall::RotationLayerView) -> Self {
         Self {
             id: text(&layer.id),
             schedule_id: text(&layer.schedule_id),
@@ -65,13 +65,13 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    pub(crate) fn with_layers(schedule: core::ScheduleView) -> Self {
+    pub(crate) fn with_layers(schedule: rules::oncall::ScheduleView) -> Self {
         Self { layers: Some(all(schedule.layers.clone())), ..Self::from(schedule) }
     }
 }
 
-impl From<core::ScheduleView> for Schedule {
-    fn from(schedule: core::ScheduleView) -> Self {
+impl From<rules::oncall::ScheduleView> for Schedule {
+    fn from(schedule: rules::oncall::ScheduleView) -> Self {
         Self {
             id: text(&schedule.id),
             org_id: text(&schedule.org_id),
@@ -102,8 +102,8 @@ pub(crate) struct Override {
     created_at: String,
 }
 
-impl From<core::Override> for Override {
-    fn from(one: core::Override) -> Self {
+impl From<rules::oncall::Override> for Override {
+    fn from(one: rules::oncall::Override) -> Self {
         Self {
             id: text(&one.id),
             schedule_id: text(&one.schedule),
@@ -125,8 +125,8 @@ struct OnCallTarget {
     override_id: Option<String>,
 }
 
-impl From<core::OnCallTarget> for OnCallTarget {
-    fn from(target: core::OnCallTarget) -> Self {
+impl From<rules::oncall::OnCallTarget> for OnCallTarget {
+    fn from(target: rules::oncall::OnCallTarget) -> Self {
         Self {
             user_id: text(&target.user_id),
             layer_id: maybe(target.layer_id.as_ref()),
@@ -148,8 +148,8 @@ pub(crate) struct Resolved {
     next_change_at: Option<String>,
 }
 
-impl From<core::Resolved> for Resolved {
-    fn from(resolved: core::Resolved) -> Self {
+impl From<rules::oncall::OnCallAt> for Resolved {
+    fn from(resolved: rules::oncall::OnCallAt) -> Self {
         Self {
             schedule_id: text(&resolved.schedule_id),
             at: text(&resolved.at),
@@ -170,8 +170,8 @@ pub(crate) struct OnCallRow {
     paging_targets: Vec<OnCallTarget>,
 }
 
-impl From<core::OnCallRow> for OnCallRow {
-    fn from(row: core::OnCallRow) -> Self {
+impl From<rules::oncall::ScheduleOnCall> for OnCallRow {
+    fn from(row: rules::oncall::ScheduleOnCall) -> Self {
         Self {
             schedule_id: text(&row.schedule_id),
             name: text(&row.name),
@@ -227,25 +227,25 @@ pub(crate) struct Shifts {
     gaps: Vec<Gap>,
 }
 
-impl From<core::Shifts> for Shifts {
-    fn from(shifts: core::Shifts) -> Self {
-        let shift = |shift: &core::Shift| Shift {
+impl From<rules::oncall::Shifts> for Shifts {
+    fn from(shifts: rules::oncall::Shifts) -> Self {
+        let shift = |shift: &rules::oncall::Shift| Shift {
             user_id: text(&shift.user),
             starts_at: text(&shift.starts_at),
             ends_at: text(&shift.ends_at),
         };
-        let layer = |layer: &core::LayerShifts| LayerShifts {
+        let layer = |layer: &rules::oncall::LayerShifts| LayerShifts {
             layer_id: text(&layer.layer_id),
             shifts: layer.shifts.iter().map(shift).collect(),
         };
-        let part = |shift: &core::FinalShift| FinalShift {
+        let part = |shift: &rules::oncall::FinalShift| FinalShift {
             user_id: text(&shift.target.user_id),
             layer_id: maybe(shift.target.layer_id.as_ref()),
             override_id: maybe(shift.target.override_id.as_ref()),
             starts_at: text(&shift.starts_at),
             ends_at: text(&shift.ends_at),
         };
-        let gap = |gap: &core::Gap| Gap { starts_at: text(&gap.starts_at), ends_at: text(&gap.ends_at) };
+        let gap = |gap: &rules::oncall::Gap| Gap { starts_at: text(&gap.starts_at), ends_at: text(&gap.ends_at) };
         Self {
             layers: shifts.layers.iter().map(layer).collect(),
             line: shifts.line.iter().map(part).collect(),

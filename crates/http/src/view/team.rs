@@ -1,6 +1,6 @@
 //! Members, invitations and API keys.
 
-use dogwatch_store::core;
+use dogwatch_store::rules;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -19,8 +19,8 @@ pub(crate) struct Member {
     joined_at: String,
 }
 
-impl From<core::Member> for Member {
-    fn from(member: core::Member) -> Self {
+impl From<rules::team::Member> for Member {
+    fn from(member: rules::team::Member) -> Self {
         Self {
             id: text(&member.id),
             email: text(&member.email),
@@ -44,8 +44,8 @@ pub(crate) struct Invitation {
     created_at: String,
 }
 
-impl From<core::InvitationView> for Invitation {
-    fn from(invitation: core::InvitationView) -> Self {
+impl From<rules::team::InvitationView> for Invitation {
+    fn from(invitation: rules::team::InvitationView) -> Self {
         Self {
             id: text(&invitation.id),
             email_address: text(&invitation.email_address),
@@ -63,8 +63,8 @@ pub(crate) struct Team {
     invitations: Vec<Invitation>,
 }
 
-impl From<core::Team> for Team {
-    fn from(team: core::Team) -> Self {
+impl From<rules::team::Team> for Team {
+    fn from(team: rules::team::Team) -> Self {
         Self { members: all(team.members), invitations: all(team.invitations) }
     }
 }
@@ -82,8 +82,8 @@ pub(crate) struct ApiKey {
     last_four: String,
 }
 
-impl From<core::ApiKeyView> for ApiKey {
-    fn from(key: core::ApiKeyView) -> Self {
+impl From<rules::api_key::ApiKeyView> for ApiKey {
+    fn from(key: rules::api_key::ApiKeyView) -> Self {
         Self {
             id: text(&key.id),
             name: text(&key.name),
@@ -103,8 +103,8 @@ pub(crate) struct NewApiKey {
     secret: Option<String>,
 }
 
-impl From<core::NewApiKey> for NewApiKey {
-    fn from(made: core::NewApiKey) -> Self {
+impl From<rules::api_key::NewApiKey> for NewApiKey {
+    fn from(made: rules::api_key::NewApiKey) -> Self {
         Self { secret: Some(made.secret.reveal().to_owned()), key: made.key.into() }
     }
 }
@@ -116,8 +116,8 @@ pub(crate) struct Joined {
     api_key: NewApiKey,
 }
 
-impl From<core::Joined> for Joined {
-    fn from(joined: core::Joined) -> Self {
+impl From<rules::team::Joined> for Joined {
+    fn from(joined: rules::team::Joined) -> Self {
         Self { member: joined.member.into(), api_key: joined.api_key.into() }
     }
 }

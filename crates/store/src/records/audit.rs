@@ -1,10 +1,9 @@
 //! The stored form of audit trails: of what stands in incidents, and of what has moved out of them.
 
 use bincode::{Decode, Encode};
-use dogwatch_core::id::Id;
-use dogwatch_core::{
-    AuditEntry, AuditEvent, AuditEventId, ComponentId, EditedField, Event, PolicyId, PolicyLayerId, UpdateId, UserId,
-};
+use dogwatch_core::UserId;
+use dogwatch_core::id::{AuditEventId, ComponentId, Id, PolicyId, PolicyLayerId, UpdateId};
+use dogwatch_core::incident::{AuditEntry, AuditEvent, EditedField, Event};
 use serde::{Deserialize, Serialize};
 
 use super::incident::{severity, status, visibility, visibility_byte};

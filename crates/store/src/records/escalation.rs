@@ -1,13 +1,14 @@
 //! Stored forms of policies, policy layers, runs, notifications and inboxes.
 
 use bincode::{Decode, Encode};
-use dogwatch_core::id::Id;
-use dogwatch_core::text::{Description, EmailAddress, PolicyName};
-use dogwatch_core::{
-    AckTimeout, Escalation, Inbox, IncidentId, Message, Notification, NotificationId, OrgId, PageReason,
-    PastPolicyLayer, Policy, PolicyId, PolicyLayer, PolicyLayerId, Position, ReadyLine, Recipient, Run, RunLayer,
-    RunState, ScheduleId, Secret, Target, TargetUsers, UserId,
+use dogwatch_core::escalation::{
+    AckTimeout, Escalation, PastPolicyLayer, Policy, PolicyLayer, Position, Run, RunLayer, RunState, Target,
+    TargetUsers,
 };
+use dogwatch_core::id::{Id, IncidentId, NotificationId, PolicyId, PolicyLayerId, ScheduleId};
+use dogwatch_core::outbox::{Inbox, Message, Notification, PageReason, ReadyInbox, Recipient};
+use dogwatch_core::text::{Description, EmailAddress, PolicyName};
+use dogwatch_core::{OrgId, Secret, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::text::{Reader, TextV1};
@@ -367,7 +368,7 @@ impl Entity for Inbox {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let record = InboxV1 { first: self.first, last: self.last, ready_at: self.ready_at.as_millis() };
         if !self.is_empty() {
-            rows.index(keys::ready(&ReadyLine { ready_at: self.ready_at, org: self.org, recipient: self.recipient }));
+            rows.index(keys::ready(&ReadyInbox { ready_at: self.ready_at, org: self.org, recipient: self.recipient }));
         }
         rows.record(keys::inbox(self.org, self.recipient), &record)
     }

@@ -1,12 +1,11 @@
 //! Stored forms of incidents and updates.
 
 use bincode::{Decode, Encode};
-use dogwatch_core::id::Id;
+use dogwatch_core::id::{ComponentId, Id, IncidentId, PolicyId, StatusEntryId, UpdateId};
+use dogwatch_core::incident::{Incident, IncidentUpdate, Severity, Status, StatusEntry, UpdateVisibility};
 use dogwatch_core::text::{IncidentDescription, Title, UpdateBody};
-use dogwatch_core::{
-    ComponentId, Incident, IncidentId, IncidentUpdate, OrgId, PolicyId, Severity, Status, StatusEntry, StatusEntryId,
-    Timer, UpdateId, UpdateVisibility, UserId,
-};
+use dogwatch_core::ticks::Timer;
+use dogwatch_core::{OrgId, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::audit::{AuditEventV1, events_of, stored_events};
@@ -280,7 +279,9 @@ pub(crate) fn update_of(
 mod tests {
     use super::*;
     use crate::record::{decode, encode};
-    use dogwatch_core::{AckTimeout, AuditEvent, Escalation, Event, Run, RunLayer, RunState, Timestamp};
+    use dogwatch_core::Timestamp;
+    use dogwatch_core::escalation::{AckTimeout, Escalation, Run, RunLayer, RunState};
+    use dogwatch_core::incident::{AuditEvent, Event};
 
     impl Stored for IncidentV1 {
         const VERSION: u8 = 1;

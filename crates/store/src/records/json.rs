@@ -5,12 +5,15 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use dogwatch_core::id::Id;
-use dogwatch_core::{
-    AuditEventId, ComponentId, EditedField, IncidentId, NotificationId, PageReason, PolicyId, PolicyLayerId, Role,
-    RotationLayerId, RotationType, ScheduleId, Severity, Status, StatusEntryId, Timestamp, UpdateId, UpdateVisibility,
-    UserId,
+use dogwatch_core::id::{
+    AuditEventId, ComponentId, Id, IncidentId, NotificationId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId,
+    StatusEntryId, UpdateId,
 };
+use dogwatch_core::incident::{EditedField, Severity, Status, UpdateVisibility};
+use dogwatch_core::oncall::RotationType;
+use dogwatch_core::outbox::PageReason;
+use dogwatch_core::team::Role;
+use dogwatch_core::{Timestamp, UserId};
 
 use super::{audit, by_byte, escalation, incident, oncall, organization};
 use crate::keys::{severity_byte, status_byte};
@@ -83,8 +86,8 @@ macro_rules! ids {
 ids! {
     org: dogwatch_core::OrgId;
     user: UserId;
-    invitation: dogwatch_core::InvitationId;
-    api_key: dogwatch_core::ApiKeyId;
+    invitation: dogwatch_core::id::InvitationId;
+    api_key: dogwatch_core::id::ApiKeyId;
     status_entry: StatusEntryId;
     incident_id: IncidentId;
     update: UpdateId;
@@ -92,7 +95,7 @@ ids! {
     component: ComponentId;
     schedule: ScheduleId;
     rotation_layer: RotationLayerId;
-    override_id: dogwatch_core::OverrideId;
+    override_id: dogwatch_core::id::OverrideId;
     policy: PolicyId;
     policy_layer: PolicyLayerId;
     notification: NotificationId;

@@ -17,12 +17,12 @@ pub(crate) use escalation::{InboxV1, NotificationV2, PolicyLayerV1, PolicyV1};
 pub(crate) use incident::{IncidentV3, UpdateV1, incident_of, update_of};
 pub(crate) use oncall::{LayerV1, OverrideV1, PastOrderV1, PastTermsV1, ScheduleV1};
 pub(crate) use organization::{
-    ApiKeyV1, ComponentV1, HolderV1, InvitationV1, MemberV1, NamedV1, OrganizationV1, PlaceV1, TallyV2, email_key,
+    ApiKeyV1, ComponentV1, CountsV2, HolderV1, InvitationV1, MemberV1, NamedV1, OrganizationV1, PlaceV1, email_key,
 };
 
 pub(crate) use text::{PIECE, PieceV1, Reader, TextV1};
 
-use dogwatch_core::{Change, Write};
+use dogwatch_core::world::{Change, Write};
 
 use crate::backend::Pair;
 use crate::record::{Corrupt, Stored, encode};
@@ -106,7 +106,7 @@ impl RowChange {
 pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result<(), Corrupt> {
     match write {
         Write::Organization(it) => difference(it, changes),
-        Write::Tally(it) => difference(it, changes),
+        Write::Counts(it) => difference(it, changes),
         Write::Member(it) => difference(it, changes),
         Write::Invitation(it) => difference(it, changes),
         Write::ApiKey(it) => difference(it, changes),

@@ -1,12 +1,13 @@
 //! Stored forms of schedules, rotation layers, what held before, and overrides.
 
 use bincode::{Decode, Encode};
-use dogwatch_core::id::Id;
-use dogwatch_core::text::{Description, Reason, ScheduleName};
-use dogwatch_core::{
-    HandoffTime, OrgId, Override, OverrideId, PastOrder, PastTerms, Phase, RotationLayer, RotationLayerId,
-    RotationLength, RotationType, Schedule, ScheduleId, Terms, TermsInput, UserId, Zone,
+use dogwatch_core::id::{Id, OverrideId, RotationLayerId, ScheduleId};
+use dogwatch_core::oncall::{
+    HandoffTime, Override, PastOrder, PastTerms, Phase, RotationLayer, RotationLength, RotationType, Schedule, Terms,
+    TermsInput,
 };
+use dogwatch_core::text::{Description, Reason, ScheduleName};
+use dogwatch_core::{OrgId, UserId, Zone};
 use serde::{Deserialize, Serialize};
 
 use super::text::{Reader, TextV1};

@@ -1,12 +1,14 @@
 //! Stored forms of organizations, members, invitations, API keys and components.
 
 use bincode::{Decode, Encode};
-use dogwatch_core::id::Id;
+use dogwatch_core::api_key::{ApiKey, KeyHolder};
+use dogwatch_core::component::Component;
+use dogwatch_core::id::{ApiKeyId, ComponentId, Id, InvitationId};
+use dogwatch_core::organization::{Counts, Organization};
+use dogwatch_core::secret::SecretHash;
+use dogwatch_core::team::{Invitation, Member, Role};
 use dogwatch_core::text::{Description, EmailAddress, GroupLabel, Name, OrgName, PersonName};
-use dogwatch_core::{
-    ApiKey, ApiKeyId, Component, ComponentId, Invitation, InvitationId, KeyHolder, Member, OrgId, Organization, Role,
-    SecretHash, Tally, UserId,
-};
+use dogwatch_core::{OrgId, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::text::{Reader, TextV1};
@@ -54,7 +56,7 @@ impl OrganizationV1 {
 /// The counts of an organization, before there were policies.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct TallyV1 {
+struct CountsV1 {
     incidents: u64,
     members: u32,
     invitations: u32,
@@ -66,13 +68,13 @@ struct TallyV1 {
 /// The counts since there are policies.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct TallyV2 {
+pub(crate) struct CountsV2 {
     #[serde(flatten)]
-    tally: TallyV1,
+    tally: CountsV1,
     policies: u32,
 }
 
-impl Stored for TallyV2 {
+impl Stored for CountsV2 {
     const VERSION: u8 = 2;
 
     fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
@@ -80,9 +82,9 @@ impl Stored for TallyV2 {
     }
 }
 
-impl Entity for Tally {
+impl Entity for Counts {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
-        let tally = TallyV1 {
+        let tally = CountsV1 {
             incidents: self.incidents,
             members: self.members,
             invitations: self.invitations,
@@ -90,15 +92,15 @@ impl Entity for Tally {
             api_keys: self.api_keys,
             schedules: self.schedules,
         };
-        let record = TallyV2 { tally, policies: self.policies };
-        rows.record(Table::Tally.of(self.org, &[]), &record)
+        let record = CountsV2 { tally, policies: self.policies };
+        rows.record(Table::Counts.of(self.org, &[]), &record)
     }
 }
 
-impl TallyV2 {
-    pub(crate) const fn of(self, org: OrgId) -> Tally {
+impl CountsV2 {
+    pub(crate) const fn of(self, org: OrgId) -> Counts {
         let Self { tally, policies } = self;
-        Tally {
+        Counts {
             org,
             incidents: tally.incidents,
             members: tally.members,
@@ -376,7 +378,7 @@ mod tests {
     use super::*;
     use crate::record::{decode, encode};
 
-    impl Stored for TallyV1 {
+    impl Stored for CountsV1 {
         const VERSION: u8 = 1;
     }
 
@@ -384,10 +386,10 @@ mod tests {
     #[test]
     fn counts_of_format_1() {
         let org = OrgId::from_bytes([1; 16]);
-        let key = Table::Tally.of(org, &[]);
-        let old = TallyV1 { incidents: 1, members: 2, invitations: 3, components: 4, api_keys: 5, schedules: 6 };
-        let read: TallyV2 = decode(&key, &encode(&key, &old).unwrap()).unwrap();
-        let expected = Tally {
+        let key = Table::Counts.of(org, &[]);
+        let old = CountsV1 { incidents: 1, members: 2, invitations: 3, components: 4, api_keys: 5, schedules: 6 };
+        let read: CountsV2 = decode(&key, &encode(&key, &old).unwrap()).unwrap();
+        let expected = Counts {
             incidents: 1,
             members: 2,
             invitations: 3,

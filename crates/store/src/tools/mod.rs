@@ -15,7 +15,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dogwatch_core::{Actor, OrgId, Organization, Query, Root, ask, first_admin};
+use dogwatch_core::caller::first_admin;
+use dogwatch_core::organization::Organization;
+use dogwatch_core::world::State;
+use dogwatch_core::{Actor, OrgId, Query, ask};
 
 pub use copy::Copied;
 pub use import::import;

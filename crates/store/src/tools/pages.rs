@@ -5,7 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use dogwatch_core::{AuditEvent, Event, IncidentId, Message, Notification, OrgId, PageReason, Timestamp, UserId};
+use dogwatch_core::id::IncidentId;
+use dogwatch_core::incident::{AuditEvent, Event};
+use dogwatch_core::outbox::{Message, Notification, PageReason};
+use dogwatch_core::{OrgId, Timestamp, UserId};
 
 use super::verify::{Report, Sum, wholes};
 use crate::keys;

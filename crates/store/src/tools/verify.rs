@@ -12,11 +12,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use dogwatch_core::id::Id;
-use dogwatch_core::{
-    AuditEvent, Event, Inbox, Incident, IncidentId, Message, Notification, OrgId, Recipient, RotationLayerId, Schedule,
-    ScheduleId, Tally, Target, UserId,
-};
+use dogwatch_core::escalation::Target;
+use dogwatch_core::id::{Id, IncidentId, RotationLayerId, ScheduleId};
+use dogwatch_core::incident::{AuditEvent, Event, Incident};
+use dogwatch_core::oncall::Schedule;
+use dogwatch_core::organization::Counts;
+use dogwatch_core::outbox::{Inbox, Message, Notification, Recipient};
+use dogwatch_core::{OrgId, UserId};
 
 use super::pages::Pages;
 use super::{Counter, Progress, rows};
@@ -103,9 +105,9 @@ fn hash(it: &impl Hash) -> u64 {
 
 /// What there is of an organization.
 #[derive(Default)]
-struct Counts {
+struct Found {
     exists: bool,
-    tally: Option<Tally>,
+    counts: Option<Counts>,
     incidents: u64,
     /// The incident numbers, a bit for each.
     numbers: Vec<u64>,
@@ -117,7 +119,7 @@ struct Counts {
     policies: u32,
 }
 
-impl Counts {
+impl Found {
     /// Notes an incident number; `false` when it was there before, or cannot be.
     fn number(&mut self, number: u64) -> bool {
         self.incidents = self.incidents.saturating_add(1);
@@ -142,7 +144,7 @@ struct Verifier<'a, 's> {
     /// What is there, and what things have made, by table.
     there: BTreeMap<Table, Sum>,
     made: BTreeMap<Table, Sum>,
-    counts: BTreeMap<OrgId, Counts>,
+    found: BTreeMap<OrgId, Found>,
     users: HashSet<(OrgId, UserId)>,
     last_incident: Option<(OrgId, IncidentId)>,
     pages: Pages,
@@ -154,7 +156,7 @@ pub(super) fn verify(snapshot: &Snapshot<'_>, progress: Progress<'_>) -> Report 
         report: Report::default(),
         there: BTreeMap::new(),
         made: BTreeMap::new(),
-        counts: BTreeMap::new(),
+        found: BTreeMap::new(),
         users: HashSet::new(),
         last_incident: None,
         pages: Pages::default(),
@@ -284,31 +286,31 @@ impl Verifier<'_, '_> {
     }
 
     fn compare_counts(&mut self) {
-        for (org, counts) in &self.counts {
-            let key = Table::Tally.of(*org, &[]);
-            let known = counts.tally.unwrap_or(Tally::empty(*org));
-            let found = Tally {
+        for (org, found) in &self.found {
+            let key = Table::Counts.of(*org, &[]);
+            let known = found.counts.unwrap_or(Counts::empty(*org));
+            let there = Counts {
                 org: *org,
-                incidents: counts.incidents,
-                members: counts.members,
-                invitations: counts.invitations,
-                components: counts.components,
-                api_keys: counts.api_keys,
-                schedules: counts.schedules,
-                policies: counts.policies,
+                incidents: found.incidents,
+                members: found.members,
+                invitations: found.invitations,
+                components: found.components,
+                api_keys: found.api_keys,
+                schedules: found.schedules,
+                policies: found.policies,
             };
-            if !counts.exists {
+            if !found.exists {
                 self.report
                     .add(&Table::Organization.of(*org, &[]), "it is missing; there are things of this organization");
             }
-            if known != found {
-                self.report.add(&key, format!("it counts {known:?}, but there are {found:?}"));
+            if known != there {
+                self.report.add(&key, format!("it counts {known:?}, but there are {there:?}"));
             }
         }
     }
 
-    fn of(&mut self, org: OrgId) -> &mut Counts {
-        self.counts.entry(org).or_default()
+    fn of(&mut self, org: OrgId) -> &mut Found {
+        self.found.entry(org).or_default()
     }
 
     /// A row that must exist because another names it.
@@ -343,7 +345,7 @@ impl Verifier<'_, '_> {
     fn look_at(&mut self, key: &[u8], whole: &Whole) {
         match whole {
             Whole::Organization(org) => self.of(org.id).exists = true,
-            Whole::Tally(tally) => self.of(tally.org).tally = Some(*tally),
+            Whole::Counts(tally) => self.of(tally.org).counts = Some(*tally),
             Whole::Member(member) => self.of(member.org).members += u32::from(member.is_active()),
             Whole::Invitation(invitation) => self.of(invitation.org).invitations += 1,
             Whole::ApiKey(it) => {

@@ -11,7 +11,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
-use dogwatch_core::{Actor, ListIncidents, PageLimit};
+use dogwatch_core::Actor;
+use dogwatch_core::incident::{ListIncidents, ListLimit};
 use dogwatch_store::Engine;
 use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan};
 
@@ -126,7 +127,7 @@ pub(crate) fn acknowledged(out: impl BufRead) -> BTreeSet<u64> {
 
 /// The numbers of all incidents.
 pub(crate) fn numbers(engine: &Engine, actor: &Actor) -> BTreeSet<u64> {
-    let mut query = ListIncidents { limit: PageLimit::MAX, ..Default::default() };
+    let mut query = ListIncidents { limit: ListLimit::MAX, ..Default::default() };
     let mut numbers = BTreeSet::new();
     loop {
         let page = engine.query(&query, actor).unwrap();

@@ -1,6 +1,7 @@
 //! Operations on components.
 
-use dogwatch_core::{Actor, CreateComponent, DeleteComponent, EditComponent};
+use dogwatch_core::Actor;
+use dogwatch_core::component::{CreateComponent, DeleteComponent, EditComponent};
 
 use super::{Run, agree, compare_component, patch, set, valid};
 use crate::model;

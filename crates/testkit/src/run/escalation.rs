@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use dogwatch_core::id::Id;
-use dogwatch_core::{
-    AckTimeout, AcknowledgeIncident, Actor, AddPolicyLayer, CreateOverride, CreatePolicy, CreateSchedule, DeletePolicy,
-    DeleteSchedule, EditPolicy, EditPolicyLayer, GetPolicy, HandOffIncident, ListNotifications, ListPolicies,
-    OrderPolicyLayers, Patch, PolicyLayerId, PolicyView, Position, PreviewPolicy, RemovePolicyLayer, Target, Timestamp,
+use dogwatch_core::escalation::{
+    AckTimeout, AddPolicyLayer, CreatePolicy, DeletePolicy, EditPolicy, EditPolicyLayer, GetPolicy, ListPolicies,
+    OrderPolicyLayers, PolicyView, Position, PreviewPolicy, RemovePolicyLayer, Target,
 };
+use dogwatch_core::id::Id;
+use dogwatch_core::id::PolicyLayerId;
+use dogwatch_core::incident::{AcknowledgeIncident, HandOffIncident};
+use dogwatch_core::oncall::{CreateOverride, CreateSchedule, DeleteSchedule};
+use dogwatch_core::outbox::ListNotifications;
+use dogwatch_core::{Actor, Patch, Timestamp};
 
 use super::{Claimed, Run, agree, millis, valid};
 use crate::model::{self, Millis, NewLayer};

@@ -1,9 +1,11 @@
 //! Operations on incidents and their updates.
 
+use dogwatch_core::Actor;
 use dogwatch_core::id::Id;
-use dogwatch_core::{
-    Actor, ChangeStatus, CreateIncident, EditIncident, IncidentView, ListUpdates, PostUpdate, RedactUpdate,
-    SetComponents, Severity, Status, UpdateId, UpdateView, UpdateVisibility,
+use dogwatch_core::id::UpdateId;
+use dogwatch_core::incident::{
+    ChangeStatus, CreateIncident, EditIncident, IncidentView, ListUpdates, PostUpdate, RedactUpdate, SetComponents,
+    Severity, Status, UpdateView, UpdateVisibility,
 };
 
 use super::{Run, agree, patch, set, valid};

@@ -6,11 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dogwatch_core::{
-    Actor, AuditEvent, AuditEventId, Event, GetIncident, GetPolicy, IncidentDetail, IncidentId, ListNotifications,
-    ListPolicies, Notification, NotificationId, PageReason, PolicyId, PolicyLayerView, ResolveOnCall, ScheduleId,
-    Status, Target, Timestamp, UserId,
-};
+use dogwatch_core::escalation::{GetPolicy, ListPolicies, PolicyLayerView, Target};
+use dogwatch_core::id::{AuditEventId, IncidentId, NotificationId, PolicyId, ScheduleId};
+use dogwatch_core::incident::{AuditEvent, Event, GetIncident, IncidentDetail, Status};
+use dogwatch_core::oncall::ResolveOnCall;
+use dogwatch_core::outbox::{ListNotifications, Notification, PageReason};
+use dogwatch_core::{Actor, Timestamp, UserId};
 use dogwatch_store::Engine;
 
 /// What is wrong, for people.
@@ -369,7 +370,7 @@ impl Auditor {
         &self,
         engine: &Engine,
         tracked: &mut Tracked,
-        named: (dogwatch_core::PolicyLayerId, u32),
+        named: (dogwatch_core::id::PolicyLayerId, u32),
         instant: Timestamp,
     ) -> Result<(usize, Vec<UserId>), Complaint> {
         ensure!(tracked.state == State::Firing, "a layer fired in a run that is {:?}", tracked.state);

@@ -5,11 +5,16 @@ mod races;
 
 use std::time::Duration;
 
-use dogwatch_core::{
-    AcknowledgeIncident, Actor, AddMember, ChangeStatus, CreateIncident, CreatePolicy, CreateSchedule, GetIncident,
-    HandOffIncident, IncidentId, IncidentView, ListIncidents, ListTeam, Notification, OrgId, PageLimit, PolicyId,
-    PostUpdate, Role, RotationLayerId, ScheduleId, Severity, Status, Timestamp, UserId,
+use dogwatch_core::escalation::CreatePolicy;
+use dogwatch_core::id::{IncidentId, PolicyId, RotationLayerId, ScheduleId};
+use dogwatch_core::incident::{
+    AcknowledgeIncident, ChangeStatus, CreateIncident, GetIncident, HandOffIncident, IncidentView, ListIncidents,
+    ListLimit, PostUpdate, Severity, Status,
 };
+use dogwatch_core::oncall::CreateSchedule;
+use dogwatch_core::outbox::Notification;
+use dogwatch_core::team::{AddMember, ListTeam, Role};
+use dogwatch_core::{Actor, OrgId, Timestamp, UserId};
 use dogwatch_store::{Engine, ManualClock, Ticked};
 
 use super::auditor::ensure;
@@ -362,7 +367,7 @@ impl Night {
         if opening.is_empty() {
             return Ok(());
         }
-        let newest = ListIncidents { limit: PageLimit::new(20).unwrap(), ..Default::default() };
+        let newest = ListIncidents { limit: ListLimit::new(20).unwrap(), ..Default::default() };
         let page = self.engine().query(&newest, &self.admin).map_err(|error| error.to_string())?;
         for incident in page.incidents {
             if self.auditor.knows(incident.id) {

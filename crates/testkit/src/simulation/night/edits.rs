@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use dogwatch_core::{
-    AckTimeout, AddPolicyLayer, AddRotationLayer, CreateOverride, EditPolicyLayer, EditRotationLayer, GetPolicy,
-    LayerSettings, OrderPolicyLayers, PolicyId, PolicyLayerId, Position, RemoveMember, RemovePolicyLayer,
-    RotationLength, ScheduleId, Target, UserId,
+use dogwatch_core::UserId;
+use dogwatch_core::escalation::{
+    AckTimeout, AddPolicyLayer, EditPolicyLayer, GetPolicy, OrderPolicyLayers, Position, RemovePolicyLayer, Target,
 };
+use dogwatch_core::id::{PolicyId, PolicyLayerId, ScheduleId};
+use dogwatch_core::oncall::{AddRotationLayer, CreateOverride, EditRotationLayer, LayerSettings, RotationLength};
+use dogwatch_core::team::RemoveMember;
 
 use super::Night;
 

@@ -2,10 +2,12 @@
 
 use std::sync::mpsc;
 
-use dogwatch_core::{
-    Access, AcknowledgeIncident, Actor, ChangeStatus, Command, Context, CreateIncident, Error as Refusal,
-    HandOffIncident, IdSource, IncidentId, IncidentView, OrgId, Root, Status, Timestamp,
+use dogwatch_core::id::IncidentId;
+use dogwatch_core::incident::{
+    AcknowledgeIncident, ChangeStatus, CreateIncident, HandOffIncident, IncidentView, Status,
 };
+use dogwatch_core::{Actor, Timestamp};
+use dogwatch_store::fuzzing::in_the_writer;
 use dogwatch_store::{Error, Pending, Ticked};
 
 use super::super::auditor::ensure;
@@ -26,29 +28,6 @@ impl<R> Outcome<R> {
             Err(Error::Refused(_)) => Self::Refused,
             Err(_) => Self::Unknown,
         }
-    }
-}
-
-/// A command that holds the writer up, so that what is handed in meanwhile becomes one batch.
-struct Plug {
-    org: OrgId,
-    reached: mpsc::Sender<()>,
-    go_on: mpsc::Receiver<()>,
-}
-
-impl Command for Plug {
-    type Reply = ();
-    const ACCESS: Access = Access::Public;
-
-    fn place(&self, _: &Actor, _: &dyn Root, _: Timestamp, _: &mut IdSource) -> Result<OrgId, Refusal> {
-        Ok(self.org)
-    }
-
-    fn decide(self, _: &mut Context<'_>) -> Result<(), Refusal> {
-        self.reached.send(()).unwrap();
-        // When the other end is gone, nothing is to be waited for.
-        let _ = self.go_on.recv();
-        Ok(())
     }
 }
 
@@ -116,8 +95,13 @@ impl Night {
     fn let_race(&mut self, racers: Vec<(Actor, Racer)>) -> Vec<Outcome<Option<IncidentId>>> {
         let (reached, at_plug) = mpsc::channel();
         let (release, go_on) = mpsc::channel();
-        let plug = Plug { org: self.org, reached, go_on };
-        let Ok(plugged) = self.engine().submit(plug, &Actor::Public) else { return vec![Outcome::Unknown] };
+        // Holds the writer up, so that what is handed in meanwhile becomes one batch.
+        let plug = move || {
+            reached.send(()).unwrap();
+            // When the other end is gone, nothing is to be waited for.
+            let _ = go_on.recv();
+        };
+        let Ok(plugged) = in_the_writer(self.engine(), plug) else { return vec![Outcome::Unknown] };
         if at_plug.recv().is_err() {
             return vec![Outcome::Unknown];
         }

@@ -1,12 +1,12 @@
 //! Time as the actor: what is due fires.
 
-use super::Lookups;
 use crate::command::{Context, Decision};
 use crate::error::Error;
+use crate::escalation::Lookups;
 use crate::id::{IdSource, IncidentId, OrgId};
 use crate::incident;
 use crate::time::Timestamp;
-use crate::world::Root;
+use crate::world::State;
 
 /// A run that waits, and until when. Timers sort by the instant at which they are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +17,16 @@ pub struct Timer {
     pub org: OrgId,
     /// The incident.
     pub incident: IncidentId,
+}
+
+/// What waits for an instant, over all organizations.
+///
+/// Every method fails only with [`Error::Broken`], when the store cannot be read.
+pub trait TickPort {
+    /// Timers that are due at an instant, earliest first, beginning behind `after`, at most `limit`.
+    fn timers_due(&self, now: Timestamp, after: Option<&Timer>, limit: usize) -> Result<Vec<Timer>, Error>;
+    /// When the first timer of all is due.
+    fn next_due(&self) -> Result<Option<Timestamp>, Error>;
 }
 
 /// What a timer came to.
@@ -36,12 +46,12 @@ pub enum Fired {
 /// Only when the world cannot be read.
 pub fn fire_due(
     timer: &Timer,
-    root: &dyn Root,
+    state: &dyn State,
     lookups: &mut Lookups,
     ids: &mut IdSource,
 ) -> Result<Decision<Fired>, Error> {
-    let world = root.organization(timer.org);
-    let mut cx = Context::of_nobody(&*world, lookups.now(), ids);
+    let world = state.world(timer.org);
+    let mut cx = Context::new(&*world, lookups.now(), ids);
     let fired = if incident::let_time_pass(&mut cx, timer.incident, lookups)? { Fired::Yes } else { Fired::No };
     Ok(cx.decided(fired))
 }

@@ -1,19 +1,19 @@
 //! Invitations: sent by an admin, accepted once by whoever holds the token, or revoked.
 
-use super::create::{Joined, Person};
+use super::join::{Joined, Person, check_email, check_seat};
 use super::{Invitation, Role};
-use crate::actor::{Access, Actor};
-use crate::checks;
+use crate::caller::{ByAdmin, ByAnybody};
 use crate::code::Code;
-use crate::command::{Command, Context};
+use crate::command::{Command, Context, GlobalContext, seal};
 use crate::error::Error;
-use crate::id::{IdSource, InvitationId, OrgId};
-use crate::limits;
+use crate::id::InvitationId;
 use crate::outbox;
 use crate::secret::Secret;
 use crate::text::{EmailAddress, PersonName};
 use crate::time::Timestamp;
-use crate::world::{Change, Root, Tally, World, Write};
+use crate::world::{Change, Write};
+
+seal!(InviteMember, RevokeInvitation, AcceptInvitation);
 
 /// A pending invitation as its readers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,14 +64,15 @@ pub struct InviteMember {
 }
 
 impl Command for InviteMember {
+    type Caller = ByAdmin;
     type Reply = InvitationSent;
-    const ACCESS: Access = Access::Admin;
+    const CODES: &'static [Code] = &[Code::NameConflict, Code::LimitReached];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<InvitationSent, Error> {
+    fn decide(self, _: ByAdmin, cx: &mut Context<'_>) -> Result<InvitationSent, Error> {
         check_email(cx.world, &self.email_address)?;
-        cx.count(|tally| {
-            check_seat(tally)?;
-            tally.invitations += 1;
+        cx.count(|counts| {
+            check_seat(counts)?;
+            counts.invitations += 1;
             Ok(())
         })?;
         let token = Secret::invitation_token(cx.ids);
@@ -98,13 +99,14 @@ pub struct RevokeInvitation {
 }
 
 impl Command for RevokeInvitation {
+    type Caller = ByAdmin;
     type Reply = InvitationId;
-    const ACCESS: Access = Access::Admin;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<InvitationId, Error> {
+    fn decide(self, _: ByAdmin, cx: &mut Context<'_>) -> Result<InvitationId, Error> {
         let invitation = cx.world.invitation(self.id)?.ok_or_else(|| Error::not_found("invitation"))?;
-        cx.count(|tally| {
-            tally.invitations = tally.invitations.saturating_sub(1);
+        cx.count(|counts| {
+            counts.invitations = counts.invitations.saturating_sub(1);
             Ok(())
         })?;
         outbox::withdraw(cx, invitation.id)?;
@@ -125,47 +127,30 @@ pub struct AcceptInvitation {
 }
 
 impl Command for AcceptInvitation {
+    type Caller = ByAnybody;
     type Reply = Joined;
-    const ACCESS: Access = Access::Public;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn place(&self, _: &Actor, root: &dyn Root, _: Timestamp, _: &mut IdSource) -> Result<OrgId, Error> {
-        root.organization_inviting(self.token.hash())?.ok_or_else(unknown_token)
-    }
-
-    fn decide(self, cx: &mut Context<'_>) -> Result<Joined, Error> {
-        let invitation = cx.world.invitation_by_token(self.token.hash())?.ok_or_else(unknown_token)?;
-        let person = Person {
-            email: invitation.email.clone(),
-            first: self.first_name,
-            last: self.last_name,
-            role: invitation.role,
-        };
-        cx.count(|tally| {
-            tally.invitations = tally.invitations.saturating_sub(1);
-            tally.members += 1;
-            tally.api_keys = tally.api_keys.saturating_add(1);
-            Ok(())
-        })?;
-        outbox::withdraw(cx, invitation.id)?;
-        // The invitation goes first: it and the member hold the same e-mail.
-        cx.write(Write::Invitation(Change::gone(invitation)));
-        person.join(cx)
+    fn decide(self, _: ByAnybody, cx: &mut GlobalContext<'_>) -> Result<Joined, Error> {
+        let Self { token, first_name, last_name } = self;
+        let org = cx.global.organization_inviting(token.hash())?.ok_or_else(unknown_token)?;
+        cx.within(org, |cx| {
+            let invitation = cx.world.invitation_by_token(token.hash())?.ok_or_else(unknown_token)?;
+            let person = Person { email: invitation.email.clone(), first_name, last_name, role: invitation.role };
+            cx.count(|counts| {
+                counts.invitations = counts.invitations.saturating_sub(1);
+                counts.members += 1;
+                counts.api_keys = counts.api_keys.saturating_add(1);
+                Ok(())
+            })?;
+            outbox::withdraw(cx, invitation.id)?;
+            // The invitation goes first: it and the member hold the same e-mail.
+            cx.write(Write::Invitation(Change::gone(invitation)));
+            person.join(cx)
+        })
     }
 }
 
 fn unknown_token() -> Error {
     Error::refused(Code::NotFound, "no pending invitation has this token")
-}
-
-/// Refuses an e-mail that a member or a pending invitation has.
-pub(super) fn check_email(world: &dyn World, email: &EmailAddress) -> Result<(), Error> {
-    if world.email_taken(email)? {
-        return Err(Error::refused(Code::NameConflict, "a member or a pending invitation has this e-mail address"));
-    }
-    Ok(())
-}
-
-/// Refuses one more when the members and the invited fill the organization.
-pub(super) fn check_seat(tally: &Tally) -> Result<(), Error> {
-    checks::one_more(&mut tally.members.saturating_add(tally.invitations), limits::MEMBERS, "members")
 }

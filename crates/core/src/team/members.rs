@@ -2,14 +2,16 @@
 
 use super::invitations::InvitationView;
 use super::{Member, Role};
-use crate::actor::Access;
+use crate::caller::ByAdmin;
 use crate::code::Code;
-use crate::command::{Command, Context, Query, View};
+use crate::command::{Command, Context, Query, View, seal};
 use crate::error::Error;
 use crate::escalation::leave_policies;
 use crate::id::UserId;
 use crate::oncall::leave_schedules;
 use crate::world::{Change, World, Write};
+
+seal!(ListTeam, GetMember, ChangeRole, RemoveMember);
 
 /// The reply to [`ListTeam`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +27,11 @@ pub struct Team {
 pub struct ListTeam;
 
 impl Query for ListTeam {
+    type Caller = ByAdmin;
     type Reply = Team;
-    const ACCESS: Access = Access::Admin;
+    const CODES: &'static [Code] = &[];
 
-    fn answer(&self, view: &View<'_>) -> Result<Team, Error> {
+    fn answer(&self, _: ByAdmin, view: &View<'_>) -> Result<Team, Error> {
         let invitations = view.world.invitations()?.iter().map(InvitationView::from).collect();
         Ok(Team { members: view.world.members()?, invitations })
     }
@@ -42,10 +45,11 @@ pub struct GetMember {
 }
 
 impl Query for GetMember {
+    type Caller = ByAdmin;
     type Reply = Member;
-    const ACCESS: Access = Access::Admin;
+    const CODES: &'static [Code] = &[Code::NotFound];
 
-    fn answer(&self, view: &View<'_>) -> Result<Member, Error> {
+    fn answer(&self, _: ByAdmin, view: &View<'_>) -> Result<Member, Error> {
         active(view.world, self.user)
     }
 }
@@ -60,12 +64,13 @@ pub struct ChangeRole {
 }
 
 impl Command for ChangeRole {
+    type Caller = ByAdmin;
     type Reply = Member;
-    const ACCESS: Access = Access::Admin;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::CannotChangeOwnRole];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<Member, Error> {
+    fn decide(self, by: ByAdmin, cx: &mut Context<'_>) -> Result<Member, Error> {
         let before = active(cx.world, self.user)?;
-        if self.user == cx.me()? {
+        if self.user == by.user_id {
             return Err(Error::refused(Code::CannotChangeOwnRole, "nobody changes their own role"));
         }
         let mut after = before.clone();
@@ -87,19 +92,20 @@ pub struct RemoveMember {
 }
 
 impl Command for RemoveMember {
+    type Caller = ByAdmin;
     type Reply = UserId;
-    const ACCESS: Access = Access::Admin;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::CannotRemoveSelf];
 
-    fn decide(self, cx: &mut Context<'_>) -> Result<UserId, Error> {
+    fn decide(self, by: ByAdmin, cx: &mut Context<'_>) -> Result<UserId, Error> {
         let before = active(cx.world, self.user)?;
-        if self.user == cx.me()? {
+        if self.user == by.user_id {
             return Err(Error::refused(Code::CannotRemoveSelf, "nobody removes themselves"));
         }
         let keys = cx.world.api_keys_of(self.user)?;
         let revoked = u32::try_from(keys.len()).unwrap_or(u32::MAX);
-        cx.count(|tally| {
-            tally.members = tally.members.saturating_sub(1);
-            tally.api_keys = tally.api_keys.saturating_sub(revoked);
+        cx.count(|counts| {
+            counts.members = counts.members.saturating_sub(1);
+            counts.api_keys = counts.api_keys.saturating_sub(revoked);
             Ok(())
         })?;
         for key in keys {

@@ -35,9 +35,9 @@ impl IncidentFilter {
 
 /// How many incidents a page holds at most: 1–100, by default 20.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PageLimit(u8);
+pub struct ListLimit(u8);
 
-impl PageLimit {
+impl ListLimit {
     /// The longest page.
     pub const MAX: Self = Self(100);
 
@@ -57,13 +57,13 @@ impl PageLimit {
     }
 }
 
-impl Default for PageLimit {
+impl Default for ListLimit {
     fn default() -> Self {
         Self(20)
     }
 }
 
-impl FromStr for PageLimit {
+impl FromStr for ListLimit {
     type Err = Problem;
     fn from_str(text: &str) -> Result<Self, Problem> {
         // Digits only: no sign, no white space.
@@ -114,12 +114,12 @@ mod tests {
     #[test]
     fn limits() {
         for (text, expected) in [("1", Some(1)), ("20", Some(20)), ("100", Some(100)), ("007", Some(7))] {
-            assert_eq!(text.parse::<PageLimit>().ok().map(PageLimit::get), expected, "{text}");
+            assert_eq!(text.parse::<ListLimit>().ok().map(ListLimit::get), expected, "{text}");
         }
         for text in ["", "0", "101", "-1", "+1", " 1", "1.0", "ten", "99999999999999999999"] {
-            assert!(text.parse::<PageLimit>().is_err(), "{text:?}");
+            assert!(text.parse::<ListLimit>().is_err(), "{text:?}");
         }
-        assert_eq!(PageLimit::default().get(), 20);
+        assert_eq!(ListLimit::default().get(), 20);
     }
 
     #[test]

@@ -1,0 +1,265 @@
+//! Who asks, and whether they may (contract, sections 2 and 4).
+//!
+//! An [`Actor`] is whoever is at the door, known only when the program runs. A command or query names in its type what kind of
+//! [`Caller`] it takes: [`ByMember`], [`ByAdmin`], [`ByOperator`] or [`ByAnybody`]. Letting an actor in ([`Caller::admit`])
+//! makes the caller, and the caller has what its kind has, so no rule asks for what may be missing.
+//!
+//! ```
+//! use dogwatch_core::caller::{ByAdmin, Caller, CallerKind};
+//! use dogwatch_core::Command;
+//! use dogwatch_core::incident::CreateIncident;
+//! use dogwatch_core::team::InviteMember;
+//!
+//! fn kind<C: Command>() -> CallerKind {
+//!     C::Caller::KIND
+//! }
+//! assert_eq!(kind::<CreateIncident>(), CallerKind::Member);
+//! assert_eq!(kind::<InviteMember>(), CallerKind::Admin);
+//! ```
+
+use crate::code::Code;
+use crate::command::{Command, Context, Decision, GlobalContext, GlobalView, Query, View};
+use crate::error::Error;
+use crate::id::{IdSource, OrgId, UserId};
+use crate::membership::is_admin;
+use crate::secret::Secret;
+use crate::team::Role;
+use crate::time::Timestamp;
+use crate::world::{State, World};
+
+/// Whoever gives a command or asks a query.
+///
+/// A member acts in exactly one organization: nothing of another one can be seen, named or changed through it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// A member of an organization, usually from [`authenticate`].
+    Member {
+        /// The organization in which the member acts.
+        org: OrgId,
+        /// Who it is.
+        user: UserId,
+    },
+    /// Whoever holds the data folder: creates organizations and their first members.
+    Operator,
+    /// Nobody in particular: may do what anybody may.
+    Anybody,
+}
+
+impl Actor {
+    /// A member of an organization.
+    #[must_use]
+    pub const fn member(org: OrgId, user: UserId) -> Self {
+        Self::Member { org, user }
+    }
+}
+
+/// The kinds of callers, for documents and adapters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CallerKind {
+    /// Anybody, also without an organization.
+    Anybody,
+    /// Any member of an organization.
+    Member,
+    /// A member with the role `org:admin`.
+    Admin,
+    /// The operator.
+    Operator,
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::ByMember {}
+    impl Sealed for super::ByAdmin {}
+    impl Sealed for super::ByOperator {}
+    impl Sealed for super::ByAnybody {}
+}
+
+/// Who may give a command or ask a query. Sealed: these four are all there are.
+pub trait Caller: sealed::Sealed + Copy + Send + Sync + 'static {
+    /// What kind of caller it is.
+    const KIND: CallerKind;
+    /// The codes with which an actor is refused, in the order of the checks.
+    const CODES: &'static [Code];
+    /// What a command of such a caller is decided from.
+    type Context<'a>;
+    /// What a query of such a caller is answered from.
+    type View<'a>;
+
+    /// Lets an actor in, or refuses.
+    ///
+    /// # Errors
+    /// [`Caller::CODES`]; `internal_error` when the state cannot be read.
+    fn admit(actor: &Actor, state: &dyn State) -> Result<Self, Error>;
+
+    /// Lets the actor in, and applies the command's rules.
+    ///
+    /// # Errors
+    /// [`Caller::CODES`], then [`Command::CODES`].
+    #[doc(hidden)]
+    fn decide<C: Command<Caller = Self>>(
+        command: C,
+        actor: &Actor,
+        state: &dyn State,
+        now: Timestamp,
+        ids: &mut IdSource,
+    ) -> Result<Decision<C::Reply>, Error>;
+
+    /// Lets the actor in, and answers the query.
+    ///
+    /// # Errors
+    /// [`Caller::CODES`], then [`Query::CODES`].
+    #[doc(hidden)]
+    fn answer<Q: Query<Caller = Self>>(query: &Q, actor: &Actor, state: &dyn State) -> Result<Q::Reply, Error>;
+}
+
+/// A member of an organization, with any role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ByMember {
+    /// Who it is.
+    pub user_id: UserId,
+}
+
+/// A member with the role `org:admin`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ByAdmin {
+    /// Who it is.
+    pub user_id: UserId,
+}
+
+/// Whoever holds the data folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ByOperator;
+
+/// Anybody, known or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ByAnybody;
+
+/// The world of a member's organization, and the member's id.
+fn member<'a>(actor: &Actor, state: &'a dyn State) -> Result<(Box<dyn World + 'a>, UserId), Error> {
+    let Actor::Member { org, user } = *actor else {
+        return Err(not_authorized("this needs a member of an organization"));
+    };
+    let world = state.world(org);
+    if !world.is_member(user)? {
+        return Err(Error::refused(Code::InvalidApiKey, "the user is not a member"));
+    }
+    Ok((world, user))
+}
+
+/// As [`member`], of a member who is an admin.
+fn admin<'a>(actor: &Actor, state: &'a dyn State) -> Result<(Box<dyn World + 'a>, UserId), Error> {
+    let (world, user) = member(actor, state)?;
+    if !is_admin(&*world, user)? {
+        return Err(not_authorized("this needs the role `org:admin`"));
+    }
+    Ok((world, user))
+}
+
+fn not_authorized(message: &str) -> Error {
+    Error::refused(Code::NotAuthorized, message)
+}
+
+/// Callers who act within their organization.
+macro_rules! within_an_organization {
+    ($($caller:ident, $kind:ident, $let_in:ident;)*) => {$(
+        impl Caller for $caller {
+            const KIND: CallerKind = CallerKind::$kind;
+            const CODES: &'static [Code] = &[Code::InvalidApiKey, Code::NotAuthorized];
+            type Context<'a> = Context<'a>;
+            type View<'a> = View<'a>;
+
+            fn admit(actor: &Actor, state: &dyn State) -> Result<Self, Error> {
+                $let_in(actor, state).map(|(_, user_id)| Self { user_id })
+            }
+
+            fn decide<C: Command<Caller = Self>>(
+                command: C,
+                actor: &Actor,
+                state: &dyn State,
+                now: Timestamp,
+                ids: &mut IdSource,
+            ) -> Result<Decision<C::Reply>, Error> {
+                let (world, user_id) = $let_in(actor, state)?;
+                let mut cx = Context::new(&*world, now, ids);
+                let reply = command.decide(Self { user_id }, &mut cx)?;
+                Ok(cx.decided(reply))
+            }
+
+            fn answer<Q: Query<Caller = Self>>(query: &Q, actor: &Actor, state: &dyn State) -> Result<Q::Reply, Error> {
+                let (world, user_id) = $let_in(actor, state)?;
+                query.answer(Self { user_id }, &View { world: &*world })
+            }
+        }
+    )*};
+}
+
+within_an_organization! {
+    ByMember, Member, member;
+    ByAdmin, Admin, admin;
+}
+
+/// Callers who belong to no organization.
+macro_rules! without_an_organization {
+    ($($caller:ident, $kind:ident, $codes:expr, $may:expr;)*) => {$(
+        impl Caller for $caller {
+            const KIND: CallerKind = CallerKind::$kind;
+            const CODES: &'static [Code] = $codes;
+            type Context<'a> = GlobalContext<'a>;
+            type View<'a> = GlobalView<'a>;
+
+            fn admit(actor: &Actor, _: &dyn State) -> Result<Self, Error> {
+                let may: fn(&Actor) -> bool = $may;
+                if may(actor) { Ok(Self) } else { Err(not_authorized("this actor may not do that")) }
+            }
+
+            fn decide<C: Command<Caller = Self>>(
+                command: C,
+                actor: &Actor,
+                state: &dyn State,
+                now: Timestamp,
+                ids: &mut IdSource,
+            ) -> Result<Decision<C::Reply>, Error> {
+                let by = Self::admit(actor, state)?;
+                let mut cx = GlobalContext::new(state, now, ids);
+                let reply = command.decide(by, &mut cx)?;
+                Ok(cx.decided(reply))
+            }
+
+            fn answer<Q: Query<Caller = Self>>(query: &Q, actor: &Actor, state: &dyn State) -> Result<Q::Reply, Error> {
+                query.answer(Self::admit(actor, state)?, &GlobalView::new(state))
+            }
+        }
+    )*};
+}
+
+without_an_organization! {
+    ByOperator, Operator, &[Code::NotAuthorized], |actor| *actor == Actor::Operator;
+    ByAnybody, Anybody, &[], |_| true;
+}
+
+/// An admin of an organization, for tools of the operator that look at it: the one who joined first.
+///
+/// # Errors
+/// `not_found` when there is no such organization.
+pub fn first_admin(org: OrgId, state: &dyn State) -> Result<Actor, Error> {
+    let members = state.world(org).members()?;
+    let admin = members.iter().find(|member| member.role == Role::Admin);
+    admin.map(|admin| Actor::member(org, admin.id)).ok_or_else(|| Error::not_found("organization"))
+}
+
+/// Finds out who presents an API key.
+///
+/// # Errors
+/// `invalid_api_key` when the key is unknown, revoked or expired, or its user is no longer a member; one cannot be told
+/// from another.
+pub fn authenticate(key: &Secret, state: &dyn State, now: Timestamp) -> Result<Actor, Error> {
+    let refused = || Error::refused(Code::InvalidApiKey, "the API key is not valid");
+    let holder = state.key_holder(key.hash())?.ok_or_else(refused)?;
+    if holder.expires_at.is_some_and(|end| end <= now) {
+        return Err(refused());
+    }
+    if !state.world(holder.org).is_member(holder.user)? {
+        return Err(refused());
+    }
+    Ok(Actor::member(holder.org, holder.user))
+}

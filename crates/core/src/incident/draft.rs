@@ -1,0 +1,89 @@
+//! What the commands on incidents have in common: finding one, and changing it as a whole.
+
+use super::{AuditEntry, AuditEvent, Event, Incident};
+use crate::code::Code;
+use crate::command::Context;
+use crate::error::Error;
+use crate::id::{AuditEventId, Id, IdSource, IncidentId, UserId};
+use crate::time::Timestamp;
+use crate::world::{Change, World, Write};
+
+/// The incident with this id. Code: `not_found`.
+pub(super) fn find(world: &dyn World, id: IncidentId) -> Result<Incident, Error> {
+    world.incident(id)?.ok_or_else(|| Error::not_found("incident"))
+}
+
+/// Refuses a change to a resolved incident. Code: `incident_resolved`.
+pub(super) fn refuse_resolved(incident: &Incident) -> Result<(), Error> {
+    if incident.is_resolved() {
+        return Err(Error::refused(Code::IncidentResolved, "the incident is resolved"));
+    }
+    Ok(())
+}
+
+/// An incident while one command changes it: keeps what it was, its own time, and what goes into the audit trail.
+pub(super) struct Draft {
+    before: Option<Incident>,
+    pub(super) incident: Incident,
+    pub(super) at: Timestamp,
+    events: Vec<AuditEvent>,
+}
+
+impl Draft {
+    /// Begins a change. It happens now, or when the clock has jumped back, at the incident's last instant.
+    pub(super) fn of(incident: Incident, now: Timestamp) -> Self {
+        let at = now.max(incident.updated_at);
+        Self { before: Some(incident.clone()), incident, at, events: Vec::new() }
+    }
+
+    /// Begins a new incident.
+    pub(super) fn new(incident: Incident) -> Self {
+        Self { before: None, at: incident.updated_at, incident, events: Vec::new() }
+    }
+
+    /// An id for a part of the incident, greater than those before it.
+    pub(super) fn part<T: Id>(&mut self, ids: &mut IdSource) -> T {
+        let id: T = ids.fresh_after(self.at, self.incident.last_part);
+        self.incident.last_part = id.to_bytes();
+        id
+    }
+
+    /// Notes an event; `actor` is `None` where time was the actor.
+    pub(super) fn event(&mut self, ids: &mut IdSource, actor: Option<UserId>, event: Event) {
+        let id: AuditEventId = self.part(ids);
+        self.events.push(AuditEvent { id, actor, event });
+    }
+
+    /// Ends the change: writes it, and gives the incident as it is now.
+    pub(super) fn finish(mut self, cx: &mut Context<'_>) -> Incident {
+        self.incident.updated_at = self.at;
+        self.append_events(cx);
+        let change = Change { before: self.before, after: Some(self.incident.clone()) };
+        cx.write(Write::Incident(Box::new(change)));
+        self.incident
+    }
+
+    /// Adds the events to the incident. If they are too many then, first the earlier ones move out, and if that does not do,
+    /// these, too: an entry holds no more than either.
+    fn append_events(&mut self, cx: &mut Context<'_>) {
+        let new = std::mem::take(&mut self.events);
+        let earlier = self.incident.recent_events.len();
+        self.incident.recent_events.extend(new);
+        if !self.incident.holds_its_events() {
+            let new = self.incident.recent_events.split_off(earlier);
+            self.move_events_out(cx);
+            self.incident.recent_events = new;
+        }
+        if !self.incident.holds_its_events() {
+            self.move_events_out(cx);
+        }
+    }
+
+    fn move_events_out(&mut self, cx: &mut Context<'_>) {
+        let events = std::mem::take(&mut self.incident.recent_events);
+        if !events.is_empty() {
+            self.incident.has_earlier_events = true;
+            cx.write(Write::Audit(AuditEntry { org: self.incident.org, incident: self.incident.id, events }));
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Joining an organization: what all ways in have in common, and the operator's own way.
+
+use super::{Member, Role, TeamPort};
+use crate::api_key::{self, NewApiKey};
+use crate::caller::ByOperator;
+use crate::code::Code;
+use crate::command::{Command, Context, GlobalContext, seal};
+use crate::error::Error;
+use crate::id::OrgId;
+use crate::organization::Counts;
+use crate::text::{EmailAddress, PersonName};
+use crate::world::{Change, Write};
+use crate::{checks, limits};
+
+seal!(AddMember);
+
+/// A person who has just become a member, with an API key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// The member.
+    pub member: Member,
+    /// Their first key, with its secret.
+    pub api_key: NewApiKey,
+}
+
+/// Makes somebody a member without an invitation. Operator only. Codes: `not_found` (organization), `name_conflict`,
+/// `limit_reached`.
+#[derive(Debug, Clone)]
+pub struct AddMember {
+    /// Where.
+    pub org: OrgId,
+    /// Their e-mail.
+    pub email: EmailAddress,
+    /// Their first name.
+    pub first_name: PersonName,
+    /// Their last name.
+    pub last_name: PersonName,
+    /// What they may do.
+    pub role: Role,
+}
+
+impl Command for AddMember {
+    type Caller = ByOperator;
+    type Reply = Joined;
+    const CODES: &'static [Code] = &[Code::NotFound, Code::NameConflict, Code::LimitReached];
+
+    fn decide(self, _: ByOperator, cx: &mut GlobalContext<'_>) -> Result<Joined, Error> {
+        let Self { org, email, first_name, last_name, role } = self;
+        cx.within(org, |cx| {
+            cx.world.organization()?.ok_or_else(|| Error::not_found("organization"))?;
+            check_email(cx.world, &email)?;
+            cx.count(|counts| {
+                check_seat(counts)?;
+                counts.members += 1;
+                counts.api_keys = counts.api_keys.saturating_add(1);
+                Ok(())
+            })?;
+            Person { email, first_name, last_name, role }.join(cx)
+        })
+    }
+}
+
+/// Somebody about to become a member.
+pub(crate) struct Person {
+    pub(crate) email: EmailAddress,
+    pub(crate) first_name: PersonName,
+    pub(crate) last_name: PersonName,
+    pub(crate) role: Role,
+}
+
+impl Person {
+    /// Makes them a member with a first API key. The counts are up to the caller.
+    pub(crate) fn join(self, cx: &mut Context<'_>) -> Result<Joined, Error> {
+        let member = Member {
+            id: cx.ids.fresh(cx.now),
+            org: cx.world.org_id(),
+            email: self.email,
+            first_name: self.first_name,
+            last_name: self.last_name,
+            image_url: None,
+            role: self.role,
+            joined_at: cx.now,
+            removed_at: None,
+        };
+        cx.write(Write::Member(Change::created(member.clone())));
+        let name = api_key::first_key_name()?;
+        let api_key = api_key::issue(cx, member.id, name, None);
+        Ok(Joined { member, api_key })
+    }
+}
+
+/// Refuses an e-mail that a member or a pending invitation has.
+pub(super) fn check_email(team: &(impl TeamPort + ?Sized), email: &EmailAddress) -> Result<(), Error> {
+    if team.email_taken(email)? {
+        return Err(Error::refused(Code::NameConflict, "a member or a pending invitation has this e-mail address"));
+    }
+    Ok(())
+}
+
+/// Refuses one more when the members and the invited fill the organization.
+pub(super) fn check_seat(counts: &Counts) -> Result<(), Error> {
+    checks::one_more(&mut counts.members.saturating_add(counts.invitations), limits::MEMBERS, "members")
+}

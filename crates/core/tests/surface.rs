@@ -1,5 +1,11 @@
 //! What the crate shows: few names at its root, and commands and queries whose documentation says what they may be refused with.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and this one reads the sources"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -15,15 +15,15 @@ use dogwatch_core::{Actor, Command, IdSource, OrgId, Query, Secret, Timestamp, a
 
 use crate::backend::{Backend, MemoryBackend, SledBackend, SledOptions};
 use crate::clock::{Clock, SystemClock};
+use crate::commit::pending::Pending;
+use crate::commit::queue::WhenFull;
+use crate::commit::snapshot::Snapshot;
+use crate::commit::storer::Storer;
+use crate::commit::writer::{self, Order, Settings, Shared, Work};
 use crate::error::{Error, OpenError};
 use crate::format;
-use crate::pending::Pending;
-use crate::queue::WhenFull;
 use crate::signal::Signal;
-use crate::snapshot::Snapshot;
-use crate::storer::Storer;
-use crate::world::StoreView;
-use crate::writer::{self, Order, Settings, Shared, Work};
+use crate::view::StoreView;
 
 /// Incident response in one folder.
 ///

@@ -4,6 +4,7 @@
 //! what is due and a claim what can be claimed, whatever else is pending. Work of this kind does not stand back when the
 //! command queue is full: pages go out under overload.
 
+use crate::rooms::incident;
 use dogwatch_core::escalation::Lookups;
 use dogwatch_core::outbox::{DeliveryPort, Notification, ReadyInbox, Receipt, claim, confirm, give_back};
 use dogwatch_core::ticks::{Fired, TickPort, Timer, fire_due};
@@ -13,16 +14,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::assembly::Assembly;
+use crate::commit::assembly::Assembly;
+use crate::commit::pending::Pending;
+use crate::commit::queue::WhenFull;
+use crate::commit::writer::Work;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::format;
-use crate::keys::{self, Table};
-use crate::pending::Pending;
-use crate::queue::WhenFull;
 use crate::record::Corrupt;
-use crate::records::RowChange;
-use crate::writer::Work;
+use crate::rooms::RowChange;
+use crate::table::{self, Table};
 
 /// How many timers are fired in one batch, and how many notifications are claimed.
 const CHUNK: usize = 1_000;
@@ -215,7 +216,7 @@ impl Work for Tick {
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Refusal> {
         let due = batch.root().timers_due(self.now, self.after.as_ref(), CHUNK)?;
-        batch.read_ahead(due.iter().map(|timer| keys::incident(timer.org, timer.incident)));
+        batch.read_ahead(due.iter().map(|timer| incident::incident_key(timer.org, timer.incident)));
         let (mut ticked, mut lookups) = (Ticked::default(), Lookups::at(self.now));
         for timer in &due {
             let fired = fire_due(timer, &batch.root(), &mut lookups, ids);
@@ -315,11 +316,11 @@ const DROPPED: usize = 2;
 fn drop_delivered(batch: &mut Assembly<'_>, confirmed: usize) -> Result<(), Refusal> {
     let kept = i64::try_from(batch.keep_delivered().as_millis()).unwrap_or(i64::MAX);
     let oldest = Timestamp::clamped(batch.now.as_millis().saturating_sub(kept));
-    let (start, end) = (Table::Delivered.key(&[]), Table::Delivered.key(&[&keys::instant(oldest)]));
+    let (start, end) = (Table::DELIVERED.key(&[]), Table::DELIVERED.key(&[&table::instant(oldest)]));
     let found = batch.root().scan(&start, &end).take(confirmed.saturating_mul(DROPPED));
     let dropped = found.map(|pair| pair.map(|(key, value)| RowChange::delete(key, value)));
     let mut changes = dropped.collect::<Result<Vec<_>, _>>()?;
-    let last = changes.last().and_then(|last| keys::by_time::<OrgId, UserId>(&last.key));
+    let last = changes.last().and_then(|last| table::by_time::<OrgId, UserId>(&last.key));
     if let Some((until, _, _)) = last {
         let before = batch.root().get(&format::dropped_key())?;
         // The clock may have been set back: what was dropped once stays so.

@@ -8,10 +8,18 @@ use dogwatch_core::Timestamp;
 
 use crate::backend::{Backend, BackendError, Batch, RowMap};
 use crate::error::OpenError;
-use crate::keys::{self, Table, end_of};
 use crate::record::{Corrupt, Stored, decode, encode};
-use crate::records::{RowChange, timestamp};
-use crate::thing::Whole;
+use crate::rooms::AnyEntity;
+use crate::rooms::{RowChange, api_key, timestamp};
+use crate::table::{Table, end_of};
+
+impl Table {
+    /// What the store is.
+    pub(crate) const META: Self = Self::new(0x00, "Meta");
+}
+
+/// The tables of what a store says about itself.
+pub(crate) const TABLES: &[Table] = &[Table::META];
 
 /// The format that this version writes. It changes when a store written by this version could be misread by an older one.
 pub(crate) const FORMAT: u32 = 6;
@@ -46,17 +54,17 @@ impl Stored for DroppedV1 {
 }
 
 fn format_key() -> Vec<u8> {
-    Table::Meta.key(&[b"format"])
+    Table::META.key(&[b"format"])
 }
 
 fn unfinished_key() -> Vec<u8> {
-    Table::Meta.key(&[b"unfinished"])
+    Table::META.key(&[b"unfinished"])
 }
 
 /// There while a store of an older format is being made one of this: rows of tables that are no more are dropped, rows of
 /// tables that are new are written.
 fn upgrading_key() -> Vec<u8> {
-    Table::Meta.key(&[b"dropping"])
+    Table::META.key(&[b"dropping"])
 }
 
 /// The tables that are no more: incidents by status, and by severity.
@@ -70,7 +78,7 @@ const CHUNK: usize = 1_000;
 
 /// Whether a row says what state the store is in, which a copy of it says by itself.
 pub(crate) fn is_mark(key: &[u8]) -> bool {
-    key.first() == Some(&(Table::Meta as u8))
+    key.first() == Some(&(Table::META.tag()))
         && [format_key(), unfinished_key(), upgrading_key()].iter().any(|mark| mark == key)
 }
 
@@ -90,7 +98,7 @@ pub(crate) fn lacking(backend: &dyn Backend) -> Result<RowMap, OpenError> {
     let lacks = format(backend)?.is_some_and(|format| format < KEYS_BY_USER_SINCE);
     let upgrading = backend.get(&upgrading_key())?.is_some();
     if lacks || upgrading {
-        keys_by_user(backend, &Table::ApiKey.key(&[]), usize::MAX).map(|(rows, _)| rows)
+        keys_by_user(backend, &Table::API_KEY.key(&[]), usize::MAX).map(|(rows, _)| rows)
     } else {
         Ok(RowMap::new())
     }
@@ -99,26 +107,26 @@ pub(crate) fn lacking(backend: &dyn Backend) -> Result<RowMap, OpenError> {
 /// The index rows of so many API keys from a key on, and where to go on.
 fn keys_by_user(backend: &dyn Backend, start: &[u8], most: usize) -> Result<(RowMap, Option<Vec<u8>>), OpenError> {
     let mut rows = RowMap::new();
-    for (read, pair) in backend.scan(start, &end_of(&Table::ApiKey.key(&[]))).enumerate() {
+    for (read, pair) in backend.scan(start, &end_of(&Table::API_KEY.key(&[]))).enumerate() {
         let (key, value) = pair?;
         if read == most {
             return Ok((rows, Some(key)));
         }
         // What is damaged, `verify` tells; it is not a reason to refuse the store.
-        if let Ok(Some(Whole::ApiKey(it))) = Whole::read(&key, &value, &|_| None) {
-            rows.insert(keys::api_key_by_user(it.org, it.user, it.id), Some(Vec::new()));
+        if let Ok(Some(AnyEntity::ApiKey(it))) = AnyEntity::read(&key, &value, &|_| None) {
+            rows.insert(api_key::api_key_by_user(it.org, it.user, it.id), Some(Vec::new()));
         }
     }
     Ok((rows, None))
 }
 
 fn commits_key() -> Vec<u8> {
-    Table::Meta.key(&[b"commits"])
+    Table::META.key(&[b"commits"])
 }
 
 /// Where it stands up to when delivered notifications have been dropped.
 pub(crate) fn dropped_key() -> Vec<u8> {
-    Table::Meta.key(&[b"dropped"])
+    Table::META.key(&[b"dropped"])
 }
 
 /// The row of that instant.
@@ -207,7 +215,7 @@ pub(crate) fn check(backend: &dyn Backend) -> Result<(), OpenError> {
 
 /// Writes the rows of tables that are new, and drops those of tables that are no more.
 fn upgrade(backend: &dyn Backend) -> Result<(), OpenError> {
-    let mut next = Some(Table::ApiKey.key(&[]));
+    let mut next = Some(Table::API_KEY.key(&[]));
     while let Some(start) = next {
         let (rows, go_on) = keys_by_user(backend, &start, CHUNK)?;
         if !rows.is_empty() {
@@ -250,7 +258,7 @@ fn put<T: Stored>(backend: &dyn Backend, key: Vec<u8>, record: &T) -> Result<(),
 mod tests {
     use super::*;
     use crate::backend::MemoryBackend;
-    use crate::records::{Entity, Rows};
+    use crate::rooms::{Entity, Rows};
     use dogwatch_core::api_key::ApiKey;
     use dogwatch_core::id::ApiKeyId;
     use dogwatch_core::id::Id;
@@ -355,14 +363,14 @@ mod tests {
     #[test]
     fn keys_of_older_formats_are_indexed_by_user() {
         let many = u16::try_from(CHUNK).unwrap() + 10;
-        let index = Table::ApiKeyByUser.key(&[]);
+        let index = Table::API_KEY_BY_USER.key(&[]);
         for batches in 0.. {
             let inner = MemoryBackend::new();
             put(&inner, &format_key(), encode(&format_key(), &FormatV1 { format: 5 }).unwrap());
             for number in 0..many {
                 let mut rows = Rows::default();
                 api_key(number).rows(&mut rows).unwrap();
-                let older = rows.into_pairs().filter(|(key, _)| Table::of_key(key) != Some(Table::ApiKeyByUser));
+                let older = rows.into_pairs().filter(|(key, _)| Table::of_key(key) != Some(Table::API_KEY_BY_USER));
                 inner.apply(&older.map(|(key, value)| (key, Some(value))).collect::<Batch>()).unwrap();
             }
             let failing = Failing { inner: inner.clone(), left: batches.into() };

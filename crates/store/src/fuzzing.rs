@@ -2,32 +2,21 @@
 //!
 //! A decoder must never panic, whatever the bytes; and what it accepts must be written and read back as the same thing.
 
-use std::collections::BTreeMap;
-use std::fmt::Debug;
-
-use dogwatch_core::id::{
-    ApiKeyId, ComponentId, Id, IncidentId, InvitationId, OverrideId, PolicyId, PolicyLayerId, RotationLayerId,
-    ScheduleId, UpdateId,
-};
-use dogwatch_core::incident::AuditEntry;
-use dogwatch_core::outbox::Recipient;
+use dogwatch_core::id::Id;
 use dogwatch_core::secret::SecretHash;
-use dogwatch_core::{Error as Refusal, IdSource, OrgId, UserId};
+use dogwatch_core::{Error as Refusal, IdSource, OrgId};
 
-use crate::assembly::Assembly;
+use crate::commit::assembly::Assembly;
+use crate::commit::pending::Pending;
+use crate::commit::queue::WhenFull;
+use crate::commit::writer::Work;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::keys::{self, Table};
-use crate::pending::Pending;
-use crate::queue::WhenFull;
 use crate::record::{Corrupt, Stored, decode, frame, framed};
-use crate::records::{
-    ApiKeyV1, AuditV1, ComponentV1, CountsV2, Entity, HolderV1, InboxV1, IncidentV3, InvitationV1, LayerV1, MemberV1,
-    NamedV1, NotificationV2, OrganizationV1, OverrideV1, PastOrderV1, PastTermsV1, PieceV1, PlaceV1, PolicyLayerV1,
-    PolicyV1, Rows, ScheduleV1, UpdateV1, audit_of, audit_rows, incident_of, update_of,
-};
-use crate::thing::Thing;
-use crate::writer::Work;
+use crate::rooms::api_key::HolderV1;
+use crate::rooms::team::TokenV1;
+use crate::rooms::{AnyEntity, AnyLine, Entity, NamedV1, PieceV1, RECORD_TABLES, Rows};
+use crate::table::Table;
 
 /// Something that tests have the writer do.
 struct Interlude<F>(F);
@@ -49,163 +38,85 @@ pub fn in_the_writer(engine: &Engine, it: impl FnOnce() + Send + 'static) -> Res
     engine.hand_in(Interlude(it), WhenFull::Refuse)
 }
 
-const ORG: [u8; 16] = [1; 16];
-const ID: [u8; 16] = [2; 16];
-const OTHER: [u8; 16] = [3; 16];
+/// The kind of the records of a table, for [`check`]: its line in the registry. `None` for a table without records of entities.
+#[must_use]
+pub fn kind_of(tag: u8) -> Option<u8> {
+    let kind = RECORD_TABLES.iter().position(|tables| tables.iter().any(|table| table.tag() == tag))?;
+    u8::try_from(kind).ok()
+}
 
-type Map = BTreeMap<Vec<u8>, Vec<u8>>;
+/// The newest version that any record has.
+const VERSIONS: u8 = 3;
 
-/// How many kinds of record there are.
-pub const KINDS: u8 = 26;
-
-/// Decodes bytes as a record of every kind, then a payload as one of the given kind, framed so that its checksum holds.
+/// Decodes bytes as rows and as a line of an export, then a payload as a record of the given kind, in every version, framed so
+/// that its checksum holds.
 ///
 /// # Errors
 /// What went wrong, when an accepted record does not read back as itself.
 pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
-    as_thing(payload);
-    let org = OrgId::from_bytes(ORG);
-    let incident = IncidentId::from_bytes(ID);
-    let schedule = ScheduleId::from_bytes(ID);
-    let member = Recipient::Member(UserId::from_bytes(ID));
-    let of_incident = |row: IncidentV3, rows: &Map| incident_of(row, org, incident, &|key| rows.get(key).cloned());
-    match kind % KINDS {
-        0 => entity(&Table::Organization.key(&[&ORG]), payload, |row: OrganizationV1, _| row.of(org)),
-        1 => entity(&Table::Counts.of(org, &[]), payload, |row: CountsV2, _| Ok(row.of(org))),
-        2 => entity(&Table::Member.of(org, &[&ID]), payload, |row: MemberV1, _| row.of(org, UserId::from_bytes(ID))),
-        3 => entity(&Table::Invitation.of(org, &[&ID]), payload, |row: InvitationV1, _| {
-            row.of(org, InvitationId::from_bytes(ID))
-        }),
-        4 => entity(&Table::ApiKey.of(org, &[&ID]), payload, |row: ApiKeyV1, _| row.of(org, ApiKeyId::from_bytes(ID))),
-        5 => entity(&Table::Component.of(org, &[&ID]), payload, |row: ComponentV1, rows| {
-            row.of(org, ComponentId::from_bytes(ID), &|key| rows.get(key).cloned())
-        }),
-        6 => entity(&keys::incident(org, incident), payload, of_incident),
-        7 => entity(&Table::Update.of(org, &[&ID, &OTHER]), payload, |row: UpdateV1, rows| {
-            update_of(row, org, incident, UpdateId::from_bytes(OTHER), &|key| rows.get(key).cloned())
-        }),
-        8 => audit(org, incident, payload),
-        9 => plain::<HolderV1>(&Table::KeyHolder.hashed(SecretHash::from_bytes([9; 32])), payload),
-        10 => plain::<PlaceV1>(&Table::Token.hashed(SecretHash::from_bytes([9; 32])), payload),
-        11 => plain::<NamedV1>(&Table::ComponentName.of(org, &[b"name"]), payload),
-        12 => plain::<PieceV1>(&keys::text(org, ID, 0), payload),
-        13 => entity(&Table::Schedule.of(org, &[&ID]), payload, |row: ScheduleV1, rows| {
-            row.of(org, schedule, &|key| rows.get(key).cloned())
-        }),
-        14 => entity(&Table::Layer.of(org, &[&ID, &OTHER]), payload, |row: LayerV1, _| {
-            row.of(org, schedule, RotationLayerId::from_bytes(OTHER))
-        }),
-        15 => past::<PastTermsV1, _>(payload, |row| row.of(org, schedule, RotationLayerId::from_bytes(OTHER))),
-        16 => past::<PastOrderV1, _>(payload, |row| row.of(org, schedule)),
-        17 => past::<OverrideV1, _>(payload, |row| row.of(org, OverrideId::from_bytes(OTHER))),
-        18 => entity(&Table::Policy.of(org, &[&ID]), payload, |row: PolicyV1, rows| {
-            row.of(org, PolicyId::from_bytes(ID), &|key| rows.get(key).cloned())
-        }),
-        19 => entity(&Table::PolicyLayer.of(org, &[&ID, &OTHER]), payload, |row: PolicyLayerV1, _| {
-            row.of(org, PolicyId::from_bytes(ID), PolicyLayerId::from_bytes(OTHER))
-        }),
-        20 => past::<NotificationV2, _>(payload, |row| row.of(org, member, 7)),
-        21 => entity(&keys::inbox(org, member), payload, |row: InboxV1, _| row.of(org, member)),
-        22 => {
-            past::<NotificationV2, _>(payload, |row| row.of(org, Recipient::Invited(InvitationId::from_bytes(ID)), 1))
+    as_rows(payload);
+    plain::<HolderV1>(&Table::KEY_HOLDER.hashed(SecretHash::from_bytes([9; 32])), payload);
+    plain::<TokenV1>(&Table::TOKEN.hashed(SecretHash::from_bytes([9; 32])), payload);
+    plain::<NamedV1>(&Table::COMPONENT_NAME.of(OrgId::from_bytes([1; 16]), &[b"name"]), payload);
+    plain::<PieceV1>(&Table::TEXT.of(OrgId::from_bytes([1; 16]), &[&[2; 16], &[0]]), payload);
+    let kinds = u8::try_from(RECORD_TABLES.len()).unwrap_or(u8::MAX);
+    let tables = RECORD_TABLES.get(usize::from(kind % kinds)).copied().unwrap_or_default();
+    for table in tables {
+        for length in KEY_LENGTHS {
+            // What a key says may be anything; a zero in it ends the name of an idempotent answer.
+            let parts: Vec<u8> =
+                (0..length).map(|place| if place + 2 == length { 0 } else { 0x10 + (place / 16) }).collect();
+            let key = [&[table.tag()][..], &parts].concat();
+            for version in 1..=VERSIONS {
+                read_back(&key, &framed(&key, version, payload))?;
+            }
         }
-        // Records as earlier formats wrote them.
-        23 => written_by(1, &Table::Counts.of(org, &[]), payload, |row: CountsV2, _| Ok(row.of(org))),
-        24 => written_by(1, &keys::incident(org, incident), payload, of_incident),
-        _ => written_by(2, &keys::incident(org, incident), payload, of_incident),
     }
+    Ok(())
 }
 
-/// Bytes as a row, with keys of several lengths, and as a line of an export: whatever they are, it is an error
-/// or a thing.
-fn as_thing(bytes: &[u8]) {
+/// How many bytes follow the tag in the keys of records, the longest first: ids of 16, instants and numbers of 8, revisions of 4,
+/// marks of 1.
+const KEY_LENGTHS: [u8; 10] = [64, 56, 52, 49, 48, 41, 40, 36, 32, 16];
+
+/// Bytes as a row, with keys of several lengths, and as a line of an export: whatever they are, it is an error or an entity.
+fn as_rows(bytes: &[u8]) {
     let read = |_: &[u8]| None;
     for end in [17, 33, 41, 49, bytes.len()] {
         let (key, value) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
-        if let Ok(Some(thing)) = Thing::read(key, value, &read) {
-            let _ = thing.rows(&read);
+        if let Ok(Some(line)) = AnyLine::read(key, value, &read) {
+            let _ = line.rows(&read);
         }
     }
-    if let Ok(thing) = serde_json::from_slice::<Thing>(bytes) {
-        let _ = thing.rows(&read);
+    if let Ok(line) = serde_json::from_slice::<AnyLine>(bytes) {
+        let _ = line.rows(&read);
     }
 }
 
 /// A record without more to it than its bytes.
-fn plain<T: Stored>(key: &[u8], payload: &[u8]) -> Result<(), String> {
+fn plain<T: Stored>(key: &[u8], payload: &[u8]) {
     let _ = decode::<T>(key, payload);
     let _ = decode::<T>(key, &frame::<T>(key, payload));
-    Ok(())
 }
 
-/// A record whose key holds an instant that is in the record, too: the key is not known before it is decoded.
-fn past<T: Stored, E: Entity + PartialEq + Debug>(
-    payload: &[u8],
-    build: impl Fn(T) -> Result<E, Corrupt>,
-) -> Result<(), String> {
-    let _ = decode::<T>(b"key", payload);
-    let Ok(thing) = decode::<T>(b"key", &frame::<T>(b"key", payload)).and_then(&build) else { return Ok(()) };
+/// An entity that a row comes to is written as rows from which the same entity is read.
+fn read_back(key: &[u8], value: &[u8]) -> Result<(), String> {
+    let Ok(Some(entity)) = AnyEntity::read(key, value, &|_| None) else { return Ok(()) };
     let mut rows = Rows::default();
-    if thing.rows(&mut rows) == Err(Corrupt::Large) {
-        return Ok(());
-    }
-    for (key, value) in rows.into_map() {
-        match decode::<T>(&key, &value).and_then(&build) {
-            Ok(again) if again == thing => {}
-            other => return Err(format!("{thing:?} was read back as {other:?}")),
-        }
-    }
-    Ok(())
-}
-
-fn entity<T: Stored, E: Entity + PartialEq + Debug>(
-    key: &[u8],
-    payload: &[u8],
-    build: impl Fn(T, &Map) -> Result<E, Corrupt>,
-) -> Result<(), String> {
-    written_by(T::VERSION, key, payload, build)
-}
-
-/// A record of some version: what it holds is written as the newest.
-fn written_by<T: Stored, E: Entity + PartialEq + Debug>(
-    version: u8,
-    key: &[u8],
-    payload: &[u8],
-    build: impl Fn(T, &Map) -> Result<E, Corrupt>,
-) -> Result<(), String> {
-    plain::<T>(key, payload)?;
-    let read = |value: &[u8], rows: &Map| decode::<T>(key, value).and_then(|row| build(row, rows));
-    let Ok(thing) = read(&framed(key, version, payload), &Map::new()) else { return Ok(()) };
-    let mut rows = Rows::default();
-    match thing.rows(&mut rows) {
-        // Damage can make a thing larger than anything that was ever written.
+    match entity.rows(&mut rows) {
+        // Damage can make an entity larger than anything that was ever written, or give it no place of its own.
         Err(Corrupt::Large) => return Ok(()),
-        other => other.map_err(|why| format!("{thing:?} cannot be written: {why}"))?,
+        other => other.map_err(|why| format!("{entity:?} cannot be written: {why}"))?,
     }
     let rows = rows.into_map();
-    let value = rows.get(key).ok_or_else(|| format!("{thing:?} has no record"))?;
-    match read(value, &rows) {
-        Ok(again) if again == thing => Ok(()),
-        other => Err(format!("{thing:?} was read back as {other:?}")),
-    }
-}
-
-fn audit(org: OrgId, incident: IncidentId, payload: &[u8]) -> Result<(), String> {
-    let key = Table::Audit.of(org, &[&ID, &OTHER]);
-    plain::<AuditV1>(&key, payload)?;
-    let Ok(events) = decode(&key, &frame::<AuditV1>(&key, payload)).and_then(audit_of) else { return Ok(()) };
-    let mut rows = Rows::default();
-    if audit_rows(&AuditEntry { org, incident, events: events.clone() }, &mut rows).is_err() {
-        return Ok(());
-    }
-    // Damage can give several rows the same first event; then they overwrite one another.
-    let written: Vec<_> = rows.into_map().into_iter().collect();
-    if written.len() == 1 {
-        let again = written.iter().map(|(key, value)| decode(key, value).and_then(audit_of));
-        match again.collect::<Result<Vec<_>, _>>() {
-            Ok(again) if again.concat() == events || events.len() > 16 => {}
-            other => return Err(format!("{events:?} was read back as {other:?}")),
+    let mut again = Vec::new();
+    for (key, value) in &rows {
+        match AnyEntity::read(key, value, &|key| rows.get(key).cloned()) {
+            Ok(read) => again.extend(read),
+            Err(why) => return Err(format!("{entity:?} was written, but cannot be read: {why}")),
         }
     }
-    Ok(())
+    // Events that have moved out may be too many for a row, and damage can give several rows the same first event.
+    let several = matches!(entity, AnyEntity::Audit(_));
+    if several || again == [entity] { Ok(()) } else { Err(format!("it was read back as {again:?}")) }
 }

@@ -9,9 +9,9 @@
 //!
 //! See [`Engine`] for an example, and `FORMAT.md` for what is on disk.
 
-mod assembly;
 pub mod backend;
 mod clock;
+mod commit;
 mod engine;
 mod error;
 mod escalation;
@@ -19,28 +19,21 @@ mod format;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod keys;
 mod once;
-mod overlay;
-mod pending;
-mod queue;
 mod record;
-mod records;
+mod rooms;
 mod signal;
-mod snapshot;
-mod storer;
-mod thing;
+mod table;
 mod ticker;
 mod tools;
-mod world;
-mod writer;
+mod view;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use commit::pending::Pending;
 pub use engine::{Engine, EngineBuilder, Load};
 pub use error::{Error, OpenError};
 pub use escalation::{Notifications, Ticked};
 pub use once::{Answer, Once, Recorded};
-pub use pending::Pending;
 pub use ticker::Ticker;
 pub use tools::{Copied, Finding, Progress, ReadOnly, Report, Stats, TableStats, ToolError, import};
 

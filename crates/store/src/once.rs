@@ -4,22 +4,22 @@
 //! the first answer whatever happened in between. Each recording also drops a few records whose time is up, so that they do
 //! not pile up.
 
-use bincode::{Decode, Encode};
+use crate::rooms::once::{IdempotentAnswer, OnceV1, by_time, prefix, row};
 use dogwatch_core::caller::Caller;
 use dogwatch_core::id::Id;
 use dogwatch_core::text::IdempotencyKey;
 use dogwatch_core::{Actor, Code, Command, Error as Refusal, IdSource, OrgId, Timestamp, decide};
 
-use crate::assembly::Assembly;
+use crate::commit::assembly::Assembly;
+use crate::commit::pending::Pending;
+use crate::commit::queue::WhenFull;
+use crate::commit::writer::Work;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::keys::{self, Table, end_of};
-use crate::pending::Pending;
-use crate::queue::WhenFull;
-use crate::record::{Corrupt, Stored, decode};
-use crate::records::{Entity, PIECE, PieceV1, Reader, RowChange, Rows, timestamp};
-use crate::world::corrupt;
-use crate::writer::Work;
+use crate::record::{Corrupt, decode};
+use crate::rooms::{Entity, RowChange, Rows};
+use crate::table::{self, Table, end_of};
+use crate::view::corrupt;
 
 /// For how long an answer is kept: 24 hours.
 const KEPT_MILLIS: i64 = 24 * 60 * 60 * 1_000;
@@ -76,90 +76,12 @@ impl Engine {
     }
 }
 
-/// The first row of a record.
-#[derive(Debug, Encode, Decode)]
-pub(crate) struct OnceV1 {
-    fingerprint: [u8; 32],
-    recorded_at: i64,
-    status: u16,
-    /// How many rows follow with more of the body: pieces ([`PieceV1`]).
-    more: u8,
-    body: Vec<u8>,
-}
-
-impl Stored for OnceV1 {
-    const VERSION: u8 = 1;
-}
-
-/// An answer that is recorded under a key: all that its rows say.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Kept {
-    pub(crate) org: OrgId,
-    pub(crate) scope: [u8; 16],
-    pub(crate) key: String,
-    pub(crate) fingerprint: [u8; 32],
-    pub(crate) recorded_at: i64,
-    pub(crate) status: u16,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Kept {
-    /// The record whose first row this is; `None` for its other rows.
-    pub(crate) fn read(key: &[u8], value: &[u8], read: Reader<'_>) -> Result<Option<Self>, Corrupt> {
-        let (prefix, number) = key.split_last().map(|(number, prefix)| (prefix, *number)).ok_or(Corrupt::Key)?;
-        let (org, rest) = key.get(1..).and_then(|rest| rest.split_first_chunk::<16>()).ok_or(Corrupt::Key)?;
-        let (scope, rest) = rest.split_first_chunk::<16>().ok_or(Corrupt::Key)?;
-        let [name @ .., 0, _] = rest else { return Err(Corrupt::Key) };
-        if number != 0 {
-            decode::<PieceV1>(key, value)?;
-            return Ok(None);
-        }
-        let OnceV1 { fingerprint, recorded_at, status, more, mut body } = decode(key, value)?;
-        for number in 1..=more {
-            let key = row(prefix, number);
-            body.extend(decode::<PieceV1>(&key, &read(&key).ok_or(Corrupt::Missing)?)?.bytes);
-        }
-        let key = String::from_utf8(name.to_vec()).map_err(|_| Corrupt::Key)?;
-        let org = OrgId::from_bytes(*org);
-        Ok(Some(Self { org, scope: *scope, key, fingerprint, recorded_at, status, body }))
-    }
-}
-
-impl Entity for Kept {
-    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
-        let prefix = prefix(self.org, self.scope, &self.key);
-        let mut pieces = self.body.chunks(PIECE);
-        let body = pieces.next().unwrap_or_default().to_vec();
-        let more = u8::try_from(pieces.len()).map_err(|_| Corrupt::Large)?;
-        let (fingerprint, recorded_at, status) = (self.fingerprint, self.recorded_at, self.status);
-        rows.record(row(&prefix, 0), &OnceV1 { fingerprint, recorded_at, status, more, body })?;
-        rows.index(by_time(timestamp(recorded_at)?, &prefix));
-        for (number, piece) in (1..=more).zip(pieces) {
-            rows.record(row(&prefix, number), &PieceV1 { bytes: piece.to_vec() })?;
-        }
-        Ok(())
-    }
-}
-
 struct OnceOrder<C, F> {
     actor: Actor,
     command: C,
     once: Once,
     /// Gives the answer for the caller, and the one to record.
     render: F,
-}
-
-/// The keys of a record begin with this; a number of the row follows.
-fn prefix(org: OrgId, scope: [u8; 16], key: &str) -> Vec<u8> {
-    Table::Once.of(org, &[&scope, key.as_bytes(), &[0]])
-}
-
-fn row(prefix: &[u8], number: u8) -> Vec<u8> {
-    [prefix, &[number]].concat()
-}
-
-fn by_time(at: Timestamp, prefix: &[u8]) -> Vec<u8> {
-    Table::OnceByTime.key(&[&keys::instant(at), prefix])
 }
 
 impl<C, F> Work for OnceOrder<C, F>
@@ -199,7 +121,7 @@ where
         }
         let mut changes = drop_old(batch, oldest)?;
         changes.extend(forget(batch, &prefix)?);
-        let kept = Kept {
+        let kept = IdempotentAnswer {
             org,
             scope: self.once.scope,
             key: self.once.key.as_str().to_owned(),
@@ -217,10 +139,10 @@ where
 }
 
 /// What is recorded under a key.
-fn kept(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Option<Kept>, Refusal> {
+fn kept(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Option<IdempotentAnswer>, Refusal> {
     let (root, key) = (batch.root(), row(prefix, 0));
     let Some(value) = root.get(&key)? else { return Ok(None) };
-    Kept::read(&key, &value, &|key| root.get(key).ok().flatten()).map_err(|why| corrupt(&key, why))
+    IdempotentAnswer::read(&key, &value, &|key| root.get(key).ok().flatten()).map_err(|why| corrupt(&key, why))
 }
 
 /// The rows of a record that goes.
@@ -239,7 +161,7 @@ fn forget(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Vec<RowChange>, Refusal
 
 /// The rows of a few records whose time is up.
 fn drop_old(batch: &Assembly<'_>, oldest: Timestamp) -> Result<Vec<RowChange>, Refusal> {
-    let (start, end) = (Table::OnceByTime.key(&[]), end_of(&Table::OnceByTime.key(&[&keys::instant(oldest)])));
+    let (start, end) = (Table::ONCE_BY_TIME.key(&[]), end_of(&Table::ONCE_BY_TIME.key(&[&table::instant(oldest)])));
     let found: Vec<_> = batch.root().scan(&start, &end).take(DROPPED).collect::<Result<_, _>>()?;
     let mut changes = Vec::new();
     for (key, _) in found {

@@ -8,12 +8,9 @@ use std::path::Path;
 
 use dogwatch_core::team::{InviteMember, Role};
 use dogwatch_store::backend::{Backend, MemoryBackend};
+use dogwatch_store::fuzzing::kind_of;
 use dogwatch_store::{Engine, ManualClock};
 use dogwatch_testkit::{oncall, ops, run::Run};
-
-/// The tags of the tables with records, in the order of the kinds of `dogwatch_store::fuzzing::check`. The last two kinds
-/// are of the first format, which nothing writes any more.
-const TAGS: &[u8; 22] = b"OtmiacIuhKTnxdlpovPLyb";
 
 /// Any bytes will do that make a varied sequence; these come from a simple congruence.
 fn noise(n: u32, length: usize) -> Vec<u8> {
@@ -46,12 +43,12 @@ fn main() {
     let all = std::iter::once(&backend).chain(backends.iter().map(|(_, backend)| backend));
     for pair in all.flat_map(|backend| backend.scan(&[], &[0xFF])) {
         let (key, value) = pair.unwrap();
-        let Some(kind) = TAGS.iter().position(|tag| key.first() == Some(tag)) else { continue };
+        let Some(kind) = key.first().and_then(|tag| kind_of(*tag)) else { continue };
         let Some(payload) = value.get(1..value.len().saturating_sub(4)) else { continue };
         // Of each kind, one of each rough size.
         let size = payload.len().next_power_of_two();
         if shapes.insert((kind, size)) {
-            let seed = [&[u8::try_from(kind).unwrap()], payload].concat();
+            let seed = [&[kind], payload].concat();
             std::fs::write(folder.join(format!("kind-{kind:02}-up-to-{size}")), seed).unwrap();
         }
     }

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{Building, Counter, Progress, ToolError, rows};
+use crate::commit::snapshot::Snapshot;
 use crate::format;
-use crate::snapshot::Snapshot;
 
 /// What was copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

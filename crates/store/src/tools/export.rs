@@ -8,11 +8,11 @@ use std::io::Write;
 use serde::{Deserialize, Serialize};
 
 use super::{Counter, Progress, ToolError, damaged, rows};
+use crate::commit::snapshot::Snapshot;
 use crate::format;
 use crate::record::Corrupt;
-use crate::records::json;
-use crate::snapshot::Snapshot;
-use crate::thing::Thing;
+use crate::rooms::AnyLine;
+use crate::rooms::json;
 
 /// The version of the form of an export.
 pub(super) const VERSION: u32 = 1;
@@ -45,12 +45,12 @@ pub(super) fn export(snapshot: &Snapshot<'_>, out: &mut dyn Write, progress: Pro
     for pair in rows(snapshot) {
         let (key, value) = pair?;
         let read = |key: &[u8]| snapshot.read(key);
-        let whole = |thing: Option<Thing>| -> Result<Option<Thing>, Corrupt> {
+        let whole = |thing: Option<AnyLine>| -> Result<Option<AnyLine>, Corrupt> {
             let Some(mut thing) = thing.filter(|thing| !thing.is_secret()) else { return Ok(None) };
             thing.gather(&read)?;
             Ok(Some(thing))
         };
-        if let Some(thing) = Thing::read(&key, &value, &read).and_then(whole).map_err(|why| damaged(&key, why))? {
+        if let Some(thing) = AnyLine::read(&key, &value, &read).and_then(whole).map_err(|why| damaged(&key, why))? {
             write(&mut out, &thing)?;
             things = things.saturating_add(1);
         }

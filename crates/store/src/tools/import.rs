@@ -10,9 +10,9 @@ use std::path::Path;
 use super::export::{Frame, VERSION};
 use super::{Building, Counter, Progress, ToolError, verify};
 use crate::backend::RowMap;
+use crate::commit::snapshot::Snapshot;
 use crate::format;
-use crate::snapshot::Snapshot;
-use crate::thing::Thing;
+use crate::rooms::AnyLine;
 use dogwatch_core::Timestamp;
 
 /// Makes a store of an export, in a folder that does not exist yet or is empty. Gives the number of things.
@@ -45,7 +45,7 @@ pub fn import(input: &mut dyn BufRead, folder: impl AsRef<Path>, progress: Progr
             }
             break;
         }
-        let thing: Result<Thing, _> = serde_json::from_str(line);
+        let thing: Result<AnyLine, _> = serde_json::from_str(line);
         let thing = thing.map_err(|error| lines.wrong(error))?;
         let rows = thing.rows(&|_| None).map_err(|why| lines.wrong(why))?;
         for (key, value) in rows.into_pairs() {

@@ -25,15 +25,18 @@ pub use import::import;
 pub use stats::{Stats, TableStats};
 pub use verify::{Finding, Report};
 
+pub(crate) use pages::Page;
+pub(crate) use verify::Verifier;
+
 use crate::backend::{Backend, BackendError, Batch, Pair, RowMap, SledBackend, SledOptions};
+use crate::commit::overlay::Overlay;
+use crate::commit::snapshot::Snapshot;
 use crate::engine::Engine;
 use crate::error::{Error, OpenError};
 use crate::format;
-use crate::overlay::Overlay;
 use crate::record::Corrupt;
-use crate::records::json::hex;
-use crate::snapshot::Snapshot;
-use crate::world::StoreView;
+use crate::rooms::json::hex;
+use crate::view::StoreView;
 
 /// Why a tool could not do its work. What it reads is as it was; of what it writes nothing is left.
 #[derive(Debug, thiserror::Error)]

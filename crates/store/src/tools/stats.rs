@@ -4,8 +4,9 @@ use dogwatch_core::Timestamp;
 use dogwatch_core::id::Id;
 
 use super::{ToolError, rows};
-use crate::keys::{self, Table};
-use crate::snapshot::Snapshot;
+use crate::commit::snapshot::Snapshot;
+use crate::rooms::incident;
+use crate::table::Table;
 
 /// See [`Engine::stats`](crate::Engine::stats).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub(super) fn stats(snapshot: &Snapshot<'_>) -> Result<Stats, ToolError> {
             last.key_bytes = last.key_bytes.saturating_add(u64::try_from(key.len()).unwrap_or(0));
             last.value_bytes = last.value_bytes.saturating_add(u64::try_from(value.len()).unwrap_or(0));
         }
-        if let Some(id) = keys::incident_at_end(&key).filter(|_| table == Some(Table::Incident)) {
+        if let Some(id) = incident::incident_at_end(&key).filter(|_| table == Some(Table::INCIDENT)) {
             oldest = Some(oldest.map_or(id.made_at(), |at| at.min(id.made_at())));
             newest = Some(newest.map_or(id.made_at(), |at| at.max(id.made_at())));
         }

@@ -1,34 +1,29 @@
 //! Whether a store is what was written, and fits together.
 //!
-//! One pass over all rows. Each thing is read from its record and made again into the rows it consists of: every one of those
-//! must be there, with that value. The other way round, every row in the store must come from a thing: for each table the
-//! keys that are there and the keys that things have made are summed up as hashes, and only if the sums differ is the table
+//! One pass over all rows. Each entity is read from its record and made again into the rows it consists of: every one of those
+//! must be there, with that value. The other way round, every row in the store must come from an entity: for each table the
+//! keys that are there and the keys that entities have made are summed up as hashes, and only if the sums differ is the table
 //! gone through again for the rows that nobody made. So it takes little memory, however large the store.
 //!
-//! Beyond single things it checks counts, incident numbers, lines of the outbox, that what is named exists, and that there is
-//! a page for each event that says so ([`super::pages`]).
+//! Beyond single entities it checks counts, incident numbers, inboxes, that what is named exists (each room says what: see
+//! [`Entity::check`]), and that there is a page for each event that says so ([`super::pages`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use dogwatch_core::escalation::Target;
-use dogwatch_core::id::{Id, IncidentId, RotationLayerId, ScheduleId};
-use dogwatch_core::incident::{AuditEvent, Event, Incident};
-use dogwatch_core::oncall::Schedule;
+use dogwatch_core::id::IncidentId;
 use dogwatch_core::organization::Counts;
-use dogwatch_core::outbox::{Inbox, Message, Notification, Recipient};
 use dogwatch_core::{OrgId, UserId};
 
 use super::pages::Pages;
 use super::{Counter, Progress, rows};
+use crate::commit::snapshot::Snapshot;
 use crate::format;
-use crate::keys::{self, Table};
 use crate::record::Corrupt;
-use crate::records::json::hex;
-use crate::records::{Entity, Rows};
-use crate::snapshot::Snapshot;
-use crate::thing::Whole;
+use crate::rooms::json::hex;
+use crate::rooms::{AnyEntity, Entity, Rows};
+use crate::table::Table;
 
 /// Something that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +66,7 @@ impl Report {
         self.found == 0
     }
 
-    pub(super) fn add(&mut self, key: &[u8], what: impl Into<String>) {
+    pub(crate) fn add(&mut self, key: &[u8], what: impl Into<String>) {
         self.found = self.found.saturating_add(1);
         if self.findings.len() < MOST_FINDINGS {
             let table = Table::of_key(key).map(|table| format!("{table:?}")).unwrap_or_default();
@@ -104,25 +99,21 @@ fn hash(it: &impl Hash) -> u64 {
 }
 
 /// What there is of an organization.
-#[derive(Default)]
-struct Found {
-    exists: bool,
-    counts: Option<Counts>,
-    incidents: u64,
+pub(crate) struct Found {
+    /// Whether its own record was found.
+    pub(crate) exists: bool,
+    /// The counts as they are stored.
+    pub(crate) stored: Option<Counts>,
+    /// The counts as they are.
+    pub(crate) counts: Counts,
     /// The incident numbers, a bit for each.
     numbers: Vec<u64>,
-    members: u32,
-    invitations: u32,
-    components: u32,
-    api_keys: u32,
-    schedules: u32,
-    policies: u32,
 }
 
 impl Found {
     /// Notes an incident number; `false` when it was there before, or cannot be.
-    fn number(&mut self, number: u64) -> bool {
-        self.incidents = self.incidents.saturating_add(1);
+    pub(crate) fn number(&mut self, number: u64) -> bool {
+        self.counts.incidents = self.counts.incidents.saturating_add(1);
         let (Ok(place), bit) = (usize::try_from(number / 64), 1_u64 << (number % 64)) else { return false };
         // More than a gap of a million is damage, not a reason to take memory for it.
         if number == 0 || place > self.numbers.len().saturating_add(16_384) {
@@ -138,15 +129,17 @@ impl Found {
     }
 }
 
-struct Verifier<'a, 's> {
-    snapshot: &'a Snapshot<'s>,
-    report: Report,
-    /// What is there, and what things have made, by table.
+/// What looks at a whole store; each room checks its own entities with it.
+pub(crate) struct Verifier<'a, 's> {
+    pub(crate) snapshot: &'a Snapshot<'s>,
+    pub(crate) report: Report,
+    /// What is there, and what entities have made, by table.
     there: BTreeMap<Table, Sum>,
     made: BTreeMap<Table, Sum>,
     found: BTreeMap<OrgId, Found>,
     users: HashSet<(OrgId, UserId)>,
-    last_incident: Option<(OrgId, IncidentId)>,
+    /// The incident that was needed last.
+    pub(crate) last_incident: Option<(OrgId, IncidentId)>,
     pages: Pages,
 }
 
@@ -166,12 +159,12 @@ pub(super) fn verify(snapshot: &Snapshot<'_>, progress: Progress<'_>) -> Report 
 }
 
 /// Everything that can be read, for a second look.
-pub(super) fn wholes(snapshot: &Snapshot<'_>) -> impl Iterator<Item = Whole> {
-    rows(snapshot).map_while(Result::ok).filter_map(|(key, value)| whole(snapshot, &key, &value).ok().flatten())
+pub(super) fn entities(snapshot: &Snapshot<'_>) -> impl Iterator<Item = AnyEntity> {
+    rows(snapshot).map_while(Result::ok).filter_map(|(key, value)| entity(snapshot, &key, &value).ok().flatten())
 }
 
-fn whole(snapshot: &Snapshot<'_>, key: &[u8], value: &[u8]) -> Result<Option<Whole>, Corrupt> {
-    Whole::read(key, value, &|key| snapshot.read(key))
+fn entity(snapshot: &Snapshot<'_>, key: &[u8], value: &[u8]) -> Result<Option<AnyEntity>, Corrupt> {
+    AnyEntity::read(key, value, &|key| snapshot.read(key))
 }
 
 impl Verifier<'_, '_> {
@@ -214,25 +207,26 @@ impl Verifier<'_, '_> {
         let Some(table) = Table::of_key(key) else {
             return self.report.add(key, "there is no such table");
         };
-        if table == Table::Meta {
+        if table == Table::META {
             return;
         }
         self.there.entry(table).or_default().add(&key);
-        match whole(self.snapshot, key, value) {
+        match self.entity(key, value) {
             Ok(None) => {}
-            Ok(Some(whole)) => {
+            Ok(Some(entity)) => {
                 self.report.things = self.report.things.saturating_add(1);
-                self.compare_rows(key, &whole);
-                self.look_at(key, &whole);
+                self.compare_rows(key, &entity);
+                entity.check(key, self);
+                entity.pages(&mut |page, sign| self.pages.tell(&page, sign));
             }
             Err(why) => self.report.add(key, why.to_string()),
         }
     }
 
-    /// Every row that a thing consists of is there.
-    fn compare_rows(&mut self, key: &[u8], whole: &Whole) {
+    /// Every row that an entity consists of is there.
+    fn compare_rows(&mut self, key: &[u8], entity: &AnyEntity) {
         let mut rows = Rows::default();
-        if let Err(why) = whole.rows(&mut rows) {
+        if let Err(why) = entity.rows(&mut rows) {
             return self.report.add(key, format!("it cannot be written again: {why}"));
         }
         let mut itself = false;
@@ -259,7 +253,7 @@ impl Verifier<'_, '_> {
         }
     }
 
-    /// Every row that is there belongs to a thing.
+    /// Every row that is there belongs to an entity.
     fn compare_tables(&mut self) {
         let tables: BTreeSet<Table> = self.there.keys().chain(self.made.keys()).copied().collect();
         let differing: BTreeSet<Table> =
@@ -268,9 +262,9 @@ impl Verifier<'_, '_> {
             return;
         }
         let mut made = HashSet::new();
-        for whole in wholes(self.snapshot) {
+        for entity in entities(self.snapshot) {
             let mut rows = Rows::default();
-            if whole.rows(&mut rows).is_ok() {
+            if entity.rows(&mut rows).is_ok() {
                 let keys = rows.into_pairs().map(|(key, _)| key);
                 let of_these = |key: &Vec<u8>| Table::of_key(key).is_some_and(|table| differing.contains(&table));
                 made.extend(keys.filter(of_these).map(|key| hash(&key)));
@@ -287,34 +281,31 @@ impl Verifier<'_, '_> {
 
     fn compare_counts(&mut self) {
         for (org, found) in &self.found {
-            let key = Table::Counts.of(*org, &[]);
-            let known = found.counts.unwrap_or(Counts::empty(*org));
-            let there = Counts {
-                org: *org,
-                incidents: found.incidents,
-                members: found.members,
-                invitations: found.invitations,
-                components: found.components,
-                api_keys: found.api_keys,
-                schedules: found.schedules,
-                policies: found.policies,
-            };
+            let key = Table::COUNTS.of(*org, &[]);
+            let stored = found.stored.unwrap_or(Counts::empty(*org));
             if !found.exists {
-                self.report
-                    .add(&Table::Organization.of(*org, &[]), "it is missing; there are things of this organization");
+                let missing = "it is missing; there are entities of this organization";
+                self.report.add(&Table::ORGANIZATION.of(*org, &[]), missing);
             }
-            if known != there {
-                self.report.add(&key, format!("it counts {known:?}, but there are {there:?}"));
+            if stored != found.counts {
+                self.report.add(&key, format!("it counts {stored:?}, but there are {:?}", found.counts));
             }
         }
     }
 
-    fn of(&mut self, org: OrgId) -> &mut Found {
-        self.found.entry(org).or_default()
+    /// What was found of an organization so far.
+    pub(crate) fn of(&mut self, org: OrgId) -> &mut Found {
+        let nothing = || Found { exists: false, stored: None, counts: Counts::empty(org), numbers: Vec::new() };
+        self.found.entry(org).or_insert_with(nothing)
+    }
+
+    /// The entity whose record a row is.
+    pub(crate) fn entity(&self, key: &[u8], value: &[u8]) -> Result<Option<AnyEntity>, Corrupt> {
+        entity(self.snapshot, key, value)
     }
 
     /// A row that must exist because another names it.
-    fn need(&mut self, key: &[u8], named: &[u8], what: &str) {
+    pub(crate) fn need(&mut self, key: &[u8], named: &[u8], what: &str) {
         match self.snapshot.get(named) {
             Ok(Some(_)) => {}
             Ok(None) => self.report.add(key, format!("it names {what} that does not exist")),
@@ -322,192 +313,12 @@ impl Verifier<'_, '_> {
         }
     }
 
-    fn need_schedule(&mut self, key: &[u8], org: OrgId, schedule: ScheduleId) {
-        self.need(key, &Table::Schedule.record(org, schedule), "a schedule");
-    }
-
-    fn need_users(&mut self, key: &[u8], org: OrgId, users: impl IntoIterator<Item = UserId>) {
+    /// Users that must be known, removed ones included.
+    pub(crate) fn need_users(&mut self, key: &[u8], org: OrgId, users: impl IntoIterator<Item = UserId>) {
         for user in users {
             if self.users.insert((org, user)) {
-                self.need(key, &Table::Member.record(org, user), "a user");
+                self.need(key, &Table::MEMBER.record(org, user), "a user");
             }
-        }
-    }
-
-    fn need_incident(&mut self, key: &[u8], org: OrgId, incident: IncidentId) {
-        // The parts of an incident stand next to one another.
-        if self.last_incident.replace((org, incident)) != Some((org, incident)) {
-            self.need(key, &keys::incident(org, incident), "an incident");
-        }
-    }
-
-    /// What must fit together.
-    fn look_at(&mut self, key: &[u8], whole: &Whole) {
-        match whole {
-            Whole::Organization(org) => self.of(org.id).exists = true,
-            Whole::Counts(tally) => self.of(tally.org).counts = Some(*tally),
-            Whole::Member(member) => self.of(member.org).members += u32::from(member.is_active()),
-            Whole::Invitation(invitation) => self.of(invitation.org).invitations += 1,
-            Whole::ApiKey(it) => {
-                self.of(it.org).api_keys += 1;
-                self.need_users(key, it.org, [it.user]);
-            }
-            Whole::Component(component) => self.of(component.org).components += u32::from(component.is_live()),
-            Whole::Incident(incident) => self.incident(key, incident),
-            Whole::Update(update) => {
-                self.need_incident(key, update.org, update.incident);
-                let redacted = update.redacted.map(|(_, by)| by);
-                self.need_users(key, update.org, redacted.into_iter().chain([update.posted_by]));
-            }
-            Whole::Audit(entry) => {
-                self.need_incident(key, entry.org, entry.incident);
-                self.events(key, (entry.org, entry.incident), &entry.events);
-            }
-            Whole::Schedule(schedule) => {
-                self.of(schedule.org).schedules += 1;
-                self.layers(key, schedule);
-            }
-            Whole::RotationLayer(layer) => {
-                self.need_schedule(key, layer.org, layer.schedule);
-                self.need_users(key, layer.org, layer.terms.participants().iter().copied());
-            }
-            Whole::PastTerms(past) => {
-                self.need_schedule(key, past.org, past.schedule);
-                self.need_users(key, past.org, past.terms.participants().iter().copied());
-            }
-            Whole::PastOrder(past) => self.need_schedule(key, past.org, past.schedule),
-            Whole::Override(it) => {
-                self.need_schedule(key, it.org, it.schedule);
-                self.need_users(key, it.org, [it.user]);
-            }
-            Whole::Policy(policy) => self.of(policy.org).policies += 1,
-            Whole::PolicyLayer(layer) => {
-                self.need(key, &Table::Policy.record(layer.org, layer.policy), "a policy");
-                match &layer.target {
-                    Target::Schedule(it) => self.need_schedule(key, layer.org, *it),
-                    Target::Users(users) => self.need_users(key, layer.org, users.as_slice().iter().copied()),
-                }
-            }
-            Whole::PastPolicyLayer(past) => {
-                self.need(key, &Table::Policy.record(past.layer.org, past.layer.policy), "a policy");
-            }
-            Whole::Notification(one) => self.notification(key, one),
-            Whole::Inbox(inbox) => self.inbox(key, inbox),
-            Whole::IdempotentAnswer(_) => {}
-        }
-    }
-
-    fn incident(&mut self, key: &[u8], incident: &Incident) {
-        let org = incident.org;
-        if !self.of(org).number(incident.sequential_id) {
-            self.report.add(key, format!("another incident has the number {}, too", incident.sequential_id));
-        }
-        let acknowledged = incident.acknowledged.map(|(_, by)| by);
-        self.need_users(key, org, incident.owner.into_iter().chain(acknowledged).chain([incident.created_by]));
-        for component in &incident.components {
-            self.need(key, &Table::Component.record(org, *component), "a component");
-        }
-        self.events(key, (org, incident.id), &incident.recent_events);
-        self.trail(key, incident);
-        // A policy may go when the last of its incidents is resolved.
-        if let Some(policy) = incident.policy().filter(|_| !incident.is_resolved()) {
-            self.need(key, &Table::Policy.record(org, policy), "a policy");
-        }
-    }
-
-    fn events(&mut self, key: &[u8], (org, incident): (OrgId, IncidentId), events: &[AuditEvent]) {
-        self.need_users(key, org, events.iter().filter_map(|event| event.actor));
-        self.pages.told(org, incident, events);
-    }
-
-    /// The trail tells of the incident's beginning, each step of its status, and each update; and the updates are there.
-    fn trail(&mut self, key: &[u8], incident: &Incident) {
-        let (mut created, mut steps, mut posted) = (0_usize, 0_usize, 0_u32);
-        let moved_out = self.snapshot.under(&Table::Audit.record(incident.org, incident.id)).map_while(Result::ok);
-        let moved_out = moved_out.filter_map(|(key, value)| match whole(self.snapshot, &key, &value) {
-            Ok(Some(Whole::Audit(entry))) => Some(entry.events),
-            _ => None,
-        });
-        let mut earlier = moved_out.flatten().peekable();
-        let unknown = earlier.peek().is_some() && !incident.has_earlier_events;
-        for event in earlier.chain(incident.recent_events.iter().cloned()) {
-            match event.event {
-                Event::IncidentCreated { .. } => created = created.saturating_add(1),
-                Event::StatusChanged { .. } => steps = steps.saturating_add(1),
-                Event::UpdatePosted { .. } => posted = posted.saturating_add(1),
-                _ => {}
-            }
-        }
-        if unknown {
-            self.report.add(key, "it does not know of earlier events that are there");
-        }
-        let updates =
-            self.snapshot.under(&Table::Update.record(incident.org, incident.id)).map_while(Result::ok).count();
-        if (created, steps) != (1, incident.history.len().saturating_sub(1)) {
-            let history = incident.history.len();
-            self.report.add(
-                key,
-                format!("its status history has {history} entries, but its trail tells of {created} beginnings and {steps} steps"),
-            );
-        }
-        if posted != incident.updates || u32::try_from(updates) != Ok(incident.updates) {
-            let counted = incident.updates;
-            self.report.add(
-                key,
-                format!("it counts {counted} updates, but its trail tells of {posted}, and there are {updates}"),
-            );
-        }
-    }
-
-    /// The layers in the order of a schedule are those that it has.
-    fn layers(&mut self, key: &[u8], schedule: &Schedule) {
-        let prefix = Table::Layer.record(schedule.org, schedule.id);
-        let there: BTreeSet<_> = self.snapshot.under(&prefix).map_while(Result::ok).map(|(key, _)| key).collect();
-        let layer = |id: &RotationLayerId| Table::Layer.of(schedule.org, &[&schedule.id.to_bytes(), &id.to_bytes()]);
-        let ordered: BTreeSet<_> = schedule.order.iter().map(layer).collect();
-        if there != ordered {
-            self.report.add(key, "the layers in its order are not the layers that there are");
-        }
-    }
-
-    fn notification(&mut self, key: &[u8], one: &Notification) {
-        self.pages.written(one);
-        if let Message::Page { incident, .. } = one.message {
-            self.need(key, &keys::incident(one.org, incident), "an incident");
-        }
-        let delivered = one.delivered_at.is_some();
-        if let Recipient::Invited(invitation) = one.recipient {
-            if delivered {
-                // Its line went with it.
-                return;
-            }
-            self.need(key, &Table::Invitation.record(one.org, invitation), "an invitation");
-        }
-        let line = keys::inbox(one.org, one.recipient);
-        let inbox = self.snapshot.read(&line).and_then(|value| match whole(self.snapshot, &line, &value) {
-            Ok(Some(Whole::Inbox(inbox))) => Some(inbox),
-            _ => None,
-        });
-        let fits = |inbox: Inbox| {
-            if delivered { one.number < inbox.first } else { (inbox.first..=inbox.last).contains(&one.number) }
-        };
-        if !inbox.is_some_and(fits) {
-            self.report.add(key, if delivered { "its line never came to it" } else { "it waits, but is in no line" });
-        }
-    }
-
-    fn inbox(&mut self, key: &[u8], inbox: &Inbox) {
-        for number in inbox.first..=inbox.last {
-            let named = keys::notification(inbox.org, inbox.recipient, number);
-            let before = self.report.found;
-            self.need(key, &named, "a notification");
-            if self.report.found != before {
-                // One is enough: a damaged length names very many.
-                return;
-            }
-        }
-        if let Recipient::Member(user) = inbox.recipient {
-            self.need_users(key, inbox.org, [user]);
         }
     }
 }

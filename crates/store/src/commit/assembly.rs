@@ -1,0 +1,161 @@
+//! A batch while it is put together.
+//!
+//! Each piece of work sees what the work before it has decided, also in the batch that is still being stored. A small batch
+//! is handed to the [`Storer`] as a whole. Of a large one, parts are applied while the rest is still being decided: that is
+//! most of what a large batch costs. A part ends between two decisions, so a crash in the middle keeps whole decisions, the
+//! first ones.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dogwatch_core::world::Write;
+use dogwatch_core::{Error as Refusal, Timestamp};
+
+use crate::backend::{BackendError, Batch, RowMap};
+use crate::commit::overlay::Overlay;
+use crate::commit::storer::{self, End, Part, Storer};
+use crate::commit::writer::{Job, Shared};
+use crate::format;
+use crate::rooms::{RowChange, row_changes};
+use crate::table::{Table, end_of};
+use crate::view::StoreView;
+
+/// From how many rows on a part of a batch is applied while the rest is decided.
+const PART: usize = 500;
+
+/// Keys and what they held, `None` for nothing.
+type Held = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+/// What went to be stored before a batch.
+#[derive(Default)]
+pub(crate) struct Ahead {
+    /// All changes of the batch that may still be on its way into the backend.
+    pub(crate) in_flight: Arc<Batch>,
+    /// How many commits the store holds with it.
+    pub(crate) commits: u64,
+    /// Whether it was a single piece of work.
+    pub(crate) lone: bool,
+}
+
+/// A batch while it is put together.
+pub(crate) struct Assembly<'a> {
+    shared: &'a Shared,
+    storer: &'a Storer,
+    ahead: Ahead,
+    /// What the engine's clock showed when the piece of work began that is being done.
+    pub(crate) now: Timestamp,
+    /// All changes so far.
+    after: RowMap,
+    /// What has not been handed over yet: the keys of changes, and what they held before.
+    part: Held,
+    /// Rows that were read ahead.
+    known: RowMap,
+    /// Whether a part has been handed over.
+    in_parts: bool,
+}
+
+impl<'a> Assembly<'a> {
+    pub(crate) fn new(shared: &'a Shared, storer: &'a Storer, ahead: Ahead) -> Self {
+        let (after, known) = (RowMap::new(), RowMap::new());
+        Self { shared, storer, ahead, now: shared.clock.now(), after, part: Vec::new(), known, in_parts: false }
+    }
+
+    /// Looks at the clock: more work has come in.
+    pub(crate) fn look_at_clock(&mut self) {
+        self.now = self.shared.clock.now();
+    }
+
+    /// The world with everything that is in the batch so far.
+    pub(crate) fn root(&self) -> StoreView<'_> {
+        let ahead = Overlay::new(&*self.shared.backend, &self.after).over(&self.ahead.in_flight.rows);
+        StoreView::new(ahead.knowing(&self.known))
+    }
+
+    /// Reads rows that will be needed, before the storer is busy with the same pages.
+    pub(crate) fn read_ahead(&mut self, keys: impl Iterator<Item = Vec<u8>>) {
+        let backend = &self.shared.backend;
+        // A read that fails is tried again, and reported, where the row is needed.
+        self.known = keys.filter_map(|key| backend.get(&key).ok().map(|value| (key, value))).collect();
+    }
+
+    pub(crate) fn keep_delivered(&self) -> Duration {
+        self.shared.keep_delivered
+    }
+
+    /// Adds the changes of one decision: all of them, or none.
+    pub(crate) fn add(&mut self, writes: &[Write]) -> Result<(), Refusal> {
+        self.add_with(writes, Vec::new())
+    }
+
+    /// As [`Assembly::add`], with rows of the store's own.
+    pub(crate) fn add_with(&mut self, writes: &[Write], mut changes: Vec<RowChange>) -> Result<(), Refusal> {
+        for write in writes {
+            row_changes(write, &mut changes)
+                .map_err(|why| Refusal::broken(format!("a change cannot be stored: {why}")))?;
+        }
+        changes.into_iter().for_each(|change| self.change(change));
+        if self.part.len() >= PART {
+            self.in_parts = true;
+            let part = self.take_part();
+            self.storer.part(part);
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, change: RowChange) {
+        self.part.push((change.key.clone(), change.before));
+        self.after.insert(change.key, change.after);
+    }
+
+    /// What the rows held that have not been handed over yet.
+    fn take_held(&mut self) -> RowMap {
+        // Of several changes to one row, the first knows what was there.
+        std::mem::take(&mut self.part).into_iter().rev().collect()
+    }
+
+    /// The rows that have not been handed over yet.
+    fn take_part(&mut self) -> Part {
+        let held = self.take_held();
+        let changed = |key: &Vec<u8>| Some((key.clone(), self.after.get(key)?.clone()));
+        Part { rows: Arc::new(held.keys().filter_map(changed).collect()), held }
+    }
+
+    /// Hands over what has not been, for everything to be stored and the jobs to be answered; or stores it, when there is one
+    /// caller only, who would wait until another thread is awake. Gives what is then ahead of the next batch.
+    pub(crate) fn store(mut self, jobs: Vec<Box<dyn Job>>) -> Ahead {
+        let mut commits = self.ahead.commits;
+        let mut counted = Ok(());
+        if !self.after.is_empty() {
+            let number = format::count(commits).map_err(|why| BackendError::new("counting commits", why.to_string()));
+            counted = number.map(|number| self.change(number));
+            commits = commits.saturating_add(1);
+        }
+        let stirs = self.stirs();
+        let (part, in_flight) = if self.in_parts {
+            (self.take_part(), Arc::new(Batch { rows: self.after }))
+        } else {
+            let (held, rows) = (self.take_held(), Arc::new(Batch { rows: self.after }));
+            (Part { held, rows: Arc::clone(&rows) }, rows)
+        };
+        let lone = jobs.len() == 1;
+        let end = End { part: counted.map(|()| part), commits, stirs, jobs };
+        if lone && self.ahead.lone && !self.in_parts && self.shared.queue.len() == 0 {
+            storer::store_here(self.shared, end);
+            return Ahead { in_flight: Arc::default(), commits, lone };
+        }
+        self.shared.queue.storing();
+        if !self.storer.end(end) {
+            self.shared.queue.stored();
+        }
+        Ahead { in_flight, commits, lone }
+    }
+
+    /// Whether it sets a timer or readies a notification.
+    fn stirs(&self) -> bool {
+        let sets = |table: Table| {
+            let start = table.key(&[]);
+            self.after.range(start.clone()..end_of(&start)).any(|(_, value)| value.is_some())
+        };
+        sets(Table::TIMER) || sets(Table::READY)
+    }
+}

@@ -1,0 +1,209 @@
+//! The one thread that decides.
+//!
+//! It takes all commands that have queued up and decides each against the committed state plus the changes of those before
+//! it. All changes are one batch, which the [`Storer`] makes durable before anybody is answered; meanwhile the next batch is
+//! decided. A refused command leaves nothing in the batch, and is answered with the others: what refused it may be a change
+//! that is not durable yet.
+//!
+//! Between applying a batch and its durability, readers must not see it. What it overwrites is laid over the backend for
+//! them: see [`Shared::read`].
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use dogwatch_core::{Actor, Command, Error as Refusal, IdSource, decide};
+
+use crate::backend::Backend;
+use crate::clock::Clock;
+use crate::commit::assembly::{Ahead, Assembly};
+use crate::commit::overlay::Overlay;
+use crate::commit::pending::{Pending, Promise, pending};
+use crate::commit::queue::Queue;
+use crate::commit::snapshot::{Covered, Snapshot};
+use crate::commit::storer::Storer;
+use crate::engine::Load;
+use crate::error::Error;
+use crate::signal::Signal;
+use crate::view::StoreView;
+
+/// How many commands one batch holds at most.
+const LARGEST_BATCH: usize = 1_024;
+
+/// How an engine is set up, whatever it stands on.
+pub(crate) struct Settings {
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) queue_capacity: usize,
+    pub(crate) keep_delivered: Duration,
+}
+
+/// What callers, readers and the writer share.
+pub(crate) struct Shared {
+    pub(crate) backend: Box<dyn Backend>,
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) queue: Queue<Box<dyn Job>>,
+    /// Raised when there is a new timer or another notification to claim, and when the engine is poisoned.
+    pub(crate) stirred: Signal,
+    /// What readers are shown in place of what a batch in flight has written.
+    pub(crate) covered: RwLock<Covered>,
+    /// For how long notifications are kept once they are delivered.
+    pub(crate) keep_delivered: Duration,
+    /// How many commits the store holds: those that readers see.
+    pub(crate) commits: AtomicU64,
+    poisoned: AtomicBool,
+    batches: AtomicU64,
+    commands: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(backend: Box<dyn Backend>, settings: Settings, commits: u64) -> Self {
+        Self {
+            backend,
+            clock: settings.clock,
+            queue: Queue::new(settings.queue_capacity),
+            stirred: Signal::default(),
+            covered: RwLock::default(),
+            keep_delivered: settings.keep_delivered,
+            commits: AtomicU64::new(commits),
+            poisoned: AtomicBool::new(false),
+            batches: AtomicU64::new(0),
+            commands: AtomicU64::new(0),
+        }
+    }
+
+    /// Reads durable state: of every batch all or nothing, for as long as `read` runs.
+    pub(crate) fn read<R>(&self, read: impl FnOnce(&StoreView<'_>) -> R) -> R {
+        let covered = self.covered.read().unwrap_or_else(PoisonError::into_inner);
+        read(&StoreView::new(Overlay::new(&*self.backend, covered.in_flight())))
+    }
+
+    /// Durable state as it is now, for long reading.
+    pub(crate) fn snapshot(&self) -> Snapshot<'_> {
+        self.covered.write().unwrap_or_else(PoisonError::into_inner).snapshot(&*self.backend)
+    }
+
+    pub(crate) fn load(&self) -> Load {
+        let (batches, commands) = (self.batches.load(Ordering::Relaxed), self.commands.load(Ordering::Relaxed));
+        Load { queued: u64::try_from(self.queue.len()).unwrap_or(u64::MAX), batches, commands }
+    }
+
+    pub(crate) fn revision(&self) -> u64 {
+        self.commits.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
+    }
+
+    /// Storage has failed: from here on nothing is written.
+    pub(crate) fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    /// A batch of so many commands is durable.
+    pub(crate) fn count_batch(&self, commands: usize) {
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.commands.fetch_add(u64::try_from(commands).unwrap_or(0), Ordering::Relaxed);
+    }
+}
+
+/// How the batch of a piece of work ended.
+#[derive(Clone, Copy)]
+pub(crate) enum Fate {
+    Durable,
+    Unknown,
+    Poisoned,
+}
+
+/// Something that the writer does.
+pub(crate) trait Work: Send + 'static {
+    type Reply: Send + 'static;
+
+    /// Does it. What it has added to the batch when it fails stays there: a work that must be whole adds once, at its end.
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Refusal>;
+}
+
+/// A command and who gives it.
+pub(crate) struct Order<C> {
+    pub(crate) actor: Actor,
+    pub(crate) command: C,
+}
+
+impl<C: Command> Work for Order<C> {
+    type Reply = C::Reply;
+
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<C::Reply, Refusal> {
+        let decision = decide(self.command, &self.actor, &batch.root(), batch.now, ids)?;
+        batch.add(&decision.writes)?;
+        Ok(decision.reply)
+    }
+}
+
+/// A piece of work in the queue, whatever its type.
+pub(crate) trait Job: Send {
+    /// Does it, once.
+    fn run(&mut self, batch: &mut Assembly<'_>, ids: &mut IdSource);
+    /// Answers the caller.
+    fn answer(self: Box<Self>, fate: Fate);
+}
+
+struct Submission<W: Work> {
+    work: Option<W>,
+    done: Result<W::Reply, Error>,
+    promise: Promise<W::Reply>,
+}
+
+/// A piece of work for the queue, and the caller's end of it.
+pub(crate) fn submission<W: Work>(work: W) -> (Box<dyn Job>, Pending<W::Reply>) {
+    let (promise, pending) = pending();
+    (Box::new(Submission { work: Some(work), done: Err(Error::OutcomeUnknown), promise }), pending)
+}
+
+impl<W: Work> Job for Submission<W> {
+    fn run(&mut self, batch: &mut Assembly<'_>, ids: &mut IdSource) {
+        let Some(work) = self.work.take() else { return };
+        // A defect in one rule must not take the engine down: the command fails, the others go on.
+        let done = catch_unwind(AssertUnwindSafe(|| work.run(batch, ids)));
+        self.done = done.unwrap_or_else(|_| Err(Refusal::broken("a rule panicked"))).map_err(Error::from);
+    }
+
+    fn answer(self: Box<Self>, fate: Fate) {
+        self.promise.answer(match fate {
+            Fate::Durable => self.done,
+            Fate::Unknown => Err(Error::OutcomeUnknown),
+            Fate::Poisoned => Err(Error::Poisoned),
+        });
+    }
+}
+
+/// The writer's loop; it ends when the queue is closed and empty.
+pub(crate) fn run(shared: &Shared, storer: &Storer, mut ids: IdSource) {
+    let mut ahead = Ahead { in_flight: Arc::default(), commits: shared.revision(), lone: false };
+    while let Some(first) = shared.queue.take(LARGEST_BATCH) {
+        if shared.is_poisoned() {
+            first.into_iter().for_each(|job| job.answer(Fate::Poisoned));
+            continue;
+        }
+        let mut batch = Assembly::new(shared, storer, ahead);
+        let mut jobs: Vec<Box<dyn Job>> = Vec::new();
+        let mut decide = |more: Vec<Box<dyn Job>>| {
+            batch.look_at_clock();
+            for mut job in more {
+                job.run(&mut batch, &mut ids);
+                jobs.push(job);
+            }
+            LARGEST_BATCH.saturating_sub(jobs.len())
+        };
+        let mut room = decide(first);
+        // What comes in while the batch before this one is being stored goes with this one.
+        loop {
+            let (more, free) = shared.queue.take_while_storing(room);
+            room = decide(more);
+            if free {
+                break;
+            }
+        }
+        ahead = batch.store(jobs);
+    }
+}

@@ -1,0 +1,412 @@
+//! Policies, policy layers and runs.
+
+use bincode::{Decode, Encode};
+use dogwatch_core::escalation::{
+    AckTimeout, Escalation, EscalationPort, PastPolicyLayer, Policy, PolicyLayer, Position, Run, RunLayer, RunState,
+    Target, TargetUsers,
+};
+use dogwatch_core::id::{Id, PolicyId, PolicyLayerId, ScheduleId};
+use dogwatch_core::text::{Description, PolicyName};
+use dogwatch_core::{Error, OrgId, UserId};
+use serde::{Deserialize, Serialize};
+
+use super::text::{Reader, TextV1, gather};
+use super::{Entity, Line, NamedV1, Raw, Row, Rows, json, text, timestamp};
+use crate::backend::Pair;
+use crate::record::{Corrupt, Stored, decode};
+use crate::table::Table;
+use crate::tools::Verifier;
+use crate::view::{OrgView, corrupt, id_at_end};
+
+impl Table {
+    /// Escalation policies.
+    pub(crate) const POLICY: Self = Self::new(b'P', "Policy");
+    /// Names of escalation policies.
+    pub(crate) const POLICY_NAME: Self = Self::new(b'N', "PolicyName");
+    /// Policy layers as they are now.
+    pub(crate) const POLICY_LAYER: Self = Self::new(b'L', "PolicyLayer");
+    /// Policy layers of earlier revisions that runs have started on.
+    pub(crate) const PAST_POLICY_LAYER: Self = Self::new(b'q', "PastPolicyLayer");
+    /// Policy layers by the schedule they target, then by position.
+    pub(crate) const POLICY_BY_SCHEDULE: Self = Self::new(b'g', "PolicyBySchedule");
+    /// Policy layers by the users they name.
+    pub(crate) const POLICY_BY_USER: Self = Self::new(b'G', "PolicyByUser");
+}
+
+/// The tables of this room.
+pub(super) const TABLES: &[Table] = &[
+    Table::POLICY,
+    Table::POLICY_NAME,
+    Table::POLICY_LAYER,
+    Table::PAST_POLICY_LAYER,
+    Table::POLICY_BY_SCHEDULE,
+    Table::POLICY_BY_USER,
+];
+
+/// A policy.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PolicyV1 {
+    name: String,
+    pub(crate) description: Option<TextV1>,
+    #[serde(with = "json::user")]
+    created_by: [u8; 16],
+    #[serde(with = "json::time")]
+    created_at: i64,
+    #[serde(with = "json::time")]
+    updated_at: i64,
+    revision: u32,
+    in_use: bool,
+}
+
+impl Stored for PolicyV1 {
+    const VERSION: u8 = 1;
+}
+
+impl Entity for Policy {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let description = self.description.as_ref();
+        let description = description.map(|text| TextV1::store(text.as_str(), self.org, self.id.to_bytes(), rows));
+        let record = PolicyV1 {
+            name: self.name.as_str().to_owned(),
+            description: description.transpose()?,
+            created_by: self.created_by.to_bytes(),
+            created_at: self.created_at.as_millis(),
+            updated_at: self.updated_at.as_millis(),
+            revision: self.revision,
+            in_use: self.in_use,
+        };
+        let named = NamedV1 { id: self.id.to_bytes() };
+        rows.record(Table::POLICY_NAME.of(self.org, &[self.name.as_str().as_bytes()]), &named)?;
+        rows.record(Table::POLICY.record(self.org, self.id), &record)
+    }
+
+    fn check(&self, _: &[u8], verifier: &mut Verifier<'_, '_>) {
+        verifier.of(self.org).counts.policies += 1;
+    }
+}
+
+impl PolicyV1 {
+    pub(crate) fn of(self, org: OrgId, id: PolicyId, read: Reader<'_>) -> Result<Policy, Corrupt> {
+        let description = self.description.map(|stored| stored.load(org, id.to_bytes(), read)).transpose()?;
+        Ok(Policy {
+            id,
+            org,
+            name: text(PolicyName::new(self.name))?,
+            description: description.map(|it| text(Description::new(it))).transpose()?,
+            created_by: UserId::from_bytes(self.created_by),
+            created_at: timestamp(self.created_at)?,
+            updated_at: timestamp(self.updated_at)?,
+            revision: self.revision,
+            in_use: self.in_use,
+        })
+    }
+}
+
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum TargetV1 {
+    Schedule(#[serde(with = "json::schedule")] [u8; 16]),
+    Users(#[serde(with = "json::user::list")] Vec<[u8; 16]>),
+}
+
+/// A policy layer, as it is or as it was.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PolicyLayerV1 {
+    position: u32,
+    timeout: u16,
+    target: TargetV1,
+    #[serde(with = "json::time")]
+    created_at: i64,
+    #[serde(with = "json::time")]
+    updated_at: i64,
+}
+
+impl Stored for PolicyLayerV1 {
+    const VERSION: u8 = 1;
+}
+
+impl PolicyLayerV1 {
+    fn from(layer: &PolicyLayer) -> Self {
+        let target = match &layer.target {
+            Target::Schedule(id) => TargetV1::Schedule(id.to_bytes()),
+            Target::Users(users) => TargetV1::Users(users.as_slice().iter().map(|user| user.to_bytes()).collect()),
+        };
+        Self {
+            position: layer.position.get(),
+            timeout: layer.timeout.minutes(),
+            target,
+            created_at: layer.created_at.as_millis(),
+            updated_at: layer.updated_at.as_millis(),
+        }
+    }
+
+    pub(crate) fn of(self, org: OrgId, policy: PolicyId, id: PolicyLayerId) -> Result<PolicyLayer, Corrupt> {
+        let target = match self.target {
+            TargetV1::Schedule(id) => Target::Schedule(ScheduleId::from_bytes(id)),
+            TargetV1::Users(users) => {
+                let users = users.into_iter().map(UserId::from_bytes).collect();
+                Target::Users(text(TargetUsers::restore(users))?)
+            }
+        };
+        Ok(PolicyLayer {
+            id,
+            policy,
+            org,
+            position: text(Position::new(i64::from(self.position)))?,
+            timeout: text(AckTimeout::from_minutes(i64::from(self.timeout)))?,
+            target,
+            created_at: timestamp(self.created_at)?,
+            updated_at: timestamp(self.updated_at)?,
+        })
+    }
+}
+
+impl Entity for PolicyLayer {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let (policy, id) = (self.policy.to_bytes(), self.id.to_bytes());
+        match &self.target {
+            Target::Schedule(schedule) => {
+                let parts = [&schedule.to_bytes()[..], &self.position.get().to_be_bytes(), &policy, &id];
+                rows.index(Table::POLICY_BY_SCHEDULE.of(self.org, &parts));
+            }
+            Target::Users(users) => {
+                for user in users.as_slice() {
+                    rows.index(Table::POLICY_BY_USER.of(self.org, &[&user.to_bytes()[..], &policy, &id]));
+                }
+            }
+        }
+        rows.record(Table::POLICY_LAYER.of(self.org, &[&policy, &id]), &PolicyLayerV1::from(self))
+    }
+
+    fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
+        verifier.need(key, &Table::POLICY.record(self.org, self.policy), "a policy");
+        match &self.target {
+            Target::Schedule(it) => verifier.need_schedule(key, self.org, *it),
+            Target::Users(users) => verifier.need_users(key, self.org, users.as_slice().iter().copied()),
+        }
+    }
+}
+
+impl Entity for PastPolicyLayer {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let layer = &self.layer;
+        let parts = [&layer.policy.to_bytes()[..], &self.revision.to_be_bytes(), &layer.id.to_bytes()];
+        rows.record(Table::PAST_POLICY_LAYER.of(layer.org, &parts), &PolicyLayerV1::from(layer))
+    }
+
+    fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
+        verifier.need(key, &Table::POLICY.record(self.layer.org, self.layer.policy), "a policy");
+    }
+}
+
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RunLayerV1 {
+    #[serde(with = "json::policy_layer")]
+    id: [u8; 16],
+    position: u32,
+    timeout: u16,
+}
+
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum RunStateV1 {
+    Waiting(#[serde(with = "json::time")] i64),
+    Acknowledged,
+    Exhausted,
+    Resolved,
+}
+
+/// The run of an incident; the policy stands in the incident.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RunV1 {
+    revision: u32,
+    current: Option<RunLayerV1>,
+    state: RunStateV1,
+}
+
+impl RunV1 {
+    pub(crate) fn from(escalation: &Escalation) -> Self {
+        let layer = |layer: RunLayer| RunLayerV1 {
+            id: layer.id.to_bytes(),
+            position: layer.position,
+            timeout: layer.timeout.minutes(),
+        };
+        Self {
+            revision: escalation.revision,
+            current: escalation.run.current.map(layer),
+            state: match escalation.run.state {
+                RunState::Waiting { due } => RunStateV1::Waiting(due.as_millis()),
+                RunState::Acknowledged => RunStateV1::Acknowledged,
+                RunState::Exhausted => RunStateV1::Exhausted,
+                RunState::Resolved => RunStateV1::Resolved,
+            },
+        }
+    }
+
+    pub(crate) fn of(self, policy: PolicyId) -> Result<Escalation, Corrupt> {
+        let layer = |layer: RunLayerV1| {
+            Ok(RunLayer {
+                id: PolicyLayerId::from_bytes(layer.id),
+                position: text(Position::new(i64::from(layer.position)))?.get(),
+                timeout: text(AckTimeout::from_minutes(i64::from(layer.timeout)))?,
+            })
+        };
+        let state = match self.state {
+            RunStateV1::Waiting(due) => RunState::Waiting { due: timestamp(due)? },
+            RunStateV1::Acknowledged => RunState::Acknowledged,
+            RunStateV1::Exhausted => RunState::Exhausted,
+            RunStateV1::Resolved => RunState::Resolved,
+        };
+        let current = self.current.map(layer).transpose()?;
+        if current.is_none() && matches!(state, RunState::Waiting { .. }) {
+            return Err(Corrupt::Value);
+        }
+        Ok(Escalation { policy, revision: self.revision, run: Run { current, state } })
+    }
+}
+
+/// A policy in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PolicyLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "json::policy")]
+    id: Raw,
+    #[serde(flatten)]
+    record: PolicyV1,
+}
+
+impl Line for PolicyLine {
+    type Entity = Policy;
+    const TABLES: &'static [Table] = &[Table::POLICY];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        Ok(Some(Self { org: row.id()?, id: row.id()?, record: row.record()? }))
+    }
+
+    fn entity(self, read: Reader<'_>) -> Result<Policy, Corrupt> {
+        self.record.of(OrgId::from_bytes(self.org), PolicyId::from_bytes(self.id), read)
+    }
+
+    fn gather(&mut self, read: Reader<'_>) -> Result<(), Corrupt> {
+        gather(&mut self.record.description, self.org, self.id, read)
+    }
+}
+
+/// A policy layer in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PolicyLayerLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "json::policy")]
+    policy: Raw,
+    #[serde(with = "json::policy_layer")]
+    id: Raw,
+    #[serde(flatten)]
+    record: PolicyLayerV1,
+}
+
+impl Line for PolicyLayerLine {
+    type Entity = PolicyLayer;
+    const TABLES: &'static [Table] = &[Table::POLICY_LAYER];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        Ok(Some(Self { org: row.id()?, policy: row.id()?, id: row.id()?, record: row.record()? }))
+    }
+
+    fn entity(self, _read: Reader<'_>) -> Result<PolicyLayer, Corrupt> {
+        let (policy, id) = (PolicyId::from_bytes(self.policy), PolicyLayerId::from_bytes(self.id));
+        self.record.of(OrgId::from_bytes(self.org), policy, id)
+    }
+}
+
+/// A policy layer of an earlier revision in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PastPolicyLayerLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "json::policy")]
+    policy: Raw,
+    /// Of which revision of the policy.
+    of_revision: u32,
+    #[serde(with = "json::policy_layer")]
+    id: Raw,
+    #[serde(flatten)]
+    record: PolicyLayerV1,
+}
+
+impl Line for PastPolicyLayerLine {
+    type Entity = PastPolicyLayer;
+    const TABLES: &'static [Table] = &[Table::PAST_POLICY_LAYER];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        let (org, policy, revision, id) = (row.id()?, row.id()?, row.take::<4>()?, row.id()?);
+        Ok(Some(Self { org, policy, of_revision: u32::from_be_bytes(revision), id, record: row.record()? }))
+    }
+
+    fn entity(self, _read: Reader<'_>) -> Result<PastPolicyLayer, Corrupt> {
+        let (policy, id) = (PolicyId::from_bytes(self.policy), PolicyLayerId::from_bytes(self.id));
+        let layer = self.record.of(OrgId::from_bytes(self.org), policy, id)?;
+        Ok(PastPolicyLayer { revision: self.of_revision, layer })
+    }
+}
+
+impl EscalationPort for OrgView<'_> {
+    fn policy(&self, id: PolicyId) -> Result<Option<Policy>, Error> {
+        let key = Table::POLICY.record(self.org, id);
+        self.thing(&key, |row: PolicyV1| row.of(self.org, id, &|key| self.read(key)))
+    }
+
+    fn policy_named(&self, name: &PolicyName) -> Result<Option<PolicyId>, Error> {
+        let key = Table::POLICY_NAME.of(self.org, &[name.as_str().as_bytes()]);
+        Ok(self.store.record::<NamedV1>(&key)?.map(|named| PolicyId::from_bytes(named.id)))
+    }
+
+    fn policies(&self) -> Result<Vec<Policy>, Error> {
+        self.named(Table::POLICY_NAME, |id| self.policy(PolicyId::from_bytes(id)))
+    }
+
+    fn policy_layers(&self, policy: PolicyId) -> Result<Vec<PolicyLayer>, Error> {
+        let prefix = Table::POLICY_LAYER.record(self.org, policy);
+        self.store.records(&prefix, |row: PolicyLayerV1, id| row.of(self.org, policy, id))
+    }
+
+    fn past_policy_layers(&self, policy: PolicyId, revision: Option<u32>) -> Result<Vec<PastPolicyLayer>, Error> {
+        let mut prefix = Table::PAST_POLICY_LAYER.record(self.org, policy);
+        prefix.extend(revision.into_iter().flat_map(u32::to_be_bytes));
+        let past = |key: &[u8], value: &[u8]| {
+            let (rest, id) = key.split_last_chunk::<16>().ok_or(Corrupt::Key)?;
+            let revision = u32::from_be_bytes(*rest.last_chunk::<4>().ok_or(Corrupt::Key)?);
+            let row: PolicyLayerV1 = decode(key, value)?;
+            Ok(PastPolicyLayer { revision, layer: row.of(self.org, policy, PolicyLayerId::from_bytes(*id))? })
+        };
+        let read = |(key, value): Pair| past(&key, &value).map_err(|why| corrupt(&key, why));
+        self.store.under(&prefix).map(|pair| read(pair?)).collect()
+    }
+
+    fn policies_of(&self, user: UserId) -> Result<Vec<PolicyId>, Error> {
+        self.store.under(&Table::POLICY_BY_USER.record(self.org, user)).map(|pair| policy_in_key(&pair?.0)).collect()
+    }
+
+    fn policy_for_schedule(&self, schedule: ScheduleId) -> Result<Option<PolicyId>, Error> {
+        let first = self.store.under(&Table::POLICY_BY_SCHEDULE.record(self.org, schedule)).next();
+        first.map(|pair| policy_in_key(&pair?.0)).transpose()
+    }
+
+    fn policy_in_use(&self, id: PolicyId) -> Result<bool, Error> {
+        Ok(self.store.under(&Table::OPEN_BY_POLICY.record(self.org, id)).next().transpose()?.is_some())
+    }
+}
+
+/// The policy in a key that ends with policy and layer.
+fn policy_in_key(key: &[u8]) -> Result<PolicyId, Error> {
+    let (rest, _) = key.split_last_chunk::<16>().ok_or_else(|| corrupt(key, Corrupt::Key))?;
+    id_at_end(rest).map_err(|why| corrupt(key, why))
+}

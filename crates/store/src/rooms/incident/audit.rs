@@ -1,0 +1,302 @@
+//! The stored form of audit trails: of what stands in incidents, and of what has moved out of them.
+
+use bincode::{Decode, Encode};
+use dogwatch_core::id::{AuditEventId, ComponentId, Id, IncidentId, PolicyId, PolicyLayerId, UpdateId};
+use dogwatch_core::incident::{AuditEntry, AuditEvent, EditedField, Event};
+use dogwatch_core::outbox::PageReason;
+use dogwatch_core::{OrgId, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Corrupt, Stored};
+use crate::rooms::text::Reader;
+use crate::rooms::{Entity, Line, Raw, Row, Rows, by_byte, json};
+use crate::table::Table;
+use crate::tools::{Page, Verifier};
+
+use super::{severity, severity_byte, status, status_byte, visibility, visibility_byte};
+
+pub(crate) fn field_byte(field: EditedField) -> u8 {
+    match field {
+        EditedField::Title => 1,
+        EditedField::Description => 2,
+        EditedField::Severity => 3,
+    }
+}
+
+/// Events that have moved out of an incident; in formats before 5, the events of one command.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AuditV1 {
+    events: Vec<AuditEventV1>,
+}
+
+impl Stored for AuditV1 {
+    const VERSION: u8 = 1;
+}
+
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AuditEventV1 {
+    #[serde(with = "json::audit_event")]
+    id: [u8; 16],
+    #[serde(with = "json::user::maybe")]
+    actor: Option<[u8; 16]>,
+    event: EventV1,
+}
+
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum EventV1 {
+    IncidentCreated {
+        #[serde(with = "json::severity")]
+        severity: u8,
+        #[serde(with = "json::user::maybe")]
+        owner: Option<[u8; 16]>,
+        #[serde(with = "json::policy::maybe")]
+        policy: Option<[u8; 16]>,
+    },
+    IncidentEdited {
+        #[serde(with = "json::edited_field::list")]
+        fields: Vec<u8>,
+    },
+    StatusChanged {
+        #[serde(with = "json::status")]
+        from: u8,
+        #[serde(with = "json::status")]
+        to: u8,
+    },
+    UpdatePosted {
+        #[serde(with = "json::update")]
+        update: [u8; 16],
+        #[serde(with = "json::visibility")]
+        visibility: u8,
+    },
+    UpdateRedacted {
+        #[serde(with = "json::update")]
+        update: [u8; 16],
+    },
+    ComponentsChanged {
+        #[serde(with = "json::component::list")]
+        added: Vec<[u8; 16]>,
+        #[serde(with = "json::component::list")]
+        removed: Vec<[u8; 16]>,
+    },
+    LayerPaged {
+        #[serde(with = "json::policy_layer")]
+        layer: [u8; 16],
+        position: u32,
+        #[serde(with = "json::user::list")]
+        users: Vec<[u8; 16]>,
+    },
+    LayerSkipped {
+        #[serde(with = "json::policy_layer")]
+        layer: [u8; 16],
+        position: u32,
+    },
+    LayerTimedOut {
+        #[serde(with = "json::policy_layer")]
+        layer: [u8; 16],
+        position: u32,
+    },
+    EscalationExhausted,
+    EscalationStopped,
+    IncidentAcknowledged,
+    IncidentHandedOff {
+        #[serde(with = "json::user::maybe")]
+        previous: Option<[u8; 16]>,
+        #[serde(with = "json::user")]
+        new: [u8; 16],
+    },
+}
+
+fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
+    let ids = |ids: &[ComponentId]| ids.iter().map(|id| id.to_bytes()).collect();
+    Ok(match event {
+        Event::IncidentCreated { severity, owner, policy } => EventV1::IncidentCreated {
+            severity: severity_byte(*severity),
+            owner: owner.map(Id::to_bytes),
+            policy: policy.map(Id::to_bytes),
+        },
+        Event::IncidentEdited { fields } => {
+            EventV1::IncidentEdited { fields: fields.iter().copied().map(field_byte).collect() }
+        }
+        Event::StatusChanged { from, to } => EventV1::StatusChanged { from: status_byte(*from), to: status_byte(*to) },
+        Event::UpdatePosted { update, visibility } => {
+            EventV1::UpdatePosted { update: update.to_bytes(), visibility: visibility_byte(*visibility) }
+        }
+        Event::UpdateRedacted { update } => EventV1::UpdateRedacted { update: update.to_bytes() },
+        Event::ComponentsChanged { added, removed } => {
+            EventV1::ComponentsChanged { added: ids(added), removed: ids(removed) }
+        }
+        Event::LayerPaged { layer, position, users } => EventV1::LayerPaged {
+            layer: layer.to_bytes(),
+            position: *position,
+            users: users.iter().map(|user| user.to_bytes()).collect(),
+        },
+        Event::LayerSkipped { layer, position } => {
+            EventV1::LayerSkipped { layer: layer.to_bytes(), position: *position }
+        }
+        Event::LayerTimedOut { layer, position } => {
+            EventV1::LayerTimedOut { layer: layer.to_bytes(), position: *position }
+        }
+        Event::EscalationExhausted => EventV1::EscalationExhausted,
+        Event::EscalationStopped => EventV1::EscalationStopped,
+        Event::IncidentAcknowledged => EventV1::IncidentAcknowledged,
+        Event::IncidentHandedOff { previous, new } => {
+            EventV1::IncidentHandedOff { previous: previous.map(Id::to_bytes), new: new.to_bytes() }
+        }
+    })
+}
+
+fn event_of(event: EventV1) -> Result<Event, Corrupt> {
+    let ids = |ids: Vec<[u8; 16]>| ids.into_iter().map(ComponentId::from_bytes).collect();
+    Ok(match event {
+        EventV1::IncidentCreated { severity: byte, owner, policy } => Event::IncidentCreated {
+            severity: severity(byte)?,
+            owner: owner.map(UserId::from_bytes),
+            policy: policy.map(PolicyId::from_bytes),
+        },
+        EventV1::IncidentEdited { fields } => {
+            let fields = fields.into_iter().map(|byte| by_byte(&EditedField::ALL, field_byte, byte));
+            Event::IncidentEdited { fields: fields.collect::<Result<_, _>>()? }
+        }
+        EventV1::StatusChanged { from, to } => Event::StatusChanged { from: status(from)?, to: status(to)? },
+        EventV1::UpdatePosted { update, visibility: byte } => {
+            Event::UpdatePosted { update: UpdateId::from_bytes(update), visibility: visibility(byte)? }
+        }
+        EventV1::UpdateRedacted { update } => Event::UpdateRedacted { update: UpdateId::from_bytes(update) },
+        EventV1::ComponentsChanged { added, removed } => {
+            Event::ComponentsChanged { added: ids(added), removed: ids(removed) }
+        }
+        EventV1::LayerPaged { layer, position, users } => Event::LayerPaged {
+            layer: PolicyLayerId::from_bytes(layer),
+            position,
+            users: users.into_iter().map(UserId::from_bytes).collect(),
+        },
+        EventV1::LayerSkipped { layer, position } => {
+            Event::LayerSkipped { layer: PolicyLayerId::from_bytes(layer), position }
+        }
+        EventV1::LayerTimedOut { layer, position } => {
+            Event::LayerTimedOut { layer: PolicyLayerId::from_bytes(layer), position }
+        }
+        EventV1::EscalationExhausted => Event::EscalationExhausted,
+        EventV1::EscalationStopped => Event::EscalationStopped,
+        EventV1::IncidentAcknowledged => Event::IncidentAcknowledged,
+        EventV1::IncidentHandedOff { previous, new } => {
+            Event::IncidentHandedOff { previous: previous.map(UserId::from_bytes), new: UserId::from_bytes(new) }
+        }
+    })
+}
+
+/// How many events one audit row holds at most, so that its value stays small.
+const EVENTS_PER_ROW: usize = 16;
+
+impl Entity for AuditEntry {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        audit_rows(self, rows)
+    }
+
+    fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
+        verifier.need_incident(key, self.org, self.incident);
+        verifier.actors(key, self.org, &self.events);
+    }
+
+    fn pages(&self, tell: &mut dyn FnMut(Page, i64)) {
+        told(self.org, self.incident, &self.events, tell);
+    }
+}
+
+/// The rows of events that move out of an incident.
+pub(crate) fn audit_rows(entry: &AuditEntry, rows: &mut Rows) -> Result<(), Corrupt> {
+    for events in entry.events.chunks(EVENTS_PER_ROW) {
+        let first = events.first().ok_or(Corrupt::Value)?.id;
+        let record = AuditV1 { events: stored_events(events)? };
+        rows.record(audit_key(entry.org, entry.incident, first), &record)?;
+    }
+    Ok(())
+}
+
+/// The events that a row holds.
+pub(crate) fn audit_of(row: AuditV1) -> Result<Vec<AuditEvent>, Corrupt> {
+    events_of(row.events)
+}
+
+/// Events in their stored form.
+pub(super) fn stored_events(events: &[AuditEvent]) -> Result<Vec<AuditEventV1>, Corrupt> {
+    let stored = |event: &AuditEvent| {
+        Ok(AuditEventV1 {
+            id: event.id.to_bytes(),
+            actor: event.actor.map(Id::to_bytes),
+            event: stored_event(&event.event)?,
+        })
+    };
+    events.iter().map(stored).collect()
+}
+
+/// The events that [`stored_events`] made.
+pub(super) fn events_of(stored: Vec<AuditEventV1>) -> Result<Vec<AuditEvent>, Corrupt> {
+    let event = |stored: AuditEventV1| {
+        Ok(AuditEvent {
+            id: AuditEventId::from_bytes(stored.id),
+            actor: stored.actor.map(UserId::from_bytes),
+            event: event_of(stored.event)?,
+        })
+    };
+    stored.into_iter().map(event).collect()
+}
+
+/// Events that have moved out of an incident, in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AuditLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "json::incident_id")]
+    incident: Raw,
+    #[serde(flatten)]
+    record: AuditV1,
+}
+
+impl Line for AuditLine {
+    type Entity = AuditEntry;
+    const TABLES: &'static [Table] = &[Table::AUDIT];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        // The last part is the id of the first event, which is in the record, too.
+        let (org, incident, _) = (row.id()?, row.id()?, row.id()?);
+        Ok(Some(Self { org, incident, record: row.record()? }))
+    }
+
+    fn entity(self, _read: Reader<'_>) -> Result<AuditEntry, Corrupt> {
+        let (org, incident) = (OrgId::from_bytes(self.org), IncidentId::from_bytes(self.incident));
+        Ok(AuditEntry { org, incident, events: audit_of(self.record)? })
+    }
+}
+
+fn audit_key(org: OrgId, incident: IncidentId, first: AuditEventId) -> Vec<u8> {
+    Table::AUDIT.of(org, &[&incident.to_bytes(), &first.to_bytes()])
+}
+
+/// Tells of the pages that events name: one for each user of a layer that was paged, and one of a handoff.
+pub(super) fn told(org: OrgId, incident: IncidentId, events: &[AuditEvent], tell: &mut dyn FnMut(Page, i64)) {
+    for event in events {
+        let at = event.at();
+        match &event.event {
+            Event::LayerPaged { users, .. } => {
+                users.iter().for_each(|user| tell((org, incident, *user, PageReason::Escalation, at), 1));
+            }
+            Event::IncidentHandedOff { new, .. } => tell((org, incident, *new, PageReason::Handoff, at), 1),
+            Event::IncidentCreated { .. }
+            | Event::IncidentEdited { .. }
+            | Event::StatusChanged { .. }
+            | Event::UpdatePosted { .. }
+            | Event::UpdateRedacted { .. }
+            | Event::ComponentsChanged { .. }
+            | Event::LayerSkipped { .. }
+            | Event::LayerTimedOut { .. }
+            | Event::EscalationExhausted
+            | Event::EscalationStopped
+            | Event::IncidentAcknowledged => {}
+        }
+    }
+}

@@ -1,0 +1,598 @@
+//! Incidents and their updates: records, rows, and core's world of them.
+
+pub(crate) mod audit;
+mod check;
+mod lists;
+
+use crate::rooms::escalation::RunV1;
+use crate::table::instant;
+use audit::{AuditEventV1, events_of, stored_events, told};
+use audit::{AuditV1, audit_of};
+use bincode::{Decode, Encode};
+use dogwatch_core::id::{ComponentId, Id, IncidentId, PolicyId, StatusEntryId, UpdateId};
+use dogwatch_core::incident::{
+    AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate, Severity, Status, StatusEntry, UpdateVisibility,
+};
+use dogwatch_core::text::{IncidentDescription, Title, UpdateBody};
+use dogwatch_core::ticks::Timer;
+use dogwatch_core::{Error, OrgId, UserId};
+use lists::{incident_lists, merged};
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Corrupt, Stored, decode, unpack};
+use crate::rooms::text::{Reader, TextV1, gather};
+use crate::rooms::{Entity, Line, Raw, Row, Rows, by_byte, json, text, timestamp};
+use crate::table::Table;
+use crate::tools::{Page, Verifier};
+use crate::view::{OrgView, corrupt};
+
+impl Table {
+    /// Incidents, newest first.
+    pub(crate) const INCIDENT: Self = Self::new(b'I', "Incident");
+    /// Incidents by status and severity, newest first.
+    pub(crate) const BY_STATUS_AND_SEVERITY: Self = Self::new(b'X', "ByStatusAndSeverity");
+    /// Unresolved incidents by component, newest first.
+    pub(crate) const OPEN_BY_COMPONENT: Self = Self::new(b'C', "OpenByComponent");
+    /// Unresolved incidents by policy.
+    pub(crate) const OPEN_BY_POLICY: Self = Self::new(b'E', "OpenByPolicy");
+    /// Runs that wait, of all organizations, by the instant at which they are due.
+    pub(crate) const TIMER: Self = Self::new(b'Z', "Timer");
+    /// Updates of incidents.
+    pub(crate) const UPDATE: Self = Self::new(b'u', "Update");
+    /// Audit trails of incidents.
+    pub(crate) const AUDIT: Self = Self::new(b'h', "Audit");
+}
+
+/// The tables of this room.
+pub(super) const TABLES: &[Table] = &[
+    Table::INCIDENT,
+    Table::BY_STATUS_AND_SEVERITY,
+    Table::OPEN_BY_COMPONENT,
+    Table::OPEN_BY_POLICY,
+    Table::TIMER,
+    Table::UPDATE,
+    Table::AUDIT,
+];
+
+/// An id so that newer ones sort first.
+pub(crate) fn newest_first(id: IncidentId) -> [u8; 16] {
+    id.to_bytes().map(|byte| !byte)
+}
+
+/// The id that [`newest_first`] wrote at the end of a key.
+pub(crate) fn incident_at_end(key: &[u8]) -> Option<IncidentId> {
+    key.last_chunk::<16>().map(|bytes| IncidentId::from_bytes(bytes.map(|byte| !byte)))
+}
+
+pub(crate) const fn status_byte(status: Status) -> u8 {
+    match status {
+        Status::Investigating => 1,
+        Status::Identified => 2,
+        Status::Monitoring => 3,
+        Status::Resolved => 4,
+    }
+}
+
+pub(crate) const fn severity_byte(severity: Severity) -> u8 {
+    match severity {
+        Severity::Critical => 1,
+        Severity::High => 2,
+        Severity::Medium => 3,
+        Severity::Low => 4,
+    }
+}
+
+pub(crate) fn incident_key(org: OrgId, id: IncidentId) -> Vec<u8> {
+    Table::INCIDENT.of(org, &[&newest_first(id)])
+}
+
+pub(crate) fn by_status_and_severity(org: OrgId, status: Status, severity: Severity, id: IncidentId) -> Vec<u8> {
+    Table::BY_STATUS_AND_SEVERITY.of(org, &[&[status_byte(status), severity_byte(severity)], &newest_first(id)])
+}
+
+pub(crate) fn open_by_component(org: OrgId, component: ComponentId, id: IncidentId) -> Vec<u8> {
+    Table::OPEN_BY_COMPONENT.of(org, &[&component.to_bytes(), &newest_first(id)])
+}
+
+pub(crate) fn open_by_policy(org: OrgId, policy: PolicyId, id: IncidentId) -> Vec<u8> {
+    Table::OPEN_BY_POLICY.of(org, &[&policy.to_bytes(), &newest_first(id)])
+}
+
+pub(crate) fn timer_key(timer: &Timer) -> Vec<u8> {
+    Table::TIMER.key(&[&instant(timer.due), &timer.org.to_bytes(), &timer.incident.to_bytes()])
+}
+
+pub(super) fn status(byte: u8) -> Result<Status, Corrupt> {
+    by_byte(&Status::ALL, status_byte, byte)
+}
+
+pub(super) fn severity(byte: u8) -> Result<Severity, Corrupt> {
+    by_byte(&Severity::ALL, severity_byte, byte)
+}
+
+pub(super) fn visibility_byte(visibility: UpdateVisibility) -> u8 {
+    match visibility {
+        UpdateVisibility::Internal => 1,
+        UpdateVisibility::Public => 2,
+    }
+}
+
+pub(super) fn visibility(byte: u8) -> Result<UpdateVisibility, Corrupt> {
+    by_byte(&UpdateVisibility::ALL, visibility_byte, byte)
+}
+
+/// A step of a status history.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StepV1 {
+    #[serde(with = "json::status_entry")]
+    id: [u8; 16],
+    #[serde(with = "json::status")]
+    status: u8,
+    #[serde(with = "json::time")]
+    changed_at: i64,
+    #[serde(with = "json::update::maybe")]
+    update: Option<[u8; 16]>,
+}
+
+/// An incident, before there were runs. Organization and id are in the key.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IncidentV1 {
+    sequential_id: u64,
+    title: String,
+    pub(crate) description: Option<TextV1>,
+    #[serde(with = "json::severity")]
+    severity: u8,
+    #[serde(with = "json::status")]
+    status: u8,
+    #[serde(with = "json::user::maybe")]
+    owner: Option<[u8; 16]>,
+    #[serde(with = "json::policy::maybe")]
+    policy: Option<[u8; 16]>,
+    #[serde(with = "json::component::list")]
+    components: Vec<[u8; 16]>,
+    #[serde(with = "json::deed")]
+    acknowledged: Option<(i64, [u8; 16])>,
+    #[serde(with = "json::user")]
+    created_by: [u8; 16],
+    #[serde(with = "json::time")]
+    updated_at: i64,
+    history: Vec<StepV1>,
+    updates: u32,
+    #[serde(with = "json::update")]
+    last_part: [u8; 16],
+}
+
+/// An incident since there are runs, before it held events.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct IncidentV2 {
+    #[serde(flatten)]
+    incident: IncidentV1,
+    run: Option<RunV1>,
+}
+
+/// An incident with the end of its audit trail.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IncidentV3 {
+    #[serde(flatten)]
+    incident: IncidentV2,
+    /// Whether there may be rows with earlier events. Exports say so only where there are none.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    has_earlier_events: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    recent_events: Vec<AuditEventV1>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_yes(it: &bool) -> bool {
+    *it
+}
+
+impl IncidentV3 {
+    pub(crate) const fn description_mut(&mut self) -> &mut Option<TextV1> {
+        &mut self.incident.incident.description
+    }
+}
+
+impl Stored for IncidentV3 {
+    const VERSION: u8 = 3;
+
+    fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
+        let incident = match version {
+            1 => IncidentV2 { incident: unpack(payload)?, run: None },
+            2 => unpack(payload)?,
+            _ => return Err(Corrupt::Version),
+        };
+        Ok(Self { incident, has_earlier_events: true, recent_events: Vec::new() })
+    }
+}
+
+impl Entity for Incident {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let description = self.description.as_ref();
+        let description = description.map(|text| TextV1::store(text.as_str(), self.org, self.id.to_bytes(), rows));
+        let step = |entry: &StatusEntry| StepV1 {
+            id: entry.id.to_bytes(),
+            status: status_byte(entry.status),
+            changed_at: entry.changed_at.as_millis(),
+            update: entry.update.map(Id::to_bytes),
+        };
+        let incident = IncidentV1 {
+            sequential_id: self.sequential_id,
+            title: self.title.as_str().to_owned(),
+            description: description.transpose()?,
+            severity: severity_byte(self.severity),
+            status: status_byte(self.status),
+            owner: self.owner.map(Id::to_bytes),
+            policy: self.policy().map(Id::to_bytes),
+            components: self.components.iter().map(|id| id.to_bytes()).collect(),
+            acknowledged: self.acknowledged.map(|(at, by)| (at.as_millis(), by.to_bytes())),
+            created_by: self.created_by.to_bytes(),
+            updated_at: self.updated_at.as_millis(),
+            history: self.history.iter().map(step).collect(),
+            updates: self.updates,
+            last_part: self.last_part,
+        };
+        rows.index(by_status_and_severity(self.org, self.status, self.severity, self.id));
+        if !self.is_resolved() {
+            for component in &self.components {
+                rows.index(open_by_component(self.org, *component, self.id));
+            }
+            if let Some(policy) = self.policy() {
+                rows.index(open_by_policy(self.org, policy, self.id));
+            }
+        }
+        if let Some(due) = self.next_escalation_at() {
+            rows.index(timer_key(&Timer { due, org: self.org, incident: self.id }));
+        }
+        let record = IncidentV3 {
+            incident: IncidentV2 { incident, run: self.escalation.as_ref().map(RunV1::from) },
+            has_earlier_events: self.has_earlier_events,
+            recent_events: stored_events(&self.recent_events)?,
+        };
+        rows.record(incident_key(self.org, self.id), &record)
+    }
+
+    fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
+        let org = self.org;
+        if !verifier.of(org).number(self.sequential_id) {
+            verifier.report.add(key, format!("another incident has the number {}, too", self.sequential_id));
+        }
+        let acknowledged = self.acknowledged.map(|(_, by)| by);
+        verifier.need_users(key, org, self.owner.into_iter().chain(acknowledged).chain([self.created_by]));
+        for component in &self.components {
+            verifier.need(key, &Table::COMPONENT.record(org, *component), "a component");
+        }
+        verifier.actors(key, org, &self.recent_events);
+        verifier.trail(key, self);
+        // A policy may go when the last of its incidents is resolved.
+        if let Some(policy) = self.policy().filter(|_| !self.is_resolved()) {
+            verifier.need(key, &Table::POLICY.record(org, policy), "a policy");
+        }
+    }
+
+    fn pages(&self, tell: &mut dyn FnMut(Page, i64)) {
+        told(self.org, self.id, &self.recent_events, tell);
+    }
+}
+
+/// The incident that a row holds.
+pub(crate) fn incident_of(row: IncidentV3, org: OrgId, id: IncidentId, read: Reader<'_>) -> Result<Incident, Corrupt> {
+    let IncidentV3 { incident: IncidentV2 { incident: row, run }, has_earlier_events, recent_events } = row;
+    let step = |step: StepV1| {
+        Ok(StatusEntry {
+            id: StatusEntryId::from_bytes(step.id),
+            status: status(step.status)?,
+            changed_at: timestamp(step.changed_at)?,
+            update: step.update.map(UpdateId::from_bytes),
+        })
+    };
+    let description = row.description.map(|stored| stored.load(org, id.to_bytes(), read)).transpose()?;
+    let acknowledged = match row.acknowledged {
+        Some((at, by)) => Some((timestamp(at)?, UserId::from_bytes(by))),
+        None => None,
+    };
+    let escalation = match (row.policy, run) {
+        (Some(policy), Some(run)) => Some(run.of(PolicyId::from_bytes(policy))),
+        (None, None) => None,
+        _ => return Err(Corrupt::Value),
+    };
+    Ok(Incident {
+        id,
+        org,
+        sequential_id: row.sequential_id,
+        title: text(Title::new(row.title))?,
+        description: description.map(|it| text(IncidentDescription::new(it))).transpose()?,
+        severity: severity(row.severity)?,
+        status: status(row.status)?,
+        owner: row.owner.map(UserId::from_bytes),
+        escalation: escalation.transpose()?,
+        components: row.components.into_iter().map(ComponentId::from_bytes).collect(),
+        acknowledged,
+        created_by: UserId::from_bytes(row.created_by),
+        updated_at: timestamp(row.updated_at)?,
+        history: row.history.into_iter().map(step).collect::<Result<_, Corrupt>>()?,
+        updates: row.updates,
+        last_part: row.last_part,
+        recent_events: events_of(recent_events)?,
+        has_earlier_events,
+    })
+}
+
+/// An update. Organization, incident and id are in the key.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UpdateV1 {
+    pub(crate) body: Option<TextV1>,
+    #[serde(with = "json::status::maybe")]
+    status_change: Option<u8>,
+    #[serde(with = "json::visibility")]
+    visibility: u8,
+    #[serde(with = "json::user")]
+    posted_by: [u8; 16],
+    #[serde(with = "json::deed")]
+    redacted: Option<(i64, [u8; 16])>,
+}
+
+impl Stored for UpdateV1 {
+    const VERSION: u8 = 1;
+}
+
+impl Entity for IncidentUpdate {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let body = self.body.as_ref().map(|text| TextV1::store(text.as_str(), self.org, self.id.to_bytes(), rows));
+        let record = UpdateV1 {
+            body: body.transpose()?,
+            status_change: self.status_change.map(status_byte),
+            visibility: visibility_byte(self.visibility),
+            posted_by: self.posted_by.to_bytes(),
+            redacted: self.redacted.map(|(at, by)| (at.as_millis(), by.to_bytes())),
+        };
+        rows.record(Table::UPDATE.of(self.org, &[&self.incident.to_bytes(), &self.id.to_bytes()]), &record)
+    }
+
+    fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
+        verifier.need_incident(key, self.org, self.incident);
+        let redacted = self.redacted.map(|(_, by)| by);
+        verifier.need_users(key, self.org, redacted.into_iter().chain([self.posted_by]));
+    }
+}
+
+/// The update that a row holds.
+pub(crate) fn update_of(
+    row: UpdateV1,
+    org: OrgId,
+    incident: IncidentId,
+    id: UpdateId,
+    read: Reader<'_>,
+) -> Result<IncidentUpdate, Corrupt> {
+    let body = row.body.map(|stored| stored.load(org, id.to_bytes(), read)).transpose()?;
+    let redacted = match row.redacted {
+        Some((at, by)) => Some((timestamp(at)?, UserId::from_bytes(by))),
+        None => None,
+    };
+    Ok(IncidentUpdate {
+        id,
+        org,
+        incident,
+        body: body.map(|it| text(UpdateBody::new(it))).transpose()?,
+        status_change: row.status_change.map(status).transpose()?,
+        visibility: visibility(row.visibility)?,
+        posted_by: UserId::from_bytes(row.posted_by),
+        redacted,
+    })
+}
+
+/// An incident in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IncidentLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "json::incident_id")]
+    id: Raw,
+    #[serde(flatten)]
+    record: IncidentV3,
+}
+
+impl Line for IncidentLine {
+    type Entity = Incident;
+    const TABLES: &'static [Table] = &[Table::INCIDENT];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        let (org, id) = (row.id()?, row.id()?.map(|byte| !byte));
+        Ok(Some(Self { org, id, record: row.record()? }))
+    }
+
+    fn entity(self, read: Reader<'_>) -> Result<Incident, Corrupt> {
+        incident_of(self.record, OrgId::from_bytes(self.org), IncidentId::from_bytes(self.id), read)
+    }
+
+    fn gather(&mut self, read: Reader<'_>) -> Result<(), Corrupt> {
+        gather(self.record.description_mut(), self.org, self.id, read)
+    }
+}
+
+/// An update in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UpdateLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "json::incident_id")]
+    incident: Raw,
+    #[serde(with = "json::update")]
+    id: Raw,
+    #[serde(flatten)]
+    record: UpdateV1,
+}
+
+impl Line for UpdateLine {
+    type Entity = IncidentUpdate;
+    const TABLES: &'static [Table] = &[Table::UPDATE];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        Ok(Some(Self { org: row.id()?, incident: row.id()?, id: row.id()?, record: row.record()? }))
+    }
+
+    fn entity(self, read: Reader<'_>) -> Result<IncidentUpdate, Corrupt> {
+        let (incident, id) = (IncidentId::from_bytes(self.incident), UpdateId::from_bytes(self.id));
+        update_of(self.record, OrgId::from_bytes(self.org), incident, id, read)
+    }
+
+    fn gather(&mut self, read: Reader<'_>) -> Result<(), Corrupt> {
+        gather(&mut self.record.body, self.org, self.id, read)
+    }
+}
+
+impl IncidentPort for OrgView<'_> {
+    fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error> {
+        let key = incident_key(self.org, id);
+        self.thing(&key, |row: IncidentV3| incident_of(row, self.org, id, &|key| self.read(key)))
+    }
+
+    fn incidents(
+        &self,
+        filter: &IncidentFilter,
+        after: Option<IncidentId>,
+        limit: usize,
+    ) -> Result<Vec<Incident>, Error> {
+        let lists = incident_lists(self.org, filter, after);
+        let lists = lists.iter().map(|(start, end)| self.store.scan(start, end).peekable()).collect();
+        let incident = |key: &[u8], value: &[u8]| {
+            let id = incident_at_end(key).ok_or_else(|| corrupt(key, Corrupt::Key))?;
+            if value.is_empty() {
+                return self.incident(id)?.ok_or_else(|| corrupt(key, Corrupt::Missing));
+            }
+            // The list without a filter runs over the records themselves.
+            let made = decode(key, value).and_then(|row| incident_of(row, self.org, id, &|key| self.read(key)));
+            made.map_err(|why| corrupt(key, why))
+        };
+        let mut incidents = Vec::with_capacity(limit);
+        for pair in merged(lists).take(limit) {
+            let (key, value) = pair?;
+            incidents.push(incident(&key, &value)?);
+        }
+        Ok(incidents)
+    }
+
+    fn update(&self, incident: IncidentId, id: UpdateId) -> Result<Option<IncidentUpdate>, Error> {
+        let key = Table::UPDATE.of(self.org, &[&incident.to_bytes(), &id.to_bytes()]);
+        self.thing(&key, |row: UpdateV1| update_of(row, self.org, incident, id, &|key| self.read(key)))
+    }
+
+    fn updates(&self, incident: IncidentId) -> Result<Vec<IncidentUpdate>, Error> {
+        let prefix = Table::UPDATE.record(self.org, incident);
+        self.store.records(&prefix, |row: UpdateV1, id| update_of(row, self.org, incident, id, &|key| self.read(key)))
+    }
+
+    fn earlier_events(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error> {
+        let prefix = Table::AUDIT.record(self.org, incident);
+        let rows: Vec<Vec<AuditEvent>> =
+            self.store.records(&prefix, |row: AuditV1, _: dogwatch_core::id::AuditEventId| audit_of(row))?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{decode, encode};
+    use dogwatch_core::Timestamp;
+    use dogwatch_core::escalation::{AckTimeout, Escalation, Run, RunLayer, RunState};
+    use dogwatch_core::incident::{AuditEvent, Event};
+
+    impl Stored for IncidentV1 {
+        const VERSION: u8 = 1;
+    }
+
+    /// The largest incidents there may be are not too large for a row: one with as many components as there may be, and one
+    /// with as many events, of the largest kind.
+    #[test]
+    fn the_largest_incidents() {
+        let (at, user) = (Timestamp::clamped(i64::MAX), UserId::from_bytes([255; 16]));
+        let timeout = AckTimeout::from_minutes(10_080).unwrap();
+        let run = Run {
+            current: Some(RunLayer { id: Id::from_bytes([255; 16]), position: 2_147_483_647, timeout }),
+            state: RunState::Waiting { due: at },
+        };
+        let policy = PolicyId::from_bytes([255; 16]);
+        let created = Event::IncidentCreated { severity: Severity::Low, owner: Some(user), policy: Some(policy) };
+        let paged = Event::LayerPaged { layer: Id::from_bytes([255; 16]), position: 2_147_483_647, users: Vec::new() };
+        let named =
+            Event::LayerPaged { layer: Id::from_bytes([255; 16]), position: 2_147_483_647, users: vec![user; 50] };
+        for (components, events) in [
+            (100, Vec::new()),
+            (64, vec![created.clone(); 8]),
+            (64, vec![paged; 8]),
+            (14, [vec![created; 7], vec![named]].concat()),
+        ] {
+            let event = |event| AuditEvent { id: Id::from_bytes([255; 16]), actor: Some(user), event };
+            let update = Some(UpdateId::from_bytes([255; 16]));
+            let step = StatusEntry { id: Id::from_bytes([255; 16]), status: Status::Resolved, changed_at: at, update };
+            let incident = Incident {
+                id: IncidentId::from_bytes([255; 16]),
+                org: OrgId::from_bytes([255; 16]),
+                sequential_id: u64::MAX,
+                title: Title::new("𝄞".repeat(Title::MAX)).unwrap(),
+                description: Some(IncidentDescription::new("d".repeat(1_024)).unwrap()),
+                severity: Severity::Low,
+                status: Status::Monitoring,
+                owner: Some(user),
+                escalation: Some(Escalation { policy, revision: u32::MAX, run }),
+                components: vec![ComponentId::from_bytes([255; 16]); components],
+                acknowledged: Some((at, user)),
+                created_by: user,
+                updated_at: at,
+                history: vec![step; 4],
+                updates: u32::MAX,
+                last_part: [255; 16],
+                recent_events: events.into_iter().map(event).collect(),
+                has_earlier_events: true,
+            };
+            let mut rows = Rows::default();
+            incident.rows(&mut rows).unwrap();
+            let (_, value) = rows.into_pairs().find(|(key, _)| key[0] == Table::INCIDENT.tag()).unwrap();
+            let read = decode(&incident_key(incident.org, incident.id), &value).unwrap();
+            let read = incident_of(read, incident.org, incident.id, &|_| None);
+            assert!(read == Ok(incident), "{components} components");
+        }
+    }
+
+    /// An incident that the first format wrote is read as one without a policy.
+    #[test]
+    fn incidents_of_format_1() {
+        let (org, id) = (OrgId::from_bytes([1; 16]), IncidentId::from_bytes([2; 16]));
+        let old = |policy| IncidentV1 {
+            sequential_id: 7,
+            title: "Checkout is down".to_owned(),
+            description: None,
+            severity: 1,
+            status: 1,
+            owner: Some([4; 16]),
+            policy,
+            components: vec![[5; 16]],
+            acknowledged: None,
+            created_by: [4; 16],
+            updated_at: 5,
+            history: vec![StepV1 { id: [3; 16], status: 1, changed_at: 5, update: None }],
+            updates: 0,
+            last_part: [6; 16],
+        };
+        let key = incident_key(org, id);
+        let read = |old: IncidentV1| {
+            decode(&key, &encode(&key, &old).unwrap()).and_then(|row| incident_of(row, org, id, &|_| None))
+        };
+        let incident = read(old(None)).unwrap();
+        assert_eq!((incident.sequential_id, incident.title.as_str()), (7, "Checkout is down"));
+        assert_eq!((incident.updated_at, incident.escalation), (Timestamp::clamped(5), None));
+        assert_eq!(read(old(Some([9; 16]))), Err(Corrupt::Value), "there were no policies");
+    }
+}

@@ -1,0 +1,197 @@
+//! How stored values look in an export: ids, instants and words as the API writes them.
+//!
+//! Each module here is for serde's `with`: a value, `maybe` one, or a `list` of them.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use dogwatch_core::id::{
+    AuditEventId, ComponentId, Id, IncidentId, NotificationId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId,
+    StatusEntryId, UpdateId,
+};
+use dogwatch_core::incident::{EditedField, Severity, Status, UpdateVisibility};
+use dogwatch_core::oncall::RotationType;
+use dogwatch_core::outbox::PageReason;
+use dogwatch_core::team::Role;
+use dogwatch_core::{Timestamp, UserId};
+
+use super::incident::audit;
+use super::incident::{severity_byte, status_byte};
+use super::{by_byte, incident, oncall, outbox, team};
+
+/// Modules of a stored value and its text. `$show` and `$read` give `None` for what this version does not know.
+macro_rules! forms {
+    ($($(#[$doc:meta])* $module:ident: $stored:ty, $show:expr, $read:expr;)*) => {$(
+        $(#[$doc])*
+        pub(crate) mod $module {
+            #![allow(dead_code, reason = "not every value also comes as a list, or may be absent")]
+            use super::*;
+
+            fn show<E: serde::ser::Error>(stored: &$stored) -> Result<String, E> {
+                let show: fn(&$stored) -> Option<String> = $show;
+                show(stored).ok_or_else(|| E::custom("a stored value that this version does not know"))
+            }
+
+            fn read<E: serde::de::Error>(text: &str) -> Result<$stored, E> {
+                let read: fn(&str) -> Option<$stored> = $read;
+                read(text).ok_or_else(|| E::custom(format!("`{text}` is not what must stand here")))
+            }
+
+            pub(crate) fn serialize<S: Serializer>(stored: &$stored, s: S) -> Result<S::Ok, S::Error> {
+                s.serialize_str(&show(stored)?)
+            }
+
+            pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<$stored, D::Error> {
+                read(&String::deserialize(d)?)
+            }
+
+            pub(crate) mod maybe {
+                use super::*;
+
+                pub(crate) fn serialize<S: Serializer>(it: &Option<$stored>, s: S) -> Result<S::Ok, S::Error> {
+                    it.as_ref().map(show).transpose()?.serialize(s)
+                }
+
+                pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<$stored>, D::Error> {
+                    let text = Option::<String>::deserialize(d)?;
+                    text.map(|text| read(&text)).transpose()
+                }
+            }
+
+            pub(crate) mod list {
+                use super::*;
+
+                pub(crate) fn serialize<S: Serializer>(list: &[$stored], s: S) -> Result<S::Ok, S::Error> {
+                    let texts: Result<Vec<_>, _> = list.iter().map(show).collect();
+                    texts?.serialize(s)
+                }
+
+                pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<$stored>, D::Error> {
+                    let texts = Vec::<String>::deserialize(d)?;
+                    texts.iter().map(|text| read(text)).collect()
+                }
+            }
+        }
+    )*};
+}
+
+macro_rules! ids {
+    ($($module:ident: $id:ty;)*) => {
+        forms! {$(
+            $module: [u8; 16], |bytes| Some(<$id>::from_bytes(*bytes).to_string()),
+                |text| <$id>::parse(text).ok().map(Id::to_bytes);
+        )*}
+    };
+}
+
+ids! {
+    org: dogwatch_core::OrgId;
+    user: UserId;
+    invitation: dogwatch_core::id::InvitationId;
+    api_key: dogwatch_core::id::ApiKeyId;
+    status_entry: StatusEntryId;
+    incident_id: IncidentId;
+    update: UpdateId;
+    audit_event: AuditEventId;
+    component: ComponentId;
+    schedule: ScheduleId;
+    rotation_layer: RotationLayerId;
+    override_id: dogwatch_core::id::OverrideId;
+    policy: PolicyId;
+    policy_layer: PolicyLayerId;
+    notification: NotificationId;
+}
+
+macro_rules! words {
+    ($($module:ident: $word:ty, $byte:expr;)*) => {
+        forms! {$(
+            $module: u8, |byte| by_byte(&<$word>::ALL, $byte, *byte).ok().map(|word| word.as_str().to_owned()),
+                |text| text.parse::<$word>().ok().map($byte);
+        )*}
+    };
+}
+
+words! {
+    severity: Severity, severity_byte;
+    status: Status, status_byte;
+    visibility: UpdateVisibility, incident::visibility_byte;
+    role: Role, team::role_byte;
+    rotation: RotationType, oncall::type_byte;
+    page_reason: PageReason, outbox::reason_byte;
+    edited_field: EditedField, audit::field_byte;
+}
+
+forms! {
+    time: i64,
+        |millis| Timestamp::from_millis(*millis).map(|at| at.to_string()),
+        |text| text.parse::<Timestamp>().ok().map(Timestamp::as_millis);
+    hash: [u8; 32], |bytes| Some(hex(bytes)), |text| from_hex(text)?.try_into().ok();
+    scope: [u8; 16], |bytes| Some(hex(bytes)), |text| from_hex(text)?.try_into().ok();
+    bytes: Vec<u8>, |bytes| Some(hex(bytes)), from_hex;
+}
+
+/// When somebody did something.
+#[derive(Serialize, Deserialize)]
+struct Deed {
+    #[serde(with = "time")]
+    at: i64,
+    #[serde(with = "user")]
+    by: [u8; 16],
+}
+
+pub(crate) mod deed {
+    use super::{Deed, Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(it: &Option<(i64, [u8; 16])>, s: S) -> Result<S::Ok, S::Error> {
+        it.map(|(at, by)| Deed { at, by }).serialize(s)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<(i64, [u8; 16])>, D::Error> {
+        Ok(Option::<Deed>::deserialize(d)?.map(|Deed { at, by }| (at, by)))
+    }
+}
+
+/// Two lower-case digits a byte.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| Some((digit(*pair.first()?)? << 4) | digit(*pair.get(1)?)?)).collect()
+}
+
+/// A text as a whole. Its pieces must have been gathered.
+impl Serialize for super::text::TextV1 {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Inline(text) => s.serialize_str(text),
+            Self::Pieces(_) => Err(serde::ser::Error::custom("a text in pieces")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for super::text::TextV1 {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d).map(Self::Inline).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal() {
+        assert_eq!(hex(&[0, 0x7f, 0xff]), "007fff");
+        assert_eq!(from_hex("007fff"), Some(vec![0, 0x7f, 0xff]));
+        for text in ["0", "0g", "7F", "é"] {
+            assert_eq!(from_hex(text), None, "{text}");
+        }
+    }
+}

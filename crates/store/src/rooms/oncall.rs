@@ -1,0 +1,595 @@
+//! Schedules, rotation layers, what held before, and overrides.
+
+use bincode::{Decode, Encode};
+use dogwatch_core::id::{Id, OverrideId, RotationLayerId, ScheduleId};
+use dogwatch_core::oncall::{
+    HandoffTime, OnCallPort, Override, PastOrder, PastTerms, Phase, RotationLayer, RotationLength, RotationType,
+    Schedule, Terms, TermsInput,
+};
+use dogwatch_core::text::{Description, Reason, ScheduleName};
+use dogwatch_core::{Error, OrgId, Timestamp, UserId, Zone};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+use super::text::{Reader, TextV1, gather};
+use super::{Entity, Line, NamedV1, Raw, Row, Rows, by_byte, json, text, timestamp};
+use crate::record::{Corrupt, Stored};
+use crate::table::{self, Table};
+use crate::tools::Verifier;
+use crate::view::{OrgView, corrupt, id_at_end};
+
+impl Table {
+    /// On-call schedules.
+    pub(crate) const SCHEDULE: Self = Self::new(b'd', "Schedule");
+    /// Names of schedules.
+    pub(crate) const SCHEDULE_NAME: Self = Self::new(b'D', "ScheduleName");
+    /// Rotation layers as they are now.
+    pub(crate) const LAYER: Self = Self::new(b'l', "Layer");
+    /// What held for layers once, by its end.
+    pub(crate) const PAST_TERMS: Self = Self::new(b'p', "PastTerms");
+    /// In which order layers stood once, by its end.
+    pub(crate) const PAST_ORDER: Self = Self::new(b'o', "PastOrder");
+    /// Overrides, by their end.
+    pub(crate) const OVERRIDE: Self = Self::new(b'v', "Override");
+    /// The rotations that a user takes part in now.
+    pub(crate) const ROTATION_BY_USER: Self = Self::new(b'r', "RotationByUser");
+    /// Overrides by user and end.
+    pub(crate) const OVERRIDE_BY_USER: Self = Self::new(b'w', "OverrideByUser");
+}
+
+/// The tables of this room.
+pub(super) const TABLES: &[Table] = &[
+    Table::SCHEDULE,
+    Table::SCHEDULE_NAME,
+    Table::LAYER,
+    Table::PAST_TERMS,
+    Table::PAST_ORDER,
+    Table::OVERRIDE,
+    Table::ROTATION_BY_USER,
+    Table::OVERRIDE_BY_USER,
+];
+
+pub(super) fn type_byte(kind: RotationType) -> u8 {
+    match kind {
+        RotationType::Daily => 1,
+        RotationType::Weekly => 2,
+        RotationType::Custom => 3,
+    }
+}
+
+/// The zone that a record names. A zone that this version's database does not know cannot be read.
+fn zone(name: &str) -> Result<Zone, Corrupt> {
+    Zone::new(name).map_err(|_| Corrupt::Value)
+}
+
+fn ids<T: Id>(ids: &[T]) -> Vec<[u8; 16]> {
+    ids.iter().map(|id| id.to_bytes()).collect()
+}
+
+/// A schedule.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ScheduleV1 {
+    name: String,
+    pub(crate) description: Option<TextV1>,
+    zone: String,
+    #[serde(with = "json::user")]
+    created_by: [u8; 16],
+    #[serde(with = "json::time")]
+    created_at: i64,
+    #[serde(with = "json::time")]
+    updated_at: i64,
+    #[serde(with = "json::rotation_layer::list")]
+    order: Vec<[u8; 16]>,
+    #[serde(with = "json::time")]
+    order_since: i64,
+    #[serde(with = "json::time")]
+    changed_at: i64,
+    overrides: u64,
+}
+
+impl Stored for ScheduleV1 {
+    const VERSION: u8 = 1;
+}
+
+impl Entity for Schedule {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let description = self.description.as_ref();
+        let description = description.map(|text| TextV1::store(text.as_str(), self.org, self.id.to_bytes(), rows));
+        let record = ScheduleV1 {
+            name: self.name.as_str().to_owned(),
+            description: description.transpose()?,
+            zone: self.zone.name().to_owned(),
+            created_by: self.created_by.to_bytes(),
+            created_at: self.created_at.as_millis(),
+            updated_at: self.updated_at.as_millis(),
+            order: ids(&self.order),
+            order_since: self.order_since.as_millis(),
+            changed_at: self.changed_at.as_millis(),
+            overrides: self.overrides,
+        };
+        let named = NamedV1 { id: self.id.to_bytes() };
+        rows.record(Table::SCHEDULE_NAME.of(self.org, &[self.name.as_str().as_bytes()]), &named)?;
+        rows.record(Table::SCHEDULE.record(self.org, self.id), &record)
+    }
+
+    fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
+        verifier.of(self.org).counts.schedules += 1;
+        verifier.layers(key, self);
+    }
+}
+
+impl ScheduleV1 {
+    pub(crate) fn of(self, org: OrgId, id: ScheduleId, read: Reader<'_>) -> Result<Schedule, Corrupt> {
+        let description = self.description.map(|stored| stored.load(org, id.to_bytes(), read)).transpose()?;
+        Ok(Schedule {
+            id,
+            org,
+            name: text(ScheduleName::new(self.name))?,
+            description: description.map(|it| text(Description::new(it))).transpose()?,
+            zone: zone(&self.zone)?,
+            created_by: UserId::from_bytes(self.created_by),
+            created_at: timestamp(self.created_at)?,
+            updated_at: timestamp(self.updated_at)?,
+            order: self.order.into_iter().map(RotationLayerId::from_bytes).collect(),
+            order_since: timestamp(self.order_since)?,
+            changed_at: timestamp(self.changed_at)?,
+            overrides: self.overrides,
+        })
+    }
+}
+
+/// What a layer was told, and from which turn it goes on.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TermsV1 {
+    zone: String,
+    #[serde(with = "json::rotation")]
+    kind: u8,
+    days: u16,
+    handoff: u16,
+    #[serde(with = "json::time")]
+    effective_from: i64,
+    #[serde(with = "json::time::maybe")]
+    effective_until: Option<i64>,
+    #[serde(with = "json::user::list")]
+    participants: Vec<[u8; 16]>,
+    count: i64,
+    place: u32,
+}
+
+impl From<&Terms> for TermsV1 {
+    fn from(terms: &Terms) -> Self {
+        let input = terms.input();
+        Self {
+            zone: input.zone.name().to_owned(),
+            kind: type_byte(input.length.kind()),
+            days: input.length.days(),
+            handoff: input.handoff.minutes(),
+            effective_from: input.effective_from.as_millis(),
+            effective_until: input.effective_until.map(|at| at.as_millis()),
+            participants: ids(&input.participants),
+            count: terms.phase().count,
+            place: terms.phase().place,
+        }
+    }
+}
+
+impl TryFrom<TermsV1> for Terms {
+    type Error = Corrupt;
+    fn try_from(row: TermsV1) -> Result<Self, Corrupt> {
+        let kind = by_byte(&RotationType::ALL, type_byte, row.kind)?;
+        let input = TermsInput {
+            zone: zone(&row.zone)?,
+            length: text(RotationLength::new(kind, i64::from(row.days)))?,
+            handoff: text(HandoffTime::from_minutes(row.handoff))?,
+            effective_from: timestamp(row.effective_from)?,
+            effective_until: row.effective_until.map(timestamp).transpose()?,
+            participants: row.participants.into_iter().map(UserId::from_bytes).collect(),
+        };
+        // A count is a number of days at most; anything larger would not fit the arithmetic of rotations.
+        let plausible = (0..=4_000_000).contains(&row.count);
+        if plausible { Ok(Self::new(input, Phase { count: row.count, place: row.place })) } else { Err(Corrupt::Value) }
+    }
+}
+
+/// A rotation layer as it is now.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LayerV1 {
+    name: String,
+    terms: TermsV1,
+    #[serde(with = "json::time")]
+    since: i64,
+    #[serde(with = "json::time")]
+    created_at: i64,
+    #[serde(with = "json::time")]
+    updated_at: i64,
+}
+
+impl Stored for LayerV1 {
+    const VERSION: u8 = 1;
+}
+
+impl Entity for RotationLayer {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let record = LayerV1 {
+            name: self.name.as_str().to_owned(),
+            terms: TermsV1::from(&self.terms),
+            since: self.since.as_millis(),
+            created_at: self.created_at.as_millis(),
+            updated_at: self.updated_at.as_millis(),
+        };
+        for user in self.terms.participants() {
+            let parts = [&user.to_bytes()[..], &self.schedule.to_bytes(), &self.id.to_bytes()];
+            rows.index(Table::ROTATION_BY_USER.of(self.org, &parts));
+        }
+        rows.record(Table::LAYER.of(self.org, &[&self.schedule.to_bytes(), &self.id.to_bytes()]), &record)
+    }
+
+    fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
+        verifier.need_schedule(key, self.org, self.schedule);
+        verifier.need_users(key, self.org, self.terms.participants().iter().copied());
+    }
+}
+
+impl LayerV1 {
+    pub(crate) fn of(self, org: OrgId, schedule: ScheduleId, id: RotationLayerId) -> Result<RotationLayer, Corrupt> {
+        Ok(RotationLayer {
+            id,
+            schedule,
+            org,
+            name: text(ScheduleName::new(self.name))?,
+            terms: self.terms.try_into()?,
+            since: timestamp(self.since)?,
+            created_at: timestamp(self.created_at)?,
+            updated_at: timestamp(self.updated_at)?,
+        })
+    }
+}
+
+/// What held for a layer once.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PastTermsV1 {
+    #[serde(with = "json::time")]
+    since: i64,
+    #[serde(with = "json::time")]
+    until: i64,
+    terms: TermsV1,
+}
+
+impl Stored for PastTermsV1 {
+    const VERSION: u8 = 1;
+}
+
+impl Entity for PastTerms {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let record = PastTermsV1 {
+            since: self.since.as_millis(),
+            until: self.until.as_millis(),
+            terms: TermsV1::from(&self.terms),
+        };
+        let parts = [&self.schedule.to_bytes()[..], &table::instant(self.until), &self.layer.to_bytes()];
+        rows.record(Table::PAST_TERMS.of(self.org, &parts), &record)
+    }
+
+    fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
+        verifier.need_schedule(key, self.org, self.schedule);
+        verifier.need_users(key, self.org, self.terms.participants().iter().copied());
+    }
+}
+
+impl PastTermsV1 {
+    pub(crate) fn of(self, org: OrgId, schedule: ScheduleId, layer: RotationLayerId) -> Result<PastTerms, Corrupt> {
+        let (since, until) = (timestamp(self.since)?, timestamp(self.until)?);
+        Ok(PastTerms { org, schedule, layer, since, until, terms: self.terms.try_into()? })
+    }
+}
+
+/// An order of layers that was.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PastOrderV1 {
+    #[serde(with = "json::time")]
+    since: i64,
+    #[serde(with = "json::time")]
+    until: i64,
+    #[serde(with = "json::rotation_layer::list")]
+    order: Vec<[u8; 16]>,
+}
+
+impl Stored for PastOrderV1 {
+    const VERSION: u8 = 1;
+}
+
+impl Entity for PastOrder {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let record =
+            PastOrderV1 { since: self.since.as_millis(), until: self.until.as_millis(), order: ids(&self.order) };
+        let parts = [&self.schedule.to_bytes()[..], &table::instant(self.until)];
+        rows.record(Table::PAST_ORDER.of(self.org, &parts), &record)
+    }
+
+    fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
+        verifier.need_schedule(key, self.org, self.schedule);
+    }
+}
+
+impl PastOrderV1 {
+    pub(crate) fn of(self, org: OrgId, schedule: ScheduleId) -> Result<PastOrder, Corrupt> {
+        let order = self.order.into_iter().map(RotationLayerId::from_bytes).collect();
+        Ok(PastOrder { org, schedule, since: timestamp(self.since)?, until: timestamp(self.until)?, order })
+    }
+}
+
+/// An override.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OverrideV1 {
+    #[serde(with = "json::schedule")]
+    schedule: [u8; 16],
+    number: u64,
+    #[serde(with = "json::user")]
+    user: [u8; 16],
+    #[serde(with = "json::time")]
+    starts_at: i64,
+    #[serde(with = "json::time")]
+    ends_at: i64,
+    reason: Option<String>,
+    #[serde(with = "json::user")]
+    created_by: [u8; 16],
+    #[serde(with = "json::time")]
+    created_at: i64,
+}
+
+impl Stored for OverrideV1 {
+    const VERSION: u8 = 1;
+}
+
+impl Entity for Override {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let record = OverrideV1 {
+            schedule: self.schedule.to_bytes(),
+            number: self.number,
+            user: self.user.to_bytes(),
+            starts_at: self.starts_at.as_millis(),
+            ends_at: self.ends_at.as_millis(),
+            reason: self.reason.as_ref().map(|reason| reason.as_str().to_owned()),
+            created_by: self.created_by.to_bytes(),
+            created_at: self.created_at.as_millis(),
+        };
+        let end = table::instant(self.ends_at);
+        let by_user = [&self.user.to_bytes()[..], &end, &self.id.to_bytes()];
+        rows.record(Table::OVERRIDE_BY_USER.of(self.org, &by_user), &record)?;
+        let parts = [&self.schedule.to_bytes()[..], &end, &self.id.to_bytes()];
+        rows.record(Table::OVERRIDE.of(self.org, &parts), &record)
+    }
+
+    fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
+        verifier.need_schedule(key, self.org, self.schedule);
+        verifier.need_users(key, self.org, [self.user]);
+    }
+}
+
+impl OverrideV1 {
+    pub(crate) fn of(self, org: OrgId, id: OverrideId) -> Result<Override, Corrupt> {
+        Ok(Override {
+            id,
+            schedule: ScheduleId::from_bytes(self.schedule),
+            org,
+            number: self.number,
+            user: UserId::from_bytes(self.user),
+            starts_at: timestamp(self.starts_at)?,
+            ends_at: timestamp(self.ends_at)?,
+            reason: self.reason.map(|it| text(Reason::new(it))).transpose()?,
+            created_by: UserId::from_bytes(self.created_by),
+            created_at: timestamp(self.created_at)?,
+        })
+    }
+}
+
+/// A schedule in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ScheduleLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "json::schedule")]
+    id: Raw,
+    #[serde(flatten)]
+    record: ScheduleV1,
+}
+
+impl Line for ScheduleLine {
+    type Entity = Schedule;
+    const TABLES: &'static [Table] = &[Table::SCHEDULE];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        Ok(Some(Self { org: row.id()?, id: row.id()?, record: row.record()? }))
+    }
+
+    fn entity(self, read: Reader<'_>) -> Result<Schedule, Corrupt> {
+        self.record.of(OrgId::from_bytes(self.org), ScheduleId::from_bytes(self.id), read)
+    }
+
+    fn gather(&mut self, read: Reader<'_>) -> Result<(), Corrupt> {
+        gather(&mut self.record.description, self.org, self.id, read)
+    }
+}
+
+/// A rotation layer in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RotationLayerLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "json::schedule")]
+    schedule: Raw,
+    #[serde(with = "json::rotation_layer")]
+    id: Raw,
+    #[serde(flatten)]
+    record: LayerV1,
+}
+
+impl Line for RotationLayerLine {
+    type Entity = RotationLayer;
+    const TABLES: &'static [Table] = &[Table::LAYER];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        Ok(Some(Self { org: row.id()?, schedule: row.id()?, id: row.id()?, record: row.record()? }))
+    }
+
+    fn entity(self, _read: Reader<'_>) -> Result<RotationLayer, Corrupt> {
+        let (schedule, id) = (ScheduleId::from_bytes(self.schedule), RotationLayerId::from_bytes(self.id));
+        self.record.of(OrgId::from_bytes(self.org), schedule, id)
+    }
+}
+
+/// What held for a layer once, in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PastTermsLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "json::schedule")]
+    schedule: Raw,
+    #[serde(with = "json::rotation_layer")]
+    layer: Raw,
+    #[serde(flatten)]
+    record: PastTermsV1,
+}
+
+impl Line for PastTermsLine {
+    type Entity = PastTerms;
+    const TABLES: &'static [Table] = &[Table::PAST_TERMS];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        let (org, schedule, _, layer) = (row.id()?, row.id()?, row.take::<8>()?, row.id()?);
+        Ok(Some(Self { org, schedule, layer, record: row.record()? }))
+    }
+
+    fn entity(self, _read: Reader<'_>) -> Result<PastTerms, Corrupt> {
+        let (schedule, layer) = (ScheduleId::from_bytes(self.schedule), RotationLayerId::from_bytes(self.layer));
+        self.record.of(OrgId::from_bytes(self.org), schedule, layer)
+    }
+}
+
+/// An order of layers that was, in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PastOrderLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "json::schedule")]
+    schedule: Raw,
+    #[serde(flatten)]
+    record: PastOrderV1,
+}
+
+impl Line for PastOrderLine {
+    type Entity = PastOrder;
+    const TABLES: &'static [Table] = &[Table::PAST_ORDER];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        let (org, schedule, _) = (row.id()?, row.id()?, row.take::<8>()?);
+        Ok(Some(Self { org, schedule, record: row.record()? }))
+    }
+
+    fn entity(self, _read: Reader<'_>) -> Result<PastOrder, Corrupt> {
+        self.record.of(OrgId::from_bytes(self.org), ScheduleId::from_bytes(self.schedule))
+    }
+}
+
+/// An override in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OverrideLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "json::override_id")]
+    id: Raw,
+    #[serde(flatten)]
+    record: OverrideV1,
+}
+
+impl Line for OverrideLine {
+    type Entity = Override;
+    const TABLES: &'static [Table] = &[Table::OVERRIDE];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        let (org, _, _, id) = (row.id()?, row.id()?, row.take::<8>()?, row.id()?);
+        Ok(Some(Self { org, id, record: row.record()? }))
+    }
+
+    fn entity(self, _read: Reader<'_>) -> Result<Override, Corrupt> {
+        self.record.of(OrgId::from_bytes(self.org), OverrideId::from_bytes(self.id))
+    }
+}
+
+impl OnCallPort for OrgView<'_> {
+    fn schedule(&self, id: ScheduleId) -> Result<Option<Schedule>, Error> {
+        let key = Table::SCHEDULE.record(self.org, id);
+        self.thing(&key, |row: ScheduleV1| row.of(self.org, id, &|key| self.read(key)))
+    }
+
+    fn schedule_named(&self, name: &ScheduleName) -> Result<Option<ScheduleId>, Error> {
+        let key = Table::SCHEDULE_NAME.of(self.org, &[name.as_str().as_bytes()]);
+        Ok(self.store.record::<NamedV1>(&key)?.map(|named| ScheduleId::from_bytes(named.id)))
+    }
+
+    fn schedules(&self) -> Result<Vec<Schedule>, Error> {
+        self.named(Table::SCHEDULE_NAME, |id| self.schedule(ScheduleId::from_bytes(id)))
+    }
+
+    fn layers(&self, schedule: ScheduleId) -> Result<Vec<RotationLayer>, Error> {
+        self.store.records(&Table::LAYER.record(self.org, schedule), |row: LayerV1, id| row.of(self.org, schedule, id))
+    }
+
+    fn past_terms(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastTerms>, Error> {
+        let prefix = Table::PAST_TERMS.record(self.org, schedule);
+        self.store.records_after(&prefix, after, |row: PastTermsV1, layer| row.of(self.org, schedule, layer))
+    }
+
+    fn past_orders(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastOrder>, Error> {
+        let prefix = Table::PAST_ORDER.record(self.org, schedule);
+        // The key of an order ends with its end; what looks like an id there is not used.
+        self.store.records_after(&prefix, after, |row: PastOrderV1, _: ScheduleId| row.of(self.org, schedule))
+    }
+
+    fn overrides(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<Override>, Error> {
+        let prefix = Table::OVERRIDE.record(self.org, schedule);
+        self.store.records_after(&prefix, after, |row: OverrideV1, id| row.of(self.org, id))
+    }
+
+    fn rotations_of(&self, user: UserId) -> Result<Vec<ScheduleId>, Error> {
+        let schedule = |key: &[u8]| {
+            // … user, schedule, layer
+            let (rest, _) = key.split_last_chunk::<16>().ok_or_else(|| corrupt(key, Corrupt::Key))?;
+            id_at_end(rest).map_err(|why| corrupt(key, why))
+        };
+        self.store.under(&Table::ROTATION_BY_USER.record(self.org, user)).map(|pair| schedule(&pair?.0)).collect()
+    }
+
+    fn overrides_of(&self, user: UserId, after: Timestamp) -> Result<Vec<Override>, Error> {
+        let prefix = Table::OVERRIDE_BY_USER.record(self.org, user);
+        self.store.records_after(&prefix, after, |row: OverrideV1, id| row.of(self.org, id))
+    }
+}
+
+impl Verifier<'_, '_> {
+    pub(super) fn need_schedule(&mut self, key: &[u8], org: OrgId, schedule: ScheduleId) {
+        self.need(key, &Table::SCHEDULE.record(org, schedule), "a schedule");
+    }
+
+    /// The layers in the order of a schedule are those that it has.
+    fn layers(&mut self, key: &[u8], schedule: &Schedule) {
+        let prefix = Table::LAYER.record(schedule.org, schedule.id);
+        let there: BTreeSet<_> = self.snapshot.under(&prefix).map_while(Result::ok).map(|(key, _)| key).collect();
+        let layer = |id: &RotationLayerId| Table::LAYER.of(schedule.org, &[&schedule.id.to_bytes(), &id.to_bytes()]);
+        let ordered: BTreeSet<_> = schedule.order.iter().map(layer).collect();
+        if there != ordered {
+            self.report.add(key, "the layers in its order are not the layers that there are");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Answers that are recorded under an idempotency key.
+
+use super::{PIECE, PieceV1};
+use bincode::{Decode, Encode};
+use dogwatch_core::id::Id;
+use dogwatch_core::{OrgId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::text::Reader;
+use super::{Entity, Line, Raw, Row, Rows, json, timestamp};
+use crate::record::{Corrupt, Stored, decode};
+use crate::table::{self, Table};
+use crate::tools::Verifier;
+
+impl Table {
+    /// Answers that are recorded under an idempotency key.
+    pub(crate) const ONCE: Self = Self::new(b'k', "Once");
+    /// The same, of all organizations, by the instant of their recording.
+    pub(crate) const ONCE_BY_TIME: Self = Self::new(b'Q', "OnceByTime");
+}
+
+/// The tables of this room.
+pub(super) const TABLES: &[Table] = &[Table::ONCE, Table::ONCE_BY_TIME];
+
+/// The first row of a record.
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct OnceV1 {
+    fingerprint: [u8; 32],
+    pub(crate) recorded_at: i64,
+    status: u16,
+    /// How many rows follow with more of the body: pieces ([`PieceV1`]).
+    more: u8,
+    body: Vec<u8>,
+}
+
+impl Stored for OnceV1 {
+    const VERSION: u8 = 1;
+}
+
+/// An answer that is recorded under a key: all that its rows say.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct IdempotentAnswer {
+    pub(crate) org: OrgId,
+    pub(crate) scope: [u8; 16],
+    pub(crate) key: String,
+    pub(crate) fingerprint: [u8; 32],
+    pub(crate) recorded_at: i64,
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+impl IdempotentAnswer {
+    /// The record whose first row this is; `None` for its other rows.
+    pub(crate) fn read(key: &[u8], value: &[u8], read: Reader<'_>) -> Result<Option<Self>, Corrupt> {
+        let (prefix, number) = key.split_last().map(|(number, prefix)| (prefix, *number)).ok_or(Corrupt::Key)?;
+        let (org, rest) = key.get(1..).and_then(|rest| rest.split_first_chunk::<16>()).ok_or(Corrupt::Key)?;
+        let (scope, rest) = rest.split_first_chunk::<16>().ok_or(Corrupt::Key)?;
+        let [name @ .., 0, _] = rest else { return Err(Corrupt::Key) };
+        if number != 0 {
+            decode::<PieceV1>(key, value)?;
+            return Ok(None);
+        }
+        let OnceV1 { fingerprint, recorded_at, status, more, mut body } = decode(key, value)?;
+        for number in 1..=more {
+            let key = row(prefix, number);
+            body.extend(decode::<PieceV1>(&key, &read(&key).ok_or(Corrupt::Missing)?)?.bytes);
+        }
+        let key = String::from_utf8(name.to_vec()).map_err(|_| Corrupt::Key)?;
+        let org = OrgId::from_bytes(*org);
+        Ok(Some(Self { org, scope: *scope, key, fingerprint, recorded_at, status, body }))
+    }
+}
+
+impl Entity for IdempotentAnswer {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let prefix = prefix(self.org, self.scope, &self.key);
+        let mut pieces = self.body.chunks(PIECE);
+        let body = pieces.next().unwrap_or_default().to_vec();
+        let more = u8::try_from(pieces.len()).map_err(|_| Corrupt::Large)?;
+        let (fingerprint, recorded_at, status) = (self.fingerprint, self.recorded_at, self.status);
+        rows.record(row(&prefix, 0), &OnceV1 { fingerprint, recorded_at, status, more, body })?;
+        rows.index(by_time(timestamp(recorded_at)?, &prefix));
+        for (number, piece) in (1..=more).zip(pieces) {
+            rows.record(row(&prefix, number), &PieceV1 { bytes: piece.to_vec() })?;
+        }
+        Ok(())
+    }
+
+    fn check(&self, _: &[u8], _: &mut Verifier<'_, '_>) {}
+}
+
+/// The keys of a record begin with this; a number of the row follows.
+pub(crate) fn prefix(org: OrgId, scope: [u8; 16], key: &str) -> Vec<u8> {
+    Table::ONCE.of(org, &[&scope, key.as_bytes(), &[0]])
+}
+
+pub(crate) fn row(prefix: &[u8], number: u8) -> Vec<u8> {
+    [prefix, &[number]].concat()
+}
+
+pub(crate) fn by_time(at: Timestamp, prefix: &[u8]) -> Vec<u8> {
+    Table::ONCE_BY_TIME.key(&[&table::instant(at), prefix])
+}
+
+/// A recorded answer in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct IdempotentAnswerLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "json::scope")]
+    scope: Raw,
+    key: String,
+    #[serde(with = "json::hash")]
+    fingerprint: [u8; 32],
+    #[serde(with = "json::time")]
+    recorded_at: i64,
+    status: u16,
+    #[serde(with = "json::bytes")]
+    body: Vec<u8>,
+}
+
+impl Line for IdempotentAnswerLine {
+    type Entity = IdempotentAnswer;
+    const TABLES: &'static [Table] = &[Table::ONCE];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        row.rest();
+        let Some(answer) = IdempotentAnswer::read(row.key, row.value, row.read)? else { return Ok(None) };
+        let IdempotentAnswer { org, scope, key, fingerprint, recorded_at, status, body } = answer;
+        Ok(Some(Self { org: org.to_bytes(), scope, key, fingerprint, recorded_at, status, body }))
+    }
+
+    fn entity(self, _: Reader<'_>) -> Result<IdempotentAnswer, Corrupt> {
+        let Self { org, scope, key, fingerprint, recorded_at, status, body } = self;
+        Ok(IdempotentAnswer { org: OrgId::from_bytes(org), scope, key, fingerprint, recorded_at, status, body })
+    }
+}

@@ -1,0 +1,210 @@
+//! Organizations and their counts.
+
+use bincode::{Decode, Encode};
+use dogwatch_core::id::Id;
+use dogwatch_core::organization::{Counts, Organization, OrganizationPort};
+use dogwatch_core::text::OrgName;
+use dogwatch_core::{Error, OrgId};
+use serde::{Deserialize, Serialize};
+
+use super::text::Reader;
+use super::{Entity, Line, Raw, Row, Rows, json, text, timestamp};
+use crate::record::{Corrupt, Stored, unpack};
+use crate::table::Table;
+use crate::tools::Verifier;
+use crate::view::OrgView;
+
+impl Table {
+    /// Organizations.
+    pub(crate) const ORGANIZATION: Self = Self::new(b'O', "Organization");
+    /// Counts of an organization.
+    pub(crate) const COUNTS: Self = Self::new(b't', "Counts");
+}
+
+/// The tables of this room.
+pub(super) const TABLES: &[Table] = &[Table::ORGANIZATION, Table::COUNTS];
+
+/// An organization.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OrganizationV1 {
+    name: String,
+    #[serde(with = "json::time")]
+    created_at: i64,
+}
+
+impl Stored for OrganizationV1 {
+    const VERSION: u8 = 1;
+}
+
+impl Entity for Organization {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let record = OrganizationV1 { name: self.name.as_str().to_owned(), created_at: self.created_at.as_millis() };
+        rows.record(Table::ORGANIZATION.key(&[&self.id.to_bytes()]), &record)
+    }
+
+    fn check(&self, _: &[u8], verifier: &mut Verifier<'_, '_>) {
+        verifier.of(self.id).exists = true;
+    }
+}
+
+impl OrganizationV1 {
+    pub(crate) fn of(self, id: OrgId) -> Result<Organization, Corrupt> {
+        Ok(Organization { id, name: text(OrgName::new(self.name))?, created_at: timestamp(self.created_at)? })
+    }
+}
+
+/// An organization in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OrganizationLine {
+    #[serde(with = "json::org")]
+    id: Raw,
+    #[serde(flatten)]
+    record: OrganizationV1,
+}
+
+impl Line for OrganizationLine {
+    type Entity = Organization;
+    const TABLES: &'static [Table] = &[Table::ORGANIZATION];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        Ok(Some(Self { id: row.id()?, record: row.record()? }))
+    }
+
+    fn entity(self, _read: Reader<'_>) -> Result<Organization, Corrupt> {
+        self.record.of(OrgId::from_bytes(self.id))
+    }
+}
+
+/// The counts of an organization, before there were policies.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CountsV1 {
+    incidents: u64,
+    members: u32,
+    invitations: u32,
+    components: u32,
+    api_keys: u32,
+    schedules: u32,
+}
+
+/// The counts since there are policies.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CountsV2 {
+    #[serde(flatten)]
+    tally: CountsV1,
+    policies: u32,
+}
+
+impl Stored for CountsV2 {
+    const VERSION: u8 = 2;
+
+    fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
+        if version == 1 { Ok(Self { tally: unpack(payload)?, policies: 0 }) } else { Err(Corrupt::Version) }
+    }
+}
+
+impl Entity for Counts {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let tally = CountsV1 {
+            incidents: self.incidents,
+            members: self.members,
+            invitations: self.invitations,
+            components: self.components,
+            api_keys: self.api_keys,
+            schedules: self.schedules,
+        };
+        let record = CountsV2 { tally, policies: self.policies };
+        rows.record(Table::COUNTS.of(self.org, &[]), &record)
+    }
+
+    fn check(&self, _: &[u8], verifier: &mut Verifier<'_, '_>) {
+        verifier.of(self.org).stored = Some(*self);
+    }
+}
+
+impl CountsV2 {
+    pub(crate) const fn of(self, org: OrgId) -> Counts {
+        let Self { tally, policies } = self;
+        Counts {
+            org,
+            incidents: tally.incidents,
+            members: tally.members,
+            invitations: tally.invitations,
+            components: tally.components,
+            api_keys: tally.api_keys,
+            schedules: tally.schedules,
+            policies,
+        }
+    }
+}
+
+/// The counts of an organization in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CountsLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(flatten)]
+    record: CountsV2,
+}
+
+impl Line for CountsLine {
+    type Entity = Counts;
+    const TABLES: &'static [Table] = &[Table::COUNTS];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        Ok(Some(Self { org: row.id()?, record: row.record()? }))
+    }
+
+    fn entity(self, _read: Reader<'_>) -> Result<Counts, Corrupt> {
+        Ok(self.record.of(OrgId::from_bytes(self.org)))
+    }
+}
+
+impl OrganizationPort for OrgView<'_> {
+    fn org_id(&self) -> OrgId {
+        self.org
+    }
+
+    fn organization(&self) -> Result<Option<Organization>, Error> {
+        self.thing(&Table::ORGANIZATION.of(self.org, &[]), |row: OrganizationV1| row.of(self.org))
+    }
+
+    fn counts(&self) -> Result<Counts, Error> {
+        let tally = self.thing(&Table::COUNTS.of(self.org, &[]), |row: CountsV2| Ok(row.of(self.org)))?;
+        Ok(tally.unwrap_or(Counts::empty(self.org)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{decode, encode};
+
+    impl Stored for CountsV1 {
+        const VERSION: u8 = 1;
+    }
+
+    /// Counts that the first format wrote are read as those of an organization without policies.
+    #[test]
+    fn counts_of_format_1() {
+        let org = OrgId::from_bytes([1; 16]);
+        let key = Table::COUNTS.of(org, &[]);
+        let old = CountsV1 { incidents: 1, members: 2, invitations: 3, components: 4, api_keys: 5, schedules: 6 };
+        let read: CountsV2 = decode(&key, &encode(&key, &old).unwrap()).unwrap();
+        let expected = Counts {
+            incidents: 1,
+            members: 2,
+            invitations: 3,
+            components: 4,
+            api_keys: 5,
+            schedules: 6,
+            policies: 0,
+            org,
+        };
+        assert_eq!(read.of(org), expected);
+    }
+}

@@ -1,0 +1,394 @@
+//! Notifications and inboxes.
+
+use super::AnyEntity;
+use super::incident::incident_key;
+use crate::table::{by_time, instant};
+use bincode::{Decode, Encode};
+use dogwatch_core::id::{Id, IncidentId, InvitationId, NotificationId};
+use dogwatch_core::outbox::{Inbox, Message, Notification, OutboxPort, PageReason, ReadyInbox, Recipient};
+use dogwatch_core::text::EmailAddress;
+use dogwatch_core::{Error, OrgId, Secret, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+
+use super::text::Reader;
+use super::{Entity, Line, Raw, Row, Rows, by_byte, json, text, timestamp};
+use crate::backend::Pair;
+use crate::record::{Corrupt, Stored, decode, unpack};
+use crate::table::{Table, end_of};
+use crate::tools::{Page, Verifier};
+use crate::view::{OrgView, corrupt};
+
+impl Table {
+    /// Notifications that wait for delivery, a line for each recipient.
+    pub(crate) const NOTIFICATION: Self = Self::new(b'y', "Notification");
+    /// Where each line begins and ends, and from when on it can be claimed.
+    pub(crate) const INBOX: Self = Self::new(b'b', "Inbox");
+    /// Lines that hold something, of all organizations, by the instant from which on they can be claimed.
+    pub(crate) const READY: Self = Self::new(b'R', "Ready");
+    /// Notifications that were delivered, of all organizations, by that instant.
+    pub(crate) const DELIVERED: Self = Self::new(b'z', "Delivered");
+}
+
+/// The tables of this room.
+pub(super) const TABLES: &[Table] = &[Table::NOTIFICATION, Table::INBOX, Table::READY, Table::DELIVERED];
+
+pub(crate) fn ready_key(line: &ReadyInbox) -> Vec<u8> {
+    Table::READY.key(&[&instant(line.ready_at), &line.org.to_bytes(), &recipient_part(line.recipient)])
+}
+
+/// The line that a key of [`ready_key`] is for.
+pub(crate) fn ready_line(key: &[u8]) -> Option<ReadyInbox> {
+    let (ready_at, org, _) = by_time::<OrgId, UserId>(key)?;
+    Some(ReadyInbox { ready_at, org, recipient: recipient_of(key.get(1 + 8 + 16..)?)? })
+}
+
+/// What follows the id of somebody who is invited, so that no line of theirs is taken for a user's.
+const INVITED: u8 = b'i';
+
+/// A recipient as a part of a key: the id of a user, or that of an invitation and a mark.
+pub(crate) fn recipient_part(recipient: Recipient) -> Vec<u8> {
+    match recipient {
+        Recipient::Member(user) => user.to_bytes().to_vec(),
+        Recipient::Invited(invitation) => [&invitation.to_bytes()[..], &[INVITED]].concat(),
+    }
+}
+
+/// The recipient that [`recipient_part`] wrote.
+pub(crate) fn recipient_of(part: &[u8]) -> Option<Recipient> {
+    let (id, mark) = part.split_first_chunk::<16>()?;
+    match mark {
+        [] => Some(Recipient::Member(UserId::from_bytes(*id))),
+        [INVITED] => Some(Recipient::Invited(InvitationId::from_bytes(*id))),
+        _ => None,
+    }
+}
+
+pub(crate) fn inbox_key(org: OrgId, line: Recipient) -> Vec<u8> {
+    Table::INBOX.of(org, &[&recipient_part(line)])
+}
+
+pub(crate) fn notification_key(org: OrgId, line: Recipient, number: u64) -> Vec<u8> {
+    Table::NOTIFICATION.of(org, &[&recipient_part(line), &number.to_be_bytes()])
+}
+
+pub(crate) fn delivered_key(at: Timestamp, org: OrgId, line: Recipient, number: u64) -> Vec<u8> {
+    Table::DELIVERED.key(&[&instant(at), &org.to_bytes(), &recipient_part(line), &number.to_be_bytes()])
+}
+
+/// The byte of the only kind that there was once.
+const PAGE: u8 = 1;
+
+pub(super) const fn reason_byte(reason: PageReason) -> u8 {
+    match reason {
+        PageReason::Escalation => 1,
+        PageReason::Handoff => 2,
+    }
+}
+
+/// A notification while every one was a page. Organization, user and number are in the key.
+#[derive(Debug, Encode, Decode)]
+struct NotificationV1 {
+    id: [u8; 16],
+    incident: [u8; 16],
+    kind: u8,
+    reason: u8,
+    created_at: i64,
+    attempts: u32,
+    delivered_at: Option<i64>,
+}
+
+/// A notification. Organization, recipient and number are in the key.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NotificationV2 {
+    #[serde(with = "json::notification")]
+    id: [u8; 16],
+    message: MessageV2,
+    #[serde(with = "json::time")]
+    created_at: i64,
+    attempts: u32,
+    #[serde(with = "json::time::maybe")]
+    delivered_at: Option<i64>,
+}
+
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum MessageV2 {
+    Page {
+        #[serde(with = "json::incident_id")]
+        incident: [u8; 16],
+        #[serde(with = "json::page_reason")]
+        reason: u8,
+    },
+    Invitation {
+        email: String,
+        // Never in an export.
+        #[serde(skip)]
+        token: Option<String>,
+    },
+}
+
+impl Stored for NotificationV2 {
+    const VERSION: u8 = 2;
+
+    fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
+        if version != 1 {
+            return Err(Corrupt::Version);
+        }
+        let NotificationV1 { id, incident, kind, reason, created_at, attempts, delivered_at } = unpack(payload)?;
+        if kind != PAGE {
+            return Err(Corrupt::Value);
+        }
+        Ok(Self { id, message: MessageV2::Page { incident, reason }, created_at, attempts, delivered_at })
+    }
+}
+
+impl Entity for Notification {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let message = match &self.message {
+            Message::Page { incident, reason } => {
+                MessageV2::Page { incident: incident.to_bytes(), reason: reason_byte(*reason) }
+            }
+            Message::Invitation { email, token } => MessageV2::Invitation {
+                email: email.as_str().to_owned(),
+                token: token.as_ref().map(|token| token.reveal().to_owned()),
+            },
+        };
+        let record = NotificationV2 {
+            id: self.id.to_bytes(),
+            message,
+            created_at: self.created_at.as_millis(),
+            attempts: self.attempts,
+            delivered_at: self.delivered_at.map(|at| at.as_millis()),
+        };
+        let key = match self.delivered_at {
+            None => notification_key(self.org, self.recipient, self.number),
+            Some(at) => delivered_key(at, self.org, self.recipient, self.number),
+        };
+        rows.record(key, &record)
+    }
+
+    fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
+        if let Message::Page { incident, .. } = self.message {
+            verifier.need(key, &incident_key(self.org, incident), "an incident");
+        }
+        let delivered = self.delivered_at.is_some();
+        if let Recipient::Invited(invitation) = self.recipient {
+            if delivered {
+                // Its inbox went with it.
+                return;
+            }
+            verifier.need(key, &Table::INVITATION.record(self.org, invitation), "an invitation");
+        }
+        let inbox = inbox_key(self.org, self.recipient);
+        let inbox = verifier.snapshot.read(&inbox).and_then(|value| match verifier.entity(&inbox, &value) {
+            Ok(Some(AnyEntity::Inbox(inbox))) => Some(inbox),
+            _ => None,
+        });
+        let fits = |inbox: &Inbox| {
+            if delivered { self.number < inbox.first } else { (inbox.first..=inbox.last).contains(&self.number) }
+        };
+        if !inbox.as_deref().is_some_and(fits) {
+            let what = if delivered { "its inbox never came to it" } else { "it waits, but is in no inbox" };
+            verifier.report.add(key, what);
+        }
+    }
+
+    fn pages(&self, tell: &mut dyn FnMut(Page, i64)) {
+        if let (Message::Page { incident, reason }, Some(user)) = (&self.message, self.user()) {
+            tell((self.org, *incident, user, *reason, self.created_at), -1);
+        }
+    }
+}
+
+impl NotificationV2 {
+    /// Whether it holds a token in plain text.
+    pub(crate) const fn holds_secret(&self) -> bool {
+        matches!(self.message, MessageV2::Invitation { token: Some(_), .. })
+    }
+
+    pub(crate) fn of(self, org: OrgId, recipient: Recipient, number: u64) -> Result<Notification, Corrupt> {
+        let message = match (recipient, self.message) {
+            (Recipient::Member(_), MessageV2::Page { incident, reason }) => Message::Page {
+                incident: IncidentId::from_bytes(incident),
+                reason: by_byte(&PageReason::ALL, reason_byte, reason)?,
+            },
+            (Recipient::Invited(_), MessageV2::Invitation { email, token }) => {
+                Message::Invitation { email: text(EmailAddress::new(email))?, token: token.map(Secret::new) }
+            }
+            _ => return Err(Corrupt::Value),
+        };
+        Ok(Notification {
+            id: NotificationId::from_bytes(self.id),
+            org,
+            recipient,
+            message,
+            created_at: timestamp(self.created_at)?,
+            attempts: self.attempts,
+            delivered_at: self.delivered_at.map(timestamp).transpose()?,
+            number,
+        })
+    }
+}
+
+/// A line of notifications.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InboxV1 {
+    first: u64,
+    last: u64,
+    #[serde(with = "json::time")]
+    ready_at: i64,
+}
+
+impl Stored for InboxV1 {
+    const VERSION: u8 = 1;
+}
+
+impl Entity for Inbox {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let record = InboxV1 { first: self.first, last: self.last, ready_at: self.ready_at.as_millis() };
+        if !self.is_empty() {
+            rows.index(ready_key(&ReadyInbox { ready_at: self.ready_at, org: self.org, recipient: self.recipient }));
+        }
+        rows.record(inbox_key(self.org, self.recipient), &record)
+    }
+
+    fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
+        for number in self.first..=self.last {
+            let named = notification_key(self.org, self.recipient, number);
+            let before = verifier.report.found;
+            verifier.need(key, &named, "a notification");
+            if verifier.report.found != before {
+                // One is enough: a damaged length names very many.
+                return;
+            }
+        }
+        if let Recipient::Member(user) = self.recipient {
+            verifier.need_users(key, self.org, [user]);
+        }
+    }
+}
+
+impl InboxV1 {
+    pub(crate) fn of(self, org: OrgId, recipient: Recipient) -> Result<Inbox, Corrupt> {
+        // A line that begins behind its end by more than one was never written.
+        if self.first == 0 || self.first > self.last.saturating_add(1) {
+            return Err(Corrupt::Value);
+        }
+        Ok(Inbox { org, recipient, first: self.first, last: self.last, ready_at: timestamp(self.ready_at)? })
+    }
+}
+
+/// A notification in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NotificationLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "recipient")]
+    recipient: Recipient,
+    number: u64,
+    #[serde(flatten)]
+    record: NotificationV2,
+}
+
+impl Line for NotificationLine {
+    type Entity = Notification;
+    const TABLES: &'static [Table] = &[Table::NOTIFICATION, Table::DELIVERED];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        if row.table == Table::DELIVERED {
+            // The instant is in the record, too.
+            row.take::<8>()?;
+        }
+        let (org, recipient, number) = (row.id()?, row.recipient(8)?, u64::from_be_bytes(row.take()?));
+        Ok(Some(Self { org, recipient, number, record: row.record()? }))
+    }
+
+    fn entity(self, _read: Reader<'_>) -> Result<Notification, Corrupt> {
+        self.record.of(OrgId::from_bytes(self.org), self.recipient, self.number)
+    }
+
+    fn is_secret(&self) -> bool {
+        self.record.holds_secret()
+    }
+}
+
+/// An inbox in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InboxLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "recipient")]
+    recipient: Recipient,
+    #[serde(flatten)]
+    record: InboxV1,
+}
+
+impl Line for InboxLine {
+    type Entity = Inbox;
+    const TABLES: &'static [Table] = &[Table::INBOX];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        Ok(Some(Self { org: row.id()?, recipient: row.recipient(0)?, record: row.record()? }))
+    }
+
+    fn entity(self, _read: Reader<'_>) -> Result<Inbox, Corrupt> {
+        self.record.of(OrgId::from_bytes(self.org), self.recipient)
+    }
+
+    /// That of an invitation is there only while its notification, which holds a secret, waits.
+    fn is_secret(&self) -> bool {
+        self.recipient.user().is_none()
+    }
+}
+
+impl OutboxPort for OrgView<'_> {
+    fn inbox(&self, recipient: Recipient) -> Result<Option<Inbox>, Error> {
+        self.thing(&inbox_key(self.org, recipient), |row: InboxV1| row.of(self.org, recipient))
+    }
+
+    fn notification(&self, recipient: Recipient, number: u64) -> Result<Option<Notification>, Error> {
+        let key = notification_key(self.org, recipient, number);
+        self.thing(&key, |row: NotificationV2| row.of(self.org, recipient, number))
+    }
+
+    fn notifications(&self, recipient: Recipient, after: u64, limit: usize) -> Result<Vec<Notification>, Error> {
+        let one = |key: &[u8], value: &[u8]| {
+            let number = u64::from_be_bytes(*key.last_chunk::<8>().ok_or(Corrupt::Key)?);
+            decode::<NotificationV2>(key, value)?.of(self.org, recipient, number)
+        };
+        let read = |(key, value): Pair| one(&key, &value).map_err(|why| corrupt(&key, why));
+        let start = notification_key(self.org, recipient, after.saturating_add(1));
+        let end = end_of(&Table::NOTIFICATION.of(self.org, &[&recipient_part(recipient)]));
+        self.store.scan(&start, &end).take(limit).map(|pair| read(pair?)).collect()
+    }
+}
+
+impl Row<'_> {
+    /// The recipient in a key: everything but so many bytes at its end.
+    fn recipient(&mut self, behind: usize) -> Result<Recipient, Corrupt> {
+        recipient_of(self.all_but(behind)?).ok_or(Corrupt::Key)
+    }
+}
+
+mod recipient {
+    use super::{Deserialize, InvitationId, Recipient, UserId};
+    use serde::de::Error;
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(it: &Recipient, s: S) -> Result<S::Ok, S::Error> {
+        match it {
+            Recipient::Member(user) => s.collect_str(user),
+            Recipient::Invited(invitation) => s.collect_str(invitation),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Recipient, D::Error> {
+        let text = String::deserialize(d)?;
+        let invited = InvitationId::parse(&text).map(Recipient::Invited);
+        invited.or_else(|_| UserId::parse(&text).map(Recipient::Member)).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,257 @@
+//! Members and invitations.
+
+use bincode::{Decode, Encode};
+use dogwatch_core::id::{Id, InvitationId};
+use dogwatch_core::secret::SecretHash;
+use dogwatch_core::team::{Invitation, Member, Role, TeamPort};
+use dogwatch_core::text::{EmailAddress, PersonName};
+use dogwatch_core::{Error, OrgId, UserId};
+use serde::{Deserialize, Serialize};
+
+use super::text::Reader;
+use super::{Entity, Line, Raw, Row, Rows, by_byte, json, text, timestamp};
+use crate::record::{Corrupt, Stored};
+use crate::table::Table;
+use crate::tools::Verifier;
+use crate::view::{OrgView, corrupt, id_at_end};
+
+impl Table {
+    /// Members, removed ones included.
+    pub(crate) const MEMBER: Self = Self::new(b'm', "Member");
+    /// Members who have not been removed.
+    pub(crate) const ACTIVE_MEMBER: Self = Self::new(b'M', "ActiveMember");
+    /// E-mails of members and pending invitations.
+    pub(crate) const EMAIL: Self = Self::new(b'e', "Email");
+    /// Pending invitations.
+    pub(crate) const INVITATION: Self = Self::new(b'i', "Invitation");
+    /// Where an invitation is pending, by the hash of its token.
+    pub(crate) const TOKEN: Self = Self::new(b'T', "Token");
+}
+
+/// The tables of this room.
+pub(super) const TABLES: &[Table] =
+    &[Table::MEMBER, Table::ACTIVE_MEMBER, Table::EMAIL, Table::INVITATION, Table::TOKEN];
+
+pub(super) fn role_byte(role: Role) -> u8 {
+    match role {
+        Role::Admin => 1,
+        Role::Member => 2,
+    }
+}
+
+fn role(byte: u8) -> Result<Role, Corrupt> {
+    by_byte(&Role::ALL, role_byte, byte)
+}
+
+/// A member.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MemberV1 {
+    email: String,
+    first_name: String,
+    last_name: String,
+    image_url: Option<String>,
+    #[serde(with = "json::role")]
+    role: u8,
+    #[serde(with = "json::time")]
+    joined_at: i64,
+    #[serde(with = "json::time::maybe")]
+    removed_at: Option<i64>,
+}
+
+impl Stored for MemberV1 {
+    const VERSION: u8 = 1;
+}
+
+impl Entity for Member {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let record = MemberV1 {
+            email: self.email.as_str().to_owned(),
+            first_name: self.first_name.as_str().to_owned(),
+            last_name: self.last_name.as_str().to_owned(),
+            image_url: self.image_url.clone(),
+            role: role_byte(self.role),
+            joined_at: self.joined_at.as_millis(),
+            removed_at: self.removed_at.map(|at| at.as_millis()),
+        };
+        if self.is_active() {
+            rows.index(Table::ACTIVE_MEMBER.record(self.org, self.id));
+            rows.index(email_key(self.org, &self.email));
+        }
+        rows.record(Table::MEMBER.record(self.org, self.id), &record)
+    }
+
+    fn check(&self, _: &[u8], verifier: &mut Verifier<'_, '_>) {
+        verifier.of(self.org).counts.members += u32::from(self.is_active());
+    }
+}
+
+/// The row that says an e-mail is taken.
+pub(crate) fn email_key(org: OrgId, email: &EmailAddress) -> Vec<u8> {
+    Table::EMAIL.of(org, &[email.folded().as_bytes()])
+}
+
+impl MemberV1 {
+    pub(crate) fn of(self, org: OrgId, id: UserId) -> Result<Member, Corrupt> {
+        Ok(Member {
+            id,
+            org,
+            email: text(EmailAddress::new(self.email))?,
+            first_name: text(PersonName::new(self.first_name))?,
+            last_name: text(PersonName::new(self.last_name))?,
+            image_url: self.image_url,
+            role: role(self.role)?,
+            joined_at: timestamp(self.joined_at)?,
+            removed_at: self.removed_at.map(timestamp).transpose()?,
+        })
+    }
+}
+
+/// A member in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MemberLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "json::user")]
+    id: Raw,
+    #[serde(flatten)]
+    record: MemberV1,
+}
+
+impl Line for MemberLine {
+    type Entity = Member;
+    const TABLES: &'static [Table] = &[Table::MEMBER];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        Ok(Some(Self { org: row.id()?, id: row.id()?, record: row.record()? }))
+    }
+
+    fn entity(self, _read: Reader<'_>) -> Result<Member, Corrupt> {
+        self.record.of(OrgId::from_bytes(self.org), UserId::from_bytes(self.id))
+    }
+}
+
+/// A pending invitation.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InvitationV1 {
+    email: String,
+    #[serde(with = "json::role")]
+    role: u8,
+    #[serde(with = "json::time")]
+    created_at: i64,
+    #[serde(with = "json::hash")]
+    token: [u8; 32],
+}
+
+impl Stored for InvitationV1 {
+    const VERSION: u8 = 1;
+}
+
+/// Where the invitation with a token is.
+#[derive(Debug, Encode, Decode)]
+pub(crate) struct TokenV1 {
+    pub(crate) org: [u8; 16],
+    pub(crate) invitation: [u8; 16],
+}
+
+impl Stored for TokenV1 {
+    const VERSION: u8 = 1;
+}
+
+impl Entity for Invitation {
+    fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
+        let record = InvitationV1 {
+            email: self.email.as_str().to_owned(),
+            role: role_byte(self.role),
+            created_at: self.created_at.as_millis(),
+            token: self.token.to_bytes(),
+        };
+        let place = TokenV1 { org: self.org.to_bytes(), invitation: self.id.to_bytes() };
+        rows.index(email_key(self.org, &self.email));
+        rows.record(Table::TOKEN.hashed(self.token), &place)?;
+        rows.record(Table::INVITATION.record(self.org, self.id), &record)
+    }
+
+    fn check(&self, _: &[u8], verifier: &mut Verifier<'_, '_>) {
+        verifier.of(self.org).counts.invitations += 1;
+    }
+}
+
+impl InvitationV1 {
+    pub(crate) fn of(self, org: OrgId, id: InvitationId) -> Result<Invitation, Corrupt> {
+        Ok(Invitation {
+            id,
+            org,
+            email: text(EmailAddress::new(self.email))?,
+            role: role(self.role)?,
+            created_at: timestamp(self.created_at)?,
+            token: SecretHash::from_bytes(self.token),
+        })
+    }
+}
+
+/// A pending invitation in an export.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct InvitationLine {
+    #[serde(with = "json::org")]
+    org: Raw,
+    #[serde(with = "json::invitation")]
+    id: Raw,
+    #[serde(flatten)]
+    record: InvitationV1,
+}
+
+impl Line for InvitationLine {
+    type Entity = Invitation;
+    const TABLES: &'static [Table] = &[Table::INVITATION];
+
+    fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        Ok(Some(Self { org: row.id()?, id: row.id()?, record: row.record()? }))
+    }
+
+    fn entity(self, _read: Reader<'_>) -> Result<Invitation, Corrupt> {
+        self.record.of(OrgId::from_bytes(self.org), InvitationId::from_bytes(self.id))
+    }
+}
+
+impl TeamPort for OrgView<'_> {
+    fn member(&self, id: UserId) -> Result<Option<Member>, Error> {
+        self.thing(&Table::MEMBER.record(self.org, id), |row: MemberV1| row.of(self.org, id))
+    }
+
+    fn is_member(&self, id: UserId) -> Result<bool, Error> {
+        Ok(self.store.get(&Table::ACTIVE_MEMBER.record(self.org, id))?.is_some())
+    }
+
+    fn members(&self) -> Result<Vec<Member>, Error> {
+        let prefix = Table::ACTIVE_MEMBER.of(self.org, &[]);
+        let member = |key: &[u8]| {
+            let id = id_at_end(key).map_err(|why| corrupt(key, why))?;
+            self.member(id)?.ok_or_else(|| corrupt(key, Corrupt::Missing))
+        };
+        self.store.under(&prefix).map(|pair| member(&pair?.0)).collect()
+    }
+
+    fn email_taken(&self, email: &EmailAddress) -> Result<bool, Error> {
+        Ok(self.store.get(&email_key(self.org, email))?.is_some())
+    }
+
+    fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>, Error> {
+        self.thing(&Table::INVITATION.record(self.org, id), |row: InvitationV1| row.of(self.org, id))
+    }
+
+    fn invitation_by_token(&self, token: SecretHash) -> Result<Option<Invitation>, Error> {
+        let place = self.store.record::<TokenV1>(&Table::TOKEN.hashed(token))?;
+        match place.filter(|place| place.org == self.org.to_bytes()) {
+            Some(place) => self.invitation(InvitationId::from_bytes(place.invitation)),
+            None => Ok(None),
+        }
+    }
+
+    fn invitations(&self) -> Result<Vec<Invitation>, Error> {
+        self.store.records(&Table::INVITATION.of(self.org, &[]), |row: InvitationV1, id| row.of(self.org, id))
+    }
+}

@@ -1,0 +1,199 @@
+//! Core's view of the world, read from rows.
+//!
+//! An [`OrgView`] builds every key from its own organization, so what it can reach is that organization and nothing else.
+
+use crate::rooms::NamedV1;
+use crate::rooms::organization::OrganizationV1;
+use dogwatch_core::api_key::KeyHolder;
+use dogwatch_core::id::Id;
+use dogwatch_core::organization::Organization;
+use dogwatch_core::outbox::{DeliveryPort, ReadyInbox};
+use dogwatch_core::secret::SecretHash;
+use dogwatch_core::ticks::{TickPort, Timer};
+use dogwatch_core::world::{GlobalPort, State, World};
+use dogwatch_core::{Error, OrgId, Timestamp, UserId};
+
+use crate::backend::Pair;
+use crate::commit::overlay::Overlay;
+use crate::record::{Corrupt, Stored, decode};
+use crate::rooms::api_key::HolderV1;
+use crate::rooms::json::hex;
+use crate::rooms::team::TokenV1;
+use crate::rooms::{incident, outbox};
+use crate::table::{self, Table, end_of};
+
+/// All organizations, as seen through an overlay.
+#[derive(Clone, Copy)]
+pub(crate) struct StoreView<'a> {
+    rows: Overlay<'a>,
+}
+
+impl<'a> StoreView<'a> {
+    pub(crate) fn new(rows: Overlay<'a>) -> Self {
+        Self { rows }
+    }
+
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.rows.get(key).map_err(|error| Error::broken(error.to_string()))
+    }
+
+    pub(crate) fn record<T: Stored>(&self, key: &[u8]) -> Result<Option<T>, Error> {
+        self.get(key)?.map(|value| decode(key, &value).map_err(|why| corrupt(key, why))).transpose()
+    }
+
+    pub(crate) fn scan(&self, start: &[u8], end: &[u8]) -> impl Iterator<Item = Result<Pair, Error>> + use<'a> {
+        self.rows.scan(start, end).map(|pair| pair.map_err(|error| Error::broken(error.to_string())))
+    }
+
+    pub(crate) fn under(&self, prefix: &[u8]) -> impl Iterator<Item = Result<Pair, Error>> + use<'a> {
+        self.scan(prefix, &end_of(prefix))
+    }
+
+    /// All records under a prefix, each made into a thing by `build` with the id at the end of its key.
+    pub(crate) fn records<T: Stored, I: Id, R>(
+        &self,
+        prefix: &[u8],
+        build: impl Fn(T, I) -> Result<R, Corrupt>,
+    ) -> Result<Vec<R>, Error> {
+        self.records_between(prefix, &end_of(prefix), build)
+    }
+
+    /// As [`StoreView::records`], of those whose key goes on with an instant after `after`.
+    pub(crate) fn records_after<T: Stored, I: Id, R>(
+        &self,
+        prefix: &[u8],
+        after: Timestamp,
+        build: impl Fn(T, I) -> Result<R, Corrupt>,
+    ) -> Result<Vec<R>, Error> {
+        let mut start = prefix.to_vec();
+        start.extend_from_slice(&table::instant(after));
+        self.records_between(&end_of(&start), &end_of(prefix), build)
+    }
+
+    pub(crate) fn records_between<T: Stored, I: Id, R>(
+        &self,
+        start: &[u8],
+        end: &[u8],
+        build: impl Fn(T, I) -> Result<R, Corrupt>,
+    ) -> Result<Vec<R>, Error> {
+        let read = |(key, value): Pair| {
+            let made = decode(&key, &value).and_then(|record| build(record, id_at_end(&key)?));
+            made.map_err(|why| corrupt(&key, why))
+        };
+        self.scan(start, end).map(|pair| read(pair?)).collect()
+    }
+}
+
+/// A record that is not what was written. The key is for the log of whoever runs the engine.
+pub(crate) fn corrupt(key: &[u8], why: Corrupt) -> Error {
+    Error::broken(format!("corrupt record at key {}: {why}", hex(key)))
+}
+
+pub(crate) fn id_at_end<T: Id>(key: &[u8]) -> Result<T, Corrupt> {
+    key.last_chunk::<16>().map(|bytes| T::from_bytes(*bytes)).ok_or(Corrupt::Key)
+}
+
+impl GlobalPort for StoreView<'_> {
+    fn key_holder(&self, hash: SecretHash) -> Result<Option<KeyHolder>, Error> {
+        let key = Table::KEY_HOLDER.hashed(hash);
+        let holder = self.record::<HolderV1>(&key)?.map(KeyHolder::try_from).transpose();
+        holder.map_err(|why| corrupt(&key, why))
+    }
+
+    fn organization_inviting(&self, token: SecretHash) -> Result<Option<OrgId>, Error> {
+        let place = self.record::<TokenV1>(&Table::TOKEN.hashed(token))?;
+        Ok(place.map(|place| OrgId::from_bytes(place.org)))
+    }
+}
+
+impl TickPort for StoreView<'_> {
+    fn timers_due(&self, now: Timestamp, after: Option<&Timer>, limit: usize) -> Result<Vec<Timer>, Error> {
+        let start = after.map_or_else(|| Table::TIMER.key(&[]), |after| end_of(&incident::timer_key(after)));
+        let end = end_of(&Table::TIMER.key(&[&table::instant(now)]));
+        let timer = |key: &[u8]| {
+            let (due, org, incident) = table::by_time(key).ok_or_else(|| corrupt(key, Corrupt::Key))?;
+            Ok(Timer { due, org, incident })
+        };
+        self.scan(&start, &end).take(limit).map(|pair| timer(&pair?.0)).collect()
+    }
+
+    fn next_due(&self) -> Result<Option<Timestamp>, Error> {
+        self.first_instant(Table::TIMER, &Table::TIMER.key(&[]))
+    }
+}
+
+impl DeliveryPort for StoreView<'_> {
+    fn ready_inboxes(
+        &self,
+        now: Timestamp,
+        after: Option<&ReadyInbox>,
+        limit: usize,
+    ) -> Result<Vec<ReadyInbox>, Error> {
+        let start = after.map_or_else(|| Table::READY.key(&[]), |after| end_of(&outbox::ready_key(after)));
+        let end = end_of(&Table::READY.key(&[&table::instant(now)]));
+        let line = |key: &[u8]| outbox::ready_line(key).ok_or_else(|| corrupt(key, Corrupt::Key));
+        self.scan(&start, &end).take(limit).map(|pair| line(&pair?.0)).collect()
+    }
+
+    fn next_ready(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
+        self.first_instant(Table::READY, &end_of(&Table::READY.key(&[&table::instant(now)])))
+    }
+}
+
+impl State for StoreView<'_> {
+    fn world(&self, org: OrgId) -> Box<dyn World + '_> {
+        Box::new(OrgView { store: *self, org })
+    }
+
+    fn organizations(&self) -> Result<Vec<Organization>, Error> {
+        self.records(&Table::ORGANIZATION.key(&[]), OrganizationV1::of)
+    }
+}
+
+impl StoreView<'_> {
+    /// The first instant in a table that is sorted by time, from a key on.
+    fn first_instant(&self, table: Table, start: &[u8]) -> Result<Option<Timestamp>, Error> {
+        let Some(first) = self.scan(start, &end_of(&table.key(&[]))).next() else { return Ok(None) };
+        let (key, _) = first?;
+        let (at, _, _) = table::by_time::<OrgId, UserId>(&key).ok_or_else(|| corrupt(&key, Corrupt::Key))?;
+        Ok(Some(at))
+    }
+}
+
+/// One organization, as seen through an overlay.
+pub(crate) struct OrgView<'a> {
+    pub(crate) store: StoreView<'a>,
+    pub(crate) org: OrgId,
+}
+
+impl OrgView<'_> {
+    /// The thing under a key, made by `build` from its record.
+    pub(crate) fn thing<T: Stored, R>(
+        &self,
+        key: &[u8],
+        build: impl FnOnce(T) -> Result<R, Corrupt>,
+    ) -> Result<Option<R>, Error> {
+        let record = self.store.record::<T>(key)?;
+        record.map(build).transpose().map_err(|why| corrupt(key, why))
+    }
+
+    /// Reads a row for a thing that has some of its text elsewhere. A failed read shows as a missing piece.
+    pub(crate) fn read(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.store.rows.get(key).ok().flatten()
+    }
+}
+
+impl OrgView<'_> {
+    /// The things of a table of names, by name.
+    pub(crate) fn named<R>(
+        &self,
+        table: Table,
+        thing: impl Fn([u8; 16]) -> Result<Option<R>, Error>,
+    ) -> Result<Vec<R>, Error> {
+        let read = |(key, value): Pair| {
+            let named: NamedV1 = decode(&key, &value).map_err(|why| corrupt(&key, why))?;
+            thing(named.id)?.ok_or_else(|| corrupt(&key, Corrupt::Missing))
+        };
+        self.store.under(&table.of(self.org, &[])).map(|pair| read(pair?)).collect()
+    }
+}

@@ -69,7 +69,7 @@ struct Person {
 
 impl Person {
     fn new(name: &'static str, member: &Member) -> Self {
-        Self { name, actor: Actor::member(member.org, member.id), user: member.id }
+        Self { name, actor: Actor::member(member.org_id, member.id), user: member.id }
     }
 }
 
@@ -94,7 +94,7 @@ impl<'a, W: Write> Night<'a, W> {
         let created = engine.execute(create, &Actor::Operator)?;
         let join = |email: &str, first: &str, last: &str| -> Result<Member, Failure> {
             let add = AddMember {
-                org: created.organization.id,
+                org_id: created.organization.id,
                 email: valid(email)?,
                 first_name: valid(first)?,
                 last_name: valid(last)?,
@@ -149,7 +149,7 @@ impl<'a, W: Write> Night<'a, W> {
         for (position, minutes, user) in [(1, 5, self.ben.user), (2, 10, self.cleo.user)] {
             let broken = |problem: Problem| Refusal::broken(problem.to_string());
             let add = AddPolicyLayer {
-                policy,
+                policy_id: policy,
                 position: Position::new(position).map_err(broken)?,
                 ack_timeout: AckTimeout::from_minutes(minutes).map_err(broken)?,
                 target: Target::users(vec![user]).map_err(broken)?,
@@ -207,7 +207,7 @@ impl<'a, W: Write> Night<'a, W> {
         self.stage.done(&format!("escalation stops: {next}"))?;
 
         self.wait(2);
-        let handoff = HandOffIncident { id, target: self.ben.user };
+        let handoff = HandOffIncident { id, target_user_id: self.ben.user };
         let handed = self.act(Who::Cleo, "hears Ben on the phone and hands it off to him.", handoff)?;
         let waits = handed.next_escalation_at.map_or(0, |at| at.since(self.clock.now()).as_secs() / 60);
         self.stage.done(&format!("owned by Ben; layer 2 waits another {waits} minutes for somebody to acknowledge"))?;
@@ -232,7 +232,7 @@ impl<'a, W: Write> Night<'a, W> {
             PostUpdate::internal(id, slip),
         )?;
         self.stage.done("posted for members only")?;
-        let redact = RedactUpdate { incident: id, update: posted.id };
+        let redact = RedactUpdate { incident_id: id, update_id: posted.id };
         self.wait(1);
         self.try_in_vain(Who::Cleo, "notices and tries to take it back for him.", redact)?;
         self.wait(1);
@@ -295,7 +295,7 @@ enum Who {
 /// Tells what the store knows of the incident.
 fn tell<W: Write>(stage: &mut Stage<W>, engine: &Engine, actor: &Actor, id: IncidentId) -> Result<(), Failure> {
     let detail = engine.query(&GetIncident { id }, actor)?;
-    let updates = engine.query(&ListUpdates { incident: id }, actor)?;
+    let updates = engine.query(&ListUpdates { incident_id: id }, actor)?;
     let team = engine.query(&ListTeam, actor)?.members;
     let listed = engine.query(&ListIncidents::default(), actor)?.incidents;
     let name = |user: UserId| {
@@ -313,7 +313,7 @@ fn tell<W: Write>(stage: &mut Stage<W>, engine: &Engine, actor: &Actor, id: Inci
     tell_updates(stage, &updates, &name)?;
     stage.heading("Audit trail")?;
     for event in &detail.audit_trail {
-        let actor = event.actor.map_or("time".to_owned(), name);
+        let actor = event.actor_id.map_or("time".to_owned(), name);
         stage.row(event.at(), event.event.as_str(), &format!("{actor}{}", details(&event.event, &name)))?;
     }
     Ok(stage.gap()?)
@@ -354,12 +354,12 @@ fn details(event: &Event, name: &dyn Fn(UserId) -> String) -> String {
             format!(": {}", fields.join(", "))
         }
         Event::UpdatePosted { visibility, .. } => format!(": {visibility}"),
-        Event::LayerPaged { position, users, .. } => {
+        Event::LayerPaged { position, user_ids: users, .. } => {
             let users: Vec<_> = users.iter().map(|user| name(*user)).collect();
             format!(": layer {position}, {}", users.join(", "))
         }
         Event::LayerTimedOut { position, .. } => format!(": layer {position}"),
-        Event::IncidentHandedOff { new, .. } => format!(": to {}", name(*new)),
+        Event::IncidentHandedOff { new_owner_id: new, .. } => format!(": to {}", name(*new)),
         _ => String::new(),
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn add_member(args: &AddMemberArgs) -> Result<(), Failure> {
     let last_name = check.field("--last-name", PersonName::new(&args.last_name));
     let role = check.field("--role", args.role.parse());
     let command = check.finish(|| {
-        Some(AddMember { org: org?, email: email?, first_name: first_name?, last_name: last_name?, role: role? })
+        Some(AddMember { org_id: org?, email: email?, first_name: first_name?, last_name: last_name?, role: role? })
     })?;
     let Joined { member, api_key } = Engine::open_existing(&args.data)?.execute(command, &Actor::Operator)?;
     print(&json!({ "userId": member.id.to_string(), "apiKey": api_key.secret.reveal() }))

@@ -85,8 +85,8 @@ impl Picture {
         let team = engine.query(&ListTeam, actor)?.members;
         let person = |member: &dogwatch_store::rules::team::Member| (member.first_name.to_string(), member.full_name());
         Ok(Self {
-            resolved: engine.query(&ResolveOnCall { schedule: id, at: now }, actor)?,
-            overrides: engine.query(&ListOverrides { schedule: id }, actor)?,
+            resolved: engine.query(&ResolveOnCall { schedule_id: id, at: now }, actor)?,
+            overrides: engine.query(&ListOverrides { schedule_id: id }, actor)?,
             people: team.iter().map(|member| (member.id, person(member))).collect(),
             schedule,
             shifts,
@@ -176,7 +176,7 @@ impl Picture {
             let stretches = layer.shifts.iter().map(|shift| Stretch {
                 starts_at: shift.starts_at,
                 ends_at: shift.ends_at,
-                piece: Piece::Turn(self.first_name(shift.user)),
+                piece: Piece::Turn(self.first_name(shift.user_id)),
             });
             draw_row(out, self.layer_name(layer.layer_id), Style::new(), &days, &stretches.collect::<Vec<_>>())?;
         }
@@ -184,7 +184,7 @@ impl Picture {
             Some(_) => Piece::Override(self.first_name(shift.target.user_id)),
             None => Piece::Turn(self.first_name(shift.target.user_id)),
         };
-        let line = self.shifts.line.iter().map(|shift| Stretch {
+        let line = self.shifts.final_shifts.iter().map(|shift| Stretch {
             starts_at: shift.starts_at,
             ends_at: shift.ends_at,
             piece: piece(shift),
@@ -199,7 +199,7 @@ impl Picture {
 
     fn draw_handoffs(&self, out: &mut impl Write) -> Result<(), Failure> {
         let mut edges: Vec<(Timestamp, Option<OnCallTarget>)> =
-            self.shifts.line.iter().map(|shift| (shift.starts_at, Some(shift.target))).collect();
+            self.shifts.final_shifts.iter().map(|shift| (shift.starts_at, Some(shift.target))).collect();
         edges.extend(self.shifts.gaps.iter().map(|gap| (gap.starts_at, None)));
         edges.sort_by_key(|(at, _)| *at);
         edges.retain(|(at, _)| *at > self.now);

@@ -36,11 +36,11 @@ fn night_watch(folder: &Path) -> ScheduleId {
     let clock = ManualClock::at(at("2026-03-26T12:00:00Z"));
     let engine = Engine::builder().clock(clock).open(folder).unwrap();
     let (ada, ada_id) = organization(&engine, "Harbour");
-    let Actor::Member { org, .. } = ada else { panic!("an admin is a member") };
+    let Actor::Member { org_id: org, .. } = ada else { panic!("an admin is a member") };
     let join = |first: &str| {
         let email = format!("{first}@example.com").parse().unwrap();
         let (first_name, last_name) = (first.parse().unwrap(), "Marlow".parse().unwrap());
-        let add = AddMember { org, email, first_name, last_name, role: Role::Member };
+        let add = AddMember { org_id: org, email, first_name, last_name, role: Role::Member };
         engine.execute(add, &Actor::Operator).unwrap().member.id
     };
     let (ben, cleo) = (join("Ben"), join("Cleopatra"));
@@ -52,7 +52,7 @@ fn night_watch(folder: &Path) -> ScheduleId {
     let schedule = engine.execute(create, &ada).unwrap().id;
     let add = |name: &str, length, from: &str, until: Option<&str>, people: &[UserId]| {
         let settings = LayerSettings::new(length, "09:00".parse().unwrap(), at(from), until.map(at), people.to_vec());
-        let add = AddRotationLayer { schedule, name: name.parse().unwrap(), settings: settings.unwrap() };
+        let add = AddRotationLayer { schedule_id: schedule, name: name.parse().unwrap(), settings: settings.unwrap() };
         engine.execute(add, &ada).unwrap();
     };
     add("daily", RotationLength::DAILY, "2026-03-27T08:00:00Z", Some("2026-03-31T07:00:00Z"), &[ben, cleo]);

@@ -44,10 +44,10 @@ impl Harbour {
     }
 
     fn join(&self, first: &str) -> UserId {
-        let Actor::Member { org, .. } = self.ada else { panic!("an admin is a member") };
+        let Actor::Member { org_id: org, .. } = self.ada else { panic!("an admin is a member") };
         let email = format!("{first}@example.com").parse().unwrap();
         let (first_name, last_name) = (first.parse().unwrap(), "Marlow".parse().unwrap());
-        let add = AddMember { org, email, first_name, last_name, role: Role::Member };
+        let add = AddMember { org_id: org, email, first_name, last_name, role: Role::Member };
         self.engine.execute(add, &Actor::Operator).unwrap().member.id
     }
 
@@ -56,7 +56,8 @@ impl Harbour {
         let schedule = self.engine.execute(create, &self.ada).unwrap().id;
         let (handoff, from) = ("09:00".parse().unwrap(), at("2026-03-01T00:00:00Z"));
         let settings = LayerSettings::new(RotationLength::DAILY, handoff, from, until.map(at), people.to_vec());
-        let add = AddRotationLayer { schedule, name: "daily".parse().unwrap(), settings: settings.unwrap() };
+        let add =
+            AddRotationLayer { schedule_id: schedule, name: "daily".parse().unwrap(), settings: settings.unwrap() };
         self.engine.execute(add, &self.ada).unwrap();
         schedule
     }
@@ -67,7 +68,9 @@ impl Harbour {
         for (position, minutes, target) in layers {
             let position = Position::new(position).unwrap();
             let ack_timeout = AckTimeout::from_minutes(minutes).unwrap();
-            self.engine.execute(AddPolicyLayer { policy, position, ack_timeout, target }, &self.ada).unwrap();
+            self.engine
+                .execute(AddPolicyLayer { policy_id: policy, position, ack_timeout, target }, &self.ada)
+                .unwrap();
         }
     }
 }

@@ -13,7 +13,9 @@ use std::hint::black_box;
 
 use dogwatch_core::id::Id;
 use dogwatch_core::id::{OverrideId, RotationLayerId, ScheduleId};
-use dogwatch_core::oncall::{Override, Phase, Roster, RotationLayer, RotationLength, Schedule, Terms, TermsInput};
+use dogwatch_core::oncall::{
+    Override, Phase, Roster, Rotation, RotationLayer, RotationLength, RotationSettings, Schedule,
+};
 use dogwatch_core::{Timestamp, UserId, Zone};
 use dogwatch_testkit::measure::{line, seconds_per_call, shown};
 
@@ -32,7 +34,7 @@ fn roster(layers: u8, overrides: u8) -> Roster {
     let from = at("2026-01-01T12:00:00Z");
     let zone = Zone::new("America/New_York").unwrap();
     let layer = |n: u8| {
-        let input = TermsInput {
+        let input = RotationSettings {
             zone: zone.clone(),
             length: RotationLength::DAILY,
             handoff: "09:00".parse().unwrap(),
@@ -42,10 +44,10 @@ fn roster(layers: u8, overrides: u8) -> Roster {
         };
         RotationLayer {
             id: RotationLayerId::from_bytes([n; 16]),
-            schedule: ScheduleId::from_bytes([1; 16]),
-            org: Id::from_bytes([1; 16]),
+            schedule_id: ScheduleId::from_bytes([1; 16]),
+            org_id: Id::from_bytes([1; 16]),
             name: "layer".parse().unwrap(),
-            terms: Terms::new(input, Phase::default()),
+            rotation: Rotation::new(input, Phase::default()),
             since: Timestamp::MIN,
             created_at: from,
             updated_at: from,
@@ -54,7 +56,7 @@ fn roster(layers: u8, overrides: u8) -> Roster {
     let layers: Vec<_> = (0..layers).map(layer).collect();
     let schedule = Schedule {
         id: ScheduleId::from_bytes([1; 16]),
-        org: Id::from_bytes([1; 16]),
+        org_id: Id::from_bytes([1; 16]),
         name: "night".parse().unwrap(),
         description: None,
         zone,
@@ -68,10 +70,10 @@ fn roster(layers: u8, overrides: u8) -> Roster {
     };
     let one = |n: u8| Override {
         id: OverrideId::from_bytes([n; 16]),
-        schedule: schedule.id,
-        org: schedule.org,
+        schedule_id: schedule.id,
+        org_id: schedule.org_id,
         number: u64::from(n),
-        user: UserId::from_bytes([200 + n; 16]),
+        user_id: UserId::from_bytes([200 + n; 16]),
         starts_at: later(from, 50 + 90 * i64::from(n)),
         ends_at: later(from, 57 + 90 * i64::from(n)),
         reason: None,

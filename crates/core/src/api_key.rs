@@ -20,9 +20,9 @@ pub struct ApiKey {
     /// Names the key.
     pub id: ApiKeyId,
     /// The organization.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// As whom the key acts.
-    pub user: UserId,
+    pub user_id: UserId,
     /// What its owner calls it.
     pub name: Name,
     /// When it was created.
@@ -39,9 +39,9 @@ pub struct ApiKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyHolder {
     /// The organization of the key.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// The user as whom the key acts.
-    pub user: UserId,
+    pub user_id: UserId,
     /// The key.
     pub key: ApiKeyId,
     /// When the key stops working.
@@ -83,7 +83,7 @@ impl From<&ApiKey> for ApiKeyView {
         Self {
             id: key.id,
             name: key.name.clone(),
-            user_id: key.user,
+            user_id: key.user_id,
             created_at: key.created_at,
             expires_at: key.expires_at,
             last_four: key.last_four.clone(),
@@ -141,7 +141,7 @@ impl Command for RevokeApiKey {
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<ApiKeyId, Error> {
         let key = cx.world.api_key(self.id)?.ok_or_else(|| Error::not_found("API key"))?;
         let me = by.user_id;
-        if key.user != me && !is_admin(cx.world, me)? {
+        if key.user_id != me && !is_admin(cx.world, me)? {
             return Err(Error::refused(Code::NotAuthorized, "the API keys of others need the role `org:admin`"));
         }
         cx.count(|counts| {
@@ -174,8 +174,8 @@ pub(crate) fn issue(cx: &mut Context<'_>, user: UserId, name: Name, expires_at: 
     let secret = Secret::api_key(cx.ids);
     let key = ApiKey {
         id: cx.ids.fresh(cx.now),
-        org: cx.world.org_id(),
-        user,
+        org_id: cx.world.org_id(),
+        user_id: user,
         name,
         created_at: cx.now,
         expires_at,

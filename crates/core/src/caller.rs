@@ -35,9 +35,9 @@ pub enum Actor {
     /// A member of an organization, usually from [`authenticate`].
     Member {
         /// The organization in which the member acts.
-        org: OrgId,
+        org_id: OrgId,
         /// Who it is.
-        user: UserId,
+        user_id: UserId,
     },
     /// Whoever holds the data folder: creates organizations and their first members.
     Operator,
@@ -49,7 +49,7 @@ impl Actor {
     /// A member of an organization.
     #[must_use]
     pub const fn member(org: OrgId, user: UserId) -> Self {
-        Self::Member { org, user }
+        Self::Member { org_id: org, user_id: user }
     }
 }
 
@@ -136,7 +136,7 @@ pub struct ByAnybody;
 
 /// The world of a member's organization, and the member's id.
 fn member<'a>(actor: &Actor, state: &'a dyn State) -> Result<(Box<dyn World + 'a>, UserId), Error> {
-    let Actor::Member { org, user } = *actor else {
+    let Actor::Member { org_id: org, user_id: user } = *actor else {
         return Err(not_authorized("this needs a member of an organization"));
     };
     let world = state.world(org);
@@ -258,8 +258,8 @@ pub fn authenticate(key: &Secret, state: &dyn State, now: Timestamp) -> Result<A
     if holder.expires_at.is_some_and(|end| end <= now) {
         return Err(refused());
     }
-    if !state.world(holder.org).is_member(holder.user)? {
+    if !state.world(holder.org_id).is_member(holder.user_id)? {
         return Err(refused());
     }
-    Ok(Actor::member(holder.org, holder.user))
+    Ok(Actor::member(holder.org_id, holder.user_id))
 }

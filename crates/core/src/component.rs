@@ -19,7 +19,7 @@ pub struct Component {
     /// Names the component.
     pub id: ComponentId,
     /// The organization it belongs to.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// Unique among the components of the organization that have not been deleted.
     pub name: Name,
     /// What it is.
@@ -89,7 +89,7 @@ impl Command for CreateComponent {
         cx.count(|counts| checks::one_more(&mut counts.components, limits::COMPONENTS, "components"))?;
         let component = Component {
             id: cx.ids.fresh(cx.now),
-            org: cx.world.org_id(),
+            org_id: cx.world.org_id(),
             name: self.name,
             description: self.description,
             group_label: self.group_label,

@@ -14,7 +14,7 @@ use crate::id::{
     RotationLayerId, ScheduleId, UpdateId, UserId,
 };
 use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate};
-use crate::oncall::{OnCallPort, Override, PastOrder, PastTerms, RotationLayer, Schedule};
+use crate::oncall::{OnCallPort, Override, PastOrder, PastRotation, RotationLayer, Schedule};
 use crate::organization::{Counts, Organization, OrganizationPort};
 use crate::outbox::{
     DeliveryPort, Inbox, Notification, OutboxPort, ReadyInbox, Receipt, Recipient, claim, confirm, give_back,
@@ -47,7 +47,7 @@ struct OrgData {
     audit: BTreeMap<IncidentId, Vec<AuditEvent>>,
     schedules: BTreeMap<ScheduleId, Schedule>,
     layers: BTreeMap<RotationLayerId, RotationLayer>,
-    past_terms: BTreeMap<(ScheduleId, Timestamp, RotationLayerId), PastTerms>,
+    past_rotations: BTreeMap<(ScheduleId, Timestamp, RotationLayerId), PastRotation>,
     past_orders: BTreeMap<(ScheduleId, Timestamp), PastOrder>,
     overrides: BTreeMap<OverrideId, Override>,
     policies: BTreeMap<PolicyId, Policy>,
@@ -160,36 +160,45 @@ impl MemoryState {
                 }
                 Write::Counts(change) => {
                     if let Some(counts) = change.after {
-                        self.of(counts.org).counts = Some(counts);
+                        self.of(counts.org_id).counts = Some(counts);
                     }
                 }
-                Write::Member(change) => self.put(change, |m| (m.org, m.id), |data| &mut data.members),
-                Write::Invitation(change) => self.put(change, |i| (i.org, i.id), |data| &mut data.invitations),
-                Write::ApiKey(change) => self.put(change, |k| (k.org, k.id), |data| &mut data.api_keys),
-                Write::Component(change) => self.put(change, |c| (c.org, c.id), |data| &mut data.components),
-                Write::Incident(change) => self.put(*change, |i| (i.org, i.id), |data| &mut data.incidents),
-                Write::Update(change) => self.put(*change, |u| (u.org, (u.incident, u.id)), |data| &mut data.updates),
-                Write::Schedule(change) => self.put(*change, |s| (s.org, s.id), |data| &mut data.schedules),
-                Write::Layer(change) => self.put(*change, |l| (l.org, l.id), |data| &mut data.layers),
-                Write::PastTerms(change) => {
-                    self.put(*change, |p| (p.org, (p.schedule, p.until, p.layer)), |data| &mut data.past_terms);
+                Write::Member(change) => self.put(change, |m| (m.org_id, m.id), |data| &mut data.members),
+                Write::Invitation(change) => self.put(change, |i| (i.org_id, i.id), |data| &mut data.invitations),
+                Write::ApiKey(change) => self.put(change, |k| (k.org_id, k.id), |data| &mut data.api_keys),
+                Write::Component(change) => self.put(change, |c| (c.org_id, c.id), |data| &mut data.components),
+                Write::Incident(change) => self.put(*change, |i| (i.org_id, i.id), |data| &mut data.incidents),
+                Write::Update(change) => {
+                    self.put(*change, |u| (u.org_id, (u.incident_id, u.id)), |data| &mut data.updates);
+                }
+                Write::Schedule(change) => self.put(*change, |s| (s.org_id, s.id), |data| &mut data.schedules),
+                Write::Layer(change) => self.put(*change, |l| (l.org_id, l.id), |data| &mut data.layers),
+                Write::PastRotation(change) => {
+                    self.put(
+                        *change,
+                        |p| (p.org_id, (p.schedule_id, p.until, p.layer_id)),
+                        |data| &mut data.past_rotations,
+                    );
                 }
                 Write::PastOrder(change) => {
-                    self.put(change, |p| (p.org, (p.schedule, p.until)), |data| &mut data.past_orders);
+                    self.put(change, |p| (p.org_id, (p.schedule_id, p.until)), |data| &mut data.past_orders);
                 }
-                Write::Override(change) => self.put(*change, |o| (o.org, o.id), |data| &mut data.overrides),
-                Write::Policy(change) => self.put(change, |p| (p.org, p.id), |data| &mut data.policies),
-                Write::PolicyLayer(change) => self.put(change, |l| (l.org, l.id), |data| &mut data.policy_layers),
+                Write::Override(change) => self.put(*change, |o| (o.org_id, o.id), |data| &mut data.overrides),
+                Write::Policy(change) => self.put(change, |p| (p.org_id, p.id), |data| &mut data.policies),
+                Write::PolicyLayer(change) => self.put(change, |l| (l.org_id, l.id), |data| &mut data.policy_layers),
                 Write::PastPolicyLayer(change) => {
-                    let key =
-                        |past: &PastPolicyLayer| (past.layer.org, (past.layer.policy, past.revision, past.layer.id));
+                    let key = |past: &PastPolicyLayer| {
+                        (past.layer.org_id, (past.layer.policy_id, past.revision, past.layer.id))
+                    };
                     self.put(change, key, |data| &mut data.past_policy_layers);
                 }
                 Write::Notification(change) => {
-                    self.put(change, |n| (n.org, (n.recipient, n.number)), |data| &mut data.notifications);
+                    self.put(change, |n| (n.org_id, (n.recipient, n.number)), |data| &mut data.notifications);
                 }
-                Write::Inbox(change) => self.put(change, |i| (i.org, i.recipient), |data| &mut data.inboxes),
-                Write::Audit(entry) => self.of(entry.org).audit.entry(entry.incident).or_default().extend(entry.events),
+                Write::Inbox(change) => self.put(change, |i| (i.org_id, i.recipient), |data| &mut data.inboxes),
+                Write::Audit(entry) => {
+                    self.of(entry.org_id).audit.entry(entry.incident_id).or_default().extend(entry.events);
+                }
             }
         }
     }
@@ -219,12 +228,17 @@ impl GlobalPort for MemoryState {
     fn key_holder(&self, hash: SecretHash) -> Result<Option<KeyHolder>, Error> {
         let mut keys = self.organizations.values().flat_map(|data| data.api_keys.values());
         let found = keys.find(|key| key.hash == hash);
-        Ok(found.map(|key| KeyHolder { org: key.org, user: key.user, key: key.id, expires_at: key.expires_at }))
+        Ok(found.map(|key| KeyHolder {
+            org_id: key.org_id,
+            user_id: key.user_id,
+            key: key.id,
+            expires_at: key.expires_at,
+        }))
     }
 
     fn organization_inviting(&self, token: SecretHash) -> Result<Option<OrgId>, Error> {
         let mut invitations = self.organizations.values().flat_map(|data| data.invitations.values());
-        Ok(invitations.find(|invitation| invitation.token == token).map(|invitation| invitation.org))
+        Ok(invitations.find(|invitation| invitation.token == token).map(|invitation| invitation.org_id))
     }
 }
 
@@ -274,14 +288,14 @@ impl MemoryState {
         let incidents = self.organizations.values().flat_map(|data| data.incidents.values());
         incidents.filter_map(|incident| {
             let due = incident.next_escalation_at()?;
-            Some(Timer { due, org: incident.org, incident: incident.id })
+            Some(Timer { due, org_id: incident.org_id, incident_id: incident.id })
         })
     }
 
     fn lines(&self) -> impl Iterator<Item = ReadyInbox> {
         let inboxes = self.organizations.values().flat_map(|data| data.inboxes.values());
         let waiting = inboxes.filter(|inbox| !inbox.is_empty());
-        waiting.map(|inbox| ReadyInbox { ready_at: inbox.ready_at, org: inbox.org, recipient: inbox.recipient })
+        waiting.map(|inbox| ReadyInbox { ready_at: inbox.ready_at, org_id: inbox.org_id, recipient: inbox.recipient })
     }
 }
 
@@ -354,7 +368,7 @@ impl ApiKeyPort for MemoryWorld<'_> {
     }
 
     fn api_keys_of(&self, user: UserId) -> Result<Vec<ApiKey>, Error> {
-        Ok(self.all(|data| &data.api_keys).filter(|key| key.user == user).cloned().collect())
+        Ok(self.all(|data| &data.api_keys).filter(|key| key.user_id == user).cloned().collect())
     }
 
     fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
@@ -381,7 +395,7 @@ impl ComponentPort for MemoryWorld<'_> {
 
     fn component_in_use(&self, id: ComponentId) -> Result<bool, Error> {
         let mut open = self.all(|data| &data.incidents).filter(|incident| !incident.is_resolved());
-        Ok(open.any(|incident| incident.components.contains(&id)))
+        Ok(open.any(|incident| incident.component_ids.contains(&id)))
     }
 
     fn has_public_surface(&self, _: &[ComponentId]) -> Result<bool, Error> {
@@ -412,7 +426,7 @@ impl IncidentPort for MemoryWorld<'_> {
     }
 
     fn updates(&self, incident: IncidentId) -> Result<Vec<IncidentUpdate>, Error> {
-        Ok(self.all(|data| &data.updates).filter(|update| update.incident == incident).cloned().collect())
+        Ok(self.all(|data| &data.updates).filter(|update| update.incident_id == incident).cloned().collect())
     }
 
     fn earlier_events(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error> {
@@ -436,32 +450,35 @@ impl OnCallPort for MemoryWorld<'_> {
     }
 
     fn layers(&self, schedule: ScheduleId) -> Result<Vec<RotationLayer>, Error> {
-        Ok(self.all(|data| &data.layers).filter(|layer| layer.schedule == schedule).cloned().collect())
+        Ok(self.all(|data| &data.layers).filter(|layer| layer.schedule_id == schedule).cloned().collect())
     }
 
-    fn past_terms(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastTerms>, Error> {
-        let past = self.all(|data| &data.past_terms);
-        Ok(past.filter(|past| past.schedule == schedule && past.until > after).cloned().collect())
+    fn past_rotations(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastRotation>, Error> {
+        let past = self.all(|data| &data.past_rotations);
+        Ok(past.filter(|past| past.schedule_id == schedule && past.until > after).cloned().collect())
     }
 
     fn past_orders(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastOrder>, Error> {
         let past = self.all(|data| &data.past_orders);
-        Ok(past.filter(|past| past.schedule == schedule && past.until > after).cloned().collect())
+        Ok(past.filter(|past| past.schedule_id == schedule && past.until > after).cloned().collect())
     }
 
     fn overrides(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<Override>, Error> {
         let overrides = self.all(|data| &data.overrides);
-        Ok(overrides.filter(|one| one.schedule == schedule && one.ends_at > after).cloned().collect())
+        Ok(overrides.filter(|one| one.schedule_id == schedule && one.ends_at > after).cloned().collect())
     }
 
     fn rotations_of(&self, user: UserId) -> Result<Vec<ScheduleId>, Error> {
         let layers = self.all(|data| &data.layers);
-        Ok(layers.filter(|layer| layer.terms.participants().contains(&user)).map(|layer| layer.schedule).collect())
+        Ok(layers
+            .filter(|layer| layer.rotation.participants().contains(&user))
+            .map(|layer| layer.schedule_id)
+            .collect())
     }
 
     fn overrides_of(&self, user: UserId, after: Timestamp) -> Result<Vec<Override>, Error> {
         let overrides = self.all(|data| &data.overrides);
-        Ok(overrides.filter(|one| one.user == user && one.ends_at > after).cloned().collect())
+        Ok(overrides.filter(|one| one.user_id == user && one.ends_at > after).cloned().collect())
     }
 }
 
@@ -481,25 +498,25 @@ impl EscalationPort for MemoryWorld<'_> {
     }
 
     fn policy_layers(&self, policy: PolicyId) -> Result<Vec<PolicyLayer>, Error> {
-        Ok(self.all(|data| &data.policy_layers).filter(|layer| layer.policy == policy).cloned().collect())
+        Ok(self.all(|data| &data.policy_layers).filter(|layer| layer.policy_id == policy).cloned().collect())
     }
 
     fn past_policy_layers(&self, policy: PolicyId, revision: Option<u32>) -> Result<Vec<PastPolicyLayer>, Error> {
-        let past = self.all(|data| &data.past_policy_layers).filter(|past| past.layer.policy == policy);
+        let past = self.all(|data| &data.past_policy_layers).filter(|past| past.layer.policy_id == policy);
         Ok(past.filter(|past| revision.is_none_or(|revision| past.revision == revision)).cloned().collect())
     }
 
     fn policies_of(&self, user: UserId) -> Result<Vec<PolicyId>, Error> {
         let names =
             |layer: &&PolicyLayer| matches!(&layer.target, Target::Users(users) if users.as_slice().contains(&user));
-        Ok(self.all(|data| &data.policy_layers).filter(names).map(|layer| layer.policy).collect())
+        Ok(self.all(|data| &data.policy_layers).filter(names).map(|layer| layer.policy_id).collect())
     }
 
     fn policy_for_schedule(&self, schedule: ScheduleId) -> Result<Option<PolicyId>, Error> {
         let layers = self.all(|data| &data.policy_layers).filter(|layer| layer.target == Target::Schedule(schedule));
         let created = |policy| self.get(|data| &data.policies, &policy).map(|policy| policy.created_at);
-        let first = layers.min_by_key(|layer| (layer.position, created(layer.policy), layer.policy));
-        Ok(first.map(|layer| layer.policy))
+        let first = layers.min_by_key(|layer| (layer.position, created(layer.policy_id), layer.policy_id));
+        Ok(first.map(|layer| layer.policy_id))
     }
 
     fn policy_in_use(&self, id: PolicyId) -> Result<bool, Error> {

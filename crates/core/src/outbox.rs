@@ -65,7 +65,7 @@ pub enum Message {
     /// Look at an incident, now.
     Page {
         /// The incident.
-        incident: IncidentId,
+        incident_id: IncidentId,
         /// Why.
         reason: PageReason,
     },
@@ -103,7 +103,7 @@ pub struct Notification {
     /// Names the notification.
     pub id: NotificationId,
     /// The organization.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// For whom it is.
     pub recipient: Recipient,
     /// What it says.
@@ -122,7 +122,7 @@ impl Notification {
     /// What whoever claimed it shows to confirm it or to give it back.
     #[must_use]
     pub const fn receipt(&self) -> Receipt {
-        Receipt { org: self.org, recipient: self.recipient, number: self.number, attempt: self.attempts }
+        Receipt { org: self.org_id, recipient: self.recipient, number: self.number, attempt: self.attempts }
     }
 
     /// The user for whom it is; none for an invitation.
@@ -135,7 +135,7 @@ impl Notification {
     #[must_use]
     pub const fn incident(&self) -> Option<IncidentId> {
         match self.message {
-            Message::Page { incident, .. } => Some(incident),
+            Message::Page { incident_id: incident, .. } => Some(incident),
             Message::Invitation { .. } => None,
         }
     }
@@ -163,7 +163,7 @@ pub struct Receipt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inbox {
     /// The organization.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// Whose line it is.
     pub recipient: Recipient,
     /// The number of the first in the line.
@@ -178,7 +178,7 @@ impl Inbox {
     /// A line that never held anything.
     #[must_use]
     pub const fn empty(org: OrgId, recipient: Recipient) -> Self {
-        Self { org, recipient, first: 1, last: 0, ready_at: Timestamp::MIN }
+        Self { org_id: org, recipient, first: 1, last: 0, ready_at: Timestamp::MIN }
     }
 
     /// Whether nothing waits for delivery.
@@ -194,7 +194,7 @@ pub struct ReadyInbox {
     /// From when on.
     pub ready_at: Timestamp,
     /// The organization.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// Whose line it is.
     pub recipient: Recipient,
 }
@@ -235,7 +235,7 @@ pub(crate) fn page(
     reason: PageReason,
     at: Timestamp,
 ) -> Result<(), Error> {
-    notify(cx, Recipient::Member(user), Message::Page { incident, reason }, at)
+    notify(cx, Recipient::Member(user), Message::Page { incident_id: incident, reason }, at)
 }
 
 /// Invites somebody.
@@ -266,7 +266,7 @@ fn notify(cx: &mut Context<'_>, recipient: Recipient, message: Message, at: Time
     inbox.last = inbox.last.saturating_add(1);
     let notification = Notification {
         id: cx.ids.fresh(at),
-        org,
+        org_id: org,
         recipient,
         message,
         created_at: at,
@@ -290,7 +290,7 @@ pub fn claim(
     now: Timestamp,
     ids: &mut IdSource,
 ) -> Result<Decision<Option<Notification>>, Error> {
-    let world = state.world(line.org);
+    let world = state.world(line.org_id);
     let mut cx = Context::new(&*world, now, ids);
     let Some(inbox) = world.inbox(line.recipient)?.filter(|inbox| !inbox.is_empty() && inbox.ready_at <= now) else {
         return Ok(cx.decided(None));
@@ -368,7 +368,7 @@ pub fn give_back(
 #[derive(Debug, Clone, Copy)]
 pub struct ListNotifications {
     /// To whom.
-    pub user: UserId,
+    pub user_id: UserId,
     /// Behind this [`Notification::number`]; from the first on with 0.
     pub after: u64,
 }
@@ -377,7 +377,7 @@ impl ListNotifications {
     /// From the first on.
     #[must_use]
     pub const fn of(user: UserId) -> Self {
-        Self { user, after: 0 }
+        Self { user_id: user, after: 0 }
     }
 }
 
@@ -390,8 +390,8 @@ impl Query for ListNotifications {
     const CODES: &'static [Code] = &[Code::NotFound];
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<Notification>, Error> {
-        view.world.member(self.user)?.ok_or_else(|| Error::not_found("member"))?;
-        view.world.notifications(Recipient::Member(self.user), self.after, LISTED)
+        view.world.member(self.user_id)?.ok_or_else(|| Error::not_found("member"))?;
+        view.world.notifications(Recipient::Member(self.user_id), self.after, LISTED)
     }
 }
 

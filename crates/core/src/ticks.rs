@@ -14,9 +14,9 @@ pub struct Timer {
     /// When the next layer fires.
     pub due: Timestamp,
     /// The organization of the incident.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// The incident.
-    pub incident: IncidentId,
+    pub incident_id: IncidentId,
 }
 
 /// What waits for an instant, over all organizations.
@@ -50,8 +50,8 @@ pub fn fire_due(
     lookups: &mut Lookups,
     ids: &mut IdSource,
 ) -> Result<Decision<Fired>, Error> {
-    let world = state.world(timer.org);
+    let world = state.world(timer.org_id);
     let mut cx = Context::new(&*world, lookups.now(), ids);
-    let fired = if incident::let_time_pass(&mut cx, timer.incident, lookups)? { Fired::Yes } else { Fired::No };
+    let fired = if incident::let_time_pass(&mut cx, timer.incident_id, lookups)? { Fired::Yes } else { Fired::No };
     Ok(cx.decided(fired))
 }

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::escalation::{EscalationPort, PastPolicyLayer, Policy, PolicyLayer};
 use crate::id::OrgId;
 use crate::incident::{AuditEntry, Incident, IncidentPort, IncidentUpdate};
-use crate::oncall::{OnCallPort, Override, PastOrder, PastTerms, RotationLayer, Schedule};
+use crate::oncall::{OnCallPort, Override, PastOrder, PastRotation, RotationLayer, Schedule};
 use crate::organization::{Counts, Organization, OrganizationPort};
 use crate::outbox::{DeliveryPort, Inbox, Notification, OutboxPort};
 use crate::secret::SecretHash;
@@ -112,7 +112,7 @@ pub enum Write {
     /// Of a rotation layer; a removed one is gone.
     Layer(Box<Change<RotationLayer>>),
     /// What held for a layer. It is only ever added, or gone with its schedule.
-    PastTerms(Box<Change<PastTerms>>),
+    PastRotation(Box<Change<PastRotation>>),
     /// An order of layers that was. It is only ever added, or gone with its schedule.
     PastOrder(Change<PastOrder>),
     /// Of an override; one that never began and was deleted is gone.

@@ -98,7 +98,7 @@ impl Story {
             }
             "handoff" => {
                 let target = self.named(rest);
-                return word(&self.harbour.run(HandOffIncident { id, target }, &ada));
+                return word(&self.harbour.run(HandOffIncident { id, target_user_id: target }, &ada));
             }
             "status" => {
                 let to = rest.parse::<Status>().unwrap();
@@ -116,11 +116,11 @@ impl Story {
             }
             "remove" => {
                 let user = self.named(rest);
-                return word(&self.harbour.run(RemoveMember { user }, &ada));
+                return word(&self.harbour.run(RemoveMember { user_id: user }, &ada));
             }
             "drop-layer" => {
                 let layer = self.layers[rest.parse::<usize>().unwrap()];
-                return word(&self.harbour.run(RemovePolicyLayer { policy: self.policy, layer }, &ada));
+                return word(&self.harbour.run(RemovePolicyLayer { policy_id: self.policy, layer_id: layer }, &ada));
             }
             "retarget" => {
                 let (layer, to) = rest.split_once(' ').unwrap();
@@ -140,7 +140,7 @@ impl Story {
         let trail = self.harbour.detail(self.incident).audit_trail;
         let shown = trail[self.told..].iter().filter_map(|event| {
             let what = match &event.event {
-                Event::LayerPaged { position, users, .. } => {
+                Event::LayerPaged { position, user_ids: users, .. } => {
                     let users: Vec<_> = users.iter().map(|user| self.name_of(*user)).collect();
                     format!("paged {position} {}", users.join(","))
                 }
@@ -149,12 +149,12 @@ impl Story {
                 Event::EscalationExhausted => "exhausted".to_owned(),
                 Event::EscalationStopped => "stopped".to_owned(),
                 Event::IncidentAcknowledged => "acknowledged".to_owned(),
-                Event::IncidentHandedOff { previous, new } => {
+                Event::IncidentHandedOff { previous_owner_id: previous, new_owner_id: new } => {
                     format!("handed {}>{}", previous.map_or("-", |user| self.name_of(user)), self.name_of(*new))
                 }
                 _ => return None,
             };
-            Some(match event.actor {
+            Some(match event.actor_id {
                 Some(actor) => format!("{what} by {}", self.name_of(actor)),
                 None => what,
             })
@@ -413,16 +413,16 @@ fn without_a_policy() {
     assert_eq!(acknowledged.acknowledged_at, Some(story.harbour.now));
     let again = story.harbour.run_unchanged(AcknowledgeIncident { id }, &cleo).unwrap();
     assert_eq!(again, acknowledged);
-    let handed = story.harbour.run(HandOffIncident { id, target: user(&cleo) }, &ada).unwrap();
+    let handed = story.harbour.run(HandOffIncident { id, target_user_id: user(&cleo) }, &ada).unwrap();
     assert_eq!((handed.owner_id, handed.acknowledged_at, handed.acknowledged_by), (Some(user(&cleo)), None, None));
     assert_eq!((handed.current_layer_position, handed.next_escalation_at), (None, None));
     assert_eq!(story.news(), "acknowledged by ben; handed ben>cleo by ada");
     assert_eq!(story.pages(), "handoff cleo 0");
-    let nobody = HandOffIncident { id, target: UserId::from_bytes([9; 16]) };
+    let nobody = HandOffIncident { id, target_user_id: UserId::from_bytes([9; 16]) };
     assert_eq!(word(&story.harbour.run_unchanged(nobody, &ada)), "invalid_target_user");
     for unknown in [IncidentId::from_bytes([9; 16]), IncidentId::from_bytes([0; 16])] {
         assert_eq!(word(&story.harbour.run_unchanged(AcknowledgeIncident { id: unknown }, &ada)), "not_found");
-        let handoff = HandOffIncident { id: unknown, target: UserId::from_bytes([9; 16]) };
+        let handoff = HandOffIncident { id: unknown, target_user_id: UserId::from_bytes([9; 16]) };
         assert_eq!(word(&story.harbour.run_unchanged(handoff, &ada)), "not_found");
     }
 }

@@ -94,10 +94,10 @@ fn what_a_new_incident_looks_like() {
     assert!(first.resolution_note.is_none() && first.id.to_string().starts_with("sh_"));
     let created = &detail.audit_trail[0];
     assert_eq!(
-        (created.event.as_str(), created.actor, created.at()),
+        (created.event.as_str(), created.actor_id, created.at()),
         ("incident_created", Some(user(&ben)), harbour.now)
     );
-    assert!(harbour.ask(&ListUpdates { incident: incident.id }, &ben).unwrap().is_empty());
+    assert!(harbour.ask(&ListUpdates { incident_id: incident.id }, &ben).unwrap().is_empty());
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn an_owner_who_leaves_stays_the_owner() {
     let mut harbour = Harbour::new();
     let (ada, ben) = (harbour.ada, harbour.ben);
     let id = harbour.incident();
-    harbour.run(RemoveMember { user: user(&ben) }, &ada).unwrap();
+    harbour.run(RemoveMember { user_id: user(&ben) }, &ada).unwrap();
     assert_eq!(harbour.ask(&GetIncident { id }, &ada).unwrap().incident.owner_id, Some(user(&ben)));
 }
 
@@ -315,13 +315,13 @@ fn a_long_audit_trail() {
             tagged = wanted;
         } else {
             let update = harbour.run(PostUpdate::internal(id, valid("Still looking.")), &ben).unwrap().id;
-            expected.push(Event::UpdatePosted { update, visibility: UpdateVisibility::Internal });
+            expected.push(Event::UpdatePosted { update_id: update, visibility: UpdateVisibility::Internal });
         }
         let trail: Vec<_> = harbour.detail(id).audit_trail.into_iter().map(|event| event.event).collect();
         assert_eq!(trail, expected, "step {step}");
         let incident = harbour.world.world(harbour.org).incident(id).unwrap().unwrap();
         let recent = incident.recent_events.len();
-        assert!(recent <= 8 && (recent == 0 || incident.components.len() <= 64), "step {step}: {recent}");
+        assert!(recent <= 8 && (recent == 0 || incident.component_ids.len() <= 64), "step {step}: {recent}");
         kept += recent;
         moved += usize::from(recent == 0);
     }

@@ -88,7 +88,8 @@ fn an_order_numbers_from_one_and_holds_every_layer_once() {
     let mut harbour = Harbour::new();
     let (policy, layers) = with_positions(&mut harbour, &[10, 20, 30]);
     let ben = harbour.ben;
-    let order = |of: &[usize]| OrderPolicyLayers { policy, layer_ids: of.iter().map(|n| layers[*n]).collect() };
+    let order =
+        |of: &[usize]| OrderPolicyLayers { policy_id: policy, layer_ids: of.iter().map(|n| layers[*n]).collect() };
     for wrong in [&[0, 1][..], &[0, 1, 1], &[0, 1, 2, 2], &[]] {
         let refused = harbour.run_unchanged(order(wrong), &ben).unwrap_err();
         assert_eq!((refused.http_status(), refused.fields()[0].field.as_str()), (422, "layerIds"), "{wrong:?}");
@@ -96,7 +97,7 @@ fn an_order_numbers_from_one_and_holds_every_layer_once() {
     let ordered = harbour.run(order(&[2, 0, 1]), &ben).unwrap();
     assert_eq!(ordered.iter().map(|layer| layer.id).collect::<Vec<_>>(), [layers[2], layers[0], layers[1]]);
     assert_eq!(positions(&harbour, policy, &layers), [2, 3, 1]);
-    let unknown = OrderPolicyLayers { policy: PolicyId::from_bytes([9; 16]), layer_ids: vec![] };
+    let unknown = OrderPolicyLayers { policy_id: PolicyId::from_bytes([9; 16]), layer_ids: vec![] };
     assert_eq!(word(&harbour.run(unknown, &ben)), "not_found");
 }
 
@@ -106,7 +107,7 @@ fn codes_in_their_order() {
     let (policy, layers) = with_positions(&mut harbour, &[1]);
     let (ada, ben) = (harbour.ada, harbour.ben);
     let gone = harbour.cleo;
-    harbour.run(RemoveMember { user: user(&gone) }, &ada).unwrap();
+    harbour.run(RemoveMember { user_id: user(&gone) }, &ada).unwrap();
     let (no_policy, no_layer) = (PolicyId::from_bytes([9; 16]), PolicyLayerId::from_bytes([9; 16]));
     let members = || Target::users(vec![user(&ben), user(&ada)]).unwrap();
     let stranger = || Target::users(vec![user(&ben), UserId::from_bytes([9; 16])]).unwrap();
@@ -130,7 +131,10 @@ fn codes_in_their_order() {
     let edit = EditPolicyLayer { target: Some(nowhere()), ..EditPolicyLayer::new(policy, no_layer) };
     assert_eq!(word(&harbour.run_unchanged(edit, &ben)), "not_found", "the layer comes first");
     assert_eq!(word(&harbour.run_unchanged(EditPolicyLayer::new(policy, layers[0]), &ben)), "ok", "nothing to change");
-    assert_eq!(word(&harbour.run_unchanged(RemovePolicyLayer { policy, layer: no_layer }, &ben)), "not_found");
+    assert_eq!(
+        word(&harbour.run_unchanged(RemovePolicyLayer { policy_id: policy, layer_id: no_layer }, &ben)),
+        "not_found"
+    );
     assert_eq!(word(&harbour.run_unchanged(DeletePolicy { id: no_policy }, &ben)), "not_found");
     // Twenty layers, and not one more; what is wrong with its target is said first.
     for position in 2..=20 {
@@ -226,7 +230,7 @@ fn who_leaves_leaves_every_policy_layer() {
     for (position, users) in [(1, vec![user(&ben), user(&cleo)]), (2, vec![user(&cleo)]), (3, vec![user(&ada)])] {
         harbour.run(layer(policy, position, 5, Target::users(users).unwrap()), &ben).unwrap();
     }
-    harbour.run(RemoveMember { user: user(&cleo) }, &ada).unwrap();
+    harbour.run(RemoveMember { user_id: user(&cleo) }, &ada).unwrap();
     let layers = harbour.ask(&GetPolicy { id: policy }, &ada).unwrap().layers;
     let targets: Vec<_> = layers.into_iter().map(|layer| layer.target).collect();
     assert_eq!(

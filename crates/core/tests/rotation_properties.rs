@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use chrono::{Duration, LocalResult, NaiveDate, NaiveDateTime, Offset, TimeZone, Utc};
 use dogwatch_core::id::Id;
-use dogwatch_core::oncall::{Phase, RotationLength, RotationType, Shift, Terms, TermsInput};
+use dogwatch_core::oncall::{Phase, Rotation, RotationLength, RotationSettings, RotationType, Shift};
 use dogwatch_core::{Timestamp, UserId, Zone};
 use dogwatch_testkit::cases;
 use proptest::prelude::*;
@@ -26,7 +26,7 @@ fn user(n: usize) -> UserId {
 
 /// A rotation of up to five people, who are all different.
 #[derive(Debug, Clone)]
-struct Rotation {
+struct Case {
     zone: String,
     days: i64,
     handoff: u16,
@@ -34,9 +34,9 @@ struct Rotation {
     people: usize,
 }
 
-impl Rotation {
-    fn terms(&self) -> Terms {
-        let input = TermsInput {
+impl Case {
+    fn terms(&self) -> Rotation {
+        let input = RotationSettings {
             zone: Zone::new(&self.zone).unwrap(),
             length: RotationLength::new(RotationType::Custom, self.days).unwrap(),
             handoff: dogwatch_core::oncall::HandoffTime::from_minutes(self.handoff).unwrap(),
@@ -44,7 +44,7 @@ impl Rotation {
             effective_until: None,
             participants: (0..self.people).map(user).collect(),
         };
-        Terms::new(input, Phase::default())
+        Rotation::new(input, Phase::default())
     }
 }
 
@@ -54,10 +54,10 @@ fn instants() -> impl Strategy<Value = i64> {
     prop_oneof![2 => 0..47_000 * DAY, 1 => near_midnight]
 }
 
-fn rotations() -> impl Strategy<Value = Rotation> {
+fn rotations() -> impl Strategy<Value = Case> {
     let days = prop_oneof![3 => Just(1_i64), 1 => Just(7), 1 => 1_i64..15, 1 => 1_i64..=366];
     let handoff = prop_oneof![2 => 0_u16..180, 1 => 0_u16..1_440, 1 => Just(0_u16)];
-    (0..ZONES.len(), days, handoff, instants(), 1_usize..=5).prop_map(|(zone, days, handoff, from, people)| Rotation {
+    (0..ZONES.len(), days, handoff, instants(), 1_usize..=5).prop_map(|(zone, days, handoff, from, people)| Case {
         zone: ZONES[zone].clone(),
         days,
         handoff,
@@ -66,7 +66,7 @@ fn rotations() -> impl Strategy<Value = Rotation> {
     })
 }
 
-fn shifts(terms: &Terms, from: i64, to: i64) -> Vec<Shift> {
+fn shifts(terms: &Rotation, from: i64, to: i64) -> Vec<Shift> {
     let mut shifts = Vec::new();
     terms.shifts(at(from), at(to), &mut shifts);
     shifts
@@ -85,10 +85,10 @@ proptest! {
         for shift in &found {
             let (first, last) = (shift.starts_at.as_millis(), shift.ends_at.as_millis() - 1);
             for probe in [first, first + 1, i64::midpoint(first, last), last] {
-                prop_assert_eq!(terms.on_call(at(probe.min(last))), Some(shift.user), "{} {:?}", at(probe), shift);
+                prop_assert_eq!(terms.on_call(at(probe.min(last))), Some(shift.user_id), "{} {:?}", at(probe), shift);
             }
             if first > from {
-                prop_assert_ne!(terms.on_call(at(first - 1)), Some(shift.user), "{:?}", shift);
+                prop_assert_ne!(terms.on_call(at(first - 1)), Some(shift.user_id), "{:?}", shift);
             }
         }
     }
@@ -104,7 +104,7 @@ proptest! {
         prop_assert!(found.iter().all(|shift| shift.starts_at < shift.ends_at));
         for pair in found.windows(2) {
             prop_assert_eq!(pair[0].ends_at, pair[1].starts_at);
-            prop_assert_ne!(pair[0].user, pair[1].user);
+            prop_assert_ne!(pair[0].user_id, pair[1].user_id);
         }
     }
 
@@ -127,14 +127,14 @@ proptest! {
     fn turns_go_round(rotation in rotations(), ahead in 0_i64..3_000) {
         let terms = rotation.terms();
         let people = i64::try_from(rotation.people).unwrap();
-        let first = terms.count(at(rotation.from + ahead * DAY));
+        let first = terms.boundaries(at(rotation.from + ahead * DAY));
         let from = rotation.from + ahead * DAY;
         let to = from + 4 * people * rotation.days * DAY;
         let mut turns: BTreeMap<UserId, i64> = BTreeMap::new();
         let found = shifts(&terms, from, to);
         for pair in found.windows(2) {
-            let skipped = (1..people).map(|step| (pair[0].user.to_bytes()[0] - 1 + u8::try_from(step).unwrap()) % u8::try_from(people).unwrap());
-            let next = pair[1].user.to_bytes()[0] - 1;
+            let skipped = (1..people).map(|step| (pair[0].user_id.to_bytes()[0] - 1 + u8::try_from(step).unwrap()) % u8::try_from(people).unwrap());
+            let next = pair[1].user_id.to_bytes()[0] - 1;
             let empty = skipped.clone().position(|candidate| candidate == next).unwrap();
             // A shift is empty only on a day that did not exist.
             prop_assert!(empty == 0 || rotation.days == 1, "{:?}", pair);
@@ -142,7 +142,7 @@ proptest! {
         // The first and the last are cut by the range; of the rest, as many whole cycles as there are.
         let whole = found.get(1..found.len().saturating_sub(1)).unwrap_or_default();
         for shift in &whole[..whole.len() / rotation.people * rotation.people] {
-            *turns.entry(shift.user).or_default() += 1;
+            *turns.entry(shift.user_id).or_default() += 1;
         }
         if rotation.people > 1 {
             let counts = (0..rotation.people).map(|person| turns.get(&user(person)).copied().unwrap_or(0));
@@ -223,9 +223,9 @@ proptest! {
         for (n, boundary) in boundaries.iter().enumerate() {
             // How many of them are at or before: on a skipped day two are the same.
             let passed = boundaries.iter().filter(|other| *other <= boundary).count();
-            prop_assert_eq!(terms.count(at(*boundary)), i64::try_from(passed).unwrap(), "boundary {} at {}", n + 1, at(*boundary));
+            prop_assert_eq!(terms.boundaries(at(*boundary)), i64::try_from(passed).unwrap(), "boundary {} at {}", n + 1, at(*boundary));
             let before = boundaries.iter().filter(|other| *other < boundary).count();
-            prop_assert_eq!(terms.count(at(*boundary - 1)), i64::try_from(before).unwrap(), "just before boundary {}", n + 1);
+            prop_assert_eq!(terms.boundaries(at(*boundary - 1)), i64::try_from(before).unwrap(), "just before boundary {}", n + 1);
         }
     }
 }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use dogwatch_core::id::Id;
-use dogwatch_core::oncall::{Phase, RotationLength, RotationType, Terms, TermsInput};
+use dogwatch_core::oncall::{Phase, Rotation, RotationLength, RotationSettings, RotationType};
 use dogwatch_core::{Timestamp, UserId, Zone};
 
 fn at(text: &str) -> Timestamp {
@@ -19,8 +19,8 @@ fn letter(user: UserId) -> char {
     char::from(user.to_bytes()[0])
 }
 
-fn terms(zone: &str, days: i64, handoff: &str, from: &str, people: &str) -> Terms {
-    let input = TermsInput {
+fn terms(zone: &str, days: i64, handoff: &str, from: &str, people: &str) -> Rotation {
+    let input = RotationSettings {
         zone: Zone::new(zone).unwrap(),
         length: RotationLength::new(RotationType::Custom, days).unwrap(),
         handoff: handoff.parse().unwrap(),
@@ -28,20 +28,20 @@ fn terms(zone: &str, days: i64, handoff: &str, from: &str, people: &str) -> Term
         effective_until: None,
         participants: people.chars().map(user).collect(),
     };
-    Terms::new(input, Phase::default())
+    Rotation::new(input, Phase::default())
 }
 
 /// The shifts up to an instant: who, from when. Every one is also what a question for the instant gives.
-fn check(terms: &Terms, to: &str, expected: &[(char, &str)]) {
+fn check(terms: &Rotation, to: &str, expected: &[(char, &str)]) {
     let mut shifts = Vec::new();
     terms.shifts(Timestamp::MIN, at(to), &mut shifts);
-    let shown: Vec<_> = shifts.iter().map(|shift| (letter(shift.user), shift.starts_at)).collect();
+    let shown: Vec<_> = shifts.iter().map(|shift| (letter(shift.user_id), shift.starts_at)).collect();
     let wanted: Vec<_> = expected.iter().map(|(who, from)| (*who, at(from))).collect();
     assert_eq!(shown, wanted);
     for shift in &shifts {
-        assert_eq!(terms.on_call(shift.starts_at), Some(shift.user), "the boundary belongs to the new one");
+        assert_eq!(terms.on_call(shift.starts_at), Some(shift.user_id), "the boundary belongs to the new one");
         let last = Timestamp::from_millis(shift.ends_at.as_millis() - 1).unwrap();
-        assert_eq!(terms.on_call(last), Some(shift.user));
+        assert_eq!(terms.on_call(last), Some(shift.user_id));
     }
 }
 
@@ -278,9 +278,9 @@ fn one_person_and_the_same_person_twice() {
 
 #[test]
 fn an_end_is_exclusive() {
-    let mut input = terms("UTC", 1, "09:00", "2026-04-07T00:00Z", "AB").input();
+    let mut input = terms("UTC", 1, "09:00", "2026-04-07T00:00Z", "AB").settings();
     input.effective_until = Some(at("2026-04-08T12:00Z"));
-    let ending = Terms::new(input, Phase::default());
+    let ending = Rotation::new(input, Phase::default());
     assert_eq!(ending.on_call(at("2026-04-06T23:59Z")), None);
     assert_eq!(ending.on_call(at("2026-04-08T11:59Z")).map(letter), Some('B'));
     assert_eq!(ending.on_call(at("2026-04-08T12:00Z")), None);
@@ -328,7 +328,7 @@ fn every_handoff_of_every_zone() {
             let starts: Vec<i64> = shifts.iter().map(|shift| shift.starts_at.as_millis()).collect();
             assert_eq!(starts, expected, "{name} {handoff}");
             for shift in shifts.iter().step_by(37) {
-                assert_eq!(rotation.on_call(shift.starts_at), Some(shift.user), "{name} {handoff} {shift:?}");
+                assert_eq!(rotation.on_call(shift.starts_at), Some(shift.user_id), "{name} {handoff} {shift:?}");
             }
         }
     }

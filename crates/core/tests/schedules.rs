@@ -41,7 +41,7 @@ impl Night {
 
     fn add(&mut self, name: &str, settings: LayerSettings) -> Result<RotationLayerView, Error> {
         let (schedule, ben) = (self.id, self.harbour.ben);
-        self.harbour.run(AddRotationLayer { schedule, name: valid(name), settings }, &ben)
+        self.harbour.run(AddRotationLayer { schedule_id: schedule, name: valid(name), settings }, &ben)
     }
 
     fn stand_in(&mut self, who: &Actor, starts: &str, ends: &str) -> Result<Override, Error> {
@@ -53,7 +53,7 @@ impl Night {
     /// First names of the owner and of the targets, and when that changes.
     fn at(&self, at: &str) -> String {
         let resolved =
-            self.harbour.ask(&ResolveOnCall { schedule: self.id, at: valid(at) }, &self.harbour.ada).unwrap();
+            self.harbour.ask(&ResolveOnCall { schedule_id: self.id, at: valid(at) }, &self.harbour.ada).unwrap();
         let name = |id: UserId| {
             let people = [("Ada", self.harbour.ada), ("Ben", self.harbour.ben), ("Cleo", self.harbour.cleo)];
             people.iter().find(|(_, actor)| user(actor) == id).map_or("?", |(name, _)| *name)
@@ -124,7 +124,7 @@ fn the_order_of_rules_on_layers() {
     let ben = night.harbour.ben;
     let stranger = Actor::member(night.harbour.org, UserId::from_bytes([9; 16]));
     let first = night.add("first", daily("2026-04-01T00:00:00Z", &[&ben])).unwrap();
-    assert_eq!((first.position, first.rotation), (0, RotationLength::DAILY));
+    assert_eq!((first.position, first.length), (0, RotationLength::DAILY));
     for (name, who, expected) in [
         ("first", stranger, "name_conflict"),
         ("second", stranger, "invalid_participant"),
@@ -195,7 +195,7 @@ fn the_order_of_rules_on_layers() {
         rotation_length_days: Some(7),
         ..edit(first.id)
     };
-    assert_eq!(night.harbour.run(weekly, &ben).unwrap().rotation, RotationLength::WEEKLY);
+    assert_eq!(night.harbour.run(weekly, &ben).unwrap().length, RotationLength::WEEKLY);
 }
 
 /// The names of the fields that a refusal complains about.
@@ -240,20 +240,20 @@ fn ordering_and_removing_take_effect_now() {
         vec![one, two, three, three],
         vec![one, two, RotationLayerId::from_bytes([9; 16])],
     ] {
-        let order = OrderRotationLayers { schedule, layer_ids };
+        let order = OrderRotationLayers { schedule_id: schedule, layer_ids };
         let refused = night.harbour.run_unchanged(order, &ben).unwrap_err();
         assert_eq!(refused.fields()[0].field, "layerIds");
     }
     assert_eq!(night.at("2026-04-07T10:00:00Z"), "Ada+Ben+Cleo until never");
     night.harbour.now = valid("2026-04-07T11:00:00Z");
-    let order = OrderRotationLayers { schedule, layer_ids: vec![three, one, two] };
+    let order = OrderRotationLayers { schedule_id: schedule, layer_ids: vec![three, one, two] };
     let layers = night.harbour.run(order, &ben).unwrap();
     assert_eq!(
         layers.iter().map(|layer| (layer.id, layer.position)).collect::<Vec<_>>(),
         [(three, 0), (one, 1), (two, 2)]
     );
     night.harbour.now = valid("2026-04-07T12:00:00Z");
-    assert_eq!(night.harbour.run(RemoveRotationLayer { schedule, layer: one }, &ben).unwrap(), one);
+    assert_eq!(night.harbour.run(RemoveRotationLayer { schedule_id: schedule, layer_id: one }, &ben).unwrap(), one);
     for (at, expected) in [
         ("2026-04-07T10:59:59.999Z", "Ada+Ben+Cleo until 04-07T11:00"),
         ("2026-04-07T11:00:00Z", "Cleo+Ada+Ben until 04-07T12:00"),
@@ -264,7 +264,10 @@ fn ordering_and_removing_take_effect_now() {
     let positions: Vec<_> =
         night.harbour.ask(&GetSchedule { id: schedule }, &ben).unwrap().layers.iter().map(|l| l.position).collect();
     assert_eq!(positions, [0, 1], "contiguous");
-    assert_eq!(word(&night.harbour.run_unchanged(RemoveRotationLayer { schedule, layer: one }, &ben)), "not_found");
+    assert_eq!(
+        word(&night.harbour.run_unchanged(RemoveRotationLayer { schedule_id: schedule, layer_id: one }, &ben)),
+        "not_found"
+    );
 }
 
 /// The person on call stays on call if still listed; the rotation goes on from them; what was, was.
@@ -388,7 +391,7 @@ fn a_member_who_leaves_leaves_every_rotation_from_now_on() {
     night.stand_in(&ben, "2026-04-07T11:00:00Z", "2026-04-07T15:00:00Z").unwrap();
     night.stand_in(&ben, "2026-04-09T11:00:00Z", "2026-04-09T15:00:00Z").unwrap();
     night.harbour.now = valid("2026-04-07T12:00:00Z");
-    night.harbour.run(RemoveMember { user: user(&ben) }, &ada).unwrap();
+    night.harbour.run(RemoveMember { user_id: user(&ben) }, &ada).unwrap();
     for (at, expected) in [
         ("2026-04-07T10:00:00Z", "Ben until 04-07T11:00"),
         ("2026-04-07T11:59:59.999Z", "Ben until 04-07T12:00"),
@@ -406,7 +409,7 @@ fn a_member_who_leaves_leaves_every_rotation_from_now_on() {
     }
     let layers = night.harbour.ask(&GetSchedule { id: night.id }, &ada).unwrap().layers;
     assert_eq!(layers.iter().map(|layer| layer.participant_ids.len()).collect::<Vec<_>>(), [1, 0]);
-    let overrides = night.harbour.ask(&ListOverrides { schedule: night.id }, &ada).unwrap();
+    let overrides = night.harbour.ask(&ListOverrides { schedule_id: night.id }, &ada).unwrap();
     assert_eq!(overrides.iter().map(|one| one.ends_at).collect::<Vec<_>>(), [night.harbour.now]);
 }
 
@@ -441,7 +444,7 @@ fn overrides() {
     }
     let delete = |night: &mut Night, id| {
         let ben = night.harbour.ben;
-        night.harbour.run(DeleteOverride { schedule: night.id, id }, &ben)
+        night.harbour.run(DeleteOverride { schedule_id: night.id, id }, &ben)
     };
     assert_eq!(delete(&mut night, short.id).unwrap(), short.id);
     assert_eq!(word(&delete(&mut night, short.id)), "not_found", "it never was");
@@ -451,7 +454,7 @@ fn overrides() {
     assert_eq!(word(&delete(&mut night, OverrideId::from_bytes([9; 16]))), "not_found");
     assert_eq!(night.at("2026-04-07T10:30:00Z"), "Cleo+Ben until 04-07T11:00");
     assert_eq!(night.at("2026-04-07T11:00:00Z"), "Ada+Ben until never");
-    let listed = night.harbour.ask(&ListOverrides { schedule: night.id }, &ada).unwrap();
+    let listed = night.harbour.ask(&ListOverrides { schedule_id: night.id }, &ada).unwrap();
     assert_eq!(listed.iter().map(|one| (one.id, one.ends_at)).collect::<Vec<_>>(), [(long.id, night.harbour.now)]);
 }
 
@@ -464,7 +467,7 @@ fn an_override_without_a_layer_is_owner_and_only_target() {
     assert_eq!(night.at("2026-04-07T12:30:00Z"), "Cleo until 04-07T13:00");
     let shifts = ShiftsOnCall::new(night.id, valid("2026-04-07T00:00:00Z"), valid("2026-04-08T00:00:00Z")).unwrap();
     let shifts = night.harbour.ask(&shifts, &cleo).unwrap();
-    assert_eq!((shifts.line.len(), shifts.gaps.len()), (1, 2));
+    assert_eq!((shifts.final_shifts.len(), shifts.gaps.len()), (1, 2));
 }
 
 #[test]
@@ -538,7 +541,7 @@ fn overrides_of_who_leaves_end_by_the_schedules_own_time() {
     let edit = EditSchedule { id, name: None, description: Patch::Keep, timezone: Some("Etc/UTC".to_owned()) };
     night.harbour.run(edit, &ben).unwrap();
     night.harbour.now = valid("2026-04-07T11:00:00Z");
-    night.harbour.run(RemoveMember { user: user(&cleo) }, &ada).unwrap();
+    night.harbour.run(RemoveMember { user_id: user(&cleo) }, &ada).unwrap();
     for (at, expected) in [
         ("2026-04-07T11:30:00Z", "Cleo until 04-07T12:00"),
         ("2026-04-07T11:59:59Z", "Cleo until 04-07T12:00"),
@@ -547,7 +550,7 @@ fn overrides_of_who_leaves_end_by_the_schedules_own_time() {
         assert_eq!(night.at(at), expected, "{at}");
     }
     // One that ended before the schedule's own time is past, whatever the clock says.
-    let overrides = night.harbour.ask(&ListOverrides { schedule: id }, &ada).unwrap();
+    let overrides = night.harbour.ask(&ListOverrides { schedule_id: id }, &ada).unwrap();
     assert_eq!(overrides[0].ends_at, valid("2026-04-07T12:00:00Z"));
 }
 

@@ -101,11 +101,11 @@ fn roles() {
             Who::Other => user(&harbour.ben),
             Who::Nobody => UserId::from_bytes([9; 16]),
         };
-        let outcome = harbour.run(ChangeRole { user: target, role }, &ada);
+        let outcome = harbour.run(ChangeRole { user_id: target, role }, &ada);
         assert_eq!(word(&outcome), expected, "{who:?} {role}");
         if let Ok(member) = outcome {
             assert_eq!(member.role, role);
-            assert_eq!(harbour.ask(&GetMember { user: target }, &ada).unwrap(), member);
+            assert_eq!(harbour.ask(&GetMember { user_id: target }, &ada).unwrap(), member);
         }
     }
 }
@@ -114,7 +114,7 @@ fn roles() {
 fn a_key_acts_with_the_role_its_user_has_now() {
     let mut harbour = Harbour::new();
     let (ada, ben) = (harbour.ada, harbour.ben);
-    let change = |to| ChangeRole { user: user(&ben), role: to };
+    let change = |to| ChangeRole { user_id: user(&ben), role: to };
     assert_eq!(word(&harbour.ask(&ListTeam, &ben)), "not_authorized");
     harbour.run(change(Role::Admin), &ada).unwrap();
     assert_eq!(word(&harbour.ask(&ListTeam, &ben)), "ok");
@@ -130,10 +130,10 @@ fn removal_ends_access_at_once_and_keeps_history() {
     let incident = harbour.incident();
     let others = harbour.ask(&ListApiKeys, &ada).unwrap().len() - 2;
 
-    assert_eq!(word(&harbour.run_unchanged(RemoveMember { user: user(&ada) }, &ada)), "cannot_remove_self");
-    assert_eq!(word(&harbour.run_unchanged(RemoveMember { user: user(&ada) }, &ben)), "not_authorized");
-    assert_eq!(harbour.run(RemoveMember { user: user(&ben) }, &ada).unwrap(), user(&ben));
-    assert_eq!(word(&harbour.run_unchanged(RemoveMember { user: user(&ben) }, &ada)), "not_found");
+    assert_eq!(word(&harbour.run_unchanged(RemoveMember { user_id: user(&ada) }, &ada)), "cannot_remove_self");
+    assert_eq!(word(&harbour.run_unchanged(RemoveMember { user_id: user(&ada) }, &ben)), "not_authorized");
+    assert_eq!(harbour.run(RemoveMember { user_id: user(&ben) }, &ada).unwrap(), user(&ben));
+    assert_eq!(word(&harbour.run_unchanged(RemoveMember { user_id: user(&ben) }, &ada)), "not_found");
 
     assert_eq!(word(&authenticate(&made.secret, &harbour.world, harbour.now)), "invalid_api_key");
     assert_eq!(word(&harbour.run_unchanged(key("again"), &ben)), "invalid_api_key");
@@ -218,7 +218,7 @@ fn adding_a_member_directly() {
     let mut harbour = Harbour::new();
     let org = harbour.org;
     let add = |org, email: &str| AddMember {
-        org,
+        org_id: org,
         email: valid(email),
         first_name: valid("Dora"),
         last_name: valid("Quay"),
@@ -256,7 +256,7 @@ fn keys_keep_nobody_from_joining() {
     let (org, ada) = (harbour.org, harbour.ada);
     for n in 0..1_001 {
         let add = AddMember {
-            org,
+            org_id: org,
             email: valid(&format!("user{n}@example.com")),
             first_name: valid("User"),
             last_name: valid("Number"),

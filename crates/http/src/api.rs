@@ -196,7 +196,7 @@ async fn answer(api: &Api, routes: &[Route], request: Request) -> Result<Reply, 
     }
 
     let asked = match actor {
-        Actor::Member { org, .. } if route.repeats => {
+        Actor::Member { org_id: org, .. } if route.repeats => {
             request.uri().path_and_query().map(|path| (org, path.as_str().to_owned()))
         }
         _ => None,

@@ -487,7 +487,7 @@ async fn replies_given_again_are_fresh() {
     let asks = || request(&ours.router, "GET", "/v1/incidents", Some(&ours.member_key), Value::Null);
     assert_eq!(asks().await.status, 200);
     let cleo = ours.engine.authenticate(&Secret::new(ours.member_key.as_str())).unwrap();
-    let Actor::Member { user, .. } = cleo else { panic!("{cleo:?}") };
+    let Actor::Member { user_id: user, .. } = cleo else { panic!("{cleo:?}") };
     assert_eq!(ours.call("DELETE", &format!("/team/members/{user}"), Value::Null).await.status, 200);
     assert_eq!(asks().await.code(), "invalid_api_key");
 }

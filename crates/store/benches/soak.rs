@@ -78,7 +78,7 @@ impl Soak {
         for position in 1..=3 {
             let (target, ack_timeout) = (Target::users(vec![owner]).unwrap(), AckTimeout::from_minutes(1).unwrap());
             let position = Position::new(position).unwrap();
-            engine.execute(AddPolicyLayer { policy, position, ack_timeout, target }, &ada).unwrap();
+            engine.execute(AddPolicyLayer { policy_id: policy, position, ack_timeout, target }, &ada).unwrap();
         }
         let (commands, queries, over) = (Took::default(), Took::default(), AtomicBool::new(false));
         Self { engine, ada, owner, policy, commands, queries, over }

@@ -130,7 +130,7 @@ impl Bench {
 
 fn join(engine: &Engine, created: &OrganizationCreated, n: usize) -> UserId {
     let add = AddMember {
-        org: created.organization.id,
+        org_id: created.organization.id,
         email: format!("user{n}@example.com").parse().unwrap(),
         first_name: "User".parse().unwrap(),
         last_name: n.to_string().parse().unwrap(),
@@ -145,7 +145,7 @@ fn schedule(engine: &Engine, ada: &Actor, people: &[UserId]) -> dogwatch_core::i
     let schedule = engine.execute(create, ada).unwrap().id;
     let handoff = "09:00".parse().unwrap();
     let settings = LayerSettings::new(RotationLength::DAILY, handoff, at(-1_000_000), None, people.to_vec());
-    let add = AddRotationLayer { schedule, name: "Daily".parse().unwrap(), settings: settings.unwrap() };
+    let add = AddRotationLayer { schedule_id: schedule, name: "Daily".parse().unwrap(), settings: settings.unwrap() };
     engine.execute(add, ada).unwrap();
     schedule
 }
@@ -166,7 +166,7 @@ fn policy(
     ];
     for (position, target) in (1..).zip(targets) {
         let (position, ack_timeout) = (Position::new(position).unwrap(), AckTimeout::from_minutes(minutes).unwrap());
-        engine.execute(AddPolicyLayer { policy, position, ack_timeout, target }, ada).unwrap();
+        engine.execute(AddPolicyLayer { policy_id: policy, position, ack_timeout, target }, ada).unwrap();
     }
     policy
 }

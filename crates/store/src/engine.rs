@@ -218,8 +218,8 @@ impl Engine {
         self.inner.shared.snapshot()
     }
 
-    pub(crate) fn stirred(&self) -> &Signal {
-        &self.inner.shared.stirred
+    pub(crate) fn deadlines(&self) -> &Signal {
+        &self.inner.shared.deadlines
     }
 
     pub(crate) fn is_poisoned(&self) -> bool {

@@ -58,7 +58,7 @@ impl Engine {
     /// # let (ada, owner) = (created.actor(), created.admin.member.id);
     /// let policy = engine.execute(CreatePolicy { name: "Night".parse()?, description: None }, &ada)?.id;
     /// let add = AddPolicyLayer {
-    ///     policy,
+    ///     policy_id: policy,
     ///     position: Position::new(1)?,
     ///     ack_timeout: AckTimeout::from_minutes(5)?,
     ///     target: Target::users(vec![owner])?,
@@ -134,7 +134,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::claim`].
     pub fn confirm(&self, receipts: &[Receipt]) -> Result<usize, Error> {
-        self.carry_out(Settle { receipts: receipts.to_vec(), end: End::Confirm })
+        self.carry_out(Settle { receipts: receipts.to_vec(), end: ClaimEnd::Confirm })
     }
 
     /// Gives claimed notifications back, to be claimed again after a while (an hour at most); gives how many were still
@@ -143,7 +143,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::claim`].
     pub fn give_back(&self, receipts: &[Receipt], after: Duration) -> Result<usize, Error> {
-        self.carry_out(Settle { receipts: receipts.to_vec(), end: End::GiveBack { after } })
+        self.carry_out(Settle { receipts: receipts.to_vec(), end: ClaimEnd::GiveBack { after } })
     }
 
     /// Blocks until there is a notification to claim, or so much time has passed; says whether there is one.
@@ -153,7 +153,7 @@ impl Engine {
     pub fn wait_for_notifications(&self, most: Duration) -> Result<bool, Error> {
         let began = Instant::now();
         loop {
-            let seen = self.stirred().count();
+            let seen = self.deadlines().count();
             if self.has_notifications()? {
                 return Ok(true);
             }
@@ -163,7 +163,7 @@ impl Engine {
             let now = self.now();
             let next = self.read(|root| root.next_ready(now))?;
             let until = next.map_or(left, |at| self.real_time_until(at).min(left));
-            self.stirred().wait(seen, until);
+            self.deadlines().wait(seen, until);
         }
     }
 
@@ -196,7 +196,7 @@ impl Future for Notifications {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // First ask to be woken, then look: what comes in between wakes.
-        self.engine.stirred().register(cx.waker());
+        self.engine.deadlines().register(cx.waker());
         match self.engine.has_notifications() {
             Ok(false) => Poll::Pending,
             Ok(true) => Poll::Ready(Ok(())),
@@ -216,7 +216,7 @@ impl Work for Tick {
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Refusal> {
         let due = batch.root().timers_due(self.now, self.after.as_ref(), CHUNK)?;
-        batch.read_ahead(due.iter().map(|timer| incident::incident_key(timer.org, timer.incident)));
+        batch.read_ahead(due.iter().map(|timer| incident::incident_key(timer.org_id, timer.incident_id)));
         let (mut ticked, mut lookups) = (Ticked::default(), Lookups::at(self.now));
         for timer in &due {
             let fired = fire_due(timer, &batch.root(), &mut lookups, ids);
@@ -279,11 +279,11 @@ impl Work for Claim {
 /// Ends claims; counts those that were still there to end.
 struct Settle {
     receipts: Vec<Receipt>,
-    end: End,
+    end: ClaimEnd,
 }
 
 /// How a claim ends.
-enum End {
+enum ClaimEnd {
     Confirm,
     GiveBack { after: Duration },
 }
@@ -295,13 +295,13 @@ impl Work for Settle {
         let mut settled = 0;
         for receipt in &self.receipts {
             let decision = match self.end {
-                End::Confirm => confirm(receipt, &batch.root(), batch.now, ids)?,
-                End::GiveBack { after } => give_back(receipt, after, &batch.root(), batch.now, ids)?,
+                ClaimEnd::Confirm => confirm(receipt, &batch.root(), batch.now, ids)?,
+                ClaimEnd::GiveBack { after } => give_back(receipt, after, &batch.root(), batch.now, ids)?,
             };
             batch.add(&decision.writes)?;
             settled += usize::from(decision.reply);
         }
-        if matches!(self.end, End::Confirm) {
+        if matches!(self.end, ClaimEnd::Confirm) {
             drop_delivered(batch, settled)?;
         }
         Ok(settled)

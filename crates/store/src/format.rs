@@ -114,7 +114,7 @@ fn keys_by_user(backend: &dyn Backend, start: &[u8], most: usize) -> Result<(Row
         }
         // What is damaged, `verify` tells; it is not a reason to refuse the store.
         if let Ok(Some(AnyEntity::ApiKey(it))) = AnyEntity::read(&key, &value, &|_| None) {
-            rows.insert(api_key::api_key_by_user(it.org, it.user, it.id), Some(Vec::new()));
+            rows.insert(api_key::api_key_by_user(it.org_id, it.user_id, it.id), Some(Vec::new()));
         }
     }
     Ok((rows, None))
@@ -348,8 +348,8 @@ mod tests {
         bytes[..2].copy_from_slice(&number.to_be_bytes());
         ApiKey {
             id: ApiKeyId::from_bytes(*bytes.first_chunk().unwrap()),
-            org: OrgId::from_bytes([1; 16]),
-            user: UserId::from_bytes([2; 16]),
+            org_id: OrgId::from_bytes([1; 16]),
+            user_id: UserId::from_bytes([2; 16]),
             name: Name::new("a key").unwrap(),
             created_at: Timestamp::MIN,
             expires_at: None,

@@ -93,7 +93,7 @@ where
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Recorded, Refusal> {
         let org = match self.actor {
-            Actor::Member { org, .. } => org,
+            Actor::Member { org_id: org, .. } => org,
             Actor::Operator | Actor::Anybody => OrgId::from_bytes([0; 16]),
         };
         if matches!(self.actor, Actor::Member { .. }) {

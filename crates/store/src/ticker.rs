@@ -59,7 +59,7 @@ impl Ticker {
     fn end(&mut self) -> Result<(), Error> {
         let Some(thread) = self.thread.take() else { return Ok(()) };
         self.stop.store(true, Ordering::Release);
-        self.engine.stirred().raise();
+        self.engine.deadlines().raise();
         thread.join().unwrap_or(Err(Error::OutcomeUnknown))
     }
 }
@@ -75,14 +75,14 @@ fn run(engine: &Engine, stop: &AtomicBool) -> Result<(), Error> {
     let mut lease_end = None;
     loop {
         // Look at the count first, then at the world: what comes in between cuts the sleep short.
-        let seen = engine.stirred().count();
+        let seen = engine.deadlines().count();
         if stop.load(Ordering::Acquire) {
             return Ok(());
         }
         match turn(engine, &mut lease_end) {
-            Ok(nap) => engine.stirred().wait(seen, nap),
+            Ok(nap) => engine.deadlines().wait(seen, nap),
             Err(error @ (Error::OutcomeUnknown | Error::Poisoned)) => return Err(error),
-            Err(_) => engine.stirred().wait(seen, RETRY),
+            Err(_) => engine.deadlines().wait(seen, RETRY),
         }
     }
 }
@@ -91,7 +91,7 @@ fn run(engine: &Engine, stop: &AtomicBool) -> Result<(), Error> {
 fn turn(engine: &Engine, lease_end: &mut Option<Timestamp>) -> Result<Duration, Error> {
     let now = engine.now();
     if lease_end.take_if(|end| *end <= now).is_some() {
-        engine.stirred().raise();
+        engine.deadlines().raise();
     }
     if engine.next_deadline()?.is_some_and(|due| due <= now) && engine.tick(now)?.failed > 0 {
         return Ok(RETRY);

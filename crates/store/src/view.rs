@@ -112,7 +112,7 @@ impl TickPort for StoreView<'_> {
         let end = end_of(&Table::TIMER.key(&[&table::instant(now)]));
         let timer = |key: &[u8]| {
             let (due, org, incident) = table::by_time(key).ok_or_else(|| corrupt(key, Corrupt::Key))?;
-            Ok(Timer { due, org, incident })
+            Ok(Timer { due, org_id: org, incident_id: incident })
         };
         self.scan(&start, &end).take(limit).map(|pair| timer(&pair?.0)).collect()
     }

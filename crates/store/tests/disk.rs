@@ -54,7 +54,7 @@ fn shim() -> &'static Path {
 
 fn admin(engine: &Engine) -> (Actor, UserId) {
     let ada = engine.first_admin(engine.organizations().unwrap()[0].id).unwrap();
-    let Actor::Member { user, .. } = ada else { panic!("{ada:?}") };
+    let Actor::Member { user_id: user, .. } = ada else { panic!("{ada:?}") };
     (ada, user)
 }
 

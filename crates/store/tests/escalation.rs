@@ -35,7 +35,7 @@ fn policy(engine: &Engine, created: &OrganizationCreated, timeouts: &[i64]) -> P
     let policy = engine.execute(create, &ada).unwrap().id;
     for (position, minutes) in (1..).zip(timeouts) {
         let add = AddPolicyLayer {
-            policy,
+            policy_id: policy,
             position: Position::new(position).unwrap(),
             ack_timeout: AckTimeout::from_minutes(*minutes).unwrap(),
             target: Target::users(vec![created.admin.member.id]).unwrap(),

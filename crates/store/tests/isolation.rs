@@ -111,8 +111,8 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
         group_label: Patch::Keep,
     };
     let body = || "x".parse().unwrap();
-    outcomes.push(run(engine, actor, ChangeRole { user: names.user, role: Role::Admin }));
-    outcomes.push(run(engine, actor, RemoveMember { user: names.user }));
+    outcomes.push(run(engine, actor, ChangeRole { user_id: names.user, role: Role::Admin }));
+    outcomes.push(run(engine, actor, RemoveMember { user_id: names.user }));
     outcomes.push(run(engine, actor, RevokeInvitation { id: names.invitation }));
     outcomes.push(run(engine, actor, RevokeApiKey { id: names.key }));
     outcomes.push(run(engine, actor, rename));
@@ -134,8 +134,8 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(run(engine, actor, PostUpdate::internal(names.incident, body())));
     outcomes.push(run(engine, actor, SetComponents { id: names.incident, component_ids: vec![] }));
     outcomes.push(run(engine, actor, SetComponents { id: own.incident, component_ids: vec![names.component] }));
-    outcomes.push(run(engine, actor, RedactUpdate { incident: names.incident, update: names.update }));
-    outcomes.push(run(engine, actor, RedactUpdate { incident: own.incident, update: names.update }));
+    outcomes.push(run(engine, actor, RedactUpdate { incident_id: names.incident, update_id: names.update }));
+    outcomes.push(run(engine, actor, RedactUpdate { incident_id: own.incident, update_id: names.update }));
     let (from, to) = (Timestamp::MIN, Timestamp::clamped(1));
     let zone = EditSchedule {
         id: names.schedule,
@@ -149,10 +149,14 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     };
     let settings =
         |user| LayerSettings::new(RotationLength::DAILY, "09:00".parse().unwrap(), from, None, vec![user]).unwrap();
-    let add = |schedule, user| AddRotationLayer { schedule, name: "new".parse().unwrap(), settings: settings(user) };
+    let add = |schedule, user| AddRotationLayer {
+        schedule_id: schedule,
+        name: "new".parse().unwrap(),
+        settings: settings(user),
+    };
     let stand_in =
         |schedule, user| CreateOverride::new(schedule, user, from, Timestamp::clamped(9_999_999), None).unwrap();
-    let order = |schedule, layer| OrderRotationLayers { schedule, layer_ids: vec![layer] };
+    let order = |schedule, layer| OrderRotationLayers { schedule_id: schedule, layer_ids: vec![layer] };
     outcomes.push(run(engine, actor, zone));
     outcomes.push(run(engine, actor, DeleteSchedule { id: names.schedule }));
     outcomes.push(run(engine, actor, add(names.schedule, own.user)));
@@ -160,16 +164,16 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(run(engine, actor, people(names.schedule, names.layer, own.user)));
     outcomes.push(run(engine, actor, people(own.schedule, names.layer, own.user)));
     outcomes.push(run(engine, actor, people(own.schedule, own.layer, names.user)));
-    outcomes.push(run(engine, actor, RemoveRotationLayer { schedule: names.schedule, layer: names.layer }));
-    outcomes.push(run(engine, actor, RemoveRotationLayer { schedule: own.schedule, layer: names.layer }));
+    outcomes.push(run(engine, actor, RemoveRotationLayer { schedule_id: names.schedule, layer_id: names.layer }));
+    outcomes.push(run(engine, actor, RemoveRotationLayer { schedule_id: own.schedule, layer_id: names.layer }));
     outcomes.push(run(engine, actor, order(names.schedule, names.layer)));
     outcomes.push(run(engine, actor, order(own.schedule, names.layer)));
     outcomes.push(run(engine, actor, stand_in(names.schedule, own.user)));
     outcomes.push(run(engine, actor, stand_in(own.schedule, names.user)));
-    outcomes.push(run(engine, actor, DeleteOverride { schedule: names.schedule, id: names.stand_in }));
-    outcomes.push(run(engine, actor, DeleteOverride { schedule: own.schedule, id: names.stand_in }));
+    outcomes.push(run(engine, actor, DeleteOverride { schedule_id: names.schedule, id: names.stand_in }));
+    outcomes.push(run(engine, actor, DeleteOverride { schedule_id: own.schedule, id: names.stand_in }));
     let add = |policy, target| AddPolicyLayer {
-        policy,
+        policy_id: policy,
         position: Position::new(9).unwrap(),
         ack_timeout: AckTimeout::from_minutes(5).unwrap(),
         target,
@@ -177,7 +181,7 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     let one = |user| Target::users(vec![user]).unwrap();
     let edit = |policy, layer, target| EditPolicyLayer { target: Some(target), ..EditPolicyLayer::new(policy, layer) };
     let rename = EditPolicy { id: names.policy, name: Some("x".parse().unwrap()), description: Patch::Keep };
-    let order = |policy, layer| OrderPolicyLayers { policy, layer_ids: vec![layer] };
+    let order = |policy, layer| OrderPolicyLayers { policy_id: policy, layer_ids: vec![layer] };
     outcomes.push(run(engine, actor, rename));
     outcomes.push(run(engine, actor, DeletePolicy { id: names.policy }));
     outcomes.push(run(engine, actor, add(names.policy, one(own.user))));
@@ -187,24 +191,24 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(run(engine, actor, edit(own.policy, names.policy_layer, one(own.user))));
     outcomes.push(run(engine, actor, edit(own.policy, own.policy_layer, one(names.user))));
     outcomes.push(run(engine, actor, edit(own.policy, own.policy_layer, Target::Schedule(names.schedule))));
-    outcomes.push(run(engine, actor, RemovePolicyLayer { policy: names.policy, layer: names.policy_layer }));
-    outcomes.push(run(engine, actor, RemovePolicyLayer { policy: own.policy, layer: names.policy_layer }));
+    outcomes.push(run(engine, actor, RemovePolicyLayer { policy_id: names.policy, layer_id: names.policy_layer }));
+    outcomes.push(run(engine, actor, RemovePolicyLayer { policy_id: own.policy, layer_id: names.policy_layer }));
     outcomes.push(run(engine, actor, order(names.policy, names.policy_layer)));
     outcomes.push(run(engine, actor, order(own.policy, names.policy_layer)));
     outcomes.push(run(engine, actor, AcknowledgeIncident { id: names.incident }));
-    outcomes.push(run(engine, actor, HandOffIncident { id: names.incident, target: own.user }));
-    outcomes.push(run(engine, actor, HandOffIncident { id: own.incident, target: names.user }));
+    outcomes.push(run(engine, actor, HandOffIncident { id: names.incident, target_user_id: own.user }));
+    outcomes.push(run(engine, actor, HandOffIncident { id: own.incident, target_user_id: names.user }));
     outcomes.push(ask(engine, actor, &GetPolicy { id: names.policy }));
     outcomes.push(ask(engine, actor, &PreviewPolicy { id: names.policy, at: from }));
     outcomes.push(ask(engine, actor, &ListNotifications::of(names.user)));
     outcomes.push(ask(engine, actor, &GetSchedule { id: names.schedule }));
-    outcomes.push(ask(engine, actor, &ListOverrides { schedule: names.schedule }));
-    outcomes.push(ask(engine, actor, &ResolveOnCall { schedule: names.schedule, at: from }));
+    outcomes.push(ask(engine, actor, &ListOverrides { schedule_id: names.schedule }));
+    outcomes.push(ask(engine, actor, &ResolveOnCall { schedule_id: names.schedule, at: from }));
     outcomes.push(ask(engine, actor, &ShiftsOnCall::new(names.schedule, from, to).unwrap()));
-    outcomes.push(ask(engine, actor, &GetMember { user: names.user }));
+    outcomes.push(ask(engine, actor, &GetMember { user_id: names.user }));
     outcomes.push(ask(engine, actor, &GetComponent { id: names.component }));
     outcomes.push(ask(engine, actor, &GetIncident { id: names.incident }));
-    outcomes.push(ask(engine, actor, &ListUpdates { incident: names.incident }));
+    outcomes.push(ask(engine, actor, &ListUpdates { incident_id: names.incident }));
     outcomes.into_iter().map(hide).collect()
 }
 
@@ -217,7 +221,7 @@ fn everything(engine: &Engine, admin: &Actor) -> String {
     text += &format!("{:?}", engine.query(&OnCallNow { at: now }, admin).unwrap());
     for schedule in engine.query(&ListSchedules, admin).unwrap() {
         text += &format!("{:?}", engine.query(&GetSchedule { id: schedule.id }, admin).unwrap());
-        text += &format!("{:?}", engine.query(&ListOverrides { schedule: schedule.id }, admin).unwrap());
+        text += &format!("{:?}", engine.query(&ListOverrides { schedule_id: schedule.id }, admin).unwrap());
     }
     for policy in engine.query(&ListPolicies, admin).unwrap() {
         text += &format!("{:?}", engine.query(&GetPolicy { id: policy.id }, admin).unwrap());
@@ -228,7 +232,7 @@ fn everything(engine: &Engine, admin: &Actor) -> String {
     let all = ListIncidents { limit: ListLimit::MAX, ..Default::default() };
     for incident in engine.query(&all, admin).unwrap().incidents {
         text += &format!("{:?}", engine.query(&GetIncident { id: incident.id }, admin).unwrap());
-        text += &format!("{:?}", engine.query(&ListUpdates { incident: incident.id }, admin).unwrap());
+        text += &format!("{:?}", engine.query(&ListUpdates { incident_id: incident.id }, admin).unwrap());
     }
     text
 }
@@ -250,11 +254,11 @@ fn one_of_each(engine: &Engine, admin: &Actor, user: UserId) -> Names {
     let schedule = engine.execute(create, admin).unwrap().id;
     let settings =
         LayerSettings::new(RotationLength::DAILY, "09:00".parse().unwrap(), Timestamp::MIN, None, vec![user]);
-    let add = AddRotationLayer { schedule, name: "layer".parse().unwrap(), settings: settings.unwrap() };
+    let add = AddRotationLayer { schedule_id: schedule, name: "layer".parse().unwrap(), settings: settings.unwrap() };
     let policy = CreatePolicy { name: name.parse().unwrap(), description: None };
     let policy = engine.execute(policy, admin).unwrap().id;
     let policy_layer = AddPolicyLayer {
-        policy,
+        policy_id: policy,
         position: Position::new(1).unwrap(),
         ack_timeout: AckTimeout::from_minutes(5).unwrap(),
         target: Target::Schedule(schedule),
@@ -307,8 +311,8 @@ proptest! {
                 prop_assert!(!seen.contains(&id));
             }
             // A member of one organization who claims to act in the other is nobody there.
-            let Actor::Member { user, .. } = us else { panic!("an admin is a member") };
-            let Actor::Member { org, .. } = them else { panic!("an admin is a member") };
+            let Actor::Member { user_id: user, .. } = us else { panic!("an admin is a member") };
+            let Actor::Member { org_id: org, .. } = them else { panic!("an admin is a member") };
             let impostor = Actor::member(org, user);
             let refused = engine.query(&ListComponents, &impostor).unwrap_err();
             prop_assert_eq!(refused.code(), Code::InvalidApiKey);

@@ -31,7 +31,7 @@ fn child() {
     let Ok(folder) = env::var(FOLDER) else { return };
     let engine = Engine::open(folder).unwrap();
     let ada: Actor = actor(&env::var("DOGWATCH_KILL_ACTOR").unwrap());
-    let Actor::Member { user, .. } = ada else { panic!("a member acts") };
+    let Actor::Member { user_id: user, .. } = ada else { panic!("a member acts") };
     let policy = engine.query(&ListPolicies, &ada).unwrap().first().unwrap().id;
     thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -76,7 +76,7 @@ fn begin(folder: &Path) -> Actor {
     let policy = engine.execute(CreatePolicy { name: "Night".parse().unwrap(), description: None }, &ada).unwrap().id;
     for position in [1, 2] {
         let add = AddPolicyLayer {
-            policy,
+            policy_id: policy,
             position: Position::new(position).unwrap(),
             ack_timeout: AckTimeout::from_minutes(5).unwrap(),
             target: Target::users(vec![user]).unwrap(),
@@ -121,7 +121,7 @@ fn every_acknowledged_command_survives_a_kill() {
         if kill % KILLS_PER_STORE == 0 {
             folder = tempfile::tempdir().unwrap();
             ada = begin(folder.path());
-            let Actor::Member { org, user } = ada else { panic!("a member acts") };
+            let Actor::Member { org_id: org, user_id: user } = ada else { panic!("a member acts") };
             name = format!("{org} {user}");
             acknowledged.clear();
         }

@@ -306,7 +306,7 @@ fn delivered_notifications_are_dropped() {
     let incident = engine.execute(open, &ada).unwrap().id;
     let delivered = || rows(&backend).keys().filter(|key| key[0] == b'z').count();
     let page = || {
-        engine.execute(dogwatch_core::incident::HandOffIncident { id: incident, target: owner }, &ada).unwrap();
+        engine.execute(dogwatch_core::incident::HandOffIncident { id: incident, target_user_id: owner }, &ada).unwrap();
         let claimed = engine.claim(1, day).unwrap();
         assert_eq!(engine.confirm(&[claimed[0].receipt()]).unwrap(), 1);
     };

@@ -60,7 +60,7 @@ pub fn everything(engine: &Engine, clock: &ManualClock) -> OrganizationCreated {
     let (ada, me) = (created.actor(), created.admin.member.id);
     let join = |email: &str, first: &str| {
         let (org, last_name, role) = (created.organization.id, valid("Marlow"), Role::Member);
-        let add = AddMember { org, email: valid(email), first_name: valid(first), last_name, role };
+        let add = AddMember { org_id: org, email: valid(email), first_name: valid(first), last_name, role };
         did(engine, add, &Actor::Operator).member.id
     };
     let (ben, cleo) = (join("ben@example.com", "Ben"), join("cleo@example.com", "Cleo"));
@@ -86,11 +86,11 @@ pub fn everything(engine: &Engine, clock: &ManualClock) -> OrganizationCreated {
     let layers = did_query(engine, &GetPolicy { id: policy }, &ada).layers;
     let longer = AckTimeout::from_minutes(9).unwrap();
     did(engine, EditPolicyLayer { ack_timeout: Some(longer), ..EditPolicyLayer::new(policy, layers[0].id) }, &ada);
-    did(engine, HandOffIncident { id: waiting, target: ben }, &ada);
+    did(engine, HandOffIncident { id: waiting, target_user_id: ben }, &ada);
     let resolved = did(engine, open("Basket is empty", None), &ada).id;
     let news = PostUpdate::new(resolved, Some(valid(&long)), None, UpdateVisibility::Internal).unwrap();
     let news = did(engine, news, &ada).id;
-    did(engine, RedactUpdate { incident: resolved, update: news }, &ada);
+    did(engine, RedactUpdate { incident_id: resolved, update_id: news }, &ada);
     did(engine, AcknowledgeIncident { id: resolved }, &ada);
     for status in [Status::Identified, Status::Monitoring, Status::Resolved] {
         did(engine, ChangeStatus::to(resolved, status), &ada);
@@ -106,7 +106,7 @@ pub fn everything(engine: &Engine, clock: &ManualClock) -> OrganizationCreated {
     let render = move |_: Result<_, _>| (answer(b"{}".to_vec()), answer(vec![b'x'; 5_000]));
     let retitle = EditIncident { title: Some(valid("Checkout is slow")), ..EditIncident::new(waiting) };
     engine.submit_once(retitle, &ada, once, render).unwrap().wait().unwrap();
-    did(engine, RemoveMember { user: cleo }, &ada);
+    did(engine, RemoveMember { user_id: cleo }, &ada);
     created
 }
 
@@ -122,7 +122,7 @@ fn rotations(engine: &Engine, clock: &ManualClock, ada: &Actor, users: [UserId; 
     let layer = |name: &str, users: Vec<UserId>| {
         let (length, handoff) = (RotationLength::new(RotationType::Weekly, 7).unwrap(), valid("09:00"));
         let settings = LayerSettings::new(length, handoff, engine.now(), None, users).unwrap();
-        did(engine, AddRotationLayer { schedule, name: valid(name), settings }, ada).id
+        did(engine, AddRotationLayer { schedule_id: schedule, name: valid(name), settings }, ada).id
     };
     let (first, second) = (layer("First", users.to_vec()), layer("Second", vec![users[1]]));
     clock.advance(Duration::from_secs(3_600));
@@ -132,7 +132,7 @@ fn rotations(engine: &Engine, clock: &ManualClock, ada: &Actor, users: [UserId; 
         ..EditRotationLayer::new(schedule, first)
     };
     did(engine, daily, ada);
-    did(engine, OrderRotationLayers { schedule, layer_ids: vec![second, first] }, ada);
+    did(engine, OrderRotationLayers { schedule_id: schedule, layer_ids: vec![second, first] }, ada);
     let (now, later) = (engine.now(), engine.now().plus(Duration::from_secs(7_200)));
     did(engine, CreateOverride::new(schedule, users[0], now, later, Some(valid("swap"))).unwrap(), ada);
     schedule
@@ -144,7 +144,7 @@ fn policy(engine: &Engine, ada: &Actor, schedule: ScheduleId, users: [UserId; 2]
     let targets = [Target::users(users.to_vec()).unwrap(), Target::Schedule(schedule)];
     for (position, target) in (1..).zip(targets) {
         let (position, ack_timeout) = (Position::new(position).unwrap(), AckTimeout::from_minutes(5).unwrap());
-        did(engine, AddPolicyLayer { policy, position, ack_timeout, target }, ada);
+        did(engine, AddPolicyLayer { policy_id: policy, position, ack_timeout, target }, ada);
     }
     policy
 }

@@ -160,9 +160,9 @@ impl Run {
     }
 
     fn join(&mut self) {
-        let Actor::Member { org, .. } = self.admin else { panic!("the admin is a member") };
+        let Actor::Member { org_id: org, .. } = self.admin else { panic!("the admin is a member") };
         let add = AddMember {
-            org,
+            org_id: org,
             email: valid(&format!("user{}@example.com", self.people.len())),
             first_name: valid("User"),
             last_name: valid("Number"),
@@ -222,7 +222,7 @@ impl Run {
         assert_eq!(made.is_ok(), fits, "{settings:?}");
         let Ok(made) = made else { return Ok(()) };
         let name = valid(&format!("layer {}", self.layers.len()));
-        let add = AddRotationLayer { schedule: self.schedule, name, settings: made };
+        let add = AddRotationLayer { schedule_id: self.schedule, name, settings: made };
         if let Some(layer) = self.both(add, &self.admin.clone()) {
             assert!(settings.people.iter().all(|person| self.people[*person].1), "only members take part");
             self.layers.push(layer.id);
@@ -272,7 +272,7 @@ impl Run {
 
     fn remove_layer(&mut self, source: &mut Unstructured<'_>) -> Result<()> {
         let Some(place) = self.some_layer(source)? else { return Ok(()) };
-        let remove = RemoveRotationLayer { schedule: self.schedule, layer: self.layers[place] };
+        let remove = RemoveRotationLayer { schedule_id: self.schedule, layer_id: self.layers[place] };
         if self.both(remove, &self.admin.clone()).is_some() {
             self.oracle.remove(place, self.now());
         }
@@ -288,7 +288,7 @@ impl Run {
         order.rotate_left(by);
         let layer_ids = order.iter().map(|place| self.layers[*place]).collect();
         let layers =
-            self.both(OrderRotationLayers { schedule: self.schedule, layer_ids }, &self.admin.clone()).unwrap();
+            self.both(OrderRotationLayers { schedule_id: self.schedule, layer_ids }, &self.admin.clone()).unwrap();
         assert!(layers.iter().enumerate().all(|(position, layer)| layer.position == position));
         self.oracle.reorder(order, self.now());
         Ok(())
@@ -305,7 +305,7 @@ impl Run {
 
     fn remove_member(&mut self, source: &mut Unstructured<'_>) -> Result<()> {
         let person = self.someone(source)?;
-        if self.both(RemoveMember { user: self.people[person].0 }, &self.admin.clone()).is_some() {
+        if self.both(RemoveMember { user_id: self.people[person].0 }, &self.admin.clone()).is_some() {
             self.people[person].1 = false;
             self.oracle.leave(person, self.now());
             self.join();
@@ -333,7 +333,7 @@ impl Run {
         }
         let place = source.choose_index(self.overrides.len())?;
         let now = self.oracle.own_time(self.now());
-        let command = DeleteOverride { schedule: self.schedule, id: self.overrides[place] };
+        let command = DeleteOverride { schedule_id: self.schedule, id: self.overrides[place] };
         let one = &self.oracle.overrides[place];
         // One that was deleted before it began ends where it begins.
         let over = one.ends <= now || one.ends == one.starts;
@@ -347,7 +347,7 @@ impl Run {
 
     /// What the engine says of an instant, as the oracle says it: the owner, then the targets.
     fn resolved(&self, millis: Millis) -> (String, Option<Millis>) {
-        let resolved = self.ask(&ResolveOnCall { schedule: self.schedule, at: at(millis) });
+        let resolved = self.ask(&ResolveOnCall { schedule_id: self.schedule, at: at(millis) });
         let person = |user: UserId| self.people.iter().position(|(id, _)| *id == user).unwrap();
         let owner = resolved.current_oncall().map(person);
         let targets: Vec<_> = resolved.on_call.paging_targets.iter().map(|target| person(target.user_id)).collect();
@@ -371,7 +371,7 @@ impl Run {
         }
         let (from, to) = (now - 12 * DAY, now + 12 * DAY);
         let shifts = self.ask(&ShiftsOnCall::new(self.schedule, at(from), at(to)).unwrap());
-        for edge in shifts.line.iter().flat_map(|shift| [shift.starts_at, shift.ends_at]).take(8) {
+        for edge in shifts.final_shifts.iter().flat_map(|shift| [shift.starts_at, shift.ends_at]).take(8) {
             probes.extend([edge.as_millis() - 1, edge.as_millis()]);
         }
         for millis in probes {
@@ -379,7 +379,7 @@ impl Run {
             assert_eq!(resolved, self.expected(millis), "at {} (now {})", at(millis), at(now));
             if let Some(next) = next.filter(|next| *next < self.horizon - 10 * DAY) {
                 assert!(next > millis);
-                let on_call = |at| self.ask(&ResolveOnCall { schedule: self.schedule, at }).on_call;
+                let on_call = |at| self.ask(&ResolveOnCall { schedule_id: self.schedule, at }).on_call;
                 assert_ne!(on_call(at(next)), on_call(at(millis)), "did not change at {}", at(next));
                 assert_eq!(self.expected(next - 1), resolved, "changed before {}", at(next));
             }
@@ -391,7 +391,7 @@ impl Run {
             if (from..to).contains(&millis) {
                 let owner = self.oracle.targets(millis).first().map(|person| self.people[*person].0);
                 let holds = |start: Timestamp, end: Timestamp| start <= at(millis) && at(millis) < end;
-                let shown = shifts.line.iter().find(|shift| holds(shift.starts_at, shift.ends_at));
+                let shown = shifts.final_shifts.iter().find(|shift| holds(shift.starts_at, shift.ends_at));
                 assert_eq!(shown.map(|shift| shift.target.user_id), owner, "in the line at {}", at(millis));
                 let gap = shifts.gaps.iter().any(|gap| holds(gap.starts_at, gap.ends_at));
                 assert_eq!(gap, owner.is_none());
@@ -404,10 +404,11 @@ impl Run {
             (starts < ends).then_some((starts, ends))
         };
         let window = self.ask(&ShiftsOnCall::new(self.schedule, at(inner), at(outer)).unwrap());
-        let wanted = shifts.line.iter().filter_map(|shift| Some((shift.target, cut(shift.starts_at, shift.ends_at)?)));
-        let got = window.line.iter().map(|shift| (shift.target, (shift.starts_at, shift.ends_at)));
+        let wanted =
+            shifts.final_shifts.iter().filter_map(|shift| Some((shift.target, cut(shift.starts_at, shift.ends_at)?)));
+        let got = window.final_shifts.iter().map(|shift| (shift.target, (shift.starts_at, shift.ends_at)));
         assert!(got.eq(wanted), "a window of the line");
-        assert!(shifts.line.windows(2).all(|pair| {
+        assert!(shifts.final_shifts.windows(2).all(|pair| {
             pair[0].ends_at <= pair[1].starts_at
                 && (pair[0].ends_at < pair[1].starts_at || pair[0].target != pair[1].target)
         }));

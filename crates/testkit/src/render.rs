@@ -38,7 +38,7 @@ pub(crate) fn past(detail: &IncidentDetail) -> String {
         writeln!(text, "{} {} {note:?}", entry.changed_at.as_millis(), entry.status).unwrap();
     }
     for event in &detail.audit_trail {
-        let actor = event.actor.map(|id| id.to_string()).unwrap_or_default();
+        let actor = event.actor_id.map(|id| id.to_string()).unwrap_or_default();
         let more = details(&event.event);
         writeln!(text, "{} {} {actor}{more}", event.at().as_millis(), event.event.as_str()).unwrap();
     }
@@ -48,12 +48,12 @@ pub(crate) fn past(detail: &IncidentDetail) -> String {
 /// The details that the contract names, and those of escalation.
 fn details(event: &Event) -> String {
     match event {
-        Event::LayerPaged { position, users, .. } => {
+        Event::LayerPaged { position, user_ids: users, .. } => {
             let users: Vec<_> = users.iter().map(ToString::to_string).collect();
             format!(" {position} {}", users.join(" "))
         }
         Event::LayerSkipped { position, .. } | Event::LayerTimedOut { position, .. } => format!(" {position}"),
-        Event::IncidentHandedOff { previous, new } => {
+        Event::IncidentHandedOff { previous_owner_id: previous, new_owner_id: new } => {
             format!(" {} {new}", previous.map(|id| id.to_string()).unwrap_or_default())
         }
         _ => String::new(),
@@ -63,7 +63,9 @@ fn details(event: &Event) -> String {
 pub(crate) fn notification(one: &Notification) -> String {
     assert_eq!(one.delivered_at, None);
     let what = match (&one.recipient, &one.message) {
-        (Recipient::Member(user), Message::Page { incident, reason }) => format!("{reason} {incident} for {user}"),
+        (Recipient::Member(user), Message::Page { incident_id: incident, reason }) => {
+            format!("{reason} {incident} for {user}")
+        }
         (Recipient::Invited(id), Message::Invitation { email, token }) => {
             format!("invitation {id} for {email} with {}", token.as_ref().map_or("-", |token| token.reveal()))
         }

@@ -151,7 +151,7 @@ impl<'a> Run<'a> {
             removed: false,
         });
         let user = org.members.len() - 1;
-        self.key_made(org_index(&self.orgs, &member.org.to_string()), user, &joined.api_key);
+        self.key_made(org_index(&self.orgs, &member.org_id.to_string()), user, &joined.api_key);
     }
 
     fn key_made(&mut self, org: usize, user: usize, made: &NewApiKey) {
@@ -251,7 +251,7 @@ impl<'a> Run<'a> {
         let detail = self.engine().query(&GetIncident { id }, actor).unwrap();
         assert_eq!(render::incident(&detail.incident), incident.shown(model));
         assert_eq!(render::past(&detail), incident.shown_past(model));
-        let updates = self.engine().query(&ListUpdates { incident: id }, actor).unwrap();
+        let updates = self.engine().query(&ListUpdates { incident_id: id }, actor).unwrap();
         let expected: Vec<_> = incident.updates.iter().map(|update| update.shown(model, incident)).collect();
         assert_eq!(updates.iter().map(render::update).collect::<Vec<_>>(), expected);
     }

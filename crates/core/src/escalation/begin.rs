@@ -48,12 +48,12 @@ pub(crate) fn begin(cx: &mut Context<'_>, policy: Policy) -> Result<Step, Error>
     }
     let mut chain = LiveChain { world: cx.world, policy: id, revision, lookups: &mut lookups };
     let (run, outputs) = Run::start(cx.now, &mut chain)?;
-    Ok(Step { escalation: Escalation { policy: id, revision, run }, outputs })
+    Ok(Step { escalation: Escalation { policy_id: id, revision, run }, outputs })
 }
 
 /// Gives an input to the run of an incident.
 pub(crate) fn step(world: &dyn World, before: Escalation, input: Input, lookups: &mut Lookups) -> Result<Step, Error> {
-    let Escalation { policy, revision, run } = before;
+    let Escalation { policy_id: policy, revision, run } = before;
     let now = lookups.now;
     let (run, outputs) = run.step(input, now, &mut LiveChain { world, policy, revision, lookups })?;
     Ok(Step { escalation: Escalation { run, ..before }, outputs })
@@ -109,7 +109,7 @@ impl Lookups {
 
 fn rungs(layers: Vec<PolicyLayer>) -> Vec<Rung> {
     let rung = |layer: PolicyLayer| Rung {
-        layer: RunLayer { id: layer.id, position: layer.position.get(), timeout: layer.timeout },
+        layer: RunLayer { id: layer.id, position: layer.position.get(), ack_timeout: layer.ack_timeout },
         target: layer.target,
         users: None,
     };

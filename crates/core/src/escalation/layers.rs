@@ -22,7 +22,7 @@ seal!(AddPolicyLayer, EditPolicyLayer, RemovePolicyLayer, OrderPolicyLayers);
 #[derive(Debug, Clone)]
 pub struct AddPolicyLayer {
     /// To which policy.
-    pub policy: PolicyId,
+    pub policy_id: PolicyId,
     /// Where.
     pub position: Position,
     /// How long it waits for somebody to acknowledge.
@@ -37,18 +37,18 @@ impl Command for AddPolicyLayer {
     const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidTarget, Code::LimitReached, Code::Validation];
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<PolicyLayerView, Error> {
-        let policy = find(cx.world, self.policy)?;
+        let policy = find(cx.world, self.policy_id)?;
         check_target(cx.world, &self.target)?;
-        let before = cx.world.policy_layers(self.policy)?;
+        let before = cx.world.policy_layers(self.policy_id)?;
         checks::room_for_one(before.len(), limits::POLICY_LAYERS, "policy layers")?;
         let mut after = before.clone();
         make_room(&mut after, self.position)?;
         let layer = PolicyLayer {
             id: cx.ids.fresh(cx.now),
-            policy: policy.id,
-            org: policy.org,
+            policy_id: policy.id,
+            org_id: policy.org_id,
             position: self.position,
-            timeout: self.ack_timeout,
+            ack_timeout: self.ack_timeout,
             target: self.target,
             created_at: cx.now,
             updated_at: cx.now,
@@ -66,9 +66,9 @@ impl Command for AddPolicyLayer {
 #[derive(Debug, Clone)]
 pub struct EditPolicyLayer {
     /// Of which policy.
-    pub policy: PolicyId,
+    pub policy_id: PolicyId,
     /// Which one.
-    pub layer: PolicyLayerId,
+    pub layer_id: PolicyLayerId,
     /// Its new position.
     pub position: Option<Position>,
     /// How long it waits for somebody to acknowledge.
@@ -81,7 +81,7 @@ impl EditPolicyLayer {
     /// An edit that changes nothing yet.
     #[must_use]
     pub const fn new(policy: PolicyId, layer: PolicyLayerId) -> Self {
-        Self { policy, layer, position: None, ack_timeout: None, target: None }
+        Self { policy_id: policy, layer_id: layer, position: None, ack_timeout: None, target: None }
     }
 }
 
@@ -91,23 +91,23 @@ impl Command for EditPolicyLayer {
     const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidTarget, Code::Validation];
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<PolicyLayerView, Error> {
-        let policy = find(cx.world, self.policy)?;
-        let before = cx.world.policy_layers(self.policy)?;
-        let mut edited = find_layer(&before, self.layer)?.clone();
+        let policy = find(cx.world, self.policy_id)?;
+        let before = cx.world.policy_layers(self.policy_id)?;
+        let mut edited = find_layer(&before, self.layer_id)?.clone();
         if let Some(target) = self.target {
             check_target(cx.world, &target)?;
             edited.target = target;
         }
-        edited.timeout = self.ack_timeout.unwrap_or(edited.timeout);
+        edited.ack_timeout = self.ack_timeout.unwrap_or(edited.ack_timeout);
         let position = self.position.unwrap_or(edited.position);
-        let mut after: Vec<_> = before.iter().filter(|layer| layer.id != self.layer).cloned().collect();
+        let mut after: Vec<_> = before.iter().filter(|layer| layer.id != self.layer_id).cloned().collect();
         if position != edited.position {
             make_room(&mut after, position)?;
             edited.position = position;
         }
         after.push(edited);
         let after = replace(cx, policy, &before, after)?;
-        Ok(PolicyLayerView::from(find_layer(&after, self.layer)?))
+        Ok(PolicyLayerView::from(find_layer(&after, self.layer_id)?))
     }
 }
 
@@ -115,9 +115,9 @@ impl Command for EditPolicyLayer {
 #[derive(Debug, Clone, Copy)]
 pub struct RemovePolicyLayer {
     /// Of which policy.
-    pub policy: PolicyId,
+    pub policy_id: PolicyId,
     /// Which one.
-    pub layer: PolicyLayerId,
+    pub layer_id: PolicyLayerId,
 }
 
 impl Command for RemovePolicyLayer {
@@ -126,12 +126,12 @@ impl Command for RemovePolicyLayer {
     const CODES: &'static [Code] = &[Code::NotFound];
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<PolicyLayerId, Error> {
-        let policy = find(cx.world, self.policy)?;
-        let before = cx.world.policy_layers(self.policy)?;
-        find_layer(&before, self.layer)?;
-        let after = before.iter().filter(|layer| layer.id != self.layer).cloned().collect();
+        let policy = find(cx.world, self.policy_id)?;
+        let before = cx.world.policy_layers(self.policy_id)?;
+        find_layer(&before, self.layer_id)?;
+        let after = before.iter().filter(|layer| layer.id != self.layer_id).cloned().collect();
         replace(cx, policy, &before, after)?;
-        Ok(self.layer)
+        Ok(self.layer_id)
     }
 }
 
@@ -140,7 +140,7 @@ impl Command for RemovePolicyLayer {
 #[derive(Debug, Clone)]
 pub struct OrderPolicyLayers {
     /// Of which policy.
-    pub policy: PolicyId,
+    pub policy_id: PolicyId,
     /// All its layers.
     pub layer_ids: Vec<PolicyLayerId>,
 }
@@ -151,8 +151,8 @@ impl Command for OrderPolicyLayers {
     const CODES: &'static [Code] = &[Code::NotFound, Code::Validation];
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<Vec<PolicyLayerView>, Error> {
-        let policy = find(cx.world, self.policy)?;
-        let before = cx.world.policy_layers(self.policy)?;
+        let policy = find(cx.world, self.policy_id)?;
+        let before = cx.world.policy_layers(self.policy_id)?;
         let (old, new): (BTreeSet<_>, BTreeSet<_>) =
             (before.iter().map(|layer| &layer.id).collect(), self.layer_ids.iter().collect());
         if old != new || self.layer_ids.len() != before.len() {

@@ -12,7 +12,7 @@ pub struct Policy {
     /// Names the policy.
     pub id: PolicyId,
     /// The organization.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// Unique among the policies of the organization.
     pub name: PolicyName,
     /// What it is for.
@@ -144,13 +144,13 @@ pub struct PolicyLayer {
     /// Names the layer.
     pub id: PolicyLayerId,
     /// The policy.
-    pub policy: PolicyId,
+    pub policy_id: PolicyId,
     /// The organization.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// Where it stands; no two layers of a policy at the same place.
     pub position: Position,
     /// How long it waits for somebody to acknowledge.
-    pub timeout: AckTimeout,
+    pub ack_timeout: AckTimeout,
     /// Whom it pages.
     pub target: Target,
     /// When it was created.
@@ -172,7 +172,7 @@ pub struct PastPolicyLayer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Escalation {
     /// The attached policy.
-    pub policy: PolicyId,
+    pub policy_id: PolicyId,
     /// The revision of its layers on which the run started.
     pub revision: u32,
     /// The run.

@@ -33,7 +33,7 @@ impl Command for CreatePolicy {
         cx.count(|counts| checks::one_more(&mut counts.policies, limits::POLICIES, "escalation policies"))?;
         let policy = Policy {
             id: cx.ids.fresh(cx.now),
-            org: cx.world.org_id(),
+            org_id: cx.world.org_id(),
             name: self.name,
             description: self.description,
             created_by: by.user_id,

@@ -35,9 +35,9 @@ impl From<&PolicyLayer> for PolicyLayerView {
     fn from(layer: &PolicyLayer) -> Self {
         Self {
             id: layer.id,
-            policy_id: layer.policy,
+            policy_id: layer.policy_id,
             position: layer.position,
-            ack_timeout: layer.timeout,
+            ack_timeout: layer.ack_timeout,
             target: layer.target.clone(),
             created_at: layer.created_at,
             updated_at: layer.updated_at,
@@ -70,7 +70,7 @@ impl PolicyView {
     pub(super) fn of(policy: &Policy, layers: Vec<PolicyLayer>) -> Self {
         Self {
             id: policy.id,
-            org_id: policy.org,
+            org_id: policy.org_id,
             name: policy.name.clone(),
             description: policy.description.clone(),
             created_by: policy.created_by,

@@ -57,7 +57,7 @@ pub struct RunLayer {
     /// Its position when the run started.
     pub position: u32,
     /// How long it waits.
-    pub timeout: AckTimeout,
+    pub ack_timeout: AckTimeout,
 }
 
 /// What a run is doing.
@@ -170,7 +170,7 @@ impl Run {
             }
             (_, Input::HandOff) => {
                 // Without a current layer there is no timeout to begin anew.
-                let waiting = |layer: RunLayer| RunState::Waiting { due: layer.timeout.after(now) };
+                let waiting = |layer: RunLayer| RunState::Waiting { due: layer.ack_timeout.after(now) };
                 Self { state: self.current.map_or(RunState::Exhausted, waiting), ..self }
             }
         };
@@ -201,7 +201,7 @@ impl Run {
                 continue;
             }
             outputs.push(Output::Paged(layer, users));
-            return Ok(Self { current: Some(layer), state: RunState::Waiting { due: layer.timeout.after(now) } });
+            return Ok(Self { current: Some(layer), state: RunState::Waiting { due: layer.ack_timeout.after(now) } });
         }
         outputs.push(Output::Exhausted);
         Ok(Self { state: RunState::Exhausted, ..self })
@@ -219,7 +219,11 @@ mod tests {
 
     fn layer(position: u32) -> RunLayer {
         let timeout = AckTimeout::from_minutes(i64::from(position) * 10).unwrap();
-        RunLayer { id: PolicyLayerId::from_bytes([u8::try_from(position).unwrap(); 16]), position, timeout }
+        RunLayer {
+            id: PolicyLayerId::from_bytes([u8::try_from(position).unwrap(); 16]),
+            position,
+            ack_timeout: timeout,
+        }
     }
 
     fn at(minutes: i64) -> Timestamp {

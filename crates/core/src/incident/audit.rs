@@ -11,7 +11,7 @@ pub struct AuditEvent {
     /// Names the event and carries its instant.
     pub id: AuditEventId,
     /// Who did it; `None` where time was the actor.
-    pub actor: Option<UserId>,
+    pub actor_id: Option<UserId>,
     /// What happened.
     pub event: Event,
 }
@@ -44,9 +44,9 @@ pub enum Event {
         /// How bad it was said to be.
         severity: Severity,
         /// The first owner.
-        owner: Option<UserId>,
+        owner_id: Option<UserId>,
         /// The attached policy.
-        policy: Option<PolicyId>,
+        policy_id: Option<PolicyId>,
     },
     /// `incident_edited`.
     IncidentEdited {
@@ -63,14 +63,14 @@ pub enum Event {
     /// `update_posted`.
     UpdatePosted {
         /// The update.
-        update: UpdateId,
+        update_id: UpdateId,
         /// Who may read it.
         visibility: UpdateVisibility,
     },
     /// `update_redacted`.
     UpdateRedacted {
         /// The update.
-        update: UpdateId,
+        update_id: UpdateId,
     },
     /// `components_changed`.
     ComponentsChanged {
@@ -82,23 +82,23 @@ pub enum Event {
     /// `layer_paged`.
     LayerPaged {
         /// The layer of the policy.
-        layer: PolicyLayerId,
+        layer_id: PolicyLayerId,
         /// Where it stood when the run started.
         position: u32,
         /// Who was paged.
-        users: Vec<UserId>,
+        user_ids: Vec<UserId>,
     },
     /// `layer_skipped`: it reached nobody.
     LayerSkipped {
         /// The layer of the policy.
-        layer: PolicyLayerId,
+        layer_id: PolicyLayerId,
         /// Where it stood when the run started.
         position: u32,
     },
     /// `layer_timed_out`: nobody acknowledged in time.
     LayerTimedOut {
         /// The layer of the policy.
-        layer: PolicyLayerId,
+        layer_id: PolicyLayerId,
         /// Where it stood when the run started.
         position: u32,
     },
@@ -111,9 +111,9 @@ pub enum Event {
     /// `incident_handed_off`.
     IncidentHandedOff {
         /// The owner until then.
-        previous: Option<UserId>,
+        previous_owner_id: Option<UserId>,
         /// The owner from then on.
-        new: UserId,
+        new_owner_id: UserId,
     },
 }
 
@@ -122,7 +122,7 @@ impl Event {
     pub(super) const fn named(&self) -> usize {
         match self {
             Self::ComponentsChanged { added, removed } => added.len().saturating_add(removed.len()),
-            Self::LayerPaged { users, .. } => users.len(),
+            Self::LayerPaged { user_ids: users, .. } => users.len(),
             Self::IncidentCreated { .. }
             | Self::IncidentEdited { .. }
             | Self::StatusChanged { .. }
@@ -162,9 +162,9 @@ impl Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
     /// The organization of the incident.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// The incident.
-    pub incident: IncidentId,
+    pub incident_id: IncidentId,
     /// What happened, in order.
     pub events: Vec<AuditEvent>,
 }

@@ -106,15 +106,15 @@ impl Command for CreateIncident {
         let id: IncidentId = cx.ids.fresh(cx.now);
         let mut draft = Draft::new(Incident {
             id,
-            org: cx.world.org_id(),
+            org_id: cx.world.org_id(),
             sequential_id: counts.incidents,
             title: self.title,
             description: self.description,
             severity: self.severity,
             status: Status::Investigating,
-            owner,
+            owner_id: owner,
             escalation: None,
-            components: self.component_ids,
+            component_ids: self.component_ids,
             acknowledged: None,
             created_by: me,
             updated_at: cx.now,
@@ -125,10 +125,10 @@ impl Command for CreateIncident {
             has_earlier_events: false,
         });
         let entry =
-            StatusEntry { id: draft.part(cx.ids), status: Status::Investigating, changed_at: cx.now, update: None };
+            StatusEntry { id: draft.part(cx.ids), status: Status::Investigating, changed_at: cx.now, update_id: None };
         draft.incident.history.push(entry);
         let policy_id = policy.as_ref().map(|policy| policy.id);
-        draft.event(cx.ids, Some(me), Event::IncidentCreated { severity: self.severity, owner, policy: policy_id });
+        draft.event(cx.ids, Some(me), Event::IncidentCreated { severity: self.severity, owner_id: owner, policy_id });
         if let Some(policy) = policy {
             draft.begin_escalation(cx, policy)?;
         }

@@ -51,7 +51,7 @@ impl Draft {
     /// Notes an event; `actor` is `None` where time was the actor.
     pub(super) fn event(&mut self, ids: &mut IdSource, actor: Option<UserId>, event: Event) {
         let id: AuditEventId = self.part(ids);
-        self.events.push(AuditEvent { id, actor, event });
+        self.events.push(AuditEvent { id, actor_id: actor, event });
     }
 
     /// Ends the change: writes it, and gives the incident as it is now.
@@ -83,7 +83,7 @@ impl Draft {
         let events = std::mem::take(&mut self.incident.recent_events);
         if !events.is_empty() {
             self.incident.has_earlier_events = true;
-            cx.write(Write::Audit(AuditEntry { org: self.incident.org, incident: self.incident.id, events }));
+            cx.write(Write::Audit(AuditEntry { org_id: self.incident.org_id, incident_id: self.incident.id, events }));
         }
     }
 }

@@ -50,7 +50,7 @@ pub struct HandOffIncident {
     /// Which one.
     pub id: IncidentId,
     /// To whom.
-    pub target: UserId,
+    pub target_user_id: UserId,
 }
 
 impl Command for HandOffIncident {
@@ -61,15 +61,19 @@ impl Command for HandOffIncident {
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
         let incident = find(cx.world, self.id)?;
         refuse_resolved(&incident)?;
-        if !cx.world.is_member(self.target)? {
+        if !cx.world.is_member(self.target_user_id)? {
             return Err(Error::refused(Code::InvalidTargetUser, "whom the incident is handed to is not a member"));
         }
         let me = by.user_id;
         let mut draft = Draft::of(incident, cx.now);
-        let previous = draft.incident.owner.replace(self.target);
+        let previous = draft.incident.owner_id.replace(self.target_user_id);
         draft.incident.acknowledged = None;
-        draft.event(cx.ids, Some(me), Event::IncidentHandedOff { previous, new: self.target });
-        page(cx, self.id, self.target, PageReason::Handoff, draft.at)?;
+        draft.event(
+            cx.ids,
+            Some(me),
+            Event::IncidentHandedOff { previous_owner_id: previous, new_owner_id: self.target_user_id },
+        );
+        page(cx, self.id, self.target_user_id, PageReason::Handoff, draft.at)?;
         draft.escalate(cx, Some(me), Input::HandOff)?;
         let incident = draft.finish(cx);
         IncidentView::of(&incident, cx.world)
@@ -117,13 +121,13 @@ impl Draft {
     fn carry_out(&mut self, cx: &mut Context<'_>, actor: Option<UserId>, outputs: Vec<Output>) -> Result<(), Error> {
         for output in outputs {
             let event = match output {
-                Output::TimedOut(layer) => Event::LayerTimedOut { layer: layer.id, position: layer.position },
-                Output::Skipped(layer) => Event::LayerSkipped { layer: layer.id, position: layer.position },
+                Output::TimedOut(layer) => Event::LayerTimedOut { layer_id: layer.id, position: layer.position },
+                Output::Skipped(layer) => Event::LayerSkipped { layer_id: layer.id, position: layer.position },
                 Output::Paged(layer, users) => {
                     for user in &users {
                         page(cx, self.incident.id, *user, PageReason::Escalation, self.at)?;
                     }
-                    Event::LayerPaged { layer: layer.id, position: layer.position, users }
+                    Event::LayerPaged { layer_id: layer.id, position: layer.position, user_ids: users }
                 }
                 Output::Exhausted => Event::EscalationExhausted,
                 Output::Stopped => Event::EscalationStopped,

@@ -37,7 +37,7 @@ pub struct StatusEntry {
     /// When it began.
     pub changed_at: Timestamp,
     /// The update that changed it; none for the first step.
-    pub update: Option<UpdateId>,
+    pub update_id: Option<UpdateId>,
 }
 
 /// An incident as it is stored. What callers get is an [`IncidentView`].
@@ -46,7 +46,7 @@ pub struct Incident {
     /// Names the incident and carries its `createdAt`.
     pub id: IncidentId,
     /// The organization.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// 1, 2, 3 … within the organization, without holes.
     pub sequential_id: u64,
     /// What is wrong, in one line.
@@ -58,11 +58,11 @@ pub struct Incident {
     /// Where in its lifecycle it is.
     pub status: Status,
     /// Who is responsible.
-    pub owner: Option<UserId>,
+    pub owner_id: Option<UserId>,
     /// The escalation policy attached to it, and its run.
     pub escalation: Option<Escalation>,
     /// The affected components, in the order given, none twice.
-    pub components: Vec<ComponentId>,
+    pub component_ids: Vec<ComponentId>,
     /// When and by whom it was acknowledged.
     pub acknowledged: Option<(Timestamp, UserId)>,
     /// Who created it.
@@ -97,7 +97,7 @@ impl Incident {
     /// The escalation policy attached to it.
     #[must_use]
     pub fn policy(&self) -> Option<PolicyId> {
-        self.escalation.map(|escalation| escalation.policy)
+        self.escalation.map(|escalation| escalation.policy_id)
     }
 
     /// When the next layer of its run fires.
@@ -109,7 +109,7 @@ impl Incident {
     /// Whether its events are few enough to stay in it. So that its size is bounded, ids that it names count, too.
     pub(super) fn holds_its_events(&self) -> bool {
         let named = self.recent_events.iter().map(|event| event.event.named()).sum::<usize>();
-        let named = named.saturating_add(self.components.len());
+        let named = named.saturating_add(self.component_ids.len());
         self.recent_events.is_empty() || self.recent_events.len() <= RECENT_EVENTS && named <= NAMED
     }
 
@@ -131,9 +131,9 @@ pub struct IncidentUpdate {
     /// Names the update and carries its `postedAt`.
     pub id: UpdateId,
     /// The organization.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// The incident.
-    pub incident: IncidentId,
+    pub incident_id: IncidentId,
     /// What it says; gone for good once redacted.
     pub body: Option<UpdateBody>,
     /// The status to which it moved the incident.

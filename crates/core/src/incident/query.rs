@@ -87,7 +87,7 @@ impl Query for ListIncidents {
 #[derive(Debug, Clone, Copy)]
 pub struct ListUpdates {
     /// Of which incident.
-    pub incident: IncidentId,
+    pub incident_id: IncidentId,
 }
 
 impl Query for ListUpdates {
@@ -96,7 +96,7 @@ impl Query for ListUpdates {
     const CODES: &'static [Code] = &[Code::NotFound];
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<UpdateView>, Error> {
-        find(view.world, self.incident)?;
-        UpdateView::of_all(&view.world.updates(self.incident)?, view.world)
+        find(view.world, self.incident_id)?;
+        UpdateView::of_all(&view.world.updates(self.incident_id)?, view.world)
     }
 }

@@ -25,9 +25,9 @@ pub const REDACTION_WINDOW: Duration = Duration::from_secs(5 * 60);
 #[derive(Debug, Clone, Copy)]
 pub struct RedactUpdate {
     /// Of which incident.
-    pub incident: IncidentId,
+    pub incident_id: IncidentId,
     /// Which update.
-    pub update: UpdateId,
+    pub update_id: UpdateId,
 }
 
 impl Command for RedactUpdate {
@@ -36,8 +36,8 @@ impl Command for RedactUpdate {
     const CODES: &'static [Code] = &[Code::NotFound, Code::RedactionNotPermitted];
 
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<UpdateView, Error> {
-        let incident = find(cx.world, self.incident)?;
-        let before = cx.world.update(self.incident, self.update)?.ok_or_else(|| Error::not_found("update"))?;
+        let incident = find(cx.world, self.incident_id)?;
+        let before = cx.world.update(self.incident_id, self.update_id)?.ok_or_else(|| Error::not_found("update"))?;
         let me = by.user_id;
         let in_time = cx.now.since(before.posted_at()) <= REDACTION_WINDOW;
         let author = before.posted_by == me && (in_time || before.redacted.is_some());
@@ -55,7 +55,7 @@ impl Command for RedactUpdate {
         let mut after = before.clone();
         after.body = None;
         after.redacted = Some((draft.at, me));
-        draft.event(cx.ids, Some(me), Event::UpdateRedacted { update: self.update });
+        draft.event(cx.ids, Some(me), Event::UpdateRedacted { update_id: self.update_id });
         draft.finish(cx);
         cx.write(Write::Update(Box::new(Change::edited(before, after.clone()))));
         UpdateView::of(&after, cx.world)

@@ -43,16 +43,16 @@ impl Command for SetComponents {
         refuse_resolved(&incident)?;
         check(cx.world, &self.component_ids)?;
 
-        let old: BTreeSet<_> = incident.components.iter().copied().collect();
+        let old: BTreeSet<_> = incident.component_ids.iter().copied().collect();
         let new: BTreeSet<_> = self.component_ids.iter().copied().collect();
         if old == new {
             return IncidentView::of(&incident, cx.world);
         }
         let added = self.component_ids.iter().copied().filter(|id| !old.contains(id)).collect();
-        let removed = incident.components.iter().copied().filter(|id| !new.contains(id)).collect();
+        let removed = incident.component_ids.iter().copied().filter(|id| !new.contains(id)).collect();
         let me = by.user_id;
         let mut draft = Draft::of(incident, cx.now);
-        draft.incident.components = self.component_ids;
+        draft.incident.component_ids = self.component_ids;
         draft.event(cx.ids, Some(me), Event::ComponentsChanged { added, removed });
         let incident = draft.finish(cx);
         IncidentView::of(&incident, cx.world)

@@ -204,7 +204,7 @@ fn post(
         let message = format!("an incident that is `{}` cannot become `{to}`", incident.status);
         return Err(Error::refused(Code::InvalidStatusTransition, message));
     }
-    if visibility == UpdateVisibility::Public && !cx.world.has_public_surface(&incident.components)? {
+    if visibility == UpdateVisibility::Public && !cx.world.has_public_surface(&incident.component_ids)? {
         return Err(Error::refused(Code::NoPublicSurface, "no published status page shows an affected component"));
     }
     if status_change.is_none() {
@@ -214,8 +214,8 @@ fn post(
     let mut draft = Draft::of(incident, cx.now);
     let update = IncidentUpdate {
         id: draft.part(cx.ids),
-        org: draft.incident.org,
-        incident: draft.incident.id,
+        org_id: draft.incident.org_id,
+        incident_id: draft.incident.id,
         body,
         status_change,
         visibility,
@@ -225,7 +225,8 @@ fn post(
     draft.incident.updates += 1;
     if let Some(to) = status_change {
         let from = draft.incident.status;
-        let entry = StatusEntry { id: draft.part(cx.ids), status: to, changed_at: draft.at, update: Some(update.id) };
+        let entry =
+            StatusEntry { id: draft.part(cx.ids), status: to, changed_at: draft.at, update_id: Some(update.id) };
         draft.incident.status = to;
         draft.incident.history.push(entry);
         draft.event(cx.ids, Some(me), Event::StatusChanged { from, to });
@@ -233,7 +234,7 @@ fn post(
             draft.escalate(cx, Some(me), Input::Resolve)?;
         }
     }
-    draft.event(cx.ids, Some(me), Event::UpdatePosted { update: update.id, visibility });
+    draft.event(cx.ids, Some(me), Event::UpdatePosted { update_id: update.id, visibility });
     let incident = draft.finish(cx);
     cx.write(Write::Update(Box::new(Change::created(update.clone()))));
     Ok((incident, update))

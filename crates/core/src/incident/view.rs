@@ -77,15 +77,15 @@ impl IncidentView {
         let current = incident.escalation.and_then(|escalation| escalation.run.current);
         Ok(Self {
             id: incident.id,
-            org_id: incident.org,
+            org_id: incident.org_id,
             sequential_id: incident.sequential_id,
             title: incident.title.clone(),
             description: incident.description.clone(),
             severity: incident.severity,
             status: incident.status,
-            owner_id: incident.owner,
+            owner_id: incident.owner_id,
             escalation_policy_id: incident.policy(),
-            affected_components: incident.components.iter().copied().map(component).collect::<Result<_, Error>>()?,
+            affected_components: incident.component_ids.iter().copied().map(component).collect::<Result<_, Error>>()?,
             acknowledged_at: incident.acknowledged.map(|(at, _)| at),
             acknowledged_by: incident.acknowledged.map(|(_, by)| by),
             current_layer_position: current.map(|layer| layer.position),
@@ -127,7 +127,7 @@ impl IncidentDetail {
         let mut status_history = Vec::with_capacity(incident.history.len());
         for entry in &incident.history {
             // The note has one home, the body of the update that resolved the incident, so a redaction reaches it there.
-            let resolution_note = match entry.update.filter(|_| entry.status == Status::Resolved) {
+            let resolution_note = match entry.update_id.filter(|_| entry.status == Status::Resolved) {
                 Some(update) => world.update(incident.id, update)?.and_then(|update| update.body),
                 None => None,
             };
@@ -193,7 +193,7 @@ impl UpdateView {
     fn by(update: &IncidentUpdate, posted_by: ActorRef) -> Self {
         Self {
             id: update.id,
-            incident_id: update.incident,
+            incident_id: update.incident_id,
             body: update.body.clone(),
             status_change: update.status_change,
             visibility: update.visibility,

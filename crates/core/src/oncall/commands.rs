@@ -40,7 +40,7 @@ impl Command for CreateSchedule {
         cx.count(|counts| checks::one_more(&mut counts.schedules, limits::SCHEDULES, "schedules"))?;
         let schedule = Schedule {
             id: cx.ids.fresh(cx.now),
-            org: cx.world.org_id(),
+            org_id: cx.world.org_id(),
             name: self.name,
             description: self.description,
             zone,
@@ -95,7 +95,7 @@ impl Command for EditSchedule {
         if after.zone != before.zone {
             let now = after.begin_change(cx.now);
             for layer in &mut layers {
-                let mut input = layer.terms.input();
+                let mut input = layer.rotation.settings();
                 input.zone = after.zone.clone();
                 *layer = revise(cx, layer, layer.name.clone(), input, now);
             }
@@ -136,8 +136,8 @@ impl Command for DeleteSchedule {
         for layer in cx.world.layers(self.id)? {
             cx.write(Write::Layer(Box::new(Change::gone(layer))));
         }
-        for past in cx.world.past_terms(self.id, Timestamp::MIN)? {
-            cx.write(Write::PastTerms(Box::new(Change::gone(past))));
+        for past in cx.world.past_rotations(self.id, Timestamp::MIN)? {
+            cx.write(Write::PastRotation(Box::new(Change::gone(past))));
         }
         for past in cx.world.past_orders(self.id, Timestamp::MIN)? {
             cx.write(Write::PastOrder(Change::gone(past)));

@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use super::query::RotationLayerView;
 use super::{
-    HandoffTime, PastOrder, PastTerms, Phase, RotationLayer, RotationLength, RotationType, Schedule, Terms, TermsInput,
-    find,
+    HandoffTime, PastOrder, PastRotation, Phase, Rotation, RotationLayer, RotationLength, RotationSettings,
+    RotationType, Schedule, find,
 };
 
 seal!(AddRotationLayer, EditRotationLayer, RemoveRotationLayer, OrderRotationLayers);
@@ -73,8 +73,8 @@ impl LayerSettings {
         if fits { Ok(()) } else { Err(Problem::new("must be later than `effectiveFrom`")) }
     }
 
-    fn input(&self, schedule: &Schedule) -> TermsInput {
-        TermsInput {
+    fn input(&self, schedule: &Schedule) -> RotationSettings {
+        RotationSettings {
             zone: schedule.zone.clone(),
             length: self.length,
             handoff: self.handoff,
@@ -91,7 +91,7 @@ impl LayerSettings {
 #[derive(Debug, Clone)]
 pub struct AddRotationLayer {
     /// To which schedule.
-    pub schedule: ScheduleId,
+    pub schedule_id: ScheduleId,
     /// What it is called.
     pub name: ScheduleName,
     /// Whose turn it is when.
@@ -104,18 +104,18 @@ impl Command for AddRotationLayer {
     const CODES: &'static [Code] = &[Code::NotFound, Code::NameConflict, Code::InvalidParticipant, Code::LimitReached];
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<RotationLayerView, Error> {
-        let schedule = find(cx.world, self.schedule)?;
-        let layers = cx.world.layers(self.schedule)?;
+        let schedule = find(cx.world, self.schedule_id)?;
+        let layers = cx.world.layers(self.schedule_id)?;
         name_is_free(&layers, &self.name, None)?;
         check_participants(cx.world, &self.settings.participants)?;
         checks::room_for_one(layers.len(), limits::LAYERS, "rotation layers")?;
 
         let layer = RotationLayer {
             id: next_layer_id(cx, &schedule, &layers)?,
-            schedule: self.schedule,
-            org: schedule.org,
+            schedule_id: self.schedule_id,
+            org_id: schedule.org_id,
             name: self.name,
-            terms: Terms::new(self.settings.input(&schedule), Phase::default()),
+            rotation: Rotation::new(self.settings.input(&schedule), Phase::default()),
             since: Timestamp::MIN,
             created_at: cx.now,
             updated_at: cx.now,
@@ -138,8 +138,8 @@ fn next_layer_id(
     let at = schedule.changed_at.max(cx.now);
     // A layer that was removed before this millisecond has an id that was made before it.
     let just_before = Timestamp::clamped(at.as_millis() - 1);
-    let removed = cx.world.past_terms(schedule.id, just_before)?;
-    let known = layers.iter().map(|layer| layer.id).chain(removed.iter().map(|past| past.layer));
+    let removed = cx.world.past_rotations(schedule.id, just_before)?;
+    let known = layers.iter().map(|layer| layer.id).chain(removed.iter().map(|past| past.layer_id));
     let floor = known.max().map_or([0; 16], Id::to_bytes);
     Ok(cx.ids.fresh_after(at, floor))
 }
@@ -151,9 +151,9 @@ fn next_layer_id(
 #[derive(Debug, Clone)]
 pub struct EditRotationLayer {
     /// Of which schedule.
-    pub schedule: ScheduleId,
+    pub schedule_id: ScheduleId,
     /// Which one.
-    pub layer: RotationLayerId,
+    pub layer_id: RotationLayerId,
     /// Its new name.
     pub name: Option<ScheduleName>,
     /// Its new type.
@@ -175,8 +175,8 @@ impl EditRotationLayer {
     #[must_use]
     pub const fn new(schedule: ScheduleId, layer: RotationLayerId) -> Self {
         Self {
-            schedule,
-            layer,
+            schedule_id: schedule,
+            layer_id: layer,
             name: None,
             rotation_type: None,
             rotation_length_days: None,
@@ -203,7 +203,7 @@ impl EditRotationLayer {
     }
 
     /// The settings after the edit. Where only one of two fields is given that go together, the other is what was before.
-    fn settings(&self, before: &TermsInput) -> Result<LayerSettings, Error> {
+    fn settings(&self, before: &RotationSettings) -> Result<LayerSettings, Error> {
         let kind = self.rotation_type.unwrap_or(before.length.kind());
         let days = self.rotation_length_days.unwrap_or(i64::from(before.length.days()));
         let effective_from = self.effective_from.unwrap_or(before.effective_from);
@@ -234,13 +234,13 @@ impl Command for EditRotationLayer {
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<RotationLayerView, Error> {
         self.check()?;
-        let mut schedule = find(cx.world, self.schedule)?;
-        let layers = cx.world.layers(self.schedule)?;
-        let layer = find_layer(&layers, self.layer)?;
-        let before = layer.terms.input();
+        let mut schedule = find(cx.world, self.schedule_id)?;
+        let layers = cx.world.layers(self.schedule_id)?;
+        let layer = find_layer(&layers, self.layer_id)?;
+        let before = layer.rotation.settings();
         let settings = self.settings(&before)?;
         if let Some(name) = &self.name {
-            name_is_free(&layers, name, Some(self.layer))?;
+            name_is_free(&layers, name, Some(self.layer_id))?;
         }
         if self.participant_ids.is_some() {
             check_participants(cx.world, &settings.participants)?;
@@ -265,9 +265,9 @@ impl Command for EditRotationLayer {
 #[derive(Debug, Clone, Copy)]
 pub struct RemoveRotationLayer {
     /// Of which schedule.
-    pub schedule: ScheduleId,
+    pub schedule_id: ScheduleId,
     /// Which one.
-    pub layer: RotationLayerId,
+    pub layer_id: RotationLayerId,
 }
 
 impl Command for RemoveRotationLayer {
@@ -276,14 +276,14 @@ impl Command for RemoveRotationLayer {
     const CODES: &'static [Code] = &[Code::NotFound];
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<RotationLayerId, Error> {
-        let schedule = find(cx.world, self.schedule)?;
-        let layers = cx.world.layers(self.schedule)?;
-        let layer = find_layer(&layers, self.layer)?;
-        let order = schedule.order.iter().copied().filter(|id| *id != self.layer).collect();
+        let schedule = find(cx.world, self.schedule_id)?;
+        let layers = cx.world.layers(self.schedule_id)?;
+        let layer = find_layer(&layers, self.layer_id)?;
+        let order = schedule.order.iter().copied().filter(|id| *id != self.layer_id).collect();
         let schedule = reorder(cx, schedule, order);
         keep_past(cx, layer, schedule.changed_at);
         cx.write(Write::Layer(Box::new(Change::gone(layer.clone()))));
-        Ok(self.layer)
+        Ok(self.layer_id)
     }
 }
 
@@ -292,7 +292,7 @@ impl Command for RemoveRotationLayer {
 #[derive(Debug, Clone)]
 pub struct OrderRotationLayers {
     /// Of which schedule.
-    pub schedule: ScheduleId,
+    pub schedule_id: ScheduleId,
     /// All its layers.
     pub layer_ids: Vec<RotationLayerId>,
 }
@@ -303,12 +303,12 @@ impl Command for OrderRotationLayers {
     const CODES: &'static [Code] = &[Code::NotFound, Code::Validation];
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<Vec<RotationLayerView>, Error> {
-        let mut schedule = find(cx.world, self.schedule)?;
+        let mut schedule = find(cx.world, self.schedule_id)?;
         let (old, new): (BTreeSet<_>, BTreeSet<_>) = (schedule.order.iter().collect(), self.layer_ids.iter().collect());
         if old != new || self.layer_ids.len() != schedule.order.len() {
             return Err(Error::invalid("layerIds", "must hold every layer of the schedule once"));
         }
-        let layers = cx.world.layers(self.schedule)?;
+        let layers = cx.world.layers(self.schedule_id)?;
         if self.layer_ids != schedule.order {
             schedule = reorder(cx, schedule, self.layer_ids);
         }
@@ -321,15 +321,15 @@ pub(super) fn revise(
     cx: &mut Context<'_>,
     layer: &RotationLayer,
     name: ScheduleName,
-    input: TermsInput,
+    input: RotationSettings,
     now: Timestamp,
 ) -> RotationLayer {
     let mut after = layer.clone();
     after.name = name;
     after.updated_at = cx.now.max(layer.updated_at);
-    if input != layer.terms.input() {
+    if input != layer.rotation.settings() {
         keep_past(cx, layer, now);
-        after.terms = layer.terms.revised(input, now);
+        after.rotation = layer.rotation.revised(input, now);
         after.since = now;
     }
     cx.write(Write::Layer(Box::new(Change::edited(layer.clone(), after.clone()))));
@@ -338,15 +338,15 @@ pub(super) fn revise(
 
 /// Keeps what holds for a layer until `now`, if it has held at all.
 fn keep_past(cx: &mut Context<'_>, layer: &RotationLayer, now: Timestamp) {
-    let began = layer.since.max(layer.terms.effective_from());
+    let began = layer.since.max(layer.rotation.effective_from());
     if began < now {
-        cx.write(Write::PastTerms(Box::new(Change::created(PastTerms {
-            org: layer.org,
-            schedule: layer.schedule,
-            layer: layer.id,
+        cx.write(Write::PastRotation(Box::new(Change::created(PastRotation {
+            org_id: layer.org_id,
+            schedule_id: layer.schedule_id,
+            layer_id: layer.id,
             since: layer.since,
             until: now,
-            terms: layer.terms.clone(),
+            rotation: layer.rotation.clone(),
         }))));
     }
 }
@@ -357,8 +357,8 @@ fn reorder(cx: &mut Context<'_>, before: Schedule, order: Vec<RotationLayerId>) 
     let now = after.begin_change(cx.now);
     if before.order_since < now {
         cx.write(Write::PastOrder(Change::created(PastOrder {
-            org: before.org,
-            schedule: before.id,
+            org_id: before.org_id,
+            schedule_id: before.id,
             since: before.order_since,
             until: now,
             order: before.order.clone(),

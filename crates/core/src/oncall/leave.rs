@@ -14,19 +14,19 @@ use crate::world::{Change, Write};
 pub(crate) fn leave_schedules(cx: &mut Context<'_>, user: UserId) -> Result<(), Error> {
     let overrides = cx.world.overrides_of(user, cx.now)?;
     let mut schedules: BTreeSet<ScheduleId> = cx.world.rotations_of(user)?.into_iter().collect();
-    schedules.extend(overrides.iter().map(|one| one.schedule));
+    schedules.extend(overrides.iter().map(|one| one.schedule_id));
     for id in schedules {
         let before = find(cx.world, id)?;
         let mut after = before.clone();
         let now = after.begin_change(cx.now);
         for layer in cx.world.layers(id)? {
-            let mut input = layer.terms.input();
+            let mut input = layer.rotation.settings();
             if input.participants.contains(&user) {
                 input.participants = input.participants.iter().copied().filter(|other| *other != user).collect();
                 revise(cx, &layer, layer.name.clone(), input, now);
             }
         }
-        for one in overrides.iter().filter(|one| one.schedule == id && now < one.ends_at) {
+        for one in overrides.iter().filter(|one| one.schedule_id == id && now < one.ends_at) {
             overrides::end(cx, one.clone(), now);
         }
         if after != before {

@@ -2,7 +2,7 @@
 //!
 //! One resolver answers every question: a [`Roster`] holds all that is needed for a stretch of time and is a pure function of
 //! the instant. The past stays true because an edit never changes terms that held: it ends them now and begins new ones
-//! ([`PastTerms`], [`PastOrder`]).
+//! ([`PastRotation`], [`PastOrder`]).
 
 mod commands;
 mod layers;
@@ -16,7 +16,9 @@ mod rotation;
 
 pub use commands::{CreateSchedule, DeleteSchedule, EditSchedule};
 pub use layers::{AddRotationLayer, EditRotationLayer, LayerSettings, OrderRotationLayers, RemoveRotationLayer};
-pub use model::{HandoffTime, Override, PastOrder, PastTerms, RotationLayer, RotationLength, RotationType, Schedule};
+pub use model::{
+    HandoffTime, Override, PastOrder, PastRotation, RotationLayer, RotationLength, RotationType, Schedule,
+};
 pub use overrides::{CreateOverride, DeleteOverride};
 pub use port::OnCallPort;
 pub use query::{
@@ -24,7 +26,7 @@ pub use query::{
     ScheduleView, ShiftsOnCall,
 };
 pub use roster::{FinalShift, Gap, LayerShifts, OnCall, OnCallTarget, Roster, Shifts};
-pub use rotation::{Phase, Shift, Terms, TermsInput};
+pub use rotation::{Phase, Rotation, RotationSettings, Shift};
 
 pub(crate) use leave::leave_schedules;
 
@@ -43,7 +45,7 @@ pub(crate) fn roster(
     schedule: &Schedule,
     from: Timestamp,
 ) -> Result<Roster, Error> {
-    let past = world.past_terms(schedule.id, from)?;
+    let past = world.past_rotations(schedule.id, from)?;
     let orders = world.past_orders(schedule.id, from)?;
     let overrides = world.overrides(schedule.id, from)?;
     Ok(Roster::new(schedule, world.layers(schedule.id)?, past, orders, overrides))

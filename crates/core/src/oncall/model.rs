@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Terms;
+use super::Rotation;
 use crate::id::{OrgId, OverrideId, RotationLayerId, ScheduleId, UserId};
 use crate::text::{Description, Reason, ScheduleName};
 use crate::time::Timestamp;
@@ -134,7 +134,7 @@ pub struct Schedule {
     /// Names the schedule.
     pub id: ScheduleId,
     /// The organization.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// Unique among the schedules of the organization.
     pub name: ScheduleName,
     /// What it is for.
@@ -163,13 +163,13 @@ pub struct RotationLayer {
     /// Names the layer.
     pub id: RotationLayerId,
     /// The schedule.
-    pub schedule: ScheduleId,
+    pub schedule_id: ScheduleId,
     /// The organization.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// Unique among the layers of the schedule.
     pub name: ScheduleName,
     /// What holds now.
-    pub terms: Terms,
+    pub rotation: Rotation,
     /// Since when.
     pub since: Timestamp,
     /// When it was created.
@@ -180,28 +180,28 @@ pub struct RotationLayer {
 
 /// What held for a layer once. It never changes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PastTerms {
+pub struct PastRotation {
     /// The organization.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// The schedule.
-    pub schedule: ScheduleId,
+    pub schedule_id: ScheduleId,
     /// The layer, which may be gone.
-    pub layer: RotationLayerId,
+    pub layer_id: RotationLayerId,
     /// From this instant on …
     pub since: Timestamp,
     /// … until just before this one.
     pub until: Timestamp,
     /// What held.
-    pub terms: Terms,
+    pub rotation: Rotation,
 }
 
 /// In which order layers stood once. It never changes again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastOrder {
     /// The organization.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// The schedule.
-    pub schedule: ScheduleId,
+    pub schedule_id: ScheduleId,
     /// From this instant on …
     pub since: Timestamp,
     /// … until just before this one.
@@ -216,13 +216,13 @@ pub struct Override {
     /// Names the override.
     pub id: OverrideId,
     /// The schedule.
-    pub schedule: ScheduleId,
+    pub schedule_id: ScheduleId,
     /// The organization.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// 1, 2, 3 … in the order of creation within the schedule; of several at once the last wins.
     pub number: u64,
     /// Who stands in.
-    pub user: UserId,
+    pub user_id: UserId,
     /// From this instant on …
     pub starts_at: Timestamp,
     /// … until just before this one.

@@ -82,10 +82,10 @@ impl Command for CreateOverride {
         after.overrides += 1;
         let made = Override {
             id: cx.ids.fresh(cx.now),
-            schedule: self.schedule,
-            org: after.org,
+            schedule_id: self.schedule,
+            org_id: after.org_id,
             number: after.overrides,
-            user: self.user,
+            user_id: self.user,
             starts_at,
             ends_at: self.ends_at,
             reason: self.reason,
@@ -102,7 +102,7 @@ impl Command for CreateOverride {
 #[derive(Debug, Clone, Copy)]
 pub struct DeleteOverride {
     /// Of which schedule.
-    pub schedule: ScheduleId,
+    pub schedule_id: ScheduleId,
     /// Which one.
     pub id: OverrideId,
 }
@@ -113,10 +113,10 @@ impl Command for DeleteOverride {
     const CODES: &'static [Code] = &[Code::NotFound];
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<OverrideId, Error> {
-        let before = find(cx.world, self.schedule)?;
+        let before = find(cx.world, self.schedule_id)?;
         let mut after = before.clone();
         let now = after.begin_change(cx.now);
-        let found = cx.world.overrides(self.schedule, now)?.into_iter().find(|one| one.id == self.id);
+        let found = cx.world.overrides(self.schedule_id, now)?.into_iter().find(|one| one.id == self.id);
         let found = found.ok_or_else(|| Error::not_found("override"))?;
         end(cx, found, now);
         if after != before {

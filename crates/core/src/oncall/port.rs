@@ -1,6 +1,6 @@
 //! What rules see of schedules.
 
-use super::{Override, PastOrder, PastTerms, RotationLayer, Schedule};
+use super::{Override, PastOrder, PastRotation, RotationLayer, Schedule};
 use crate::error::Error;
 use crate::id::{ScheduleId, UserId};
 use crate::text::ScheduleName;
@@ -20,7 +20,7 @@ pub trait OnCallPort {
     /// The layers of a schedule as they are now, in any order.
     fn layers(&self, schedule: ScheduleId) -> Result<Vec<RotationLayer>, Error>;
     /// What held for the layers of a schedule and ended after `after`.
-    fn past_terms(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastTerms>, Error>;
+    fn past_rotations(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastRotation>, Error>;
     /// The orders in which the layers of a schedule stood, and which ended after `after`.
     fn past_orders(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastOrder>, Error>;
     /// The overrides of a schedule that end after `after`.

@@ -26,7 +26,7 @@ pub struct RotationLayerView {
     /// From 0; the lowest active layer gives the owner.
     pub position: usize,
     /// Type and number of days.
-    pub rotation: RotationLength,
+    pub length: RotationLength,
     /// When turns begin.
     pub handoff_time: HandoffTime,
     /// From when it holds.
@@ -43,13 +43,13 @@ pub struct RotationLayerView {
 
 impl RotationLayerView {
     pub(super) fn of(schedule: &Schedule, layer: &RotationLayer) -> Self {
-        let input = layer.terms.input();
+        let input = layer.rotation.settings();
         Self {
             id: layer.id,
-            schedule_id: layer.schedule,
+            schedule_id: layer.schedule_id,
             name: layer.name.clone(),
             position: schedule.order.iter().position(|id| *id == layer.id).unwrap_or(schedule.order.len()),
-            rotation: input.length,
+            length: input.length,
             handoff_time: input.handoff,
             effective_from: input.effective_from,
             effective_until: input.effective_until,
@@ -94,7 +94,7 @@ impl ScheduleView {
     pub(super) fn of(schedule: &Schedule, layers: &[RotationLayer]) -> Self {
         Self {
             id: schedule.id,
-            org_id: schedule.org,
+            org_id: schedule.org_id,
             name: schedule.name.clone(),
             description: schedule.description.clone(),
             timezone: schedule.zone.clone(),
@@ -142,7 +142,7 @@ impl Query for ListSchedules {
 #[derive(Debug, Clone, Copy)]
 pub struct ListOverrides {
     /// Of which schedule.
-    pub schedule: ScheduleId,
+    pub schedule_id: ScheduleId,
 }
 
 impl Query for ListOverrides {
@@ -151,8 +151,8 @@ impl Query for ListOverrides {
     const CODES: &'static [Code] = &[Code::NotFound];
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<Override>, Error> {
-        find(view.world, self.schedule)?;
-        let mut overrides = view.world.overrides(self.schedule, Timestamp::MIN)?;
+        find(view.world, self.schedule_id)?;
+        let mut overrides = view.world.overrides(self.schedule_id, Timestamp::MIN)?;
         overrides.sort_by_key(|one| (one.starts_at, one.number));
         Ok(overrides)
     }
@@ -162,7 +162,7 @@ impl Query for ListOverrides {
 #[derive(Debug, Clone, Copy)]
 pub struct ResolveOnCall {
     /// In which schedule.
-    pub schedule: ScheduleId,
+    pub schedule_id: ScheduleId,
     /// At which instant.
     pub at: Timestamp,
 }
@@ -194,10 +194,10 @@ impl Query for ResolveOnCall {
     const CODES: &'static [Code] = &[Code::NotFound];
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<OnCallAt, Error> {
-        let schedule = find(view.world, self.schedule)?;
+        let schedule = find(view.world, self.schedule_id)?;
         let roster = roster(view.world, &schedule, self.at)?;
         Ok(OnCallAt {
-            schedule_id: self.schedule,
+            schedule_id: self.schedule_id,
             at: self.at,
             on_call: roster.on_call(self.at),
             next_change_at: roster.next_change(self.at),

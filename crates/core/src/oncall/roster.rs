@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Override, PastOrder, PastTerms, RotationLayer, Schedule, Shift, Terms};
+use super::{Override, PastOrder, PastRotation, Rotation, RotationLayer, Schedule, Shift};
 use crate::id::{OverrideId, RotationLayerId, UserId};
 use crate::time::Timestamp;
 
@@ -26,7 +26,7 @@ pub struct OnCall {
     pub paging_targets: Vec<OnCallTarget>,
 }
 
-/// One stretch of the owner's line.
+/// A stretch of time with one owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FinalShift {
     /// Who, and why.
@@ -61,21 +61,21 @@ pub struct Shifts {
     /// Per layer, by position; layers that are gone come last, if they had shifts.
     pub layers: Vec<LayerShifts>,
     /// The owner over time.
-    pub line: Vec<FinalShift>,
+    pub final_shifts: Vec<FinalShift>,
     /// Where there is no owner.
     pub gaps: Vec<Gap>,
 }
 
-/// Terms of a layer over a stretch of time.
+/// Rotation of a layer over a stretch of time.
 #[derive(Debug, Clone)]
 struct Span {
     since: Timestamp,
     until: Timestamp,
-    terms: Terms,
+    rotation: Rotation,
 }
 
 #[derive(Debug, Clone)]
-struct LayerLine {
+struct LayerHistory {
     id: RotationLayerId,
     /// Ascending, never overlapping.
     spans: Vec<Span>,
@@ -86,14 +86,14 @@ struct LayerLine {
 struct Epoch {
     since: Timestamp,
     until: Timestamp,
-    /// Places in the list of layers, by position.
+    /// Indices into the list of layers, by position.
     layers: Vec<usize>,
 }
 
 /// All that says who is on call in a schedule, from some instant on. A pure function of the instant.
 #[derive(Debug, Clone)]
 pub struct Roster {
-    lines: Vec<LayerLine>,
+    layers: Vec<LayerHistory>,
     epochs: Vec<Epoch>,
     /// In the order of their numbers.
     overrides: Vec<Override>,
@@ -112,36 +112,36 @@ impl Roster {
     #[must_use]
     pub fn new(
         schedule: &Schedule,
-        layers: Vec<RotationLayer>,
-        past: Vec<PastTerms>,
+        present: Vec<RotationLayer>,
+        past: Vec<PastRotation>,
         orders: Vec<PastOrder>,
         mut overrides: Vec<Override>,
     ) -> Self {
-        let mut lines: BTreeMap<RotationLayerId, Vec<Span>> = BTreeMap::new();
+        let mut spans: BTreeMap<RotationLayerId, Vec<Span>> = BTreeMap::new();
         for past in past {
-            let span = Span { since: past.since, until: past.until, terms: past.terms };
-            lines.entry(past.layer).or_default().push(span);
+            let span = Span { since: past.since, until: past.until, rotation: past.rotation };
+            spans.entry(past.layer_id).or_default().push(span);
         }
-        for layer in layers {
-            let span = Span { since: layer.since, until: END, terms: layer.terms };
-            lines.entry(layer.id).or_default().push(span);
+        for layer in present {
+            let span = Span { since: layer.since, until: END, rotation: layer.rotation };
+            spans.entry(layer.id).or_default().push(span);
         }
-        let mut lines: Vec<LayerLine> = lines.into_iter().map(|(id, spans)| LayerLine { id, spans }).collect();
-        lines.iter_mut().for_each(|line| line.spans.sort_by_key(|span| span.since));
+        let mut layers: Vec<LayerHistory> = spans.into_iter().map(|(id, spans)| LayerHistory { id, spans }).collect();
+        layers.iter_mut().for_each(|layer| layer.spans.sort_by_key(|span| span.since));
         overrides.sort_by_key(|one| one.number);
 
         let mut orders: Vec<_> = orders.into_iter().map(|past| (past.since, past.until, past.order)).collect();
         orders.push((schedule.order_since, END, schedule.order.clone()));
         orders.sort_by_key(|(since, ..)| *since);
         let epochs = orders.into_iter().map(|(since, until, order)| {
-            let mut places: Vec<usize> =
-                order.iter().filter_map(|id| lines.binary_search_by_key(id, |line| line.id).ok()).collect();
+            let mut indices: Vec<usize> =
+                order.iter().filter_map(|id| layers.binary_search_by_key(id, |layer| layer.id).ok()).collect();
             // A layer that was created later but holds from here on stands behind all that stood here then.
-            let late = (0..lines.len()).filter(|place| !places.contains(place)).collect::<Vec<_>>();
-            places.extend(late);
-            Epoch { since, until, layers: places }
+            let late = (0..layers.len()).filter(|index| !indices.contains(index)).collect::<Vec<_>>();
+            indices.extend(late);
+            Epoch { since, until, layers: indices }
         });
-        Self { epochs: epochs.collect(), lines, overrides, present: schedule.order.len() }
+        Self { epochs: epochs.collect(), layers, overrides, present: schedule.order.len() }
     }
 
     fn epoch(&self, at: Timestamp) -> Option<&Epoch> {
@@ -150,23 +150,23 @@ impl Roster {
     }
 
     /// Who is on call in a layer.
-    fn in_layer(&self, place: usize, at: Timestamp) -> Option<(RotationLayerId, UserId)> {
-        let line = self.lines.get(place)?;
-        let after = line.spans.partition_point(|span| span.since <= at);
-        let span = line.spans.get(after.checked_sub(1)?).filter(|span| at < span.until || span.until == END)?;
-        Some((line.id, span.terms.on_call(at)?))
+    fn in_layer(&self, index: usize, at: Timestamp) -> Option<(RotationLayerId, UserId)> {
+        let layer = self.layers.get(index)?;
+        let after = layer.spans.partition_point(|span| span.since <= at);
+        let span = layer.spans.get(after.checked_sub(1)?).filter(|span| at < span.until || span.until == END)?;
+        Some((layer.id, span.rotation.on_call(at)?))
     }
 
     fn override_at(&self, at: Timestamp) -> Option<OnCallTarget> {
         let last = self.overrides.iter().rev().find(|one| one.holds(at))?;
-        Some(OnCallTarget { user_id: last.user, layer_id: None, override_id: Some(last.id) })
+        Some(OnCallTarget { user_id: last.user_id, layer_id: None, override_id: Some(last.id) })
     }
 
     /// The active layers' participants, by position.
     fn turns(&self, at: Timestamp) -> impl Iterator<Item = OnCallTarget> + '_ {
         let layers = self.epoch(at).map(|epoch| epoch.layers.as_slice()).unwrap_or_default();
-        layers.iter().filter_map(move |place| {
-            let (layer, user) = self.in_layer(*place, at)?;
+        layers.iter().filter_map(move |index| {
+            let (layer, user) = self.in_layer(*index, at)?;
             Some(OnCallTarget { user_id: user, layer_id: Some(layer), override_id: None })
         })
     }
@@ -214,40 +214,40 @@ impl Roster {
     fn next_edge(&self, at: Timestamp) -> Option<Timestamp> {
         let epoch = self.epoch(at).map(|epoch| epoch.until).filter(|until| *until != END);
         let overrides = self.overrides.iter().flat_map(|one| [one.starts_at, one.ends_at]);
-        let lines = self.lines.iter().filter_map(|line| {
-            let after = line.spans.partition_point(|span| span.since <= at);
-            let next = line.spans.get(after).map(|span| span.since);
-            let span = after.checked_sub(1).and_then(|place| line.spans.get(place)).filter(|span| at < span.until);
-            let turn = span.and_then(|span| span.terms.next_change(at));
+        let layers = self.layers.iter().filter_map(|layer| {
+            let after = layer.spans.partition_point(|span| span.since <= at);
+            let next = layer.spans.get(after).map(|span| span.since);
+            let span = after.checked_sub(1).and_then(|index| layer.spans.get(index)).filter(|span| at < span.until);
+            let turn = span.and_then(|span| span.rotation.next_change(at));
             let end = span.map(|span| span.until).filter(|until| *until != END);
             [turn, end, next].into_iter().flatten().min()
         });
-        epoch.into_iter().chain(overrides).chain(lines).filter(|edge| *edge > at).min()
+        epoch.into_iter().chain(overrides).chain(layers).filter(|edge| *edge > at).min()
     }
 
     /// Who is on call over a range, cut to it. At every instant of it this agrees with [`Roster::on_call`].
     #[must_use]
     pub fn shifts(&self, from: Timestamp, to: Timestamp) -> Shifts {
-        let per_line: Vec<Vec<Shift>> = self.lines.iter().map(|line| line.shifts(from, to)).collect();
-        let mut line = Vec::new();
+        let per_layer: Vec<Vec<Shift>> = self.layers.iter().map(|layer| layer.shifts(from, to)).collect();
+        let mut final_shifts = Vec::new();
         for epoch in &self.epochs {
             let (from, to) = (from.max(epoch.since), to.min(epoch.until));
             if from < to {
                 let layers =
-                    epoch.layers.iter().filter_map(|place| Some((self.lines.get(*place)?.id, per_line.get(*place)?)));
-                owners(from, to, layers).into_iter().for_each(|shift| push_final(&mut line, shift));
+                    epoch.layers.iter().filter_map(|index| Some((self.layers.get(*index)?.id, per_layer.get(*index)?)));
+                owners(from, to, layers).into_iter().for_each(|shift| push_final(&mut final_shifts, shift));
             }
         }
-        let line = laid_over(&line, &self.overrides_over(from, to));
-        let gaps = gaps(from, to, &line);
+        let final_shifts = laid_over(&final_shifts, &self.overrides_over(from, to));
+        let gaps = gaps(from, to, &final_shifts);
         let order = self.epochs.last().map(|epoch| epoch.layers.clone()).unwrap_or_default();
-        let mut per_line: Vec<Option<Vec<Shift>>> = per_line.into_iter().map(Some).collect();
-        let layers = order.into_iter().enumerate().filter_map(|(position, place)| {
-            let shifts = per_line.get_mut(place)?.take()?;
+        let mut per_layer: Vec<Option<Vec<Shift>>> = per_layer.into_iter().map(Some).collect();
+        let layers = order.into_iter().enumerate().filter_map(|(position, index)| {
+            let shifts = per_layer.get_mut(index)?.take()?;
             let shown = position < self.present || !shifts.is_empty();
-            shown.then_some(LayerShifts { layer_id: self.lines.get(place)?.id, shifts })
+            shown.then_some(LayerShifts { layer_id: self.layers.get(index)?.id, shifts })
         });
-        Shifts { layers: layers.collect(), line, gaps }
+        Shifts { layers: layers.collect(), final_shifts, gaps }
     }
 
     /// The override that holds, over a range.
@@ -267,7 +267,7 @@ impl Roster {
             if let Some((_, winner)) = active.last_key_value()
                 && since < at
             {
-                let target = OnCallTarget { user_id: winner.user, layer_id: None, override_id: Some(winner.id) };
+                let target = OnCallTarget { user_id: winner.user_id, layer_id: None, override_id: Some(winner.id) };
                 push_final(&mut shifts, FinalShift { target, starts_at: since, ends_at: at });
             }
             for (begins, one) in changes {
@@ -283,11 +283,11 @@ impl Roster {
     }
 }
 
-impl LayerLine {
+impl LayerHistory {
     fn shifts(&self, from: Timestamp, to: Timestamp) -> Vec<Shift> {
         let mut shifts = Vec::new();
         for span in &self.spans {
-            span.terms.shifts(from.max(span.since), to.min(span.until), &mut shifts);
+            span.rotation.shifts(from.max(span.since), to.min(span.until), &mut shifts);
         }
         shifts
     }
@@ -315,7 +315,7 @@ fn owners<'a>(
                 if at < starts_at {
                     still_open.push(Gap { starts_at: at, ends_at: starts_at });
                 }
-                let target = OnCallTarget { user_id: shift.user, layer_id: Some(layer), override_id: None };
+                let target = OnCallTarget { user_id: shift.user_id, layer_id: Some(layer), override_id: None };
                 owners.push(FinalShift { target, starts_at, ends_at });
                 at = ends_at;
                 // A shift that goes on behind this gap may fill the next one, too.
@@ -337,21 +337,21 @@ fn owners<'a>(
 }
 
 /// Adds a stretch, or lengthens the last one if it goes on with the same person for the same reason.
-fn push_final(line: &mut Vec<FinalShift>, shift: FinalShift) {
-    match line.last_mut() {
+fn push_final(shifts: &mut Vec<FinalShift>, shift: FinalShift) {
+    match shifts.last_mut() {
         Some(last) if last.target == shift.target && last.ends_at == shift.starts_at => last.ends_at = shift.ends_at,
-        _ => line.push(shift),
+        _ => shifts.push(shift),
     }
 }
 
-/// A line with another one laid over it. Both are ascending and do not overlap within themselves.
-fn laid_over(line: &[FinalShift], over: &[FinalShift]) -> Vec<FinalShift> {
+/// Shifts with others laid over them. Both are ascending and do not overlap within themselves.
+fn laid_over(shifts: &[FinalShift], over: &[FinalShift]) -> Vec<FinalShift> {
     if over.is_empty() {
-        return line.to_vec();
+        return shifts.to_vec();
     }
     let mut pieces = over.to_vec();
     let mut rest = over.iter().peekable();
-    for shift in line {
+    for shift in shifts {
         let mut at = shift.starts_at;
         while rest.next_if(|cover| cover.ends_at <= at).is_some() {}
         while let Some(cover) = rest.peek().filter(|cover| cover.starts_at < shift.ends_at) {
@@ -372,11 +372,11 @@ fn laid_over(line: &[FinalShift], over: &[FinalShift]) -> Vec<FinalShift> {
     pieces
 }
 
-/// Where a line leaves its range open.
-fn gaps(from: Timestamp, to: Timestamp, line: &[FinalShift]) -> Vec<Gap> {
+/// Where shifts leave a range open.
+fn gaps(from: Timestamp, to: Timestamp, shifts: &[FinalShift]) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let mut at = from;
-    for shift in line {
+    for shift in shifts {
         if at < shift.starts_at {
             gaps.push(Gap { starts_at: at, ends_at: shift.starts_at });
         }

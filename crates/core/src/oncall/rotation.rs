@@ -11,9 +11,9 @@ use crate::id::UserId;
 use crate::time::Timestamp;
 use crate::zone::{Day, Instants, Zone};
 
-/// What a layer was told, and from which turn it goes on.
+/// The settings of a layer in the zone of its schedule, and from which turn it goes on: whose turn it is, at every instant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Terms {
+pub struct Rotation {
     zone: Zone,
     length: RotationLength,
     handoff: HandoffTime,
@@ -25,20 +25,20 @@ pub struct Terms {
     anchor: Day,
 }
 
-/// When so many boundaries had passed, it was the turn of this place in the list.
+/// A turn that is known, from which all others are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Phase {
-    /// Boundaries counted from the anchor.
-    pub count: i64,
-    /// A place in the list of participants.
-    pub place: u32,
+    /// How many boundaries had passed, counted from the anchor.
+    pub boundaries: i64,
+    /// Whose turn it was then: an index into the list of participants.
+    pub participant: u32,
 }
 
 /// One person's time on call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shift {
     /// Who.
-    pub user: UserId,
+    pub user_id: UserId,
     /// From this instant on.
     pub starts_at: Timestamp,
     /// Until just before this instant.
@@ -47,7 +47,7 @@ pub struct Shift {
 
 /// The settings that decide when whose turn it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TermsInput {
+pub struct RotationSettings {
     /// In which zone dates and handoff times are meant.
     pub zone: Zone,
     /// How long a turn is.
@@ -62,19 +62,19 @@ pub struct TermsInput {
     pub participants: Arc<[UserId]>,
 }
 
-impl Terms {
-    /// Terms that go on from a turn; [`Phase::default`] for new ones.
+impl Rotation {
+    /// A rotation that goes on from a turn; from the first one with [`Phase::default`].
     #[must_use]
-    pub fn new(input: TermsInput, phase: Phase) -> Self {
-        let anchor = input.zone.day(input.effective_from);
-        let TermsInput { zone, length, handoff, effective_from, effective_until, participants } = input;
+    pub fn new(settings: RotationSettings, phase: Phase) -> Self {
+        let anchor = settings.zone.day(settings.effective_from);
+        let RotationSettings { zone, length, handoff, effective_from, effective_until, participants } = settings;
         Self { zone, length, handoff, effective_from, effective_until, participants, phase, anchor }
     }
 
     /// The settings.
     #[must_use]
-    pub fn input(&self) -> TermsInput {
-        TermsInput {
+    pub fn settings(&self) -> RotationSettings {
+        RotationSettings {
             zone: self.zone.clone(),
             length: self.length,
             handoff: self.handoff,
@@ -128,7 +128,7 @@ impl Terms {
 
     /// How many boundaries are at or before an instant.
     #[must_use]
-    pub fn count(&self, at: Timestamp) -> i64 {
+    pub fn boundaries(&self, at: Timestamp) -> i64 {
         let today = i64::from(self.zone.day(at));
         let mut k = (today - i64::from(self.anchor)).div_euclid(self.days()).max(0);
         let date = |k: i64| i64::from(self.anchor) + k * self.days();
@@ -144,26 +144,26 @@ impl Terms {
         k
     }
 
-    /// The place in the list whose turn it is when so many boundaries have passed.
-    fn place(&self, count: i64) -> usize {
+    /// Whose turn it is when so many boundaries have passed: an index into the list of participants.
+    fn turn(&self, boundaries: i64) -> usize {
         let people = i64::try_from(self.participants.len()).unwrap_or(1).max(1);
-        let place = (count - self.phase.count + i64::from(self.phase.place)).rem_euclid(people);
-        usize::try_from(place).unwrap_or(0)
+        let index = (boundaries - self.phase.boundaries + i64::from(self.phase.participant)).rem_euclid(people);
+        usize::try_from(index).unwrap_or(0)
     }
 
-    /// The place in the list whose turn it is, if the layer holds and has participants.
+    /// Whose turn it is at an instant, if the layer holds and has participants: an index into their list.
     #[must_use]
-    pub fn place_at(&self, at: Timestamp) -> Option<usize> {
-        (self.holds(at) && !self.participants.is_empty()).then(|| self.place(self.count(at)))
+    pub fn turn_at(&self, at: Timestamp) -> Option<usize> {
+        (self.holds(at) && !self.participants.is_empty()).then(|| self.turn(self.boundaries(at)))
     }
 
     /// Who is on call at an instant.
     #[must_use]
     pub fn on_call(&self, at: Timestamp) -> Option<UserId> {
-        self.participants.get(self.place_at(at)?).copied()
+        self.participants.get(self.turn_at(at)?).copied()
     }
 
-    /// The first instant after `at` at which [`Terms::on_call`] may change; it does not change before.
+    /// The first instant after `at` at which [`Rotation::on_call`] may change; it does not change before.
     #[must_use]
     pub fn next_change(&self, at: Timestamp) -> Option<Timestamp> {
         if at < self.effective_from {
@@ -173,11 +173,11 @@ impl Terms {
             return None;
         }
         let end = self.effective_until;
-        let count = self.count(at);
-        let now = self.participants.get(self.place(count));
+        let count = self.boundaries(at);
+        let now = self.participants.get(self.turn(count));
         // Turns that follow one another in the same hands are one: look for the next that is not.
         let people = i64::try_from(self.participants.len()).unwrap_or(0);
-        let other = (1..people).find(|ahead| self.participants.get(self.place(count + ahead)) != now);
+        let other = (1..people).find(|ahead| self.participants.get(self.turn(count + ahead)) != now);
         let handoff = other.and_then(|ahead| self.boundary(count + ahead));
         match (handoff, end) {
             (Some(handoff), Some(end)) => Some(handoff.min(end)),
@@ -191,43 +191,43 @@ impl Terms {
         if starts_at >= to || self.participants.is_empty() {
             return;
         }
-        let mut count = self.count(starts_at);
-        let mut place = self.place(count);
+        let mut count = self.boundaries(starts_at);
+        let mut turn = self.turn(count);
         let mut instants = Instants::new(&self.zone);
         while starts_at < to {
             let next = self.boundary_day(count + 1).and_then(|day| instants.of(day, self.handoff.minutes()));
             let ends_at = next.map_or(to, |next| next.min(to));
             // On a skipped day two boundaries are the same instant, and the shift between them is empty.
             if starts_at < ends_at
-                && let Some(user) = self.participants.get(place)
+                && let Some(user) = self.participants.get(turn)
             {
-                push(shifts, Shift { user: *user, starts_at, ends_at });
+                push(shifts, Shift { user_id: *user, starts_at, ends_at });
             }
             starts_at = starts_at.max(ends_at);
             count += 1;
-            place = if place + 1 >= self.participants.len() { 0 } else { place + 1 };
+            turn = if turn + 1 >= self.participants.len() { 0 } else { turn + 1 };
         }
     }
 
     /// Goes on under new settings from `now`: whoever is on call stays so if they are still listed, else the first of the
-    /// list begins. Before `now` nothing changes, since the old terms are kept for it.
+    /// list begins. Before `now` nothing changes, since the old rotation is kept for it.
     ///
-    /// Terms that do not hold yet have nobody on call who could stay: turns count from the anchor of the new settings, as if
-    /// they had been there from the start. So they do when the new settings hold only later.
+    /// A rotation that does not hold yet has nobody on call who could stay: turns count from the anchor of the new settings, as
+    /// if it had been created with them. So they do when the new settings hold only later.
     #[must_use]
-    pub fn revised(&self, input: TermsInput, now: Timestamp) -> Self {
-        let mut revised = Self::new(input, Phase::default());
+    pub fn revised(&self, settings: RotationSettings, now: Timestamp) -> Self {
+        let mut revised = Self::new(settings, Phase::default());
         if self.effective_from > now || revised.effective_from > now {
             return revised;
         }
-        let place = self.place_at(now).and_then(|place| {
-            let user = self.participants.get(place)?;
-            // With the same person listed twice, the same place if it is still theirs.
-            let stays = revised.participants.get(place) == Some(user);
-            if stays { Some(place) } else { revised.participants.iter().position(|other| other == user) }
+        let turn = self.turn_at(now).and_then(|turn| {
+            let user = self.participants.get(turn)?;
+            // With the same person listed twice, the same turn if it is still theirs.
+            let stays = revised.participants.get(turn) == Some(user);
+            if stays { Some(turn) } else { revised.participants.iter().position(|other| other == user) }
         });
-        let place = u32::try_from(place.unwrap_or(0)).unwrap_or(0);
-        revised.phase = Phase { count: revised.count(now), place };
+        let participant = u32::try_from(turn.unwrap_or(0)).unwrap_or(0);
+        revised.phase = Phase { boundaries: revised.boundaries(now), participant };
         revised
     }
 }
@@ -235,7 +235,7 @@ impl Terms {
 /// Adds a shift, or lengthens the last one if it goes on in the same hands.
 fn push(shifts: &mut Vec<Shift>, shift: Shift) {
     match shifts.last_mut() {
-        Some(last) if last.user == shift.user && last.ends_at == shift.starts_at => last.ends_at = shift.ends_at,
+        Some(last) if last.user_id == shift.user_id && last.ends_at == shift.starts_at => last.ends_at = shift.ends_at,
         _ => shifts.push(shift),
     }
 }

@@ -24,7 +24,7 @@ pub struct Organization {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     /// Whose counts these are.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// Incidents ever created; also the last `sequentialId`.
     pub incidents: u64,
     /// Members who have not been removed.
@@ -45,7 +45,16 @@ impl Counts {
     /// The counts of an organization without anything.
     #[must_use]
     pub const fn empty(org: OrgId) -> Self {
-        Self { org, incidents: 0, members: 0, invitations: 0, components: 0, api_keys: 0, schedules: 0, policies: 0 }
+        Self {
+            org_id: org,
+            incidents: 0,
+            members: 0,
+            invitations: 0,
+            components: 0,
+            api_keys: 0,
+            schedules: 0,
+            policies: 0,
+        }
     }
 }
 

@@ -78,7 +78,7 @@ impl Command for InviteMember {
         let token = Secret::invitation_token(cx.ids);
         let invitation = Invitation {
             id: cx.ids.fresh(cx.now),
-            org: cx.world.org_id(),
+            org_id: cx.world.org_id(),
             email: self.email_address,
             role: self.role,
             created_at: cx.now,

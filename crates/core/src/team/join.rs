@@ -28,7 +28,7 @@ pub struct Joined {
 #[derive(Debug, Clone)]
 pub struct AddMember {
     /// Where.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// Their e-mail.
     pub email: EmailAddress,
     /// Their first name.
@@ -45,7 +45,7 @@ impl Command for AddMember {
     const CODES: &'static [Code] = &[Code::NotFound, Code::NameConflict, Code::LimitReached];
 
     fn decide(self, _: ByOperator, cx: &mut GlobalContext<'_>) -> Result<Joined, Error> {
-        let Self { org, email, first_name, last_name, role } = self;
+        let Self { org_id: org, email, first_name, last_name, role } = self;
         cx.within(org, |cx| {
             cx.world.organization()?.ok_or_else(|| Error::not_found("organization"))?;
             check_email(cx.world, &email)?;
@@ -73,7 +73,7 @@ impl Person {
     pub(crate) fn join(self, cx: &mut Context<'_>) -> Result<Joined, Error> {
         let member = Member {
             id: cx.ids.fresh(cx.now),
-            org: cx.world.org_id(),
+            org_id: cx.world.org_id(),
             email: self.email,
             first_name: self.first_name,
             last_name: self.last_name,

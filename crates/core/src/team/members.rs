@@ -41,7 +41,7 @@ impl Query for ListTeam {
 #[derive(Debug, Clone, Copy)]
 pub struct GetMember {
     /// Who.
-    pub user: UserId,
+    pub user_id: UserId,
 }
 
 impl Query for GetMember {
@@ -50,7 +50,7 @@ impl Query for GetMember {
     const CODES: &'static [Code] = &[Code::NotFound];
 
     fn answer(&self, _: ByAdmin, view: &View<'_>) -> Result<Member, Error> {
-        active(view.world, self.user)
+        active(view.world, self.user_id)
     }
 }
 
@@ -58,7 +58,7 @@ impl Query for GetMember {
 #[derive(Debug, Clone, Copy)]
 pub struct ChangeRole {
     /// Whose.
-    pub user: UserId,
+    pub user_id: UserId,
     /// The new role.
     pub role: Role,
 }
@@ -69,8 +69,8 @@ impl Command for ChangeRole {
     const CODES: &'static [Code] = &[Code::NotFound, Code::CannotChangeOwnRole];
 
     fn decide(self, by: ByAdmin, cx: &mut Context<'_>) -> Result<Member, Error> {
-        let before = active(cx.world, self.user)?;
-        if self.user == by.user_id {
+        let before = active(cx.world, self.user_id)?;
+        if self.user_id == by.user_id {
             return Err(Error::refused(Code::CannotChangeOwnRole, "nobody changes their own role"));
         }
         let mut after = before.clone();
@@ -88,7 +88,7 @@ impl Command for ChangeRole {
 #[derive(Debug, Clone, Copy)]
 pub struct RemoveMember {
     /// Who.
-    pub user: UserId,
+    pub user_id: UserId,
 }
 
 impl Command for RemoveMember {
@@ -97,11 +97,11 @@ impl Command for RemoveMember {
     const CODES: &'static [Code] = &[Code::NotFound, Code::CannotRemoveSelf];
 
     fn decide(self, by: ByAdmin, cx: &mut Context<'_>) -> Result<UserId, Error> {
-        let before = active(cx.world, self.user)?;
-        if self.user == by.user_id {
+        let before = active(cx.world, self.user_id)?;
+        if self.user_id == by.user_id {
             return Err(Error::refused(Code::CannotRemoveSelf, "nobody removes themselves"));
         }
-        let keys = cx.world.api_keys_of(self.user)?;
+        let keys = cx.world.api_keys_of(self.user_id)?;
         let revoked = u32::try_from(keys.len()).unwrap_or(u32::MAX);
         cx.count(|counts| {
             counts.members = counts.members.saturating_sub(1);
@@ -111,12 +111,12 @@ impl Command for RemoveMember {
         for key in keys {
             cx.write(Write::ApiKey(Change::gone(key)));
         }
-        leave_schedules(cx, self.user)?;
-        leave_policies(cx, self.user)?;
+        leave_schedules(cx, self.user_id)?;
+        leave_policies(cx, self.user_id)?;
         let mut after = before.clone();
         after.removed_at = Some(cx.now.max(before.joined_at));
         cx.write(Write::Member(Change::edited(before, after)));
-        Ok(self.user)
+        Ok(self.user_id)
     }
 }
 

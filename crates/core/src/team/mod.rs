@@ -39,7 +39,7 @@ pub struct Member {
     /// Names the user.
     pub id: UserId,
     /// The organization.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// As given; compared without regard to case.
     pub email: EmailAddress,
     /// First name.
@@ -76,7 +76,7 @@ pub struct Invitation {
     /// Names the invitation.
     pub id: InvitationId,
     /// The organization.
-    pub org: OrgId,
+    pub org_id: OrgId,
     /// Who is invited.
     pub email: EmailAddress,
     /// The role they will have.

@@ -71,7 +71,7 @@ impl Harbour {
 
     pub(crate) fn join(&mut self, email: &str, first: &str, role: Role) -> Actor {
         let (org, last_name) = (self.org, valid("Marlow"));
-        let add = AddMember { org, email: valid(email), first_name: valid(first), last_name, role };
+        let add = AddMember { org_id: org, email: valid(email), first_name: valid(first), last_name, role };
         let joined = self.run(add, &Actor::Operator).unwrap();
         Actor::member(org, joined.member.id)
     }
@@ -147,12 +147,12 @@ impl Harbour {
 /// The command that adds a layer.
 pub(crate) fn policy_layer(policy: PolicyId, position: i64, minutes: i64, target: Target) -> AddPolicyLayer {
     let (position, ack_timeout) = (Position::new(position).unwrap(), AckTimeout::from_minutes(minutes).unwrap());
-    AddPolicyLayer { policy, position, ack_timeout, target }
+    AddPolicyLayer { policy_id: policy, position, ack_timeout, target }
 }
 
 pub(crate) fn user(actor: &Actor) -> UserId {
     match actor {
-        Actor::Member { user, .. } => *user,
+        Actor::Member { user_id: user, .. } => *user,
         Actor::Operator | Actor::Anybody => panic!("not a member"),
     }
 }

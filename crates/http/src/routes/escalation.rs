@@ -91,7 +91,7 @@ fn layers() -> Vec<Route> {
                 let ack_timeout = input.number("ackTimeoutMinutes", TIMEOUT, AckTimeout::from_minutes);
                 let target = input.object("target", Kind::Target, target);
                 Some(Ok(AddPolicyLayer {
-                    policy: policy?,
+                    policy_id: policy?,
                     position: position?,
                     ack_timeout: ack_timeout?,
                     target: target?,
@@ -107,8 +107,8 @@ fn layers() -> Vec<Route> {
                 let ack_timeout = input.edit_number("ackTimeoutMinutes", TIMEOUT, AckTimeout::from_minutes);
                 let target = input.edit_object("target", Kind::Target, target);
                 Some(Ok(EditPolicyLayer {
-                    policy: policy?,
-                    layer: layer?,
+                    policy_id: policy?,
+                    layer_id: layer?,
                     position: position?,
                     ack_timeout: ack_timeout?,
                     target: target?,
@@ -120,7 +120,7 @@ fn layers() -> Vec<Route> {
             delete(PATH, "removePolicyLayer", "Remove a policy layer"),
             |input| {
                 let (policy, layer) = (policy(input), layer(input));
-                Some(Ok(RemovePolicyLayer { policy: policy?, layer: layer? }))
+                Some(Ok(RemovePolicyLayer { policy_id: policy?, layer_id: layer? }))
             },
             Deleted::of,
         ),
@@ -129,7 +129,7 @@ fn layers() -> Vec<Route> {
             |input| {
                 let policy = policy(input);
                 let layer_ids = input.list("layerIds", Kind::Id(""), PolicyLayerId::parse);
-                Some(Ok(OrderPolicyLayers { policy: policy?, layer_ids: layer_ids? }))
+                Some(Ok(OrderPolicyLayers { policy_id: policy?, layer_ids: layer_ids? }))
             },
             all::<_, PolicyLayer>,
         ),

@@ -165,7 +165,7 @@ fn changes() -> Vec<Route> {
         ),
         query(
             get("/incidents/{id}/updates", "listUpdates", "The updates of an incident, oldest first"),
-            |input| Some(Ok(ListUpdates { incident: incident(input)? })),
+            |input| Some(Ok(ListUpdates { incident_id: incident(input)? })),
             Updates::from,
         ),
         action(
@@ -173,7 +173,7 @@ fn changes() -> Vec<Route> {
             |input| {
                 let incident = incident(input);
                 let update = input.path("updateId", Kind::Id(""), UpdateId::parse);
-                Some(Ok(RedactUpdate { incident: incident?, update: update? }))
+                Some(Ok(RedactUpdate { incident_id: incident?, update_id: update? }))
             },
             Update::from,
         ),
@@ -196,7 +196,7 @@ fn changes() -> Vec<Route> {
             |input| {
                 let id = incident(input);
                 let target = input.need("targetUserId", Kind::Id("user_"), UserId::parse);
-                Some(Ok(HandOffIncident { id: id?, target: target? }))
+                Some(Ok(HandOffIncident { id: id?, target_user_id: target? }))
             },
             Incident::from,
         ),

@@ -127,7 +127,7 @@ fn layers() -> Vec<Route> {
                 let (schedule, new) = (schedule(input), new_layer(input));
                 let (schedule, NewLayer { name, length, handoff, from, until, participants }) = (schedule?, new?);
                 let settings = LayerSettings::new(length, handoff, from, until, participants);
-                Some(settings.map(|settings| AddRotationLayer { schedule, name, settings }))
+                Some(settings.map(|settings| AddRotationLayer { schedule_id: schedule, name, settings }))
             },
             RotationLayer::from,
         ),
@@ -138,8 +138,8 @@ fn layers() -> Vec<Route> {
                 let (schedule, layer, new) = (schedule(input), layer(input), new_layer(input));
                 let (schedule, layer, new) = (schedule?, layer?, new?);
                 Some(Ok(EditRotationLayer {
-                    schedule,
-                    layer,
+                    schedule_id: schedule,
+                    layer_id: layer,
                     name: Some(new.name),
                     rotation_type: Some(new.length.kind()),
                     rotation_length_days: Some(i64::from(new.length.days())),
@@ -155,7 +155,7 @@ fn layers() -> Vec<Route> {
             delete(PATH, "removeRotationLayer", "Remove a rotation layer"),
             |input| {
                 let (schedule, layer) = (schedule(input), layer(input));
-                Some(Ok(RemoveRotationLayer { schedule: schedule?, layer: layer? }))
+                Some(Ok(RemoveRotationLayer { schedule_id: schedule?, layer_id: layer? }))
             },
             Deleted::of,
         ),
@@ -164,7 +164,7 @@ fn layers() -> Vec<Route> {
             |input| {
                 let schedule = schedule(input);
                 let layer_ids = input.list("layerIds", Kind::Id(""), RotationLayerId::parse);
-                Some(Ok(OrderRotationLayers { schedule: schedule?, layer_ids: layer_ids? }))
+                Some(Ok(OrderRotationLayers { schedule_id: schedule?, layer_ids: layer_ids? }))
             },
             all::<_, RotationLayer>,
         ),
@@ -188,8 +188,8 @@ fn edit(input: &mut Input) -> Read<EditRotationLayer> {
     let participants = participant_ids.as_ref().and_then(Option::as_deref);
     input.rule("participantIds", participants.map(LayerSettings::check_participants));
     Some(Ok(EditRotationLayer {
-        schedule: schedule?,
-        layer: layer?,
+        schedule_id: schedule?,
+        layer_id: layer?,
         name: name?,
         rotation_type: rotation_type?,
         rotation_length_days: days?,
@@ -205,7 +205,7 @@ fn overrides() -> Vec<Route> {
     vec![
         list(
             get(PATH, "listOverrides", "Overrides, by beginning"),
-            |input| Some(Ok(ListOverrides { schedule: schedule(input)? })),
+            |input| Some(Ok(ListOverrides { schedule_id: schedule(input)? })),
             all::<_, Override>,
         ),
         command(
@@ -227,7 +227,7 @@ fn overrides() -> Vec<Route> {
             |input| {
                 let schedule = schedule(input);
                 let id = input.path("overrideId", Kind::Id(""), OverrideId::parse);
-                Some(Ok(DeleteOverride { schedule: schedule?, id: id? }))
+                Some(Ok(DeleteOverride { schedule_id: schedule?, id: id? }))
             },
             Deleted::of,
         ),
@@ -241,7 +241,7 @@ fn questions() -> Vec<Route> {
             |input| {
                 let schedule = schedule(input);
                 let at = input.query("at", Kind::Time, time);
-                Some(Ok(ResolveOnCall { schedule: schedule?, at: at?.unwrap_or_else(|| input.now()) }))
+                Some(Ok(ResolveOnCall { schedule_id: schedule?, at: at?.unwrap_or_else(|| input.now()) }))
             },
             Resolved::from,
         ),

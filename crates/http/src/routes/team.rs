@@ -37,13 +37,13 @@ pub(super) fn routes() -> Vec<Route> {
             patch("/team/members/{userId}/role", "changeRole", "Give a member another role"),
             |input| {
                 let (user, role) = (user(input), role(input));
-                Some(Ok(ChangeRole { user: user?, role: role? }))
+                Some(Ok(ChangeRole { user_id: user?, role: role? }))
             },
             Member::from,
         ),
         command(
             delete("/team/members/{userId}", "removeMember", "Remove a member"),
-            |input| Some(Ok(RemoveMember { user: user(input)? })),
+            |input| Some(Ok(RemoveMember { user_id: user(input)? })),
             Deleted::of,
         ),
         command(

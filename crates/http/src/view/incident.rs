@@ -25,7 +25,7 @@ impl From<rules::component::Component> for Component {
     fn from(component: rules::component::Component) -> Self {
         Self {
             id: text(&component.id),
-            org_id: text(&component.org),
+            org_id: text(&component.org_id),
             name: text(&component.name),
             description: maybe(component.description.as_ref()),
             group_label: maybe(component.group_label.as_ref()),
@@ -168,7 +168,7 @@ impl From<rules::incident::IncidentDetail> for IncidentDetail {
             id: text(&event.id),
             event: event.event.as_str().to_owned(),
             at: text(&event.at()),
-            actor_id: maybe(event.actor.as_ref()),
+            actor_id: maybe(event.actor_id.as_ref()),
             details: details(&event.event),
         };
         Self {
@@ -182,25 +182,25 @@ impl From<rules::incident::IncidentDetail> for IncidentDetail {
 fn details(event: &rules::incident::Event) -> Value {
     use rules::incident::Event;
     match event {
-        Event::IncidentCreated { severity, owner, policy } => json!({
+        Event::IncidentCreated { severity, owner_id: owner, policy_id: policy } => json!({
             "severity": severity.as_str(), "ownerId": maybe(owner.as_ref()), "escalationPolicyId": maybe(policy.as_ref()),
         }),
         Event::IncidentEdited { fields } => {
             json!({ "fields": fields.iter().map(|field| field.as_str()).collect::<Vec<_>>() })
         }
         Event::StatusChanged { from, to } => json!({ "from": from.as_str(), "to": to.as_str() }),
-        Event::UpdatePosted { update, visibility } => {
+        Event::UpdatePosted { update_id: update, visibility } => {
             json!({ "updateId": text(update), "visibility": visibility.as_str() })
         }
-        Event::UpdateRedacted { update } => json!({ "updateId": text(update) }),
+        Event::UpdateRedacted { update_id: update } => json!({ "updateId": text(update) }),
         Event::ComponentsChanged { added, removed } => json!({ "added": texts(added), "removed": texts(removed) }),
-        Event::LayerPaged { layer, position, users } => {
+        Event::LayerPaged { layer_id: layer, position, user_ids: users } => {
             json!({ "layerId": text(layer), "position": position, "userIds": texts(users) })
         }
-        Event::LayerSkipped { layer, position } | Event::LayerTimedOut { layer, position } => {
+        Event::LayerSkipped { layer_id: layer, position } | Event::LayerTimedOut { layer_id: layer, position } => {
             json!({ "layerId": text(layer), "position": position })
         }
-        Event::IncidentHandedOff { previous, new } => {
+        Event::IncidentHandedOff { previous_owner_id: previous, new_owner_id: new } => {
             json!({ "previousOwnerId": maybe(previous.as_ref()), "newOwnerId": text(new) })
         }
         Event::EscalationExhausted | Event::EscalationStopped | Event::IncidentAcknowledged => json!({}),

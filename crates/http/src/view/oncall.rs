@@ -34,8 +34,8 @@ impl From<rules::oncall::RotationLayerView> for RotationLayer {
             schedule_id: text(&layer.schedule_id),
             name: text(&layer.name),
             position: layer.position,
-            rotation_type: text(&layer.rotation.kind()),
-            rotation_length_days: layer.rotation.days(),
+            rotation_type: text(&layer.length.kind()),
+            rotation_length_days: layer.length.days(),
             handoff_time: text(&layer.handoff_time),
             effective_from: text(&layer.effective_from),
             effective_until: maybe(layer.effective_until.as_ref()),
@@ -106,8 +106,8 @@ impl From<rules::oncall::Override> for Override {
     fn from(one: rules::oncall::Override) -> Self {
         Self {
             id: text(&one.id),
-            schedule_id: text(&one.schedule),
-            user_id: text(&one.user),
+            schedule_id: text(&one.schedule_id),
+            user_id: text(&one.user_id),
             starts_at: text(&one.starts_at),
             ends_at: text(&one.ends_at),
             reason: maybe(one.reason.as_ref()),
@@ -230,7 +230,7 @@ pub(crate) struct Shifts {
 impl From<rules::oncall::Shifts> for Shifts {
     fn from(shifts: rules::oncall::Shifts) -> Self {
         let shift = |shift: &rules::oncall::Shift| Shift {
-            user_id: text(&shift.user),
+            user_id: text(&shift.user_id),
             starts_at: text(&shift.starts_at),
             ends_at: text(&shift.ends_at),
         };
@@ -248,7 +248,7 @@ impl From<rules::oncall::Shifts> for Shifts {
         let gap = |gap: &rules::oncall::Gap| Gap { starts_at: text(&gap.starts_at), ends_at: text(&gap.ends_at) };
         Self {
             layers: shifts.layers.iter().map(layer).collect(),
-            line: shifts.line.iter().map(part).collect(),
+            line: shifts.final_shifts.iter().map(part).collect(),
             gaps: shifts.gaps.iter().map(gap).collect(),
         }
     }

@@ -174,7 +174,7 @@ impl Server {
         let org = created.organization.id;
         let join = |email: &str| -> Joined {
             let add = AddMember {
-                org,
+                org_id: org,
                 email: email.parse().unwrap(),
                 first_name: "Some".parse().unwrap(),
                 last_name: "Body".parse().unwrap(),

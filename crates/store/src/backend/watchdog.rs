@@ -15,12 +15,12 @@ const LOOK: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(super) struct Watchdog {
-    shared: Arc<Shared>,
+    shared: Arc<Watched>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct Watched {
     /// Odd while a flush is under way.
     flushes: AtomicU64,
     stop: AtomicBool,
@@ -28,7 +28,7 @@ struct Shared {
 
 impl Watchdog {
     pub(super) fn start(db: ::sled::Db) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Watched::default());
         let run = {
             let shared = Arc::clone(&shared);
             move || watch(&shared, &db)
@@ -57,7 +57,7 @@ impl Drop for Watchdog {
     }
 }
 
-fn watch(shared: &Shared, db: &::sled::Db) {
+fn watch(shared: &Watched, db: &::sled::Db) {
     let mut last = 0;
     while !shared.stop.load(Ordering::Acquire) {
         thread::park_timeout(LOOK);

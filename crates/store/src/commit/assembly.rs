@@ -13,7 +13,7 @@ use dogwatch_core::{Error as Refusal, Timestamp};
 
 use crate::backend::{BackendError, Batch, RowMap};
 use crate::commit::overlay::Overlay;
-use crate::commit::storer::{self, End, Part, Storer};
+use crate::commit::storer::{self, BatchEnd, Part, Storer};
 use crate::commit::writer::{Job, Shared};
 use crate::format;
 use crate::rooms::{RowChange, row_changes};
@@ -23,8 +23,8 @@ use crate::view::StoreView;
 /// From how many rows on a part of a batch is applied while the rest is decided.
 const PART: usize = 500;
 
-/// Keys and what they held, `None` for nothing.
-type Held = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+/// Keys and what they held before, `None` for nothing.
+type BeforeImages = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 /// What went to be stored before a batch.
 #[derive(Default)]
@@ -34,7 +34,7 @@ pub(crate) struct Ahead {
     /// How many commits the store holds with it.
     pub(crate) commits: u64,
     /// Whether it was a single piece of work.
-    pub(crate) lone: bool,
+    pub(crate) single: bool,
 }
 
 /// A batch while it is put together.
@@ -47,7 +47,7 @@ pub(crate) struct Assembly<'a> {
     /// All changes so far.
     after: RowMap,
     /// What has not been handed over yet: the keys of changes, and what they held before.
-    part: Held,
+    part: BeforeImages,
     /// Rows that were read ahead.
     known: RowMap,
     /// Whether a part has been handed over.
@@ -107,17 +107,17 @@ impl<'a> Assembly<'a> {
         self.after.insert(change.key, change.after);
     }
 
-    /// What the rows held that have not been handed over yet.
-    fn take_held(&mut self) -> RowMap {
+    /// What the rows that have not been handed over yet held before.
+    fn take_before_images(&mut self) -> RowMap {
         // Of several changes to one row, the first knows what was there.
         std::mem::take(&mut self.part).into_iter().rev().collect()
     }
 
     /// The rows that have not been handed over yet.
     fn take_part(&mut self) -> Part {
-        let held = self.take_held();
+        let before = self.take_before_images();
         let changed = |key: &Vec<u8>| Some((key.clone(), self.after.get(key)?.clone()));
-        Part { rows: Arc::new(held.keys().filter_map(changed).collect()), held }
+        Part { rows: Arc::new(before.keys().filter_map(changed).collect()), before }
     }
 
     /// Hands over what has not been, for everything to be stored and the jobs to be answered; or stores it, when there is one
@@ -130,28 +130,28 @@ impl<'a> Assembly<'a> {
             counted = number.map(|number| self.change(number));
             commits = commits.saturating_add(1);
         }
-        let stirs = self.stirs();
+        let moves_deadlines = self.moves_deadlines();
         let (part, in_flight) = if self.in_parts {
             (self.take_part(), Arc::new(Batch { rows: self.after }))
         } else {
-            let (held, rows) = (self.take_held(), Arc::new(Batch { rows: self.after }));
-            (Part { held, rows: Arc::clone(&rows) }, rows)
+            let (before, rows) = (self.take_before_images(), Arc::new(Batch { rows: self.after }));
+            (Part { before, rows: Arc::clone(&rows) }, rows)
         };
-        let lone = jobs.len() == 1;
-        let end = End { part: counted.map(|()| part), commits, stirs, jobs };
-        if lone && self.ahead.lone && !self.in_parts && self.shared.queue.len() == 0 {
+        let single = jobs.len() == 1;
+        let end = BatchEnd { part: counted.map(|()| part), commits, moves_deadlines, jobs };
+        if single && self.ahead.single && !self.in_parts && self.shared.queue.len() == 0 {
             storer::store_here(self.shared, end);
-            return Ahead { in_flight: Arc::default(), commits, lone };
+            return Ahead { in_flight: Arc::default(), commits, single };
         }
         self.shared.queue.storing();
         if !self.storer.end(end) {
             self.shared.queue.stored();
         }
-        Ahead { in_flight, commits, lone }
+        Ahead { in_flight, commits, single }
     }
 
     /// Whether it sets a timer or readies a notification.
-    fn stirs(&self) -> bool {
+    fn moves_deadlines(&self) -> bool {
         let sets = |table: Table| {
             let start = table.key(&[]);
             self.after.range(start.clone()..end_of(&start)).any(|(_, value)| value.is_some())

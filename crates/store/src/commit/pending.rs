@@ -13,7 +13,7 @@ enum Slot<R> {
     Taken,
 }
 
-struct Shared<R> {
+struct Answered<R> {
     slot: Mutex<Slot<R>>,
     answered: Condvar,
 }
@@ -43,16 +43,16 @@ struct Shared<R> {
 /// ```
 #[must_use = "the answer says whether the command happened"]
 pub struct Pending<R> {
-    shared: Arc<Shared<R>>,
+    shared: Arc<Answered<R>>,
 }
 
 /// The writer's end: answers once, and if it is dropped unanswered, says that the outcome is unknown.
 pub(crate) struct Promise<R> {
-    shared: Option<Arc<Shared<R>>>,
+    shared: Option<Arc<Answered<R>>>,
 }
 
 pub(crate) fn pending<R>() -> (Promise<R>, Pending<R>) {
-    let shared = Arc::new(Shared { slot: Mutex::new(Slot::Waiting(None)), answered: Condvar::new() });
+    let shared = Arc::new(Answered { slot: Mutex::new(Slot::Waiting(None)), answered: Condvar::new() });
     (Promise { shared: Some(Arc::clone(&shared)) }, Pending { shared })
 }
 

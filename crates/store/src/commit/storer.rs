@@ -21,25 +21,25 @@ use crate::commit::writer::{Fate, Job, Shared};
 
 /// Rows that change, and what they held before.
 pub(crate) struct Part {
-    pub(crate) held: RowMap,
+    pub(crate) before: RowMap,
     pub(crate) rows: Arc<Batch>,
 }
 
 /// The end of a batch.
-pub(crate) struct End {
+pub(crate) struct BatchEnd {
     /// What has not been stored of it yet, unless it cannot be.
     pub(crate) part: Result<Part, BackendError>,
     /// How many commits the store holds with it.
     pub(crate) commits: u64,
     /// Whether it sets a timer or readies a notification.
-    pub(crate) stirs: bool,
+    pub(crate) moves_deadlines: bool,
     /// Whom to answer.
     pub(crate) jobs: Vec<Box<dyn Job>>,
 }
 
 enum Step {
     Part(Part),
-    End(End),
+    End(BatchEnd),
 }
 
 /// The writer's end of it.
@@ -69,7 +69,7 @@ impl Storer {
 
     /// Has a batch stored and answered. `false` when the thread is gone: then all who wait are told that the outcome is
     /// unknown.
-    pub(crate) fn end(&self, end: End) -> bool {
+    pub(crate) fn end(&self, end: BatchEnd) -> bool {
         self.send(Step::End(end))
     }
 
@@ -103,7 +103,7 @@ fn run(shared: &Shared, steps: &Receiver<Step>) {
 }
 
 /// Stores a batch in the thread that calls, while there is none on its way. The thread survives a backend that panics.
-pub(crate) fn store_here(shared: &Shared, end: End) {
+pub(crate) fn store_here(shared: &Shared, end: BatchEnd) {
     if catch_unwind(AssertUnwindSafe(|| finish(shared, Ok(()), end))).is_err() {
         give_up(shared);
     }
@@ -112,7 +112,7 @@ pub(crate) fn store_here(shared: &Shared, end: End) {
 /// A backend has panicked.
 fn give_up(shared: &Shared) {
     shared.poison();
-    shared.stirred.raise();
+    shared.deadlines.raise();
 }
 
 /// However the thread ends, the writer does not wait for it.
@@ -131,12 +131,12 @@ fn apply(shared: &Shared, part: Part) -> Result<(), BackendError> {
     if shared.is_poisoned() {
         return Ok(());
     }
-    shared.covered.write().unwrap_or_else(PoisonError::into_inner).cover(part.held);
+    shared.covered.write().unwrap_or_else(PoisonError::into_inner).cover(part.before);
     shared.backend.apply(&part.rows)
 }
 
-fn finish(shared: &Shared, applied: Result<(), BackendError>, end: End) {
-    let End { part, commits, stirs, jobs } = end;
+fn finish(shared: &Shared, applied: Result<(), BackendError>, end: BatchEnd) {
+    let BatchEnd { part, commits, moves_deadlines, jobs } = end;
     let fate = if shared.is_poisoned() {
         Fate::Poisoned
     } else {
@@ -151,8 +151,8 @@ fn finish(shared: &Shared, applied: Result<(), BackendError>, end: End) {
             }
         }
     };
-    if stirs || matches!(fate, Fate::Unknown) {
-        shared.stirred.raise();
+    if moves_deadlines || matches!(fate, Fate::Unknown) {
+        shared.deadlines.raise();
     }
     for job in jobs {
         // What waits for the answer may panic when it is woken; the others are answered all the same.

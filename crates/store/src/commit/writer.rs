@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) queue: Queue<Box<dyn Job>>,
     /// Raised when there is a new timer or another notification to claim, and when the engine is poisoned.
-    pub(crate) stirred: Signal,
+    pub(crate) deadlines: Signal,
     /// What readers are shown in place of what a batch in flight has written.
     pub(crate) covered: RwLock<Covered>,
     /// For how long notifications are kept once they are delivered.
@@ -62,7 +62,7 @@ impl Shared {
             backend,
             clock: settings.clock,
             queue: Queue::new(settings.queue_capacity),
-            stirred: Signal::default(),
+            deadlines: Signal::default(),
             covered: RwLock::default(),
             keep_delivered: settings.keep_delivered,
             commits: AtomicU64::new(commits),
@@ -179,7 +179,7 @@ impl<W: Work> Job for Submission<W> {
 
 /// The writer's loop; it ends when the queue is closed and empty.
 pub(crate) fn run(shared: &Shared, storer: &Storer, mut ids: IdSource) {
-    let mut ahead = Ahead { in_flight: Arc::default(), commits: shared.revision(), lone: false };
+    let mut ahead = Ahead { in_flight: Arc::default(), commits: shared.revision(), single: false };
     while let Some(first) = shared.queue.take(LARGEST_BATCH) {
         if shared.is_poisoned() {
             first.into_iter().for_each(|job| job.answer(Fate::Poisoned));

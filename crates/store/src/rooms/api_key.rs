@@ -64,23 +64,27 @@ impl Entity for ApiKey {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let expires_at = self.expires_at.map(|at| at.as_millis());
         let record = ApiKeyV1 {
-            user: self.user.to_bytes(),
+            user: self.user_id.to_bytes(),
             name: self.name.as_str().to_owned(),
             created_at: self.created_at.as_millis(),
             expires_at,
             last_four: self.last_four.clone(),
             hash: self.hash.to_bytes(),
         };
-        let holder =
-            HolderV1 { org: self.org.to_bytes(), user: self.user.to_bytes(), key: self.id.to_bytes(), expires_at };
-        rows.index(api_key_by_user(self.org, self.user, self.id));
+        let holder = HolderV1 {
+            org: self.org_id.to_bytes(),
+            user: self.user_id.to_bytes(),
+            key: self.id.to_bytes(),
+            expires_at,
+        };
+        rows.index(api_key_by_user(self.org_id, self.user_id, self.id));
         rows.record(Table::KEY_HOLDER.hashed(self.hash), &holder)?;
-        rows.record(Table::API_KEY.record(self.org, self.id), &record)
+        rows.record(Table::API_KEY.record(self.org_id, self.id), &record)
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.of(self.org).counts.api_keys += 1;
-        verifier.need_users(key, self.org, [self.user]);
+        verifier.of(self.org_id).counts.api_keys += 1;
+        verifier.need_users(key, self.org_id, [self.user_id]);
     }
 }
 
@@ -88,8 +92,8 @@ impl ApiKeyV1 {
     pub(crate) fn of(self, org: OrgId, id: ApiKeyId) -> Result<ApiKey, Corrupt> {
         Ok(ApiKey {
             id,
-            org,
-            user: UserId::from_bytes(self.user),
+            org_id: org,
+            user_id: UserId::from_bytes(self.user),
             name: text(Name::new(self.name))?,
             created_at: timestamp(self.created_at)?,
             expires_at: self.expires_at.map(timestamp).transpose()?,
@@ -103,8 +107,8 @@ impl TryFrom<HolderV1> for KeyHolder {
     type Error = Corrupt;
     fn try_from(row: HolderV1) -> Result<Self, Corrupt> {
         Ok(Self {
-            org: OrgId::from_bytes(row.org),
-            user: UserId::from_bytes(row.user),
+            org_id: OrgId::from_bytes(row.org),
+            user_id: UserId::from_bytes(row.user),
             key: ApiKeyId::from_bytes(row.key),
             expires_at: row.expires_at.map(timestamp).transpose()?,
         })

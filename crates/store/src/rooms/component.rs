@@ -46,7 +46,7 @@ impl Stored for ComponentV1 {
 impl Entity for Component {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let description = self.description.as_ref();
-        let description = description.map(|text| TextV1::store(text.as_str(), self.org, self.id.to_bytes(), rows));
+        let description = description.map(|text| TextV1::store(text.as_str(), self.org_id, self.id.to_bytes(), rows));
         let record = ComponentV1 {
             name: self.name.as_str().to_owned(),
             description: description.transpose()?,
@@ -57,13 +57,13 @@ impl Entity for Component {
         };
         if self.is_live() {
             let named = NamedV1 { id: self.id.to_bytes() };
-            rows.record(Table::COMPONENT_NAME.of(self.org, &[self.name.as_str().as_bytes()]), &named)?;
+            rows.record(Table::COMPONENT_NAME.of(self.org_id, &[self.name.as_str().as_bytes()]), &named)?;
         }
-        rows.record(Table::COMPONENT.record(self.org, self.id), &record)
+        rows.record(Table::COMPONENT.record(self.org_id, self.id), &record)
     }
 
     fn check(&self, _: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.of(self.org).counts.components += u32::from(self.is_live());
+        verifier.of(self.org_id).counts.components += u32::from(self.is_live());
     }
 }
 
@@ -72,7 +72,7 @@ impl ComponentV1 {
         let description = self.description.map(|stored| stored.load(org, id.to_bytes(), read)).transpose()?;
         Ok(Component {
             id,
-            org,
+            org_id: org,
             name: text(Name::new(self.name))?,
             description: description.map(|it| text(Description::new(it))).transpose()?,
             group_label: self.group_label.map(|it| text(GroupLabel::new(it))).transpose()?,

@@ -66,7 +66,7 @@ impl Stored for PolicyV1 {
 impl Entity for Policy {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let description = self.description.as_ref();
-        let description = description.map(|text| TextV1::store(text.as_str(), self.org, self.id.to_bytes(), rows));
+        let description = description.map(|text| TextV1::store(text.as_str(), self.org_id, self.id.to_bytes(), rows));
         let record = PolicyV1 {
             name: self.name.as_str().to_owned(),
             description: description.transpose()?,
@@ -77,12 +77,12 @@ impl Entity for Policy {
             in_use: self.in_use,
         };
         let named = NamedV1 { id: self.id.to_bytes() };
-        rows.record(Table::POLICY_NAME.of(self.org, &[self.name.as_str().as_bytes()]), &named)?;
-        rows.record(Table::POLICY.record(self.org, self.id), &record)
+        rows.record(Table::POLICY_NAME.of(self.org_id, &[self.name.as_str().as_bytes()]), &named)?;
+        rows.record(Table::POLICY.record(self.org_id, self.id), &record)
     }
 
     fn check(&self, _: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.of(self.org).counts.policies += 1;
+        verifier.of(self.org_id).counts.policies += 1;
     }
 }
 
@@ -91,7 +91,7 @@ impl PolicyV1 {
         let description = self.description.map(|stored| stored.load(org, id.to_bytes(), read)).transpose()?;
         Ok(Policy {
             id,
-            org,
+            org_id: org,
             name: text(PolicyName::new(self.name))?,
             description: description.map(|it| text(Description::new(it))).transpose()?,
             created_by: UserId::from_bytes(self.created_by),
@@ -135,7 +135,7 @@ impl PolicyLayerV1 {
         };
         Self {
             position: layer.position.get(),
-            timeout: layer.timeout.minutes(),
+            timeout: layer.ack_timeout.minutes(),
             target,
             created_at: layer.created_at.as_millis(),
             updated_at: layer.updated_at.as_millis(),
@@ -152,10 +152,10 @@ impl PolicyLayerV1 {
         };
         Ok(PolicyLayer {
             id,
-            policy,
-            org,
+            policy_id: policy,
+            org_id: org,
             position: text(Position::new(i64::from(self.position)))?,
-            timeout: text(AckTimeout::from_minutes(i64::from(self.timeout)))?,
+            ack_timeout: text(AckTimeout::from_minutes(i64::from(self.timeout)))?,
             target,
             created_at: timestamp(self.created_at)?,
             updated_at: timestamp(self.updated_at)?,
@@ -165,26 +165,26 @@ impl PolicyLayerV1 {
 
 impl Entity for PolicyLayer {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
-        let (policy, id) = (self.policy.to_bytes(), self.id.to_bytes());
+        let (policy, id) = (self.policy_id.to_bytes(), self.id.to_bytes());
         match &self.target {
             Target::Schedule(schedule) => {
                 let parts = [&schedule.to_bytes()[..], &self.position.get().to_be_bytes(), &policy, &id];
-                rows.index(Table::POLICY_BY_SCHEDULE.of(self.org, &parts));
+                rows.index(Table::POLICY_BY_SCHEDULE.of(self.org_id, &parts));
             }
             Target::Users(users) => {
                 for user in users.as_slice() {
-                    rows.index(Table::POLICY_BY_USER.of(self.org, &[&user.to_bytes()[..], &policy, &id]));
+                    rows.index(Table::POLICY_BY_USER.of(self.org_id, &[&user.to_bytes()[..], &policy, &id]));
                 }
             }
         }
-        rows.record(Table::POLICY_LAYER.of(self.org, &[&policy, &id]), &PolicyLayerV1::from(self))
+        rows.record(Table::POLICY_LAYER.of(self.org_id, &[&policy, &id]), &PolicyLayerV1::from(self))
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.need(key, &Table::POLICY.record(self.org, self.policy), "a policy");
+        verifier.need(key, &Table::POLICY.record(self.org_id, self.policy_id), "a policy");
         match &self.target {
-            Target::Schedule(it) => verifier.need_schedule(key, self.org, *it),
-            Target::Users(users) => verifier.need_users(key, self.org, users.as_slice().iter().copied()),
+            Target::Schedule(it) => verifier.need_schedule(key, self.org_id, *it),
+            Target::Users(users) => verifier.need_users(key, self.org_id, users.as_slice().iter().copied()),
         }
     }
 }
@@ -192,12 +192,12 @@ impl Entity for PolicyLayer {
 impl Entity for PastPolicyLayer {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let layer = &self.layer;
-        let parts = [&layer.policy.to_bytes()[..], &self.revision.to_be_bytes(), &layer.id.to_bytes()];
-        rows.record(Table::PAST_POLICY_LAYER.of(layer.org, &parts), &PolicyLayerV1::from(layer))
+        let parts = [&layer.policy_id.to_bytes()[..], &self.revision.to_be_bytes(), &layer.id.to_bytes()];
+        rows.record(Table::PAST_POLICY_LAYER.of(layer.org_id, &parts), &PolicyLayerV1::from(layer))
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.need(key, &Table::POLICY.record(self.layer.org, self.layer.policy), "a policy");
+        verifier.need(key, &Table::POLICY.record(self.layer.org_id, self.layer.policy_id), "a policy");
     }
 }
 
@@ -233,7 +233,7 @@ impl RunV1 {
         let layer = |layer: RunLayer| RunLayerV1 {
             id: layer.id.to_bytes(),
             position: layer.position,
-            timeout: layer.timeout.minutes(),
+            timeout: layer.ack_timeout.minutes(),
         };
         Self {
             revision: escalation.revision,
@@ -252,7 +252,7 @@ impl RunV1 {
             Ok(RunLayer {
                 id: PolicyLayerId::from_bytes(layer.id),
                 position: text(Position::new(i64::from(layer.position)))?.get(),
-                timeout: text(AckTimeout::from_minutes(i64::from(layer.timeout)))?,
+                ack_timeout: text(AckTimeout::from_minutes(i64::from(layer.timeout)))?,
             })
         };
         let state = match self.state {
@@ -265,7 +265,7 @@ impl RunV1 {
         if current.is_none() && matches!(state, RunState::Waiting { .. }) {
             return Err(Corrupt::Value);
         }
-        Ok(Escalation { policy, revision: self.revision, run: Run { current, state } })
+        Ok(Escalation { policy_id: policy, revision: self.revision, run: Run { current, state } })
     }
 }
 

@@ -214,7 +214,7 @@ pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result
         Write::Update(it) => difference(it, changes),
         Write::Schedule(it) => difference(it, changes),
         Write::Layer(it) => difference(it, changes),
-        Write::PastTerms(it) => difference(it, changes),
+        Write::PastRotation(it) => difference(it, changes),
         Write::PastOrder(it) => difference(it, changes),
         Write::Override(it) => difference(it, changes),
         Write::Policy(it) => difference(it, changes),
@@ -362,7 +362,7 @@ registry! {
     Audit = "audit", incident::audit::AuditLine;
     Schedule = "schedule", oncall::ScheduleLine;
     RotationLayer = "rotationLayer", oncall::RotationLayerLine;
-    PastTerms = "pastTerms", oncall::PastTermsLine;
+    PastRotation = "pastTerms", oncall::PastRotationLine;
     PastOrder = "pastOrder", oncall::PastOrderLine;
     Override = "override", oncall::OverrideLine;
     Policy = "policy", escalation::PolicyLine;

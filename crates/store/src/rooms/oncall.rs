@@ -3,8 +3,8 @@
 use bincode::{Decode, Encode};
 use dogwatch_core::id::{Id, OverrideId, RotationLayerId, ScheduleId};
 use dogwatch_core::oncall::{
-    HandoffTime, OnCallPort, Override, PastOrder, PastTerms, Phase, RotationLayer, RotationLength, RotationType,
-    Schedule, Terms, TermsInput,
+    HandoffTime, OnCallPort, Override, PastOrder, PastRotation, Phase, Rotation, RotationLayer, RotationLength,
+    RotationSettings, RotationType, Schedule,
 };
 use dogwatch_core::text::{Description, Reason, ScheduleName};
 use dogwatch_core::{Error, OrgId, Timestamp, UserId, Zone};
@@ -26,7 +26,7 @@ impl Table {
     /// Rotation layers as they are now.
     pub(crate) const LAYER: Self = Self::new(b'l', "Layer");
     /// What held for layers once, by its end.
-    pub(crate) const PAST_TERMS: Self = Self::new(b'p', "PastTerms");
+    pub(crate) const PAST_ROTATION: Self = Self::new(b'p', "PastRotation");
     /// In which order layers stood once, by its end.
     pub(crate) const PAST_ORDER: Self = Self::new(b'o', "PastOrder");
     /// Overrides, by their end.
@@ -42,7 +42,7 @@ pub(super) const TABLES: &[Table] = &[
     Table::SCHEDULE,
     Table::SCHEDULE_NAME,
     Table::LAYER,
-    Table::PAST_TERMS,
+    Table::PAST_ROTATION,
     Table::PAST_ORDER,
     Table::OVERRIDE,
     Table::ROTATION_BY_USER,
@@ -95,7 +95,7 @@ impl Stored for ScheduleV1 {
 impl Entity for Schedule {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let description = self.description.as_ref();
-        let description = description.map(|text| TextV1::store(text.as_str(), self.org, self.id.to_bytes(), rows));
+        let description = description.map(|text| TextV1::store(text.as_str(), self.org_id, self.id.to_bytes(), rows));
         let record = ScheduleV1 {
             name: self.name.as_str().to_owned(),
             description: description.transpose()?,
@@ -109,12 +109,12 @@ impl Entity for Schedule {
             overrides: self.overrides,
         };
         let named = NamedV1 { id: self.id.to_bytes() };
-        rows.record(Table::SCHEDULE_NAME.of(self.org, &[self.name.as_str().as_bytes()]), &named)?;
-        rows.record(Table::SCHEDULE.record(self.org, self.id), &record)
+        rows.record(Table::SCHEDULE_NAME.of(self.org_id, &[self.name.as_str().as_bytes()]), &named)?;
+        rows.record(Table::SCHEDULE.record(self.org_id, self.id), &record)
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.of(self.org).counts.schedules += 1;
+        verifier.of(self.org_id).counts.schedules += 1;
         verifier.layers(key, self);
     }
 }
@@ -124,7 +124,7 @@ impl ScheduleV1 {
         let description = self.description.map(|stored| stored.load(org, id.to_bytes(), read)).transpose()?;
         Ok(Schedule {
             id,
-            org,
+            org_id: org,
             name: text(ScheduleName::new(self.name))?,
             description: description.map(|it| text(Description::new(it))).transpose()?,
             zone: zone(&self.zone)?,
@@ -142,7 +142,7 @@ impl ScheduleV1 {
 /// What a layer was told, and from which turn it goes on.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct TermsV1 {
+struct RotationV1 {
     zone: String,
     #[serde(with = "json::rotation")]
     kind: u8,
@@ -158,9 +158,9 @@ struct TermsV1 {
     place: u32,
 }
 
-impl From<&Terms> for TermsV1 {
-    fn from(terms: &Terms) -> Self {
-        let input = terms.input();
+impl From<&Rotation> for RotationV1 {
+    fn from(rotation: &Rotation) -> Self {
+        let input = rotation.settings();
         Self {
             zone: input.zone.name().to_owned(),
             kind: type_byte(input.length.kind()),
@@ -169,17 +169,17 @@ impl From<&Terms> for TermsV1 {
             effective_from: input.effective_from.as_millis(),
             effective_until: input.effective_until.map(|at| at.as_millis()),
             participants: ids(&input.participants),
-            count: terms.phase().count,
-            place: terms.phase().place,
+            count: rotation.phase().boundaries,
+            place: rotation.phase().participant,
         }
     }
 }
 
-impl TryFrom<TermsV1> for Terms {
+impl TryFrom<RotationV1> for Rotation {
     type Error = Corrupt;
-    fn try_from(row: TermsV1) -> Result<Self, Corrupt> {
+    fn try_from(row: RotationV1) -> Result<Self, Corrupt> {
         let kind = by_byte(&RotationType::ALL, type_byte, row.kind)?;
-        let input = TermsInput {
+        let input = RotationSettings {
             zone: zone(&row.zone)?,
             length: text(RotationLength::new(kind, i64::from(row.days)))?,
             handoff: text(HandoffTime::from_minutes(row.handoff))?,
@@ -189,7 +189,11 @@ impl TryFrom<TermsV1> for Terms {
         };
         // A count is a number of days at most; anything larger would not fit the arithmetic of rotations.
         let plausible = (0..=4_000_000).contains(&row.count);
-        if plausible { Ok(Self::new(input, Phase { count: row.count, place: row.place })) } else { Err(Corrupt::Value) }
+        if plausible {
+            Ok(Self::new(input, Phase { boundaries: row.count, participant: row.place }))
+        } else {
+            Err(Corrupt::Value)
+        }
     }
 }
 
@@ -198,7 +202,7 @@ impl TryFrom<TermsV1> for Terms {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LayerV1 {
     name: String,
-    terms: TermsV1,
+    terms: RotationV1,
     #[serde(with = "json::time")]
     since: i64,
     #[serde(with = "json::time")]
@@ -215,21 +219,21 @@ impl Entity for RotationLayer {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let record = LayerV1 {
             name: self.name.as_str().to_owned(),
-            terms: TermsV1::from(&self.terms),
+            terms: RotationV1::from(&self.rotation),
             since: self.since.as_millis(),
             created_at: self.created_at.as_millis(),
             updated_at: self.updated_at.as_millis(),
         };
-        for user in self.terms.participants() {
-            let parts = [&user.to_bytes()[..], &self.schedule.to_bytes(), &self.id.to_bytes()];
-            rows.index(Table::ROTATION_BY_USER.of(self.org, &parts));
+        for user in self.rotation.participants() {
+            let parts = [&user.to_bytes()[..], &self.schedule_id.to_bytes(), &self.id.to_bytes()];
+            rows.index(Table::ROTATION_BY_USER.of(self.org_id, &parts));
         }
-        rows.record(Table::LAYER.of(self.org, &[&self.schedule.to_bytes(), &self.id.to_bytes()]), &record)
+        rows.record(Table::LAYER.of(self.org_id, &[&self.schedule_id.to_bytes(), &self.id.to_bytes()]), &record)
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.need_schedule(key, self.org, self.schedule);
-        verifier.need_users(key, self.org, self.terms.participants().iter().copied());
+        verifier.need_schedule(key, self.org_id, self.schedule_id);
+        verifier.need_users(key, self.org_id, self.rotation.participants().iter().copied());
     }
 }
 
@@ -237,10 +241,10 @@ impl LayerV1 {
     pub(crate) fn of(self, org: OrgId, schedule: ScheduleId, id: RotationLayerId) -> Result<RotationLayer, Corrupt> {
         Ok(RotationLayer {
             id,
-            schedule,
-            org,
+            schedule_id: schedule,
+            org_id: org,
             name: text(ScheduleName::new(self.name))?,
-            terms: self.terms.try_into()?,
+            rotation: self.terms.try_into()?,
             since: timestamp(self.since)?,
             created_at: timestamp(self.created_at)?,
             updated_at: timestamp(self.updated_at)?,
@@ -251,39 +255,46 @@ impl LayerV1 {
 /// What held for a layer once.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct PastTermsV1 {
+pub(crate) struct PastRotationV1 {
     #[serde(with = "json::time")]
     since: i64,
     #[serde(with = "json::time")]
     until: i64,
-    terms: TermsV1,
+    terms: RotationV1,
 }
 
-impl Stored for PastTermsV1 {
+impl Stored for PastRotationV1 {
     const VERSION: u8 = 1;
 }
 
-impl Entity for PastTerms {
+impl Entity for PastRotation {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
-        let record = PastTermsV1 {
+        let record = PastRotationV1 {
             since: self.since.as_millis(),
             until: self.until.as_millis(),
-            terms: TermsV1::from(&self.terms),
+            terms: RotationV1::from(&self.rotation),
         };
-        let parts = [&self.schedule.to_bytes()[..], &table::instant(self.until), &self.layer.to_bytes()];
-        rows.record(Table::PAST_TERMS.of(self.org, &parts), &record)
+        let parts = [&self.schedule_id.to_bytes()[..], &table::instant(self.until), &self.layer_id.to_bytes()];
+        rows.record(Table::PAST_ROTATION.of(self.org_id, &parts), &record)
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.need_schedule(key, self.org, self.schedule);
-        verifier.need_users(key, self.org, self.terms.participants().iter().copied());
+        verifier.need_schedule(key, self.org_id, self.schedule_id);
+        verifier.need_users(key, self.org_id, self.rotation.participants().iter().copied());
     }
 }
 
-impl PastTermsV1 {
-    pub(crate) fn of(self, org: OrgId, schedule: ScheduleId, layer: RotationLayerId) -> Result<PastTerms, Corrupt> {
+impl PastRotationV1 {
+    pub(crate) fn of(self, org: OrgId, schedule: ScheduleId, layer: RotationLayerId) -> Result<PastRotation, Corrupt> {
         let (since, until) = (timestamp(self.since)?, timestamp(self.until)?);
-        Ok(PastTerms { org, schedule, layer, since, until, terms: self.terms.try_into()? })
+        Ok(PastRotation {
+            org_id: org,
+            schedule_id: schedule,
+            layer_id: layer,
+            since,
+            until,
+            rotation: self.terms.try_into()?,
+        })
     }
 }
 
@@ -307,19 +318,25 @@ impl Entity for PastOrder {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let record =
             PastOrderV1 { since: self.since.as_millis(), until: self.until.as_millis(), order: ids(&self.order) };
-        let parts = [&self.schedule.to_bytes()[..], &table::instant(self.until)];
-        rows.record(Table::PAST_ORDER.of(self.org, &parts), &record)
+        let parts = [&self.schedule_id.to_bytes()[..], &table::instant(self.until)];
+        rows.record(Table::PAST_ORDER.of(self.org_id, &parts), &record)
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.need_schedule(key, self.org, self.schedule);
+        verifier.need_schedule(key, self.org_id, self.schedule_id);
     }
 }
 
 impl PastOrderV1 {
     pub(crate) fn of(self, org: OrgId, schedule: ScheduleId) -> Result<PastOrder, Corrupt> {
         let order = self.order.into_iter().map(RotationLayerId::from_bytes).collect();
-        Ok(PastOrder { org, schedule, since: timestamp(self.since)?, until: timestamp(self.until)?, order })
+        Ok(PastOrder {
+            org_id: org,
+            schedule_id: schedule,
+            since: timestamp(self.since)?,
+            until: timestamp(self.until)?,
+            order,
+        })
     }
 }
 
@@ -350,9 +367,9 @@ impl Stored for OverrideV1 {
 impl Entity for Override {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let record = OverrideV1 {
-            schedule: self.schedule.to_bytes(),
+            schedule: self.schedule_id.to_bytes(),
             number: self.number,
-            user: self.user.to_bytes(),
+            user: self.user_id.to_bytes(),
             starts_at: self.starts_at.as_millis(),
             ends_at: self.ends_at.as_millis(),
             reason: self.reason.as_ref().map(|reason| reason.as_str().to_owned()),
@@ -360,15 +377,15 @@ impl Entity for Override {
             created_at: self.created_at.as_millis(),
         };
         let end = table::instant(self.ends_at);
-        let by_user = [&self.user.to_bytes()[..], &end, &self.id.to_bytes()];
-        rows.record(Table::OVERRIDE_BY_USER.of(self.org, &by_user), &record)?;
-        let parts = [&self.schedule.to_bytes()[..], &end, &self.id.to_bytes()];
-        rows.record(Table::OVERRIDE.of(self.org, &parts), &record)
+        let by_user = [&self.user_id.to_bytes()[..], &end, &self.id.to_bytes()];
+        rows.record(Table::OVERRIDE_BY_USER.of(self.org_id, &by_user), &record)?;
+        let parts = [&self.schedule_id.to_bytes()[..], &end, &self.id.to_bytes()];
+        rows.record(Table::OVERRIDE.of(self.org_id, &parts), &record)
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.need_schedule(key, self.org, self.schedule);
-        verifier.need_users(key, self.org, [self.user]);
+        verifier.need_schedule(key, self.org_id, self.schedule_id);
+        verifier.need_users(key, self.org_id, [self.user_id]);
     }
 }
 
@@ -376,10 +393,10 @@ impl OverrideV1 {
     pub(crate) fn of(self, org: OrgId, id: OverrideId) -> Result<Override, Corrupt> {
         Ok(Override {
             id,
-            schedule: ScheduleId::from_bytes(self.schedule),
-            org,
+            schedule_id: ScheduleId::from_bytes(self.schedule),
+            org_id: org,
             number: self.number,
-            user: UserId::from_bytes(self.user),
+            user_id: UserId::from_bytes(self.user),
             starts_at: timestamp(self.starts_at)?,
             ends_at: timestamp(self.ends_at)?,
             reason: self.reason.map(|it| text(Reason::new(it))).transpose()?,
@@ -449,7 +466,7 @@ impl Line for RotationLayerLine {
 /// What held for a layer once, in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct PastTermsLine {
+pub(crate) struct PastRotationLine {
     #[serde(with = "json::org")]
     org: Raw,
     #[serde(with = "json::schedule")]
@@ -457,19 +474,19 @@ pub(crate) struct PastTermsLine {
     #[serde(with = "json::rotation_layer")]
     layer: Raw,
     #[serde(flatten)]
-    record: PastTermsV1,
+    record: PastRotationV1,
 }
 
-impl Line for PastTermsLine {
-    type Entity = PastTerms;
-    const TABLES: &'static [Table] = &[Table::PAST_TERMS];
+impl Line for PastRotationLine {
+    type Entity = PastRotation;
+    const TABLES: &'static [Table] = &[Table::PAST_ROTATION];
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
         let (org, schedule, _, layer) = (row.id()?, row.id()?, row.take::<8>()?, row.id()?);
         Ok(Some(Self { org, schedule, layer, record: row.record()? }))
     }
 
-    fn entity(self, _read: Reader<'_>) -> Result<PastTerms, Corrupt> {
+    fn entity(self, _read: Reader<'_>) -> Result<PastRotation, Corrupt> {
         let (schedule, layer) = (ScheduleId::from_bytes(self.schedule), RotationLayerId::from_bytes(self.layer));
         self.record.of(OrgId::from_bytes(self.org), schedule, layer)
     }
@@ -546,9 +563,9 @@ impl OnCallPort for OrgView<'_> {
         self.store.records(&Table::LAYER.record(self.org, schedule), |row: LayerV1, id| row.of(self.org, schedule, id))
     }
 
-    fn past_terms(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastTerms>, Error> {
-        let prefix = Table::PAST_TERMS.record(self.org, schedule);
-        self.store.records_after(&prefix, after, |row: PastTermsV1, layer| row.of(self.org, schedule, layer))
+    fn past_rotations(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastRotation>, Error> {
+        let prefix = Table::PAST_ROTATION.record(self.org, schedule);
+        self.store.records_after(&prefix, after, |row: PastRotationV1, layer| row.of(self.org, schedule, layer))
     }
 
     fn past_orders(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastOrder>, Error> {
@@ -584,9 +601,9 @@ impl Verifier<'_, '_> {
 
     /// The layers in the order of a schedule are those that it has.
     fn layers(&mut self, key: &[u8], schedule: &Schedule) {
-        let prefix = Table::LAYER.record(schedule.org, schedule.id);
+        let prefix = Table::LAYER.record(schedule.org_id, schedule.id);
         let there: BTreeSet<_> = self.snapshot.under(&prefix).map_while(Result::ok).map(|(key, _)| key).collect();
-        let layer = |id: &RotationLayerId| Table::LAYER.of(schedule.org, &[&schedule.id.to_bytes(), &id.to_bytes()]);
+        let layer = |id: &RotationLayerId| Table::LAYER.of(schedule.org_id, &[&schedule.id.to_bytes(), &id.to_bytes()]);
         let ordered: BTreeSet<_> = schedule.order.iter().map(layer).collect();
         if there != ordered {
             self.report.add(key, "the layers in its order are not the layers that there are");

@@ -117,11 +117,11 @@ impl Entity for Counts {
             schedules: self.schedules,
         };
         let record = CountsV2 { tally, policies: self.policies };
-        rows.record(Table::COUNTS.of(self.org, &[]), &record)
+        rows.record(Table::COUNTS.of(self.org_id, &[]), &record)
     }
 
     fn check(&self, _: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.of(self.org).stored = Some(*self);
+        verifier.of(self.org_id).stored = Some(*self);
     }
 }
 
@@ -129,7 +129,7 @@ impl CountsV2 {
     pub(crate) const fn of(self, org: OrgId) -> Counts {
         let Self { tally, policies } = self;
         Counts {
-            org,
+            org_id: org,
             incidents: tally.incidents,
             members: tally.members,
             invitations: tally.invitations,
@@ -203,7 +203,7 @@ mod tests {
             api_keys: 5,
             schedules: 6,
             policies: 0,
-            org,
+            org_id: org,
         };
         assert_eq!(read.of(org), expected);
     }

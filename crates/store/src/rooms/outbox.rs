@@ -33,13 +33,13 @@ impl Table {
 pub(super) const TABLES: &[Table] = &[Table::NOTIFICATION, Table::INBOX, Table::READY, Table::DELIVERED];
 
 pub(crate) fn ready_key(line: &ReadyInbox) -> Vec<u8> {
-    Table::READY.key(&[&instant(line.ready_at), &line.org.to_bytes(), &recipient_part(line.recipient)])
+    Table::READY.key(&[&instant(line.ready_at), &line.org_id.to_bytes(), &recipient_part(line.recipient)])
 }
 
 /// The line that a key of [`ready_key`] is for.
 pub(crate) fn ready_line(key: &[u8]) -> Option<ReadyInbox> {
     let (ready_at, org, _) = by_time::<OrgId, UserId>(key)?;
-    Some(ReadyInbox { ready_at, org, recipient: recipient_of(key.get(1 + 8 + 16..)?)? })
+    Some(ReadyInbox { ready_at, org_id: org, recipient: recipient_of(key.get(1 + 8 + 16..)?)? })
 }
 
 /// What follows the id of somebody who is invited, so that no line of theirs is taken for a user's.
@@ -146,7 +146,7 @@ impl Stored for NotificationV2 {
 impl Entity for Notification {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let message = match &self.message {
-            Message::Page { incident, reason } => {
+            Message::Page { incident_id: incident, reason } => {
                 MessageV2::Page { incident: incident.to_bytes(), reason: reason_byte(*reason) }
             }
             Message::Invitation { email, token } => MessageV2::Invitation {
@@ -162,15 +162,15 @@ impl Entity for Notification {
             delivered_at: self.delivered_at.map(|at| at.as_millis()),
         };
         let key = match self.delivered_at {
-            None => notification_key(self.org, self.recipient, self.number),
-            Some(at) => delivered_key(at, self.org, self.recipient, self.number),
+            None => notification_key(self.org_id, self.recipient, self.number),
+            Some(at) => delivered_key(at, self.org_id, self.recipient, self.number),
         };
         rows.record(key, &record)
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        if let Message::Page { incident, .. } = self.message {
-            verifier.need(key, &incident_key(self.org, incident), "an incident");
+        if let Message::Page { incident_id: incident, .. } = self.message {
+            verifier.need(key, &incident_key(self.org_id, incident), "an incident");
         }
         let delivered = self.delivered_at.is_some();
         if let Recipient::Invited(invitation) = self.recipient {
@@ -178,9 +178,9 @@ impl Entity for Notification {
                 // Its inbox went with it.
                 return;
             }
-            verifier.need(key, &Table::INVITATION.record(self.org, invitation), "an invitation");
+            verifier.need(key, &Table::INVITATION.record(self.org_id, invitation), "an invitation");
         }
-        let inbox = inbox_key(self.org, self.recipient);
+        let inbox = inbox_key(self.org_id, self.recipient);
         let inbox = verifier.snapshot.read(&inbox).and_then(|value| match verifier.entity(&inbox, &value) {
             Ok(Some(AnyEntity::Inbox(inbox))) => Some(inbox),
             _ => None,
@@ -195,8 +195,8 @@ impl Entity for Notification {
     }
 
     fn pages(&self, tell: &mut dyn FnMut(Page, i64)) {
-        if let (Message::Page { incident, reason }, Some(user)) = (&self.message, self.user()) {
-            tell((self.org, *incident, user, *reason, self.created_at), -1);
+        if let (Message::Page { incident_id: incident, reason }, Some(user)) = (&self.message, self.user()) {
+            tell((self.org_id, *incident, user, *reason, self.created_at), -1);
         }
     }
 }
@@ -210,7 +210,7 @@ impl NotificationV2 {
     pub(crate) fn of(self, org: OrgId, recipient: Recipient, number: u64) -> Result<Notification, Corrupt> {
         let message = match (recipient, self.message) {
             (Recipient::Member(_), MessageV2::Page { incident, reason }) => Message::Page {
-                incident: IncidentId::from_bytes(incident),
+                incident_id: IncidentId::from_bytes(incident),
                 reason: by_byte(&PageReason::ALL, reason_byte, reason)?,
             },
             (Recipient::Invited(_), MessageV2::Invitation { email, token }) => {
@@ -220,7 +220,7 @@ impl NotificationV2 {
         };
         Ok(Notification {
             id: NotificationId::from_bytes(self.id),
-            org,
+            org_id: org,
             recipient,
             message,
             created_at: timestamp(self.created_at)?,
@@ -249,14 +249,18 @@ impl Entity for Inbox {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let record = InboxV1 { first: self.first, last: self.last, ready_at: self.ready_at.as_millis() };
         if !self.is_empty() {
-            rows.index(ready_key(&ReadyInbox { ready_at: self.ready_at, org: self.org, recipient: self.recipient }));
+            rows.index(ready_key(&ReadyInbox {
+                ready_at: self.ready_at,
+                org_id: self.org_id,
+                recipient: self.recipient,
+            }));
         }
-        rows.record(inbox_key(self.org, self.recipient), &record)
+        rows.record(inbox_key(self.org_id, self.recipient), &record)
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
         for number in self.first..=self.last {
-            let named = notification_key(self.org, self.recipient, number);
+            let named = notification_key(self.org_id, self.recipient, number);
             let before = verifier.report.found;
             verifier.need(key, &named, "a notification");
             if verifier.report.found != before {
@@ -265,7 +269,7 @@ impl Entity for Inbox {
             }
         }
         if let Recipient::Member(user) = self.recipient {
-            verifier.need_users(key, self.org, [user]);
+            verifier.need_users(key, self.org_id, [user]);
         }
     }
 }
@@ -276,7 +280,7 @@ impl InboxV1 {
         if self.first == 0 || self.first > self.last.saturating_add(1) {
             return Err(Corrupt::Value);
         }
-        Ok(Inbox { org, recipient, first: self.first, last: self.last, ready_at: timestamp(self.ready_at)? })
+        Ok(Inbox { org_id: org, recipient, first: self.first, last: self.last, ready_at: timestamp(self.ready_at)? })
     }
 }
 

@@ -75,14 +75,14 @@ impl Entity for Member {
             removed_at: self.removed_at.map(|at| at.as_millis()),
         };
         if self.is_active() {
-            rows.index(Table::ACTIVE_MEMBER.record(self.org, self.id));
-            rows.index(email_key(self.org, &self.email));
+            rows.index(Table::ACTIVE_MEMBER.record(self.org_id, self.id));
+            rows.index(email_key(self.org_id, &self.email));
         }
-        rows.record(Table::MEMBER.record(self.org, self.id), &record)
+        rows.record(Table::MEMBER.record(self.org_id, self.id), &record)
     }
 
     fn check(&self, _: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.of(self.org).counts.members += u32::from(self.is_active());
+        verifier.of(self.org_id).counts.members += u32::from(self.is_active());
     }
 }
 
@@ -95,7 +95,7 @@ impl MemberV1 {
     pub(crate) fn of(self, org: OrgId, id: UserId) -> Result<Member, Corrupt> {
         Ok(Member {
             id,
-            org,
+            org_id: org,
             email: text(EmailAddress::new(self.email))?,
             first_name: text(PersonName::new(self.first_name))?,
             last_name: text(PersonName::new(self.last_name))?,
@@ -168,14 +168,14 @@ impl Entity for Invitation {
             created_at: self.created_at.as_millis(),
             token: self.token.to_bytes(),
         };
-        let place = TokenV1 { org: self.org.to_bytes(), invitation: self.id.to_bytes() };
-        rows.index(email_key(self.org, &self.email));
+        let place = TokenV1 { org: self.org_id.to_bytes(), invitation: self.id.to_bytes() };
+        rows.index(email_key(self.org_id, &self.email));
         rows.record(Table::TOKEN.hashed(self.token), &place)?;
-        rows.record(Table::INVITATION.record(self.org, self.id), &record)
+        rows.record(Table::INVITATION.record(self.org_id, self.id), &record)
     }
 
     fn check(&self, _: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.of(self.org).counts.invitations += 1;
+        verifier.of(self.org_id).counts.invitations += 1;
     }
 }
 
@@ -183,7 +183,7 @@ impl InvitationV1 {
     pub(crate) fn of(self, org: OrgId, id: InvitationId) -> Result<Invitation, Corrupt> {
         Ok(Invitation {
             id,
-            org,
+            org_id: org,
             email: text(EmailAddress::new(self.email))?,
             role: role(self.role)?,
             created_at: timestamp(self.created_at)?,

@@ -130,7 +130,7 @@ impl Run<'_> {
                 let (policy, index) = self.policy(*policy, org);
                 let (layer, place) = self.layer(org, index, *layer);
                 let expected = self.orgs[org].remove_layer(me, index, place);
-                let command = RemovePolicyLayer { policy, layer };
+                let command = RemovePolicyLayer { policy_id: policy, layer_id: layer };
                 agree(self.engine().execute(command, actor), expected, op).map(|(_, index)| index)
             }
             EscalationOp::OrderLayers { policy, by } => {
@@ -142,7 +142,7 @@ impl Run<'_> {
                     layer_ids.rotate_left(by);
                 }
                 let expected = self.orgs[org].order_layers(me, index, *by);
-                let command = OrderPolicyLayers { policy, layer_ids };
+                let command = OrderPolicyLayers { policy_id: policy, layer_ids };
                 agree(self.engine().execute(command, actor), expected, op).map(|(_, index)| index)
             }
             _ => self.layer_op(op, org, me, actor),
@@ -163,8 +163,12 @@ impl Run<'_> {
                 let (target, here) = self.target(target, org)?;
                 let new = NewLayer { position: Some(*position), minutes: Some(*minutes), target: Some(here) };
                 let expected = self.orgs[org].add_layer(me, index, new);
-                let command =
-                    AddPolicyLayer { policy, position: at(*position), ack_timeout: timeout(*minutes), target };
+                let command = AddPolicyLayer {
+                    policy_id: policy,
+                    position: at(*position),
+                    ack_timeout: timeout(*minutes),
+                    target,
+                };
                 let (made, (index, place)) = agree(self.engine().execute(command, actor), expected, op)?;
                 self.orgs[org].policies[index].layers[place].id = made.id.to_string();
                 Some(index)
@@ -180,8 +184,8 @@ impl Run<'_> {
                 let new = NewLayer { position: *position, minutes: *minutes, target: here };
                 let expected = self.orgs[org].edit_layer(me, (index, place), new);
                 let command = EditPolicyLayer {
-                    policy,
-                    layer,
+                    policy_id: policy,
+                    layer_id: layer,
                     position: position.map(at),
                     ack_timeout: minutes.map(timeout),
                     target: target.map(|(target, _)| target),
@@ -204,7 +208,7 @@ impl Run<'_> {
                 let (id, index) = self.incident(*incident, org);
                 let (user, who) = self.user(*target, org);
                 let expected = self.orgs[org].hand_off(me, now, index, who);
-                agree(self.engine().execute(HandOffIncident { id, target: valid(&user) }, actor), expected, op)
+                agree(self.engine().execute(HandOffIncident { id, target_user_id: valid(&user) }, actor), expected, op)
             }
             other => panic!("not a response: {other:?}"),
         };

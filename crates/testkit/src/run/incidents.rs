@@ -151,7 +151,8 @@ impl Run<'_> {
         let place = pick.index.filter(|_| !incidents.is_empty()).map(|index| index % incidents.len());
         let posted = place.and_then(|place| incidents[place].updates.get(update));
         let unknown = UpdateId::from_bytes([0xEE; 16]);
-        let command = RedactUpdate { incident, update: posted.map_or(unknown, |update| valid(&update.id)) };
+        let command =
+            RedactUpdate { incident_id: incident, update_id: posted.map_or(unknown, |update| valid(&update.id)) };
         let (now, posted) = (self.now(), posted.is_some().then_some(update));
         let expected = self.orgs[org].redact(me, now, index, posted);
         if let Some((view, index)) = agree(self.engine().execute(command, actor), expected, op) {
@@ -163,7 +164,7 @@ impl Run<'_> {
     /// Learns the id of the update that was just posted.
     fn learn_last_update(&mut self, org: usize, actor: &Actor, index: usize) {
         let incident = valid(&self.orgs[org].incidents[index].id);
-        let last = self.engine().query(&ListUpdates { incident }, actor).unwrap().pop().unwrap();
+        let last = self.engine().query(&ListUpdates { incident_id: incident }, actor).unwrap().pop().unwrap();
         self.orgs[org].incidents[index].updates.last_mut().unwrap().id = last.id.to_string();
     }
 

@@ -25,7 +25,7 @@ impl Run<'_> {
             PeopleOp::AddMember { org, email, admin } => {
                 let expected = if self.orgs[*org].email_taken(email) { Err("name_conflict") } else { Ok(()) };
                 let command = AddMember {
-                    org: valid(&self.orgs[*org].id),
+                    org_id: valid(&self.orgs[*org].id),
                     email: valid(email),
                     first_name: valid("Added"),
                     last_name: valid("Member"),
@@ -38,7 +38,7 @@ impl Run<'_> {
             PeopleOp::ChangeRole { user, admin } => {
                 let (id, index) = self.user(*user, org);
                 let expected = self.orgs[org].change_role(me, index, *admin);
-                let command = ChangeRole { user: valid(&id), role: role(*admin) };
+                let command = ChangeRole { user_id: valid(&id), role: role(*admin) };
                 if let Some((member, ())) = agree(self.engine().execute(command, actor), expected, op) {
                     assert_eq!((member.id.to_string(), member.role), (id, role(*admin)));
                 }
@@ -47,7 +47,7 @@ impl Run<'_> {
                 let (id, index) = self.user(*user, org);
                 let now = self.now();
                 let expected = self.orgs[org].remove_member(me, now, index);
-                agree(self.engine().execute(RemoveMember { user: valid(&id) }, actor), expected, op);
+                agree(self.engine().execute(RemoveMember { user_id: valid(&id) }, actor), expected, op);
             }
             PeopleOp::CreateKey { name, expires_in } => {
                 let expected = self.orgs[org].actor(me).map(|_| ());

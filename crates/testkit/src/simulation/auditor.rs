@@ -185,7 +185,7 @@ impl Auditor {
     }
 
     fn on_call(&self, engine: &Engine, schedule: ScheduleId, at: Timestamp) -> Vec<UserId> {
-        match engine.query(&ResolveOnCall { schedule, at }, &self.admin) {
+        match engine.query(&ResolveOnCall { schedule_id: schedule, at }, &self.admin) {
             Ok(resolved) => resolved.on_call.paging_targets.iter().map(|target| target.user_id).collect(),
             Err(_) => Vec::new(),
         }
@@ -274,7 +274,7 @@ impl Auditor {
         event: &AuditEvent,
         instants: Instants,
     ) -> Result<(), Complaint> {
-        let (what, actor) = (event.event.as_str(), event.actor);
+        let (what, actor) = (event.event.as_str(), event.actor_id);
         ensure!(tracked.trail.last().is_none_or(|last| *last < event.id), "{what}: ids do not ascend");
         let is_stop = event.event == Event::EscalationStopped;
         ensure!(tracked.must_stop == is_stop, "{what}: escalation must stop once, when it was waiting");
@@ -292,12 +292,12 @@ impl Auditor {
         let at = instant.max(tracked.last_at);
         ensure!(event.at() == at, "{what}: happened at {}, and should have at {at}", event.at());
         match &event.event {
-            Event::IncidentCreated { policy, owner, .. } => {
+            Event::IncidentCreated { policy_id: policy, owner_id: owner, .. } => {
                 ensure!(tracked.trail.is_empty(), "created twice");
                 ensure!(*policy == tracked.policy, "policy {policy:?}, and should be {:?}", tracked.policy);
                 ensure!(*owner == tracked.owner, "owner {owner:?}, and should be {:?}", tracked.owner);
             }
-            Event::LayerPaged { layer, position, users } => {
+            Event::LayerPaged { layer_id: layer, position, user_ids: users } => {
                 let (place, reached) = self.next_layer(engine, tracked, (*layer, *position), instant)?;
                 ensure!(*users == reached && !users.is_empty(), "paged {users:?}, and should have paged {reached:?}");
                 let minutes = tracked.snapshot[place].ack_timeout.minutes();
@@ -306,11 +306,11 @@ impl Auditor {
                 tracked.state = State::Waiting(instant.plus(wait));
                 users.iter().for_each(|user| self.owe(*user, id, PageReason::Escalation));
             }
-            Event::LayerSkipped { layer, position } => {
+            Event::LayerSkipped { layer_id: layer, position } => {
                 let (_, reached) = self.next_layer(engine, tracked, (*layer, *position), instant)?;
                 ensure!(reached.is_empty(), "skipped a layer that reaches {reached:?}");
             }
-            Event::LayerTimedOut { layer, position } => {
+            Event::LayerTimedOut { layer_id: layer, position } => {
                 let tick = instants.tick.ok_or("a layer timed out without a tick")?;
                 let State::Waiting(due) = tracked.state else {
                     return Err(format!("a layer timed out in a run that is {:?}", tracked.state));
@@ -336,7 +336,7 @@ impl Auditor {
                     tracked.state = State::Acknowledged;
                 }
             }
-            Event::IncidentHandedOff { previous, new } => {
+            Event::IncidentHandedOff { previous_owner_id: previous, new_owner_id: new } => {
                 ensure!(!tracked.resolved, "handed off after it was resolved");
                 ensure!(*previous == tracked.owner, "previous owner {previous:?}, but it was {:?}", tracked.owner);
                 tracked.owner = Some(*new);
@@ -391,7 +391,7 @@ impl Auditor {
     fn audit_outbox(&mut self, engine: &Engine) -> Result<(), Complaint> {
         for user in self.everybody.clone() {
             let list = |after: usize| {
-                let query = ListNotifications { user, after: u64::try_from(after).unwrap() };
+                let query = ListNotifications { user_id: user, after: u64::try_from(after).unwrap() };
                 let rows = engine.query(&query, &self.admin);
                 rows.map_err(|error| format!("the line of {user} cannot be read: {error}"))
             };

@@ -191,7 +191,7 @@ impl Night {
     fn join(&mut self) {
         let number = self.people.len();
         let add = AddMember {
-            org: self.org,
+            org_id: self.org,
             email: format!("user{number}@example.com").parse().unwrap(),
             first_name: "User".parse().unwrap(),
             last_name: format!("{number}").parse().unwrap(),
@@ -279,7 +279,7 @@ impl Night {
         let engine = self.engine();
         let view = match self.random.clone().below(5) {
             0 | 1 => engine.execute(AcknowledgeIncident { id }, &actor).ok(),
-            2 => engine.execute(HandOffIncident { id, target }, &actor).ok(),
+            2 => engine.execute(HandOffIncident { id, target_user_id: target }, &actor).ok(),
             3 => {
                 let status = engine.query(&GetIncident { id }, &actor).unwrap().incident.status;
                 engine.execute(ChangeStatus::to(id, status.next().unwrap_or(Status::Resolved)), &actor).ok()

@@ -112,7 +112,7 @@ enum EventV1 {
 fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
     let ids = |ids: &[ComponentId]| ids.iter().map(|id| id.to_bytes()).collect();
     Ok(match event {
-        Event::IncidentCreated { severity, owner, policy } => EventV1::IncidentCreated {
+        Event::IncidentCreated { severity, owner_id: owner, policy_id: policy } => EventV1::IncidentCreated {
             severity: severity_byte(*severity),
             owner: owner.map(Id::to_bytes),
             policy: policy.map(Id::to_bytes),
@@ -121,28 +121,28 @@ fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
             EventV1::IncidentEdited { fields: fields.iter().copied().map(field_byte).collect() }
         }
         Event::StatusChanged { from, to } => EventV1::StatusChanged { from: status_byte(*from), to: status_byte(*to) },
-        Event::UpdatePosted { update, visibility } => {
+        Event::UpdatePosted { update_id: update, visibility } => {
             EventV1::UpdatePosted { update: update.to_bytes(), visibility: visibility_byte(*visibility) }
         }
-        Event::UpdateRedacted { update } => EventV1::UpdateRedacted { update: update.to_bytes() },
+        Event::UpdateRedacted { update_id: update } => EventV1::UpdateRedacted { update: update.to_bytes() },
         Event::ComponentsChanged { added, removed } => {
             EventV1::ComponentsChanged { added: ids(added), removed: ids(removed) }
         }
-        Event::LayerPaged { layer, position, users } => EventV1::LayerPaged {
+        Event::LayerPaged { layer_id: layer, position, user_ids: users } => EventV1::LayerPaged {
             layer: layer.to_bytes(),
             position: *position,
             users: users.iter().map(|user| user.to_bytes()).collect(),
         },
-        Event::LayerSkipped { layer, position } => {
+        Event::LayerSkipped { layer_id: layer, position } => {
             EventV1::LayerSkipped { layer: layer.to_bytes(), position: *position }
         }
-        Event::LayerTimedOut { layer, position } => {
+        Event::LayerTimedOut { layer_id: layer, position } => {
             EventV1::LayerTimedOut { layer: layer.to_bytes(), position: *position }
         }
         Event::EscalationExhausted => EventV1::EscalationExhausted,
         Event::EscalationStopped => EventV1::EscalationStopped,
         Event::IncidentAcknowledged => EventV1::IncidentAcknowledged,
-        Event::IncidentHandedOff { previous, new } => {
+        Event::IncidentHandedOff { previous_owner_id: previous, new_owner_id: new } => {
             EventV1::IncidentHandedOff { previous: previous.map(Id::to_bytes), new: new.to_bytes() }
         }
     })
@@ -153,8 +153,8 @@ fn event_of(event: EventV1) -> Result<Event, Corrupt> {
     Ok(match event {
         EventV1::IncidentCreated { severity: byte, owner, policy } => Event::IncidentCreated {
             severity: severity(byte)?,
-            owner: owner.map(UserId::from_bytes),
-            policy: policy.map(PolicyId::from_bytes),
+            owner_id: owner.map(UserId::from_bytes),
+            policy_id: policy.map(PolicyId::from_bytes),
         },
         EventV1::IncidentEdited { fields } => {
             let fields = fields.into_iter().map(|byte| by_byte(&EditedField::ALL, field_byte, byte));
@@ -162,29 +162,30 @@ fn event_of(event: EventV1) -> Result<Event, Corrupt> {
         }
         EventV1::StatusChanged { from, to } => Event::StatusChanged { from: status(from)?, to: status(to)? },
         EventV1::UpdatePosted { update, visibility: byte } => {
-            Event::UpdatePosted { update: UpdateId::from_bytes(update), visibility: visibility(byte)? }
+            Event::UpdatePosted { update_id: UpdateId::from_bytes(update), visibility: visibility(byte)? }
         }
-        EventV1::UpdateRedacted { update } => Event::UpdateRedacted { update: UpdateId::from_bytes(update) },
+        EventV1::UpdateRedacted { update } => Event::UpdateRedacted { update_id: UpdateId::from_bytes(update) },
         EventV1::ComponentsChanged { added, removed } => {
             Event::ComponentsChanged { added: ids(added), removed: ids(removed) }
         }
         EventV1::LayerPaged { layer, position, users } => Event::LayerPaged {
-            layer: PolicyLayerId::from_bytes(layer),
+            layer_id: PolicyLayerId::from_bytes(layer),
             position,
-            users: users.into_iter().map(UserId::from_bytes).collect(),
+            user_ids: users.into_iter().map(UserId::from_bytes).collect(),
         },
         EventV1::LayerSkipped { layer, position } => {
-            Event::LayerSkipped { layer: PolicyLayerId::from_bytes(layer), position }
+            Event::LayerSkipped { layer_id: PolicyLayerId::from_bytes(layer), position }
         }
         EventV1::LayerTimedOut { layer, position } => {
-            Event::LayerTimedOut { layer: PolicyLayerId::from_bytes(layer), position }
+            Event::LayerTimedOut { layer_id: PolicyLayerId::from_bytes(layer), position }
         }
         EventV1::EscalationExhausted => Event::EscalationExhausted,
         EventV1::EscalationStopped => Event::EscalationStopped,
         EventV1::IncidentAcknowledged => Event::IncidentAcknowledged,
-        EventV1::IncidentHandedOff { previous, new } => {
-            Event::IncidentHandedOff { previous: previous.map(UserId::from_bytes), new: UserId::from_bytes(new) }
-        }
+        EventV1::IncidentHandedOff { previous, new } => Event::IncidentHandedOff {
+            previous_owner_id: previous.map(UserId::from_bytes),
+            new_owner_id: UserId::from_bytes(new),
+        },
     })
 }
 
@@ -197,12 +198,12 @@ impl Entity for AuditEntry {
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.need_incident(key, self.org, self.incident);
-        verifier.actors(key, self.org, &self.events);
+        verifier.need_incident(key, self.org_id, self.incident_id);
+        verifier.actors(key, self.org_id, &self.events);
     }
 
     fn pages(&self, tell: &mut dyn FnMut(Page, i64)) {
-        told(self.org, self.incident, &self.events, tell);
+        told(self.org_id, self.incident_id, &self.events, tell);
     }
 }
 
@@ -211,7 +212,7 @@ pub(crate) fn audit_rows(entry: &AuditEntry, rows: &mut Rows) -> Result<(), Corr
     for events in entry.events.chunks(EVENTS_PER_ROW) {
         let first = events.first().ok_or(Corrupt::Value)?.id;
         let record = AuditV1 { events: stored_events(events)? };
-        rows.record(audit_key(entry.org, entry.incident, first), &record)?;
+        rows.record(audit_key(entry.org_id, entry.incident_id, first), &record)?;
     }
     Ok(())
 }
@@ -226,7 +227,7 @@ pub(super) fn stored_events(events: &[AuditEvent]) -> Result<Vec<AuditEventV1>, 
     let stored = |event: &AuditEvent| {
         Ok(AuditEventV1 {
             id: event.id.to_bytes(),
-            actor: event.actor.map(Id::to_bytes),
+            actor: event.actor_id.map(Id::to_bytes),
             event: stored_event(&event.event)?,
         })
     };
@@ -238,7 +239,7 @@ pub(super) fn events_of(stored: Vec<AuditEventV1>) -> Result<Vec<AuditEvent>, Co
     let event = |stored: AuditEventV1| {
         Ok(AuditEvent {
             id: AuditEventId::from_bytes(stored.id),
-            actor: stored.actor.map(UserId::from_bytes),
+            actor_id: stored.actor.map(UserId::from_bytes),
             event: event_of(stored.event)?,
         })
     };
@@ -269,7 +270,7 @@ impl Line for AuditLine {
 
     fn entity(self, _read: Reader<'_>) -> Result<AuditEntry, Corrupt> {
         let (org, incident) = (OrgId::from_bytes(self.org), IncidentId::from_bytes(self.incident));
-        Ok(AuditEntry { org, incident, events: audit_of(self.record)? })
+        Ok(AuditEntry { org_id: org, incident_id: incident, events: audit_of(self.record)? })
     }
 }
 
@@ -282,10 +283,12 @@ pub(super) fn told(org: OrgId, incident: IncidentId, events: &[AuditEvent], tell
     for event in events {
         let at = event.at();
         match &event.event {
-            Event::LayerPaged { users, .. } => {
+            Event::LayerPaged { user_ids: users, .. } => {
                 users.iter().for_each(|user| tell((org, incident, *user, PageReason::Escalation, at), 1));
             }
-            Event::IncidentHandedOff { new, .. } => tell((org, incident, *new, PageReason::Handoff, at), 1),
+            Event::IncidentHandedOff { new_owner_id: new, .. } => {
+                tell((org, incident, *new, PageReason::Handoff, at), 1);
+            }
             Event::IncidentCreated { .. }
             | Event::IncidentEdited { .. }
             | Event::StatusChanged { .. }

@@ -20,13 +20,13 @@ impl Verifier<'_, '_> {
 
     /// Whoever acted in an audit trail is known.
     pub(super) fn actors(&mut self, key: &[u8], org: OrgId, events: &[AuditEvent]) {
-        self.need_users(key, org, events.iter().filter_map(|event| event.actor));
+        self.need_users(key, org, events.iter().filter_map(|event| event.actor_id));
     }
 
     /// The trail tells of the incident's beginning, each step of its status, and each update; and the updates are there.
     pub(super) fn trail(&mut self, key: &[u8], incident: &Incident) {
         let (mut created, mut steps, mut posted) = (0_usize, 0_usize, 0_u32);
-        let moved_out = self.snapshot.under(&Table::AUDIT.record(incident.org, incident.id)).map_while(Result::ok);
+        let moved_out = self.snapshot.under(&Table::AUDIT.record(incident.org_id, incident.id)).map_while(Result::ok);
         let moved_out: Vec<_> = moved_out.collect();
         let moved_out = moved_out.into_iter().filter_map(|(key, value)| match self.entity(&key, &value) {
             Ok(Some(AnyEntity::Audit(entry))) => Some(entry.events),
@@ -55,7 +55,7 @@ impl Verifier<'_, '_> {
             self.report.add(key, "it does not know of earlier events that are there");
         }
         let updates =
-            self.snapshot.under(&Table::UPDATE.record(incident.org, incident.id)).map_while(Result::ok).count();
+            self.snapshot.under(&Table::UPDATE.record(incident.org_id, incident.id)).map_while(Result::ok).count();
         if (created, steps) != (1, incident.history.len().saturating_sub(1)) {
             let history = incident.history.len();
             self.report.add(

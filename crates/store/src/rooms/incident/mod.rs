@@ -99,7 +99,7 @@ pub(crate) fn open_by_policy(org: OrgId, policy: PolicyId, id: IncidentId) -> Ve
 }
 
 pub(crate) fn timer_key(timer: &Timer) -> Vec<u8> {
-    Table::TIMER.key(&[&instant(timer.due), &timer.org.to_bytes(), &timer.incident.to_bytes()])
+    Table::TIMER.key(&[&instant(timer.due), &timer.org_id.to_bytes(), &timer.incident_id.to_bytes()])
 }
 
 pub(super) fn status(byte: u8) -> Result<Status, Corrupt> {
@@ -217,12 +217,12 @@ impl Stored for IncidentV3 {
 impl Entity for Incident {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let description = self.description.as_ref();
-        let description = description.map(|text| TextV1::store(text.as_str(), self.org, self.id.to_bytes(), rows));
+        let description = description.map(|text| TextV1::store(text.as_str(), self.org_id, self.id.to_bytes(), rows));
         let step = |entry: &StatusEntry| StepV1 {
             id: entry.id.to_bytes(),
             status: status_byte(entry.status),
             changed_at: entry.changed_at.as_millis(),
-            update: entry.update.map(Id::to_bytes),
+            update: entry.update_id.map(Id::to_bytes),
         };
         let incident = IncidentV1 {
             sequential_id: self.sequential_id,
@@ -230,9 +230,9 @@ impl Entity for Incident {
             description: description.transpose()?,
             severity: severity_byte(self.severity),
             status: status_byte(self.status),
-            owner: self.owner.map(Id::to_bytes),
+            owner: self.owner_id.map(Id::to_bytes),
             policy: self.policy().map(Id::to_bytes),
-            components: self.components.iter().map(|id| id.to_bytes()).collect(),
+            components: self.component_ids.iter().map(|id| id.to_bytes()).collect(),
             acknowledged: self.acknowledged.map(|(at, by)| (at.as_millis(), by.to_bytes())),
             created_by: self.created_by.to_bytes(),
             updated_at: self.updated_at.as_millis(),
@@ -240,34 +240,34 @@ impl Entity for Incident {
             updates: self.updates,
             last_part: self.last_part,
         };
-        rows.index(by_status_and_severity(self.org, self.status, self.severity, self.id));
+        rows.index(by_status_and_severity(self.org_id, self.status, self.severity, self.id));
         if !self.is_resolved() {
-            for component in &self.components {
-                rows.index(open_by_component(self.org, *component, self.id));
+            for component in &self.component_ids {
+                rows.index(open_by_component(self.org_id, *component, self.id));
             }
             if let Some(policy) = self.policy() {
-                rows.index(open_by_policy(self.org, policy, self.id));
+                rows.index(open_by_policy(self.org_id, policy, self.id));
             }
         }
         if let Some(due) = self.next_escalation_at() {
-            rows.index(timer_key(&Timer { due, org: self.org, incident: self.id }));
+            rows.index(timer_key(&Timer { due, org_id: self.org_id, incident_id: self.id }));
         }
         let record = IncidentV3 {
             incident: IncidentV2 { incident, run: self.escalation.as_ref().map(RunV1::from) },
             has_earlier_events: self.has_earlier_events,
             recent_events: stored_events(&self.recent_events)?,
         };
-        rows.record(incident_key(self.org, self.id), &record)
+        rows.record(incident_key(self.org_id, self.id), &record)
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        let org = self.org;
+        let org = self.org_id;
         if !verifier.of(org).number(self.sequential_id) {
             verifier.report.add(key, format!("another incident has the number {}, too", self.sequential_id));
         }
         let acknowledged = self.acknowledged.map(|(_, by)| by);
-        verifier.need_users(key, org, self.owner.into_iter().chain(acknowledged).chain([self.created_by]));
-        for component in &self.components {
+        verifier.need_users(key, org, self.owner_id.into_iter().chain(acknowledged).chain([self.created_by]));
+        for component in &self.component_ids {
             verifier.need(key, &Table::COMPONENT.record(org, *component), "a component");
         }
         verifier.actors(key, org, &self.recent_events);
@@ -279,7 +279,7 @@ impl Entity for Incident {
     }
 
     fn pages(&self, tell: &mut dyn FnMut(Page, i64)) {
-        told(self.org, self.id, &self.recent_events, tell);
+        told(self.org_id, self.id, &self.recent_events, tell);
     }
 }
 
@@ -291,7 +291,7 @@ pub(crate) fn incident_of(row: IncidentV3, org: OrgId, id: IncidentId, read: Rea
             id: StatusEntryId::from_bytes(step.id),
             status: status(step.status)?,
             changed_at: timestamp(step.changed_at)?,
-            update: step.update.map(UpdateId::from_bytes),
+            update_id: step.update.map(UpdateId::from_bytes),
         })
     };
     let description = row.description.map(|stored| stored.load(org, id.to_bytes(), read)).transpose()?;
@@ -306,15 +306,15 @@ pub(crate) fn incident_of(row: IncidentV3, org: OrgId, id: IncidentId, read: Rea
     };
     Ok(Incident {
         id,
-        org,
+        org_id: org,
         sequential_id: row.sequential_id,
         title: text(Title::new(row.title))?,
         description: description.map(|it| text(IncidentDescription::new(it))).transpose()?,
         severity: severity(row.severity)?,
         status: status(row.status)?,
-        owner: row.owner.map(UserId::from_bytes),
+        owner_id: row.owner.map(UserId::from_bytes),
         escalation: escalation.transpose()?,
-        components: row.components.into_iter().map(ComponentId::from_bytes).collect(),
+        component_ids: row.components.into_iter().map(ComponentId::from_bytes).collect(),
         acknowledged,
         created_by: UserId::from_bytes(row.created_by),
         updated_at: timestamp(row.updated_at)?,
@@ -347,7 +347,7 @@ impl Stored for UpdateV1 {
 
 impl Entity for IncidentUpdate {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
-        let body = self.body.as_ref().map(|text| TextV1::store(text.as_str(), self.org, self.id.to_bytes(), rows));
+        let body = self.body.as_ref().map(|text| TextV1::store(text.as_str(), self.org_id, self.id.to_bytes(), rows));
         let record = UpdateV1 {
             body: body.transpose()?,
             status_change: self.status_change.map(status_byte),
@@ -355,13 +355,13 @@ impl Entity for IncidentUpdate {
             posted_by: self.posted_by.to_bytes(),
             redacted: self.redacted.map(|(at, by)| (at.as_millis(), by.to_bytes())),
         };
-        rows.record(Table::UPDATE.of(self.org, &[&self.incident.to_bytes(), &self.id.to_bytes()]), &record)
+        rows.record(Table::UPDATE.of(self.org_id, &[&self.incident_id.to_bytes(), &self.id.to_bytes()]), &record)
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.need_incident(key, self.org, self.incident);
+        verifier.need_incident(key, self.org_id, self.incident_id);
         let redacted = self.redacted.map(|(_, by)| by);
-        verifier.need_users(key, self.org, redacted.into_iter().chain([self.posted_by]));
+        verifier.need_users(key, self.org_id, redacted.into_iter().chain([self.posted_by]));
     }
 }
 
@@ -380,8 +380,8 @@ pub(crate) fn update_of(
     };
     Ok(IncidentUpdate {
         id,
-        org,
-        incident,
+        org_id: org,
+        incident_id: incident,
         body: body.map(|it| text(UpdateBody::new(it))).transpose()?,
         status_change: row.status_change.map(status).transpose()?,
         visibility: visibility(row.visibility)?,
@@ -520,34 +520,43 @@ mod tests {
         let (at, user) = (Timestamp::clamped(i64::MAX), UserId::from_bytes([255; 16]));
         let timeout = AckTimeout::from_minutes(10_080).unwrap();
         let run = Run {
-            current: Some(RunLayer { id: Id::from_bytes([255; 16]), position: 2_147_483_647, timeout }),
+            current: Some(RunLayer { id: Id::from_bytes([255; 16]), position: 2_147_483_647, ack_timeout: timeout }),
             state: RunState::Waiting { due: at },
         };
         let policy = PolicyId::from_bytes([255; 16]);
-        let created = Event::IncidentCreated { severity: Severity::Low, owner: Some(user), policy: Some(policy) };
-        let paged = Event::LayerPaged { layer: Id::from_bytes([255; 16]), position: 2_147_483_647, users: Vec::new() };
-        let named =
-            Event::LayerPaged { layer: Id::from_bytes([255; 16]), position: 2_147_483_647, users: vec![user; 50] };
+        let created = Event::IncidentCreated { severity: Severity::Low, owner_id: Some(user), policy_id: Some(policy) };
+        let paged =
+            Event::LayerPaged { layer_id: Id::from_bytes([255; 16]), position: 2_147_483_647, user_ids: Vec::new() };
+        let named = Event::LayerPaged {
+            layer_id: Id::from_bytes([255; 16]),
+            position: 2_147_483_647,
+            user_ids: vec![user; 50],
+        };
         for (components, events) in [
             (100, Vec::new()),
             (64, vec![created.clone(); 8]),
             (64, vec![paged; 8]),
             (14, [vec![created; 7], vec![named]].concat()),
         ] {
-            let event = |event| AuditEvent { id: Id::from_bytes([255; 16]), actor: Some(user), event };
+            let event = |event| AuditEvent { id: Id::from_bytes([255; 16]), actor_id: Some(user), event };
             let update = Some(UpdateId::from_bytes([255; 16]));
-            let step = StatusEntry { id: Id::from_bytes([255; 16]), status: Status::Resolved, changed_at: at, update };
+            let step = StatusEntry {
+                id: Id::from_bytes([255; 16]),
+                status: Status::Resolved,
+                changed_at: at,
+                update_id: update,
+            };
             let incident = Incident {
                 id: IncidentId::from_bytes([255; 16]),
-                org: OrgId::from_bytes([255; 16]),
+                org_id: OrgId::from_bytes([255; 16]),
                 sequential_id: u64::MAX,
                 title: Title::new("𝄞".repeat(Title::MAX)).unwrap(),
                 description: Some(IncidentDescription::new("d".repeat(1_024)).unwrap()),
                 severity: Severity::Low,
                 status: Status::Monitoring,
-                owner: Some(user),
-                escalation: Some(Escalation { policy, revision: u32::MAX, run }),
-                components: vec![ComponentId::from_bytes([255; 16]); components],
+                owner_id: Some(user),
+                escalation: Some(Escalation { policy_id: policy, revision: u32::MAX, run }),
+                component_ids: vec![ComponentId::from_bytes([255; 16]); components],
                 acknowledged: Some((at, user)),
                 created_by: user,
                 updated_at: at,
@@ -560,8 +569,8 @@ mod tests {
             let mut rows = Rows::default();
             incident.rows(&mut rows).unwrap();
             let (_, value) = rows.into_pairs().find(|(key, _)| key[0] == Table::INCIDENT.tag()).unwrap();
-            let read = decode(&incident_key(incident.org, incident.id), &value).unwrap();
-            let read = incident_of(read, incident.org, incident.id, &|_| None);
+            let read = decode(&incident_key(incident.org_id, incident.id), &value).unwrap();
+            let read = incident_of(read, incident.org_id, incident.id, &|_| None);
             assert!(read == Ok(incident), "{components} components");
         }
     }

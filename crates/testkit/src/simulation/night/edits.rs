@@ -30,7 +30,7 @@ impl Night {
                 let people = self.several();
                 let settings = LayerSettings::new(RotationLength::DAILY, "09:00".parse().unwrap(), now, None, people);
                 let name = format!("layer {}", self.rotations.len()).parse().unwrap();
-                let add = AddRotationLayer { schedule, name, settings: settings.unwrap() };
+                let add = AddRotationLayer { schedule_id: schedule, name, settings: settings.unwrap() };
                 if let Ok(layer) = self.engine().execute(add, &admin) {
                     self.rotations.push((schedule, layer.id));
                 }
@@ -47,7 +47,8 @@ impl Night {
             4..=7 => {
                 let position = Position::new(self.random.between(1, 5)).unwrap();
                 let (ack_timeout, target) = (self.timeout(), self.target(schedule));
-                let _ = self.engine().execute(AddPolicyLayer { policy, position, ack_timeout, target }, &admin);
+                let _ =
+                    self.engine().execute(AddPolicyLayer { policy_id: policy, position, ack_timeout, target }, &admin);
             }
             8 => {
                 let layers = self.layers(policy);
@@ -63,16 +64,16 @@ impl Night {
             9 => {
                 let layers = self.layers(policy);
                 let Some(layer) = self.random.pick(&layers).copied() else { return };
-                let _ = self.engine().execute(RemovePolicyLayer { policy, layer }, &admin);
+                let _ = self.engine().execute(RemovePolicyLayer { policy_id: policy, layer_id: layer }, &admin);
             }
             10 => {
                 let mut layer_ids = self.layers(policy);
                 layer_ids.reverse();
-                let _ = self.engine().execute(OrderPolicyLayers { policy, layer_ids }, &admin);
+                let _ = self.engine().execute(OrderPolicyLayers { policy_id: policy, layer_ids }, &admin);
             }
             _ => {
                 let user = self.somebody();
-                if self.random.one_in(3) && self.engine().execute(RemoveMember { user }, &admin).is_ok() {
+                if self.random.one_in(3) && self.engine().execute(RemoveMember { user_id: user }, &admin).is_ok() {
                     self.auditor.members.remove(&user);
                     self.join();
                 }

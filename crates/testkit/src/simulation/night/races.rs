@@ -81,7 +81,7 @@ impl Night {
             let racer = match (self.random.below(8), some) {
                 _ if n == tick_at => Racer::Tick(self.now()),
                 (0..=2, Some(id)) => Racer::Acknowledge(AcknowledgeIncident { id }),
-                (3 | 4, Some(id)) => Racer::HandOff(HandOffIncident { id, target: self.somebody() }),
+                (3 | 4, Some(id)) => Racer::HandOff(HandOffIncident { id, target_user_id: self.somebody() }),
                 (5, Some(id)) => Racer::Step(ChangeStatus::to(id, Status::Resolved)),
                 (6, Some(id)) => Racer::Step(ChangeStatus::to(id, Status::Monitoring)),
                 _ => Racer::Create(self.creation().0),

@@ -26,8 +26,8 @@ use crate::input::Input;
 use crate::metrics::Metrics;
 use crate::openapi;
 use crate::replies::Replies;
+use crate::rooms;
 use crate::route::{Call, Reply, Route};
-use crate::routes;
 
 /// The largest body, in bytes.
 const LARGEST_BODY: usize = 1 << 20;
@@ -55,7 +55,7 @@ pub(crate) struct Api {
 /// # Ok::<(), dogwatch_store::OpenError>(())
 /// ```
 pub fn router(engine: Engine) -> Router {
-    let table = routes::table();
+    let table = rooms::table();
     let document = openapi::document(&table).to_string();
     let api = Arc::new(Api { engine, metrics: Metrics::default(), replies: Replies::default() });
     let mut paths: Vec<(&'static str, Vec<Route>)> = Vec::new();

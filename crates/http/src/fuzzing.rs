@@ -14,7 +14,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::routes;
+use crate::rooms;
 
 /// A router, somebody who may do everything, and the ids that there are.
 struct Fixture {
@@ -46,7 +46,7 @@ fn fixture() -> Result<Fixture, String> {
             "01900000-0000-7000-8000-000000000000".to_owned(),
         ],
         // What takes the caller's own access away would leave nothing to try.
-        routes: routes::table()
+        routes: rooms::table()
             .iter()
             .filter(|route| !matches!(route.id, "revokeApiKey" | "removeMember"))
             .map(|route| (route.method.to_string(), route.path))

@@ -12,10 +12,10 @@ mod input;
 mod metrics;
 mod openapi;
 mod replies;
+mod rooms;
 mod route;
-mod routes;
 mod server;
-mod view;
+mod shape;
 
 pub use api::router;
 pub use server::{Settings, serve};

@@ -1,15 +1,18 @@
-//! Team and API keys (contract, section 4).
+//! The team (contract, section 4): routes and shapes.
 
-use dogwatch_store::rules::api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
-use dogwatch_store::rules::id::{ApiKeyId, InvitationId};
+use dogwatch_store::rules;
+use dogwatch_store::rules::id::InvitationId;
 use dogwatch_store::rules::team::{
     AcceptInvitation, ChangeRole, InviteMember, ListTeam, RemoveMember, RevokeInvitation, Role,
 };
 use dogwatch_store::rules::{Secret, UserId};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::input::{Input, Kind, time};
-use crate::route::{Route, command, delete, get, list, patch, post, query};
-use crate::view::{ApiKey, Deleted, Invitation, Joined, Member, NewApiKey, Team, all};
+use super::api_key::NewApiKey;
+use crate::input::{Input, Kind};
+use crate::route::{Route, command, delete, get, patch, post, query};
+use crate::shape::{Deleted, all, text};
 
 pub(super) const ROLE: Kind = Kind::Word(&["org:admin", "org:member"]);
 
@@ -64,27 +67,81 @@ pub(super) fn routes() -> Vec<Route> {
             },
             Joined::from,
         ),
-        list(
-            get("/api-keys", "listApiKeys", "API keys: all of them for an admin, else one's own"),
-            |_| Some(Ok(ListApiKeys)),
-            all::<_, ApiKey>,
-        ),
-        command(
-            post("/api-keys", "createApiKey", "Create an API key; its secret is shown once"),
-            |input| {
-                let name = input.need("name", Kind::Name(1, 100), str::parse);
-                let expires_at = input.may("expiresAt", Kind::Time, time);
-                Some(Ok(CreateApiKey { name: name?, expires_at: expires_at? }))
-            },
-            NewApiKey::from,
-        ),
-        command(
-            delete("/api-keys/{keyId}", "revokeApiKey", "Revoke an API key"),
-            |input| {
-                let id = input.path("keyId", Kind::Id("key_"), ApiKeyId::parse);
-                Some(Ok(RevokeApiKey { id: id? }))
-            },
-            Deleted::of,
-        ),
     ]
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Member {
+    id: String,
+    email: String,
+    first_name: String,
+    last_name: String,
+    image_url: Option<String>,
+    role: String,
+    #[schema(format = DateTime)]
+    joined_at: String,
+}
+
+impl From<rules::team::Member> for Member {
+    fn from(member: rules::team::Member) -> Self {
+        Self {
+            id: text(&member.id),
+            email: text(&member.email),
+            first_name: text(&member.first_name),
+            last_name: text(&member.last_name),
+            image_url: member.image_url,
+            role: text(&member.role),
+            joined_at: text(&member.joined_at),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Invitation {
+    id: String,
+    email_address: String,
+    role: String,
+    status: String,
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+impl From<rules::team::InvitationView> for Invitation {
+    fn from(invitation: rules::team::InvitationView) -> Self {
+        Self {
+            id: text(&invitation.id),
+            email_address: text(&invitation.email_address),
+            role: text(&invitation.role),
+            // Used and revoked ones are gone.
+            status: "pending".to_owned(),
+            created_at: text(&invitation.created_at),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Team {
+    members: Vec<Member>,
+    invitations: Vec<Invitation>,
+}
+
+impl From<rules::team::Team> for Team {
+    fn from(team: rules::team::Team) -> Self {
+        Self { members: all(team.members), invitations: all(team.invitations) }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Joined {
+    member: Member,
+    api_key: NewApiKey,
+}
+
+impl From<rules::team::Joined> for Joined {
+    fn from(joined: rules::team::Joined) -> Self {
+        Self { member: joined.member.into(), api_key: joined.api_key.into() }
+    }
 }

@@ -1,14 +1,4 @@
-//! The shapes of replies, as the contract gives them. They only rename: every value comes from the engine.
-
-mod escalation;
-mod incident;
-mod oncall;
-mod team;
-
-pub(crate) use escalation::{Policy, PolicyLayer, PreviewedLayer};
-pub(crate) use incident::{Component, Incident, IncidentDetail, IncidentList, Update, Updates};
-pub(crate) use oncall::{OnCallRow, Override, Resolved, RotationLayer, Schedule, Shifts};
-pub(crate) use team::{ApiKey, Invitation, Joined, Member, NewApiKey, Team};
+//! What the shapes of replies have in common. Shapes only rename: every value comes from the engine.
 
 use std::fmt::Display;
 
@@ -31,7 +21,7 @@ impl Deleted {
 
 /// A value that is written as it shows itself, straight into the reply.
 #[derive(Debug)]
-pub(crate) struct Shown<T>(T);
+pub(crate) struct Shown<T>(pub(crate) T);
 
 impl<T: Display> Serialize for Shown<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -44,14 +34,14 @@ pub(crate) fn all<T, D: From<T>>(things: Vec<T>) -> Vec<D> {
     things.into_iter().map(D::from).collect()
 }
 
-fn text(value: &impl ToString) -> String {
+pub(crate) fn text(value: &impl ToString) -> String {
     value.to_string()
 }
 
-fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+pub(crate) fn texts<T: ToString>(values: &[T]) -> Vec<String> {
     values.iter().map(ToString::to_string).collect()
 }
 
-fn maybe<T: ToString>(value: Option<&T>) -> Option<String> {
+pub(crate) fn maybe<T: ToString>(value: Option<&T>) -> Option<String> {
     value.map(ToString::to_string)
 }

@@ -1,0 +1,78 @@
+//! API keys (contract, section 4): routes and shapes.
+
+use dogwatch_store::rules;
+use dogwatch_store::rules::api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
+use dogwatch_store::rules::id::ApiKeyId;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::input::{Kind, time};
+use crate::route::{Route, command, delete, get, list, post};
+use crate::shape::{Deleted, all, maybe, text};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        list(
+            get("/api-keys", "listApiKeys", "API keys: all of them for an admin, else one's own"),
+            |_| Some(Ok(ListApiKeys)),
+            all::<_, ApiKey>,
+        ),
+        command(
+            post("/api-keys", "createApiKey", "Create an API key; its secret is shown once"),
+            |input| {
+                let name = input.need("name", Kind::Name(1, 100), str::parse);
+                let expires_at = input.may("expiresAt", Kind::Time, time);
+                Some(Ok(CreateApiKey { name: name?, expires_at: expires_at? }))
+            },
+            NewApiKey::from,
+        ),
+        command(
+            delete("/api-keys/{keyId}", "revokeApiKey", "Revoke an API key"),
+            |input| {
+                let id = input.path("keyId", Kind::Id("key_"), ApiKeyId::parse);
+                Some(Ok(RevokeApiKey { id: id? }))
+            },
+            Deleted::of,
+        ),
+    ]
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ApiKey {
+    id: String,
+    name: String,
+    user_id: String,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    last_four: String,
+}
+
+impl From<rules::api_key::ApiKeyView> for ApiKey {
+    fn from(key: rules::api_key::ApiKeyView) -> Self {
+        Self {
+            id: text(&key.id),
+            name: text(&key.name),
+            user_id: text(&key.user_id),
+            created_at: text(&key.created_at),
+            expires_at: maybe(key.expires_at.as_ref()),
+            last_four: key.last_four,
+        }
+    }
+}
+
+/// A key with its secret, which is shown once: a recorded answer holds none.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NewApiKey {
+    #[serde(flatten)]
+    key: ApiKey,
+    secret: Option<String>,
+}
+
+impl From<rules::api_key::NewApiKey> for NewApiKey {
+    fn from(made: rules::api_key::NewApiKey) -> Self {
+        Self { secret: Some(made.secret.reveal().to_owned()), key: made.key.into() }
+    }
+}

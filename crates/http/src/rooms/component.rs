@@ -1,0 +1,84 @@
+//! Components (contract, section 5): routes and shapes.
+
+use dogwatch_store::rules;
+use dogwatch_store::rules::component::{CreateComponent, DeleteComponent, EditComponent, GetComponent, ListComponents};
+use dogwatch_store::rules::id::ComponentId;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::input::{Input, Kind};
+use crate::route::{Route, command, delete, get, list, patch, post, query};
+use crate::shape::{Deleted, all, maybe, text};
+
+fn component(input: &mut Input) -> Option<ComponentId> {
+    input.path("id", Kind::Id(""), ComponentId::parse)
+}
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        list(
+            get("/components", "listComponents", "Components, by name"),
+            |_| Some(Ok(ListComponents)),
+            all::<_, Component>,
+        ),
+        command(
+            post("/components", "createComponent", "Create a component"),
+            |input| {
+                let name = input.need("name", Kind::Name(1, 100), str::parse);
+                let description = input.may("description", Kind::Text(0, 1_000), str::parse);
+                let group_label = input.may("groupLabel", Kind::Text(0, 100), str::parse);
+                Some(Ok(CreateComponent { name: name?, description: description?, group_label: group_label? }))
+            },
+            Component::from,
+        ),
+        query(
+            get("/components/{id}", "getComponent", "One component"),
+            |input| Some(Ok(GetComponent { id: component(input)? })),
+            Component::from,
+        ),
+        command(
+            patch("/components/{id}", "editComponent", "Change a component"),
+            |input| {
+                let id = component(input);
+                let name = input.edit("name", Kind::Name(1, 100), str::parse);
+                let description = input.patch("description", Kind::Text(0, 1_000), str::parse);
+                let group_label = input.patch("groupLabel", Kind::Text(0, 100), str::parse);
+                Some(Ok(EditComponent { id: id?, name: name?, description: description?, group_label: group_label? }))
+            },
+            Component::from,
+        ),
+        command(
+            delete("/components/{id}", "deleteComponent", "Delete a component"),
+            |input| Some(Ok(DeleteComponent { id: component(input)? })),
+            Deleted::of,
+        ),
+    ]
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Component {
+    id: String,
+    org_id: String,
+    name: String,
+    description: Option<String>,
+    group_label: Option<String>,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    updated_at: String,
+}
+
+impl From<rules::component::Component> for Component {
+    fn from(component: rules::component::Component) -> Self {
+        Self {
+            id: text(&component.id),
+            org_id: text(&component.org_id),
+            name: text(&component.name),
+            description: maybe(component.description.as_ref()),
+            group_label: maybe(component.group_label.as_ref()),
+            created_at: text(&component.created_at),
+            updated_at: text(&component.updated_at),
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! What tests and fuzz targets share: operations made from bytes, a naive model of the contract, and the comparison.
 //!
-//! The model is written from the contract, not from the code: plain lists, searched from end to end. A run makes a sequence
+//! The model is written from the contract, not from the code: plain lists, searched from end to end ([`rooms`]). A run makes a sequence
 //! of operations from bytes ([`ops`]), carries each out on an engine and on the model ([`run`]), and panics at the first
 //! difference. Proptest and the fuzzer feed the same bytes, so a case that one finds is a case for the other.
 #![allow(
@@ -22,6 +22,7 @@ pub mod oracle;
 pub mod parsers;
 pub mod recorder;
 mod render;
+pub mod rooms;
 pub mod run;
 pub mod simulation;
 pub mod targets;

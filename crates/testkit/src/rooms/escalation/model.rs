@@ -1,6 +1,8 @@
 //! The model of section 9, and of schedules as far as escalation needs them: overrides only, no rotations.
 
-use super::{Expected, Incident, Millis, Org, RESOLVED, ensure};
+use crate::model::{Expected, Millis, ensure};
+use crate::rooms::Org;
+use crate::rooms::incident::{Incident, RESOLVED};
 
 const MINUTE: Millis = 60_000;
 
@@ -143,7 +145,7 @@ impl Org {
     }
 
     /// A member leaves: overrides end, layers no longer name them.
-    pub(super) fn leave(&mut self, user: usize, now: Millis) {
+    pub(crate) fn leave(&mut self, user: usize, now: Millis) {
         for schedule in &mut self.schedules {
             if schedule.overrides.iter().any(|one| one.0 == user && one.2 > now) {
                 // A schedule's own time does not run backwards.
@@ -259,7 +261,7 @@ impl Org {
     }
 
     /// The policy for a new incident.
-    pub(super) fn attached(&self, policy: Option<Option<usize>>, schedule: Option<usize>) -> Expected<Option<usize>> {
+    pub(crate) fn attached(&self, policy: Option<Option<usize>>, schedule: Option<usize>) -> Expected<Option<usize>> {
         if let Some(policy) = policy {
             return self.policy_here(policy).ok_or("not_found").map(Some);
         }
@@ -324,7 +326,7 @@ impl Org {
     }
 
     /// Starts the run of a new incident.
-    pub(super) fn start_run(&mut self, incident: usize, policy: usize, now: Millis) {
+    pub(crate) fn start_run(&mut self, incident: usize, policy: usize, now: Millis) {
         let layers = self.policies[policy].layers.clone();
         self.incidents[incident].run = Some(Run { policy, layers, current: None, due: None });
         self.fire(incident, 0, now);
@@ -478,7 +480,7 @@ impl Incident {
     }
 
     /// Whoever acknowledges or resolves stops a run that waits.
-    pub(super) fn stop(&mut self, now: Millis, actor: usize) {
+    pub(crate) fn stop(&mut self, now: Millis, actor: usize) {
         if self.run.as_mut().is_some_and(|run| run.due.take().is_some()) {
             self.event("escalation_stopped", now, actor);
         }

@@ -1,25 +1,158 @@
-//! Operations on schedules, policies, runs and the outbox.
+//! Schedules as far as escalation needs them, policies, runs and the outbox: operations, and both sides of each.
 
-use std::time::Duration;
+pub(crate) mod model;
 
 use dogwatch_core::escalation::{
     AckTimeout, AddPolicyLayer, CreatePolicy, DeletePolicy, EditPolicy, EditPolicyLayer, GetPolicy, ListPolicies,
     OrderPolicyLayers, PolicyView, Position, PreviewPolicy, RemovePolicyLayer, Target,
 };
-use dogwatch_core::id::Id;
-use dogwatch_core::id::PolicyLayerId;
+use dogwatch_core::id::{Id, PolicyLayerId};
 use dogwatch_core::incident::{AcknowledgeIncident, HandOffIncident};
 use dogwatch_core::oncall::{CreateOverride, CreateSchedule, DeleteSchedule};
 use dogwatch_core::outbox::ListNotifications;
 use dogwatch_core::{Actor, Patch, Timestamp};
+use std::time::Duration;
 
-use super::{Claimed, Run, agree, millis, valid};
-use crate::model::{self, Millis, NewLayer};
-use crate::ops::{EscalationOp, LayerTarget};
+use arbitrary::{Result, Unstructured};
+
+use crate::model::Millis;
+use crate::ops::{Pick, name, pick};
 use crate::render;
+use crate::run::{Claimed, Run, agree, millis, valid};
+
+pub(crate) use model::{Letter, Line, NewLayer, Policy, Schedule, Target as LayerTargetModel};
+
+/// An operation on schedules, policies, runs and the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named as the commands of the contract")]
+pub enum EscalationOp {
+    CreateSchedule {
+        name: String,
+    },
+    DeleteSchedule {
+        schedule: Pick,
+    },
+    StandIn {
+        schedule: Pick,
+        user: Pick,
+        minutes: i64,
+    },
+    CreatePolicy {
+        name: String,
+    },
+    RenamePolicy {
+        policy: Pick,
+        name: String,
+    },
+    DeletePolicy {
+        policy: Pick,
+    },
+    AddLayer {
+        policy: Pick,
+        position: u32,
+        minutes: i64,
+        target: LayerTarget,
+    },
+    EditLayer {
+        policy: Pick,
+        layer: usize,
+        position: Option<u32>,
+        minutes: Option<i64>,
+        target: Option<LayerTarget>,
+    },
+    RemoveLayer {
+        policy: Pick,
+        layer: usize,
+    },
+    OrderLayers {
+        policy: Pick,
+        by: usize,
+    },
+    Preview {
+        policy: Pick,
+        in_minutes: i64,
+    },
+    Acknowledge {
+        incident: Pick,
+    },
+    HandOff {
+        incident: Pick,
+        target: Pick,
+    },
+    /// At so many minutes from now.
+    Tick {
+        in_minutes: i64,
+    },
+    Claim {
+        limit: usize,
+        seconds: u64,
+    },
+    /// Of the claims so far, the one at this place from the end.
+    Confirm {
+        claim: usize,
+    },
+    GiveBack {
+        claim: usize,
+        seconds: u64,
+    },
+}
+
+/// Whom a layer shall page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the two targets of the contract")]
+pub enum LayerTarget {
+    Schedule(Pick),
+    Users(Vec<Pick>),
+}
+
+pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<EscalationOp> {
+    let seconds = [0, 1, 30, 60, 3_600];
+    Ok(match source.int_in_range(0..=29)? {
+        0 => EscalationOp::CreateSchedule { name: name(source)? },
+        1 => EscalationOp::DeleteSchedule { schedule: pick(source, org)? },
+        2..=4 => EscalationOp::StandIn {
+            schedule: pick(source, org)?,
+            user: pick(source, org)?,
+            minutes: *source.choose(&[1, 5, 7, 60, 1_440])?,
+        },
+        5 | 6 => EscalationOp::CreatePolicy { name: name(source)? },
+        7 => EscalationOp::RenamePolicy { policy: pick(source, org)?, name: name(source)? },
+        8 => EscalationOp::DeletePolicy { policy: pick(source, org)? },
+        9..=12 => EscalationOp::AddLayer {
+            policy: pick(source, org)?,
+            position: source.int_in_range(1..=4)?,
+            minutes: source.int_in_range(1..=10)?,
+            target: target(source, org)?,
+        },
+        13 => EscalationOp::EditLayer {
+            policy: pick(source, org)?,
+            layer: source.int_in_range(0..=4)?,
+            position: if source.arbitrary()? { Some(source.int_in_range(1..=4)?) } else { None },
+            minutes: if source.arbitrary()? { Some(source.int_in_range(1..=10)?) } else { None },
+            target: if source.arbitrary()? { Some(target(source, org)?) } else { None },
+        },
+        14 => EscalationOp::RemoveLayer { policy: pick(source, org)?, layer: source.int_in_range(0..=4)? },
+        15 => EscalationOp::OrderLayers { policy: pick(source, org)?, by: source.int_in_range(0..=3)? },
+        16 => EscalationOp::Preview { policy: pick(source, org)?, in_minutes: source.int_in_range(-5..=20)? },
+        17 | 18 => EscalationOp::Acknowledge { incident: pick(source, org)? },
+        19 | 20 => EscalationOp::HandOff { incident: pick(source, org)?, target: pick(source, org)? },
+        21..=24 => EscalationOp::Tick { in_minutes: *source.choose(&[0, 0, 1, 5, 10, 60, -1])? },
+        25 | 26 => EscalationOp::Claim { limit: source.int_in_range(0..=4)?, seconds: *source.choose(&seconds)? },
+        27 | 28 => EscalationOp::Confirm { claim: source.int_in_range(0..=3)? },
+        _ => EscalationOp::GiveBack { claim: source.int_in_range(0..=3)?, seconds: *source.choose(&seconds)? },
+    })
+}
+
+fn target(source: &mut Unstructured<'_>, org: usize) -> Result<LayerTarget> {
+    if source.ratio(1_u8, 3)? {
+        return Ok(LayerTarget::Schedule(pick(source, org)?));
+    }
+    let count = source.int_in_range(1..=3)?;
+    Ok(LayerTarget::Users((0..count).map(|_| pick(source, org)).collect::<Result<_>>()?))
+}
 
 impl Run<'_> {
-    pub(super) fn escalation(&mut self, op: &EscalationOp, org: usize, me: usize, actor: &Actor) {
+    pub(crate) fn escalation(&mut self, op: &EscalationOp, org: usize, me: usize, actor: &Actor) {
         match op {
             EscalationOp::CreateSchedule { .. }
             | EscalationOp::DeleteSchedule { .. }
@@ -80,18 +213,18 @@ impl Run<'_> {
     }
 
     /// A target as the engine and as the model know it; `None` where something of it is not here.
-    fn target(&self, target: &LayerTarget, org: usize) -> Option<(Target, Option<model::Target>)> {
+    fn target(&self, target: &LayerTarget, org: usize) -> Option<(Target, Option<LayerTargetModel>)> {
         match target {
             LayerTarget::Schedule(pick) => {
                 let (id, index) = self.schedule(*pick, org);
-                Some((Target::Schedule(id), index.map(model::Target::Schedule)))
+                Some((Target::Schedule(id), index.map(LayerTargetModel::Schedule)))
             }
             LayerTarget::Users(picks) => {
                 let users: Vec<_> = picks.iter().map(|pick| self.user(*pick, org)).collect();
                 // A user twice is refused before it gets to a command.
                 let made = Target::users(users.iter().map(|(id, _)| valid(id)).collect()).ok()?;
                 let here: Option<Vec<_>> = users.iter().map(|(_, index)| *index).collect();
-                Some((made, here.map(model::Target::Users)))
+                Some((made, here.map(LayerTargetModel::Users)))
             }
         }
     }
@@ -290,7 +423,7 @@ impl Run<'_> {
         assert_eq!(engine.give_back(&[claim.receipt], after).unwrap(), usize::from(held));
     }
 
-    pub(super) fn compare_deadline(&self) {
+    pub(crate) fn compare_deadline(&self) {
         let due = self.orgs.iter().flat_map(|org| &org.incidents).filter_map(|one| one.run.as_ref()?.due).min();
         assert_eq!(self.engine().next_deadline().unwrap().map(millis), due);
     }
@@ -300,7 +433,7 @@ impl Run<'_> {
         for (org, model) in self.orgs.iter().enumerate() {
             let admin = self.admin(org);
             for (index, member) in model.members.iter().enumerate() {
-                let line = model::Line::Member(index);
+                let line = Line::Member(index);
                 let waiting = model.letters.iter().filter(|letter| letter.line == line && !letter.done);
                 let expected: Vec<_> = waiting.map(|letter| model.shown_letter(letter)).collect();
                 let got = self.engine().query(&ListNotifications::of(valid(&member.id)), &admin).unwrap();
@@ -309,7 +442,7 @@ impl Run<'_> {
         }
     }
 
-    pub(super) fn compare_policies(&self, org: usize, actor: &Actor) {
+    pub(crate) fn compare_policies(&self, org: usize, actor: &Actor) {
         let model = &self.orgs[org];
         let mut expected: Vec<_> = model.policies.iter().filter(|policy| !policy.deleted).collect();
         expected.sort_by(|a, b| a.name.cmp(&b.name));

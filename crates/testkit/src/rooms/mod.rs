@@ -1,0 +1,108 @@
+//! The rooms of the model test: what is tried on each resource, what the naive model says of it, and both sides of each
+//! operation. One file a room, under the name that the room has in core.
+//!
+//! The model is written from the contract, not from the code: plain lists, searched from end to end. Everything it expects is
+//! either a code (a word of the contract) or a text that says what a reply must say; ids are learnt from the engine's replies.
+
+pub(crate) mod component;
+pub(crate) mod escalation;
+pub(crate) mod incident;
+pub(crate) mod team;
+
+use std::collections::BTreeMap;
+
+use arbitrary::{Result, Unstructured};
+use dogwatch_core::{Actor, Timestamp};
+
+use crate::model::Millis;
+use crate::ops::Step;
+use crate::run::{BEGINNING, Run};
+
+/// One operation: a line a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    /// On members, invitations and API keys.
+    Team(team::TeamOp),
+    /// On components.
+    Component(component::ComponentOp),
+    /// On incidents.
+    Incident(incident::IncidentOp),
+    /// On schedules, policies, and what escalation does.
+    Escalation(escalation::EscalationOp),
+    /// Walk a list of incidents.
+    List(incident::ListOp),
+    /// Set the clock forward, or back.
+    AdvanceClock(i64),
+    /// Close the engine and open it again.
+    Restart,
+}
+
+/// One organization of the model: lists, a line a kind of entity.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs, reason = "the lists of the contract")]
+pub struct Org {
+    pub id: String,
+    pub members: Vec<team::Member>,
+    pub invitations: Vec<team::Invitation>,
+    pub keys: Vec<team::Key>,
+    pub components: Vec<component::Component>,
+    pub incidents: Vec<incident::Incident>,
+    pub schedules: Vec<escalation::Schedule>,
+    pub policies: Vec<escalation::Policy>,
+    pub letters: Vec<escalation::Letter>,
+    /// From when on a line can be claimed.
+    pub ready: BTreeMap<escalation::Line, Millis>,
+}
+
+/// An operation of some room, the more likely the more there is to try.
+pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op> {
+    Ok(match source.int_in_range(0..=51)? {
+        0..=8 => Op::Team(team::operation(source, org)?),
+        9..=12 => Op::Component(component::operation(source, org)?),
+        13..=29 => Op::Incident(incident::operation(source, org)?),
+        30 | 31 => Op::List(incident::list(source)?),
+        32..=48 => Op::Escalation(escalation::operation(source, org)?),
+        49 | 50 => {
+            let spans = [0, 1, 999, 60_000, 299_999, 300_000, 300_001, 86_400_000, -1, -3_600_000];
+            Op::AdvanceClock(*source.choose(&spans)?)
+        }
+        _ => Op::Restart,
+    })
+}
+
+impl Run<'_> {
+    /// Carries out one step on both sides.
+    pub fn step(&mut self, step: &Step) {
+        let org = step.actor.org;
+        let me = step.actor.index.unwrap_or(0) % self.orgs[org].members.len();
+        let actor = self.actor(org, me);
+        match &step.op {
+            Op::Team(op) => self.team(op, org, me, &actor),
+            Op::Component(op) => self.component_op(op, org, me, &actor),
+            Op::Incident(op) => self.incident_op(op, org, me, &actor),
+            Op::Escalation(op) => self.escalation(op, org, me, &actor),
+            Op::List(op) => self.list_op(op, org, me, &actor),
+            Op::AdvanceClock(millis) => {
+                let now = (self.now() + millis).max(BEGINNING - 100_000_000);
+                self.clock.set(Timestamp::from_millis(now).unwrap());
+            }
+            Op::Restart => self.restart(),
+        }
+    }
+
+    /// Compares what an admin of an organization sees of every room.
+    pub(crate) fn compare_rooms(&self, org: usize, actor: &Actor) {
+        let model = &self.orgs[org];
+        self.compare_team(model, actor);
+        self.compare_components(model, actor);
+        self.compare_policies(org, actor);
+        for index in 0..model.incidents.len() {
+            self.compare_incident(org, actor, index);
+        }
+        for status in [None, Some(0), Some(1), Some(2), Some(3)] {
+            for severity in [None, Some(0), Some(1), Some(2), Some(3)] {
+                self.compare_list(org, actor, (status, severity, None, None), 5);
+            }
+        }
+    }
+}

@@ -1,8 +1,9 @@
-//! Simulates nights until a number of incidents or of seconds is reached, or one night by its seed.
+//! Simulates nights until a number of incidents, of nights or of seconds is reached, or one night by its seed.
 //!
 //! ```text
 //! simulate --incidents 100000     # a long run
 //! simulate --seconds 20           # a short one
+//! simulate --nights 30 --from 1   # so many nights, from a seed on
 //! simulate --seed 7               # one night, again
 //! ```
 //!
@@ -22,10 +23,13 @@ fn main() -> ExitCode {
     };
     let only = option("--seed");
     let seconds = Duration::from_secs(option("--seconds").unwrap_or(u64::MAX));
-    let incidents = option("--incidents").unwrap_or(if option("--seconds").is_some() { u64::MAX } else { 1_000 });
+    let nights = option("--nights").unwrap_or(u64::MAX);
+    let bounded = option("--seconds").or_else(|| option("--nights")).is_some();
+    let incidents = option("--incidents").unwrap_or(if bounded { u64::MAX } else { 1_000 });
     let began = Instant::now();
     let mut total = Report::default();
-    let mut seed = only.or_else(|| option("--from")).unwrap_or(0);
+    let first = only.or_else(|| option("--from")).unwrap_or(0);
+    let mut seed = first;
     loop {
         match simulate(seed, SimulatedDisk::default()) {
             Ok(report) => total.add(&report),
@@ -35,7 +39,7 @@ fn main() -> ExitCode {
             }
         }
         seed += 1;
-        if only.is_some() || total.incidents >= incidents || began.elapsed() >= seconds {
+        if only.is_some() || seed - first >= nights || total.incidents >= incidents || began.elapsed() >= seconds {
             break;
         }
     }

@@ -1,5 +1,5 @@
 //! A few simulated nights; `cargo run --release -p dogwatch-testkit --example simulate` runs as many as one likes.
-#![allow(clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::panic, clippy::print_stdout, reason = "a test fails by panicking, and tells what was noticed")]
 
 use dogwatch_testkit::simulation::{Report, SimulatedDisk, repeat, simulate};
 
@@ -26,4 +26,12 @@ fn a_seed_fixes_everything() {
         assert_eq!(simulate(seed, SimulatedDisk::default()), simulate(seed, SimulatedDisk::default()));
     }
     assert_ne!(simulate(3, SimulatedDisk::default()), simulate(4, SimulatedDisk::default()));
+}
+
+/// A simulation that never complains proves nothing unless it can: a disk that says "synced" and is not must be noticed. That
+/// wrong rules are noticed too, `.ci/sabotage` shows.
+#[test]
+fn a_lying_disk_is_noticed() {
+    let complaint = (1..=NIGHTS).find_map(|seed| simulate(seed, SimulatedDisk::lying()).err());
+    println!("{}", complaint.unwrap_or_else(|| panic!("not noticed within {NIGHTS} nights")));
 }

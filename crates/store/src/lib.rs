@@ -12,9 +12,9 @@
 pub mod backend;
 mod clock;
 mod commit;
+mod delivery;
 mod engine;
 mod error;
-mod escalation;
 mod format;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -25,16 +25,18 @@ mod rooms;
 mod signal;
 mod table;
 mod ticker;
+mod ticks;
 mod tools;
 mod view;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::pending::Pending;
+pub use delivery::Notifications;
 pub use engine::{Engine, EngineBuilder, Load};
 pub use error::{Error, OpenError};
-pub use escalation::{Notifications, Ticked};
 pub use once::{Answer, Once, Recorded};
 pub use ticker::Ticker;
+pub use ticks::Ticked;
 pub use tools::{Copied, Finding, Progress, ReadOnly, Report, Stats, TableStats, ToolError, import};
 
 /// The rules: commands, queries, and everything they speak of.

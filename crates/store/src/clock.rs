@@ -1,4 +1,4 @@
-//! Where the engine gets its now from.
+//! The clock from which the engine takes the present instant: the [`Clock`] trait, the system's clock, and one for tests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,18 +6,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dogwatch_core::Timestamp;
 
-/// Tells what time it is. It may jump; the rules cope.
+/// A source of the present instant. It may jump in either direction: the rules allow for that (contract, section 9).
 pub trait Clock: Send + Sync + 'static {
     /// The present instant.
     fn now(&self) -> Timestamp;
 
-    /// How long it really takes until the clock shows an instant; for a clock that does not run as time does.
+    /// The real time to wait until the clock shows an instant. Override it for a clock that does not run at the speed of
+    /// real time.
     fn real_time_until(&self, at: Timestamp) -> Duration {
         at.since(self.now())
     }
 }
 
-/// The clock of the system.
+/// The clock of the operating system, in UTC. Before 1970 it shows the beginning of 1970.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -48,12 +49,12 @@ impl ManualClock {
         Self(Arc::new(AtomicI64::new(now.as_millis())))
     }
 
-    /// Makes it show this instant, earlier or later.
+    /// Sets the clock to this instant, earlier or later.
     pub fn set(&self, now: Timestamp) {
         self.0.store(now.as_millis(), Ordering::SeqCst);
     }
 
-    /// Moves it forward.
+    /// Moves the clock forward by a span.
     pub fn advance(&self, by: Duration) {
         self.set(self.now().plus(by));
     }

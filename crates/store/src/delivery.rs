@@ -1,8 +1,8 @@
-//! Delivery: the notifications of the outbox are claimed, confirmed and given back.
+//! Delivery: the notifications of the outbox are claimed, confirmed and given back (contract, section 9).
 //!
-//! What a claim means, core decides. Here the inboxes that can be claimed from are found by a scan in the order of time, so that
-//! a claim costs what it hands out, whatever else is waiting. As with ticks, none of this stands back when the command queue
-//! is full.
+//! The rules (`dogwatch_core`) decide what a claim does. Here the inboxes that can be claimed from (an inbox is a recipient's
+//! queue of notifications) are found by a scan in the order of time, so the cost of a claim depends on what it hands out, not
+//! on what else waits. As with ticks, all of this is taken even when the command queue is full.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ use crate::record::Corrupt;
 use crate::rooms::RowChange;
 use crate::table::{self, Table};
 
-/// The most notifications that are claimed in one batch.
+/// The largest number of notifications that one call claims.
 const MOST_CLAIMED: usize = 1_000;
 
 impl Engine {
@@ -38,7 +38,7 @@ impl Engine {
         self.carry_out(Claim { limit: limit.min(MOST_CLAIMED), lease })
     }
 
-    /// Confirms deliveries; gives how many had not been confirmed before. It does not matter whether a lease is over.
+    /// Confirms deliveries; gives how many had not been confirmed before. A lease that has ended does not matter.
     ///
     /// # Errors
     /// As [`Engine::claim`].
@@ -55,7 +55,7 @@ impl Engine {
         self.carry_out(Settle { receipts: receipts.to_vec(), end: ClaimEnd::GiveBack { after } })
     }
 
-    /// Blocks until there is a notification to claim, or so much time has passed; says whether there is one.
+    /// Blocks until there is a notification to claim, or until `most` has passed; says whether there is one.
     ///
     /// # Errors
     /// `internal_error` when the outbox cannot be read; `outcome_unknown` when storage failed earlier.
@@ -78,7 +78,7 @@ impl Engine {
 
     /// A future that completes when there is a notification to claim. It needs no particular executor.
     ///
-    /// It is woken by commits, and while a ticker runs ([`Engine::start_ticker`]), also when a lease is over. It fails as
+    /// It is woken by commits and, while a ticker runs ([`Engine::start_ticker`]), also when a lease ends. It fails as
     /// [`Engine::wait_for_notifications`] does.
     pub fn notifications(&self) -> Notifications {
         Notifications { engine: self.clone() }
@@ -93,7 +93,7 @@ impl Engine {
     }
 }
 
-/// See [`Engine::notifications`].
+/// A future that completes when there is a notification to claim: see [`Engine::notifications`].
 #[must_use = "a future does nothing unless it is awaited"]
 #[derive(Debug)]
 pub struct Notifications {
@@ -104,7 +104,7 @@ impl Future for Notifications {
     type Output = Result<(), Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // First ask to be woken, then look: what comes in between wakes.
+        // The waker is registered before the outbox is read: a commit in between then wakes this task.
         self.engine.deadlines().register(cx.waker());
         match self.engine.has_notifications() {
             Ok(false) => Poll::Pending,
@@ -130,7 +130,7 @@ impl Work for Claim {
             let lines = batch.root().ready_inboxes(batch.now, after.as_ref(), wanted)?;
             for line in &lines {
                 let decision = claim(line, self.lease, &batch.root(), batch.now, ids);
-                // A line that cannot be read must not keep the others from being delivered.
+                // An inbox that cannot be read must not keep those of others from being delivered.
                 let Ok(decision) = decision else { continue };
                 if batch.add(&decision.writes).is_ok() {
                     claimed.extend(decision.reply);
@@ -145,7 +145,7 @@ impl Work for Claim {
     }
 }
 
-/// Ends claims; counts those that were still there to end.
+/// Ends the claims of some receipts. The reply is the number of claims that had not ended before.
 struct Settle {
     receipts: Vec<Receipt>,
     end: ClaimEnd,
@@ -177,11 +177,11 @@ impl Work for Settle {
     }
 }
 
-/// How many delivered notifications whose time is up are dropped with each confirmation: more than one, so that they get
-/// fewer.
+/// The largest number of expired notifications (delivered longer ago than they are kept) that are dropped with each
+/// confirmation: more than one, so that a backlog shrinks.
 const DROPPED: usize = 2;
 
-/// Drops a few delivered notifications whose time is up, and notes up to when.
+/// Drops up to [`DROPPED`] expired notifications for each confirmed one, and records the instant of delivery of the last.
 fn drop_delivered(batch: &mut Assembly<'_>, confirmed: usize) -> Result<(), Refusal> {
     let kept = i64::try_from(batch.keep_delivered().as_millis()).unwrap_or(i64::MAX);
     let oldest = Timestamp::clamped(batch.now.as_millis().saturating_sub(kept));
@@ -192,7 +192,7 @@ fn drop_delivered(batch: &mut Assembly<'_>, confirmed: usize) -> Result<(), Refu
     let last = changes.last().and_then(|last| table::by_time::<OrgId, UserId>(&last.key));
     if let Some((until, _, _)) = last {
         let before = batch.root().get(&format::dropped_key())?;
-        // The clock may have been set back: what was dropped once stays so.
+        // The recorded instant never moves back, also when the clock was set back: what was dropped stays dropped.
         let known = before.as_deref().map(format::dropped_until).transpose().map_err(|why| broken(&why))?;
         let until = known.map_or(until, |known| known.max(until));
         changes.push(format::dropped(until, before).map_err(|why| broken(&why))?);

@@ -1,4 +1,7 @@
-//! The engine: opening it, and the few calls that everything goes through.
+//! The [`Engine`]: opening it ([`EngineBuilder`]), and the calls that carry every command and query.
+//!
+//! All clones of an engine share one writer thread and one storer thread. When the last clone is dropped, the queue is closed,
+//! the writer finishes what was submitted, and the number of commits is noted outside of the database (the seal).
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -25,10 +28,10 @@ use crate::format;
 use crate::signal::Signal;
 use crate::view::StoreView;
 
-/// Incident response in one folder.
+/// The engine: incident response in one folder.
 ///
-/// An engine is a cheap handle: clones are the same engine, and it can be used from any number of threads. When the last
-/// clone is dropped, everything that was submitted is finished first.
+/// It is a cheap handle: clones are the same engine, and it can be used from any number of threads. When the last clone
+/// is dropped, all submitted commands are finished first.
 ///
 /// ```
 /// use dogwatch_store::rules::{Actor, Code};
@@ -76,7 +79,7 @@ impl Engine {
         Self::builder().open(path)
     }
 
-    /// Opens the store in a folder that holds one.
+    /// Opens the store in a folder that must hold one already.
     ///
     /// # Errors
     /// [`OpenError::NoStore`] when there is none; nothing is created. Else as [`Engine::open`].
@@ -86,7 +89,7 @@ impl Engine {
         builder.open(path)
     }
 
-    /// An engine that keeps everything in memory, for tests.
+    /// Opens an engine that keeps all rows in memory, for tests.
     ///
     /// # Errors
     /// [`OpenError::Randomness`] when the system gives no seed, [`OpenError::Thread`] when no thread can be started.
@@ -94,12 +97,12 @@ impl Engine {
         Self::builder().in_memory()
     }
 
-    /// An engine with a clock, seed or queue of one's own.
+    /// Builds an engine with settings other than the defaults: clock, seed, queue capacity, backend.
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
     }
 
-    /// Carries out a command. Blocks until it is decided and durable, or refused.
+    /// Executes a command. Blocks until it is decided and durable, or refused.
     ///
     /// # Errors
     /// Those of the command; `overloaded` when the queue is full; `outcome_unknown` when storage failed.
@@ -107,7 +110,7 @@ impl Engine {
         self.submit(command, actor)?.wait()
     }
 
-    /// Hands in a command and returns at once. The answer can be waited for or awaited.
+    /// Submits a command and returns at once. The answer can be waited for or awaited.
     ///
     /// # Errors
     /// `overloaded` when the queue is full. Everything else comes with the answer.
@@ -115,7 +118,7 @@ impl Engine {
         self.hand_in(Order { actor: *actor, command }, WhenFull::Refuse)
     }
 
-    /// Answers a query from durable state, without waiting for commands under way.
+    /// Answers a query from durable state, without waiting for commands that are not durable yet.
     ///
     /// # Errors
     /// Those of the query.
@@ -123,7 +126,7 @@ impl Engine {
         Ok(self.inner.shared.read(|root| ask(query, actor, root))?)
     }
 
-    /// Finds out who presents an API key.
+    /// Finds the actor that an API key belongs to, at the engine's present instant.
     ///
     /// # Errors
     /// `invalid_api_key` when the key is unknown, revoked or expired, or its user is no longer a member.
@@ -132,7 +135,7 @@ impl Engine {
         Ok(self.inner.shared.read(|root| authenticate(key, root, now))?)
     }
 
-    /// Checks that an actor is what a kind of caller must be, without doing anything: `engine.admit::<ByAdmin>(&actor)`.
+    /// Checks that an actor is a caller of some kind, and changes nothing: `engine.admit::<ByAdmin>(&actor)`.
     ///
     /// # Errors
     /// [`Caller::CODES`]: `invalid_api_key` when the user is no longer a member, `not_authorized` when the role is too low.
@@ -140,7 +143,7 @@ impl Engine {
         Ok(self.inner.shared.read(|state| C::admit(actor, state))?)
     }
 
-    /// All organizations of the store, oldest first. For whoever operates the store: it takes no actor.
+    /// All organizations of the store, oldest first. It takes no actor: it is for the operator of the store.
     ///
     /// # Errors
     /// `internal_error` when the store cannot be read.
@@ -148,7 +151,7 @@ impl Engine {
         Ok(self.inner.shared.read(|root| root.organizations())?)
     }
 
-    /// An admin of an organization, for tools of whoever operates the store: the one who joined first.
+    /// The admin of an organization who joined first, as an actor for tools that the operator of the store runs.
     ///
     /// # Errors
     /// `not_found` when there is no such organization.
@@ -156,26 +159,27 @@ impl Engine {
         Ok(self.inner.shared.read(|root| first_admin(org, root))?)
     }
 
-    /// Whether it takes commands: not after storage has failed.
+    /// Whether the engine takes commands; `false` once storage has failed during a commit.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         !self.is_poisoned()
     }
 
-    /// How much there is to do and how much was done, for whoever watches.
+    /// The present length of the command queue and the work done since opening, for monitoring.
     #[must_use]
     pub fn load(&self) -> Load {
         self.inner.shared.load()
     }
 
-    /// A number that grows whenever durable state changes. Queries between two equal readings of it answer the same, unless
-    /// they depend on the time. It is the number of commits that the store holds.
+    /// The number of commits that the store holds, which grows whenever durable state changes. Queries between two equal
+    /// readings of it answer the same, unless they depend on the time.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.inner.shared.revision()
     }
 
-    /// How many runs wait, and how many lines of notifications: each counted up to `most`.
+    /// The number of escalation runs that wait for their next layer, and the number of inboxes (one for each recipient) that
+    /// hold notifications. Each is counted up to `most`.
     ///
     /// # Errors
     /// `internal_error` when the store cannot be read.
@@ -186,7 +190,7 @@ impl Engine {
         })?)
     }
 
-    /// What time it is for this engine.
+    /// The present instant on the engine's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.inner.shared.clock.now()
@@ -194,12 +198,12 @@ impl Engine {
 }
 
 impl Engine {
-    /// Has the writer do something, even when the command queue is full.
+    /// Has the writer do a piece of work, even when the command queue is full, and waits for its answer.
     pub(crate) fn carry_out<W: Work>(&self, work: W) -> Result<W::Reply, Error> {
         self.hand_in(work, WhenFull::Take)?.wait()
     }
 
-    /// As [`Engine::carry_out`], without waiting.
+    /// Queues a piece of work for the writer and returns at once. `when_full` says what happens when the queue is full.
     pub(crate) fn hand_in<W: Work>(&self, work: W, when_full: WhenFull) -> Result<Pending<W::Reply>, Error> {
         if self.is_poisoned() {
             return Err(Error::Poisoned);
@@ -209,7 +213,7 @@ impl Engine {
         if self.inner.shared.queue.push(job, when_full) { Ok(pending) } else { Err(refused) }
     }
 
-    /// Reads durable state.
+    /// Reads durable state. No batch becomes visible while `read` runs.
     pub(crate) fn read<R>(&self, read: impl FnOnce(&StoreView<'_>) -> R) -> R {
         self.inner.shared.read(read)
     }
@@ -241,31 +245,32 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.queue.close();
         let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        // The last handle may go in a thread of the engine, when a waker holds one: it cannot wait for its own end.
+        // When a waker holds the last handle, it is dropped in a thread of the engine, which cannot wait for its own end.
         let here = thread::current().id();
         if let Some(writer) = writer.filter(|writer| writer.thread().id() != here && self.storer != here) {
-            // A panic of the writer has already answered every caller; there is nothing to add here.
+            // When the writer panicked, every caller was answered already: nothing is left to report here.
             let _ = writer.join();
         }
         if !self.shared.is_poisoned() {
-            // A note that cannot be written is missed by nobody but a later check: the older one stays.
+            // When the seal cannot be written, the older one stays, and only the check at the next opening is weaker.
             let _ = self.shared.backend.seal(self.shared.commits.load(Ordering::Relaxed));
         }
     }
 }
 
-/// See [`Engine::load`].
+/// The work of an engine, waiting and done: see [`Engine::load`]. Ticks, claims, confirmations and give-backs count as
+/// commands, and so do commands that were refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Load {
-    /// How many commands wait for the writer.
+    /// The commands that wait for the writer.
     pub queued: u64,
-    /// How many batches were committed since the engine was opened.
+    /// The batches that were finished since the engine was opened.
     pub batches: u64,
-    /// How many commands were in them.
+    /// The commands in those batches.
     pub commands: u64,
 }
 
-/// How an engine is opened when the defaults will not do.
+/// The settings with which an engine is opened: see [`Engine::builder`].
 ///
 /// ```
 /// use dogwatch_store::rules::Timestamp;
@@ -282,7 +287,7 @@ pub struct EngineBuilder {
     sled: SledOptions,
 }
 
-/// For how long delivered notifications are kept, if nobody says otherwise: 30 days.
+/// The default for how long delivered notifications are kept: 30 days.
 const KEEP_DELIVERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 impl Default for EngineBuilder {
@@ -294,35 +299,35 @@ impl Default for EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// The clock to use instead of the system's.
+    /// Sets the clock to use instead of the system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.settings.clock = Box::new(clock);
         self
     }
 
-    /// The seed of ids and secrets, instead of one from the operating system.
+    /// Sets the seed from which ids and secrets are generated, instead of one from the operating system.
     ///
-    /// For tests only: who knows the seed knows the secrets. Opening a store again needs another seed, or ids repeat.
+    /// For tests only: a known seed makes secrets known. Opening a store again needs another seed, or ids repeat.
     pub fn id_seed(mut self, seed: [u8; 32]) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// How many commands may wait before the next is refused with `overloaded`; 4,096 by default. Those of the batch that is
-    /// being put together, 1,024 at most, do not count.
+    /// Sets the number of commands that may wait before the next is refused with `overloaded`; 4,096 by default. Those of the
+    /// batch that is being assembled, 1,024 at most, do not count.
     pub fn queue_capacity(mut self, commands: usize) -> Self {
         self.settings.queue_capacity = commands;
         self
     }
 
-    /// For how long notifications are kept once they are delivered; 30 days by default. Each confirmation drops a few that
+    /// Sets how long notifications are kept after their delivery; 30 days by default. Each confirmation drops up to two that
     /// are older.
     pub fn keep_delivered(mut self, span: Duration) -> Self {
         self.settings.keep_delivered = span;
         self
     }
 
-    /// How the store on disk is opened.
+    /// Sets how the store on disk is opened: cache size, and whether a missing store is created.
     pub fn sled_options(mut self, options: SledOptions) -> Self {
         self.sled = options;
         self
@@ -337,7 +342,7 @@ impl EngineBuilder {
         self.with_backend(backend)
     }
 
-    /// Opens an engine that keeps everything in memory.
+    /// Opens an engine that keeps all rows in memory.
     ///
     /// # Errors
     /// See [`Engine::in_memory`].
@@ -345,7 +350,7 @@ impl EngineBuilder {
         self.with_backend(MemoryBackend::new())
     }
 
-    /// Opens an engine on a backend of one's own.
+    /// Opens an engine on the given backend.
     ///
     /// # Errors
     /// See [`Engine::open`].

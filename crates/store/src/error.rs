@@ -1,4 +1,4 @@
-//! What can go wrong with an engine, beyond the rules.
+//! The errors of an engine: [`Error`] of a call, which includes the refusals by the rules, and [`OpenError`] of opening.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,28 +7,28 @@ use dogwatch_core::{Code, ErrorKind, FieldProblem};
 
 use crate::backend::BackendError;
 
-/// Why an engine refused or failed.
+/// Why a call of an engine was refused or failed.
 ///
-/// Whatever it is, it has a code of the contract: [`Error::code`], [`Error::kind`], [`Error::http_status`].
+/// Every error has a code of the contract: [`Error::code`], [`Error::kind`], [`Error::http_status`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A rule refused the command, or the input fails its schema.
     #[error(transparent)]
     Refused(#[from] dogwatch_core::Error),
-    /// The command queue is full. Nothing happened; try again.
+    /// The command queue is full. The command did not happen; try again.
     #[error("the command queue is full")]
     Overloaded,
     /// Storage failed while the command was committed: it may or may not have happened. Reopen the engine and look.
     #[error("storage failed during the commit, so the outcome is unknown until the engine is reopened")]
     OutcomeUnknown,
-    /// Storage failed earlier. Nothing happened; the engine takes no commands until it is reopened.
+    /// Storage failed earlier. The command did not happen; the engine takes no commands until it is reopened.
     #[error("storage failed earlier, so the engine takes no commands until it is reopened")]
     Poisoned,
 }
 
 impl Error {
-    /// The reason, for programs (contract, section 3).
+    /// The code of the error, for programs (contract, section 3).
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
@@ -38,7 +38,7 @@ impl Error {
         }
     }
 
-    /// The category (`type` on the wire).
+    /// The category of the error (`type` in an HTTP response).
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.code().kind()
@@ -69,29 +69,29 @@ pub enum OpenError {
     InUse {
         /// The folder.
         path: PathBuf,
-        /// Who has it open, as far as that is known: `process 4711`.
+        /// The holder of the lock, if known: `process 4711`.
         holder: String,
     },
-    /// There is no store in the folder, and none was to be created.
+    /// There is no store in the folder, and the caller asked not to create one.
     #[error("there is no store in `{}`", path.display())]
     NoStore {
         /// The folder.
         path: PathBuf,
     },
-    /// The operating system refused something.
+    /// An operation of the operating system failed.
     #[error("cannot open `{}`: {doing} failed: {source}", path.display())]
     Io {
         /// The folder.
         path: PathBuf,
-        /// What was being done.
+        /// The operation that failed.
         doing: &'static str,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The storage under the engine failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
-    /// The folder holds something else than a dogwatch store.
+    /// The folder holds data other than a dogwatch store.
     #[error("there is data here that is not a dogwatch store")]
     NotAStore,
     /// The store has a format that this version does not know.
@@ -108,21 +108,21 @@ pub enum OpenError {
          or remove `dogwatch.seal` to go on with what is left"
     )]
     Lost {
-        /// How many commits it holds.
+        /// The commits that the store holds.
         found: u64,
-        /// How many it held.
+        /// The commits that the store held when it was closed.
         sealed: u64,
     },
-    /// What the store says about itself cannot be read.
+    /// The record of the number of commits cannot be decoded.
     #[error("the store is damaged: {0}; restore a backup")]
     Corrupt(String),
-    /// An import, a backup or a compaction ended before the store was whole.
+    /// An import, a backup or a compaction was interrupted before the store was complete.
     #[error("the store was never finished being written; remove the folder and write it again")]
     Unfinished,
     /// The operating system gave no random bytes to make ids and secrets from.
     #[error("no random bytes from the operating system: {0}")]
     Randomness(String),
-    /// The thread that writes could not be started.
+    /// A thread of the engine could not be started.
     #[error("cannot start the writer thread: {0}")]
     Thread(io::Error),
 }

@@ -9,8 +9,7 @@ use dogwatch_core::Timestamp;
 use crate::backend::{Backend, BackendError, Batch, RowMap};
 use crate::error::OpenError;
 use crate::record::{Corrupt, Stored, decode, encode};
-use crate::rooms::AnyEntity;
-use crate::rooms::{RowChange, api_key, timestamp};
+use crate::rooms::{AnyEntity, FORMAT, RowChange, api_key, timestamp};
 use crate::table::{Table, end_of};
 
 impl Table {
@@ -20,9 +19,6 @@ impl Table {
 
 /// The tables of what a store says about itself.
 pub(crate) const TABLES: &[Table] = &[Table::META];
-
-/// The format that this version writes. It changes when a store written by this version could be misread by an older one.
-pub(crate) const FORMAT: u32 = 6;
 
 #[derive(Debug, Encode, Decode)]
 struct FormatV1 {

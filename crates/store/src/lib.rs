@@ -1,13 +1,13 @@
-//! The engine you embed: incident response in one folder, durable.
+//! The engine that a program embeds: incident response, stored durably in one folder.
 //!
-//! Open an [`Engine`], hand it commands and queries of [`rules`], and it keeps what they decide. Commands queue to a single
-//! writer that commits what has queued up as one batch, makes it durable once, and only then answers: they are
-//! serializable without a lock in your code, and throughput grows with load. Queries read durable state directly.
+//! Open an [`Engine`] and give it the commands and queries of [`rules`]. Commands queue to a single writer, which commits
+//! all that have queued up as one batch, makes the batch durable once, and only then answers: commands are serializable
+//! without a lock in your code, and throughput grows with load. Queries read durable state directly.
 //!
-//! Everything is made as an [`Actor`](rules::Actor) of one organization, and nothing of another one can be seen, named or
-//! changed. Every error has a code of the contract: see [`Error::code`].
+//! Every command and query is made as an [`Actor`](rules::Actor) of one organization, and nothing of another organization
+//! can be seen, named or changed. Every error has a code of the contract: see [`Error::code`].
 //!
-//! See [`Engine`] for an example, and `FORMAT.md` for what is on disk.
+//! See [`Engine`] for an example, and `FORMAT.md` for the format on disk.
 
 pub mod backend;
 mod clock;
@@ -39,7 +39,7 @@ pub use ticker::Ticker;
 pub use ticks::Ticked;
 pub use tools::{Copied, Finding, Progress, ReadOnly, Report, Stats, TableStats, ToolError, import};
 
-/// The rules: commands, queries, and everything they speak of.
+/// The rules: commands, queries, and the types that they use.
 pub use dogwatch_core as rules;
 
 /// The README's example, run as a test.

@@ -1,8 +1,8 @@
-//! Doing something once: idempotency (contract, section 12).
+//! Idempotency: commands that are executed once under a key (contract, section 12).
 //!
-//! The answer to a command is recorded under a key in the same commit as what the command changes, so a repetition gets
-//! the first answer whatever happened in between. Each recording also drops a few records whose time is up, so that they do
-//! not pile up.
+//! The answer to a command is recorded under its idempotency key in the same commit as what the command changes, so a
+//! repeated request gets the first answer, whatever happened in between. Each recording also drops up to two answers that
+//! are older than 24 hours, so that they do not accumulate.
 
 use crate::rooms::once::{IdempotentAnswer, OnceV1, by_time, prefix, row};
 use dogwatch_core::caller::Caller;
@@ -21,46 +21,47 @@ use crate::rooms::{Entity, RowChange, Rows};
 use crate::table::{self, Table, end_of};
 use crate::view::corrupt;
 
-/// For how long an answer is kept: 24 hours.
+/// How long an answer is kept, in milliseconds: 24 hours.
 const KEPT_MILLIS: i64 = 24 * 60 * 60 * 1_000;
-/// How many records whose time is up are dropped with each new one.
+/// The largest number of expired answers that are dropped with each new one.
 const DROPPED: usize = 2;
 
-/// Names something that shall be done once.
+/// The identity of a request that shall be executed once.
 #[derive(Debug, Clone)]
 pub struct Once {
-    /// Whose key it is: the bytes of the API key's id, or of whatever else tells callers apart.
+    /// The caller that the key belongs to: the bytes of the API key's id, or of another value that tells callers apart.
     pub scope: [u8; 16],
-    /// What the caller calls it.
+    /// The idempotency key that the caller has chosen.
     pub key: IdempotencyKey,
-    /// A hash of all that was asked for. Under the same key, something else is a conflict.
+    /// A hash of the whole request. Another one under the same key is an `idempotency_conflict`.
     pub fingerprint: [u8; 32],
 }
 
-/// An answer as it is recorded.
+/// The answer to a request, as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Its HTTP status, or whatever else says how it ended. From 500 on it is not recorded.
+    /// The HTTP status of the answer, or another number that says how the request ended. From 500 on it is not recorded.
     pub status: u16,
-    /// What it says.
+    /// The body of the answer.
     pub body: Vec<u8>,
 }
 
 /// The reply to [`Engine::submit_once`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
-    /// The answer.
+    /// The answer to give to the caller.
     pub answer: Answer,
-    /// Whether it is the answer to an earlier request.
+    /// Whether this is the recorded answer to an earlier request.
     pub again: bool,
 }
 
 impl Engine {
-    /// Hands in a command that shall happen once. The answer that `render` makes of its outcome is recorded in the same
-    /// commit; within 24 hours the same key gives that answer again, and the command does not happen a second time.
+    /// Submits a command that shall be executed once. `render` makes two answers of its outcome: one for the caller, and one
+    /// that is recorded in the same commit. Within 24 hours the same key gives the recorded answer again, and the command is
+    /// not executed a second time.
     ///
-    /// Refusals are recorded like successes. What `render` marks with a status from 500 on is not recorded. `render` runs in
-    /// the writer's thread: it must be quick. It must leave out secrets, since what it makes is stored.
+    /// Refusals are recorded like successes. An answer to record with a status from 500 on is not recorded. `render` runs in
+    /// the writer's thread: it must be quick. The answer to record must leave out secrets, since it is stored.
     ///
     /// # Errors
     /// `overloaded` when the queue is full. With the answer: `idempotency_conflict` when the key was used for something
@@ -80,7 +81,7 @@ struct OnceOrder<C, F> {
     actor: Actor,
     command: C,
     once: Once,
-    /// Gives the answer for the caller, and the one to record.
+    /// Makes the answer for the caller, and the one to record.
     render: F,
 }
 
@@ -97,7 +98,7 @@ where
             Actor::Operator | Actor::Anybody => OrgId::from_bytes([0; 16]),
         };
         if matches!(self.actor, Actor::Member { .. }) {
-            // Who may not do it does not get the answer of somebody who might.
+            // An actor who may not give the command does not get a recorded answer to it.
             C::Caller::admit(&self.actor, &batch.root())?;
         }
         let prefix = prefix(org, self.once.scope, self.once.key.as_str());
@@ -138,14 +139,14 @@ where
     }
 }
 
-/// What is recorded under a key.
+/// The answer that is recorded under an idempotency key.
 fn kept(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Option<IdempotentAnswer>, Refusal> {
     let (root, key) = (batch.root(), row(prefix, 0));
     let Some(value) = root.get(&key)? else { return Ok(None) };
     IdempotentAnswer::read(&key, &value, &|key| root.get(key).ok().flatten()).map_err(|why| corrupt(&key, why))
 }
 
-/// The rows of a record that goes.
+/// The deletions of all rows of a recorded answer, its index row included; none when there is no such answer.
 fn forget(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Vec<RowChange>, Refusal> {
     let key = row(prefix, 0);
     let Some(value) = batch.root().get(&key)? else { return Ok(Vec::new()) };
@@ -159,7 +160,7 @@ fn forget(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Vec<RowChange>, Refusal
     Ok(changes)
 }
 
-/// The rows of a few records whose time is up.
+/// The deletions of all rows of up to [`DROPPED`] answers that were recorded at `oldest` or earlier.
 fn drop_old(batch: &Assembly<'_>, oldest: Timestamp) -> Result<Vec<RowChange>, Refusal> {
     let (start, end) = (Table::ONCE_BY_TIME.key(&[]), end_of(&Table::ONCE_BY_TIME.key(&[&table::instant(oldest)])));
     let found: Vec<_> = batch.root().scan(&start, &end).take(DROPPED).collect::<Result<_, _>>()?;
@@ -167,7 +168,7 @@ fn drop_old(batch: &Assembly<'_>, oldest: Timestamp) -> Result<Vec<RowChange>, R
     for (key, _) in found {
         let prefix = key.get(9..).ok_or_else(|| corrupt(&key, Corrupt::Key))?;
         changes.extend(forget(batch, prefix)?);
-        // A row of this table without its record would come up for ever.
+        // The index row is deleted even without its answer: else every later call would find it again.
         changes.push(RowChange::delete(key.clone(), Vec::new()));
     }
     Ok(changes)

@@ -1,19 +1,19 @@
-//! The frame around every stored value: format version, payload, checksum.
+//! The frame around every stored record: record version (1 byte), payload (bincode), CRC-32 (4 bytes, big endian).
 //!
-//! The checksum covers the key, too: a value that turns up under another key is as wrong as a damaged one. Decoding never
-//! trusts its input: sizes are limited, trailing bytes are refused, and every failure is a [`Corrupt`].
+//! The checksum covers the key, too, so a value under a wrong key is noticed like a damaged one. Decoding never trusts its
+//! input: sizes are limited, trailing bytes are refused, and every failure is a [`Corrupt`].
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 
-/// The largest payload that is decoded, in bytes. Stored values stay below 4 KiB; the limit only bounds damage.
+/// The largest payload that is decoded, in bytes. Stored values are 4 KiB at most; the limit only bounds damaged lengths.
 const PAYLOAD_LIMIT: usize = 1 << 20;
 
 const CONFIG: Configuration<LittleEndian, Varint, Limit<PAYLOAD_LIMIT>> =
     bincode::config::standard().with_limit::<PAYLOAD_LIMIT>();
 
-/// Something that is stored as a record: the store's own form of it.
+/// The payload of a record: the form in which the store keeps an entity.
 pub(crate) trait Stored: bincode::Encode + bincode::Decode<()> {
-    /// The version that is written in front of the payload.
+    /// The record version that is written in front of the payload.
     const VERSION: u8;
 
     /// Reads a payload that an earlier version wrote.
@@ -23,7 +23,7 @@ pub(crate) trait Stored: bincode::Encode + bincode::Decode<()> {
     }
 }
 
-/// A value that cannot be what was written.
+/// Why a row cannot be decoded, or an entity cannot be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Corrupt {
     #[error("the record is too short")]
@@ -51,18 +51,18 @@ fn checksum(key: &[u8], framed: &[u8]) -> [u8; 4] {
     hasher.finalize().to_be_bytes()
 }
 
-/// Frames a record for its key.
+/// Encodes a record and frames it for its key.
 pub(crate) fn encode<T: Stored>(key: &[u8], record: &T) -> Result<Vec<u8>, Corrupt> {
     let payload = bincode::encode_to_vec(record, CONFIG).map_err(|_| Corrupt::Payload)?;
     Ok(frame::<T>(key, &payload))
 }
 
-/// Puts version and checksum around a payload.
+/// Puts the present record version and the checksum around a payload.
 pub(crate) fn frame<T: Stored>(key: &[u8], payload: &[u8]) -> Vec<u8> {
     framed(key, T::VERSION, payload)
 }
 
-/// As [`frame`], as an earlier version did.
+/// As [`frame`], with the given record version.
 pub(crate) fn framed(key: &[u8], version: u8, payload: &[u8]) -> Vec<u8> {
     let mut framed = Vec::with_capacity(payload.len() + 5);
     framed.push(version);
@@ -72,7 +72,7 @@ pub(crate) fn framed(key: &[u8], version: u8, payload: &[u8]) -> Vec<u8> {
     framed
 }
 
-/// Reads what [`encode`] framed for this key.
+/// Decodes the record that [`encode`] framed for this key, or one that an earlier version framed.
 pub(crate) fn decode<T: Stored>(key: &[u8], bytes: &[u8]) -> Result<T, Corrupt> {
     let (framed, sum) = bytes.split_last_chunk::<4>().ok_or(Corrupt::Short)?;
     let (version, payload) = framed.split_first().ok_or(Corrupt::Short)?;
@@ -82,7 +82,7 @@ pub(crate) fn decode<T: Stored>(key: &[u8], bytes: &[u8]) -> Result<T, Corrupt> 
     if *version == T::VERSION { unpack(payload) } else { T::older(*version, payload) }
 }
 
-/// Reads a payload, all of it.
+/// Decodes a payload. Bytes that are left over are an error.
 pub(crate) fn unpack<T: bincode::Decode<()>>(payload: &[u8]) -> Result<T, Corrupt> {
     let (record, read) = bincode::decode_from_slice(payload, CONFIG).map_err(|_| Corrupt::Payload)?;
     if read == payload.len() { Ok(record) } else { Err(Corrupt::Payload) }

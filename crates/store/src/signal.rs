@@ -1,11 +1,11 @@
-//! A signal that threads wait for and tasks await: something has changed, look again.
+//! The [`Signal`]: wakes the threads and the async tasks that wait for a new deadline or a new notification.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-/// Counts how often it was raised. Whoever looks first at the count, then at the world, and then waits for another count,
-/// misses nothing.
+/// A counter of how often it was raised. A waiter that reads the count, then the state, and then waits for another count,
+/// misses no change.
 #[derive(Default)]
 pub(crate) struct Signal {
     state: Mutex<State>,
@@ -23,7 +23,7 @@ impl Signal {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes everybody who waits.
+    /// Increments the count and wakes every waiting thread and task.
     pub(crate) fn raise(&self) {
         let mut state = self.lock();
         state.count = state.count.wrapping_add(1);
@@ -33,18 +33,18 @@ impl Signal {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// How often it was raised.
+    /// The number of times that the signal was raised, modulo 2^64.
     pub(crate) fn count(&self) -> u64 {
         self.lock().count
     }
 
-    /// Blocks until the count is another one than that, or so much time has passed.
+    /// Blocks until the count differs from `seen`, or until `most` has passed.
     pub(crate) fn wait(&self, seen: u64, most: Duration) {
         let same = |state: &mut State| state.count == seen;
         drop(self.raised.wait_timeout_while(self.lock(), most, same));
     }
 
-    /// Has a task woken the next time it is raised.
+    /// Has a task woken once, the next time that the signal is raised.
     pub(crate) fn register(&self, waker: &Waker) {
         let mut state = self.lock();
         if !state.wakers.iter().any(|other| other.will_wake(waker)) {
@@ -64,7 +64,7 @@ mod tests {
         let signal = Signal::default();
         let seen = signal.count();
         signal.raise();
-        // It would block for ever otherwise.
+        // If the raise were missed, this would block for ever.
         signal.wait(seen, Duration::MAX);
     }
 

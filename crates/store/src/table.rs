@@ -1,8 +1,9 @@
-//! Tables, and keys built by hand: a table's tag, the organization, then parts in big-endian order.
+//! The [`Table`]s of the store, and how keys are built: a table's tag (1 byte), mostly the organization, then the other
+//! parts, with numbers and ids in big-endian order.
 //!
-//! Each room declares its tables. Every list of the contract is one ascending scan, or a merge of a few. Where the newest comes
-//! first, the id is written with its bits inverted: an id begins with its millisecond, so newer ids sort first. `FORMAT.md`
-//! describes every table.
+//! Each module of [`crate::rooms`] declares its tables. Every list of the contract is one ascending scan, or a merge of a
+//! few. Where the newest comes first, the id is written with its bits inverted: an id begins with the millisecond of its
+//! creation, so newer ids sort first. `FORMAT.md` describes every table.
 
 use dogwatch_core::id::Id;
 use dogwatch_core::secret::SecretHash;
@@ -11,14 +12,14 @@ use std::fmt;
 
 use crate::rooms;
 
-/// A table.
+/// A table: the rows whose keys begin with one tag.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Table {
     tag: u8,
     name: &'static str,
 }
 
-/// Its name, as in `FORMAT.md`.
+/// Shows the name of the table, as in `FORMAT.md`.
 impl fmt::Debug for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
@@ -31,12 +32,12 @@ impl Table {
         Self { tag, name }
     }
 
-    /// The first byte of its keys.
+    /// The tag: the first byte of every key of the table.
     pub(crate) const fn tag(self) -> u8 {
         self.tag
     }
 
-    /// All tables.
+    /// All tables of the present format.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         rooms::TABLES.iter().copied().flatten().copied()
     }
@@ -47,7 +48,7 @@ impl Table {
         Self::all().find(|table| table.tag == tag)
     }
 
-    /// A key of this table.
+    /// A key of this table: the tag and these parts.
     pub(crate) fn key(self, parts: &[&[u8]]) -> Vec<u8> {
         let length = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
         let mut key = Vec::with_capacity(length);
@@ -56,7 +57,7 @@ impl Table {
         key
     }
 
-    /// A key of this table in an organization.
+    /// A key of this table in an organization: the tag, the organization's id, and these parts.
     pub(crate) fn of(self, org: OrgId, parts: &[&[u8]]) -> Vec<u8> {
         let length = parts.iter().map(|part| part.len()).sum::<usize>() + 17;
         let mut key = Vec::with_capacity(length);
@@ -66,18 +67,18 @@ impl Table {
         key
     }
 
-    /// The record of a thing with an id.
+    /// The key of an organization's row, or the prefix of its rows, with this id.
     pub(crate) fn record(self, org: OrgId, id: impl Id) -> Vec<u8> {
         self.of(org, &[&id.to_bytes()])
     }
 
-    /// A row under the hash of a secret.
+    /// The key of a row under the hash of a secret. It holds no organization.
     pub(crate) fn hashed(self, hash: SecretHash) -> Vec<u8> {
         self.key(&[&hash.to_bytes()])
     }
 }
 
-/// The end of the keys that begin with a prefix.
+/// The exclusive end of the range of keys that begin with a prefix.
 pub(crate) fn end_of(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {
@@ -90,12 +91,12 @@ pub(crate) fn end_of(prefix: &[u8]) -> Vec<u8> {
     vec![0xFF; prefix.len() + 1]
 }
 
-/// An instant as a part of a key: later ones sort behind.
+/// An instant as a part of a key: milliseconds since 1970, 8 bytes, so that later ones sort behind.
 pub(crate) fn instant(at: Timestamp) -> [u8; 8] {
     at.as_millis().to_be_bytes()
 }
 
-/// The instant and the two ids of a key in a table of all organizations that is sorted by time.
+/// Reads a key of a table that is sorted by time over all organizations: its instant and the two ids behind it.
 pub(crate) fn by_time<A: Id, B: Id>(key: &[u8]) -> Option<(Timestamp, A, B)> {
     let (at, rest) = key.get(1..)?.split_first_chunk::<8>()?;
     let (first, second) = rest.split_first_chunk::<16>()?;

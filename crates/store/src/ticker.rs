@@ -1,4 +1,7 @@
-//! The thread that ticks: it sleeps until the next deadline, and no longer.
+//! The [`Ticker`]: a thread that calls [`Engine::tick`] when an escalation run is due.
+//!
+//! It sleeps until the next timer is due or the next lease of a notification ends, 10 seconds at most, and is woken when a
+//! commit sets an earlier deadline. It ends by itself only when storage fails.
 
 use dogwatch_core::Timestamp;
 use dogwatch_core::outbox::DeliveryPort;
@@ -10,12 +13,12 @@ use std::time::Duration;
 use crate::engine::Engine;
 use crate::error::{Error, OpenError};
 
-/// The longest sleep: somebody may set the clock forward.
+/// The longest sleep. It bounds how late a clock that was set forward is noticed.
 const LONGEST_NAP: Duration = Duration::from_secs(10);
-/// How long to wait before something that failed is tried again.
+/// The wait before a failed tick or read is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A running ticker. When it is dropped, it stops.
+/// A running ticker: see [`Engine::start_ticker`]. It stops when it is dropped.
 #[must_use = "the ticker stops when it is dropped"]
 #[derive(Debug)]
 pub struct Ticker {
@@ -25,7 +28,7 @@ pub struct Ticker {
 }
 
 impl Engine {
-    /// Starts a thread that calls [`Engine::tick`] whenever something is due, until the ticker is stopped or dropped.
+    /// Starts a thread that calls [`Engine::tick`] whenever a run is due, until the ticker is stopped or dropped.
     ///
     /// It sleeps until the next deadline and wakes when an earlier one appears. A clock that is set forward is noticed
     /// within ten seconds. One ticker is enough; more do no harm.
@@ -42,7 +45,7 @@ impl Engine {
 }
 
 impl Ticker {
-    /// Stops it, after a tick under way.
+    /// Stops the ticker; a tick that is under way is finished first.
     ///
     /// # Errors
     /// What made the ticker end by itself: storage that failed.
@@ -50,7 +53,7 @@ impl Ticker {
         self.end()
     }
 
-    /// Whether it still ticks. It ends by itself only when storage fails and the engine must be opened again.
+    /// Whether the ticker still runs. It ends by itself only when storage fails and the engine must be opened again.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
@@ -66,7 +69,7 @@ impl Ticker {
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        // Whoever wants to know why it ended calls `stop`.
+        // The error with which the thread ended is given by `stop` only.
         let _ = self.end();
     }
 }
@@ -74,7 +77,7 @@ impl Drop for Ticker {
 fn run(engine: &Engine, stop: &AtomicBool) -> Result<(), Error> {
     let mut lease_end = None;
     loop {
-        // Look at the count first, then at the world: what comes in between cuts the sleep short.
+        // The count is read before the deadlines: a commit in between then cuts the sleep short.
         let seen = engine.deadlines().count();
         if stop.load(Ordering::Acquire) {
             return Ok(());
@@ -87,7 +90,7 @@ fn run(engine: &Engine, stop: &AtomicBool) -> Result<(), Error> {
     }
 }
 
-/// Fires what is due, tells those who wait for notifications that a lease is over, and says how long nothing will be.
+/// Fires the runs that are due, wakes those who wait for notifications when a lease has ended, and gives how long to sleep.
 fn turn(engine: &Engine, lease_end: &mut Option<Timestamp>) -> Result<Duration, Error> {
     let now = engine.now();
     if lease_end.take_if(|end| *end <= now).is_some() {

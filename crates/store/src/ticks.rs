@@ -1,8 +1,8 @@
-//! Ticks: time passes, and the escalation runs that are due go on.
+//! Ticks: fire the timers of all escalation runs that are due at an instant (contract, section 9).
 //!
-//! What fires, core decides. Here the timers that are due are found by a scan in the order of time, so that a tick costs what
-//! is due, however much else is pending. A tick does not stand back when the command queue is full: pages go out under
-//! overload.
+//! The rules (`dogwatch_core`) decide what a run does when it fires. Here the timers that are due are found by a scan in the
+//! order of time, so the cost of a tick depends on what is due, not on what else is pending. A tick is taken even when the
+//! command queue is full, so that pages go out under overload.
 
 use dogwatch_core::escalation::Lookups;
 use dogwatch_core::ticks::{Fired, TickPort, Timer, fire_due};
@@ -16,25 +16,26 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::rooms::incident;
 
-/// The most timers that are fired in one batch.
+/// The largest number of timers that one piece of work fires.
 const CHUNK: usize = 1_000;
 
-/// What a tick came to.
+/// The result of a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ticked {
-    /// How many runs went on.
+    /// The number of escalation runs that went on: to their next layer, or to their end.
     pub fired: usize,
-    /// How many could not, because something of them cannot be read. They stay due, and do not stop the others.
+    /// The number of runs that could not go on, because a record cannot be read or written. They stay due, and do not stop
+    /// the others.
     pub failed: usize,
-    /// Whether there may be more that is due. Never after [`Engine::tick`].
+    /// Whether more runs may be due. Always `false` after [`Engine::tick`].
     pub more: bool,
 }
 
 impl Engine {
-    /// Fires what is due at an instant, each run once, however late; blocks until that is durable.
+    /// Fires every escalation run that is due at `now`, each once, however late; blocks until that is durable.
     ///
-    /// Early, late and repeated calls are harmless. What fires counts its next timeout from `now`. A tick costs what is
-    /// due. [`Engine::start_ticker`] calls it whenever it is time.
+    /// Early, late and repeated calls are harmless. The next timeout of a run counts from `now`. The cost depends on the
+    /// number of runs that are due. [`Engine::start_ticker`] calls it whenever a run is due.
     ///
     /// ```
     /// use dogwatch_store::rules::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, Position, Target};
@@ -61,7 +62,7 @@ impl Engine {
     /// };
     /// let incident = engine.execute(open, &ada)?;
     ///
-    /// // The page is written with the incident. Whoever delivers claims it, and confirms.
+    /// // The page is written with the incident. A consumer claims it, delivers it, and confirms.
     /// let pages = engine.claim(10, std::time::Duration::from_secs(30))?;
     /// assert_eq!((pages[0].user(), pages[0].incident()), (Some(owner), Some(incident.id)));
     /// engine.confirm(&[pages[0].receipt()])?;
@@ -90,7 +91,7 @@ impl Engine {
         }
     }
 
-    /// As [`Engine::tick`], but returns at once: the answer can be waited for or awaited. It fires a thousand at most;
+    /// As [`Engine::tick`], but returns at once: the answer can be waited for or awaited. It fires 1,000 runs at most;
     /// [`Ticked::more`] says whether to call again.
     ///
     /// # Errors
@@ -99,7 +100,7 @@ impl Engine {
         self.hand_in(TickOnce { now }, WhenFull::Take)
     }
 
-    /// When the next run goes on, if nobody does anything: the instant for which to call [`Engine::tick`].
+    /// The instant at which the next escalation run is due, for which to call [`Engine::tick`]; `None` when no run waits.
     ///
     /// # Errors
     /// `internal_error` when the timers cannot be read.
@@ -108,7 +109,8 @@ impl Engine {
     }
 }
 
-/// Fires the timers that are due, a chunk of them; gives the last one if there may be more.
+/// Fires up to [`CHUNK`] timers that are due at `now`, those behind `after`. The reply holds the last of them if there may be
+/// more.
 struct Tick {
     now: Timestamp,
     after: Option<Timer>,
@@ -126,7 +128,7 @@ impl Work for Tick {
             match fired.and_then(|decision| batch.add(&decision.writes).map(|()| decision.reply)) {
                 Ok(Fired::Yes) => ticked.fired += 1,
                 Ok(Fired::No) => {}
-                // One that cannot be read must not keep the others from being paged.
+                // A run that cannot be read must not keep the pages of others from being written.
                 Err(_) => ticked.failed += 1,
             }
         }

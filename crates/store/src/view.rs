@@ -1,6 +1,7 @@
-//! Core's view of the world, read from rows.
+//! The read side of the store: the ports through which the rules (`dogwatch_core`) read, answered from rows.
 //!
-//! An [`OrgView`] builds every key from its own organization, so what it can reach is that organization and nothing else.
+//! A [`StoreView`] sees the rows of all organizations, an [`OrgView`] those of one. An [`OrgView`] builds every key from
+//! the id of its own organization, so it can reach no other. A record that does not decode is an `internal_error`.
 
 use crate::rooms::NamedV1;
 use crate::rooms::organization::OrganizationV1;
@@ -49,7 +50,7 @@ impl<'a> StoreView<'a> {
         self.scan(prefix, &end_of(prefix))
     }
 
-    /// All records under a prefix, each made into a thing by `build` with the id at the end of its key.
+    /// All records whose key begins with a prefix. `build` makes the entity from the record and the id at the end of the key.
     pub(crate) fn records<T: Stored, I: Id, R>(
         &self,
         prefix: &[u8],
@@ -58,7 +59,7 @@ impl<'a> StoreView<'a> {
         self.records_between(prefix, &end_of(prefix), build)
     }
 
-    /// As [`StoreView::records`], of those whose key goes on with an instant after `after`.
+    /// As [`StoreView::records`], but only the records whose key has an instant later than `after` behind the prefix.
     pub(crate) fn records_after<T: Stored, I: Id, R>(
         &self,
         prefix: &[u8],
@@ -84,7 +85,7 @@ impl<'a> StoreView<'a> {
     }
 }
 
-/// A record that is not what was written. The key is for the log of whoever runs the engine.
+/// The error for a record that is not what was written. It names the key, for the operator's log.
 pub(crate) fn corrupt(key: &[u8], why: Corrupt) -> Error {
     Error::broken(format!("corrupt record at key {}: {why}", hex(key)))
 }
@@ -151,7 +152,7 @@ impl State for StoreView<'_> {
 }
 
 impl StoreView<'_> {
-    /// The first instant in a table that is sorted by time, from a key on.
+    /// The earliest instant in a table that is sorted by time, among the keys from `start` on.
     fn first_instant(&self, table: Table, start: &[u8]) -> Result<Option<Timestamp>, Error> {
         let Some(first) = self.scan(start, &end_of(&table.key(&[]))).next() else { return Ok(None) };
         let (key, _) = first?;
@@ -167,7 +168,7 @@ pub(crate) struct OrgView<'a> {
 }
 
 impl OrgView<'_> {
-    /// The thing under a key, made by `build` from its record.
+    /// The entity under a key, made by `build` from its record; `None` when there is no such row.
     pub(crate) fn thing<T: Stored, R>(
         &self,
         key: &[u8],
@@ -177,14 +178,14 @@ impl OrgView<'_> {
         record.map(build).transpose().map_err(|why| corrupt(key, why))
     }
 
-    /// Reads a row for a thing that has some of its text elsewhere. A failed read shows as a missing piece.
+    /// Reads a piece of an entity's long text, which is kept in rows of its own. A failed read shows as a missing piece.
     pub(crate) fn read(&self, key: &[u8]) -> Option<Vec<u8>> {
         self.store.rows.get(key).ok().flatten()
     }
 }
 
 impl OrgView<'_> {
-    /// The things of a table of names, by name.
+    /// The entities of an index of names, in the order of their names. `thing` reads the entity with an id.
     pub(crate) fn named<R>(
         &self,
         table: Table,

@@ -20,21 +20,19 @@ fn export(store: &ReadOnly) -> String {
     String::from_utf8(lines).unwrap()
 }
 
-/// Writes the fixture: `DOGWATCH_WRITE_FIXTURE=1 cargo test -p dogwatch-store --test fixture`. Only for a new format.
+/// Writes the fixture of a new format: `DOGWATCH_WRITE_FIXTURE=format-7 cargo test -p dogwatch-store --test fixture`.
 #[test]
 fn write() {
-    if std::env::var_os("DOGWATCH_WRITE_FIXTURE").is_none() {
-        return;
-    }
+    let Ok(name) = std::env::var("DOGWATCH_WRITE_FIXTURE") else { return };
     let scratch = tempfile::tempdir().unwrap();
     let clock = ManualClock::at("2026-04-07T10:00:00Z".parse().unwrap());
     let builder = Engine::builder().clock(clock.clone()).id_seed([26; 32]);
     let engine = builder.open(scratch.path().join("data")).unwrap();
     everything(&engine, &clock);
-    let to = fixtures().join("format-6");
+    let to = fixtures().join(&name);
     engine.backup(&to, &mut |_| ()).unwrap();
     let store = ReadOnly::open(&to).unwrap();
-    fs::write(fixtures().join("format-6.jsonl"), export(&store)).unwrap();
+    fs::write(fixtures().join(format!("{name}.jsonl")), export(&store)).unwrap();
     drop(store);
     fs::remove_file(to.join("dogwatch.lock")).unwrap();
     // sled fills the rest of its segment with zeros.
@@ -56,7 +54,11 @@ fn copied(name: &str) -> tempfile::TempDir {
 
 #[test]
 fn every_format_is_read_and_worked_with() {
-    for name in ["format-3", "format-4", "format-5", "format-6"] {
+    let names = fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| !name.ends_with(".jsonl")).collect();
+    names.sort();
+    assert!(names.len() >= 4, "{names:?}");
+    for name in &names {
         let folder = copied(name);
         let exported = fs::read_to_string(fixtures().join(format!("{name}.jsonl"))).unwrap();
         let store = ReadOnly::open(folder.path()).unwrap();

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::str::FromStr;
 use std::time::Duration;
 
-use dogwatch_core::component::{CreateComponent, DeleteComponent};
+use dogwatch_core::component::CreateComponent;
 use dogwatch_core::escalation::{
     AckTimeout, AddPolicyLayer, CreatePolicy, EditPolicyLayer, GetPolicy, Position, Target,
 };
@@ -24,6 +24,8 @@ use dogwatch_core::text::IdempotencyKey;
 use dogwatch_core::{Actor, Command, Query, UserId};
 use dogwatch_store::{Answer, Engine, ManualClock, Once};
 
+use crate::rooms;
+
 /// The command that creates the organization Harbour with its admin Ada Byron.
 #[must_use]
 pub fn create_organization() -> CreateOrganization {
@@ -42,12 +44,12 @@ pub fn organization(engine: &Engine) -> OrganizationCreated {
 }
 
 /// Carries out a command that a fixture knows to be valid.
-fn did<C: Command>(engine: &Engine, command: C, actor: &Actor) -> C::Reply {
+pub(crate) fn did<C: Command>(engine: &Engine, command: C, actor: &Actor) -> C::Reply {
     engine.execute(command, actor).unwrap()
 }
 
-/// Reads what a fixture knows to be valid.
-fn valid<T: FromStr<Err: Debug>>(text: &str) -> T {
+/// Reads a text that is known to be valid.
+pub(crate) fn valid<T: FromStr<Err: Debug>>(text: &str) -> T {
     text.parse().unwrap()
 }
 
@@ -65,13 +67,10 @@ pub fn everything(engine: &Engine, clock: &ManualClock) -> OrganizationCreated {
     };
     let (ben, cleo) = (join("ben@example.com", "Ben"), join("cleo@example.com", "Cleo"));
     did(engine, InviteMember { email_address: valid("dora@example.com"), role: Role::Admin }, &ada);
-    let component = |name: &str, description: Option<&str>| {
-        let description = description.map(valid);
-        did(engine, CreateComponent { name: valid(name), description, group_label: Some(valid("Shop")) }, &ada).id
-    };
+    let checkout = CreateComponent { name: valid("Checkout"), description: None, group_label: Some(valid("Shop")) };
+    let checkout = did(engine, checkout, &ada).id;
+    rooms::fill(engine, &ada);
     let long = "All card payments fail. Support sees about forty tickets. ".repeat(20);
-    let (checkout, gone) = (component("Checkout", None), component("Basket", Some("What is in the basket")));
-    did(engine, DeleteComponent { id: gone }, &ada);
 
     let schedule = rotations(engine, clock, &ada, [me, ben, cleo]);
     let policy = policy(engine, &ada, schedule, [me, ben]);

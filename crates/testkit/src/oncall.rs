@@ -18,7 +18,7 @@ use dogwatch_core::{Actor, Command, IdSource, Patch, Query, Timestamp, UserId};
 use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, ManualClock};
 
-use crate::fixture;
+use crate::fixture::{self, valid};
 use crate::oracle::{LayerState, Millis, OverrideState, Roster, Settings};
 
 const HOUR: Millis = 3_600_000;
@@ -86,13 +86,6 @@ struct Run {
     horizon: Millis,
     /// What was seen at instants that are past.
     seen: Vec<(Millis, String)>,
-}
-
-fn valid<T: std::str::FromStr>(text: &str) -> T
-where
-    T::Err: Debug,
-{
-    text.parse().unwrap()
 }
 
 fn at(millis: Millis) -> Timestamp {

@@ -10,6 +10,7 @@ use dogwatch_core::{Actor, Patch, Timestamp, UserId};
 use dogwatch_store::{Engine, Error, ManualClock};
 
 use crate::fixture;
+use crate::fixture::valid;
 use crate::model::{Expected, Millis};
 use crate::ops::{Field, Pick, Step};
 use crate::rooms::Org;
@@ -46,13 +47,6 @@ pub(crate) struct Claimed {
     pub(crate) org: usize,
     pub(crate) letter: usize,
     pub(crate) attempt: u32,
-}
-
-pub(crate) fn valid<T: FromStr>(text: &str) -> T
-where
-    T::Err: Debug,
-{
-    text.parse().unwrap()
 }
 
 pub(crate) fn role(admin: bool) -> Role {

@@ -31,7 +31,7 @@ pub(super) const TABLES: &[Table] = &[Table::API_KEY, Table::API_KEY_BY_USER, Ta
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ApiKeyV1 {
-    #[serde(with = "json::user")]
+    #[serde(with = "json::IdForm::<UserId>")]
     user: [u8; 16],
     name: String,
     #[serde(with = "json::time")]
@@ -119,9 +119,9 @@ impl TryFrom<HolderV1> for KeyHolder {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ApiKeyLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
-    #[serde(with = "json::api_key")]
+    #[serde(with = "json::IdForm::<ApiKeyId>")]
     id: Raw,
     #[serde(flatten)]
     record: ApiKeyV1,

@@ -87,9 +87,9 @@ impl ComponentV1 {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ComponentLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
-    #[serde(with = "json::component")]
+    #[serde(with = "json::IdForm::<ComponentId>")]
     id: Raw,
     #[serde(flatten)]
     record: ComponentV1,

@@ -49,7 +49,7 @@ pub(super) const TABLES: &[Table] = &[
 pub(crate) struct PolicyV1 {
     name: String,
     pub(crate) description: Option<TextV1>,
-    #[serde(with = "json::user")]
+    #[serde(with = "json::IdForm::<UserId>")]
     created_by: [u8; 16],
     #[serde(with = "json::time")]
     created_at: i64,
@@ -106,8 +106,8 @@ impl PolicyV1 {
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum TargetV1 {
-    Schedule(#[serde(with = "json::schedule")] [u8; 16]),
-    Users(#[serde(with = "json::user::list")] Vec<[u8; 16]>),
+    Schedule(#[serde(with = "json::IdForm::<ScheduleId>")] [u8; 16]),
+    Users(#[serde(with = "json::IdsForm::<UserId>")] Vec<[u8; 16]>),
 }
 
 /// A policy layer, as it is or as it was.
@@ -204,7 +204,7 @@ impl Entity for PastPolicyLayer {
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RunLayerV1 {
-    #[serde(with = "json::policy_layer")]
+    #[serde(with = "json::IdForm::<PolicyLayerId>")]
     id: [u8; 16],
     position: u32,
     timeout: u16,
@@ -273,9 +273,9 @@ impl RunV1 {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PolicyLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
-    #[serde(with = "json::policy")]
+    #[serde(with = "json::IdForm::<PolicyId>")]
     id: Raw,
     #[serde(flatten)]
     record: PolicyV1,
@@ -302,11 +302,11 @@ impl Line for PolicyLine {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PolicyLayerLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
-    #[serde(with = "json::policy")]
+    #[serde(with = "json::IdForm::<PolicyId>")]
     policy: Raw,
-    #[serde(with = "json::policy_layer")]
+    #[serde(with = "json::IdForm::<PolicyLayerId>")]
     id: Raw,
     #[serde(flatten)]
     record: PolicyLayerV1,
@@ -330,13 +330,13 @@ impl Line for PolicyLayerLine {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PastPolicyLayerLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
-    #[serde(with = "json::policy")]
+    #[serde(with = "json::IdForm::<PolicyId>")]
     policy: Raw,
     /// Of which revision of the policy.
     of_revision: u32,
-    #[serde(with = "json::policy_layer")]
+    #[serde(with = "json::IdForm::<PolicyLayerId>")]
     id: Raw,
     #[serde(flatten)]
     record: PolicyLayerV1,

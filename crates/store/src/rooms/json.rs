@@ -2,13 +2,13 @@
 //!
 //! Each module here is for serde's `with`: a value, `maybe` one, or a `list` of them.
 
+use std::marker::PhantomData;
+use std::str::FromStr;
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use dogwatch_core::id::{
-    AuditEventId, ComponentId, Id, IncidentId, NotificationId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId,
-    StatusEntryId, UpdateId,
-};
+use dogwatch_core::id::Id;
 use dogwatch_core::incident::{EditedField, Severity, Status, UpdateVisibility};
 use dogwatch_core::oncall::RotationType;
 use dogwatch_core::outbox::PageReason;
@@ -75,31 +75,48 @@ macro_rules! forms {
     )*};
 }
 
-macro_rules! ids {
-    ($($module:ident: $id:ty;)*) => {
-        forms! {$(
-            $module: [u8; 16], |bytes| Some(<$id>::from_bytes(*bytes).to_string()),
-                |text| <$id>::parse(text).ok().map(Id::to_bytes);
-        )*}
-    };
+/// The form of an id: `#[serde(with = "json::IdForm::<UserId>")]`.
+pub(crate) struct IdForm<I>(PhantomData<I>);
+
+impl<I: Id + FromStr> IdForm<I> {
+    pub(crate) fn serialize<S: Serializer>(stored: &[u8; 16], s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&I::from_bytes(*stored))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<[u8; 16], D::Error> {
+        read_id::<I, D::Error>(&String::deserialize(d)?)
+    }
 }
 
-ids! {
-    org: dogwatch_core::OrgId;
-    user: UserId;
-    invitation: dogwatch_core::id::InvitationId;
-    api_key: dogwatch_core::id::ApiKeyId;
-    status_entry: StatusEntryId;
-    incident_id: IncidentId;
-    update: UpdateId;
-    audit_event: AuditEventId;
-    component: ComponentId;
-    schedule: ScheduleId;
-    rotation_layer: RotationLayerId;
-    override_id: dogwatch_core::id::OverrideId;
-    policy: PolicyId;
-    policy_layer: PolicyLayerId;
-    notification: NotificationId;
+/// The form of an id that may be absent.
+pub(crate) struct MaybeIdForm<I>(PhantomData<I>);
+
+impl<I: Id + FromStr> MaybeIdForm<I> {
+    pub(crate) fn serialize<S: Serializer>(stored: &Option<[u8; 16]>, s: S) -> Result<S::Ok, S::Error> {
+        stored.map(|bytes| I::from_bytes(bytes).to_string()).serialize(s)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<[u8; 16]>, D::Error> {
+        Option::<String>::deserialize(d)?.map(|text| read_id::<I, D::Error>(&text)).transpose()
+    }
+}
+
+/// The form of a list of ids.
+pub(crate) struct IdsForm<I>(PhantomData<I>);
+
+impl<I: Id + FromStr> IdsForm<I> {
+    pub(crate) fn serialize<S: Serializer>(stored: &[[u8; 16]], s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(stored.iter().map(|bytes| I::from_bytes(*bytes).to_string()))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<[u8; 16]>, D::Error> {
+        Vec::<String>::deserialize(d)?.iter().map(|text| read_id::<I, D::Error>(text)).collect()
+    }
+}
+
+fn read_id<I: Id + FromStr, E: serde::de::Error>(text: &str) -> Result<[u8; 16], E> {
+    let id = text.parse::<I>().map_err(|_| E::custom(format!("`{text}` is not what must stand here")));
+    id.map(Id::to_bytes)
 }
 
 macro_rules! words {
@@ -135,7 +152,7 @@ forms! {
 struct Deed {
     #[serde(with = "time")]
     at: i64,
-    #[serde(with = "user")]
+    #[serde(with = "IdForm::<UserId>")]
     by: [u8; 16],
 }
 

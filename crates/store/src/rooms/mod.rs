@@ -373,6 +373,10 @@ registry! {
     IdempotentAnswer = "idempotentAnswer", once::IdempotentAnswerLine;
 }
 
+/// The format of a store with these records and tables. It changes when a store that this version writes could be misread by an
+/// older version.
+pub(crate) const FORMAT: u32 = 6;
+
 /// All tables, a line a room.
 pub(crate) const TABLES: &[&[Table]] = &[
     crate::format::TABLES,

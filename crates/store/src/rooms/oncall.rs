@@ -73,13 +73,13 @@ pub(crate) struct ScheduleV1 {
     name: String,
     pub(crate) description: Option<TextV1>,
     zone: String,
-    #[serde(with = "json::user")]
+    #[serde(with = "json::IdForm::<UserId>")]
     created_by: [u8; 16],
     #[serde(with = "json::time")]
     created_at: i64,
     #[serde(with = "json::time")]
     updated_at: i64,
-    #[serde(with = "json::rotation_layer::list")]
+    #[serde(with = "json::IdsForm::<RotationLayerId>")]
     order: Vec<[u8; 16]>,
     #[serde(with = "json::time")]
     order_since: i64,
@@ -152,7 +152,7 @@ struct RotationV1 {
     effective_from: i64,
     #[serde(with = "json::time::maybe")]
     effective_until: Option<i64>,
-    #[serde(with = "json::user::list")]
+    #[serde(with = "json::IdsForm::<UserId>")]
     participants: Vec<[u8; 16]>,
     count: i64,
     place: u32,
@@ -306,7 +306,7 @@ pub(crate) struct PastOrderV1 {
     since: i64,
     #[serde(with = "json::time")]
     until: i64,
-    #[serde(with = "json::rotation_layer::list")]
+    #[serde(with = "json::IdsForm::<RotationLayerId>")]
     order: Vec<[u8; 16]>,
 }
 
@@ -344,17 +344,17 @@ impl PastOrderV1 {
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OverrideV1 {
-    #[serde(with = "json::schedule")]
+    #[serde(with = "json::IdForm::<ScheduleId>")]
     schedule: [u8; 16],
     number: u64,
-    #[serde(with = "json::user")]
+    #[serde(with = "json::IdForm::<UserId>")]
     user: [u8; 16],
     #[serde(with = "json::time")]
     starts_at: i64,
     #[serde(with = "json::time")]
     ends_at: i64,
     reason: Option<String>,
-    #[serde(with = "json::user")]
+    #[serde(with = "json::IdForm::<UserId>")]
     created_by: [u8; 16],
     #[serde(with = "json::time")]
     created_at: i64,
@@ -410,9 +410,9 @@ impl OverrideV1 {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ScheduleLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
-    #[serde(with = "json::schedule")]
+    #[serde(with = "json::IdForm::<ScheduleId>")]
     id: Raw,
     #[serde(flatten)]
     record: ScheduleV1,
@@ -439,11 +439,11 @@ impl Line for ScheduleLine {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RotationLayerLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
-    #[serde(with = "json::schedule")]
+    #[serde(with = "json::IdForm::<ScheduleId>")]
     schedule: Raw,
-    #[serde(with = "json::rotation_layer")]
+    #[serde(with = "json::IdForm::<RotationLayerId>")]
     id: Raw,
     #[serde(flatten)]
     record: LayerV1,
@@ -467,11 +467,11 @@ impl Line for RotationLayerLine {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PastRotationLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
-    #[serde(with = "json::schedule")]
+    #[serde(with = "json::IdForm::<ScheduleId>")]
     schedule: Raw,
-    #[serde(with = "json::rotation_layer")]
+    #[serde(with = "json::IdForm::<RotationLayerId>")]
     layer: Raw,
     #[serde(flatten)]
     record: PastRotationV1,
@@ -496,9 +496,9 @@ impl Line for PastRotationLine {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PastOrderLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
-    #[serde(with = "json::schedule")]
+    #[serde(with = "json::IdForm::<ScheduleId>")]
     schedule: Raw,
     #[serde(flatten)]
     record: PastOrderV1,
@@ -522,9 +522,9 @@ impl Line for PastOrderLine {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OverrideLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
-    #[serde(with = "json::override_id")]
+    #[serde(with = "json::IdForm::<OverrideId>")]
     id: Raw,
     #[serde(flatten)]
     record: OverrideV1,

@@ -106,7 +106,7 @@ pub(crate) fn by_time(at: Timestamp, prefix: &[u8]) -> Vec<u8> {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IdempotentAnswerLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
     #[serde(with = "json::scope")]
     scope: Raw,

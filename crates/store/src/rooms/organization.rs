@@ -58,7 +58,7 @@ impl OrganizationV1 {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OrganizationLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     id: Raw,
     #[serde(flatten)]
     record: OrganizationV1,
@@ -145,7 +145,7 @@ impl CountsV2 {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CountsLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
     #[serde(flatten)]
     record: CountsV2,

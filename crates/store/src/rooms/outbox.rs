@@ -101,7 +101,7 @@ struct NotificationV1 {
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NotificationV2 {
-    #[serde(with = "json::notification")]
+    #[serde(with = "json::IdForm::<NotificationId>")]
     id: [u8; 16],
     message: MessageV2,
     #[serde(with = "json::time")]
@@ -115,7 +115,7 @@ pub(crate) struct NotificationV2 {
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum MessageV2 {
     Page {
-        #[serde(with = "json::incident_id")]
+        #[serde(with = "json::IdForm::<IncidentId>")]
         incident: [u8; 16],
         #[serde(with = "json::page_reason")]
         reason: u8,
@@ -288,7 +288,7 @@ impl InboxV1 {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NotificationLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
     #[serde(with = "recipient")]
     recipient: Recipient,
@@ -323,7 +323,7 @@ impl Line for NotificationLine {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InboxLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
     #[serde(with = "recipient")]
     recipient: Recipient,

@@ -111,9 +111,9 @@ impl MemberV1 {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MemberLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
-    #[serde(with = "json::user")]
+    #[serde(with = "json::IdForm::<UserId>")]
     id: Raw,
     #[serde(flatten)]
     record: MemberV1,
@@ -196,9 +196,9 @@ impl InvitationV1 {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InvitationLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
-    #[serde(with = "json::invitation")]
+    #[serde(with = "json::IdForm::<InvitationId>")]
     id: Raw,
     #[serde(flatten)]
     record: InvitationV1,

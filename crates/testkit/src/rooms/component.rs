@@ -4,13 +4,15 @@ use dogwatch_core::Actor;
 use dogwatch_core::component::{
     Component as Shown, CreateComponent, DeleteComponent, EditComponent, GetComponent, ListComponents,
 };
+use dogwatch_store::Engine;
 
 use arbitrary::{Result, Unstructured};
 
 use super::Org;
+use crate::fixture::{did, valid};
 use crate::model::{Expected, Millis, ensure};
 use crate::ops::{Field, Pick, field, label, name, pick, text};
-use crate::run::{Run, agree, millis, patch, set, valid};
+use crate::run::{Run, agree, millis, patch, set};
 
 use super::incident::{Incident, RESOLVED};
 
@@ -88,6 +90,14 @@ impl Org {
         let here = |index: Option<usize>| index.filter(|index| !self.components[*index].deleted);
         components.iter().map(|(_, index)| here(*index).ok_or("invalid_component_id")).collect()
     }
+}
+
+/// Puts a component that was deleted into an organization.
+pub(super) fn fill(engine: &Engine, admin: &Actor) {
+    let description = Some(valid("What is in the basket"));
+    let create = CreateComponent { name: valid("Basket"), description, group_label: Some(valid("Shop")) };
+    let basket = did(engine, create, admin).id;
+    did(engine, DeleteComponent { id: basket }, admin);
 }
 
 impl Run<'_> {

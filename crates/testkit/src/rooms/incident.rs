@@ -11,10 +11,11 @@ use std::fmt::Write as _;
 use arbitrary::{Result, Unstructured};
 
 use super::Org;
+use crate::fixture::valid;
 use crate::model::{Expected, Millis, ensure};
 use crate::ops::{Field, Pick, field, maybe, name, pick, picks, text};
 use crate::render;
-use crate::run::{Run, agree, instant, patch, set, valid};
+use crate::run::{Run, agree, instant, patch, set};
 
 use super::escalation::model::Run as EscalationRun;
 

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use arbitrary::{Result, Unstructured};
 use dogwatch_core::{Actor, Timestamp};
+use dogwatch_store::Engine;
 
 use crate::model::Millis;
 use crate::ops::Step;
@@ -68,6 +69,11 @@ pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op>
         }
         _ => Op::Restart,
     })
+}
+
+/// Puts into an organization what a room has in tables that no other room fills; with what an admin may do.
+pub(crate) fn fill(engine: &Engine, admin: &Actor) {
+    component::fill(engine, admin);
 }
 
 impl Run<'_> {

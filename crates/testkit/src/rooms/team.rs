@@ -10,9 +10,10 @@ use dogwatch_core::{Actor, Secret, Timestamp};
 use arbitrary::{Result, Unstructured};
 
 use super::Org;
+use crate::fixture::valid;
 use crate::model::{Expected, Millis, ensure};
 use crate::ops::{Pick, email, name, pick};
-use crate::run::{Run, agree, millis, org_index, role, valid};
+use crate::run::{Run, agree, millis, org_index, role};
 
 use super::escalation::Line;
 

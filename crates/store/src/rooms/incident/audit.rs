@@ -37,9 +37,9 @@ impl Stored for AuditV1 {
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AuditEventV1 {
-    #[serde(with = "json::audit_event")]
+    #[serde(with = "json::IdForm::<AuditEventId>")]
     id: [u8; 16],
-    #[serde(with = "json::user::maybe")]
+    #[serde(with = "json::MaybeIdForm::<UserId>")]
     actor: Option<[u8; 16]>,
     event: EventV1,
 }
@@ -50,9 +50,9 @@ enum EventV1 {
     IncidentCreated {
         #[serde(with = "json::severity")]
         severity: u8,
-        #[serde(with = "json::user::maybe")]
+        #[serde(with = "json::MaybeIdForm::<UserId>")]
         owner: Option<[u8; 16]>,
-        #[serde(with = "json::policy::maybe")]
+        #[serde(with = "json::MaybeIdForm::<PolicyId>")]
         policy: Option<[u8; 16]>,
     },
     IncidentEdited {
@@ -66,35 +66,35 @@ enum EventV1 {
         to: u8,
     },
     UpdatePosted {
-        #[serde(with = "json::update")]
+        #[serde(with = "json::IdForm::<UpdateId>")]
         update: [u8; 16],
         #[serde(with = "json::visibility")]
         visibility: u8,
     },
     UpdateRedacted {
-        #[serde(with = "json::update")]
+        #[serde(with = "json::IdForm::<UpdateId>")]
         update: [u8; 16],
     },
     ComponentsChanged {
-        #[serde(with = "json::component::list")]
+        #[serde(with = "json::IdsForm::<ComponentId>")]
         added: Vec<[u8; 16]>,
-        #[serde(with = "json::component::list")]
+        #[serde(with = "json::IdsForm::<ComponentId>")]
         removed: Vec<[u8; 16]>,
     },
     LayerPaged {
-        #[serde(with = "json::policy_layer")]
+        #[serde(with = "json::IdForm::<PolicyLayerId>")]
         layer: [u8; 16],
         position: u32,
-        #[serde(with = "json::user::list")]
+        #[serde(with = "json::IdsForm::<UserId>")]
         users: Vec<[u8; 16]>,
     },
     LayerSkipped {
-        #[serde(with = "json::policy_layer")]
+        #[serde(with = "json::IdForm::<PolicyLayerId>")]
         layer: [u8; 16],
         position: u32,
     },
     LayerTimedOut {
-        #[serde(with = "json::policy_layer")]
+        #[serde(with = "json::IdForm::<PolicyLayerId>")]
         layer: [u8; 16],
         position: u32,
     },
@@ -102,9 +102,9 @@ enum EventV1 {
     EscalationStopped,
     IncidentAcknowledged,
     IncidentHandedOff {
-        #[serde(with = "json::user::maybe")]
+        #[serde(with = "json::MaybeIdForm::<UserId>")]
         previous: Option<[u8; 16]>,
-        #[serde(with = "json::user")]
+        #[serde(with = "json::IdForm::<UserId>")]
         new: [u8; 16],
     },
 }
@@ -250,9 +250,9 @@ pub(super) fn events_of(stored: Vec<AuditEventV1>) -> Result<Vec<AuditEvent>, Co
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AuditLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
-    #[serde(with = "json::incident_id")]
+    #[serde(with = "json::IdForm::<IncidentId>")]
     incident: Raw,
     #[serde(flatten)]
     record: AuditV1,

@@ -125,13 +125,13 @@ pub(super) fn visibility(byte: u8) -> Result<UpdateVisibility, Corrupt> {
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StepV1 {
-    #[serde(with = "json::status_entry")]
+    #[serde(with = "json::IdForm::<StatusEntryId>")]
     id: [u8; 16],
     #[serde(with = "json::status")]
     status: u8,
     #[serde(with = "json::time")]
     changed_at: i64,
-    #[serde(with = "json::update::maybe")]
+    #[serde(with = "json::MaybeIdForm::<UpdateId>")]
     update: Option<[u8; 16]>,
 }
 
@@ -146,21 +146,21 @@ struct IncidentV1 {
     severity: u8,
     #[serde(with = "json::status")]
     status: u8,
-    #[serde(with = "json::user::maybe")]
+    #[serde(with = "json::MaybeIdForm::<UserId>")]
     owner: Option<[u8; 16]>,
-    #[serde(with = "json::policy::maybe")]
+    #[serde(with = "json::MaybeIdForm::<PolicyId>")]
     policy: Option<[u8; 16]>,
-    #[serde(with = "json::component::list")]
+    #[serde(with = "json::IdsForm::<ComponentId>")]
     components: Vec<[u8; 16]>,
     #[serde(with = "json::deed")]
     acknowledged: Option<(i64, [u8; 16])>,
-    #[serde(with = "json::user")]
+    #[serde(with = "json::IdForm::<UserId>")]
     created_by: [u8; 16],
     #[serde(with = "json::time")]
     updated_at: i64,
     history: Vec<StepV1>,
     updates: u32,
-    #[serde(with = "json::update")]
+    #[serde(with = "json::IdForm::<UpdateId>")]
     last_part: [u8; 16],
 }
 
@@ -335,7 +335,7 @@ pub(crate) struct UpdateV1 {
     status_change: Option<u8>,
     #[serde(with = "json::visibility")]
     visibility: u8,
-    #[serde(with = "json::user")]
+    #[serde(with = "json::IdForm::<UserId>")]
     posted_by: [u8; 16],
     #[serde(with = "json::deed")]
     redacted: Option<(i64, [u8; 16])>,
@@ -394,9 +394,9 @@ pub(crate) fn update_of(
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IncidentLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
-    #[serde(with = "json::incident_id")]
+    #[serde(with = "json::IdForm::<IncidentId>")]
     id: Raw,
     #[serde(flatten)]
     record: IncidentV3,
@@ -424,11 +424,11 @@ impl Line for IncidentLine {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UpdateLine {
-    #[serde(with = "json::org")]
+    #[serde(with = "json::IdForm::<OrgId>")]
     org: Raw,
-    #[serde(with = "json::incident_id")]
+    #[serde(with = "json::IdForm::<IncidentId>")]
     incident: Raw,
-    #[serde(with = "json::update")]
+    #[serde(with = "json::IdForm::<UpdateId>")]
     id: Raw,
     #[serde(flatten)]
     record: UpdateV1,

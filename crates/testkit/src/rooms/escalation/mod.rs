@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 
+use crate::fixture::valid;
 use crate::model::Millis;
 use crate::ops::{Pick, name, pick};
 use crate::render;
-use crate::run::{Claimed, Run, agree, millis, valid};
+use crate::run::{Claimed, Run, agree, millis};
 
 pub(crate) use model::{Letter, Line, NewLayer, Policy, Schedule, Target as LayerTargetModel};
 

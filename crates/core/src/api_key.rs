@@ -1,4 +1,11 @@
-//! API keys: made for oneself, listed and revoked by their owner or an admin (contract, section 4).
+//! API keys: the secrets with which members call the API (contract, section 4).
+//!
+//! A key acts as its user, with the role that the user has at the time. Members make keys for themselves ([`CreateApiKey`]), 20
+//! at most, and see and revoke them ([`ListApiKeys`], [`RevokeApiKey`]); an admin sees and revokes those of everybody. Whoever
+//! joins an organization gets a first key. Of a secret only the SHA-256 is stored: a [`NewApiKey`] is the only reply that shows
+//! it.
+//!
+//! How a key lets its holder in is in [`crate::caller::authenticate`]; secrets and hashes are in [`crate::secret`].
 
 use crate::caller::ByMember;
 use crate::code::Code;
@@ -14,67 +21,67 @@ use crate::{checks, limits};
 
 seal!(CreateApiKey, RevokeApiKey, ListApiKeys);
 
-/// An API key as it is stored. Revoked ones are gone.
+/// An API key as it is stored. A revoked key is deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKey {
-    /// Names the key.
+    /// The key's id: `key_` and 32 hexadecimal digits.
     pub id: ApiKeyId,
-    /// The organization.
+    /// The organization that the key belongs to.
     pub org_id: OrgId,
-    /// As whom the key acts.
+    /// The member as whom the key acts.
     pub user_id: UserId,
-    /// What its owner calls it.
+    /// The name that its owner gave it: 1–100 characters; several keys may have the same.
     pub name: Name,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it stops working.
+    /// The instant from which on it does not work; `None`: it works until it is revoked.
     pub expires_at: Option<Timestamp>,
-    /// The last four characters of the secret.
+    /// The last four characters of the secret, by which people tell keys apart.
     pub last_four: String,
-    /// The hash of the secret.
+    /// The SHA-256 of the secret.
     pub hash: SecretHash,
 }
 
-/// What the hash of an API key leads to: all that is needed to let its holder in.
+/// What is found under the hash of an API key: all that is needed to let its holder in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyHolder {
     /// The organization of the key.
     pub org_id: OrgId,
-    /// The user as whom the key acts.
+    /// The member as whom the key acts.
     pub user_id: UserId,
-    /// The key.
+    /// The key's id.
     pub key: ApiKeyId,
-    /// When the key stops working.
+    /// The instant from which on the key does not work; `None`: it works until it is revoked.
     pub expires_at: Option<Timestamp>,
 }
 
-/// API keys of one organization, as the rules see them. Read only.
+/// The API keys of one organization, as the rules see them. Read only.
 ///
-/// Every method fails only with [`Error::Broken`], when the store cannot be read. The cost of each is that of its answer,
-/// however much else there is.
+/// Every method fails only with [`Error::Broken`], when the store cannot be read. The time that one takes depends on the length
+/// of its answer, not on how much else the store holds.
 pub trait ApiKeyPort {
-    /// An API key that has not been revoked.
+    /// The API key with this id, unless it has been revoked.
     fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, Error>;
-    /// The API keys of a user, oldest first.
+    /// The API keys of a user, oldest first, expired ones included.
     fn api_keys_of(&self, user: UserId) -> Result<Vec<ApiKey>, Error>;
-    /// The API keys of all users, oldest first.
+    /// The API keys of all users, oldest first, expired ones included.
     fn api_keys(&self) -> Result<Vec<ApiKey>, Error>;
 }
 
 /// An API key as its readers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyView {
-    /// Names the key.
+    /// The key's id: `key_` and 32 hexadecimal digits.
     pub id: ApiKeyId,
-    /// What its owner calls it.
+    /// The name that its owner gave it: 1–100 characters.
     pub name: Name,
-    /// As whom it acts.
+    /// The member as whom the key acts.
     pub user_id: UserId,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it stops working.
+    /// The instant from which on it does not work; `None`: it works until it is revoked.
     pub expires_at: Option<Timestamp>,
-    /// The last four characters of the secret.
+    /// The last four characters of the secret, by which people tell keys apart.
     pub last_four: String,
 }
 
@@ -91,21 +98,22 @@ impl From<&ApiKey> for ApiKeyView {
     }
 }
 
-/// A key that has just been made. The secret is shown here and never again.
+/// The reply to [`CreateApiKey`]: a key that has just been made. The secret is shown here and never again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewApiKey {
     /// The key.
     pub key: ApiKeyView,
-    /// What its holder presents.
+    /// What its holder presents: `scl_live_` and 32 characters of `[A-Za-z0-9]`.
     pub secret: Secret,
 }
 
-/// Makes an API key for the acting user. Codes: `limit_reached` (20 of a member).
+/// Makes an API key for the acting user (contract, section 4). Codes: `limit_reached` (20 keys of a member, expired ones
+/// included).
 #[derive(Debug, Clone)]
 pub struct CreateApiKey {
-    /// What to call it.
+    /// A name for the key: 1–100 characters; it need not be unique.
     pub name: Name,
-    /// When it stops working; never, if absent.
+    /// The instant from which on it does not work, which may be past; `None`: it works until it is revoked.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -125,11 +133,11 @@ impl Command for CreateApiKey {
     }
 }
 
-/// Revokes an API key; it stops working at once. Codes: `not_found`; `not_authorized` for somebody else's key, unless
-/// the actor is an admin.
+/// Revokes an API key, which stops working at once (contract, section 4). Codes: `not_found`; `not_authorized` for somebody
+/// else's key, unless the actor is an admin.
 #[derive(Debug, Clone, Copy)]
 pub struct RevokeApiKey {
-    /// Which one.
+    /// The API key to revoke.
     pub id: ApiKeyId,
 }
 
@@ -153,7 +161,8 @@ impl Command for RevokeApiKey {
     }
 }
 
-/// The API keys that the actor may see, oldest first: all of them for an admin, their own for anybody else.
+/// The API keys that the actor may see, oldest first: all of the organization's for an admin, their own for anybody else
+/// (contract, section 4).
 #[derive(Debug, Clone, Copy)]
 pub struct ListApiKeys;
 
@@ -169,7 +178,7 @@ impl Query for ListApiKeys {
     }
 }
 
-/// Makes a key for a user. The counts are up to the caller.
+/// Makes an API key for a user and adds it to the decision. The caller counts it in the counts of the organization.
 pub(crate) fn issue(cx: &mut Context<'_>, user: UserId, name: Name, expires_at: Option<Timestamp>) -> NewApiKey {
     let secret = Secret::api_key(cx.ids);
     let key = ApiKey {
@@ -187,7 +196,7 @@ pub(crate) fn issue(cx: &mut Context<'_>, user: UserId, name: Name, expires_at: 
     made
 }
 
-/// What the key that comes with joining is called.
+/// The name of the key that a person gets with joining.
 pub(crate) fn first_key_name() -> Result<Name, Error> {
     Name::new("First key").map_err(|problem| Error::broken(problem.to_string()))
 }

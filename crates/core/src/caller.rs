@@ -1,8 +1,9 @@
-//! Who asks, and whether they may (contract, sections 2 and 4).
+//! Who gives a command or asks a query, and whether they may (contract, sections 2 and 4).
 //!
-//! An [`Actor`] is whoever is at the door, known only when the program runs. A command or query names in its type what kind of
-//! [`Caller`] it takes: [`ByMember`], [`ByAdmin`], [`ByOperator`] or [`ByAnybody`]. Letting an actor in ([`Caller::admit`])
-//! makes the caller, and the caller has what its kind has, so no rule asks for what may be missing.
+//! An [`Actor`] is whoever calls, known only when the program runs. A command or query names in its type what kind of
+//! [`Caller`] it takes: [`ByMember`], [`ByAdmin`], [`ByOperator`] or [`ByAnybody`]. Admitting an actor ([`Caller::admit`])
+//! makes the caller, and the caller has what its kind has, so no rule asks for what may be missing. [`authenticate`] finds the
+//! actor who holds an API key.
 //!
 //! ```
 //! use dogwatch_core::caller::{ByAdmin, Caller, CallerKind};
@@ -36,33 +37,33 @@ pub enum Actor {
     Member {
         /// The organization in which the member acts.
         org_id: OrgId,
-        /// Who it is.
+        /// The member's user id.
         user_id: UserId,
     },
     /// Whoever holds the data folder: creates organizations and their first members.
     Operator,
-    /// Nobody in particular: may do what anybody may.
+    /// Nobody in particular: may do what needs no membership, such as accepting an invitation.
     Anybody,
 }
 
 impl Actor {
-    /// A member of an organization.
+    /// A member of an organization. Whether they are one is checked with each command and query.
     #[must_use]
     pub const fn member(org: OrgId, user: UserId) -> Self {
         Self::Member { org_id: org, user_id: user }
     }
 }
 
-/// The kinds of callers, for documents and adapters.
+/// The kinds of callers, for documents and for adapters that list what there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallerKind {
-    /// Anybody, also without an organization.
+    /// Anybody, with or without an organization.
     Anybody,
     /// Any member of an organization.
     Member,
     /// A member with the role `org:admin`.
     Admin,
-    /// The operator.
+    /// The operator, who holds the data folder.
     Operator,
 }
 
@@ -74,9 +75,9 @@ mod sealed {
     impl Sealed for super::ByAnybody {}
 }
 
-/// Who may give a command or ask a query. Sealed: these four are all there are.
+/// Somebody who may give a command or ask a query, by kind. Sealed: these four are all there are.
 pub trait Caller: sealed::Sealed + Copy + Send + Sync + 'static {
-    /// What kind of caller it is.
+    /// The kind of caller.
     const KIND: CallerKind;
     /// The codes with which an actor is refused, in the order of the checks.
     const CODES: &'static [Code];
@@ -85,13 +86,13 @@ pub trait Caller: sealed::Sealed + Copy + Send + Sync + 'static {
     /// What a query of such a caller is answered from.
     type View<'a>;
 
-    /// Lets an actor in, or refuses.
+    /// The caller that an actor is, or a refusal.
     ///
     /// # Errors
     /// [`Caller::CODES`]; `internal_error` when the state cannot be read.
     fn admit(actor: &Actor, state: &dyn State) -> Result<Self, Error>;
 
-    /// Lets the actor in, and applies the command's rules.
+    /// Admits the actor, and applies the command's rules.
     ///
     /// # Errors
     /// [`Caller::CODES`], then [`Command::CODES`].
@@ -104,7 +105,7 @@ pub trait Caller: sealed::Sealed + Copy + Send + Sync + 'static {
         ids: &mut IdSource,
     ) -> Result<Decision<C::Reply>, Error>;
 
-    /// Lets the actor in, and answers the query.
+    /// Admits the actor, and answers the query.
     ///
     /// # Errors
     /// [`Caller::CODES`], then [`Query::CODES`].
@@ -112,29 +113,32 @@ pub trait Caller: sealed::Sealed + Copy + Send + Sync + 'static {
     fn answer<Q: Query<Caller = Self>>(query: &Q, actor: &Actor, state: &dyn State) -> Result<Q::Reply, Error>;
 }
 
-/// A member of an organization, with any role.
+/// A member of an organization, with any role. A former member is refused with `invalid_api_key`, any other actor with
+/// `not_authorized`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ByMember {
-    /// Who it is.
+    /// The member's user id.
     pub user_id: UserId,
 }
 
-/// A member with the role `org:admin`.
+/// A member with the role `org:admin`. A former member is refused with `invalid_api_key`, any other actor with
+/// `not_authorized`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ByAdmin {
-    /// Who it is.
+    /// The admin's user id.
     pub user_id: UserId,
 }
 
-/// Whoever holds the data folder.
+/// The operator, who holds the data folder. Anybody else is refused with `not_authorized`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ByOperator;
 
-/// Anybody, known or not.
+/// Anybody, known or not. Nobody is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ByAnybody;
 
-/// The world of a member's organization, and the member's id.
+/// The world of a member's organization, and the member's user id. Codes: `not_authorized` for an actor of another kind,
+/// `invalid_api_key` for a user who is not a member now.
 fn member<'a>(actor: &Actor, state: &'a dyn State) -> Result<(Box<dyn World + 'a>, UserId), Error> {
     let Actor::Member { org_id: org, user_id: user } = *actor else {
         return Err(not_authorized("this needs a member of an organization"));
@@ -146,7 +150,7 @@ fn member<'a>(actor: &Actor, state: &'a dyn State) -> Result<(Box<dyn World + 'a
     Ok((world, user))
 }
 
-/// As [`member`], of a member who is an admin.
+/// As [`member`], for a member who is an admin; any other is `not_authorized`.
 fn admin<'a>(actor: &Actor, state: &'a dyn State) -> Result<(Box<dyn World + 'a>, UserId), Error> {
     let (world, user) = member(actor, state)?;
     if !is_admin(&*world, user)? {
@@ -159,7 +163,7 @@ fn not_authorized(message: &str) -> Error {
     Error::refused(Code::NotAuthorized, message)
 }
 
-/// Callers who act within their organization.
+/// Implements [`Caller`] for those who act within their organization.
 macro_rules! within_an_organization {
     ($($caller:ident, $kind:ident, $let_in:ident;)*) => {$(
         impl Caller for $caller {
@@ -198,7 +202,7 @@ within_an_organization! {
     ByAdmin, Admin, admin;
 }
 
-/// Callers who belong to no organization.
+/// Implements [`Caller`] for those who belong to no organization.
 macro_rules! without_an_organization {
     ($($caller:ident, $kind:ident, $codes:expr, $may:expr;)*) => {$(
         impl Caller for $caller {
@@ -237,21 +241,22 @@ without_an_organization! {
     ByAnybody, Anybody, &[], |_| true;
 }
 
-/// An admin of an organization, for tools of the operator that look at it: the one who joined first.
+/// The admin of an organization who joined first, as an actor. Tools of the operator look at an organization as that admin
+/// (contract, section 14).
 ///
 /// # Errors
-/// `not_found` when there is no such organization.
+/// `not_found` when there is no such organization; `internal_error` when the state cannot be read.
 pub fn first_admin(org: OrgId, state: &dyn State) -> Result<Actor, Error> {
     let members = state.world(org).members()?;
     let admin = members.iter().find(|member| member.role == Role::Admin);
     admin.map(|admin| Actor::member(org, admin.id)).ok_or_else(|| Error::not_found("organization"))
 }
 
-/// Finds out who presents an API key.
+/// The actor who holds an API key (contract, section 2).
 ///
 /// # Errors
-/// `invalid_api_key` when the key is unknown, revoked or expired, or its user is no longer a member; one cannot be told
-/// from another.
+/// `invalid_api_key` when the key is unknown, revoked or expired, or its user is no longer a member; one cannot be told from
+/// another.
 pub fn authenticate(key: &Secret, state: &dyn State, now: Timestamp) -> Result<Actor, Error> {
     let refused = || Error::refused(Code::InvalidApiKey, "the API key is not valid");
     let holder = state.key_holder(key.hash())?.ok_or_else(refused)?;

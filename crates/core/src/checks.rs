@@ -1,12 +1,14 @@
-//! Checks that several rooms share: a name that must be free, a limit that must not be passed.
+//! Checks that several modules share: that a name is free, and that a limit of the contract's section 11 is kept.
 
 use std::fmt::Display;
 
 use crate::code::Code;
 use crate::error::Error;
 
-/// Refuses, with `name_conflict`, a name that another holds. `own` is the id of whatever shall have the name, if it exists;
-/// `what` says what it is: "component".
+/// Refuses a name that something else has, with `name_conflict`.
+///
+/// `holder` is the id of what has the name now; `own` is the id of what shall get it, if that exists already. `what` is the
+/// word for it in the message: "component".
 pub(crate) fn name_is_free<I: Copy + PartialEq>(
     holder: Option<I>,
     own: Option<I>,
@@ -21,20 +23,21 @@ pub(crate) fn name_is_free<I: Copy + PartialEq>(
     }
 }
 
-/// Refuses, with `limit_reached`, one more than the limit allows. `what` says of what: "components".
+/// Refuses one more, with `limit_reached`, when there are `limit` already. `what` is the word for them in the message:
+/// "components".
 pub(crate) fn room_for_one(count: usize, limit: u32, what: &str) -> Result<(), Error> {
     let fits = u32::try_from(count).is_ok_and(|count| count < limit);
     if fits { Ok(()) } else { Err(limit_reached(limit, what)) }
 }
 
-/// Counts one more, or refuses it with `limit_reached` when the limit is reached. `what` says of what: "components".
+/// Counts one more, or refuses it as [`room_for_one`] does.
 pub(crate) fn one_more(count: &mut u32, limit: u32, what: &str) -> Result<(), Error> {
     room_for_one(usize::try_from(*count).unwrap_or(usize::MAX), limit, what)?;
     *count += 1;
     Ok(())
 }
 
-/// The refusal past a limit.
+/// The refusal of one more than a limit allows: `limit_reached`.
 pub(crate) fn limit_reached(limit: u32, what: &str) -> Error {
     Error::refused(Code::LimitReached, format!("the limit of {limit} {what} is reached"))
 }

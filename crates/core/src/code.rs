@@ -1,8 +1,8 @@
 //! The error contract (contract, section 3) as one exhaustive table.
 //!
-//! Every failure of dogwatch carries a [`Code`]. A code fixes the type, the HTTP status and the meaning; this file is the
-//! only place where they stand. Adding a code breaks the build wherever codes are matched, and a test compares the table
-//! with `docs/contract.md`.
+//! Every failure of dogwatch carries a [`Code`]. A code fixes the type, the HTTP status and the meaning; this file is the only
+//! one that says them. Adding a code breaks the build wherever codes are matched, and a test compares the table with
+//! `docs/contract.md`.
 
 /// The category of an error: the field `type` of an error body (contract, section 3).
 ///
@@ -24,7 +24,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The word used on the wire.
+    /// The word for the category in an error body.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -36,14 +36,14 @@ impl ErrorKind {
     }
 }
 
-/// One line of the table: what a code means to a program and to a person.
+/// One row of the table: what a code means to a program and to a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CodeRow {
     /// The code itself.
     pub code: Code,
-    /// The word on the wire; empty for [`Code::Validation`].
+    /// The field `code` of an error body; empty for [`Code::Validation`].
     pub name: &'static str,
-    /// The category.
+    /// The category: the field `type` of an error body.
     pub kind: ErrorKind,
     /// The HTTP status that goes with it.
     pub status: u16,
@@ -71,7 +71,7 @@ macro_rules! codes {
             /// Every code, in the order of the contract's table.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
-            /// The code's line in the table.
+            /// The code's row of the table.
             #[must_use]
             pub const fn row(self) -> CodeRow {
                 match self {
@@ -123,13 +123,13 @@ codes! {
 }
 
 impl Code {
-    /// The word on the wire; empty for [`Code::Validation`].
+    /// The field `code` of an error body; empty for [`Code::Validation`].
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.row().name
     }
 
-    /// The category.
+    /// The category: the field `type` of an error body.
     #[must_use]
     pub const fn kind(self) -> ErrorKind {
         self.row().kind
@@ -141,7 +141,7 @@ impl Code {
         self.row().status
     }
 
-    /// The code with this word on the wire; the empty word is [`Code::Validation`].
+    /// The code with this name, as [`Code::as_str`] gives it; the empty name is [`Code::Validation`].
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str() == name)

@@ -4,8 +4,11 @@
 //! actor, the instant and a source of ids; nothing is written by it. A [`Decision`] holds the reply and the [`Write`]s, and a
 //! refused command leaves nothing behind. A query ([`ask`]) is the same without the writes.
 //!
-//! Both name in their types who may give them ([`Command::Caller`]), and in [`Command::CODES`] with what they may be refused,
-//! in the order of their checks. Routes and documents read them there. In debug builds a refusal with any other code panics.
+//! Both name in their types who may give them ([`Command::Caller`]), and in [`Command::CODES`] the codes with which their rules
+//! refuse, in the order of the checks. Routes and documents read them there. In debug builds a refusal with any other code
+//! panics.
+//!
+//! Who may give them is in [`crate::caller`]; what the rules read and write is in [`crate::world`].
 
 use crate::caller::{Actor, Caller};
 use crate::code::Code;
@@ -16,11 +19,12 @@ use crate::time::Timestamp;
 use crate::world::{Change, GlobalPort, State, World, Write};
 
 pub(crate) mod sealed {
-    /// Commands and queries are those of this crate: what a decision writes, only its rules may say.
+    /// Only this crate implements [`Command`](super::Command) and [`Query`](super::Query): what a decision writes, only its
+    /// rules may say.
     pub trait Sealed {}
 }
 
-/// Seals commands and queries.
+/// Lets types of this crate implement [`Command`] or [`Query`].
 macro_rules! seal {
     ($($operation:ident),+ $(,)?) => {
         $(impl $crate::command::sealed::Sealed for $operation {})+
@@ -28,9 +32,10 @@ macro_rules! seal {
 }
 pub(crate) use seal;
 
-/// Something that somebody wants done. Sealed.
+/// A change that somebody asks for, such as [`CreateIncident`](crate::incident::CreateIncident). Sealed: the commands are those
+/// of this crate.
 pub trait Command: sealed::Sealed + Send + 'static {
-    /// Who may give it.
+    /// Who may give it: any member, an admin, the operator or anybody.
     type Caller: Caller;
     /// What the caller gets when it is done.
     type Reply: Send + 'static;
@@ -45,9 +50,10 @@ pub trait Command: sealed::Sealed + Send + 'static {
     fn decide(self, by: Self::Caller, cx: &mut <Self::Caller as Caller>::Context<'_>) -> Result<Self::Reply, Error>;
 }
 
-/// Something that somebody wants to know. Sealed.
+/// A question about what is stored, such as [`GetIncident`](crate::incident::GetIncident). Sealed: the queries are those of
+/// this crate.
 pub trait Query: sealed::Sealed {
-    /// Who may ask it.
+    /// Who may ask it: any member, an admin, the operator or anybody.
     type Caller: Caller;
     /// The answer.
     type Reply;
@@ -68,9 +74,9 @@ pub struct View<'a> {
     pub world: &'a dyn World,
 }
 
-/// What a query of somebody without an organization is answered from.
+/// What a query of the operator, or of anybody, is answered from: somebody without an organization.
 pub struct GlobalView<'a> {
-    /// What is global: unique over all organizations.
+    /// What is unique over all organizations: the hashes of API keys and of invitation tokens.
     pub global: &'a dyn GlobalPort,
     state: &'a dyn State,
 }
@@ -80,21 +86,21 @@ impl<'a> GlobalView<'a> {
         Self { global: state, state }
     }
 
-    /// The world of an organization that the query has found its way to.
+    /// One organization, which the query has found through what is global.
     #[must_use]
     pub fn world(&self, org: OrgId) -> Box<dyn World + 'a> {
         self.state.world(org)
     }
 }
 
-/// What a command of a member is decided from, and what it has decided so far. What time and deliveries do is decided from it
-/// as well.
+/// What a command of a member is decided from, and the writes that it has decided on so far. Ticks and deliveries are decided
+/// from it as well.
 pub struct Context<'a> {
     /// The organization in which the command happens.
     pub world: &'a dyn World,
     /// The instant at which it happens.
     pub now: Timestamp,
-    /// Where new ids come from.
+    /// The source of new ids and secrets.
     pub ids: &'a mut IdSource,
     writes: Vec<Write>,
 }
@@ -104,19 +110,20 @@ impl<'a> Context<'a> {
         Self { world, now, ids, writes: Vec::new() }
     }
 
-    /// Ends the decision.
+    /// Ends the decision with its reply.
     pub(crate) fn decided<R>(self, reply: R) -> Decision<R> {
         Decision { reply, writes: self.writes }
     }
 }
 
 impl Context<'_> {
-    /// Adds a change to the decision.
+    /// Adds a write to the decision.
     pub(crate) fn write(&mut self, write: Write) {
         self.writes.push(write);
     }
 
-    /// Adds a change of the counts to the decision, unless it would pass a limit. A command calls it once at most.
+    /// Adds a change of the organization's counts to the decision, unless it would pass a limit. A command calls it at most
+    /// once, since the change starts from the counts as they are stored.
     pub(crate) fn count(&mut self, change: impl FnOnce(&mut Counts) -> Result<(), Error>) -> Result<Counts, Error> {
         let before = self.world.counts()?;
         let mut after = before;
@@ -126,13 +133,13 @@ impl Context<'_> {
     }
 }
 
-/// What a command of somebody without an organization is decided from, and what it has decided so far.
+/// What a command of the operator, or of anybody, is decided from, and the writes that it has decided on so far.
 pub struct GlobalContext<'a> {
-    /// What is global: unique over all organizations.
+    /// What is unique over all organizations: the hashes of API keys and of invitation tokens.
     pub global: &'a dyn GlobalPort,
     /// The instant at which it happens.
     pub now: Timestamp,
-    /// Where new ids come from.
+    /// The source of new ids and secrets.
     pub ids: &'a mut IdSource,
     state: &'a dyn State,
     writes: Vec<Write>,
@@ -143,7 +150,7 @@ impl<'a> GlobalContext<'a> {
         Self { global: state, now, ids, state, writes: Vec::new() }
     }
 
-    /// Goes on within an organization, to which the command has found its way.
+    /// Applies a rule within one organization, which the command has found or makes. Its writes join those of the decision.
     pub(crate) fn within<R>(
         &mut self,
         org: OrgId,
@@ -157,25 +164,25 @@ impl<'a> GlobalContext<'a> {
         Ok(reply)
     }
 
-    /// Ends the decision.
+    /// Ends the decision with its reply.
     pub(crate) fn decided<R>(self, reply: R) -> Decision<R> {
         Decision { reply, writes: self.writes }
     }
 }
 
-/// What a command comes to: a reply for the caller, and what to write before they get it.
+/// The outcome of a command: a reply for the caller, and what to write before the caller gets it.
 #[derive(Debug)]
 pub struct Decision<R> {
-    /// For the caller.
+    /// What the caller gets.
     pub reply: R,
-    /// All of it, or nothing. Empty when the command changes nothing.
+    /// What to write: all of it, or nothing. Empty when the command changes nothing.
     pub writes: Vec<Write>,
 }
 
-/// Decides a command: lets the actor in, applies the rules.
+/// Decides a command: checks that the actor may give it, then applies its rules. Nothing is written.
 ///
 /// # Errors
-/// [`Caller::CODES`] for the actor, then [`Command::CODES`].
+/// [`Caller::CODES`] for the actor, then [`Command::CODES`]; `internal_error` when the state cannot be read.
 pub fn decide<C: Command>(
     command: C,
     actor: &Actor,
@@ -187,16 +194,17 @@ pub fn decide<C: Command>(
     decided.inspect_err(|error| check_code::<C::Caller>(error, C::CODES, std::any::type_name::<C>()))
 }
 
-/// Answers a query: lets the actor in, reads the world.
+/// Answers a query: checks that the actor may ask it, then reads the world.
 ///
 /// # Errors
-/// [`Caller::CODES`] for the actor, then [`Query::CODES`].
+/// [`Caller::CODES`] for the actor, then [`Query::CODES`]; `internal_error` when the state cannot be read.
 pub fn ask<Q: Query>(query: &Q, actor: &Actor, state: &dyn State) -> Result<Q::Reply, Error> {
     let answered = Q::Caller::answer(query, actor, state);
     answered.inspect_err(|error| check_code::<Q::Caller>(error, Q::CODES, std::any::type_name::<Q>()))
 }
 
-/// In debug builds, a refusal that the operation does not name fails: what routes and documents say would be false.
+/// In debug builds, panics at a refusal with a code that the operation does not name: what routes and documents say would be
+/// false.
 fn check_code<C: Caller>(error: &Error, named: &[Code], operation: &str) {
     let code = error.code();
     let known = code == Code::Internal || named.contains(&code) || C::CODES.contains(&code);

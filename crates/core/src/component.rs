@@ -1,4 +1,10 @@
 //! Components: the parts of a product that incidents affect (contract, section 5).
+//!
+//! A component has a name that is unique in its organization. Members create, change and delete components
+//! ([`CreateComponent`], [`EditComponent`], [`DeleteComponent`]) and look at them ([`GetComponent`], [`ListComponents`]). A
+//! component cannot be deleted while an unresolved incident affects it; resolved incidents keep showing its last name.
+//!
+//! How an incident says which components it affects is in [`crate::incident::SetComponents`].
 
 use crate::caller::ByMember;
 use crate::code::Code;
@@ -13,24 +19,24 @@ use crate::{checks, limits};
 
 seal!(CreateComponent, EditComponent, DeleteComponent, GetComponent, ListComponents);
 
-/// A part of the product.
+/// A component as it is stored, also one that has been deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
-    /// Names the component.
+    /// The component's id.
     pub id: ComponentId,
-    /// The organization it belongs to.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// Unique among the components of the organization that have not been deleted.
+    /// Its name: 1–100 characters, unique among the components of the organization that have not been deleted.
     pub name: Name,
-    /// What it is.
+    /// What it is: at most 1,000 characters.
     pub description: Option<Description>,
-    /// Under which heading it is shown.
+    /// The heading under which it is shown with others: at most 100 characters; it may be empty.
     pub group_label: Option<GroupLabel>,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When it was last changed; at first, when it was created.
     pub updated_at: Timestamp,
-    /// When it was deleted. A deleted component is kept for the incidents that show its last name.
+    /// When it was deleted; `None` for a present component. A deleted one is kept for the incidents that show its last name.
     pub deleted_at: Option<Timestamp>,
 }
 
@@ -45,37 +51,37 @@ impl Component {
 /// A component as an incident shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentRef {
-    /// Names the component.
+    /// The component's id.
     pub id: ComponentId,
-    /// Its name; of a deleted one, the last.
+    /// Its name; of a deleted component, its last.
     pub name: Name,
 }
 
-/// Components of one organization, as the rules see them. Read only.
+/// The components of one organization, as the rules see them. Read only.
 ///
-/// Every method fails only with [`Error::Broken`], when the store cannot be read. The cost of each is that of its answer,
-/// however much else there is.
+/// Every method fails only with [`Error::Broken`], when the store cannot be read. The time that one takes depends on the length
+/// of its answer, not on how much else the store holds.
 pub trait ComponentPort {
-    /// A component, also a deleted one.
+    /// The component with this id, also a deleted one.
     fn component(&self, id: ComponentId) -> Result<Option<Component>, Error>;
-    /// The component that has this name now.
+    /// The component that has this name now; deleted ones have none.
     fn component_named(&self, name: &Name) -> Result<Option<ComponentId>, Error>;
-    /// The components that have not been deleted, by name.
+    /// The components that have not been deleted, by name, in the order of Unicode scalar values.
     fn components(&self) -> Result<Vec<Component>, Error>;
-    /// Whether an unresolved incident is tagged with the component, or a status page selects it.
+    /// Whether an unresolved incident affects the component, or a status page selects it.
     fn component_in_use(&self, id: ComponentId) -> Result<bool, Error>;
     /// Whether a published status page shows at least one of the components.
     fn has_public_surface(&self, components: &[ComponentId]) -> Result<bool, Error>;
 }
 
-/// Creates a component. Codes: `name_conflict`, `limit_reached`.
+/// Creates a component (contract, section 5). Codes: `name_conflict`, `limit_reached`.
 #[derive(Debug, Clone)]
 pub struct CreateComponent {
-    /// Its name.
+    /// Its name: 1–100 characters, unique among the components of the organization.
     pub name: Name,
-    /// What it is.
+    /// What it is: at most 1,000 characters.
     pub description: Option<Description>,
-    /// Under which heading it is shown.
+    /// The heading under which it is shown with others: at most 100 characters.
     pub group_label: Option<GroupLabel>,
 }
 
@@ -102,16 +108,17 @@ impl Command for CreateComponent {
     }
 }
 
-/// Changes a component. Codes: `not_found`, `name_conflict`. Changing nothing succeeds and writes nothing.
+/// Changes a component (contract, section 5). Codes: `not_found`, `name_conflict`. Changing nothing succeeds and writes
+/// nothing.
 #[derive(Debug, Clone)]
 pub struct EditComponent {
-    /// Which one.
+    /// The component to change.
     pub id: ComponentId,
-    /// Its new name.
+    /// Its new name: 1–100 characters, unique among the components of the organization; `None` keeps the old one.
     pub name: Option<Name>,
-    /// What it is.
+    /// Its new description: at most 1,000 characters.
     pub description: Patch<Description>,
-    /// Under which heading it is shown.
+    /// The new heading under which it is shown with others: at most 100 characters.
     pub group_label: Patch<GroupLabel>,
 }
 
@@ -137,10 +144,10 @@ impl Command for EditComponent {
     }
 }
 
-/// Deletes a component. Codes: `not_found`, `component_in_use`.
+/// Deletes a component, whose name is free again (contract, section 5). Codes: `not_found`, `component_in_use`.
 #[derive(Debug, Clone, Copy)]
 pub struct DeleteComponent {
-    /// Which one.
+    /// The component to delete.
     pub id: ComponentId,
 }
 
@@ -168,10 +175,10 @@ impl Command for DeleteComponent {
     }
 }
 
-/// One component. Codes: `not_found`.
+/// One component (contract, section 5). Codes: `not_found`.
 #[derive(Debug, Clone, Copy)]
 pub struct GetComponent {
-    /// Which one.
+    /// The component to look at.
     pub id: ComponentId,
 }
 
@@ -185,7 +192,7 @@ impl Query for GetComponent {
     }
 }
 
-/// All components, by name (in the order of Unicode scalar values).
+/// All components, by name, in the order of Unicode scalar values (contract, section 5).
 #[derive(Debug, Clone, Copy)]
 pub struct ListComponents;
 
@@ -199,6 +206,7 @@ impl Query for ListComponents {
     }
 }
 
+/// The component with this id, unless it has been deleted. Code: `not_found`.
 fn live(world: &dyn World, id: ComponentId) -> Result<Component, Error> {
     world.component(id)?.filter(Component::is_live).ok_or_else(|| Error::not_found("component"))
 }

@@ -1,7 +1,7 @@
-//! The one error type of the rules.
+//! The one error type of the rules (contract, section 3).
 //!
-//! An [`Error`] is either a refusal with a [`Code`], a list of fields that fail their schema, or a broken invariant. It
-//! never holds a secret, and its text never leaks internals: what a broken invariant was is for `Debug`, not for callers.
+//! An [`Error`] is either a refusal with a [`Code`], a list of fields that fail their schema, or a broken invariant. It never
+//! holds a secret, and its text never leaks internals: what a broken invariant was is for `Debug`, not for callers.
 
 use crate::code::{Code, ErrorKind};
 
@@ -26,18 +26,19 @@ pub struct FieldProblem {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Against a rule.
+    /// The request is well-formed, but breaks a rule.
     #[error("{message}")]
     Refused {
-        /// Which rule.
+        /// The reason, for programs.
         code: Code,
-        /// One sentence for people.
+        /// One English sentence for people.
         message: String,
     },
-    /// Input that fails its schema; every offending field is listed.
+    /// Input that fails its schema (code [`Code::Validation`]); every offending field is listed.
     #[error("{}", describe(.0))]
     Invalid(Vec<FieldProblem>),
-    /// An invariant of the engine does not hold. The text is for the log of whoever runs the engine.
+    /// An invariant of the engine does not hold, or the store cannot be read (code [`Code::Internal`]). The text is for the log
+    /// of whoever runs the engine.
     #[error("internal error")]
     Broken(String),
 }
@@ -54,25 +55,26 @@ fn describe(fields: &[FieldProblem]) -> String {
 }
 
 impl Error {
-    /// A refusal with its code and one sentence for people.
+    /// A refusal: its code, and one English sentence for people.
     #[must_use]
     pub fn refused(code: Code, message: impl Into<String>) -> Self {
         Self::Refused { code, message: message.into() }
     }
 
-    /// One field that fails its schema; [`Validation`](crate::Validation) gathers several.
+    /// One field that fails its schema; [`Validation`](crate::Validation) gathers several. The code is [`Code::Validation`].
     #[must_use]
     pub fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldProblem { field: field.into(), problem: problem.into() }])
     }
 
-    /// `not_found`: absent, or in another organization.
+    /// The refusal of an id that does not exist, or not in this organization (code `not_found`). `what` is the word for it in
+    /// the message: "incident".
     #[must_use]
     pub fn not_found(what: &str) -> Self {
         Self::refused(Code::NotFound, format!("no {what} with this id"))
     }
 
-    /// A broken invariant (code `internal_error`).
+    /// A broken invariant (code `internal_error`), described for the log.
     #[must_use]
     pub fn broken(what: impl Into<String>) -> Self {
         Self::Broken(what.into())
@@ -88,7 +90,7 @@ impl Error {
         }
     }
 
-    /// The category (`type` on the wire).
+    /// The category: the field `type` of an error body.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.code().kind()

@@ -1,8 +1,8 @@
-//! Ids (contract, section 1): UUIDv7, plain or with a prefix, one Rust type each; and the source that makes them.
+//! Ids (contract, section 1): UUIDv7, plain or with a prefix, each kind a Rust type; and [`IdSource`], which makes them.
 //!
-//! An id holds the millisecond of its making in its first six bytes, so ids of one kind sort by time. The store leans on
-//! that: an incident's id carries its `createdAt`. Reading accepts any UUID in the right spelling, since an id that nobody
-//! ever made is unknown, not malformed.
+//! An id holds the millisecond of its making in its first six bytes, so ids of one kind sort by time. The store relies on that:
+//! an incident's id carries its `createdAt`. Reading accepts any UUID in the right spelling, since an id that nobody ever made
+//! is unknown, not malformed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,7 +44,7 @@ macro_rules! ids {
         }
 
         impl $name {
-            /// Reads the id as it is written on the wire.
+            /// Reads the id as it is written in requests and replies. There is one spelling.
             ///
             /// # Errors
             /// A [`Problem`] when the text does not have the form of such an id.
@@ -75,7 +75,7 @@ macro_rules! ids {
 }
 
 ids! {
-    /// Names an organization: `org_` and 32 hexadecimal digits.
+    /// The id of an organization: `org_` and 32 hexadecimal digits.
     ///
     /// ```
     /// use dogwatch_core::OrgId;
@@ -84,15 +84,15 @@ ids! {
     /// assert!(OrgId::parse("user_0190a8f3b4c07d2e8f1a2b3c4d5e6f70").is_err());
     /// ```
     OrgId: "org_";
-    /// Names a user: `user_` and 32 hexadecimal digits.
+    /// The id of a user: `user_` and 32 hexadecimal digits.
     UserId: "user_";
-    /// Names an invitation: `orginv_` and 32 hexadecimal digits.
+    /// The id of an invitation: `orginv_` and 32 hexadecimal digits.
     InvitationId: "orginv_";
-    /// Names an API key: `key_` and 32 hexadecimal digits.
+    /// The id of an API key: `key_` and 32 hexadecimal digits.
     ApiKeyId: "key_";
-    /// Names an entry of an incident's status history: `sh_` and 32 hexadecimal digits.
+    /// The id of an entry of an incident's status history: `sh_` and 32 hexadecimal digits.
     StatusEntryId: "sh_";
-    /// Names an incident.
+    /// The id of an incident: a UUID, hyphenated, in lower case.
     ///
     /// ```
     /// use dogwatch_core::id::{Id, IncidentId};
@@ -101,26 +101,27 @@ ids! {
     /// assert!(IncidentId::parse("0190A8F3-B4C0-7D2E-8F1A-2B3C4D5E6F70").is_err());
     /// ```
     IncidentId: "";
-    /// Names an update of an incident.
+    /// The id of an update of an incident: a UUID.
     UpdateId: "";
-    /// Names an event of an incident's audit trail.
+    /// The id of an event of an incident's audit trail: a UUID.
     AuditEventId: "";
-    /// Names a component.
+    /// The id of a component: a UUID.
     ComponentId: "";
-    /// Names an on-call schedule.
+    /// The id of an on-call schedule: a UUID.
     ScheduleId: "";
-    /// Names a rotation layer of a schedule.
+    /// The id of a rotation layer of a schedule: a UUID.
     RotationLayerId: "";
-    /// Names an override of a schedule.
+    /// The id of an override of a schedule: a UUID.
     OverrideId: "";
-    /// Names an escalation policy.
+    /// The id of an escalation policy: a UUID.
     PolicyId: "";
-    /// Names a layer of an escalation policy.
+    /// The id of a layer of an escalation policy: a UUID.
     PolicyLayerId: "";
-    /// Names a notification of the outbox.
+    /// The id of a notification of the outbox: a UUID.
     NotificationId: "";
 }
 
+/// The bytes of an id in its one spelling: a UUID behind a prefix in 32 hexadecimal digits, without a prefix hyphenated.
 fn parse(prefix: &str, text: &str) -> Option<[u8; 16]> {
     let digits = text.strip_prefix(prefix)?;
     let uuid = Uuid::try_parse(digits).ok()?;
@@ -134,6 +135,7 @@ fn parse(prefix: &str, text: &str) -> Option<[u8; 16]> {
     (canonical == digits).then(|| uuid.into_bytes())
 }
 
+/// Writes an id in its one spelling.
 fn write(prefix: &str, bytes: [u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let uuid = Uuid::from_bytes(bytes);
     let mut buffer = Uuid::encode_buffer();
@@ -146,8 +148,7 @@ fn write(prefix: &str, bytes: [u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Resu
 
 /// Makes ids and secrets from a seed: the same seed and the same calls give the same results.
 ///
-/// The engine seeds it from the operating system. With a seed that others can guess, so can secrets be guessed: fixed
-/// seeds are for tests.
+/// The engine seeds it from the operating system. Whoever can guess the seed can guess the secrets: fixed seeds are for tests.
 #[derive(Debug)]
 pub struct IdSource {
     rng: ChaCha12Rng,
@@ -176,6 +177,7 @@ impl IdSource {
         T::from_bytes(self.uuid(at, floor))
     }
 
+    /// A UUIDv7 made at `at`: at random, or a step above `floor` if that was made in the same millisecond and is not less.
     fn uuid(&mut self, at: Timestamp, floor: [u8; 16]) -> [u8; 16] {
         let mut random = [0; 10];
         self.rng.fill_bytes(&mut random);
@@ -188,7 +190,7 @@ impl IdSource {
         if same_millisecond && made <= floor { above(floor, self.step()) } else { made }
     }
 
-    /// How far to step from a floor: at random, so that ids which step up from different floors do not meet.
+    /// How far to step above a floor: at random, 1 to 2^48, so that ids which step up from different floors do not meet.
     fn step(&mut self) -> u128 {
         let mut random = [0; 6];
         self.rng.fill_bytes(&mut random);
@@ -282,7 +284,8 @@ mod tests {
         }
     }
 
-    /// Ids that step up from their own floors must not meet: an update of one incident once got the id of another's.
+    /// Ids that step up from their own floors do not meet: an update of one incident never has the id of another incident's
+    /// update.
     #[test]
     fn parts_of_different_things_never_share_an_id() {
         let mut ids = IdSource::from_seed([4; 32]);

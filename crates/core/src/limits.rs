@@ -1,22 +1,24 @@
-//! The limits of the contract's section 11. Past one of them: `limit_reached`.
+//! The limits of the contract's section 11. One more than a limit allows is refused with `limit_reached`.
+//!
+//! Lengths of text are in [`crate::text`].
 
-/// Members of an organization; a pending invitation holds a seat.
+/// The most members of an organization. A pending invitation counts as one.
 pub const MEMBERS: u32 = 10_000;
-/// Components of an organization.
+/// The most components of an organization.
 pub const COMPONENTS: u32 = 5_000;
-/// API keys of a member, expired ones included.
+/// The most API keys of a member. Expired ones count until they are revoked.
 pub const API_KEYS: u32 = 20;
-/// On-call schedules of an organization.
+/// The most on-call schedules of an organization.
 pub const SCHEDULES: u32 = 1_000;
-/// Rotation layers of a schedule.
+/// The most rotation layers of a schedule.
 pub const LAYERS: u32 = 20;
-/// Overrides of a schedule that are not yet over.
+/// The most overrides of a schedule that are not yet over.
 pub const OVERRIDES: u32 = 500;
-/// Escalation policies of an organization.
+/// The most escalation policies of an organization.
 pub const POLICIES: u32 = 1_000;
-/// Layers of an escalation policy.
+/// The most layers of an escalation policy.
 pub const POLICY_LAYERS: u32 = 20;
-/// Components tagged on one incident.
+/// The most components that one incident affects.
 pub const INCIDENT_COMPONENTS: u32 = 100;
-/// Updates of one incident. An update that changes the status is exempt: an incident can always be resolved.
+/// The most updates of one incident. An update that changes the status is exempt: an incident can always be resolved.
 pub const INCIDENT_UPDATES: u32 = 10_000;

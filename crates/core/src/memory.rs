@@ -1,4 +1,4 @@
-//! A world that lives in maps: for trying the rules, for tests, for simulation.
+//! A store that lives in maps: for trying the rules, for tests, for simulation.
 //!
 //! It is written to be obviously right, not fast: every lookup that a store answers from an index is a search here. Nothing
 //! survives the value. A store that keeps what it is given is `dogwatch-store`.
@@ -34,6 +34,7 @@ pub struct MemoryState {
     organizations: BTreeMap<OrgId, OrgData>,
 }
 
+/// What one organization has: a map for each kind of thing. Parts of a thing are sorted behind the id of the whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct OrgData {
     organization: Option<Organization>,
@@ -58,13 +59,13 @@ struct OrgData {
 }
 
 impl MemoryState {
-    /// A world without anything in it.
+    /// A store without any organization.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Decides a command and applies what was decided.
+    /// Decides a command and applies its writes.
     ///
     /// # Errors
     /// Those of [`decide`]; then nothing has changed.
@@ -88,7 +89,7 @@ impl MemoryState {
         ask(query, actor, self)
     }
 
-    /// Fires what is due, each once; gives how many that were.
+    /// Fires every timer that is due at `now`, each once; gives their number.
     ///
     /// # Errors
     /// Those of [`fire_due`].
@@ -102,7 +103,7 @@ impl MemoryState {
         Ok(due.len())
     }
 
-    /// Claims notifications that can be claimed, one of a line at most.
+    /// Claims notifications that can be claimed at `now`: the first of each inbox, from at most `limit` inboxes.
     ///
     /// # Errors
     /// Those of [`claim`].
@@ -122,7 +123,7 @@ impl MemoryState {
         Ok(claimed)
     }
 
-    /// Confirms a delivery.
+    /// Confirms a delivery; `false` when there was nothing to confirm.
     ///
     /// # Errors
     /// Those of [`confirm`].
@@ -132,7 +133,7 @@ impl MemoryState {
         Ok(decision.reply)
     }
 
-    /// Gives a claimed notification back.
+    /// Gives a claimed notification back, to be claimed again when `after` has passed; `false` when it is not held any more.
     ///
     /// # Errors
     /// Those of [`give_back`].
@@ -148,7 +149,7 @@ impl MemoryState {
         Ok(decision.reply)
     }
 
-    /// Applies the changes of one decision.
+    /// Applies the writes of one decision.
     pub fn apply(&mut self, writes: Vec<Write>) {
         for write in writes {
             match write {
@@ -203,10 +204,12 @@ impl MemoryState {
         }
     }
 
+    /// The data of an organization, which begins to exist with its first write.
     fn of(&mut self, org: OrgId) -> &mut OrgData {
         self.organizations.entry(org).or_default()
     }
 
+    /// Applies one change to a map: deletes the thing before, inserts the thing after.
     fn put<K: Ord, V>(
         &mut self,
         change: Change<V>,
@@ -284,6 +287,7 @@ impl State for MemoryState {
 }
 
 impl MemoryState {
+    /// The timers of all runs that wait, in any order.
     fn timers(&self) -> impl Iterator<Item = Timer> {
         let incidents = self.organizations.values().flat_map(|data| data.incidents.values());
         incidents.filter_map(|incident| {
@@ -292,6 +296,7 @@ impl MemoryState {
         })
     }
 
+    /// The inboxes that are not empty, in any order.
     fn lines(&self) -> impl Iterator<Item = ReadyInbox> {
         let inboxes = self.organizations.values().flat_map(|data| data.inboxes.values());
         let waiting = inboxes.filter(|inbox| !inbox.is_empty());
@@ -306,10 +311,12 @@ struct MemoryWorld<'a> {
 }
 
 impl<'a> MemoryWorld<'a> {
+    /// All things in one of the maps, in the order of their keys.
     fn all<K: 'a, V: 'a>(&self, map: impl Fn(&'a OrgData) -> &'a BTreeMap<K, V>) -> impl Iterator<Item = &'a V> {
         self.data.map(map).into_iter().flat_map(BTreeMap::values)
     }
 
+    /// The thing under a key of one of the maps.
     fn get<K: Ord + 'a, V: Clone + 'a>(&self, map: impl Fn(&'a OrgData) -> &'a BTreeMap<K, V>, key: &K) -> Option<V> {
         self.data.and_then(|data| map(data).get(key).cloned())
     }

@@ -1,9 +1,13 @@
-//! The outbox: every page is a notification, written with the change that caused it, and kept until it is delivered
-//! (contract, section 9). Invitations travel the same way (section 4).
+//! The outbox: every page is a notification, written in the same commit as the change that caused it, and kept until it is
+//! delivered (contract, section 9). Invitations travel the same way (section 4).
 //!
-//! Each recipient has an [`Inbox`]: a line of notifications, numbered in the order in which they were written. Whoever delivers
-//! claims the first of a line under a lease. Confirmed, it leaves the line and the next may be claimed; unconfirmed, it
-//! comes back when the lease is over. So each is delivered at least once, and never one of a recipient's before an earlier one.
+//! Each recipient has an [`Inbox`]: a queue of notifications, numbered in the order in which they were written. Whoever
+//! delivers claims the first notification of an inbox under a lease ([`claim`]). Confirmed ([`confirm`]), it leaves the inbox,
+//! and the next may be claimed; given back ([`give_back`]) or unconfirmed, it can be claimed again after a while. So each is
+//! delivered at least once, and no notification of a recipient before an earlier one. [`ListNotifications`] shows what waits
+//! for a member.
+//!
+//! What pages whom is in [`crate::escalation`]; what fires it is in [`crate::ticks`].
 
 use crate::caller::ByMember;
 use crate::code::Code;
@@ -20,7 +24,7 @@ use std::time::Duration;
 seal!(ListNotifications);
 
 words! {
-    /// What a notification asks for.
+    /// The kind of a notification: what it asks its recipient to do.
     NotificationKind, "must be `page` or `invitation`" {
         /// `page`: look at the incident, now.
         Page = "page",
@@ -30,7 +34,7 @@ words! {
 }
 
 words! {
-    /// Why somebody is paged.
+    /// The reason why somebody is paged.
     PageReason, "must be `escalation` or `handoff`" {
         /// `escalation`: a layer of the policy fired.
         Escalation = "escalation",
@@ -39,17 +43,17 @@ words! {
     }
 }
 
-/// To whom a notification goes.
+/// The recipient of a notification, who has an inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Recipient {
-    /// A user.
+    /// A user of the organization.
     Member(UserId),
-    /// Whoever is invited: somebody who is no user yet.
+    /// The person to whom an invitation goes, who is no user yet.
     Invited(InvitationId),
 }
 
 impl Recipient {
-    /// The user, if it is one.
+    /// The user; `None` for an invited person.
     #[must_use]
     pub const fn user(self) -> Option<UserId> {
         match self {
@@ -59,27 +63,27 @@ impl Recipient {
     }
 }
 
-/// What a notification says.
+/// The content of a notification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// Look at an incident, now.
     Page {
-        /// The incident.
+        /// The incident to look at.
         incident_id: IncidentId,
-        /// Why.
+        /// The reason for the page.
         reason: PageReason,
     },
     /// Join the organization.
     Invitation {
-        /// Where to send it.
+        /// The e-mail address to which it goes.
         email: EmailAddress,
-        /// Accepts the invitation. It is kept until the delivery is confirmed, and then forgotten.
+        /// The token that accepts the invitation, in plain text; `None` once the delivery is confirmed.
         token: Option<Secret>,
     },
 }
 
 impl Message {
-    /// What the notification asks for.
+    /// The kind of a notification with this content.
     #[must_use]
     pub const fn kind(&self) -> NotificationKind {
         match self {
@@ -97,41 +101,42 @@ impl Message {
     }
 }
 
-/// A row of the outbox.
+/// A row of the outbox: one page or invitation for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
-    /// Names the notification.
+    /// The notification's id.
     pub id: NotificationId,
-    /// The organization.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// For whom it is.
+    /// The recipient, in whose inbox it is.
     pub recipient: Recipient,
-    /// What it says.
+    /// Its content.
     pub message: Message,
     /// When it was written.
     pub created_at: Timestamp,
-    /// How often it was claimed.
+    /// How often it has been claimed.
     pub attempts: u32,
-    /// When its delivery was confirmed.
+    /// When its delivery was confirmed; `None` while it waits. A delivered one is dropped 30 days later, unless the engine is
+    /// set otherwise (contract, sections 9 and 14).
     pub delivered_at: Option<Timestamp>,
-    /// 1, 2, 3 … among the notifications of the recipient.
+    /// 1, 2, 3 … in the order of writing among the notifications of the recipient.
     pub number: u64,
 }
 
 impl Notification {
-    /// What whoever claimed it shows to confirm it or to give it back.
+    /// The receipt of its present claim, with which it is confirmed or given back.
     #[must_use]
     pub const fn receipt(&self) -> Receipt {
         Receipt { org: self.org_id, recipient: self.recipient, number: self.number, attempt: self.attempts }
     }
 
-    /// The user for whom it is; none for an invitation.
+    /// The user for whom it is; `None` for an invitation.
     #[must_use]
     pub const fn user(&self) -> Option<UserId> {
         self.recipient.user()
     }
 
-    /// The incident of a page.
+    /// The incident of a page; `None` for an invitation.
     #[must_use]
     pub const fn incident(&self) -> Option<IncidentId> {
         match self.message {
@@ -140,7 +145,7 @@ impl Notification {
         }
     }
 
-    /// Why somebody is paged.
+    /// The reason for a page; `None` for an invitation.
     #[must_use]
     pub const fn reason(&self) -> Option<PageReason> {
         match self.message {
@@ -150,7 +155,7 @@ impl Notification {
     }
 }
 
-/// Names a notification and the claim under which it was handed out.
+/// A notification, and the claim under which it was handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Receipt {
     org: OrgId,
@@ -159,23 +164,23 @@ pub struct Receipt {
     attempt: u32,
 }
 
-/// A recipient's line of notifications that are not delivered yet.
+/// The queue of a recipient's notifications that are not delivered yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inbox {
-    /// The organization.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// Whose line it is.
+    /// The recipient whose inbox it is.
     pub recipient: Recipient,
-    /// The number of the first in the line.
+    /// The [`Notification::number`] of the first one that waits.
     pub first: u64,
-    /// The number that was given last. The line is empty when it is below `first`.
+    /// The [`Notification::number`] that was given last. The inbox is empty when it is below `first`.
     pub last: u64,
-    /// From when on the first in the line can be claimed.
+    /// The instant from which on the first one can be claimed: a lease or a give-back moves it into the future.
     pub ready_at: Timestamp,
 }
 
 impl Inbox {
-    /// A line that never held anything.
+    /// An inbox that never held anything.
     #[must_use]
     pub const fn empty(org: OrgId, recipient: Recipient) -> Self {
         Self { org_id: org, recipient, first: 1, last: 0, ready_at: Timestamp::MIN }
@@ -188,46 +193,46 @@ impl Inbox {
     }
 }
 
-/// A line that holds something, and since when it can be claimed. Lines sort by that instant.
+/// An inbox that is not empty, and since when its first notification can be claimed. They sort by that instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReadyInbox {
-    /// From when on.
+    /// The instant from which on its first notification can be claimed.
     pub ready_at: Timestamp,
-    /// The organization.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// Whose line it is.
+    /// The recipient whose inbox it is.
     pub recipient: Recipient,
 }
 
-/// Notifications of one organization, as the rules see them. Read only.
+/// The inboxes of one organization and the notifications in them, as the rules see them. Read only.
 ///
-/// Every method fails only with [`Error::Broken`], when the store cannot be read. The cost of each is that of its answer,
-/// however much else there is.
+/// Every method fails only with [`Error::Broken`], when the store cannot be read. The time that one takes depends on the length
+/// of its answer, not on how much else the store holds.
 pub trait OutboxPort {
-    /// A recipient's inbox.
+    /// A recipient's inbox; `None` when nothing was ever put into it.
     fn inbox(&self, recipient: Recipient) -> Result<Option<Inbox>, Error>;
-    /// A notification in a line, by its number.
+    /// The notification with this number in a recipient's inbox; `None` once it is delivered.
     fn notification(&self, recipient: Recipient, number: u64) -> Result<Option<Notification>, Error>;
-    /// The notifications in a line behind a number, in order, at most `limit`.
+    /// The notifications in a recipient's inbox whose number is greater than `after`, in order, at most `limit`.
     fn notifications(&self, recipient: Recipient, after: u64, limit: usize) -> Result<Vec<Notification>, Error>;
 }
 
-/// Where notifications wait, over all organizations.
+/// The inboxes of all organizations that are not empty. Read only.
 ///
 /// Every method fails only with [`Error::Broken`], when the store cannot be read.
 pub trait DeliveryPort {
-    /// Inboxes whose first notification can be claimed at an instant, longest ready first, beginning behind `after`, at most
-    /// `limit`.
+    /// The inboxes whose first notification can be claimed at `now`, in their order (longest ready first): those behind
+    /// `after`, or from the first on with `None`; at most `limit`.
     fn ready_inboxes(&self, now: Timestamp, after: Option<&ReadyInbox>, limit: usize)
     -> Result<Vec<ReadyInbox>, Error>;
-    /// The first instant after `now` at which another inbox can be claimed from.
+    /// The first instant later than `now` at which an inbox becomes ready to be claimed from; `None` when there is none.
     fn next_ready(&self, now: Timestamp) -> Result<Option<Timestamp>, Error>;
 }
 
-/// The longest lease: an hour. Longer ones are cut.
+/// The longest lease, and the longest time for which a notification is given back: an hour. Longer ones are cut to it.
 pub const LONGEST_LEASE: Duration = Duration::from_secs(60 * 60);
 
-/// Pages a user. A command pages each user once at most.
+/// Pages a user about an incident. A command pages each user at most once, since the inbox is read as it is stored.
 pub(crate) fn page(
     cx: &mut Context<'_>,
     incident: IncidentId,
@@ -238,7 +243,7 @@ pub(crate) fn page(
     notify(cx, Recipient::Member(user), Message::Page { incident_id: incident, reason }, at)
 }
 
-/// Invites somebody.
+/// Sends an invitation with its token.
 pub(crate) fn invite(
     cx: &mut Context<'_>,
     invitation: InvitationId,
@@ -248,7 +253,7 @@ pub(crate) fn invite(
     notify(cx, Recipient::Invited(invitation), Message::Invitation { email, token: Some(token) }, cx.now)
 }
 
-/// Takes back an invitation that was not delivered, whether somebody holds it now or not.
+/// Deletes the notification of an invitation, if it is not delivered, whether it is claimed now or not.
 pub(crate) fn withdraw(cx: &mut Context<'_>, invitation: InvitationId) -> Result<(), Error> {
     let Some(inbox) = cx.world.inbox(Recipient::Invited(invitation))? else { return Ok(()) };
     cx.write(Write::Notification(Change::gone(first_of(cx, &inbox)?)));
@@ -256,6 +261,7 @@ pub(crate) fn withdraw(cx: &mut Context<'_>, invitation: InvitationId) -> Result
     Ok(())
 }
 
+/// Adds a notification to a recipient's inbox.
 fn notify(cx: &mut Context<'_>, recipient: Recipient, message: Message, at: Timestamp) -> Result<(), Error> {
     let org = cx.world.org_id();
     let before = cx.world.inbox(recipient)?;
@@ -279,10 +285,10 @@ fn notify(cx: &mut Context<'_>, recipient: Recipient, message: Message, at: Time
     Ok(())
 }
 
-/// Claims the first notification of a line for so long, if it can be claimed now.
+/// Claims the first notification of an inbox for the length of the lease, an hour at most; `None` if it cannot be claimed now.
 ///
 /// # Errors
-/// Only when the world cannot be read.
+/// [`Error::Broken`] when the store cannot be read; no other.
 pub fn claim(
     line: &ReadyInbox,
     lease: Duration,
@@ -303,11 +309,11 @@ pub fn claim(
     Ok(cx.decided(Some(claimed)))
 }
 
-/// Confirms that a claimed notification was delivered; `false` when it was confirmed before. It does not matter whether the
-/// lease is over: delivered is delivered.
+/// Confirms that a claimed notification was delivered; `false` when it is not the first of its inbox any more: it was confirmed
+/// before, or withdrawn. It does not matter whether the lease is over: delivered is delivered.
 ///
 /// # Errors
-/// Only when the world cannot be read.
+/// [`Error::Broken`] when the store cannot be read; no other.
 pub fn confirm(
     receipt: &Receipt,
     state: &dyn State,
@@ -325,18 +331,18 @@ pub fn confirm(
     let message = before.message.clone().delivered();
     let delivered = Notification { delivered_at: Some(now), message, ..before };
     let shorter = Inbox { first: inbox.first.saturating_add(1), ready_at: now, ..inbox };
-    // An invitation is all that its line ever holds.
+    // The inbox of an invited person never holds anything but the one invitation, so it is deleted.
     let after = inbox.recipient.user().map(|_| shorter);
     cx.write(Write::Notification(Change::edited(before, delivered)));
     cx.write(Write::Inbox(Change { before: Some(inbox), after }));
     Ok(cx.decided(true))
 }
 
-/// Gives a claimed notification back, to be claimed again after a while; `false` when it is not held under this claim any
-/// more.
+/// Gives a claimed notification back, to be claimed again when `after` has passed, an hour at most; `false` when it is not held
+/// under this claim any more.
 ///
 /// # Errors
-/// Only when the world cannot be read.
+/// [`Error::Broken`] when the store cannot be read; no other.
 pub fn give_back(
     receipt: &Receipt,
     after: Duration,
@@ -356,7 +362,7 @@ pub fn give_back(
     Ok(cx.decided(true))
 }
 
-/// The notifications that wait to be delivered to a member, in order, at most 100. Codes: `not_found`.
+/// The notifications that wait to be delivered to a member, in order, at most 100 (contract, section 9). Codes: `not_found`.
 ///
 /// ```
 /// use dogwatch_core::UserId;
@@ -367,21 +373,21 @@ pub fn give_back(
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct ListNotifications {
-    /// To whom.
+    /// The member for whom they are, also a removed one.
     pub user_id: UserId,
-    /// Behind this [`Notification::number`]; from the first on with 0.
+    /// Only those whose [`Notification::number`] is greater; 0 for all.
     pub after: u64,
 }
 
 impl ListNotifications {
-    /// From the first on.
+    /// The first 100.
     #[must_use]
     pub const fn of(user: UserId) -> Self {
         Self { user_id: user, after: 0 }
     }
 }
 
-/// The most notifications of one answer.
+/// The most notifications of one reply to [`ListNotifications`].
 const LISTED: usize = 100;
 
 impl Query for ListNotifications {
@@ -395,6 +401,7 @@ impl Query for ListNotifications {
     }
 }
 
+/// The first notification of an inbox that is not empty.
 fn first_of(cx: &Context<'_>, inbox: &Inbox) -> Result<Notification, Error> {
     let first = cx.world.notification(inbox.recipient, inbox.first)?;
     first.ok_or_else(|| Error::broken("a line of notifications without its first"))

@@ -1,4 +1,4 @@
-//! A field of a PATCH (contract, section 1): absent, `null`, or a value.
+//! An optional field of a PATCH request (contract, section 1): absent, `null`, or a value.
 
 /// What a PATCH does to an optional field.
 ///
@@ -20,7 +20,7 @@ pub enum Patch<T> {
 }
 
 impl<T> Patch<T> {
-    /// What the field holds afterwards.
+    /// The value of the field after the PATCH, where `current` is its value before.
     pub fn apply(self, current: Option<T>) -> Option<T> {
         match self {
             Self::Keep => current,

@@ -1,4 +1,7 @@
-//! Secrets: API keys and invitation tokens. Only their SHA-256 is ever kept (contract, section 4).
+//! Secrets: API keys and invitation tokens (contract, section 4).
+//!
+//! Of an API key only the SHA-256 is stored. An invitation token is stored as its SHA-256, and in plain text only in the
+//! notification that carries it, until the delivery of that is confirmed (contract, section 9).
 
 use std::fmt;
 
@@ -21,7 +24,7 @@ const SECRET_LENGTH: usize = 32;
 pub struct Secret(String);
 
 impl Secret {
-    /// A secret that somebody presents.
+    /// A secret that somebody presents. Any text will do: a wrong one is unknown, not malformed.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
@@ -37,7 +40,7 @@ impl Secret {
         Self(format!("scl_inv_{}", ids.secret_text(SECRET_LENGTH)))
     }
 
-    /// The text itself, to hand to its owner.
+    /// The text of the secret, to hand to its owner.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -63,7 +66,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The SHA-256 of a [`Secret`]. It does not show itself in `Debug`.
+/// The SHA-256 of a [`Secret`]: what is stored of it, and what it is found by. It does not show itself in `Debug`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SecretHash([u8; 32]);
 

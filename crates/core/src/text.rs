@@ -1,21 +1,21 @@
 //! Text with its limits (contract, section 1), valid by construction.
 //!
-//! Each type can only be made from text that satisfies its rule, so no rule checks again. Lengths count Unicode scalar
-//! values. Text is kept exactly as sent. There are two families: a *line* (names, titles, labels) has no control characters;
-//! a *block* (bodies, notes, descriptions) may hold line breaks and tabs. Cloning is cheap: the text is shared.
+//! Each type can only be made from text that satisfies its rule, so no command checks again. Lengths count Unicode scalar
+//! values. Text is kept exactly as sent. Names, titles and labels have no control characters; bodies, notes and descriptions
+//! may hold line breaks and tabs. Cloning is cheap: the text is shared.
 
 use std::sync::Arc;
 
 use crate::validation::Problem;
 
-/// What a family of text may hold.
+/// The characters that a type of text may hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Family {
-    /// One line that says something: no control character, not only white space.
+    /// No control characters, and at least one character that is not white space.
     Name,
-    /// One line, possibly blank.
+    /// No control characters; may be blank.
     Line,
-    /// Several lines.
+    /// No control characters but line breaks and tabs; may be blank.
     Block,
 }
 
@@ -119,29 +119,30 @@ text! {
     Title: Name 1..=100;
     /// The name of a component or an API key: 1–100 characters (contract, sections 4 and 5).
     Name: Name 1..=100;
-    /// The name of an organization: 1–255 characters.
+    /// The name of an organization: 1–255 characters (contract, section 4).
     OrgName: Name 1..=255;
     /// The name of a schedule or of a rotation layer: 1–255 characters (contract, section 7).
     ScheduleName: Name 1..=255;
     /// The name of an escalation policy: 1–255 characters (contract, section 9).
     PolicyName: Name 1..=255;
-    /// Why an override was made: at most 255 characters (contract, section 7).
+    /// The reason for an override: at most 255 characters (contract, section 7).
     Reason: Block 0..=255;
-    /// A first or last name of a person: 1–100 characters.
+    /// The first or last name of a person: 1–100 characters (contract, section 4).
     PersonName: Name 1..=100;
     /// The label under which components are grouped: at most 100 characters (contract, section 5).
     GroupLabel: Line 0..=100;
-    /// A short description, as of a component: at most 1,000 characters (contract, section 5).
+    /// The description of a component, schedule or escalation policy: at most 1,000 characters (contract, sections 5, 7 and 9).
     Description: Block 0..=1_000;
     /// The description of an incident: at most 10,000 characters (contract, section 6).
     IncidentDescription: Block 0..=10_000;
     /// The body of an incident update: 1–10,000 characters (contract, section 6).
     UpdateBody: Block 1..=10_000;
-    /// The note given when an incident is resolved: at most 10,000 characters (contract, section 6).
+    /// The note with which an incident is resolved: at most 10,000 characters; an empty one is no note (contract, section 6).
     ResolutionNote: Block 0..=10_000;
 }
 
-/// The name under which a caller wants something done once: 1–255 visible ASCII characters (contract, section 12).
+/// The header `Idempotency-Key`, with which a repeated request happens once (contract, section 12): 1–255 visible ASCII
+/// characters.
 ///
 /// ```
 /// use dogwatch_core::text::IdempotencyKey;
@@ -212,7 +213,7 @@ impl EmailAddress {
         &self.0
     }
 
-    /// The form under which two addresses are compared: lower case.
+    /// The form in which addresses are compared: ASCII letters in lower case.
     #[must_use]
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()

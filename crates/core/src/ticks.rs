@@ -1,4 +1,10 @@
-//! Time as the actor: what is due fires.
+//! Timers: escalation runs that wait for an instant, and what happens when it comes (contract, section 9).
+//!
+//! A run that waits for somebody to acknowledge is a [`Timer`]. There is no clock here: whoever embeds the engine says what
+//! time it is, the timers due by then are read through the [`TickPort`], and [`fire_due`] lets each of their runs go on. Time
+//! is the actor then: the events in the audit trail have no `actorId`.
+//!
+//! What a run does when it goes on is in [`crate::escalation`]; how a page reaches somebody is in [`crate::outbox`].
 
 use crate::command::{Context, Decision};
 use crate::error::Error;
@@ -8,42 +14,45 @@ use crate::incident;
 use crate::time::Timestamp;
 use crate::world::State;
 
-/// A run that waits, and until when. Timers sort by the instant at which they are due.
+/// An escalation run that waits, and the instant at which it goes on. Timers sort by that instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timer {
-    /// When the next layer fires.
+    /// When the next layer of the policy fires.
     pub due: Timestamp,
     /// The organization of the incident.
     pub org_id: OrgId,
-    /// The incident.
+    /// The incident that the run belongs to.
     pub incident_id: IncidentId,
 }
 
-/// What waits for an instant, over all organizations.
+/// The timers of all organizations. Read only.
 ///
 /// Every method fails only with [`Error::Broken`], when the store cannot be read.
 pub trait TickPort {
-    /// Timers that are due at an instant, earliest first, beginning behind `after`, at most `limit`.
+    /// The timers due at `now` or earlier, in their order (earliest first): those behind `after`, or from the first on with
+    /// `None`; at most `limit`.
     fn timers_due(&self, now: Timestamp, after: Option<&Timer>, limit: usize) -> Result<Vec<Timer>, Error>;
-    /// When the first timer of all is due.
+    /// The instant at which the earliest timer is due; `None` when no run waits.
     fn next_due(&self) -> Result<Option<Timestamp>, Error>;
 }
 
-/// What a timer came to.
+/// What came of a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fired {
-    /// The run went on: a layer was paged, or it is exhausted now.
+    /// The run went on: the next layer was paged, or there was none and the run is exhausted.
     Yes,
-    /// Nothing was due any more.
+    /// Nothing was due: since the timer was read, the run has gone on, or the incident was acknowledged, handed off or
+    /// resolved.
     No,
 }
 
-/// Lets the run of one incident go on, if it is due at the instant of the lookups. Nobody is the actor.
+/// Lets the run of one incident go on, if it is due at the instant of the lookups. The audit events that it causes have no
+/// actor.
 ///
 /// The same [`Lookups`] serve for all timers that are fired for one instant, as long as nothing else is written meanwhile.
 ///
 /// # Errors
-/// Only when the world cannot be read.
+/// [`Error::Broken`] when the store cannot be read; no other.
 pub fn fire_due(
     timer: &Timer,
     state: &dyn State,

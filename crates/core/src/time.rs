@@ -1,6 +1,7 @@
 //! Instants: milliseconds since 1970, UTC, in the years 1970 to 9999 (contract, section 1).
 //!
 //! Nothing here asks what time it is: now is always an argument. Calendar arithmetic comes from jiff; its types stay inside.
+//! Local time and time zones are in [`crate::zone`].
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,7 +28,7 @@ impl Timestamp {
     /// The last instant: 9999-12-31T23:59:59.999Z.
     pub const MAX: Self = Self(253_402_300_799_999);
 
-    /// The instant so many milliseconds after 1970-01-01T00:00:00Z; `None` outside of the years 1970 to 9999.
+    /// The instant that lies `millis` milliseconds after 1970-01-01T00:00:00Z; `None` outside of the years 1970 to 9999.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Option<Self> {
         if millis < Self::MIN.0 || millis > Self::MAX.0 { None } else { Some(Self(millis)) }
@@ -45,13 +46,13 @@ impl Timestamp {
         self.0
     }
 
-    /// The instant so much later, to the millisecond; never later than [`Timestamp::MAX`].
+    /// The instant that lies `span` later, cut to the millisecond; never later than [`Timestamp::MAX`].
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self::clamped(self.0.saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// The time that passed since `earlier`; zero if it is later.
+    /// The time that has passed since `earlier`; zero if `earlier` is later than this instant.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -102,7 +103,7 @@ impl Timestamp {
 
 const MILLIS_PER_DAY: i64 = 86_400_000;
 
-/// What is left to read.
+/// A text while it is read: the bytes that are left.
 struct Cursor<'a>(&'a [u8]);
 
 impl Cursor<'_> {
@@ -129,6 +130,7 @@ impl Cursor<'_> {
     }
 }
 
+/// Reads `YYYY-MM-DD`.
 fn date(cursor: &mut Cursor<'_>) -> Option<civil::Date> {
     let year = cursor.number(4)?;
     cursor.sign(b'-')?;
@@ -212,13 +214,13 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Year, month and day so many days after 1970-01-01.
+/// Year, month and day of the day that lies `days` days after 1970-01-01.
 ///
 /// It counts years from 1 March, so that a leap day is the last of its year, and in cycles of 400 years, which have 146,097
 /// days each.
 pub(crate) const fn civil_date(days: i64) -> (i64, i64, i64) {
     const CYCLE: i64 = 146_097;
-    /// From 1 March of the year 0 to 1970-01-01.
+    /// The days from 1 March of the year 0 to 1970-01-01.
     const TO_1970: i64 = 719_468;
     let days = days + TO_1970;
     let (cycle, day_of_cycle) = (days / CYCLE, days % CYCLE);
@@ -233,7 +235,7 @@ pub(crate) const fn civil_date(days: i64) -> (i64, i64, i64) {
     (cycle * 400 + year_of_cycle + into_next, month, day)
 }
 
-/// Writes a number into its place, with leading zeros.
+/// Writes a number into these bytes in decimal, with leading zeros.
 fn digits(place: Option<&mut [u8]>, mut number: i64) {
     for digit in place.unwrap_or_default().iter_mut().rev() {
         *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);

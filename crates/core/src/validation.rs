@@ -1,8 +1,8 @@
-//! Validation that names every offending field, not only the first.
+//! Validation that names every offending field, not only the first (contract, section 3).
 //!
 //! The types of [`crate::text`], [`crate::id`] and [`crate::time`] check one value each. A [`Validation`] runs several such
 //! checks over the fields of one input, keeps what went wrong, and at the end gives either the whole value or an
-//! [`Error::Invalid`] with all of it.
+//! [`Error::Invalid`] with every problem.
 
 use crate::error::{Error, FieldProblem};
 
@@ -44,18 +44,18 @@ pub struct Validation {
 }
 
 impl Validation {
-    /// Nothing checked yet.
+    /// A validation without any problem yet.
     #[must_use]
     pub const fn new() -> Self {
         Self { problems: Vec::new() }
     }
 
-    /// Notes a problem of the field with a name.
+    /// Adds a problem of a field, which is named as in the contract: `title`.
     pub fn problem(&mut self, field: impl Into<String>, problem: impl Into<String>) {
         self.problems.push(FieldProblem { field: field.into(), problem: problem.into() });
     }
 
-    /// The checked value, or `None` with the problem noted.
+    /// The checked value of a field; `None` if it has a problem, which is added.
     pub fn field<T>(&mut self, field: &str, checked: Result<T, Problem>) -> Option<T> {
         match checked {
             Ok(value) => Some(value),
@@ -66,7 +66,7 @@ impl Validation {
         }
     }
 
-    /// As [`Validation::field`] for an optional field: absent is `Some(None)`.
+    /// As [`Validation::field`] for an optional field: `Some(None)` when it is absent.
     pub fn optional<T>(&mut self, field: &str, checked: Option<Result<T, Problem>>) -> Option<Option<T>> {
         match checked {
             None => Some(None),
@@ -74,10 +74,10 @@ impl Validation {
         }
     }
 
-    /// Builds the value if no field had a problem.
+    /// Builds the value, if no field had a problem.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with every problem noted.
+    /// [`Error::Invalid`] with every problem, in the order in which they were added.
     pub fn finish<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, Error> {
         if !self.problems.is_empty() {
             return Err(Error::Invalid(self.problems));

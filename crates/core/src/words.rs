@@ -1,8 +1,8 @@
-//! Enumerations that are words on the wire: one declaration gives the type, the list, and both directions.
+//! Enumerations whose values are words in requests and replies: one declaration gives type, values, and both directions.
 
-/// Declares an enumeration with a word for each value.
+/// Declares an enumeration with a word for each value. The literal behind its name is the problem of any other word.
 ///
-/// Gives `ALL` in the order of the declaration, `as_str`, `Display`, and a `FromStr` that names the words it takes.
+/// It gives `ALL` in the order of the declaration, `as_str`, `Display`, and a `FromStr` that takes exactly these words.
 macro_rules! words {
     (
         $(#[$doc:meta])*
@@ -17,10 +17,10 @@ macro_rules! words {
         }
 
         impl $name {
-            /// All values, in order.
+            /// All values, in the order of the declaration.
             pub const ALL: [Self; [$($word),*].len()] = [$(Self::$value),*];
 
-            /// The word on the wire.
+            /// The word for the value in requests and replies.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {

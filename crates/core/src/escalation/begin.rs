@@ -1,4 +1,5 @@
-//! Where a run meets the world: which policy is attached, which layers a run goes along, whom a layer reaches now.
+//! How a run meets what is stored: which policy is attached, along which layers a run goes, and whom a layer reaches now
+//! (contract, sections 6 and 9).
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,16 +13,16 @@ use crate::oncall;
 use crate::time::Timestamp;
 use crate::world::{Change, World, Write};
 
-/// What an input came to.
+/// What a run did at its start or with an input.
 pub(crate) struct Step {
-    /// The escalation afterwards.
+    /// The escalation of the incident afterwards.
     pub(crate) escalation: Escalation,
-    /// What the run did.
+    /// What the run did, in order.
     pub(crate) outputs: Vec<Output>,
 }
 
-/// The policy for a new incident: the one that was named, else the one whose layer targets the schedule (contract,
-/// section 6). Code: `not_found` for a named one.
+/// The policy for a new incident: the one that is named, else the one with a layer that targets the schedule; several: smallest
+/// position of such a layer, then oldest policy (contract, section 6). Code: `not_found` for a named one.
 pub(crate) fn attached(
     world: &dyn World,
     named: Option<PolicyId>,
@@ -37,7 +38,7 @@ pub(crate) fn attached(
     }
 }
 
-/// Starts a run of a policy on the layers it has now.
+/// Starts a run of a policy on its present revision, which is in use from then on.
 pub(crate) fn begin(cx: &mut Context<'_>, policy: Policy) -> Result<Step, Error> {
     let mut lookups = Lookups::at(cx.now);
     lookups.keep(&policy, cx.world.policy_layers(policy.id)?);
@@ -59,7 +60,7 @@ pub(crate) fn step(world: &dyn World, before: Escalation, input: Input, lookups:
     Ok(Step { escalation: Escalation { run, ..before }, outputs })
 }
 
-/// What was looked up for one instant: the layers of revisions, and whom each reaches then.
+/// What has been looked up for one instant: the layers of revisions, and whom each reaches then.
 ///
 /// Many runs that are due at once go along the same few layers. While they fire, nothing changes that is looked up here.
 #[derive(Debug)]
@@ -68,37 +69,40 @@ pub struct Lookups {
     revisions: BTreeMap<(PolicyId, u32), Vec<Rung>>,
 }
 
+/// A layer of a revision.
 #[derive(Debug)]
 struct Rung {
     layer: RunLayer,
     target: Target,
+    /// Whom it reaches at the instant of the lookups; `None` until that is asked for.
     users: Option<Vec<UserId>>,
 }
 
 impl Lookups {
-    /// Nothing yet, for an instant.
+    /// Lookups for an instant, with nothing looked up yet.
     #[must_use]
     pub const fn at(now: Timestamp) -> Self {
         Self { now, revisions: BTreeMap::new() }
     }
 
-    /// For which instant.
+    /// The instant for which they are.
     #[must_use]
     pub const fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// The same layers at another instant: whom they reach is looked up again.
+    /// Goes on to another instant with the same layers: whom they reach is looked up again.
     pub(super) fn go_on_to(&mut self, now: Timestamp) {
         self.now = now;
         self.revisions.values_mut().flatten().for_each(|rung| rung.users = None);
     }
 
-    /// Keeps the layers of a policy's revision.
+    /// Adds the layers of a policy's present revision, so that they are not looked up.
     pub(super) fn keep(&mut self, policy: &Policy, layers: Vec<PolicyLayer>) {
         self.revisions.insert((policy.id, policy.revision), rungs(layers));
     }
 
+    /// The layers of a revision, by position, looked up if they have not been.
     fn rungs(&mut self, world: &dyn World, policy: PolicyId, revision: u32) -> Result<&mut [Rung], Error> {
         Ok(match self.revisions.entry((policy, revision)) {
             Entry::Occupied(known) => known.into_mut(),
@@ -107,6 +111,7 @@ impl Lookups {
     }
 }
 
+/// Layers by position, before it is known whom they reach.
 fn rungs(layers: Vec<PolicyLayer>) -> Vec<Rung> {
     let rung = |layer: PolicyLayer| Rung {
         layer: RunLayer { id: layer.id, position: layer.position.get(), ack_timeout: layer.ack_timeout },
@@ -125,7 +130,7 @@ fn layers_of(world: &dyn World, policy: PolicyId, revision: u32) -> Result<Vec<P
     Ok(world.past_policy_layers(policy, Some(revision))?.into_iter().map(|past| past.layer).collect())
 }
 
-/// The layers of one revision, read when they are first asked for; whom they reach is looked up live.
+/// The layers of one revision, read when they are first asked for; whom they reach is looked up at the instant of the lookups.
 pub(super) struct LiveChain<'a> {
     pub(super) world: &'a dyn World,
     pub(super) policy: PolicyId,

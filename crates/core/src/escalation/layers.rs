@@ -1,4 +1,4 @@
-//! Policy layers: adding, changing, ordering, removing. Runs under way keep the layers they started on.
+//! Policy layers: adding, changing, ordering, removing (contract, section 9). Runs keep the layers that they started on.
 
 use crate::caller::ByMember;
 use crate::code::Code;
@@ -15,19 +15,20 @@ use super::{AckTimeout, PastPolicyLayer, Policy, PolicyLayer, Position, Target, 
 
 seal!(AddPolicyLayer, EditPolicyLayer, RemovePolicyLayer, OrderPolicyLayers);
 
-/// Adds a layer. At a taken position it moves that layer, and those directly behind it, one back.
+/// Adds a layer to a policy (contract, section 9). At a taken position it moves that layer, and those directly behind it, one
+/// back.
 ///
 /// Codes, in the order of the checks: `not_found`, `invalid_target`, `limit_reached` (20 layers), `validation_error` (the
 /// layers behind cannot move back any further).
 #[derive(Debug, Clone)]
 pub struct AddPolicyLayer {
-    /// To which policy.
+    /// The policy to which it is added.
     pub policy_id: PolicyId,
-    /// Where.
+    /// Its position, 1–2,147,483,647.
     pub position: Position,
-    /// How long it waits for somebody to acknowledge.
+    /// Minutes that it waits for somebody to acknowledge before the next layer fires, 1–10,080.
     pub ack_timeout: AckTimeout,
-    /// Whom it pages.
+    /// Whom it pages: a schedule, or 1–50 users.
     pub target: Target,
 }
 
@@ -59,21 +60,21 @@ impl Command for AddPolicyLayer {
     }
 }
 
-/// Changes a layer. Moving it to a taken position makes room there as adding does.
+/// Changes a layer (contract, section 9). Moving it to a taken position makes room there as adding does.
 ///
-/// Codes, in the order of the checks: `not_found` (policy, then layer), `invalid_target`, `validation_error`. Changing
-/// nothing succeeds and writes nothing.
+/// Codes, in the order of the checks: `not_found` (policy, then layer), `invalid_target`, `validation_error`. Changing nothing
+/// succeeds and writes nothing.
 #[derive(Debug, Clone)]
 pub struct EditPolicyLayer {
-    /// Of which policy.
+    /// The policy of the layer.
     pub policy_id: PolicyId,
-    /// Which one.
+    /// The layer to change.
     pub layer_id: PolicyLayerId,
-    /// Its new position.
+    /// Its new position, 1–2,147,483,647; `None` keeps the old one.
     pub position: Option<Position>,
-    /// How long it waits for somebody to acknowledge.
+    /// Its new timeout: minutes until the next layer fires, 1–10,080; `None` keeps the old one.
     pub ack_timeout: Option<AckTimeout>,
-    /// Whom it pages.
+    /// Its new target: a schedule, or 1–50 users; `None` keeps the old one.
     pub target: Option<Target>,
 }
 
@@ -111,12 +112,12 @@ impl Command for EditPolicyLayer {
     }
 }
 
-/// Removes a layer. Codes: `not_found` (policy, then layer).
+/// Removes a layer from a policy (contract, section 9). Runs under way keep it. Codes: `not_found` (policy, then layer).
 #[derive(Debug, Clone, Copy)]
 pub struct RemovePolicyLayer {
-    /// Of which policy.
+    /// The policy of the layer.
     pub policy_id: PolicyId,
-    /// Which one.
+    /// The layer to remove.
     pub layer_id: PolicyLayerId,
 }
 
@@ -135,13 +136,13 @@ impl Command for RemovePolicyLayer {
     }
 }
 
-/// Puts the layers in another order, at positions 1 to n. Codes, in the order of the checks: `not_found`, `validation_error`
-/// (every layer stands in the order once).
+/// Puts the layers of a policy in another order, at positions 1 to n (contract, section 9). Codes, in the order of the checks:
+/// `not_found`, `validation_error` (every layer is listed once).
 #[derive(Debug, Clone)]
 pub struct OrderPolicyLayers {
-    /// Of which policy.
+    /// The policy of the layers.
     pub policy_id: PolicyId,
-    /// All its layers.
+    /// All its layers, each once, in the order in which they fire.
     pub layer_ids: Vec<PolicyLayerId>,
 }
 
@@ -186,7 +187,7 @@ pub(crate) fn leave_policies(cx: &mut Context<'_>, user: UserId) -> Result<(), E
     Ok(())
 }
 
-/// Replaces the layers of a policy and gives them by position. A revision that a run has started on is kept.
+/// Replaces the layers of a policy and gives them by position. A revision on which a run has started is kept.
 fn replace(
     cx: &mut Context<'_>,
     policy: Policy,
@@ -220,7 +221,7 @@ fn replace(
     Ok(by_position(after))
 }
 
-/// Moves whatever stands at a position, and directly behind it, one back.
+/// Moves the layer at a position, and those directly behind it, one back, if there is one.
 fn make_room(layers: &mut [PolicyLayer], position: Position) -> Result<(), Error> {
     let taken: BTreeSet<_> = layers.iter().map(|layer| layer.position).collect();
     let mut free = position;
@@ -233,10 +234,12 @@ fn make_room(layers: &mut [PolicyLayer], position: Position) -> Result<(), Error
     Ok(())
 }
 
+/// The layer of a policy with this id. Code: `not_found`.
 fn find_layer(layers: &[PolicyLayer], id: PolicyLayerId) -> Result<&PolicyLayer, Error> {
     layers.iter().find(|layer| layer.id == id).ok_or_else(|| Error::not_found("policy layer"))
 }
 
+/// Refuses, with `invalid_target`, a schedule that does not exist and users who are not members.
 fn check_target(world: &dyn World, target: &Target) -> Result<(), Error> {
     match target {
         Target::Schedule(id) if world.schedule(*id)?.is_none() => {

@@ -1,10 +1,19 @@
-//! Escalation: policies, their layers, and what a run of one does to an incident (contract, section 9).
+//! Escalation: policies, their layers, and the run of a policy for an incident (contract, section 9).
 //!
-//! What a run may do is decided in [`run`](self) as a state machine without any I/O. Here it meets the world: a policy's layers
-//! are what a run goes along, as they were when it started; whom a layer reaches is looked up when it fires.
+//! A policy says whom to page about an incident, and whom next if nobody acknowledges: its layers fire in the order of their
+//! positions, each names a schedule or users, and each waits a number of minutes before the next one fires. Commands:
+//! [`CreatePolicy`], [`EditPolicy`] and [`DeletePolicy`]; [`AddPolicyLayer`], [`EditPolicyLayer`], [`OrderPolicyLayers`] and
+//! [`RemovePolicyLayer`]. Queries: [`GetPolicy`], [`ListPolicies`], and [`PreviewPolicy`], which says who would be paged, and
+//! when.
 //!
-//! The snapshot costs nothing when an incident is created. A policy counts its revisions: a run remembers which one it
-//! started on, and an edit of layers that a run has started on keeps the old ones ([`PastPolicyLayer`]).
+//! A run starts when an incident is created with a policy. [`Run`] is a state machine without any I/O, which decides what a run
+//! does. It goes along the layers as they were when it started; whom a layer reaches is looked up when it fires.
+//!
+//! That snapshot of the layers costs nothing when an incident is created. A policy counts its revisions: a run remembers the
+//! revision it started on, and an edit of layers that a run has started on keeps the old ones ([`PastPolicyLayer`]).
+//!
+//! What acknowledging and handing off do to a run is in [`crate::incident`]; what lets time pass is in [`crate::ticks`]; how
+//! pages travel is in [`crate::outbox`].
 
 mod begin;
 mod layers;

@@ -1,4 +1,4 @@
-//! What a policy is, with its layers, and what an incident knows of its escalation, as they are stored.
+//! A policy with its layers, and what an incident knows of its escalation, as they are stored.
 
 use super::{AckTimeout, Run};
 use crate::id::{OrgId, PolicyId, PolicyLayerId, ScheduleId, UserId};
@@ -9,27 +9,28 @@ use crate::validation::Problem;
 /// An escalation policy as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Names the policy.
+    /// The policy's id.
     pub id: PolicyId,
-    /// The organization.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// Unique among the policies of the organization.
+    /// Its name: 1–255 characters, unique among the policies of the organization.
     pub name: PolicyName,
-    /// What it is for.
+    /// What it is for: at most 1,000 characters.
     pub description: Option<Description>,
-    /// Who created it.
+    /// The user who created it.
     pub created_by: UserId,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its own fields were last changed.
     pub updated_at: Timestamp,
-    /// Which edition of the layers holds now.
+    /// The number of the present revision of its layers: 0 at first, one more with each edit of a revision in use.
     pub revision: u32,
-    /// Whether a run has started on this edition. Then an edit keeps it.
+    /// Whether a run has started on this revision. If so, an edit keeps its layers and begins a new revision.
     pub in_use: bool,
 }
 
-/// Where a policy layer stands: 1 or more.
+/// The position of a policy layer: 1–2,147,483,647. Layers fire in ascending order; positions need not be contiguous (contract,
+/// section 9).
 ///
 /// ```
 /// use dogwatch_core::escalation::Position;
@@ -40,41 +41,41 @@ pub struct Policy {
 pub struct Position(u32);
 
 impl Position {
-    /// The last one, 2,147,483,647.
+    /// The greatest position, 2,147,483,647.
     pub const MAX: Self = Self(i32::MAX as u32);
 
-    /// The position, if it is one.
+    /// A position of 1–2,147,483,647.
     ///
     /// # Errors
-    /// A [`Problem`] unless it is a number from 1 to 2,147,483,647.
+    /// A [`Problem`] for any other number.
     pub fn new(position: i64) -> Result<Self, Problem> {
         let fits = u32::try_from(position).ok().filter(|position| (1..=Self::MAX.0).contains(position));
         fits.map(Self).ok_or_else(|| Problem::new(format!("must be a number from 1 to {}", Self::MAX.0)))
     }
 
-    /// As a number.
+    /// The position as a number, 1–2,147,483,647.
     #[must_use]
     pub const fn get(self) -> u32 {
         self.0
     }
 
-    /// The next one, if there is one.
+    /// The position behind this one; `None` behind the greatest.
     pub(super) fn next(self) -> Option<Self> {
         (self < Self::MAX).then_some(Self(self.0 + 1))
     }
 }
 
-/// Whom a policy layer pages.
+/// The target of a policy layer: whom it pages (contract, section 9).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// Whoever is on call in a schedule when the layer fires.
+    /// Everybody on call in a schedule when the layer fires.
     Schedule(ScheduleId),
-    /// These users, in this order.
+    /// These users, in this order, as far as they are members when the layer fires.
     Users(TargetUsers),
 }
 
 impl Target {
-    /// Users as they come from outside.
+    /// A target of users: checks their number, and that none is listed twice.
     ///
     /// ```
     /// use dogwatch_core::UserId;
@@ -92,7 +93,7 @@ impl Target {
     }
 }
 
-/// The users that a policy layer pages: 1–50, none of them twice. Empty once all of them have left the organization.
+/// The users that a policy layer pages: 1–50, none of them twice. Empty when all of them have left the organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetUsers(Vec<UserId>);
 
@@ -100,7 +101,7 @@ impl TargetUsers {
     /// The most users of a target.
     pub const MAX: usize = 50;
 
-    /// Users as they come from outside.
+    /// Users of a new target: checks their number, and that none is listed twice.
     ///
     /// # Errors
     /// A [`Problem`] unless there are 1–50, none of them twice.
@@ -111,7 +112,7 @@ impl TargetUsers {
         Self::restore(users)
     }
 
-    /// Users as they were stored: none are left when all of them have left the organization.
+    /// Users as they were stored. There may be none, when all of them have left the organization.
     ///
     /// # Errors
     /// A [`Problem`] when there are more than 50, or one of them twice.
@@ -132,7 +133,7 @@ impl TargetUsers {
         &self.0
     }
 
-    /// Takes a user out who has left the organization.
+    /// Takes out a user who has left the organization.
     pub(super) fn leave(&mut self, user: UserId) {
         self.0.retain(|other| *other != user);
     }
@@ -141,39 +142,39 @@ impl TargetUsers {
 /// A policy layer as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyLayer {
-    /// Names the layer.
+    /// The layer's id.
     pub id: PolicyLayerId,
-    /// The policy.
+    /// The policy that it is a layer of.
     pub policy_id: PolicyId,
-    /// The organization.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// Where it stands; no two layers of a policy at the same place.
+    /// Its position, unique among the layers of the policy.
     pub position: Position,
-    /// How long it waits for somebody to acknowledge.
+    /// Minutes that it waits for somebody to acknowledge before the next layer fires, 1–10,080.
     pub ack_timeout: AckTimeout,
     /// Whom it pages.
     pub target: Target,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When it was last changed; at first, when it was created.
     pub updated_at: Timestamp,
 }
 
-/// A layer as it was in an earlier revision on which a run has started. It never changes again.
+/// A policy layer as it was in an earlier revision on which a run has started. It never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastPolicyLayer {
-    /// The revision.
+    /// The revision; see [`Policy::revision`].
     pub revision: u32,
-    /// The layer as it was.
+    /// The layer as it was in it.
     pub layer: PolicyLayer,
 }
 
-/// What an incident knows of its escalation.
+/// The escalation of an incident: the policy attached to it, and the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Escalation {
     /// The attached policy.
     pub policy_id: PolicyId,
-    /// The revision of its layers on which the run started.
+    /// The revision of its layers on which the run started; see [`Policy::revision`].
     pub revision: u32,
     /// The run.
     pub run: Run,

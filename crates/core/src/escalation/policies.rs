@@ -1,4 +1,4 @@
-//! Creating, changing and deleting policies.
+//! Creating, changing and deleting policies (contract, section 9).
 
 use super::query::PolicyView;
 use super::{Policy, find};
@@ -14,12 +14,13 @@ use crate::{checks, limits};
 
 seal!(CreatePolicy, EditPolicy, DeletePolicy);
 
-/// Creates a policy, without layers. Codes, in the order of the checks: `name_conflict`, `limit_reached`.
+/// Creates an escalation policy, without layers (contract, section 9). Codes, in the order of the checks: `name_conflict`,
+/// `limit_reached`.
 #[derive(Debug, Clone)]
 pub struct CreatePolicy {
-    /// What it is called.
+    /// Its name: 1–255 characters, unique among the policies of the organization.
     pub name: PolicyName,
-    /// What it is for.
+    /// What it is for: at most 1,000 characters.
     pub description: Option<Description>,
 }
 
@@ -47,15 +48,15 @@ impl Command for CreatePolicy {
     }
 }
 
-/// Changes a policy's own fields. Codes, in the order of the checks: `not_found`, `name_conflict`. Changing nothing
-/// succeeds and writes nothing.
+/// Changes a policy's own fields; its layers have commands of their own (contract, section 9). Codes, in the order of the
+/// checks: `not_found`, `name_conflict`. Changing nothing succeeds and writes nothing.
 #[derive(Debug, Clone)]
 pub struct EditPolicy {
-    /// Which one.
+    /// The policy to change.
     pub id: PolicyId,
-    /// Its new name.
+    /// Its new name: 1–255 characters, unique among the policies of the organization; `None` keeps the old one.
     pub name: Option<PolicyName>,
-    /// What it is for.
+    /// What it is for: at most 1,000 characters.
     pub description: Patch<Description>,
 }
 
@@ -80,11 +81,11 @@ impl Command for EditPolicy {
     }
 }
 
-/// Deletes a policy with its layers. Resolved incidents keep its id. Codes, in the order of the checks: `not_found`,
-/// `policy_in_use` (attached to an unresolved incident).
+/// Deletes a policy with its layers (contract, section 9). Resolved incidents keep its id. Codes, in the order of the checks:
+/// `not_found`, `policy_in_use` (attached to an unresolved incident).
 #[derive(Debug, Clone, Copy)]
 pub struct DeletePolicy {
-    /// Which one.
+    /// The policy to delete.
     pub id: PolicyId,
 }
 

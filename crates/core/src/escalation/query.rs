@@ -1,4 +1,4 @@
-//! Looking at policies, and at what one would do.
+//! Queries about policies, and about whom one would page (contract, section 9).
 
 use super::begin::{LiveChain, Lookups};
 use super::{AckTimeout, Input, Output, Policy, PolicyLayer, Position, Run, Target, by_position, find};
@@ -12,22 +12,22 @@ use crate::time::Timestamp;
 
 seal!(GetPolicy, ListPolicies, PreviewPolicy);
 
-/// A policy layer as callers see it.
+/// A policy layer as callers see it (contract, section 9).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyLayerView {
-    /// Names the layer.
+    /// The layer's id.
     pub id: PolicyLayerId,
-    /// The policy.
+    /// The policy that it is a layer of.
     pub policy_id: PolicyId,
-    /// Where it stands.
+    /// Its position, 1–2,147,483,647; layers fire in ascending order.
     pub position: Position,
-    /// How long it waits for somebody to acknowledge.
+    /// Minutes that it waits for somebody to acknowledge before the next layer fires, 1–10,080.
     pub ack_timeout: AckTimeout,
     /// Whom it pages.
     pub target: Target,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When it was last changed; at first, when it was created.
     pub updated_at: Timestamp,
 }
 
@@ -45,24 +45,24 @@ impl From<&PolicyLayer> for PolicyLayerView {
     }
 }
 
-/// A policy as callers see it.
+/// A policy as callers see it (contract, section 9).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolicyView {
-    /// Names the policy.
+    /// The policy's id.
     pub id: PolicyId,
-    /// The organization.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// Unique in the organization.
+    /// Its name: 1–255 characters, unique among the policies of the organization.
     pub name: PolicyName,
-    /// What it is for.
+    /// What it is for: at most 1,000 characters.
     pub description: Option<Description>,
-    /// Who created it.
+    /// The user who created it.
     pub created_by: UserId,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its own fields were last changed.
     pub updated_at: Timestamp,
-    /// The layers, by position.
+    /// Its layers, by position; empty in lists.
     pub layers: Vec<PolicyLayerView>,
 }
 
@@ -81,10 +81,10 @@ impl PolicyView {
     }
 }
 
-/// One policy with its layers. Codes: `not_found`.
+/// One policy with its layers (contract, section 9). Codes: `not_found`.
 #[derive(Debug, Clone, Copy)]
 pub struct GetPolicy {
-    /// Which one.
+    /// The policy to look at.
     pub id: PolicyId,
 }
 
@@ -99,7 +99,7 @@ impl Query for GetPolicy {
     }
 }
 
-/// All policies, by name, without their layers.
+/// All policies, by name, without their layers (contract, section 9).
 #[derive(Debug, Clone, Copy)]
 pub struct ListPolicies;
 
@@ -113,14 +113,15 @@ impl Query for ListPolicies {
     }
 }
 
-/// Who would be paged, and when, if an incident opened at an instant and nobody acknowledged. Codes: `not_found`.
+/// Who would be paged, and when, if an incident opened at an instant and nobody acknowledged (contract, section 9). Codes:
+/// `not_found`.
 ///
-/// It is the run itself that answers, on the layers as they are now and the schedules as they stand at each firing.
+/// A run answers, just as for an incident: on the layers as they are now, and on who is on call at each firing.
 #[derive(Debug, Clone, Copy)]
 pub struct PreviewPolicy {
-    /// Which policy.
+    /// The policy to look at.
     pub id: PolicyId,
-    /// When the incident would open.
+    /// The instant at which the incident would open.
     pub at: Timestamp,
 }
 
@@ -129,20 +130,20 @@ pub struct PreviewPolicy {
 pub struct Preview {
     /// The layers, by position.
     pub layers: Vec<PreviewedLayer>,
-    /// When the last layer's time is up and escalation stops.
+    /// When the timeout of the last layer passes and escalation stops; at once, if no layer reaches anybody.
     pub exhausted_at: Timestamp,
 }
 
 /// One layer of a [`Preview`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreviewedLayer {
-    /// The layer.
+    /// The layer's id.
     pub layer_id: PolicyLayerId,
-    /// Where it stands.
+    /// Its position, 1–2,147,483,647.
     pub position: u32,
-    /// When it fires, or is passed over.
+    /// When it fires, or is skipped.
     pub fires_at: Timestamp,
-    /// Who is paged.
+    /// The users who are paged; empty when it is skipped.
     pub targets: Vec<UserId>,
     /// Whether it reaches nobody, so that the next one fires at once.
     pub skipped: bool,
@@ -173,6 +174,7 @@ impl Query for PreviewPolicy {
     }
 }
 
+/// The row of the preview that an output of the run gives, if any.
 fn previewed(output: Output, fires_at: Timestamp) -> Option<PreviewedLayer> {
     let (layer, targets) = match output {
         Output::Paged(layer, users) => (layer, users),

@@ -1,9 +1,9 @@
 //! The escalation run: a total state machine without any I/O (contract, section 9).
 //!
-//! A [`Run`] and an [`Input`] give the run afterwards and [`Output`]s, in every state. The machine knows nothing of
-//! schedules, stores or clocks: whom a layer reaches at this instant a [`Chain`] tells it, and what to write down and whom
-//! to page its outputs tell the caller. Layers fire in ascending position and the position never goes back, so no layer
-//! fires twice in one run.
+//! A [`Run`] and an [`Input`] give the run afterwards and [`Output`]s, in every state. The machine knows nothing of schedules,
+//! stores or clocks: a [`Chain`] tells it whom a layer reaches at this instant, and its outputs tell the caller what to write
+//! down and whom to page. Layers fire in ascending position and the position never goes back, so no layer fires twice in one
+//! run.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::id::{PolicyLayerId, UserId};
 use crate::time::Timestamp;
 use crate::validation::Problem;
 
-/// How long a layer waits for somebody to acknowledge: 1–10,080 minutes.
+/// The timeout of a policy layer: minutes that it waits for somebody to acknowledge before the next layer fires, 1–10,080
+/// (contract, section 9).
 ///
 /// ```
 /// use dogwatch_core::escalation::AckTimeout;
@@ -24,53 +25,53 @@ use crate::validation::Problem;
 pub struct AckTimeout(u16);
 
 impl AckTimeout {
-    /// The longest: a week.
+    /// The longest timeout: a week, in minutes.
     const MOST: i64 = 10_080;
 
-    /// So many minutes.
+    /// A timeout of 1–10,080 minutes.
     ///
     /// # Errors
-    /// A [`Problem`] unless there are 1–10,080.
+    /// A [`Problem`] for any other number.
     pub fn from_minutes(minutes: i64) -> Result<Self, Problem> {
         let fits = u16::try_from(minutes).ok().filter(|_| (1..=Self::MOST).contains(&minutes));
         fits.map(Self).ok_or_else(|| Problem::new(format!("must be a number from 1 to {}", Self::MOST)))
     }
 
-    /// In minutes.
+    /// Minutes until the next layer fires, 1–10,080.
     #[must_use]
     pub const fn minutes(self) -> u16 {
         self.0
     }
 
-    /// When the time is up, for a layer that fires at an instant.
+    /// The instant at which the time is up, for a layer that fires at `fired`.
     #[must_use]
     pub fn after(self, fired: Timestamp) -> Timestamp {
         fired.plus(Duration::from_secs(u64::from(self.0) * 60))
     }
 }
 
-/// A layer as a run names it.
+/// A policy layer as a run remembers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunLayer {
-    /// The layer of the policy, which may have been changed or removed since.
+    /// The layer's id; the layer may have been changed or removed since the run started.
     pub id: PolicyLayerId,
-    /// Its position when the run started.
+    /// The position that it had when the run started.
     pub position: u32,
-    /// How long it waits.
+    /// The timeout that it had when the run started: minutes until the next layer fires, 1–10,080.
     pub ack_timeout: AckTimeout,
 }
 
-/// What a run is doing.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RunState {
     /// The current layer has been paged; the next one fires when its time is up.
     Waiting {
-        /// When that is.
+        /// The instant at which the time is up and the next layer fires.
         due: Timestamp,
     },
-    /// Somebody has acknowledged.
+    /// Somebody has acknowledged; only a handoff makes the run wait again.
     Acknowledged,
-    /// The last layer's time has passed, or nobody was there to be paged.
+    /// The timeout of the last layer has passed, or no layer reached anybody.
     Exhausted,
     /// The incident is resolved; nothing moves the run any more.
     Resolved,
@@ -79,9 +80,9 @@ pub enum RunState {
 /// One run of a policy for one incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Run {
-    /// The layer that was paged last; none if none was.
+    /// The layer that was paged last; `None` if no layer was.
     pub current: Option<RunLayer>,
-    /// What it is doing.
+    /// Its state.
     pub state: RunState,
 }
 
@@ -92,7 +93,7 @@ pub(crate) enum Input {
     Tick,
     /// Somebody acknowledges.
     Acknowledge,
-    /// The incident is handed off, which makes the current layer wait anew.
+    /// The incident is handed off: the timeout of the current layer begins anew.
     HandOff,
     /// The incident is resolved.
     Resolve,
@@ -101,15 +102,15 @@ pub(crate) enum Input {
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Output {
-    /// The time of a layer is up.
+    /// The timeout of a layer has passed.
     TimedOut(RunLayer),
-    /// A layer reaches nobody and is passed over.
+    /// A layer reaches nobody, so the next one fires at once.
     Skipped(RunLayer),
     /// A layer fires: each of these users is to be paged once.
     Paged(RunLayer, Vec<UserId>),
-    /// There are no more layers.
+    /// There is no further layer.
     Exhausted,
-    /// Somebody made it stop while it was waiting.
+    /// The run was waiting and does not any more: the incident was acknowledged or resolved.
     Stopped,
 }
 
@@ -118,13 +119,13 @@ pub(crate) enum Output {
 pub(crate) struct Reach {
     /// The layer.
     pub(crate) layer: RunLayer,
-    /// Whom it pages, each user once.
+    /// The users whom it pages, each once; empty when it is skipped.
     pub(crate) users: Vec<UserId>,
 }
 
-/// The layers that a run goes along.
+/// The layers along which a run goes, as they were when it started.
 pub(crate) trait Chain {
-    /// The layer with the lowest position above this one. Positions begin at 1.
+    /// The layer with the lowest position above this one, and whom it reaches now; 0 is below all positions.
     ///
     /// # Errors
     /// When the layers cannot be read.
@@ -177,7 +178,7 @@ impl Run {
         Ok((run, outputs))
     }
 
-    /// When the next layer fires, if nobody does anything.
+    /// When the next layer fires, if nobody does anything; `None` when the run does not wait.
     #[must_use]
     pub const fn due(&self) -> Option<Timestamp> {
         match self.state {
@@ -186,7 +187,7 @@ impl Run {
         }
     }
 
-    /// Fires the first layer above a position that reaches anybody.
+    /// Fires the first layer above a position that reaches anybody; without one the run is exhausted.
     fn fire(
         self,
         mut position: u32,
@@ -230,7 +231,7 @@ mod tests {
         Timestamp::from_millis(minutes * 60_000).unwrap()
     }
 
-    /// Layers at these positions; each reaches so many users.
+    /// Layers, each with its position and the number of users that it reaches.
     struct Layers(Vec<(u32, u8)>);
 
     impl Chain for Layers {

@@ -1,4 +1,4 @@
-//! The audit trail: what happened to an incident, when, and who did it (contract, section 10). Append-only.
+//! The audit trail: what happened to an incident, when, and who did it (contract, section 10). Events are only ever added.
 
 use super::{Severity, Status, UpdateVisibility};
 use crate::id::{AuditEventId, ComponentId, Id, IncidentId, OrgId, PolicyId, PolicyLayerId, UpdateId, UserId};
@@ -8,11 +8,11 @@ use crate::words::words;
 /// One event of an audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEvent {
-    /// Names the event and carries its instant.
+    /// The event's id, which carries the instant at which it happened.
     pub id: AuditEventId,
-    /// Who did it; `None` where time was the actor.
+    /// The user who did it; `None` where time was the actor.
     pub actor_id: Option<UserId>,
-    /// What happened.
+    /// What happened, with its details.
     pub event: Event,
 }
 
@@ -25,7 +25,7 @@ impl AuditEvent {
 }
 
 words! {
-    /// A field that an edit changed.
+    /// A field of an incident that an edit changed.
     EditedField, "must be `title`, `description` or `severity`" {
         /// `title`.
         Title = "title",
@@ -39,78 +39,78 @@ words! {
 /// What happened, with its details. Details never hold the text of an update: a redaction need not reach into them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// `incident_created`.
+    /// `incident_created`: the incident was opened.
     IncidentCreated {
-        /// How bad it was said to be.
+        /// The severity that it was opened with.
         severity: Severity,
-        /// The first owner.
+        /// The first owner, if any.
         owner_id: Option<UserId>,
-        /// The attached policy.
+        /// The escalation policy attached to it, if any.
         policy_id: Option<PolicyId>,
     },
-    /// `incident_edited`.
+    /// `incident_edited`: title, description or severity changed.
     IncidentEdited {
-        /// What changed, in the order of the fields.
+        /// The fields that changed, in the order `title`, `description`, `severity`.
         fields: Vec<EditedField>,
     },
-    /// `status_changed`.
+    /// `status_changed`: the incident moved a step forward.
     StatusChanged {
         /// The status until then.
         from: Status,
         /// The status from then on.
         to: Status,
     },
-    /// `update_posted`.
+    /// `update_posted`: an update was posted, also by a change of the status.
     UpdatePosted {
         /// The update.
         update_id: UpdateId,
-        /// Who may read it.
+        /// Who may read the update.
         visibility: UpdateVisibility,
     },
-    /// `update_redacted`.
+    /// `update_redacted`: the body of an update was removed.
     UpdateRedacted {
         /// The update.
         update_id: UpdateId,
     },
-    /// `components_changed`.
+    /// `components_changed`: the set of affected components changed.
     ComponentsChanged {
-        /// Newly tagged.
+        /// The components that it did not affect before.
         added: Vec<ComponentId>,
-        /// No longer tagged.
+        /// The components that it does not affect any more.
         removed: Vec<ComponentId>,
     },
-    /// `layer_paged`.
+    /// `layer_paged`: a layer of the policy fired.
     LayerPaged {
         /// The layer of the policy.
         layer_id: PolicyLayerId,
-        /// Where it stood when the run started.
+        /// The position that the layer had when the run started.
         position: u32,
-        /// Who was paged.
+        /// The users who were paged.
         user_ids: Vec<UserId>,
     },
-    /// `layer_skipped`: it reached nobody.
+    /// `layer_skipped`: a layer reached nobody, so the next one fired at once.
     LayerSkipped {
         /// The layer of the policy.
         layer_id: PolicyLayerId,
-        /// Where it stood when the run started.
+        /// The position that the layer had when the run started.
         position: u32,
     },
-    /// `layer_timed_out`: nobody acknowledged in time.
+    /// `layer_timed_out`: nobody acknowledged within the timeout of a layer.
     LayerTimedOut {
         /// The layer of the policy.
         layer_id: PolicyLayerId,
-        /// Where it stood when the run started.
+        /// The position that the layer had when the run started.
         position: u32,
     },
     /// `escalation_exhausted`: there was no further layer to page.
     EscalationExhausted,
     /// `escalation_stopped`: by an acknowledgement or a resolution, while it was waiting.
     EscalationStopped,
-    /// `incident_acknowledged`.
+    /// `incident_acknowledged`: somebody acknowledged the incident.
     IncidentAcknowledged,
-    /// `incident_handed_off`.
+    /// `incident_handed_off`: the incident got another owner, or the same again.
     IncidentHandedOff {
-        /// The owner until then.
+        /// The owner until then, if any.
         previous_owner_id: Option<UserId>,
         /// The owner from then on.
         new_owner_id: UserId,
@@ -137,7 +137,7 @@ impl Event {
         }
     }
 
-    /// The word on the wire.
+    /// The field `event` of the audit trail.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -158,13 +158,14 @@ impl Event {
     }
 }
 
-/// Events that move out of an incident; at least one. Its audit trail is what has moved out, and then what is in it.
+/// Events that move out of an incident into a record of their own; at least one. An audit trail is the events that have moved
+/// out, and then those that are still in the incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditEntry {
     /// The organization of the incident.
     pub org_id: OrgId,
     /// The incident.
     pub incident_id: IncidentId,
-    /// What happened, in order.
+    /// The events, oldest first.
     pub events: Vec<AuditEvent>,
 }

@@ -1,4 +1,4 @@
-//! Opening an incident.
+//! How an incident begins: its owner, its policy, and the start of its escalation run (contract, section 6).
 
 use super::draft::Draft;
 use super::{Event, Incident, IncidentView, Severity, Status, StatusEntry, tags};
@@ -28,29 +28,30 @@ seal!(CreateIncident);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// With `owner_schedule_id` and no `owner_id`, the owner is whoever owns the schedule at this instant, and nobody when
-/// nobody is on call. The policy is the one that is named, else, with `owner_schedule_id`, the one with a layer that targets
-/// that schedule: of several the one where it stands first, then the oldest. Its run starts at once.
+/// With `owner_schedule_id` and no `owner_id`, the owner is whoever owns the schedule at this instant, and nobody when nobody
+/// is on call. The policy is the one that is named, else, with `owner_schedule_id`, the one with a layer that targets that
+/// schedule: of several, the one whose layer has the smallest position, then the oldest. Its run starts at once (contract,
+/// section 9).
 #[derive(Debug, Clone)]
 pub struct CreateIncident {
-    /// What is wrong, in one line.
+    /// What is wrong, in 1–100 characters.
     pub title: Title,
     /// How bad it is.
     pub severity: Severity,
-    /// What is wrong, at length.
+    /// What is wrong, at length: at most 10,000 characters.
     pub description: Option<IncidentDescription>,
-    /// Who is responsible.
+    /// The member who is responsible. Without one, `owner_schedule_id` is required.
     pub owner_id: Option<UserId>,
-    /// Whoever is on call there is responsible, unless `owner_id` is given.
+    /// The schedule whose owner at this instant is responsible, unless `owner_id` is given.
     pub owner_schedule_id: Option<ScheduleId>,
-    /// By which policy people are paged.
+    /// The escalation policy by which people are paged. Without one, the policy that targets `owner_schedule_id`, if any.
     pub escalation_policy_id: Option<PolicyId>,
-    /// What is affected.
+    /// The affected components: at most 100, none twice.
     pub component_ids: Vec<ComponentId>,
 }
 
 impl CreateIncident {
-    /// An incident with nothing but what is required.
+    /// An incident with an owner, and nothing else that is optional.
     #[must_use]
     pub const fn new(title: Title, severity: Severity, owner: UserId) -> Self {
         Self {

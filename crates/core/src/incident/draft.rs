@@ -1,4 +1,4 @@
-//! What the commands on incidents have in common: finding one, and changing it as a whole.
+//! What the commands on incidents share: finding an incident, and changing it as a whole.
 
 use super::{AuditEntry, AuditEvent, Event, Incident};
 use crate::code::Code;
@@ -21,7 +21,8 @@ pub(super) fn refuse_resolved(incident: &Incident) -> Result<(), Error> {
     Ok(())
 }
 
-/// An incident while one command changes it: keeps what it was, its own time, and what goes into the audit trail.
+/// An incident while one command changes it: how it was, how it is so far, the instant of the change, and the events that go
+/// into the audit trail.
 pub(super) struct Draft {
     before: Option<Incident>,
     pub(super) incident: Incident,
@@ -30,31 +31,31 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// Begins a change. It happens now, or when the clock has jumped back, at the incident's last instant.
+    /// Begins a change. It happens now or, when the clock has jumped back, at the instant of the incident's last change.
     pub(super) fn of(incident: Incident, now: Timestamp) -> Self {
         let at = now.max(incident.updated_at);
         Self { before: Some(incident.clone()), incident, at, events: Vec::new() }
     }
 
-    /// Begins a new incident.
+    /// Begins a new incident, at its `updated_at`.
     pub(super) fn new(incident: Incident) -> Self {
         Self { before: None, at: incident.updated_at, incident, events: Vec::new() }
     }
 
-    /// An id for a part of the incident, greater than those before it.
+    /// An id for a part of the incident (an update, a step of its history, an event), greater than those before it.
     pub(super) fn part<T: Id>(&mut self, ids: &mut IdSource) -> T {
         let id: T = ids.fresh_after(self.at, self.incident.last_part);
         self.incident.last_part = id.to_bytes();
         id
     }
 
-    /// Notes an event; `actor` is `None` where time was the actor.
+    /// Adds an event to the audit trail; `actor` is `None` where time was the actor.
     pub(super) fn event(&mut self, ids: &mut IdSource, actor: Option<UserId>, event: Event) {
         let id: AuditEventId = self.part(ids);
         self.events.push(AuditEvent { id, actor_id: actor, event });
     }
 
-    /// Ends the change: writes it, and gives the incident as it is now.
+    /// Ends the change: adds it to the decision, and gives the incident as it is now.
     pub(super) fn finish(mut self, cx: &mut Context<'_>) -> Incident {
         self.incident.updated_at = self.at;
         self.append_events(cx);
@@ -63,8 +64,8 @@ impl Draft {
         self.incident
     }
 
-    /// Adds the events to the incident. If they are too many then, first the earlier ones move out, and if that does not do,
-    /// these, too: an entry holds no more than either.
+    /// Adds the new events to the incident. If they are too many then, the earlier ones move out first, and the new ones after
+    /// them if that does not do: an entry never mixes both.
     fn append_events(&mut self, cx: &mut Context<'_>) {
         let new = std::mem::take(&mut self.events);
         let earlier = self.incident.recent_events.len();
@@ -79,6 +80,7 @@ impl Draft {
         }
     }
 
+    /// Moves all events out of the incident into an [`AuditEntry`].
     fn move_events_out(&mut self, cx: &mut Context<'_>) {
         let events = std::mem::take(&mut self.incident.recent_events);
         if !events.is_empty() {

@@ -1,4 +1,4 @@
-//! Editing what an incident says about itself.
+//! Changing an incident's title, description or severity (contract, section 6).
 
 use super::draft::{Draft, find, refuse_resolved};
 use super::{EditedField, Event, IncidentView, Severity};
@@ -12,9 +12,10 @@ use crate::text::{IncidentDescription, Title};
 
 seal!(EditIncident);
 
-/// Changes title, description or severity. Codes: `not_found`, `incident_resolved`.
+/// Changes an incident's title, description or severity (contract, section 6). Codes: `not_found`, `incident_resolved`.
 ///
-/// Without a field it succeeds and does nothing. Values that are already there are not a change either.
+/// Without any field it succeeds and does nothing, on a resolved incident, too. Values that are already there are not a change
+/// either.
 ///
 /// ```
 /// use dogwatch_core::Patch;
@@ -25,13 +26,13 @@ seal!(EditIncident);
 /// ```
 #[derive(Debug, Clone)]
 pub struct EditIncident {
-    /// Which one.
+    /// The incident to change.
     pub id: IncidentId,
-    /// The new title.
+    /// Its new title: 1–100 characters; `None` keeps the old one.
     pub title: Option<Title>,
-    /// The new description.
+    /// Its new description: at most 10,000 characters.
     pub description: Patch<IncidentDescription>,
-    /// The new severity.
+    /// Its new severity; `None` keeps the old one.
     pub severity: Option<Severity>,
 }
 

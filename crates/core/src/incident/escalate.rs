@@ -1,4 +1,4 @@
-//! What escalation does to an incident: acknowledging, handing off, and time passing (contract, section 9).
+//! What escalation does to an incident: acknowledging, handing off, and the passing of time (contract, section 9).
 
 use super::draft::{Draft, find, refuse_resolved};
 use super::{Event, Incident, IncidentView};
@@ -12,12 +12,13 @@ use crate::outbox::{PageReason, page};
 
 seal!(AcknowledgeIncident, HandOffIncident);
 
-/// Stops escalation and records who acknowledged, and when. Works without a policy. Codes: `not_found`.
+/// Acknowledges an incident: stops its escalation run, and records who acknowledged, and when (contract, section 9). Works
+/// without a policy. Codes: `not_found`.
 ///
-/// On an acknowledged or resolved incident it succeeds and changes nothing.
+/// On an acknowledged or resolved incident it succeeds and changes nothing. The status stays as it is.
 #[derive(Debug, Clone, Copy)]
 pub struct AcknowledgeIncident {
-    /// Which one.
+    /// The incident to acknowledge.
     pub id: IncidentId,
 }
 
@@ -41,15 +42,15 @@ impl Command for AcknowledgeIncident {
     }
 }
 
-/// Hands an incident to somebody: they own it and are paged at once, the acknowledgement is cleared, and the current layer
-/// of its run waits anew. To the present owner it is allowed, and pages again.
+/// Hands an incident off to another owner, who is paged at once (contract, section 9). The acknowledgement is cleared, and the
+/// timeout of the current layer of its run begins anew. To hand it to the present owner is allowed, and pages them again.
 ///
 /// Codes, in the order of the checks: `not_found`, `incident_resolved`, `invalid_target_user`.
 #[derive(Debug, Clone, Copy)]
 pub struct HandOffIncident {
-    /// Which one.
+    /// The incident to hand off.
     pub id: IncidentId,
-    /// To whom.
+    /// The member who owns it from now on.
     pub target_user_id: UserId,
 }
 
@@ -80,7 +81,7 @@ impl Command for HandOffIncident {
     }
 }
 
-/// Lets the run of an incident go on if it is due; `false` when nothing was due.
+/// Lets the run of an incident go on, if it is due at the instant of the context; `false` when nothing is due.
 pub(crate) fn let_time_pass(cx: &mut Context<'_>, id: IncidentId, lookups: &mut Lookups) -> Result<bool, Error> {
     let due = |incident: &Incident| incident.next_escalation_at().is_some_and(|due| due <= cx.now);
     let Some(incident) = cx.world.incident(id)?.filter(due) else { return Ok(false) };
@@ -91,19 +92,20 @@ pub(crate) fn let_time_pass(cx: &mut Context<'_>, id: IncidentId, lookups: &mut 
 }
 
 impl Draft {
-    /// Starts a run of a policy.
+    /// Attaches a policy to the incident and starts a run of it.
     pub(super) fn begin_escalation(&mut self, cx: &mut Context<'_>, policy: Policy) -> Result<(), Error> {
         let begun = escalation::begin(cx, policy)?;
         self.incident.escalation = Some(begun.escalation);
         self.carry_out(cx, None, begun.outputs)
     }
 
-    /// Gives an input to the run, if there is one, and does what it says.
+    /// Gives an input to the run, if there is one, and carries out what the run does.
     pub(super) fn escalate(&mut self, cx: &mut Context<'_>, actor: Option<UserId>, input: Input) -> Result<(), Error> {
         let mut lookups = Lookups::at(cx.now);
         self.escalate_with(cx, actor, input, &mut lookups)
     }
 
+    /// As [`Draft::escalate`], with lookups that several runs share.
     fn escalate_with(
         &mut self,
         cx: &mut Context<'_>,
@@ -117,7 +119,7 @@ impl Draft {
         self.carry_out(cx, actor, step.outputs)
     }
 
-    /// Writes down what a run did, and pages whom it says.
+    /// Adds what a run did to the audit trail, and pages the users that it names.
     fn carry_out(&mut self, cx: &mut Context<'_>, actor: Option<UserId>, outputs: Vec<Output>) -> Result<(), Error> {
         for output in outputs {
             let event = match output {

@@ -1,4 +1,4 @@
-//! Lists of incidents: what may be asked of one, and where a page goes on.
+//! What a list of incidents may be asked for: filter, limit, and the cursor with which it goes on (contract, section 6).
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,21 +8,21 @@ use crate::id::{Id, IncidentId};
 use crate::time::Timestamp;
 use crate::validation::Problem;
 
-/// Which incidents to list; nothing given means all.
+/// The incidents to list: those that pass every filter given. None given means all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct IncidentFilter {
-    /// Only those with this status.
+    /// Only incidents with this status.
     pub status: Option<Status>,
-    /// Only those with this severity.
+    /// Only incidents with this severity.
     pub severity: Option<Severity>,
-    /// Only those created at this instant or later; see [`Timestamp::parse_range_start`].
+    /// Only incidents created at this instant or later; see [`Timestamp::parse_range_start`].
     pub from: Option<Timestamp>,
-    /// Only those created at this instant or earlier; see [`Timestamp::parse_range_end`].
+    /// Only incidents created at this instant or earlier; see [`Timestamp::parse_range_end`].
     pub to: Option<Timestamp>,
 }
 
 impl IncidentFilter {
-    /// Whether an incident passes.
+    /// Whether an incident passes the filter.
     #[must_use]
     pub fn admits(&self, incident: &Incident) -> bool {
         let created = incident.created_at();
@@ -33,15 +33,15 @@ impl IncidentFilter {
     }
 }
 
-/// How many incidents a page holds at most: 1–100, by default 20.
+/// The most incidents of one reply: 1–100, by default 20.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListLimit(u8);
 
 impl ListLimit {
-    /// The longest page.
+    /// The greatest limit, 100.
     pub const MAX: Self = Self(100);
 
-    /// A limit from 1 to 100.
+    /// A limit of 1–100.
     ///
     /// # Errors
     /// A [`Problem`] for any other number.
@@ -50,7 +50,7 @@ impl ListLimit {
         limit.map(Self).ok_or_else(|| Problem::new("must be a number from 1 to 100"))
     }
 
-    /// The number.
+    /// The limit as a number, 1–100.
     #[must_use]
     pub fn get(self) -> usize {
         usize::from(self.0)
@@ -72,7 +72,8 @@ impl FromStr for ListLimit {
     }
 }
 
-/// Where a page of incidents goes on. Opaque: what it looks like may change, what it does may not.
+/// Where a list of incidents goes on: the `nextCursor` of one reply is the `cursor` of the next query. Opaque: what it looks
+/// like may change, what it does may not.
 ///
 /// It stays valid while incidents are added, and when the incident it was made from no longer passes the filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,10 +82,12 @@ pub struct Cursor(IncidentId);
 const CURSOR_PREFIX: &str = "inc1_";
 
 impl Cursor {
+    /// The cursor with which a list goes on behind this incident.
     pub(super) const fn behind(id: IncidentId) -> Self {
         Self(id)
     }
 
+    /// The incident behind which the list goes on.
     pub(super) const fn last_seen(self) -> IncidentId {
         self.0
     }

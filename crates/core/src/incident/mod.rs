@@ -1,7 +1,19 @@
-//! Incidents: their lifecycle, updates, tags, history and audit trail (contract, sections 6 and 10).
+//! Incidents: their lifecycle, updates, affected components, history and audit trail (contract, sections 6 and 10).
 //!
-//! An incident's own time never runs backwards: when the clock jumps back, what happens next to the incident happens at
-//! the instant of what happened last. The ids of its parts ascend in the same order.
+//! An incident has a severity, an owner, and a status that goes forward only: `investigating`, `identified`, `monitoring`,
+//! `resolved`. Commands on it:
+//!
+//! - [`CreateIncident`] opens one and starts the escalation run of its policy; [`EditIncident`] changes title, description or
+//!   severity; [`SetComponents`] says which components it affects.
+//! - [`ChangeStatus`] moves it a step forward, [`PostUpdate`] says how it goes, and [`RedactUpdate`] takes back what was said.
+//! - [`AcknowledgeIncident`] stops the paging, and [`HandOffIncident`] gives it to another owner.
+//!
+//! Queries: [`GetIncident`] with status history and audit trail, [`ListIncidents`] with a filter, [`ListUpdates`].
+//!
+//! An incident's own time never runs backwards: when the clock jumps back, what happens next to the incident happens at the
+//! instant of what happened last. The ids of its parts ascend in the same order.
+//!
+//! Who is paged about an incident, and when, is in [`crate::escalation`]; how pages travel is in [`crate::outbox`].
 
 mod audit;
 mod create;

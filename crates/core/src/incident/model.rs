@@ -1,4 +1,4 @@
-//! What an incident is, and an update of one, as they are stored.
+//! An incident, an update of one and a step of its status history, as they are stored.
 
 use super::{AuditEvent, Status};
 use crate::escalation::Escalation;
@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 use crate::words::words;
 
 words! {
-    /// How bad an incident is, worst first.
+    /// The severity of an incident, worst first (contract, section 6).
     ///
     /// ```
     /// use dogwatch_core::incident::Severity;
@@ -16,68 +16,70 @@ words! {
     /// assert!(Severity::Critical < Severity::Low);
     /// ```
     Severity, "must be `critical`, `high`, `medium` or `low`" {
-        /// `critical`.
+        /// `critical`: on a status page, a major outage of the affected components (contract, section 13).
         Critical = "critical",
-        /// `high`.
+        /// `high`: on a status page, a partial outage.
         High = "high",
-        /// `medium`.
+        /// `medium`: on a status page, degraded.
         Medium = "medium",
-        /// `low`.
+        /// `low`: on a status page, degraded.
         Low = "low",
     }
 }
 
-/// One step of an incident's status history.
+/// One step of an incident's status history, as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusEntry {
-    /// Names the step.
+    /// The step's id: `sh_` and 32 hexadecimal digits.
     pub id: StatusEntryId,
-    /// The status from here on.
+    /// The status that the incident had from this step on.
     pub status: Status,
-    /// When it began.
+    /// When the incident got this status.
     pub changed_at: Timestamp,
-    /// The update that changed it; none for the first step.
+    /// The update that changed it; `None` for the first step.
     pub update_id: Option<UpdateId>,
 }
 
-/// An incident as it is stored. What callers get is an [`IncidentView`].
+/// An incident as it is stored. What callers get is an [`IncidentView`](super::IncidentView).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Incident {
-    /// Names the incident and carries its `createdAt`.
+    /// The incident's id, which carries its `createdAt`.
     pub id: IncidentId,
-    /// The organization.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// 1, 2, 3 … within the organization, without holes.
+    /// 1, 2, 3 … in the order of creation within the organization, without holes.
     pub sequential_id: u64,
-    /// What is wrong, in one line.
+    /// What is wrong, in 1–100 characters.
     pub title: Title,
-    /// What is wrong, at length.
+    /// What is wrong, at length: at most 10,000 characters.
     pub description: Option<IncidentDescription>,
     /// How bad it is.
     pub severity: Severity,
-    /// Where in its lifecycle it is.
+    /// The stage of its lifecycle.
     pub status: Status,
-    /// Who is responsible.
+    /// The user who is responsible; `None` when nobody was on call at its creation.
     pub owner_id: Option<UserId>,
-    /// The escalation policy attached to it, and its run.
+    /// The escalation policy attached to it, and the run of that policy; `None` without a policy.
     pub escalation: Option<Escalation>,
-    /// The affected components, in the order given, none twice.
+    /// The affected components, in the order given, at most 100, none twice.
     pub component_ids: Vec<ComponentId>,
-    /// When and by whom it was acknowledged.
+    /// When it was acknowledged, and by whom; a handoff clears it.
     pub acknowledged: Option<(Timestamp, UserId)>,
-    /// Who created it.
+    /// The user who created it.
     pub created_by: UserId,
-    /// When it last changed in any way.
+    /// When anything last happened to it; updates and redactions count.
     pub updated_at: Timestamp,
-    /// The steps of its status so far: at least one, at most four.
+    /// Its status history, oldest first: at least one step, at most four.
     pub history: Vec<StatusEntry>,
-    /// How many updates it has.
+    /// How many updates it has, status changes included. From 10,000 on, only one that changes the status can be posted.
     pub updates: u32,
-    /// The bytes of the id that was last given to a part of it.
+    /// The bytes of the id that was last given to a part of it: an update, a step of its history, an event. The next is
+    /// greater.
     pub last_part: [u8; 16],
-    /// The end of its audit trail, oldest first. When it grows long, it moves out into an [`AuditEntry`].
+    /// The latest events of its audit trail, oldest first. When they become many, they move out into an
+    /// [`AuditEntry`](super::AuditEntry).
     pub recent_events: Vec<AuditEvent>,
-    /// Whether earlier events may have moved out.
+    /// Whether events may have moved out, so that the audit trail begins with those.
     pub has_earlier_events: bool,
 }
 
@@ -88,25 +90,26 @@ impl Incident {
         self.id.made_at()
     }
 
-    /// When it was resolved.
+    /// When it was resolved; `None` while it is open.
     #[must_use]
     pub fn resolved_at(&self) -> Option<Timestamp> {
         self.history.iter().find(|entry| entry.status == Status::Resolved).map(|entry| entry.changed_at)
     }
 
-    /// The escalation policy attached to it.
+    /// The escalation policy attached to it, if any.
     #[must_use]
     pub fn policy(&self) -> Option<PolicyId> {
         self.escalation.map(|escalation| escalation.policy_id)
     }
 
-    /// When the next layer of its run fires.
+    /// When the next layer of its run fires; `None` when its run does not wait.
     #[must_use]
     pub fn next_escalation_at(&self) -> Option<Timestamp> {
         self.escalation.and_then(|escalation| escalation.run.due())
     }
 
-    /// Whether its events are few enough to stay in it. So that its size is bounded, ids that it names count, too.
+    /// Whether its events are few enough to stay in it: at most 8, which with its components name at most 64 ids. That bounds
+    /// the size of its record.
     pub(super) fn holds_its_events(&self) -> bool {
         let named = self.recent_events.iter().map(|event| event.event.named()).sum::<usize>();
         let named = named.saturating_add(self.component_ids.len());
@@ -120,29 +123,29 @@ impl Incident {
     }
 }
 
-/// How many events stay in an incident at most.
+/// The most events that stay in an incident.
 const RECENT_EVENTS: usize = 8;
-/// How many ids of components and users an incident with events in it names at most.
+/// The most ids of components and users that an incident names, while it has events in it.
 const NAMED: usize = 64;
 
-/// An update of an incident as it is stored. What callers get is an [`UpdateView`].
+/// An update of an incident as it is stored. What callers get is an [`UpdateView`](super::UpdateView).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncidentUpdate {
-    /// Names the update and carries its `postedAt`.
+    /// The update's id, which carries its `postedAt`.
     pub id: UpdateId,
-    /// The organization.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// The incident.
+    /// The incident that it is about.
     pub incident_id: IncidentId,
-    /// What it says; gone for good once redacted.
+    /// Its text: 1–10,000 characters; `None` when it only changes the status, and for good once it is redacted.
     pub body: Option<UpdateBody>,
-    /// The status to which it moved the incident.
+    /// The status to which it moved the incident, if it did.
     pub status_change: Option<Status>,
     /// Who may read it.
     pub visibility: UpdateVisibility,
-    /// Who posted it.
+    /// The user who posted it.
     pub posted_by: UserId,
-    /// When and by whom it was redacted.
+    /// When it was redacted, and by whom.
     pub redacted: Option<(Timestamp, UserId)>,
 }
 
@@ -155,11 +158,11 @@ impl IncidentUpdate {
 }
 
 words! {
-    /// Who may read an update.
+    /// The readers of an update (contract, section 6).
     UpdateVisibility, "must be `internal` or `public`" {
-        /// `internal`: members only.
+        /// `internal`: members of the organization only.
         Internal = "internal",
-        /// `public`: also the status page.
+        /// `public`: also whoever reads a status page that shows an affected component.
         Public = "public",
     }
 }

@@ -1,24 +1,25 @@
-//! What rules see of incidents.
+//! How the rules read incidents.
 
 use super::{AuditEvent, Incident, IncidentFilter, IncidentUpdate};
 use crate::error::Error;
 use crate::id::{IncidentId, UpdateId};
 
-/// Incidents, their updates and audit trails of one organization, as the rules see them. Read only.
+/// The incidents of one organization, their updates and audit trails, as the rules see them. Read only.
 ///
-/// Every method fails only with [`Error::Broken`], when the store cannot be read. The cost of each is that of its answer,
-/// however much else there is.
+/// Every method fails only with [`Error::Broken`], when the store cannot be read. The time that one takes depends on the length
+/// of its answer, not on how much else the store holds.
 pub trait IncidentPort {
-    /// An incident.
+    /// The incident with this id.
     fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error>;
-    /// Incidents that pass the filter, newest first, beginning behind `after`, at most `limit`.
+    /// The incidents that pass the filter, newest first (`createdAt`, then id, descending): those behind `after`, or from the
+    /// newest on with `None`; at most `limit`.
     fn incidents(
         &self,
         filter: &IncidentFilter,
         after: Option<IncidentId>,
         limit: usize,
     ) -> Result<Vec<Incident>, Error>;
-    /// An update of an incident.
+    /// The update of an incident with this id.
     fn update(&self, incident: IncidentId, id: UpdateId) -> Result<Option<IncidentUpdate>, Error>;
     /// The updates of an incident, oldest first.
     fn updates(&self, incident: IncidentId) -> Result<Vec<IncidentUpdate>, Error>;

@@ -1,4 +1,4 @@
-//! Looking at incidents.
+//! Queries about incidents and their updates (contract, section 6).
 
 use super::draft::find;
 use super::{Cursor, IncidentDetail, IncidentFilter, IncidentView, ListLimit, UpdateView};
@@ -10,10 +10,10 @@ use crate::id::IncidentId;
 
 seal!(GetIncident, ListIncidents, ListUpdates);
 
-/// One incident with its status history and audit trail. Codes: `not_found`.
+/// One incident with its status history and audit trail (contract, sections 6 and 10). Codes: `not_found`.
 #[derive(Debug, Clone, Copy)]
 pub struct GetIncident {
-    /// Which one.
+    /// The incident to look at.
     pub id: IncidentId,
 }
 
@@ -28,7 +28,8 @@ impl Query for GetIncident {
     }
 }
 
-/// A page of incidents, newest first. `from` after `to` is an empty page.
+/// The incidents that pass a filter, newest first, up to a limit, with a cursor for the rest (contract, section 6). None pass
+/// when `from` is after `to`.
 ///
 /// ```
 /// use dogwatch_core::Timestamp;
@@ -47,11 +48,11 @@ impl Query for GetIncident {
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ListIncidents {
-    /// Which ones.
+    /// The incidents to list; by default all.
     pub filter: IncidentFilter,
-    /// How many at most.
+    /// The most incidents of the reply: 1–100, by default 20.
     pub limit: ListLimit,
-    /// Where to go on; at the newest, if absent.
+    /// The `next_cursor` of the reply before, for the incidents behind it; `None` begins with the newest.
     pub cursor: Option<Cursor>,
 }
 
@@ -60,7 +61,7 @@ pub struct ListIncidents {
 pub struct IncidentList {
     /// The incidents, newest first (`createdAt`, then id, descending).
     pub incidents: Vec<IncidentView>,
-    /// Where to go on; none when there are no more.
+    /// The cursor with which to ask for the rest; `None` when there is no more.
     pub next_cursor: Option<Cursor>,
 }
 
@@ -71,7 +72,7 @@ impl Query for ListIncidents {
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<IncidentList, Error> {
         let limit = self.limit.get();
-        // One more than asked for tells whether there is a next page.
+        // One more than asked for tells whether the list goes on.
         let found = view.world.incidents(&self.filter, self.cursor.map(Cursor::last_seen), limit + 1)?;
         let shown = found.get(..limit).unwrap_or(&found);
         let next_cursor = if found.len() > limit { shown.last().map(|last| Cursor::behind(last.id)) } else { None };
@@ -83,10 +84,10 @@ impl Query for ListIncidents {
     }
 }
 
-/// All updates of an incident, oldest first, redacted ones included. Codes: `not_found`.
+/// All updates of an incident, oldest first, redacted ones included (contract, section 6). Codes: `not_found`.
 #[derive(Debug, Clone, Copy)]
 pub struct ListUpdates {
-    /// Of which incident.
+    /// The incident whose updates to list.
     pub incident_id: IncidentId,
 }
 

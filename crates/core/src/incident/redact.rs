@@ -1,4 +1,4 @@
-//! Redaction: taking back what an update says, for good.
+//! Redaction: removing the text of an update, for good (contract, section 6).
 
 use crate::caller::ByMember;
 use crate::code::Code;
@@ -14,19 +14,19 @@ use super::{Event, UpdateView};
 
 seal!(RedactUpdate);
 
-/// For how long after posting, inclusive, the author may redact.
+/// For how long after posting, inclusive, the author may redact an update: 5 minutes. An admin may at any time.
 pub const REDACTION_WINDOW: Duration = Duration::from_secs(5 * 60);
 
-/// Removes the body of an update, also from the status history. Codes: `not_found` (incident, then update),
-/// `redaction_not_permitted`.
+/// Removes the body of an update, also from the status history (contract, section 6). Codes: `not_found` (incident, then
+/// update), `redaction_not_permitted`.
 ///
-/// An admin may at any time, the author until exactly five minutes after posting. Doing it again succeeds and changes
-/// nothing, at any time. A resolved incident takes it, too.
+/// An admin may at any time, the author until exactly 5 minutes after posting. Redacting again changes nothing; for an admin
+/// and for the author it succeeds at any time. A resolved incident takes it, too.
 #[derive(Debug, Clone, Copy)]
 pub struct RedactUpdate {
-    /// Of which incident.
+    /// The incident of the update.
     pub incident_id: IncidentId,
-    /// Which update.
+    /// The update to redact.
     pub update_id: UpdateId,
 }
 

@@ -1,9 +1,9 @@
-//! The status machine of incidents: one step at a time, forward only (contract, section 6).
+//! The statuses of incidents, and which may follow which: one step at a time, forward only (contract, section 6).
 
 use crate::words::words;
 
 words! {
-    /// Where in its lifecycle an incident is, in the order of the lifecycle.
+    /// The stage of an incident's lifecycle, in the order of the lifecycle.
     ///
     /// ```
     /// use dogwatch_core::incident::Status;
@@ -35,7 +35,7 @@ impl Status {
         }
     }
 
-    /// Whether an incident with this status may get that one.
+    /// Whether an incident with this status may move to that one.
     #[must_use]
     pub fn can_become(self, to: Self) -> bool {
         self.next() == Some(to)

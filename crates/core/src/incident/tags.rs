@@ -1,4 +1,4 @@
-//! Which components an incident affects.
+//! The components that an incident affects (contract, section 6).
 
 use crate::caller::ByMember;
 use crate::code::Code;
@@ -15,15 +15,15 @@ use super::{Event, IncidentView};
 
 seal!(SetComponents);
 
-/// Replaces the whole set of affected components; an empty one clears it.
+/// Replaces the whole set of components that an incident affects; an empty one clears it (contract, section 6).
 ///
-/// Codes: `not_found`, `incident_resolved`, `duplicate_component_id`, `invalid_component_id`, `limit_reached`. The same
-/// set again, in any order, is not a change.
+/// Codes: `not_found`, `incident_resolved`, `duplicate_component_id`, `invalid_component_id`, `limit_reached`. The same set
+/// again, in any order, is not a change.
 #[derive(Debug, Clone)]
 pub struct SetComponents {
-    /// Of which incident.
+    /// The incident whose components are replaced.
     pub id: IncidentId,
-    /// The whole set.
+    /// The components that it affects from now on: at most 100, none twice.
     pub component_ids: Vec<ComponentId>,
 }
 
@@ -59,7 +59,8 @@ impl Command for SetComponents {
     }
 }
 
-/// Checks a set of component ids: none twice, all known, not too many.
+/// Checks a set of affected components: none twice (`duplicate_component_id`), all existing (`invalid_component_id`), at most
+/// 100 (`limit_reached`).
 pub(super) fn check(world: &dyn World, ids: &[ComponentId]) -> Result<(), Error> {
     let mut seen = BTreeSet::new();
     if let Some(twice) = ids.iter().find(|id| !seen.insert(**id)) {

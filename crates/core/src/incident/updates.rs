@@ -1,4 +1,4 @@
-//! Updates, and status changes, which are updates too: both take one path (contract, section 6).
+//! Updates, and status changes, which are updates too: both go through one function (contract, section 6).
 
 use super::draft::{Draft, find, refuse_resolved};
 use super::{Event, Incident, IncidentUpdate, IncidentView, Status, StatusEntry, UpdateView};
@@ -16,7 +16,7 @@ use crate::{checks, limits};
 
 seal!(ChangeStatus, PostUpdate);
 
-/// Moves an incident one step forward. Codes: `not_found`, `invalid_status_transition`.
+/// Moves an incident one step forward (contract, section 6). Codes: `not_found`, `invalid_status_transition`.
 ///
 /// It posts an internal update whose body is the note.
 ///
@@ -44,13 +44,13 @@ impl ChangeStatus {
         Self { id, to, note: None }
     }
 
-    /// The last step, with a note about it. An empty note is no note.
+    /// The last step, with a note on how it was resolved: at most 10,000 characters. An empty note is no note.
     #[must_use]
     pub const fn resolve(id: IncidentId, note: ResolutionNote) -> Self {
         Self { id, to: Status::Resolved, note: Some(note) }
     }
 
-    /// A step with an optional note, as it comes from outside.
+    /// A step with an optional note: checks both together.
     ///
     /// # Errors
     /// `validation_error` for a note with a status other than `resolved`.
@@ -60,7 +60,7 @@ impl ChangeStatus {
         check.finish(|| Some(Self { id, to, note }))
     }
 
-    /// The rule that spans status and note.
+    /// Checks status and note together: only `resolved` takes a note.
     ///
     /// # Errors
     /// A [`Problem`] of `resolutionNote` for a note with a status other than `resolved`.
@@ -80,7 +80,7 @@ impl Command for ChangeStatus {
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
         let incident = find(cx.world, self.id)?;
         let body = self.note.filter(|note| !note.as_str().is_empty());
-        // A note is a body that may be empty; what is left is a body.
+        // A note that is not empty fits a body: both take at most 10,000 characters of the same kind.
         let body =
             body.map(|note| UpdateBody::new(note.as_str()).map_err(|problem| Error::broken(problem.to_string())));
         let (incident, _) =
@@ -89,10 +89,10 @@ impl Command for ChangeStatus {
     }
 }
 
-/// Posts an update, and with it perhaps a step forward.
+/// Posts an update, and with it optionally moves the incident one step forward (contract, section 6).
 ///
-/// Codes, in the order of the checks: `not_found`, `incident_resolved`, `invalid_status_transition`,
-/// `no_public_surface`, `limit_reached` (10,000 updates, unless the status changes).
+/// Codes, in the order of the checks: `not_found`, `incident_resolved`, `invalid_status_transition`, `no_public_surface`,
+/// `limit_reached` (10,000 updates, unless the status changes).
 ///
 /// ```
 /// use dogwatch_core::id::IncidentId;
@@ -118,20 +118,21 @@ impl PostUpdate {
         Self { id, body: Some(body), status_change: None, visibility: UpdateVisibility::Internal }
     }
 
-    /// An update that the status page shows, too.
+    /// An update that is also shown on the status pages that show an affected component.
     #[must_use]
     pub const fn public(id: IncidentId, body: UpdateBody) -> Self {
         Self { id, body: Some(body), status_change: None, visibility: UpdateVisibility::Public }
     }
 
-    /// The same update with a step forward.
+    /// The same update with a step forward to this status.
     #[must_use]
     pub const fn with_status(mut self, to: Status) -> Self {
         self.status_change = Some(to);
         self
     }
 
-    /// An update as it comes from outside.
+    /// An update: checks its fields together. At least one of body and status change is required, and a public one needs a
+    /// body.
     ///
     /// # Errors
     /// `validation_error` with neither body nor status change, and for a public update without a body.
@@ -147,7 +148,7 @@ impl PostUpdate {
         check.finish(|| Some(Self { id, body, status_change, visibility }))
     }
 
-    /// The rule that spans body and status change.
+    /// Checks body and status change together: one of them is required.
     ///
     /// # Errors
     /// A [`Problem`] of `body` when there is neither.
@@ -158,7 +159,7 @@ impl PostUpdate {
         Ok(())
     }
 
-    /// The rule that spans body and visibility.
+    /// Checks body and visibility together: a public update needs a body.
     ///
     /// # Errors
     /// A [`Problem`] of `body` when a public update has none.
@@ -189,7 +190,7 @@ impl Command for PostUpdate {
     }
 }
 
-/// The one path of every update: checks, then the incident, the update and the audit trail in one change.
+/// Posts an update, by whatever command: checks, then the incident, the update and the audit trail change in one decision.
 fn post(
     cx: &mut Context<'_>,
     me: UserId,

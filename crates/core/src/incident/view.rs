@@ -10,10 +10,10 @@ use crate::text::{IncidentDescription, Title, UpdateBody};
 use crate::time::Timestamp;
 use crate::world::World;
 
-/// A person who did something, also one who has since been removed.
+/// A person who did something, with their name; also one who has since been removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActorRef {
-    /// Names the user.
+    /// The user's id.
     pub id: UserId,
     /// First and last name.
     pub name: String,
@@ -26,44 +26,45 @@ impl ActorRef {
     }
 }
 
-/// An incident as callers see it.
+/// An incident as callers see it (contract, section 6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncidentView {
-    /// Names the incident.
+    /// The incident's id.
     pub id: IncidentId,
-    /// The organization.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// 1, 2, 3 … within the organization, without holes.
+    /// 1, 2, 3 … in the order of creation within the organization, without holes.
     pub sequential_id: u64,
-    /// What is wrong, in one line.
+    /// What is wrong, in 1–100 characters.
     pub title: Title,
-    /// What is wrong, at length.
+    /// What is wrong, at length: at most 10,000 characters.
     pub description: Option<IncidentDescription>,
     /// How bad it is.
     pub severity: Severity,
-    /// Where in its lifecycle it is.
+    /// The stage of its lifecycle.
     pub status: Status,
-    /// Who is responsible.
+    /// The user who is responsible; `None` when nobody was on call at its creation.
     pub owner_id: Option<UserId>,
-    /// The attached escalation policy.
+    /// The escalation policy attached to it, if any; of a resolved incident, it may have been deleted.
     pub escalation_policy_id: Option<PolicyId>,
-    /// What is affected.
+    /// The affected components, in the order given.
     pub affected_components: Vec<ComponentRef>,
-    /// When it was acknowledged.
+    /// When it was acknowledged; a handoff clears it.
     pub acknowledged_at: Option<Timestamp>,
-    /// By whom it was acknowledged.
+    /// The user who acknowledged it; a handoff clears it.
     pub acknowledged_by: Option<UserId>,
-    /// The policy layer that was paged last.
+    /// The position of the policy layer that was paged last, as it was when the run started. It stays after acknowledgement and
+    /// resolution.
     pub current_layer_position: Option<u32>,
-    /// When the next policy layer will be paged.
+    /// When the next policy layer fires; `None` when the run does not wait.
     pub next_escalation_at: Option<Timestamp>,
-    /// Who created it.
+    /// The user who created it.
     pub created_by: UserId,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it last changed in any way.
+    /// When anything last happened to it; updates and redactions count.
     pub updated_at: Timestamp,
-    /// When it was resolved.
+    /// When it was resolved; `None` while it is open.
     pub resolved_at: Option<Timestamp>,
 }
 
@@ -101,24 +102,24 @@ impl IncidentView {
 /// One step of the status history as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusHistoryEntry {
-    /// Names the step.
+    /// The step's id: `sh_` and 32 hexadecimal digits.
     pub id: StatusEntryId,
-    /// The status from here on.
+    /// The status that the incident had from this step on.
     pub status: Status,
-    /// When it began.
+    /// When the incident got this status.
     pub changed_at: Timestamp,
-    /// What was said when the incident was resolved; gone once that update is redacted.
+    /// The body of the update that resolved the incident; `None` for other steps, and once that update is redacted.
     pub resolution_note: Option<UpdateBody>,
 }
 
-/// An incident with all that happened to it.
+/// The reply to [`GetIncident`](super::GetIncident): an incident with all that happened to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IncidentDetail {
     /// The incident.
     pub incident: IncidentView,
     /// The steps of its status, oldest first; the first is `investigating` at its creation.
     pub status_history: Vec<StatusHistoryEntry>,
-    /// Its audit trail, oldest first.
+    /// The events of its audit trail, oldest first.
     pub audit_trail: Vec<AuditEvent>,
 }
 
@@ -126,7 +127,8 @@ impl IncidentDetail {
     pub(super) fn of(incident: &Incident, world: &dyn World) -> Result<Self, Error> {
         let mut status_history = Vec::with_capacity(incident.history.len());
         for entry in &incident.history {
-            // The note has one home, the body of the update that resolved the incident, so a redaction reaches it there.
+            // The note is stored only as the body of the update that resolved the incident, so a redaction removes it here,
+            // too.
             let resolution_note = match entry.update_id.filter(|_| entry.status == Status::Resolved) {
                 Some(update) => world.update(incident.id, update)?.and_then(|update| update.body),
                 None => None,
@@ -144,26 +146,26 @@ impl IncidentDetail {
     }
 }
 
-/// An update as callers see it.
+/// An update of an incident as callers see it (contract, section 6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateView {
-    /// Names the update.
+    /// The update's id.
     pub id: UpdateId,
-    /// The incident.
+    /// The incident that it is about.
     pub incident_id: IncidentId,
-    /// What it says; none when it only changes the status, or was redacted.
+    /// Its text: 1–10,000 characters; `None` when it only changes the status, or was redacted.
     pub body: Option<UpdateBody>,
-    /// The status to which it moved the incident.
+    /// The status to which it moved the incident, if it did.
     pub status_change: Option<Status>,
     /// Who may read it.
     pub visibility: UpdateVisibility,
-    /// Who posted it.
+    /// The user who posted it, with their name.
     pub posted_by: ActorRef,
     /// When it was posted.
     pub posted_at: Timestamp,
-    /// When it was redacted.
+    /// When it was redacted; `None` if it was not.
     pub redacted_at: Option<Timestamp>,
-    /// Who redacted it.
+    /// The user who redacted it.
     pub redacted_by: Option<UserId>,
 }
 
@@ -172,7 +174,7 @@ impl UpdateView {
         Ok(Self::by(update, ActorRef::of(update.posted_by, world)?))
     }
 
-    /// Each author is looked up once.
+    /// The views of many updates. Each author is looked up once.
     pub(super) fn of_all(updates: &[IncidentUpdate], world: &dyn World) -> Result<Vec<Self>, Error> {
         let mut authors: BTreeMap<UserId, ActorRef> = BTreeMap::new();
         let mut views = Vec::with_capacity(updates.len());

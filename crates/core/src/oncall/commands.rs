@@ -1,4 +1,4 @@
-//! Creating, changing and deleting schedules.
+//! Creating, changing and deleting schedules (contract, section 7).
 
 use super::layers::revise;
 use super::query::ScheduleView;
@@ -17,15 +17,15 @@ use crate::{checks, limits};
 
 seal!(CreateSchedule, EditSchedule, DeleteSchedule);
 
-/// Creates a schedule, without layers. Codes, in the order of the checks: `invalid_timezone`, `name_conflict`,
-/// `limit_reached`.
+/// Creates a schedule, without layers (contract, section 7). Codes, in the order of the checks: `invalid_timezone`,
+/// `name_conflict`, `limit_reached`.
 #[derive(Debug, Clone)]
 pub struct CreateSchedule {
-    /// What it is called.
+    /// Its name: 1–255 characters, unique among the schedules of the organization.
     pub name: ScheduleName,
-    /// What it is for.
+    /// What it is for: at most 1,000 characters.
     pub description: Option<Description>,
-    /// The name of its time zone.
+    /// Its time zone: an IANA name, spelled exactly; see [`Zone::new`].
     pub timezone: String,
 }
 
@@ -57,19 +57,19 @@ impl Command for CreateSchedule {
     }
 }
 
-/// Changes a schedule. A new zone takes effect now. Codes, in the order of the checks: `not_found`, `invalid_timezone`,
-/// `name_conflict`. Changing nothing succeeds and writes nothing.
+/// Changes a schedule (contract, section 7). A new zone takes effect now. Codes, in the order of the checks: `not_found`,
+/// `invalid_timezone`, `name_conflict`. Changing nothing succeeds and writes nothing.
 ///
 /// A full replace (`PUT`) is an edit that sets every field.
 #[derive(Debug, Clone)]
 pub struct EditSchedule {
-    /// Which one.
+    /// The schedule to change.
     pub id: ScheduleId,
-    /// Its new name.
+    /// Its new name: 1–255 characters, unique among the schedules of the organization; `None` keeps the old one.
     pub name: Option<ScheduleName>,
-    /// What it is for.
+    /// What it is for: at most 1,000 characters.
     pub description: Patch<Description>,
-    /// The name of its new time zone.
+    /// Its new time zone: an IANA name, spelled exactly; `None` keeps the old one.
     pub timezone: Option<String>,
 }
 
@@ -108,18 +108,18 @@ impl Command for EditSchedule {
 }
 
 impl Schedule {
-    /// Begins a change of who is on call. It happens now, or when the clock has jumped back, when the last one did.
+    /// Begins a change of who is on call; gives its instant: now or, when the clock has jumped back, that of the last change.
     pub(super) fn begin_change(&mut self, now: Timestamp) -> Timestamp {
         self.changed_at = self.changed_at.max(now);
         self.changed_at
     }
 }
 
-/// Deletes a schedule with its layers, overrides and past. Codes, in the order of the checks: `not_found`,
-/// `schedule_in_use` (a policy layer targets it).
+/// Deletes a schedule with its layers, their past and its overrides (contract, section 7). Codes, in the order of the checks:
+/// `not_found`, `schedule_in_use` (a policy layer targets it).
 #[derive(Debug, Clone, Copy)]
 pub struct DeleteSchedule {
-    /// Which one.
+    /// The schedule to delete.
     pub id: ScheduleId,
 }
 

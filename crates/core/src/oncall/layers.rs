@@ -1,4 +1,4 @@
-//! Rotation layers: adding, changing, ordering, removing. What held before an edit is kept as it was.
+//! Rotation layers: adding, changing, ordering, removing (contract, sections 7 and 8). What held before an edit is kept.
 
 use crate::caller::ByMember;
 use crate::code::Code;
@@ -26,7 +26,8 @@ seal!(AddRotationLayer, EditRotationLayer, RemoveRotationLayer, OrderRotationLay
 /// The most participants of a layer.
 const PARTICIPANTS: usize = 50;
 
-/// The settings of a layer, checked together (contract, section 7).
+/// The settings of a layer, checked together (contract, section 7): length of turns, handoff time, the time for which it is
+/// effective, and participants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerSettings {
     length: RotationLength,
@@ -37,10 +38,10 @@ pub struct LayerSettings {
 }
 
 impl LayerSettings {
-    /// Settings as they come from outside.
+    /// Settings: checks the fields together. A participant may be listed several times.
     ///
     /// # Errors
-    /// `validation_error` unless there are 1–50 participants and the end, if any, comes after the beginning.
+    /// `validation_error` unless there are 1–50 participants, and the end, if any, is later than the beginning.
     pub fn new(
         length: RotationLength,
         handoff: HandoffTime,
@@ -55,24 +56,25 @@ impl LayerSettings {
         check.finish(|| Some(Self { length, handoff, effective_from, effective_until, participants }))
     }
 
-    /// The rule about the number of participants.
+    /// Checks the number of participants: 1–50.
     ///
     /// # Errors
-    /// A [`Problem`] of `participantIds` unless there are 1–50.
+    /// A [`Problem`] of `participantIds` for any other number.
     pub fn check_participants(participants: &[UserId]) -> Result<(), Problem> {
         let fits = (1..=PARTICIPANTS).contains(&participants.len());
         if fits { Ok(()) } else { Err(Problem::new(format!("must hold 1 to {PARTICIPANTS} users"))) }
     }
 
-    /// The rule that spans beginning and end.
+    /// Checks beginning and end together.
     ///
     /// # Errors
-    /// A [`Problem`] of `effectiveUntil` unless it is later than the beginning.
+    /// A [`Problem`] of `effectiveUntil` unless it is later than `effectiveFrom`.
     pub fn check_span(effective_from: Timestamp, effective_until: Option<Timestamp>) -> Result<(), Problem> {
         let fits = effective_until.is_none_or(|until| until > effective_from);
         if fits { Ok(()) } else { Err(Problem::new("must be later than `effectiveFrom`")) }
     }
 
+    /// The settings of the rotation, in the zone of the schedule.
     fn input(&self, schedule: &Schedule) -> RotationSettings {
         RotationSettings {
             zone: schedule.zone.clone(),
@@ -85,16 +87,16 @@ impl LayerSettings {
     }
 }
 
-/// Adds a layer behind the others. It holds from its `effectiveFrom`, even where that is past.
+/// Adds a layer behind the others (contract, section 7). It holds from its `effectiveFrom`, even where that is past.
 ///
 /// Codes, in the order of the checks: `not_found`, `name_conflict`, `invalid_participant`, `limit_reached` (20 layers).
 #[derive(Debug, Clone)]
 pub struct AddRotationLayer {
-    /// To which schedule.
+    /// The schedule to which it is added.
     pub schedule_id: ScheduleId,
-    /// What it is called.
+    /// Its name: 1–255 characters, unique among the layers of the schedule.
     pub name: ScheduleName,
-    /// Whose turn it is when.
+    /// Its settings: who takes turns, and when.
     pub settings: LayerSettings,
 }
 
@@ -128,8 +130,8 @@ impl Command for AddRotationLayer {
     }
 }
 
-/// An id that is greater than those of all layers that the schedule ever had, also when the clock has jumped back: where layers
-/// hold that were created later, they stand in the order of their ids.
+/// An id that is greater than those of all layers that the schedule ever had, also when the clock has jumped back. Layers that
+/// hold at an instant at which they did not exist yet stand there in the order of their ids (contract, section 8).
 fn next_layer_id(
     cx: &mut Context<'_>,
     schedule: &Schedule,
@@ -144,29 +146,30 @@ fn next_layer_id(
     Ok(cx.ids.fresh_after(at, floor))
 }
 
-/// Changes a layer; what was before now stays as it was. Codes, in the order of the checks: `validation_error` (fields that do
-/// not go together), `not_found`, `validation_error` (with what is not given and stays), `name_conflict`, `invalid_participant`.
+/// Changes a layer from now on; what was before now stays as it was (contract, section 8). Codes, in the order of the checks:
+/// `validation_error` (fields that do not go together), `not_found`, `validation_error` (together with those that are not
+/// given), `name_conflict`, `invalid_participant`.
 ///
-/// A full replace (`PUT`) is an edit that sets every field.
+/// Whoever is on call stays on call, if they are still a participant. A full replace (`PUT`) is an edit that sets every field.
 #[derive(Debug, Clone)]
 pub struct EditRotationLayer {
-    /// Of which schedule.
+    /// The schedule of the layer.
     pub schedule_id: ScheduleId,
-    /// Which one.
+    /// The layer to change.
     pub layer_id: RotationLayerId,
-    /// Its new name.
+    /// Its new name: 1–255 characters, unique among the layers of the schedule. As with all of these, `None` keeps the old one.
     pub name: Option<ScheduleName>,
-    /// Its new type.
+    /// Its new type, which says how many days a turn may have.
     pub rotation_type: Option<RotationType>,
-    /// Its new length, in days.
+    /// The new length of turns, in days: 1 for `daily`, 7 for `weekly`, 1–366 for `custom`.
     pub rotation_length_days: Option<i64>,
-    /// When turns begin.
+    /// The new local time at which turns begin.
     pub handoff_time: Option<HandoffTime>,
-    /// From when it holds.
+    /// The new first instant at which it holds, also the anchor from which turns are counted.
     pub effective_from: Option<Timestamp>,
-    /// Until when it holds.
+    /// The new first instant at which it does not hold any more; cleared, it holds for good.
     pub effective_until: Patch<Timestamp>,
-    /// Whose turns, in order.
+    /// The new participants, in the order of their turns: 1–50, repeats allowed.
     pub participant_ids: Option<Vec<UserId>>,
 }
 
@@ -187,7 +190,7 @@ impl EditRotationLayer {
         }
     }
 
-    /// The rules about the fields that are given, before anything is looked up.
+    /// Checks the fields that are given, before anything is looked up.
     fn check(&self) -> Result<(), Error> {
         let mut check = Validation::new();
         if let (Some(kind), Some(days)) = (self.rotation_type, self.rotation_length_days) {
@@ -202,7 +205,7 @@ impl EditRotationLayer {
         check.finish(|| Some(()))
     }
 
-    /// The settings after the edit. Where only one of two fields is given that go together, the other is what was before.
+    /// The settings after the edit. Where only one is given of two fields that go together, the other keeps its value.
     fn settings(&self, before: &RotationSettings) -> Result<LayerSettings, Error> {
         let kind = self.rotation_type.unwrap_or(before.length.kind());
         let days = self.rotation_length_days.unwrap_or(i64::from(before.length.days()));
@@ -217,7 +220,7 @@ impl EditRotationLayer {
                 handoff: self.handoff_time.unwrap_or(before.handoff),
                 effective_from,
                 effective_until,
-                // Everybody may have left the organization: nobody on call is not a setting that must be given again.
+                // Empty when everybody in it has left the organization; an edit without participants keeps that.
                 participants: self
                     .participant_ids
                     .as_deref()
@@ -261,12 +264,12 @@ impl Command for EditRotationLayer {
     }
 }
 
-/// Removes a layer, from now on. Codes: `not_found`.
+/// Removes a layer from now on; its past shifts stay (contract, sections 7 and 8). Codes: `not_found`.
 #[derive(Debug, Clone, Copy)]
 pub struct RemoveRotationLayer {
-    /// Of which schedule.
+    /// The schedule of the layer.
     pub schedule_id: ScheduleId,
-    /// Which one.
+    /// The layer to remove.
     pub layer_id: RotationLayerId,
 }
 
@@ -287,13 +290,13 @@ impl Command for RemoveRotationLayer {
     }
 }
 
-/// Puts the layers in another order, from now on. Codes, in the order of the checks: `not_found`, `validation_error` (every
-/// layer stands in the order once).
+/// Puts the layers of a schedule in another order, from now on (contract, section 7). Codes, in the order of the checks:
+/// `not_found`, `validation_error` (every layer is listed once).
 #[derive(Debug, Clone)]
 pub struct OrderRotationLayers {
-    /// Of which schedule.
+    /// The schedule of the layers.
     pub schedule_id: ScheduleId,
-    /// All its layers.
+    /// All its layers, each once, by position.
     pub layer_ids: Vec<RotationLayerId>,
 }
 
@@ -316,7 +319,7 @@ impl Command for OrderRotationLayers {
     }
 }
 
-/// Puts a layer under new settings from `now` on and keeps what held before.
+/// Gives a layer a name, and new settings from `now` on; the rotation that it had until then is kept.
 pub(super) fn revise(
     cx: &mut Context<'_>,
     layer: &RotationLayer,
@@ -336,7 +339,7 @@ pub(super) fn revise(
     after
 }
 
-/// Keeps what holds for a layer until `now`, if it has held at all.
+/// Keeps the rotation that a layer had until `now`, unless it never held.
 fn keep_past(cx: &mut Context<'_>, layer: &RotationLayer, now: Timestamp) {
     let began = layer.since.max(layer.rotation.effective_from());
     if began < now {
@@ -351,7 +354,7 @@ fn keep_past(cx: &mut Context<'_>, layer: &RotationLayer, now: Timestamp) {
     }
 }
 
-/// Puts the layers of a schedule in an order from now on and keeps the one before.
+/// Puts the layers of a schedule in an order from now on, and keeps the order before.
 fn reorder(cx: &mut Context<'_>, before: Schedule, order: Vec<RotationLayerId>) -> Schedule {
     let mut after = before.clone();
     let now = after.begin_change(cx.now);
@@ -370,15 +373,18 @@ fn reorder(cx: &mut Context<'_>, before: Schedule, order: Vec<RotationLayerId>) 
     after
 }
 
+/// The layer of a schedule with this id. Code: `not_found`.
 fn find_layer(layers: &[RotationLayer], id: RotationLayerId) -> Result<&RotationLayer, Error> {
     layers.iter().find(|layer| layer.id == id).ok_or_else(|| Error::not_found("rotation layer"))
 }
 
+/// Refuses, with `name_conflict`, a name that another layer of the schedule has.
 fn name_is_free(layers: &[RotationLayer], name: &ScheduleName, own: Option<RotationLayerId>) -> Result<(), Error> {
     let holder = layers.iter().find(|layer| layer.name == *name).map(|layer| layer.id);
     checks::name_is_free(holder, own, "layer of the schedule", name)
 }
 
+/// Refuses, with `invalid_participant`, participants who are not all members.
 fn check_participants(world: &dyn World, participants: &[UserId]) -> Result<(), Error> {
     let distinct: BTreeSet<_> = participants.iter().collect();
     are_members(world, distinct, Code::InvalidParticipant)

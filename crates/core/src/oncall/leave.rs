@@ -1,4 +1,5 @@
-//! A member leaves the organization (contract, section 4): they leave every rotation, and their overrides end.
+//! What happens on call when a member leaves the organization (contract, section 4): they leave every rotation, and their
+//! overrides end.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +10,8 @@ use crate::error::Error;
 use crate::id::{ScheduleId, UserId};
 use crate::world::{Change, Write};
 
-/// Takes a member out of every rotation, and ends their running and future overrides: from now on, by each schedule's own
-/// time, so that the past stays true when the clock has jumped back.
+/// Takes a member out of every rotation, and ends their running and future overrides: from now on or, when the clock has jumped
+/// back, from the last change of each schedule on, so that the past stays true.
 pub(crate) fn leave_schedules(cx: &mut Context<'_>, user: UserId) -> Result<(), Error> {
     let overrides = cx.world.overrides_of(user, cx.now)?;
     let mut schedules: BTreeSet<ScheduleId> = cx.world.rotations_of(user)?.into_iter().collect();

@@ -1,8 +1,21 @@
 //! On-call schedules: rotation layers, overrides, and who is on call (contract, sections 7 and 8).
 //!
+//! A schedule has a time zone and rotation layers in an order. Each layer is a rotation: participants take turns of a number of
+//! days, which begin at a handoff time. The participant of the first active layer owns the schedule; the participants of all
+//! active layers are paged. An override puts one member in the owner's stead for a stretch of time. Commands:
+//!
+//! - [`CreateSchedule`], [`EditSchedule`] and [`DeleteSchedule`];
+//! - [`AddRotationLayer`], [`EditRotationLayer`], [`OrderRotationLayers`] and [`RemoveRotationLayer`];
+//! - [`CreateOverride`] and [`DeleteOverride`].
+//!
+//! Queries: [`ResolveOnCall`] for an instant, [`ShiftsOnCall`] for a range, [`OnCallNow`] over all schedules; [`GetSchedule`],
+//! [`ListSchedules`] and [`ListOverrides`] for what is stored.
+//!
 //! One resolver answers every question: a [`Roster`] holds all that is needed for a stretch of time and is a pure function of
-//! the instant. The past stays true because an edit never changes terms that held: it ends them now and begins new ones
-//! ([`PastRotation`], [`PastOrder`]).
+//! the instant. The past stays true because an edit never changes a rotation that has held: it ends that rotation now and
+//! begins a new one ([`PastRotation`], [`PastOrder`]).
+//!
+//! The arithmetic of turns is in [`Rotation`]; how a schedule is paged is in [`crate::escalation`].
 
 mod commands;
 mod layers;
@@ -39,7 +52,7 @@ fn find(world: &(impl OnCallPort + ?Sized), id: ScheduleId) -> Result<Schedule, 
     world.schedule(id)?.ok_or_else(|| Error::not_found("schedule"))
 }
 
-/// All that is needed to say who is on call from an instant on.
+/// Who is on call in a schedule from an instant on: its layers, with what held and ended later than that.
 pub(crate) fn roster(
     world: &(impl OnCallPort + ?Sized),
     schedule: &Schedule,

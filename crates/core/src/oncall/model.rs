@@ -1,4 +1,4 @@
-//! What a schedule is, with its layers and overrides, as they are stored.
+//! A schedule with its layers, their past and its overrides, as they are stored.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,11 +11,11 @@ use crate::validation::Problem;
 use crate::words::words;
 use crate::zone::Zone;
 
-/// The longest range of shifts, and the longest override, in days.
+/// The longest range of shifts, and the longest override: 366 days.
 pub(super) const LONGEST_RANGE_DAYS: i64 = 366;
 pub(super) const MILLIS_PER_DAY: i64 = 86_400_000;
 
-/// The local time at which turns begin: `HH:MM`.
+/// The local time at which turns begin: `HH:MM`, 00:00–23:59 (contract, section 7).
 ///
 /// ```
 /// use dogwatch_core::oncall::HandoffTime;
@@ -26,15 +26,15 @@ pub(super) const MILLIS_PER_DAY: i64 = 86_400_000;
 pub struct HandoffTime(u16);
 
 impl HandoffTime {
-    /// So many minutes after midnight, on a clock that shows no change.
+    /// The time that lies `minutes` minutes after midnight, 0–1,439, on a day without a change of the clocks.
     ///
     /// # Errors
-    /// A [`Problem`] from 24 hours on.
+    /// A [`Problem`] for 1,440 and more.
     pub fn from_minutes(minutes: u16) -> Result<Self, Problem> {
         if minutes < 1_440 { Ok(Self(minutes)) } else { Err(Problem::new("must be a time from 00:00 to 23:59")) }
     }
 
-    /// Minutes after midnight.
+    /// Minutes after midnight, 0–1,439.
     #[must_use]
     pub const fn minutes(self) -> u16 {
         self.0
@@ -62,7 +62,7 @@ impl fmt::Display for HandoffTime {
 }
 
 words! {
-    /// How rotations are spoken of.
+    /// The type of a rotation: how long each participant's turn is.
     RotationType, "must be `daily`, `weekly` or `custom`" {
         /// `daily`: turns of one day.
         Daily = "daily",
@@ -73,7 +73,7 @@ words! {
     }
 }
 
-/// How long a turn is: a type and a number of days that goes with it.
+/// The length of a turn: a type, and a number of days that the type takes (contract, section 7).
 ///
 /// ```
 /// use dogwatch_core::oncall::{RotationLength, RotationType};
@@ -88,12 +88,12 @@ pub struct RotationLength {
 }
 
 impl RotationLength {
-    /// Turns of one day.
+    /// Turns of one day, of the type `daily`.
     pub const DAILY: Self = Self { kind: RotationType::Daily, days: 1 };
-    /// Turns of a week.
+    /// Turns of seven days, of the type `weekly`.
     pub const WEEKLY: Self = Self { kind: RotationType::Weekly, days: 7 };
 
-    /// `daily` takes 1 day, `weekly` 7, `custom` 1–366.
+    /// A length of `days` days: `daily` takes 1, `weekly` 7, `custom` 1–366.
     ///
     /// # Errors
     /// A [`Problem`] of the number of days.
@@ -107,21 +107,21 @@ impl RotationLength {
         Err(Problem::new(problem))
     }
 
-    /// The number of days, if it is one that some type takes.
+    /// Checks a number of days without its type: 1–366.
     ///
     /// # Errors
-    /// A [`Problem`] unless it is a number from 1 to 366.
+    /// A [`Problem`] for any other number.
     pub fn check_days(days: i64) -> Result<i64, Problem> {
         if (1..=366).contains(&days) { Ok(days) } else { Err(Problem::new("must be a number from 1 to 366")) }
     }
 
-    /// The type.
+    /// The type of the rotation.
     #[must_use]
     pub const fn kind(self) -> RotationType {
         self.kind
     }
 
-    /// The number of days.
+    /// The days of a turn, 1–366.
     #[must_use]
     pub const fn days(self) -> u16 {
         self.days
@@ -131,105 +131,106 @@ impl RotationLength {
 /// An on-call schedule as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// Names the schedule.
+    /// The schedule's id.
     pub id: ScheduleId,
-    /// The organization.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// Unique among the schedules of the organization.
+    /// Its name: 1–255 characters, unique among the schedules of the organization.
     pub name: ScheduleName,
-    /// What it is for.
+    /// What it is for: at most 1,000 characters.
     pub description: Option<Description>,
-    /// In which zone its dates and handoff times are meant.
+    /// The time zone of its dates and handoff times.
     pub zone: Zone,
-    /// Who created it.
+    /// The user who created it.
     pub created_by: UserId,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its own fields were last changed.
     pub updated_at: Timestamp,
-    /// The layers, by position.
+    /// Its layers, by position: the index in this list.
     pub order: Vec<RotationLayerId>,
-    /// Since when they stand in this order.
+    /// The instant from which on they are in this order; [`Timestamp::MIN`] until the first layer is added.
     pub order_since: Timestamp,
-    /// When anything about who is on call was last changed; nothing of it happens earlier, whatever the clock says.
+    /// When its zone, its layers, their order or its overrides were last changed. When the clock jumps back, the next change
+    /// happens at this instant.
     pub changed_at: Timestamp,
-    /// How many overrides were ever created.
+    /// How many overrides were ever created: the [`Override::number`] of the last one.
     pub overrides: u64,
 }
 
-/// A rotation layer as it is stored.
+/// A rotation layer as it is stored. Its position is in [`Schedule::order`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RotationLayer {
-    /// Names the layer.
+    /// The layer's id.
     pub id: RotationLayerId,
-    /// The schedule.
+    /// The schedule that it is a layer of.
     pub schedule_id: ScheduleId,
-    /// The organization.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// Unique among the layers of the schedule.
+    /// Its name: 1–255 characters, unique among the layers of the schedule.
     pub name: ScheduleName,
-    /// What holds now.
+    /// Its present rotation: whose turn it is, from the last change of its settings on.
     pub rotation: Rotation,
-    /// Since when.
+    /// The instant from which on this rotation is the layer's; [`Timestamp::MIN`] until its settings are first changed.
     pub since: Timestamp,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When it was last changed; at first, when it was created.
     pub updated_at: Timestamp,
 }
 
-/// What held for a layer once. It never changes again.
+/// The rotation that a layer had until a change of its settings, or until its removal. It never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastRotation {
-    /// The organization.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// The schedule.
+    /// The schedule of the layer.
     pub schedule_id: ScheduleId,
-    /// The layer, which may be gone.
+    /// The layer, which may have been removed.
     pub layer_id: RotationLayerId,
-    /// From this instant on …
+    /// The first instant at which the layer had it; [`Timestamp::MIN`] for its first rotation.
     pub since: Timestamp,
-    /// … until just before this one.
+    /// The first instant at which it had it no more.
     pub until: Timestamp,
-    /// What held.
+    /// The rotation.
     pub rotation: Rotation,
 }
 
-/// In which order layers stood once. It never changes again.
+/// The order in which a schedule's layers were until it changed. It stays as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PastOrder {
-    /// The organization.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
     /// The schedule.
     pub schedule_id: ScheduleId,
-    /// From this instant on …
+    /// The first instant at which the layers were in this order.
     pub since: Timestamp,
-    /// … until just before this one.
+    /// The first instant at which they were not any more.
     pub until: Timestamp,
-    /// The layers, by position.
+    /// The layers, by position; some may have been removed.
     pub order: Vec<RotationLayerId>,
 }
 
-/// Somebody who stands in, as it is stored.
+/// An override as it is stored: a stretch of time in which a member is on call in the owner's stead (contract, section 7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Override {
-    /// Names the override.
+    /// The override's id.
     pub id: OverrideId,
-    /// The schedule.
+    /// The schedule that it overrides.
     pub schedule_id: ScheduleId,
-    /// The organization.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// 1, 2, 3 … in the order of creation within the schedule; of several at once the last wins.
+    /// 1, 2, 3 … in the order of creation within the schedule. Of several at once, the greatest number wins.
     pub number: u64,
-    /// Who stands in.
+    /// The user who is on call.
     pub user_id: UserId,
-    /// From this instant on …
+    /// The first instant at which it holds.
     pub starts_at: Timestamp,
-    /// … until just before this one.
+    /// The first instant at which it does not hold any more, at most 366 days after the `startsAt` that was sent.
     pub ends_at: Timestamp,
-    /// Why.
+    /// The reason for it: at most 255 characters.
     pub reason: Option<Reason>,
-    /// Who created it.
+    /// The user who created it.
     pub created_by: UserId,
     /// When it was created.
     pub created_at: Timestamp,

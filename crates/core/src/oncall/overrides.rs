@@ -1,4 +1,4 @@
-//! Overrides: somebody stands in for whoever would be the owner.
+//! Overrides: a member is on call in the owner's stead for a stretch of time (contract, section 7).
 
 use super::model::{LONGEST_RANGE_DAYS, MILLIS_PER_DAY};
 use super::{Override, find};
@@ -16,7 +16,8 @@ use crate::{checks, limits};
 
 seal!(CreateOverride, DeleteOverride);
 
-/// Has somebody stand in. A beginning before now is now: the past stays true.
+/// Puts a member on call in the owner's stead for a stretch of time (contract, section 7). A beginning before now is set to
+/// now: the past stays true.
 ///
 /// Codes, in the order of the checks: `not_found`, `invalid_participant`, `validation_error` (it would be over already),
 /// `limit_reached` (500 that are not yet over).
@@ -30,7 +31,7 @@ pub struct CreateOverride {
 }
 
 impl CreateOverride {
-    /// An override as it comes from outside.
+    /// An override: checks beginning and end together. Of several at once, the one created last wins.
     ///
     /// # Errors
     /// `validation_error` unless it ends after it begins, at most 366 days later.
@@ -46,10 +47,10 @@ impl CreateOverride {
         check.finish(|| Some(Self { schedule, user, starts_at, ends_at, reason }))
     }
 
-    /// The rule that spans beginning and end.
+    /// Checks beginning and end together.
     ///
     /// # Errors
-    /// A [`Problem`] of `endsAt` unless it is later than the beginning, by 366 days at most.
+    /// A [`Problem`] of `endsAt` unless it is later than `startsAt`, by 366 days at most.
     pub fn check_span(starts_at: Timestamp, ends_at: Timestamp) -> Result<(), Problem> {
         let length = ends_at.as_millis() - starts_at.as_millis();
         if length <= 0 {
@@ -98,12 +99,13 @@ impl Command for CreateOverride {
     }
 }
 
-/// Deletes an override that is not over: one that has begun ends now, another never begins. Codes: `not_found`.
+/// Deletes an override that is not over: one that has begun ends now, another never begins (contract, section 7). Codes:
+/// `not_found`.
 #[derive(Debug, Clone, Copy)]
 pub struct DeleteOverride {
-    /// Of which schedule.
+    /// The schedule of the override.
     pub schedule_id: ScheduleId,
-    /// Which one.
+    /// The override to delete.
     pub id: OverrideId,
 }
 
@@ -126,7 +128,7 @@ impl Command for DeleteOverride {
     }
 }
 
-/// Ends an override that is not over.
+/// Ends an override that is not over: one that has begun is cut short, another is deleted.
 pub(super) fn end(cx: &mut Context<'_>, one: Override, now: Timestamp) {
     let change = if one.starts_at < now {
         let ended = Override { ends_at: now, ..one.clone() };

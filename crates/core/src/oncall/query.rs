@@ -1,4 +1,4 @@
-//! Looking at schedules, and asking who is on call.
+//! Queries about schedules, and about who is on call (contract, sections 7 and 8).
 
 use super::model::{LONGEST_RANGE_DAYS, MILLIS_PER_DAY};
 use super::{HandoffTime, OnCall, Override, RotationLayer, RotationLength, Schedule, Shifts, find, roster};
@@ -14,30 +14,30 @@ use crate::zone::Zone;
 
 seal!(GetSchedule, ListSchedules, ListOverrides, ResolveOnCall, ShiftsOnCall, OnCallNow);
 
-/// A rotation layer as callers see it.
+/// A rotation layer as callers see it (contract, section 7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RotationLayerView {
-    /// Names the layer.
+    /// The layer's id.
     pub id: RotationLayerId,
-    /// The schedule.
+    /// The schedule that it is a layer of.
     pub schedule_id: ScheduleId,
-    /// Unique in the schedule.
+    /// Its name: 1–255 characters, unique among the layers of the schedule.
     pub name: ScheduleName,
-    /// From 0; the lowest active layer gives the owner.
+    /// 0, 1, 2 … within the schedule, without holes; the active layer with the lowest position gives the owner.
     pub position: usize,
-    /// Type and number of days.
+    /// The length of a turn: type and number of days.
     pub length: RotationLength,
-    /// When turns begin.
+    /// The local time at which turns begin.
     pub handoff_time: HandoffTime,
-    /// From when it holds.
+    /// The first instant at which it holds.
     pub effective_from: Timestamp,
-    /// Until when it holds.
+    /// The first instant at which it does not hold any more; `None`: it holds for good.
     pub effective_until: Option<Timestamp>,
-    /// Whose turns, in order. Empty when all of them have left the organization.
+    /// Who takes turns, in order: 1–50, repeats allowed. Empty when all of them have left the organization.
     pub participant_ids: Vec<UserId>,
     /// When it was created.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When it was last changed; at first, when it was created.
     pub updated_at: Timestamp,
 }
 
@@ -59,7 +59,7 @@ impl RotationLayerView {
         }
     }
 
-    /// All layers, by position.
+    /// The views of all layers of a schedule, by position.
     pub(super) fn all(schedule: &Schedule, layers: &[RotationLayer]) -> Vec<Self> {
         let mut views: Vec<_> = layers.iter().map(|layer| Self::of(schedule, layer)).collect();
         views.sort_by_key(|view| view.position);
@@ -67,26 +67,26 @@ impl RotationLayerView {
     }
 }
 
-/// A schedule as callers see it.
+/// A schedule as callers see it (contract, section 7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScheduleView {
-    /// Names the schedule.
+    /// The schedule's id.
     pub id: ScheduleId,
-    /// The organization.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// Unique in the organization.
+    /// Its name: 1–255 characters, unique among the schedules of the organization.
     pub name: ScheduleName,
-    /// What it is for.
+    /// What it is for: at most 1,000 characters.
     pub description: Option<Description>,
-    /// In which zone its dates and handoff times are meant.
+    /// The time zone of its dates and handoff times.
     pub timezone: Zone,
-    /// Who created it.
+    /// The user who created it.
     pub created_by: UserId,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its own fields were last changed.
     pub updated_at: Timestamp,
-    /// The layers, by position.
+    /// Its layers, by position; empty in lists.
     pub layers: Vec<RotationLayerView>,
 }
 
@@ -106,10 +106,10 @@ impl ScheduleView {
     }
 }
 
-/// One schedule with its layers. Codes: `not_found`.
+/// One schedule with its layers (contract, section 7). Codes: `not_found`.
 #[derive(Debug, Clone, Copy)]
 pub struct GetSchedule {
-    /// Which one.
+    /// The schedule to look at.
     pub id: ScheduleId,
 }
 
@@ -124,7 +124,7 @@ impl Query for GetSchedule {
     }
 }
 
-/// All schedules, by name, without their layers.
+/// All schedules, by name, without their layers (contract, section 7).
 #[derive(Debug, Clone, Copy)]
 pub struct ListSchedules;
 
@@ -138,10 +138,11 @@ impl Query for ListSchedules {
     }
 }
 
-/// All overrides of a schedule, over ones included, by beginning and then by creation. Codes: `not_found`.
+/// All overrides of a schedule, past ones included, by beginning and then by creation (contract, section 7). Codes:
+/// `not_found`.
 #[derive(Debug, Clone, Copy)]
 pub struct ListOverrides {
-    /// Of which schedule.
+    /// The schedule whose overrides to list.
     pub schedule_id: ScheduleId,
 }
 
@@ -158,30 +159,30 @@ impl Query for ListOverrides {
     }
 }
 
-/// Who is on call at an instant, and when that changes. Codes: `not_found`.
+/// Who is on call in a schedule at an instant, and when that changes (contract, section 8). Codes: `not_found`.
 #[derive(Debug, Clone, Copy)]
 pub struct ResolveOnCall {
-    /// In which schedule.
+    /// The schedule to ask about.
     pub schedule_id: ScheduleId,
-    /// At which instant.
+    /// The instant to ask about, in the past, now or in the future.
     pub at: Timestamp,
 }
 
 /// The reply to [`ResolveOnCall`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OnCallAt {
-    /// The schedule.
+    /// The schedule that was asked about.
     pub schedule_id: ScheduleId,
-    /// The instant.
+    /// The instant that was asked about.
     pub at: Timestamp,
-    /// Who is on call.
+    /// The owner and everybody else on call.
     pub on_call: OnCall,
-    /// The first instant after `at` at which that is different; see [`super::Roster::next_change`].
+    /// The first instant after `at` at which `on_call` is different; see [`Roster::next_change`](super::Roster::next_change).
     pub next_change_at: Option<Timestamp>,
 }
 
 impl OnCallAt {
-    /// The owner, by user only.
+    /// The user id of the owner: `currentOncall` in replies.
     #[must_use]
     pub fn current_oncall(&self) -> Option<UserId> {
         self.on_call.owner.map(|owner| owner.user_id)
@@ -205,7 +206,7 @@ impl Query for ResolveOnCall {
     }
 }
 
-/// Who is on call over a range, cut to it. Codes: `not_found`.
+/// Who is on call in a schedule over a range, cut to it (contract, section 8). Codes: `not_found`.
 #[derive(Debug, Clone, Copy)]
 pub struct ShiftsOnCall {
     schedule: ScheduleId,
@@ -214,7 +215,7 @@ pub struct ShiftsOnCall {
 }
 
 impl ShiftsOnCall {
-    /// A range as it comes from outside.
+    /// A range: checks both ends together.
     ///
     /// # Errors
     /// `validation_error` when it ends before it begins, or is longer than 366 days.
@@ -224,7 +225,7 @@ impl ShiftsOnCall {
         check.finish(|| Some(Self { schedule, from, to }))
     }
 
-    /// The rule that spans the two ends.
+    /// Checks both ends of the range together.
     ///
     /// # Errors
     /// A [`Problem`] of `to` unless it is `from` or later, by 366 days at most.
@@ -251,10 +252,10 @@ impl Query for ShiftsOnCall {
     }
 }
 
-/// Who is on call in every schedule, by the schedules' names.
+/// Who is on call in every schedule, by the names of the schedules (contract, section 8).
 #[derive(Debug, Clone, Copy)]
 pub struct OnCallNow {
-    /// At which instant: the present one.
+    /// The present instant: there is no clock here to ask.
     pub at: Timestamp,
 }
 
@@ -263,9 +264,9 @@ pub struct OnCallNow {
 pub struct ScheduleOnCall {
     /// The schedule.
     pub schedule_id: ScheduleId,
-    /// Its name.
+    /// The schedule's name.
     pub name: ScheduleName,
-    /// Who is on call.
+    /// The owner and everybody else on call.
     pub on_call: OnCall,
 }
 

@@ -1,4 +1,4 @@
-//! The one resolver: who is on call, at an instant, over a range, and when that changes next.
+//! The one resolver: who is on call at an instant, over a range, and when that changes next (contract, section 8).
 
 use std::collections::BTreeMap;
 
@@ -6,67 +6,69 @@ use super::{Override, PastOrder, PastRotation, Rotation, RotationLayer, Schedule
 use crate::id::{OverrideId, RotationLayerId, UserId};
 use crate::time::Timestamp;
 
-/// Somebody on call, and what brought them there.
+/// Somebody on call, and what puts them on call: a layer or an override.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OnCallTarget {
-    /// Who.
+    /// The user who is on call.
     pub user_id: UserId,
-    /// The layer whose turn it is; none for an override.
+    /// The layer in which it is their turn; `None` with an override.
     pub layer_id: Option<RotationLayerId>,
-    /// The override that puts them there.
+    /// The override that puts them on call; `None` with a layer.
     pub override_id: Option<OverrideId>,
 }
 
-/// Who is on call at an instant.
+/// Who is on call in a schedule at an instant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct OnCall {
-    /// The participant of the active layer with the lowest position, or who stands in for them.
+    /// The participant of the active layer with the lowest position, or whom an override puts in their stead; `None` when
+    /// nobody is on call.
     pub owner: Option<OnCallTarget>,
     /// The owner and the participants of the other active layers, in position order, each user once.
     pub paging_targets: Vec<OnCallTarget>,
 }
 
-/// A stretch of time with one owner.
+/// A stretch of time with one owner of the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FinalShift {
-    /// Who, and why.
+    /// The owner, and what makes them so: a layer or an override.
     pub target: OnCallTarget,
-    /// From this instant on …
+    /// Its first instant.
     pub starts_at: Timestamp,
-    /// … until just before this one.
+    /// The first instant behind it.
     pub ends_at: Timestamp,
 }
 
-/// A stretch without an owner.
+/// A stretch of time in which nobody owns the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
-    /// From this instant on …
+    /// Its first instant.
     pub starts_at: Timestamp,
-    /// … until just before this one.
+    /// The first instant behind it.
     pub ends_at: Timestamp,
 }
 
 /// The shifts of one layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerShifts {
-    /// The layer, which may have been removed since.
+    /// The layer, which may have been removed.
     pub layer_id: RotationLayerId,
-    /// Ascending, never overlapping.
+    /// Its shifts, ascending, never overlapping.
     pub shifts: Vec<Shift>,
 }
 
-/// Who is on call over a range.
+/// The reply to [`ShiftsOnCall`](super::ShiftsOnCall): who is on call over a range. At every instant of it this agrees with
+/// [`Roster::on_call`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Shifts {
-    /// Per layer, by position; layers that are gone come last, if they had shifts.
+    /// The shifts per layer, by position; removed layers come last, if they had shifts in the range.
     pub layers: Vec<LayerShifts>,
-    /// The owner over time.
+    /// The owner over time, ascending: `final` in replies.
     pub final_shifts: Vec<FinalShift>,
-    /// Where there is no owner.
+    /// The stretches of the range without an owner, ascending.
     pub gaps: Vec<Gap>,
 }
 
-/// Rotation of a layer over a stretch of time.
+/// The rotation that a layer has from one instant until just before another.
 #[derive(Debug, Clone)]
 struct Span {
     since: Timestamp,
@@ -74,41 +76,45 @@ struct Span {
     rotation: Rotation,
 }
 
+/// A layer with all its rotations.
 #[derive(Debug, Clone)]
 struct LayerHistory {
     id: RotationLayerId,
-    /// Ascending, never overlapping.
+    /// Its rotations, ascending, never overlapping.
     spans: Vec<Span>,
 }
 
-/// A stretch in which layers stand in one order.
+/// A stretch of time in which the layers are in one order.
 #[derive(Debug, Clone)]
 struct Epoch {
     since: Timestamp,
     until: Timestamp,
-    /// Indices into the list of layers, by position.
+    /// Indices in the list of layers, by position.
     layers: Vec<usize>,
 }
 
-/// All that says who is on call in a schedule, from some instant on. A pure function of the instant.
+/// All that says who is on call in a schedule, from some instant on: a pure function of the instant.
 #[derive(Debug, Clone)]
 pub struct Roster {
+    /// All layers, also removed ones, in the order of their ids.
     layers: Vec<LayerHistory>,
+    /// The orders of the layers, ascending, never overlapping.
     epochs: Vec<Epoch>,
-    /// In the order of their numbers.
+    /// The overrides, in the order of their numbers.
     overrides: Vec<Override>,
-    /// How many layers there are now; in the last epoch they come first.
+    /// How many layers there are now. In the last epoch they come first, removed ones behind them.
     present: usize,
 }
 
-/// The last instant of all has no successor; ranges end there.
+/// Until when something holds that has no end: ranges end there, since the last instant of all has no successor.
 const END: Timestamp = Timestamp::MAX;
 
-/// How many handoffs [`Roster::next_change`] looks at before it gives up.
+/// How many handoffs, and other beginnings and ends, [`Roster::next_change`] looks at before it gives up.
 const LOOK_AHEAD: usize = 4_096;
 
 impl Roster {
-    /// Puts together the layers as they are, and what held before, as far back as the roster shall reach.
+    /// A roster of the layers as they are, of what they were before, and of overrides. It reaches back as far as `past`,
+    /// `orders` and `overrides` do.
     #[must_use]
     pub fn new(
         schedule: &Schedule,
@@ -136,7 +142,7 @@ impl Roster {
         let epochs = orders.into_iter().map(|(since, until, order)| {
             let mut indices: Vec<usize> =
                 order.iter().filter_map(|id| layers.binary_search_by_key(id, |layer| layer.id).ok()).collect();
-            // A layer that was created later but holds from here on stands behind all that stood here then.
+            // A layer that is created later, but holds here, stands behind all that stood here then.
             let late = (0..layers.len()).filter(|index| !indices.contains(index)).collect::<Vec<_>>();
             indices.extend(late);
             Epoch { since, until, layers: indices }
@@ -144,12 +150,13 @@ impl Roster {
         Self { epochs: epochs.collect(), layers, overrides, present: schedule.order.len() }
     }
 
+    /// The epoch that holds at an instant.
     fn epoch(&self, at: Timestamp) -> Option<&Epoch> {
         let after = self.epochs.partition_point(|epoch| epoch.since <= at);
         self.epochs.get(after.checked_sub(1)?)
     }
 
-    /// Who is on call in a layer.
+    /// The layer with this index and the user who is on call in it, if it is active at an instant.
     fn in_layer(&self, index: usize, at: Timestamp) -> Option<(RotationLayerId, UserId)> {
         let layer = self.layers.get(index)?;
         let after = layer.spans.partition_point(|span| span.since <= at);
@@ -157,12 +164,13 @@ impl Roster {
         Some((layer.id, span.rotation.on_call(at)?))
     }
 
+    /// Whom an override puts on call at an instant: of several, the one created last.
     fn override_at(&self, at: Timestamp) -> Option<OnCallTarget> {
         let last = self.overrides.iter().rev().find(|one| one.holds(at))?;
         Some(OnCallTarget { user_id: last.user_id, layer_id: None, override_id: Some(last.id) })
     }
 
-    /// The active layers' participants, by position.
+    /// The participants of the layers that are active at an instant, by position.
     fn turns(&self, at: Timestamp) -> impl Iterator<Item = OnCallTarget> + '_ {
         let layers = self.epoch(at).map(|epoch| epoch.layers.as_slice()).unwrap_or_default();
         layers.iter().filter_map(move |index| {
@@ -171,13 +179,13 @@ impl Roster {
         })
     }
 
-    /// The owner at an instant.
+    /// The owner at an instant; `None` when nobody is on call.
     #[must_use]
     pub fn owner(&self, at: Timestamp) -> Option<OnCallTarget> {
         self.override_at(at).or_else(|| self.turns(at).next())
     }
 
-    /// Everybody on call at an instant.
+    /// The owner and everybody else on call at an instant.
     #[must_use]
     pub fn on_call(&self, at: Timestamp) -> OnCall {
         let mut turns = self.turns(at);
@@ -192,11 +200,11 @@ impl Roster {
         OnCall { owner, paging_targets }
     }
 
-    /// The first instant after `at` at which [`Roster::on_call`] gives another answer: other people, or the same for
-    /// another reason.
+    /// The first instant after `at` at which [`Roster::on_call`] gives another answer: other people, or the same for another
+    /// reason.
     ///
-    /// `None` when that never happens, or not within the next 4,096 handoffs (people who hand over to themselves behind
-    /// the backs of others).
+    /// `None` when that never happens, or not within the next 4,096 handoffs (whose changes nobody sees, such as those of a
+    /// user who is on call anyway).
     #[must_use]
     pub fn next_change(&self, at: Timestamp) -> Option<Timestamp> {
         let now = self.on_call(at);
@@ -210,7 +218,7 @@ impl Roster {
         None
     }
 
-    /// The first instant after `at` at which anything begins or ends.
+    /// The first instant after `at` at which anything begins or ends: a turn, a rotation, an order or an override.
     fn next_edge(&self, at: Timestamp) -> Option<Timestamp> {
         let epoch = self.epoch(at).map(|epoch| epoch.until).filter(|until| *until != END);
         let overrides = self.overrides.iter().flat_map(|one| [one.starts_at, one.ends_at]);
@@ -250,7 +258,7 @@ impl Roster {
         Shifts { layers: layers.collect(), final_shifts, gaps }
     }
 
-    /// The override that holds, over a range.
+    /// Whom overrides put on call over a range, ascending: of several at once, the one created last.
     fn overrides_over(&self, from: Timestamp, to: Timestamp) -> Vec<FinalShift> {
         let mut edges: BTreeMap<Timestamp, Vec<(bool, &Override)>> = BTreeMap::new();
         for one in &self.overrides {
@@ -284,6 +292,7 @@ impl Roster {
 }
 
 impl LayerHistory {
+    /// The shifts of the layer in a range, ascending, cut to it.
     fn shifts(&self, from: Timestamp, to: Timestamp) -> Vec<Shift> {
         let mut shifts = Vec::new();
         for span in &self.spans {
@@ -293,7 +302,7 @@ impl LayerHistory {
     }
 }
 
-/// The owner over a range in which layers stand in one order: each layer fills what those before it leave open.
+/// The owner over a range in which the layers are in one order: each layer fills the gaps that those before it leave.
 fn owners<'a>(
     from: Timestamp,
     to: Timestamp,
@@ -336,7 +345,7 @@ fn owners<'a>(
     merged
 }
 
-/// Adds a stretch, or lengthens the last one if it goes on with the same person for the same reason.
+/// Adds a stretch, or lengthens the last one if this begins where it ends, with the same person for the same reason.
 fn push_final(shifts: &mut Vec<FinalShift>, shift: FinalShift) {
     match shifts.last_mut() {
         Some(last) if last.target == shift.target && last.ends_at == shift.starts_at => last.ends_at = shift.ends_at,
@@ -344,7 +353,7 @@ fn push_final(shifts: &mut Vec<FinalShift>, shift: FinalShift) {
     }
 }
 
-/// Shifts with others laid over them. Both are ascending and do not overlap within themselves.
+/// The owner over time, with overrides in place of whatever they cover. Both lists ascend and do not overlap within themselves.
 fn laid_over(shifts: &[FinalShift], over: &[FinalShift]) -> Vec<FinalShift> {
     if over.is_empty() {
         return shifts.to_vec();
@@ -372,7 +381,7 @@ fn laid_over(shifts: &[FinalShift], over: &[FinalShift]) -> Vec<FinalShift> {
     pieces
 }
 
-/// Where shifts leave a range open.
+/// The stretches of a range that no shift covers.
 fn gaps(from: Timestamp, to: Timestamp, shifts: &[FinalShift]) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let mut at = from;

@@ -1,4 +1,4 @@
-//! What the operator does: create an organization with its first admin.
+//! How an organization begins: the operator creates it with its first admin.
 
 use super::{Counts, Organization};
 use crate::caller::{Actor, ByOperator};
@@ -17,28 +17,28 @@ seal!(CreateOrganization);
 pub struct OrganizationCreated {
     /// The organization.
     pub organization: Organization,
-    /// Its first admin, with an API key.
+    /// Its first admin, with an API key whose secret is shown here and never again.
     pub admin: Joined,
 }
 
 impl OrganizationCreated {
-    /// The first admin as an actor.
+    /// The first admin as the actor of further commands.
     #[must_use]
     pub const fn actor(&self) -> Actor {
         Actor::member(self.organization.id, self.admin.member.id)
     }
 }
 
-/// Creates an organization and its first admin. Operator only.
+/// Creates an organization and its first admin, who gets an API key (contract, section 4). Operator only.
 #[derive(Debug, Clone)]
 pub struct CreateOrganization {
-    /// What it is called.
+    /// The name of the organization: 1–255 characters; it need not be unique.
     pub name: OrgName,
-    /// The e-mail of the first admin.
+    /// The e-mail address of the first admin: at most 320 characters.
     pub admin_email: EmailAddress,
-    /// The first name of the first admin.
+    /// The first name of the first admin: 1–100 characters.
     pub first_name: PersonName,
-    /// The last name of the first admin.
+    /// The last name of the first admin: 1–100 characters.
     pub last_name: PersonName,
 }
 

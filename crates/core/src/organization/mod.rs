@@ -1,4 +1,9 @@
-//! Organizations: the walls within which everything else lives, and their counts (contract, section 4).
+//! Organizations: everything else belongs to one of them, and nothing of one is seen in another (contract, sections 2 and 4).
+//!
+//! The operator creates an organization with its first admin ([`CreateOrganization`]); from then on, its admins run it. An
+//! organization has [`Counts`] of everything that the contract's section 11 limits.
+//!
+//! Its people are in [`crate::team`], the keys with which they call the API in [`crate::api_key`].
 
 mod create;
 
@@ -9,40 +14,40 @@ use crate::id::OrgId;
 use crate::text::OrgName;
 use crate::time::Timestamp;
 
-/// An organization: the wall within which everything else lives.
+/// An organization as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Organization {
-    /// Names the organization.
+    /// The organization's id: `org_` and 32 hexadecimal digits.
     pub id: OrgId,
-    /// What it is called.
+    /// Its name: 1–255 characters; several organizations may have the same.
     pub name: OrgName,
     /// When it was created.
     pub created_at: Timestamp,
 }
 
-/// How many of each limited thing an organization has, and its last incident number.
+/// How many of each limited thing an organization has (contract, section 11), and the number of its last incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
-    /// Whose counts these are.
+    /// The organization that these are the counts of.
     pub org_id: OrgId,
-    /// Incidents ever created; also the last `sequentialId`.
+    /// The incidents ever created, which is also the `sequentialId` of the last one.
     pub incidents: u64,
-    /// Members who have not been removed.
+    /// The members who have not been removed.
     pub members: u32,
-    /// Invitations that are pending.
+    /// The pending invitations. With the members they fill the seats of the organization ([`crate::limits::MEMBERS`]).
     pub invitations: u32,
-    /// Components that have not been deleted.
+    /// The components that have not been deleted.
     pub components: u32,
-    /// API keys that have not been revoked.
+    /// The API keys of all members that have not been revoked. The limit is not on these, but on the keys of each member.
     pub api_keys: u32,
-    /// On-call schedules.
+    /// The on-call schedules.
     pub schedules: u32,
-    /// Escalation policies.
+    /// The escalation policies.
     pub policies: u32,
 }
 
 impl Counts {
-    /// The counts of an organization without anything.
+    /// The counts of an organization with nothing in it.
     #[must_use]
     pub const fn empty(org: OrgId) -> Self {
         Self {
@@ -60,13 +65,13 @@ impl Counts {
 
 /// An organization and its counts, as the rules see them. Read only.
 ///
-/// Every method fails only with [`Error::Broken`], when the store cannot be read. The cost of each is that of its answer,
-/// however much else there is.
+/// Every method fails only with [`Error::Broken`], when the store cannot be read. The time that one takes depends on the length
+/// of its answer, not on how much else the store holds.
 pub trait OrganizationPort {
-    /// Which organization this is.
+    /// The id of this organization.
     fn org_id(&self) -> OrgId;
     /// The organization itself, if it exists.
     fn organization(&self) -> Result<Option<Organization>, Error>;
-    /// Its counts.
+    /// The counts of the organization; all zero if it does not exist.
     fn counts(&self) -> Result<Counts, Error>;
 }

@@ -1,4 +1,4 @@
-//! Invitations: sent by an admin, accepted once by whoever holds the token, or revoked.
+//! Invitations: sent by an admin, accepted once by whoever holds the token, or revoked (contract, section 4).
 
 use super::join::{Joined, Person, check_email, check_seat};
 use super::{Invitation, Role};
@@ -18,18 +18,18 @@ seal!(InviteMember, RevokeInvitation, AcceptInvitation);
 /// A pending invitation as its readers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvitationView {
-    /// Names the invitation.
+    /// The invitation's id: `orginv_` and 32 hexadecimal digits.
     pub id: InvitationId,
-    /// Who is invited.
+    /// The e-mail address to which it goes.
     pub email_address: EmailAddress,
-    /// The role they will have.
+    /// The role that the invited person will have.
     pub role: Role,
-    /// When they were invited.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 
 impl InvitationView {
-    /// The word on the wire for the state of every invitation that can be seen.
+    /// The field `status` of every invitation: those that can be seen are pending.
     pub const STATUS: &'static str = "pending";
 }
 
@@ -44,22 +44,24 @@ impl From<&Invitation> for InvitationView {
     }
 }
 
-/// The reply to [`InviteMember`]. The token is shown here and never again.
+/// The reply to [`InviteMember`]. The library shows the token here; over HTTP it travels in the notification only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvitationSent {
     /// The invitation.
     pub invitation: InvitationView,
-    /// Accepts it; to be sent to the invited person only.
+    /// The token that accepts the invitation, for the invited person only.
     pub token: Secret,
 }
 
-/// Invites somebody. A notification in the outbox carries the token until it is delivered. Admin only. Codes: `name_conflict` (e-mail of a member or of a pending invitation),
-/// `limit_reached`.
+/// Invites somebody to join the organization (contract, section 4). Admin only. Codes: `name_conflict` (e-mail of a member or
+/// of a pending invitation), `limit_reached`.
+///
+/// A notification in the outbox carries the token to the invited person, until it is delivered.
 #[derive(Debug, Clone)]
 pub struct InviteMember {
-    /// Who.
+    /// The e-mail address of the invited person: at most 320 characters.
     pub email_address: EmailAddress,
-    /// The role they will have.
+    /// The role that they will have.
     pub role: Role,
 }
 
@@ -91,10 +93,11 @@ impl Command for InviteMember {
     }
 }
 
-/// Revokes a pending invitation; its token stops working. Admin only. Codes: `not_found`.
+/// Revokes a pending invitation; its token stops working, and its notification leaves the outbox (contract, section 4). Admin
+/// only. Codes: `not_found`.
 #[derive(Debug, Clone, Copy)]
 pub struct RevokeInvitation {
-    /// Which one.
+    /// The invitation to revoke.
     pub id: InvitationId,
 }
 
@@ -115,14 +118,15 @@ impl Command for RevokeInvitation {
     }
 }
 
-/// Accepts an invitation. Anybody who holds the token, once. Codes: `not_found` (unknown, used or revoked).
+/// Accepts an invitation: its holder becomes a member and gets a first API key (contract, section 4). Anybody who holds the
+/// token may, once. Codes: `not_found` (unknown, used or revoked).
 #[derive(Debug, Clone)]
 pub struct AcceptInvitation {
-    /// From the invitation.
+    /// The token of the invitation.
     pub token: Secret,
-    /// First name of the new member.
+    /// First name of the new member: 1–100 characters.
     pub first_name: PersonName,
-    /// Last name of the new member.
+    /// Last name of the new member: 1–100 characters.
     pub last_name: PersonName,
 }
 
@@ -144,7 +148,7 @@ impl Command for AcceptInvitation {
                 Ok(())
             })?;
             outbox::withdraw(cx, invitation.id)?;
-            // The invitation goes first: it and the member hold the same e-mail.
+            // The invitation is deleted first: the member gets the same e-mail address, which is unique among both.
             cx.write(Write::Invitation(Change::gone(invitation)));
             person.join(cx)
         })

@@ -1,4 +1,4 @@
-//! Joining an organization: what all ways in have in common, and the operator's own way.
+//! Joining an organization: what every way in has in common, and [`AddMember`], the operator's way.
 
 use super::{Member, Role, TeamPort};
 use crate::api_key::{self, NewApiKey};
@@ -14,28 +14,29 @@ use crate::{checks, limits};
 
 seal!(AddMember);
 
-/// A person who has just become a member, with an API key.
+/// A person who has just become a member, with an API key. The reply to [`AddMember`] and to
+/// [`AcceptInvitation`](super::AcceptInvitation).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joined {
-    /// The member.
+    /// The new member.
     pub member: Member,
-    /// Their first key, with its secret.
+    /// Their first key, with its secret, which is shown here and never again.
     pub api_key: NewApiKey,
 }
 
-/// Makes somebody a member without an invitation. Operator only. Codes: `not_found` (organization), `name_conflict`,
-/// `limit_reached`.
+/// Makes somebody a member without an invitation (contract, section 4). Operator only. Codes: `not_found` (organization),
+/// `name_conflict`, `limit_reached`.
 #[derive(Debug, Clone)]
 pub struct AddMember {
-    /// Where.
+    /// The organization that they join.
     pub org_id: OrgId,
-    /// Their e-mail.
+    /// Their e-mail address: at most 320 characters.
     pub email: EmailAddress,
-    /// Their first name.
+    /// Their first name: 1–100 characters.
     pub first_name: PersonName,
-    /// Their last name.
+    /// Their last name: 1–100 characters.
     pub last_name: PersonName,
-    /// What they may do.
+    /// The role that they will have.
     pub role: Role,
 }
 
@@ -60,7 +61,7 @@ impl Command for AddMember {
     }
 }
 
-/// Somebody about to become a member.
+/// A person about to become a member: what is known before they have an id.
 pub(crate) struct Person {
     pub(crate) email: EmailAddress,
     pub(crate) first_name: PersonName,
@@ -69,7 +70,7 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// Makes them a member with a first API key. The counts are up to the caller.
+    /// Makes them a member with a first API key. The caller counts both in the counts of the organization.
     pub(crate) fn join(self, cx: &mut Context<'_>) -> Result<Joined, Error> {
         let member = Member {
             id: cx.ids.fresh(cx.now),
@@ -89,7 +90,7 @@ impl Person {
     }
 }
 
-/// Refuses an e-mail that a member or a pending invitation has.
+/// Refuses, with `name_conflict`, an e-mail address that a member or a pending invitation has.
 pub(super) fn check_email(team: &(impl TeamPort + ?Sized), email: &EmailAddress) -> Result<(), Error> {
     if team.email_taken(email)? {
         return Err(Error::refused(Code::NameConflict, "a member or a pending invitation has this e-mail address"));
@@ -97,7 +98,8 @@ pub(super) fn check_email(team: &(impl TeamPort + ?Sized), email: &EmailAddress)
     Ok(())
 }
 
-/// Refuses one more when the members and the invited fill the organization.
+/// Refuses one more person, with `limit_reached`, when members and pending invitations fill the organization
+/// ([`limits::MEMBERS`]). Nothing is counted.
 pub(super) fn check_seat(counts: &Counts) -> Result<(), Error> {
     checks::one_more(&mut counts.members.saturating_add(counts.invitations), limits::MEMBERS, "members")
 }

@@ -1,4 +1,4 @@
-//! The team: who belongs to it, roles, and removal.
+//! The members of an organization: who they are, their roles, and their removal (contract, section 4).
 
 use super::invitations::InvitationView;
 use super::{Member, Role};
@@ -16,13 +16,13 @@ seal!(ListTeam, GetMember, ChangeRole, RemoveMember);
 /// The reply to [`ListTeam`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Team {
-    /// The members, by the time they joined.
+    /// The members who have not been removed, by the time at which they joined.
     pub members: Vec<Member>,
     /// The pending invitations, oldest first.
     pub invitations: Vec<InvitationView>,
 }
 
-/// Members and pending invitations. Admin only.
+/// The members and the pending invitations of the organization (contract, section 4). Admin only.
 #[derive(Debug, Clone, Copy)]
 pub struct ListTeam;
 
@@ -37,10 +37,10 @@ impl Query for ListTeam {
     }
 }
 
-/// One member. Admin only. Codes: `not_found`.
+/// One member who has not been removed (contract, section 4). Admin only. Codes: `not_found`.
 #[derive(Debug, Clone, Copy)]
 pub struct GetMember {
-    /// Who.
+    /// The member to look at.
     pub user_id: UserId,
 }
 
@@ -54,12 +54,13 @@ impl Query for GetMember {
     }
 }
 
-/// Gives a member another role. Admin only. Codes: `not_found`, `cannot_change_own_role` (even if unchanged).
+/// Gives a member another role (contract, section 4). Admin only. Codes: `not_found`, `cannot_change_own_role` (even if
+/// unchanged).
 #[derive(Debug, Clone, Copy)]
 pub struct ChangeRole {
-    /// Whose.
+    /// The member whose role changes.
     pub user_id: UserId,
-    /// The new role.
+    /// The role that they have from now on.
     pub role: Role,
 }
 
@@ -82,12 +83,12 @@ impl Command for ChangeRole {
     }
 }
 
-/// Removes a member: their access ends at once and their API keys are gone. They leave every rotation and every policy layer
-/// from now on, and their running and future overrides end now. They stay named in history, and incidents they own stay
-/// theirs. Admin only. Codes: `not_found`, `cannot_remove_self`.
+/// Removes a member (contract, section 4). Their access ends at once and their API keys are deleted. They leave every rotation
+/// and every policy layer from now on, and their running and future overrides end now. They stay named in history, and
+/// incidents they own stay theirs. Admin only. Codes: `not_found`, `cannot_remove_self`.
 #[derive(Debug, Clone, Copy)]
 pub struct RemoveMember {
-    /// Who.
+    /// The member to remove.
     pub user_id: UserId,
 }
 
@@ -120,6 +121,7 @@ impl Command for RemoveMember {
     }
 }
 
+/// The member with this id, unless they have been removed. Code: `not_found`.
 fn active(world: &dyn World, user: UserId) -> Result<Member, Error> {
     world.member(user)?.filter(Member::is_active).ok_or_else(|| Error::not_found("member"))
 }

@@ -1,4 +1,12 @@
-//! The team: members, their roles, and invitations (contract, section 4).
+//! The team: the members of an organization, their roles, and invitations to join it (contract, section 4).
+//!
+//! An admin invites people ([`InviteMember`], [`RevokeInvitation`]); whoever holds the token of an invitation becomes a member
+//! with it ([`AcceptInvitation`]). The operator makes members without one ([`AddMember`]). Admins see the team ([`ListTeam`],
+//! [`GetMember`]), change roles ([`ChangeRole`]) and remove members ([`RemoveMember`]). Nobody changes their own role or
+//! removes themselves, so that every organization keeps an admin.
+//!
+//! What a removed member leaves is in [`crate::oncall`] and [`crate::escalation`]; how an invitation travels is in
+//! [`crate::outbox`]; how an API key tells who calls is in [`crate::caller`].
 
 mod invitations;
 mod join;
@@ -18,7 +26,7 @@ use crate::time::Timestamp;
 use crate::words::words;
 
 words! {
-    /// What a member may do.
+    /// The role of a member: which commands they may give and which queries they may ask.
     ///
     /// ```
     /// use dogwatch_core::team::Role;
@@ -26,84 +34,85 @@ words! {
     /// assert_eq!(Role::Member.as_str(), "org:member");
     /// ```
     Role, "must be `org:admin` or `org:member`" {
-        /// `org:admin`: everything.
+        /// `org:admin`: all of the organization.
         Admin = "org:admin",
-        /// `org:member`: everything but the team and other people's API keys.
+        /// `org:member`: all but the team and other people's API keys.
         Member = "org:member",
     }
 }
 
-/// A person in an organization.
+/// A member as it is stored: a person in an organization, also one who has been removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
-    /// Names the user.
+    /// The user's id: `user_` and 32 hexadecimal digits.
     pub id: UserId,
-    /// The organization.
+    /// The organization that they belong to.
     pub org_id: OrgId,
-    /// As given; compared without regard to case.
+    /// Their e-mail address, as given. Unique among the members and pending invitations of the organization, compared without
+    /// regard to case.
     pub email: EmailAddress,
-    /// First name.
+    /// Their first name: 1–100 characters.
     pub first_name: PersonName,
-    /// Last name.
+    /// Their last name: 1–100 characters.
     pub last_name: PersonName,
-    /// Where a picture of them is.
+    /// The address of a picture of them. No command sets it.
     pub image_url: Option<String>,
-    /// What they may do.
+    /// Their role.
     pub role: Role,
     /// When they joined.
     pub joined_at: Timestamp,
-    /// When they were removed. A removed member is kept, since history names them.
+    /// When they were removed; `None` for a present member. A removed member is kept, since history names them.
     pub removed_at: Option<Timestamp>,
 }
 
 impl Member {
-    /// Whether they have not been removed.
+    /// Whether they are a member now: they have not been removed.
     #[must_use]
     pub const fn is_active(&self) -> bool {
         self.removed_at.is_none()
     }
 
-    /// First and last name.
+    /// First and last name, as an actor is shown.
     #[must_use]
     pub fn full_name(&self) -> String {
         format!("{} {}", self.first_name, self.last_name)
     }
 }
 
-/// A pending invitation as it is stored. Used and revoked ones are gone.
+/// A pending invitation as it is stored. A used or revoked one is deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invitation {
-    /// Names the invitation.
+    /// The invitation's id: `orginv_` and 32 hexadecimal digits.
     pub id: InvitationId,
-    /// The organization.
+    /// The organization to which it invites.
     pub org_id: OrgId,
-    /// Who is invited.
+    /// The e-mail address to which it goes.
     pub email: EmailAddress,
-    /// The role they will have.
+    /// The role that the invited person will have.
     pub role: Role,
-    /// When they were invited.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// The hash of the token that accepts it.
+    /// The SHA-256 of the token that accepts it.
     pub token: SecretHash,
 }
 
-/// Members and invitations of one organization, as the rules see them. Read only.
+/// The members and invitations of one organization, as the rules see them. Read only.
 ///
-/// Every method fails only with [`Error::Broken`], when the store cannot be read. The cost of each is that of its answer,
-/// however much else there is.
+/// Every method fails only with [`Error::Broken`], when the store cannot be read. The time that one takes depends on the length
+/// of its answer, not on how much else the store holds.
 pub trait TeamPort {
-    /// A member, also a removed one.
+    /// The member with this id, also a removed one.
     fn member(&self, id: UserId) -> Result<Option<Member>, Error>;
     /// Whether the user is a member who has not been removed.
     fn is_member(&self, id: UserId) -> Result<bool, Error>;
-    /// The members who have not been removed, by the time they joined.
+    /// The members who have not been removed, by the time at which they joined.
     fn members(&self) -> Result<Vec<Member>, Error>;
-    /// Whether a member or a pending invitation has this e-mail.
+    /// Whether a present member or a pending invitation has this e-mail address, compared without regard to case.
     fn email_taken(&self, email: &EmailAddress) -> Result<bool, Error>;
 
-    /// A pending invitation.
+    /// The pending invitation with this id.
     fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>, Error>;
-    /// The pending invitation with this token.
+    /// The pending invitation whose token has this hash.
     fn invitation_by_token(&self, token: SecretHash) -> Result<Option<Invitation>, Error>;
     /// The pending invitations, oldest first.
     fn invitations(&self) -> Result<Vec<Invitation>, Error>;

@@ -1,4 +1,4 @@
-//! The words of the command line, and their help.
+//! The command line: its commands and arguments. Their help is made from the doc comments in this file.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,7 @@
-//! `dogwatch demo`: a night at Harbour. Real commands on a real store; the clock is moved by hand.
+//! `dogwatch demo`: an incident at the organization Harbour, told step by step from opening to resolution.
+//!
+//! The steps are real commands on a real store; only the clock is moved by hand. At the end the store is opened again, and the
+//! incident is shown as it was stored.
 
 use std::io::Write;
 use std::path::Path;
@@ -22,7 +25,7 @@ use crate::failure::Failure;
 use crate::look::valid;
 use crate::stage::Stage;
 
-/// How long before now the night begins, so that it ends about now.
+/// How long before now the demo begins, in milliseconds: 61 minutes, so that it ends about now.
 const NIGHT: i64 = 61 * 60 * 1_000;
 
 /// Runs the demo on the given folder, or on a temporary one.
@@ -60,7 +63,7 @@ fn play<W: Write>(stage: &mut Stage<W>, folder: &Path) -> Result<(), Failure> {
     tell(stage, &engine, &ada, incident)
 }
 
-/// Somebody who takes part.
+/// A member who takes part in the demo.
 struct Person {
     name: &'static str,
     actor: Actor,
@@ -73,7 +76,7 @@ impl Person {
     }
 }
 
-/// The story while it is played.
+/// The demo while it is played: where it is told, the engine and its clock, and the members.
 struct Night<'a, W> {
     stage: &'a mut Stage<W>,
     engine: Engine,
@@ -116,14 +119,14 @@ impl<'a, W: Write> Night<'a, W> {
         self.clock.advance(Duration::from_secs(minutes * 60));
     }
 
-    /// Does something that works.
+    /// Tells what a member does, and does it: the command must succeed.
     fn act<C: Command>(&mut self, who: Who, does: &str, command: C) -> Result<C::Reply, Failure> {
         let (name, actor) = self.person(who);
         self.stage.act(self.clock.now(), name, does)?;
         Ok(self.engine.execute(command, &actor)?)
     }
 
-    /// Tries something that a rule forbids.
+    /// Tells what a member tries, and tries it: a rule must refuse the command.
     fn try_in_vain<C: Command>(&mut self, who: Who, does: &str, command: C) -> Result<(), Failure> {
         let (name, actor) = self.person(who);
         self.stage.act(self.clock.now(), name, does)?;
@@ -142,7 +145,7 @@ impl<'a, W: Write> Night<'a, W> {
         (person.name, person.actor)
     }
 
-    /// A policy that pages Ben, and Cleo when he does not answer.
+    /// Creates an escalation policy that pages Ben and, after 5 minutes without an acknowledgement, Cleo.
     fn policy(&self) -> Result<PolicyId, Failure> {
         let create = CreatePolicy { name: valid("Night")?, description: None };
         let policy = self.engine.execute(create, &self.ada.actor)?.id;
@@ -159,7 +162,7 @@ impl<'a, W: Write> Night<'a, W> {
         Ok(policy)
     }
 
-    /// Delivers what is in the outbox, and says so.
+    /// Claims and confirms the pages in the outbox, and tells to whom each goes.
     fn deliver(&mut self) -> Result<(), Failure> {
         for page in self.engine.claim(10, Duration::from_secs(60))? {
             let people = [&self.ada, &self.ben, &self.cleo];
@@ -172,7 +175,7 @@ impl<'a, W: Write> Night<'a, W> {
         Ok(())
     }
 
-    /// The incident is opened, and its policy pages the first layer.
+    /// An incident is opened, and its policy pages the first layer.
     fn outage(&mut self) -> Result<IncidentId, Failure> {
         let component = CreateComponent {
             name: valid("Checkout")?,
@@ -193,7 +196,7 @@ impl<'a, W: Write> Night<'a, W> {
         Ok(incident.id)
     }
 
-    /// Nobody answers, the second layer is paged, and the incident ends up with Ben.
+    /// Nobody acknowledges, the second layer is paged, and the incident is handed off to Ben.
     fn escalation(&mut self, id: IncidentId) -> Result<(), Failure> {
         self.wait(5);
         self.stage.act(self.clock.now(), "Nobody", "answers for five minutes.")?;
@@ -219,7 +222,7 @@ impl<'a, W: Write> Night<'a, W> {
         Ok(())
     }
 
-    /// A mistake is made and taken back, and the rules hold.
+    /// An update with a mistake is posted and redacted; the rules refuse what they forbid.
     fn work(&mut self, id: IncidentId) -> Result<(), Failure> {
         self.wait(1);
         self.try_in_vain(Who::Ben, "would like to be in bed: resolved.", ChangeStatus::to(id, Status::Resolved))?;
@@ -250,7 +253,7 @@ impl<'a, W: Write> Night<'a, W> {
         Ok(())
     }
 
-    /// Step by step to the end.
+    /// The status is changed step by step to `resolved`.
     fn repair(&mut self, id: IncidentId) -> Result<(), Failure> {
         self.wait(6);
         let found = PostUpdate::internal(id, valid("The 02:05 release points at the old payment gateway.")?);
@@ -274,7 +277,7 @@ impl<'a, W: Write> Night<'a, W> {
         Ok(())
     }
 
-    /// What is over stays over.
+    /// A resolved incident takes no further update and no further status.
     fn aftermath(&mut self, id: IncidentId) -> Result<(), Failure> {
         self.wait(5);
         let late = PostUpdate::internal(id, valid("One more thing.")?);
@@ -292,7 +295,7 @@ enum Who {
     Cleo,
 }
 
-/// Tells what the store knows of the incident.
+/// Tells what the store holds of the incident: its fields, status history, updates and audit trail.
 fn tell<W: Write>(stage: &mut Stage<W>, engine: &Engine, actor: &Actor, id: IncidentId) -> Result<(), Failure> {
     let detail = engine.query(&GetIncident { id }, actor)?;
     let updates = engine.query(&ListUpdates { incident_id: id }, actor)?;

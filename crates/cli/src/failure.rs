@@ -1,4 +1,4 @@
-//! What a command prints when it cannot do what it was asked to.
+//! Failures of a command, and the message that each prints on standard error.
 
 use std::fmt;
 use std::io;
@@ -12,17 +12,17 @@ use dogwatch_store::{Error, OpenError, ToolError, rules};
 pub(crate) enum Failure {
     /// The store could not be opened.
     Open(OpenError),
-    /// The engine refused.
+    /// The engine refused the command or query, or failed.
     Engine(Error),
     /// A tool could not do its work.
     Tool(ToolError),
-    /// The store is not what was written, in so many places.
+    /// The store is damaged; the number of findings of `verify`.
     Findings(u64),
-    /// A file that was named cannot be opened or written.
+    /// A file that an argument names cannot be opened or written.
     File {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The output could not be written.
@@ -30,7 +30,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Of a file that was named.
+    /// The failure of a file that an argument names.
     pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::File { path, source }

@@ -1,4 +1,6 @@
-//! `dogwatch key`: API keys, from the command line of whoever holds the data folder.
+//! `dogwatch key`: API keys, managed by the operator, who holds the data folder.
+//!
+//! A key is created as the member whose key it is; keys are listed and revoked as the first admin of the organization.
 
 use dogwatch_store::Engine;
 use dogwatch_store::rules::api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};

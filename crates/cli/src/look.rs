@@ -1,4 +1,5 @@
-//! What commands share: which organization, what a program reads of the output, and how instants are written.
+//! What commands share: opening a store as an admin, finding the organization, printing JSON for programs, and writing
+//! instants.
 
 use std::io::Write;
 use std::path::Path;
@@ -13,14 +14,14 @@ use crate::failure::Failure;
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
 
-/// Opens a store that exists, to act as the first admin of the organization that was named, or of the only one.
+/// Opens an existing store, to act as the first admin of the organization that was named, or of the only one.
 pub(crate) fn open_as_admin(data: &Path, named: Option<OrgId>) -> Result<(Engine, Actor), Failure> {
     let engine = Engine::open_existing(data)?;
     let admin = engine.first_admin(organization(&engine, named)?)?;
     Ok((engine, admin))
 }
 
-/// The organization that was named, or the only one.
+/// The organization that was named, or the only one. Without a name, none is a `not_found`, several are a `validation_error`.
 pub(crate) fn organization(engine: &Engine, named: Option<OrgId>) -> Result<OrgId, Failure> {
     if let Some(org) = named {
         return Ok(org);
@@ -36,17 +37,17 @@ pub(crate) fn organization(engine: &Engine, named: Option<OrgId>) -> Result<OrgI
     }
 }
 
-/// Reads what the program itself wrote down.
+/// Reads a text that is written in the program itself, so that a problem with it is an `internal_error`.
 pub(crate) fn valid<T: FromStr<Err = Problem>>(text: &str) -> Result<T, Failure> {
     text.parse().map_err(|problem: Problem| Refusal::broken(problem.to_string()).into())
 }
 
-/// Prints one line of JSON, for programs.
+/// Prints one line of JSON on standard output, for programs.
 pub(crate) fn print(line: &serde_json::Value) -> Result<(), Failure> {
     Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
-/// The refusal of a name that nothing has.
+/// The `not_found` for a name that no schedule or policy has; its message lists the names that there are.
 pub(crate) fn no_such<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str>) -> Refusal {
     let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
     let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };

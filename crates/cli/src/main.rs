@@ -1,7 +1,7 @@
 //! The `dogwatch` program: incident response in one folder, from the command line.
 //!
-//! It parses, calls the engine, and prints; not one rule lives here. Results for programs go to standard output as JSON
-//! lines, everything for people to standard error or, where it is the point of the command, to standard output.
+//! It parses arguments, calls the engine, and prints; no rule lives here. Results for programs go to standard output as lines
+//! of JSON, everything for people to standard error or, where it is the point of the command, to standard output.
 
 mod cli;
 mod demo;
@@ -22,7 +22,7 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command, KeyCommand, MemberCommand};
 
-/// Faster for what the engine does than the system's; see `BENCHMARKS.md`.
+/// The memory allocator: faster for what the engine does than the system's; see `BENCHMARKS.md`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads our output has seen enough: not a failure of ours.
+        // The reader of the output has closed it: not a failure of the command.
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             // If even standard error is gone, the exit code still tells.

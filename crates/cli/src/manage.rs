@@ -1,4 +1,6 @@
-//! Organizations and members, from the command line of whoever holds the data folder.
+//! `dogwatch init` and `dogwatch member`: organizations and members, created by the operator, who holds the data folder.
+//!
+//! Arguments are checked before the store is opened. The result is one line of JSON.
 
 use dogwatch_store::Engine;
 use dogwatch_store::rules::organization::CreateOrganization;

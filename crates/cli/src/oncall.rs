@@ -1,7 +1,7 @@
-//! `dogwatch oncall`: a picture of the coming shifts, legible at 80 columns, with colour or without.
+//! `dogwatch oncall`: a picture of the coming shifts of a schedule, legible at 80 columns, with colour or without.
 //!
-//! Seven days a row, nine columns a day. A shift begins with a bar and the person's name. What holds it together says what it
-//! is: `-` a turn of a rotation, `=` an override, `!` a gap.
+//! Seven days a row, nine columns a day. A shift begins with a bar and the person's name. The rest of it is filled with a sign
+//! for its kind: `-` a turn of a rotation, `=` an override, `!` a gap.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -25,11 +25,11 @@ const NOW: Style = AnsiColor::Green.on_default().bold();
 const OVERRIDE: Style = AnsiColor::Yellow.on_default();
 const GAP: Style = AnsiColor::Red.on_default().bold();
 
-/// Columns of a day.
+/// Columns that a day takes.
 const DAY: usize = 9;
-/// Days of a row.
+/// Days in a row.
 const DAYS: i32 = 7;
-/// Columns of the names of rows.
+/// Columns of the label before a row.
 const LABEL: usize = 15;
 
 /// Runs the command.
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &OncallArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// All that the picture shows.
+/// Everything that the picture shows: the schedule, who is on call now, shifts, overrides, and names.
 struct Picture {
     schedule: ScheduleView,
     resolved: OnCallAt,
@@ -61,7 +61,7 @@ struct Picture {
     weeks: i32,
 }
 
-/// What a row shows over a stretch of time.
+/// What a row shows over a stretch of time; a turn and an override hold the first name of the person.
 #[derive(Clone, Copy, PartialEq)]
 enum Piece<'a> {
     Turn(&'a str),
@@ -70,7 +70,7 @@ enum Piece<'a> {
     Nothing,
 }
 
-/// A stretch of a row.
+/// A stretch of time in a row.
 struct Stretch<'a> {
     starts_at: Timestamp,
     ends_at: Timestamp,
@@ -107,7 +107,7 @@ impl Picture {
         self.people.get(&user).map_or("a former member", |(_, full)| full)
     }
 
-    /// An instant on the schedule's own clock.
+    /// An instant on the clock of the schedule's zone.
     fn clock(&self, at: Timestamp) -> String {
         look::clock(self.zone(), at)
     }
@@ -148,7 +148,7 @@ impl Picture {
         Ok(())
     }
 
-    /// What put somebody on call.
+    /// Why a person is on call: the override and its reason, or the name of the layer.
     fn reason(&self, target: OnCallTarget) -> String {
         if let Some(id) = target.override_id {
             let reason = self.overrides.iter().find(|one| one.id == id).and_then(|one| one.reason.as_ref());
@@ -252,7 +252,7 @@ fn draw_row(
     }
     let label = if columns.is_empty() { label } else { format!("{label:<LABEL$}") };
     write!(out, "  {style}{label}{style:#}")?;
-    // What is left to write of the name of whoever the stretch belongs to.
+    // The characters of the stretch's label that are left to write, the last one first.
     let mut name: Vec<char> = Vec::new();
     for (piece, begins) in columns {
         if begins {

@@ -1,7 +1,8 @@
-//! `dogwatch rehearse`: who would be paged when, if nobody acknowledged. Nothing happens: it only looks.
+//! `dogwatch rehearse`: who would be paged when, if nobody acknowledged. It only asks queries: nobody is paged, and nothing
+//! changes.
 //!
-//! Each person is shown their own clock: that of the schedule that pages them, else of the first schedule in which they take
-//! part, else UTC.
+//! For each person the clock is their own: that of the schedule that pages them, else of the first schedule in which they take
+//! part, else UTC (contract, section 14).
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -27,11 +28,11 @@ const END: Style = AnsiColor::Red.on_default();
 
 /// The widest line, in characters.
 const WIDTH: usize = 80;
-/// Columns of the time since the beginning.
+/// Columns of the time since the incident would open.
 const SINCE: usize = 17;
-/// Columns of a name.
+/// Columns of a person's name.
 const NAME: usize = 22;
-/// Columns of a zone: what is left behind the clock.
+/// Columns of a zone's name: those that are left behind the clock.
 const ZONE: usize = WIDTH - 2 - SINCE - NAME - 17;
 
 /// Runs the command.
@@ -68,7 +69,7 @@ fn schedules(engine: &Engine, actor: &Actor) -> Result<Vec<ScheduleView>, Failur
     listed.iter().map(|schedule| Ok(engine.query(&GetSchedule { id: schedule.id }, actor)?)).collect()
 }
 
-/// All that is told.
+/// Everything that the command shows: the policy, its preview, the names of members, and the schedules.
 struct Rehearsal {
     policy: PolicyView,
     preview: Preview,
@@ -127,7 +128,7 @@ impl Rehearsal {
         self.schedules.iter().find(|schedule| schedule.id == id)
     }
 
-    /// The zone of the first schedule in which somebody takes part.
+    /// The zone of the first schedule in which the user takes part.
     fn zone_of(&self, user: UserId) -> Option<&Zone> {
         let takes_part =
             |schedule: &&ScheduleView| schedule.layers.iter().any(|layer| layer.participant_ids.contains(&user));
@@ -144,14 +145,14 @@ impl Rehearsal {
 
 fn local(zone: &Zone, at: Timestamp) -> String {
     let mut name = zone.name();
-    // Where the name is too long, its last parts say enough.
+    // A name that is too long is shown by its last parts, which say enough.
     while let Some((_, rest)) = name.split_once('/').filter(|_| name.len() > ZONE) {
         name = rest;
     }
     format!("{} {DIM}{}{DIM:#}", clock(zone, at), cut(name, ZONE))
 }
 
-/// At most so many characters of a text.
+/// The first `width` characters of a text.
 fn cut(text: &str, width: usize) -> String {
     text.chars().take(width).collect()
 }

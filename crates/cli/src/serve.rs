@@ -1,4 +1,6 @@
-//! `dogwatch serve`: the API over HTTP, from one folder.
+//! `dogwatch serve`: the API over HTTP, from the store in one folder.
+//!
+//! An empty store gets an organization first. SIGTERM and SIGINT end the command, once the requests under way are finished.
 
 use std::io::{IsTerminal, Write};
 
@@ -13,10 +15,10 @@ use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::look::valid;
 
-/// Runs the command until it is told to stop.
+/// Runs the command until SIGTERM or SIGINT.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let level = if args.quiet { tracing::Level::WARN } else { tracing::Level::INFO };
-    // A second subscriber in one process is not ours to complain about.
+    // This fails when the process has a subscriber already, which then goes on logging.
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(std::io::stderr)
@@ -29,7 +31,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let ticker = engine.start_ticker()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(listen(args, &engine))?;
-    // The engine finishes what was handed in and makes it durable when its last handle goes.
+    // The engine finishes what was handed in and makes it durable when its last handle is dropped.
     ticker.stop()?;
     Ok(())
 }

@@ -1,4 +1,6 @@
-//! How the demo speaks: lines with a clock in the margin, legible at 80 columns, with colour or without.
+//! The output of the demo: lines with a clock in the margin, legible at 80 columns, with colour or without.
+//!
+//! A [`Stage`] writes headings, acts and their outcomes, notes, and rows of records. Long text is broken at spaces.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -13,12 +15,12 @@ const BAD: Style = AnsiColor::Red.on_default();
 
 /// The widest line, in characters.
 const WIDTH: usize = 80;
-/// Where text begins, behind the clock.
+/// The column at which text begins, behind the clock.
 const MARGIN: usize = 10;
-/// Columns of what a row is about: the longest word of an audit trail, and two.
+/// Columns of the kind of a row: the longest event of an audit trail, and two spaces.
 const WHAT: usize = 23;
 
-/// Where the demo is told.
+/// The output to which the demo is written.
 pub(crate) struct Stage<W> {
     out: W,
 }
@@ -33,7 +35,7 @@ impl<W: Write> Stage<W> {
         writeln!(self.out, "\n  {BOLD}{text}{BOLD:#}\n")
     }
 
-    /// Something that somebody does, at an instant.
+    /// An act: who does what, at an instant.
     pub(crate) fn act(&mut self, at: Timestamp, who: &str, does: &str) -> io::Result<()> {
         let text = format!("{who} {does}");
         let mut lines = wrapped(&text, WIDTH - MARGIN).into_iter();
@@ -43,12 +45,12 @@ impl<W: Write> Stage<W> {
         lines.try_for_each(|line| writeln!(self.out, "{:MARGIN$}{line}", ""))
     }
 
-    /// How it ended well.
+    /// The outcome of an act that worked.
     pub(crate) fn done(&mut self, text: &str) -> io::Result<()> {
         self.outcome(GOOD, "+", text)
     }
 
-    /// How it was refused: the code, then why.
+    /// The outcome of an act that was refused: the code, then the reason.
     pub(crate) fn refused(&mut self, code: &str, why: &str) -> io::Result<()> {
         writeln!(self.out, "{:MARGIN$}{BAD}- refused: {code}{BAD:#}", "")?;
         self.note(why)
@@ -62,13 +64,13 @@ impl<W: Write> Stage<W> {
         Ok(())
     }
 
-    /// An explanation.
+    /// An explanation, dimmed.
     pub(crate) fn note(&mut self, text: &str) -> io::Result<()> {
         let lines = wrapped(text, WIDTH - MARGIN - 2);
         lines.iter().try_for_each(|line| writeln!(self.out, "{:MARGIN$}  {DIM}{line}{DIM:#}", ""))
     }
 
-    /// A row of a record: when, what, and more about it.
+    /// A row of a record: its instant, its kind, and more about it.
     pub(crate) fn row(&mut self, at: Timestamp, what: impl Display, more: &str) -> io::Result<()> {
         let what = what.to_string();
         let mut lines = wrapped(more, WIDTH - MARGIN - WHAT).into_iter();
@@ -89,7 +91,7 @@ impl<W: Write> Stage<W> {
     }
 }
 
-/// Hours and minutes of an instant, UTC.
+/// The hours and minutes of an instant, in UTC: `02:13`.
 fn clock(at: Timestamp) -> String {
     at.to_string().chars().skip(11).take(5).collect()
 }

@@ -1,6 +1,6 @@
-//! Looking after a store: verify, export, import, backup, compact, stats.
+//! Tools for the operator of a store: verify, export, import, backup, compact, stats.
 //!
-//! What programs read goes to standard output, progress to standard error, and only when somebody looks.
+//! What programs read goes to standard output, progress to standard error, and only when that is a terminal.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
@@ -14,7 +14,7 @@ use crate::cli::{CopyArgs, ExportArgs, ImportArgs, VerifyArgs};
 use crate::failure::Failure;
 use crate::look::print;
 
-/// Says how far it is, every half a second, to whoever sits before a terminal.
+/// Shows the progress of a tool on standard error, at most every 500 ms and only on a terminal.
 struct Teller {
     what: &'static str,
     last: Instant,
@@ -41,7 +41,7 @@ impl Drop for Teller {
     }
 }
 
-/// Does something long, and tells how far it is.
+/// Runs a tool that may take long, and shows its progress: a number, and `what` is counted.
 fn told<R>(what: &'static str, work: impl FnOnce(Progress<'_>) -> R) -> R {
     let mut teller = Teller { what, last: Instant::now(), shown: false };
     work(&mut |done| teller.tell(done))

@@ -1,7 +1,7 @@
 //! The order of checks (contract, section 2) and the envelope, in one place for every route.
 //!
-//! Unknown route, wrong method, authentication, role, size and media type, schema; then the engine looks things up and applies
-//! its rules. Every response carries a request id, in its body, its header, and the log.
+//! Unknown route, wrong method, authentication, role, body size and media type, schema; then the engine looks up the resources
+//! and applies its rules. Every response of the API carries a request id, in its body, its header, and the log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,15 +29,16 @@ use crate::replies::Replies;
 use crate::rooms;
 use crate::route::{Call, Reply, Route};
 
-/// The largest body, in bytes.
+/// The largest request body, in bytes: 1 MiB. A larger one is a 413.
 const LARGEST_BODY: usize = 1 << 20;
-/// How long a body may take to arrive.
+/// How long a request body may take to arrive; a slower one is a `validation_error`.
 const BODY_TIME: Duration = Duration::from_secs(30);
-/// How long the engine may take to answer; only a disk that hangs takes that long.
+/// How long the engine may take to answer, before the request fails with `outcome_unknown`; only a disk that hangs takes that
+/// long.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
 const REQUEST_ID: &str = "x-request-id";
 
-/// What every handler shares.
+/// The state that all handlers share.
 pub(crate) struct Api {
     engine: Engine,
     metrics: Metrics,
@@ -136,7 +137,7 @@ fn wrong_method(allow: &str) -> Failure {
     Failure { allow: Some(allow.to_owned()), ..failure }
 }
 
-/// A failure as a response.
+/// A failure as a response, with its headers.
 fn failed(failure: &Failure, id: &str) -> Response<Body> {
     let body = identified(failure.body().to_string().as_bytes(), id);
     let mut response = respond(failure.status(), body.into(), id);
@@ -150,13 +151,13 @@ fn respond(status: u16, body: Bytes, id: &str) -> Response<Body> {
     with_id(response, id)
 }
 
-/// The body of a failure with its request id.
+/// The JSON of a failure with its request id added.
 pub(crate) fn identified(json: &[u8], id: &str) -> Vec<u8> {
     let fields = json.strip_suffix(b"}").unwrap_or(json);
     [fields, b",\"requestId\":\"", id.as_bytes(), b"\"}"].concat()
 }
 
-/// One request to a path that exists.
+/// Answers, counts and logs one request to a path that exists.
 async fn handle(api: Arc<Api>, routes: Arc<Vec<Route>>, path: &'static str, request: Request) -> Response<Body> {
     let (began, id, method) = (Instant::now(), new_id(), request.method().clone());
     let response = match answer(&api, &routes, request).await {
@@ -190,7 +191,7 @@ async fn answer(api: &Api, routes: &[Route], request: Request) -> Result<Reply, 
         return Err(wrong_method(&methods.join(", ")));
     };
     let actor = authenticated(api, route.caller, request.headers())?;
-    // That the caller is a member was seen with the key.
+    // Authentication has shown already that the caller is a member.
     if route.caller != CallerKind::Member {
         (route.admit)(&api.engine, &actor)?;
     }
@@ -201,7 +202,7 @@ async fn answer(api: &Api, routes: &[Route], request: Request) -> Result<Reply, 
         }
         _ => None,
     };
-    // Read before the query: what is kept is never older than it says.
+    // The revision is read before the query: a kept reply is never older than the revision it is kept under.
     let revision = api.engine.revision();
     if let Some(json) = asked.as_ref().and_then(|asked| api.replies.find(asked, revision)) {
         return Ok(Reply { status: route.status, json, again: false });
@@ -213,7 +214,7 @@ async fn answer(api: &Api, routes: &[Route], request: Request) -> Result<Reply, 
     Ok(reply)
 }
 
-/// Reads the request of a caller who may make it, and has the engine answer.
+/// Reads the request of an admitted caller, and has the engine answer it.
 async fn run(api: &Api, route: &Route, actor: Actor, request: Request) -> Result<Reply, Failure> {
     let (mut parts, body) = request.into_parts();
     let takes_body = !matches!(route.method, Method::GET | Method::DELETE);
@@ -229,13 +230,13 @@ async fn run(api: &Api, route: &Route, actor: Actor, request: Request) -> Result
     tokio::time::timeout(ANSWER_TIME, (route.run)(call)).await.map_err(late)?
 }
 
-/// The API key that a request presents.
+/// The API key that a request presents in its header `Authorization`.
 fn presented(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
-/// Who calls.
+/// The actor who sent the request, found by its API key; anybody, where the route needs none.
 fn authenticated(api: &Api, caller: CallerKind, headers: &HeaderMap) -> Result<Actor, Failure> {
     if caller == CallerKind::Anybody {
         return Ok(Actor::Anybody);
@@ -251,7 +252,7 @@ fn first_half(hash: &[u8]) -> [u8; 16] {
     hash.first_chunk::<16>().copied().unwrap_or_default()
 }
 
-/// What shall be done once, if the caller wants that.
+/// The idempotency key of a request, with its scope and the request's fingerprint; `None` without the header `Idempotency-Key`.
 fn once(parts: &axum::http::request::Parts, body: &Bytes) -> Result<Option<Once>, Failure> {
     let Some(value) = parts.headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().map(IdempotencyKey::new);
@@ -259,14 +260,14 @@ fn once(parts: &axum::http::request::Parts, body: &Bytes) -> Result<Option<Once>
         return Err(invalid("header.Idempotency-Key", "must be 1 to 255 visible ASCII characters"));
     };
     let mut hash = Sha256::new();
-    // The path as the caller wrote it, also where this router is nested in another.
+    // The path is that below `/v1`: nested routers see it without the prefix of the outer ones.
     for part in [parts.method.as_str(), parts.uri.path(), parts.uri.query().unwrap_or_default()] {
         hash.update(part.as_bytes());
         hash.update([0]);
     }
     hash.update(body);
     let fingerprint: [u8; 32] = hash.finalize().into();
-    // Callers without a key are told apart by what they send.
+    // Callers without an API key are told apart by what they send.
     let scope = presented(&parts.headers).map(|key| first_half(&Sha256::digest(key.as_bytes())));
     Ok(Some(Once { scope: scope.unwrap_or_else(|| first_half(&fingerprint)), key, fingerprint }))
 }
@@ -275,7 +276,7 @@ fn invalid(path: &str, problem: &str) -> Failure {
     Failure::invalid(vec![Field { path: path.to_owned(), problem: problem.to_owned() }])
 }
 
-/// Reads a body: its size first, then its media type.
+/// Reads a body, and checks its size (413) first, then its media type (415).
 async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Failure> {
     let too_large = || Failure::new(Code::PayloadTooLarge, "the body is larger than 1 MiB");
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
@@ -296,7 +297,7 @@ async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Failure> {
     Ok(bytes)
 }
 
-/// The fields of a body; none when there is no body.
+/// The fields of a JSON body; none when the body is empty.
 fn object(bytes: &Bytes) -> Result<Map<String, Value>, Failure> {
     if bytes.is_empty() {
         return Ok(Map::new());

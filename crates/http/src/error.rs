@@ -1,4 +1,6 @@
-//! The one place that turns a failure into a response (contract, sections 2 and 3).
+//! Failures as responses: the one place that gives a refusal its status, body and headers (contract, sections 2 and 3).
+//!
+//! A [`Failure`] holds what the body says; of a `validation_error` also every offending [`Field`].
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
@@ -8,22 +10,22 @@ use serde_json::{Value, json};
 
 use crate::input::Described;
 
-/// A field that does not fit, as the body of a failure shows it.
+/// An offending field, as the body of a `validation_error` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Field {
     /// A JSON pointer into the body (`/title`), or `path.<name>`, `query.<name>`, `header.<Name>`.
     pub(crate) path: String,
-    /// What is wrong with it.
+    /// What is wrong with the field.
     pub(crate) problem: String,
 }
 
-/// A request that failed, with all that its body says.
+/// The failure of a request, with everything that the body of the response says but the request id.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
     pub(crate) message: String,
     pub(crate) fields: Vec<Field>,
-    /// The methods of the route, for `method_not_allowed`.
+    /// The methods that the route takes, for `method_not_allowed`; they go into the header `Allow`.
     pub(crate) allow: Option<String>,
 }
 
@@ -36,13 +38,13 @@ impl Failure {
         Self::new(Code::Internal, "something went wrong on our side")
     }
 
-    /// Fields of the request that do not fit.
+    /// A `validation_error` for these fields of the request.
     pub(crate) fn invalid(fields: Vec<Field>) -> Self {
-        // The fields say what is wrong; the sentence need not repeat them.
+        // The fields say what is wrong; the message need not repeat them.
         Self { fields, ..Self::new(Code::Validation, "the request does not fit its schema") }
     }
 
-    /// What the rules refused; a route knows where it reads the fields that they name.
+    /// A refusal by the rules; `described` knows where the route reads the fields that the refusal names.
     pub(crate) fn refused(error: &Refusal, described: &Described) -> Self {
         match error {
             Refusal::Invalid(fields) => {
@@ -60,7 +62,7 @@ impl Failure {
         }
     }
 
-    /// What the engine refused or failed in.
+    /// A refusal or an error of the engine; `described` as for [`Failure::refused`].
     pub(crate) fn engine(error: &EngineError, described: &Described) -> Self {
         match error {
             EngineError::Refused(refusal) => Self::refused(refusal, described),
@@ -90,7 +92,7 @@ impl Failure {
         body
     }
 
-    /// The headers that go with the code.
+    /// Sets the headers that go with the code: `Allow`, `Retry-After`, `WWW-Authenticate`.
     pub(crate) fn headers(&self, response: &mut Response<Body>) {
         let headers = response.headers_mut();
         if let Some(allow) = self.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
@@ -105,7 +107,7 @@ impl Failure {
     }
 }
 
-/// A failure of what reads nothing from the request.
+/// For what reads no field of the request, such as authentication.
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         Self::engine(&error, &Described::default())

@@ -1,6 +1,6 @@
-//! What the fuzz target of the router calls. Not part of the public API.
+//! The function that the fuzz target of the router calls. Not part of the public API.
 //!
-//! Whatever the request, the answer is one of the contract: enveloped JSON with a request id, and never a 5xx.
+//! Whatever the request, the response must be one of the contract: enveloped JSON with a request id, and never a 5xx.
 
 use std::sync::OnceLock;
 
@@ -16,12 +16,12 @@ use tower::ServiceExt;
 
 use crate::rooms;
 
-/// A router, somebody who may do everything, and the ids that there are.
+/// A router, the API key of an admin, and ids to fill paths with: of a user, of a key, and one that nobody has.
 struct Fixture {
     router: Router,
     key: String,
     ids: [String; 3],
-    /// Method and path of each route.
+    /// The method and path of each route that is tried.
     routes: Vec<(String, &'static str)>,
     runtime: tokio::runtime::Runtime,
 }
@@ -45,7 +45,7 @@ fn fixture() -> Result<Fixture, String> {
             created.admin.api_key.key.id.to_string(),
             "01900000-0000-7000-8000-000000000000".to_owned(),
         ],
-        // What takes the caller's own access away would leave nothing to try.
+        // Routes that could take the caller's own access away are left out: they would leave nothing to try.
         routes: rooms::table()
             .iter()
             .filter(|route| !matches!(route.id, "revokeApiKey" | "removeMember"))
@@ -55,8 +55,8 @@ fn fixture() -> Result<Fixture, String> {
     })
 }
 
-/// One request: the first byte picks a route, the next ones fill its path and say which headers there are, the rest is the
-/// query and the body.
+/// Sends one request: the first byte picks a route, the second fills its path, the third says whether there is a query and
+/// which headers there are, the fourth splits the rest into query and body.
 ///
 /// # Errors
 /// What is wrong with the answer.
@@ -88,7 +88,7 @@ pub fn request(data: &[u8]) -> Result<(), String> {
     if headers & 8 != 0 {
         request = request.header("idempotency-key", format!("key-{split}"));
     }
-    // A path that is no URI cannot be asked for.
+    // A path that is not a valid URI cannot be requested.
     let Ok(request) = request.body(Body::from(body.to_vec())) else { return Ok(()) };
     let answered = fixture.runtime.block_on(async {
         let response = fixture.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
@@ -104,7 +104,7 @@ pub fn request(data: &[u8]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    /// The seeds, and a request to each route.
+    /// The committed seeds, and a request to each route with each combination of headers.
     #[test]
     fn seeds() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/requests");

@@ -1,8 +1,8 @@
-//! Reading requests: paths, queries and bodies, field by field, with every offending field named.
+//! Reading requests: path, query parameters and body, field by field, with every offending field named (contract, section 3).
 //!
-//! A route reads its input through an [`Input`] only. The same code describes it: read from nothing, an `Input` notes which
-//! fields there are and what they take, and that is what the OpenAPI document says. Reading goes on after a problem, so a
-//! route asks for all of its fields before it uses any.
+//! A route reads its request through an [`Input`] only. The same code describes the route: run without a request
+//! ([`Input::describe`]), it notes the fields that there are and the [`Kind`] of each, and the OpenAPI document is made from
+//! that. Reading goes on after a problem, so a route must ask for all of its fields before it uses any.
 
 use std::collections::HashMap;
 
@@ -11,18 +11,18 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Failure, Field};
 
-/// What a field takes.
+/// The kind of value that a body field, path parameter or query parameter takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
-    /// One line of so many characters, not only white space.
+    /// A string of at least and at most this many characters, not only white space, without control characters.
     Name(usize, usize),
-    /// Text of so many characters, line breaks included.
+    /// A string of at least and at most this many characters; of control characters, only line breaks and tabs.
     Text(usize, usize),
-    /// An id with this prefix; none for a plain UUID.
+    /// An id with this prefix; the empty prefix stands for a plain UUID.
     Id(&'static str),
     /// One of these words.
     Word(&'static [&'static str]),
-    /// A number in this range.
+    /// A whole number in this range, both ends included.
     Number(i64, i64),
     /// An RFC 3339 timestamp.
     Time,
@@ -30,11 +30,11 @@ pub(crate) enum Kind {
     DateOrTime,
     /// An e-mail address.
     Email,
-    /// `HH:MM`.
+    /// A time of day, `HH:MM`.
     HandoffTime,
-    /// An opaque text.
+    /// Any string; its form is not part of the contract.
     Opaque,
-    /// The target of a policy layer.
+    /// The target of a policy layer: a schedule or 1–50 users.
     Target,
 }
 
@@ -66,19 +66,22 @@ impl Kind {
     }
 }
 
-/// What a route reads, for the OpenAPI document.
+/// The fields that a route reads, for the OpenAPI document.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Described {
-    /// Name, and what it takes.
+    /// The path parameters: name and kind.
     pub(crate) path: Vec<(&'static str, Kind)>,
-    /// Name, and what it takes; all of them optional.
+    /// The query parameters, all of them optional: name and kind.
     pub(crate) query: Vec<(&'static str, Kind)>,
+    /// The fields of the body: name and JSON schema.
     pub(crate) body: Map<String, Value>,
+    /// The names of the required fields of the body.
     pub(crate) required: Vec<&'static str>,
 }
 
 impl Described {
-    /// Where a field stands that has this name in the contract.
+    /// The place of the field with this name, as a `validation_error` gives it: `path.<name>`, `query.<name>`, or a JSON
+    /// pointer into the body.
     pub(crate) fn pointer(&self, field: &str) -> String {
         let is = |(name, _): &(&'static str, Kind)| *name == field;
         match field {
@@ -89,7 +92,7 @@ impl Described {
     }
 }
 
-/// A request while it is read.
+/// A request while it is read: the fields not read yet, and the problems found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Input {
     path: HashMap<String, String>,
@@ -110,19 +113,19 @@ impl Input {
         Self { path, query, body, now: Some(now), ..Self::default() }
     }
 
-    /// The present instant, for what is asked about now.
+    /// The present instant on the engine's clock, the default for queries about an instant.
     pub(crate) fn now(&self) -> Timestamp {
         self.now.unwrap_or(Timestamp::MIN)
     }
 
-    /// Runs the code that reads an input only to see what it reads.
+    /// Runs the code that reads an input without a request, only to see which fields it reads.
     pub(crate) fn describe<T>(read: impl FnOnce(&mut Self) -> T) -> Described {
         let mut input = Self { described: Some(Described::default()), ..Self::default() };
         read(&mut input);
         input.described.unwrap_or_default()
     }
 
-    /// What was read, or every problem.
+    /// The command or query that was read; else a `validation_error` with every problem, or the refusal that reading ended in.
     pub(crate) fn finish<T>(self, read: Option<Result<T, Refusal>>, described: &Described) -> Result<T, Failure> {
         if !self.problems.is_empty() {
             return Err(Failure::invalid(self.problems));
@@ -135,18 +138,18 @@ impl Input {
         self.problems.push(Field { path: path.into(), problem: problem.into() });
     }
 
-    /// The checked value, or `None` with the problem noted.
+    /// The checked value, or `None` with the problem noted under this path.
     fn check<T>(&mut self, path: impl Into<String>, checked: Result<T, Problem>) -> Option<T> {
         checked.map_err(|problem| self.problem(path, problem.to_string())).ok()
     }
 
-    /// A rule that spans fields of the body, where each of them is valid: `checked` is `None` where one is not. What is wrong
-    /// is a problem of the field with this name.
+    /// Checks a rule that spans fields of the body where each of them is valid: `checked` is `None` where one is not. A problem
+    /// is noted under the field with this name.
     pub(crate) fn rule<T>(&mut self, name: &'static str, checked: Option<Result<T, Problem>>) -> Option<T> {
         self.check(format!("/{name}"), checked?)
     }
 
-    /// As [`Input::rule`], of parameters of the query.
+    /// As [`Input::rule`], for query parameters.
     pub(crate) fn query_rule<T>(&mut self, name: &'static str, checked: Option<Result<T, Problem>>) -> Option<T> {
         self.check(format!("query.{name}"), checked?)
     }
@@ -160,7 +163,7 @@ impl Input {
         }
     }
 
-    /// An id in the path.
+    /// A path parameter.
     pub(crate) fn path<T>(
         &mut self,
         name: &'static str,
@@ -175,7 +178,7 @@ impl Input {
         self.check(format!("path.{name}"), parse(&text))
     }
 
-    /// An optional parameter of the query.
+    /// An optional query parameter.
     pub(crate) fn query<T>(
         &mut self,
         name: &'static str,
@@ -192,7 +195,7 @@ impl Input {
         }
     }
 
-    /// A text that must be there.
+    /// A required string of the body; null counts as absent.
     pub(crate) fn need<T>(
         &mut self,
         name: &'static str,
@@ -208,7 +211,7 @@ impl Input {
         self.check(format!("/{name}"), parsed)
     }
 
-    /// A text that may be absent or null, which is the same.
+    /// An optional string of the body; absent and null are the same.
     pub(crate) fn may<T>(
         &mut self,
         name: &'static str,
@@ -223,7 +226,7 @@ impl Input {
         }
     }
 
-    /// A text of a PATCH that cannot be cleared: absent, or a value.
+    /// An optional string of a PATCH that cannot be cleared: null is a problem.
     pub(crate) fn edit<T>(
         &mut self,
         name: &'static str,
@@ -238,7 +241,7 @@ impl Input {
         }
     }
 
-    /// A text of a PATCH that null clears.
+    /// An optional string of a PATCH that null clears.
     pub(crate) fn patch<T>(
         &mut self,
         name: &'static str,
@@ -253,7 +256,7 @@ impl Input {
         }
     }
 
-    /// A whole number that must be there.
+    /// A required whole number of the body; null counts as absent.
     pub(crate) fn number<T>(
         &mut self,
         name: &'static str,
@@ -269,7 +272,7 @@ impl Input {
         self.check(format!("/{name}"), parsed)
     }
 
-    /// A whole number that may be absent.
+    /// An optional whole number of a PATCH that cannot be cleared: null is a problem.
     pub(crate) fn edit_number<T>(
         &mut self,
         name: &'static str,
@@ -284,7 +287,7 @@ impl Input {
         }
     }
 
-    /// A list of texts that must be there. Each item that does not fit is named.
+    /// A required array of strings; null counts as absent. Each item that does not fit is named by its index.
     pub(crate) fn list<T>(
         &mut self,
         name: &'static str,
@@ -301,7 +304,7 @@ impl Input {
         }
     }
 
-    /// A list of texts that may be absent or null, which is the same.
+    /// An optional array of strings; absent and null are the same.
     pub(crate) fn may_list<T>(
         &mut self,
         name: &'static str,
@@ -315,7 +318,7 @@ impl Input {
         }
     }
 
-    /// A list of texts of a PATCH that cannot be cleared: absent, or a value.
+    /// An optional array of strings of a PATCH that cannot be cleared: null is a problem.
     pub(crate) fn edit_list<T>(
         &mut self,
         name: &'static str,
@@ -346,7 +349,7 @@ impl Input {
         (parsed.len() == items.len()).then_some(parsed)
     }
 
-    /// An object that must be there: null is absent.
+    /// A required object of the body; null counts as absent.
     pub(crate) fn object<T>(
         &mut self,
         name: &'static str,
@@ -363,7 +366,7 @@ impl Input {
         }
     }
 
-    /// An object of a PATCH that cannot be cleared: absent, or a value.
+    /// An optional object of a PATCH that cannot be cleared: null is a problem.
     pub(crate) fn edit_object<T>(
         &mut self,
         name: &'static str,
@@ -407,7 +410,7 @@ fn nullable(schema: &Value) -> Value {
     json!({ "anyOf": [schema, { "type": "null" }] })
 }
 
-/// Reads a timestamp.
+/// Reads an RFC 3339 timestamp.
 pub(crate) fn time(text: &str) -> Result<Timestamp, Problem> {
     Timestamp::parse(text)
 }

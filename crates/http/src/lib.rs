@@ -1,7 +1,8 @@
 //! The HTTP adapter: the Scaling API over an engine, as a router for your own app or as a server.
 //!
-//! It parses, calls the engine, and renders; not one rule lives here. [`router`] gives an [`axum::Router`]; [`serve`] runs it
-//! with limits on connections, headers and bodies, and stops when it is told to.
+//! It parses requests, calls the engine, and renders replies; no rule lives here. [`router`] gives an [`axum::Router`], one
+//! route for each command or query, which limits the size of bodies; [`serve`] runs it with limits on connections and headers,
+//! and finishes the requests under way when it is told to stop.
 
 mod api;
 mod error;

@@ -1,4 +1,6 @@
-//! Counters for Prometheus.
+//! Metrics for Prometheus, served at `/metrics`: requests and their latency by route, and the load of the engine.
+//!
+//! Labels come from fixed sets, so the number of series is bounded.
 
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ struct RouteLabel {
     route: String,
 }
 
-/// What is counted, and what is looked up when it is asked for.
+/// The metrics: those of requests are counted as they come, the gauges are read from the engine with each scrape.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Labels, Counter>,
@@ -38,7 +40,7 @@ pub(crate) struct Metrics {
     outbox: Gauge,
 }
 
-/// How far runs and lines are counted for each scrape.
+/// The number up to which waiting escalation runs, and recipients with notifications to deliver, are counted for each scrape.
 const COUNTED: usize = 10_000;
 
 fn histogram() -> Histogram {
@@ -49,7 +51,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("dogwatch");
         let requests = Family::default();
-        // From 50 µs to 13 s.
+        // The buckets go from 50 µs to 13 s.
         let latency = Family::new_with_constructor(histogram as fn() -> Histogram);
         let (queue, batches, batched, writable) =
             (Gauge::default(), Gauge::default(), Gauge::default(), Gauge::default());
@@ -67,11 +69,11 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts a request. Routes are templates, so there are as many labels as lines in the table.
+    /// Counts a request. `route` is a path template, so there are no more labels than paths in the table of routes.
     pub(crate) fn count(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
         let method = match *method {
             Method::GET | Method::HEAD | Method::POST | Method::PUT | Method::PATCH | Method::DELETE => method.as_str(),
-            // Anybody can make up methods.
+            // Anybody can make up methods: all others share one label.
             _ => "other",
         };
         let labels = Labels { method: method.to_owned(), route: route.to_owned(), status: status.as_u16() };
@@ -79,7 +81,7 @@ impl Metrics {
         self.latency.get_or_create(&RouteLabel { route: route.to_owned() }).observe(took.as_secs_f64());
     }
 
-    /// All of them as text.
+    /// All metrics in the OpenMetrics text format.
     pub(crate) fn render(&self, engine: &Engine) -> Response<Body> {
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let load = engine.load();

@@ -1,4 +1,5 @@
-//! The OpenAPI 3.1 document, made from the table of routes: what a route reads, replies and refuses it says itself.
+//! The OpenAPI 3.1 document, served at `/openapi.json`. It is made from the table of routes: each route itself says what it
+//! reads, what it replies, and with which codes it refuses.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +10,10 @@ use serde_json::{Map, Value, json};
 
 use crate::route::Route;
 
-/// What every route may answer, whatever it does.
+/// The codes that every route may answer.
 const SHARED: &[Code] = &[Code::Validation, Code::Internal, Code::Overloaded, Code::OutcomeUnknown];
 
-/// The document.
+/// The document for a table of routes.
 pub(crate) fn document(table: &[Route]) -> Value {
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     let mut schemas = Map::new();
@@ -95,7 +96,7 @@ fn responses(route: &Route) -> Value {
     Value::Object(responses)
 }
 
-/// The refusals that follow from what kind of route it is.
+/// The codes that follow from the method and the caller of a route.
 fn by_shape(route: &Route) -> impl Iterator<Item = Code> + use<> {
     let takes_body = !matches!(route.method, Method::GET | Method::DELETE);
     let body: &[Code] = if takes_body { &[Code::PayloadTooLarge, Code::UnsupportedMediaType] } else { &[] };

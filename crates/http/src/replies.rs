@@ -1,9 +1,9 @@
-//! Replies that were made a moment ago, for those who ask the same while nothing has changed.
+//! Replies to recent GET requests, kept for those who send the same request while nothing has changed.
 //!
-//! Dashboards ask for the same page again and again. Such a reply depends on the organization, the path with its query, and
-//! what is durable; not on who asks, and not on the time. The engine counts what becomes durable ([`Engine::revision`]), so
-//! a reply is good for as long as that count stands still, and all are dropped when it moves. They are bounded in number
-//! and size. Who may ask is checked before anybody looks here.
+//! Dashboards send the same request again and again. Such a reply depends on the organization, the path with its query, and the
+//! durable state; not on the caller, and not on the time. The engine counts the commits that become durable
+//! ([`Engine::revision`]), so a reply is good for as long as that count stands still, and all are dropped when it moves.
+//! Together they count at most 4 MiB. Whether the caller may make the request is checked before anything is looked up here.
 //!
 //! [`Engine::revision`]: dogwatch_store::Engine::revision
 
@@ -13,12 +13,12 @@ use std::sync::{Mutex, PoisonError};
 use axum::body::Bytes;
 use dogwatch_store::rules::OrgId;
 
-/// How many bytes are kept at most.
+/// The most bytes that all kept replies count together: 4 MiB.
 const MOST_BYTES: usize = 4 << 20;
-/// What an entry counts beside its bytes.
+/// The bytes that an entry counts beside those of its path and its reply.
 const OVERHEAD: usize = 256;
 
-/// What a reply is for: an organization, and the path with its query.
+/// The key of a reply: the organization, and the path with its query.
 pub(crate) type Asked = (OrgId, String);
 
 #[derive(Default)]
@@ -28,20 +28,20 @@ pub(crate) struct Replies {
 
 #[derive(Default)]
 struct Kept {
-    /// The revision of the engine to which all of them belong.
+    /// The revision of the engine to which all kept replies belong.
     revision: u64,
     replies: BTreeMap<Asked, Bytes>,
     bytes: usize,
 }
 
 impl Replies {
-    /// The reply that was kept at this revision.
+    /// The reply that was kept for this request at this revision.
     pub(crate) fn find(&self, asked: &Asked, revision: u64) -> Option<Bytes> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.revision == revision { kept.replies.get(asked).cloned() } else { None }
     }
 
-    /// Keeps a reply that was made from this revision or a later one.
+    /// Keeps a reply that was made from this revision or a later one. A newer revision, or a lack of room, drops all others.
     pub(crate) fn keep(&self, asked: Asked, revision: u64, reply: Bytes) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let size = reply.len().saturating_add(asked.1.len()).saturating_add(OVERHEAD);

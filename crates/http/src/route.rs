@@ -1,6 +1,7 @@
-//! The table of routes: what each asks of its caller, reads, does and replies.
+//! The table of routes: for each its caller, the fields that it reads, the command or query that it makes of them, and its
+//! reply.
 //!
-//! A route is one command or one query of the engine. Everything else is read off the table: the axum router, the order of
+//! A [`Route`] is one command or one query of the engine. Everything else is read off the table: the axum router, the order of
 //! checks, the OpenAPI document.
 
 use std::future::Future;
@@ -20,48 +21,49 @@ use utoipa::openapi::{RefOr, Schema};
 use crate::error::Failure;
 use crate::input::{Described, Input};
 
-/// What a route replies: its status, the JSON under `data` (or, of a failure, its body without a request id), and whether it
-/// is an earlier answer again.
+/// The reply of a route: its status, the JSON under `data` (or, for a failure, its body without a request id), and whether it
+/// is the recorded answer to an earlier request with the same idempotency key.
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) json: Bytes,
     pub(crate) again: bool,
 }
 
-/// A request whose caller may make it.
+/// A request whose caller is admitted.
 pub(crate) struct Call {
     pub(crate) engine: Engine,
     pub(crate) actor: Actor,
     pub(crate) input: Input,
-    /// For a POST with an idempotency key.
+    /// The idempotency key of a POST and the fingerprint of the request; `None` without the header `Idempotency-Key`.
     pub(crate) once: Option<Once>,
 }
 
 type Running = Pin<Box<dyn Future<Output = Result<Reply, Failure>> + Send>>;
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
-/// One line of the table.
+/// One route of the table.
 pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) id: &'static str,
     pub(crate) summary: &'static str,
-    /// Who may make the request.
+    /// The kind of caller that may make the request.
     pub(crate) caller: CallerKind,
-    /// Whether the actor is such a caller.
+    /// Refuses an actor who is not such a caller.
     pub(crate) admit: fn(&Engine, &Actor) -> Result<(), EngineError>,
     pub(crate) status: u16,
-    /// The refusals of the caller and by rules; those that every route shares are not listed.
+    /// The codes with which the caller or the rules may refuse; those that every route shares are not listed.
     pub(crate) codes: Vec<Code>,
-    /// Whether the reply depends on nothing but the organization, the path with its query, and what is durable.
+    /// Whether the reply depends on nothing but the organization, the path with its query, and the durable state, so that it
+    /// may be kept.
     pub(crate) repeats: bool,
     pub(crate) described: Arc<Described>,
-    /// The schema of what is under `data`, and those it refers to.
+    /// The schema of what is under `data`, and the schemas that it refers to.
     pub(crate) reply: (RefOr<Schema>, Schemas),
     pub(crate) run: Box<dyn Fn(Call) -> Running + Send + Sync>,
 }
 
-/// How a route is named.
+/// The method, path, operation id and summary of a route.
 pub(crate) struct Named {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
@@ -91,14 +93,14 @@ pub(crate) const fn delete(path: &'static str, id: &'static str, summary: &'stat
 }
 
 impl Named {
-    /// Its reply is the same for everybody in the organization, until something changes.
+    /// Marks a route whose reply is the same for every member of the organization until something changes.
     pub(crate) const fn repeats(mut self) -> Self {
         self.repeats = true;
         self
     }
 }
 
-/// What a route's input comes to: absent when something of it does not fit.
+/// The command or query that a route reads from its input, or a refusal; `None` when a field does not fit.
 pub(crate) type Read<T> = Option<Result<T, Refusal>>;
 
 fn json_of<D: Serialize>(shown: &D) -> Result<String, Refusal> {
@@ -118,7 +120,7 @@ fn list_schema_of<D: ToSchema>() -> (RefOr<Schema>, Schemas) {
     (RefOr::T(utoipa::openapi::ArrayBuilder::new().items(item).build().into()), schemas)
 }
 
-/// A route that is a query; `show` makes its reply.
+/// A route that is a query; `show` makes the shape of its reply.
 pub(crate) fn query<Q, D>(named: Named, read: fn(&mut Input) -> Read<Q>, show: fn(Q::Reply) -> D) -> Route
 where
     Q: Query + 'static,
@@ -152,13 +154,13 @@ fn query_as<Q: Query + 'static>(
             let json = show(reply).map_err(|error| Failure::refused(&error, &known))?.into();
             Ok(Reply { status: 200, json, again: false })
         };
-        // Reading takes microseconds and does not wait.
+        // A query takes microseconds and waits for nothing.
         Box::pin(std::future::ready(answer()))
     };
     route::<Q::Caller>(named, Q::CODES, 200, described, reply, Box::new(run))
 }
 
-/// A route that is a command; `show` makes its reply.
+/// A route that is a command; `show` makes the shape of its reply. The status of a POST is 201.
 pub(crate) fn command<C, D>(named: Named, read: fn(&mut Input) -> Read<C>, show: fn(C::Reply) -> D) -> Route
 where
     C: Command,
@@ -176,7 +178,7 @@ where
     command_as(named, read, move |reply| json_of(&show(reply)), list_schema_of::<D>(), true)
 }
 
-/// A POST that does something to a thing instead of creating one: 200.
+/// A POST that acts on a resource instead of creating one: its status is 200.
 pub(crate) fn action<C, D>(named: Named, read: fn(&mut Input) -> Read<C>, show: fn(C::Reply) -> D) -> Route
 where
     C: Command,
@@ -216,7 +218,7 @@ fn command_as<C: Command>(
     route::<C::Caller>(named, C::CODES, status, described, reply, Box::new(run))
 }
 
-/// The answer for the caller, and the one to record: without secrets, which are shown once.
+/// The answer for the caller, and the one to record under the idempotency key: without secrets, which are shown once.
 fn answers(outcome: Result<String, Refusal>, status: u16, described: &Described) -> (Answer, Answer) {
     let (status, body) = match outcome {
         Ok(body) => (status, body),

@@ -1,4 +1,7 @@
-//! Serving a router: connections with limits, and an end that loses nothing.
+//! Serving a router over HTTP/1.1: [`serve`], with the limits in [`Settings`].
+//!
+//! A connection beyond the limit gets a 503 with `Retry-After` before anything of it is read (contract, section 2). A server
+//! that is told to stop accepts no further connection and finishes the requests under way.
 
 use std::io;
 use std::sync::Arc;
@@ -23,7 +26,7 @@ use crate::error::Failure;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// How many connections there are at once; 1,024 by default. Those beyond are answered with 503.
+    /// The most connections at once; 1,024 by default. Those beyond the limit are answered with 503 `overloaded`.
     pub connections: usize,
     /// How long a client may take to send its headers, and how long a connection may be idle; 10 s by default.
     pub header_time: Duration,
@@ -38,7 +41,7 @@ impl Default for Settings {
     }
 }
 
-/// What is sent to those beyond the limit of connections: nothing of them is read.
+/// The whole response to a connection beyond the limit: 503 `overloaded`. Nothing of the connection is read.
 fn overloaded() -> Vec<u8> {
     let (id, failure) = (new_id(), Failure::new(Code::Overloaded, "there are too many connections"));
     let body = identified(failure.body().to_string().as_bytes(), &id);
@@ -53,7 +56,7 @@ fn overloaded() -> Vec<u8> {
 /// Serves a router until `stop` completes, then finishes the requests under way.
 ///
 /// # Errors
-/// When the listener fails for good.
+/// None at present: a connection that cannot be accepted is waited out, since that passes.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -67,7 +70,7 @@ pub async fn serve(
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
-                // A connection that is gone already, or too many open files: the next one may do better.
+                // The connection is gone already, or there are too many open files: the next one may do better.
                 Err(_) => {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                     continue;
@@ -79,7 +82,7 @@ pub async fn serve(
             tokio::spawn(turn_away(stream));
             continue;
         };
-        // Answers are small and clients wait for them.
+        // Responses are small, and clients wait for them.
         let _ = stream.set_nodelay(true);
         let router = router.clone();
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
@@ -96,7 +99,7 @@ pub async fn serve(
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // A client that went away, or spoke something else: nothing to do.
+            // The client went away, or did not speak HTTP: nothing to do.
             let _ = connection.await;
             drop(seat);
         });

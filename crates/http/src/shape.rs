@@ -1,4 +1,5 @@
-//! What the shapes of replies have in common. Shapes only rename: every value comes from the engine.
+//! What the shapes of replies have in common: [`Deleted`], [`Shown`], and conversions to text. Shapes only rename: every value
+//! comes from the engine.
 
 use std::fmt::Display;
 
@@ -19,7 +20,7 @@ impl Deleted {
     }
 }
 
-/// A value that is written as it shows itself, straight into the reply.
+/// A value whose `Display` is written straight into the reply, as a JSON string.
 #[derive(Debug)]
 pub(crate) struct Shown<T>(pub(crate) T);
 
@@ -29,7 +30,7 @@ impl<T: Display> Serialize for Shown<T> {
     }
 }
 
-/// A list as its own shape.
+/// The items of a list, each as its shape.
 pub(crate) fn all<T, D: From<T>>(things: Vec<T>) -> Vec<D> {
     things.into_iter().map(D::from).collect()
 }

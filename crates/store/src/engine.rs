@@ -74,7 +74,8 @@ impl Engine {
     /// Opens the store in a folder, creating it if it does not exist.
     ///
     /// # Errors
-    /// [`OpenError`] when the folder is in use, cannot be read or written, or holds something else.
+    /// [`OpenError`] when the folder is in use, cannot be read or written, or holds something else: no store, one of a newer
+    /// format, an unfinished one, or one that has lost its last commits. Also when the system gives no seed or no thread.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::builder().open(path)
     }
@@ -113,7 +114,7 @@ impl Engine {
     /// Submits a command and returns at once. The answer can be waited for or awaited.
     ///
     /// # Errors
-    /// `overloaded` when the queue is full. Everything else comes with the answer.
+    /// `overloaded` when the queue is full; `outcome_unknown` when storage failed earlier. Everything else comes with the answer.
     pub fn submit<C: Command>(&self, command: C, actor: &Actor) -> Result<Pending<C::Reply>, Error> {
         self.hand_in(Order { actor: *actor, command }, WhenFull::Refuse)
     }
@@ -129,7 +130,8 @@ impl Engine {
     /// Finds the actor that an API key belongs to, at the engine's present instant.
     ///
     /// # Errors
-    /// `invalid_api_key` when the key is unknown, revoked or expired, or its user is no longer a member.
+    /// `invalid_api_key` when the key is unknown, revoked or expired, or its user is no longer a member; `internal_error` when
+    /// the store cannot be read.
     pub fn authenticate(&self, key: &Secret) -> Result<Actor, Error> {
         let now = self.now();
         Ok(self.inner.shared.read(|root| authenticate(key, root, now))?)
@@ -138,7 +140,8 @@ impl Engine {
     /// Checks that an actor is a caller of some kind, and changes nothing: `engine.admit::<ByAdmin>(&actor)`.
     ///
     /// # Errors
-    /// [`Caller::CODES`]: `invalid_api_key` when the user is no longer a member, `not_authorized` when the role is too low.
+    /// [`Caller::CODES`]: `invalid_api_key` when the user is no longer a member, `not_authorized` when the role is too low. And
+    /// `internal_error` when the store cannot be read.
     pub fn admit<C: Caller>(&self, actor: &Actor) -> Result<C, Error> {
         Ok(self.inner.shared.read(|state| C::admit(actor, state))?)
     }
@@ -154,7 +157,7 @@ impl Engine {
     /// The admin of an organization who joined first, as an actor for tools that the operator of the store runs.
     ///
     /// # Errors
-    /// `not_found` when there is no such organization.
+    /// `not_found` when there is no such organization; `internal_error` when the store cannot be read.
     pub fn first_admin(&self, org: OrgId) -> Result<Actor, Error> {
         Ok(self.inner.shared.read(|root| first_admin(org, root))?)
     }

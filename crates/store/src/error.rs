@@ -123,6 +123,6 @@ pub enum OpenError {
     #[error("no random bytes from the operating system: {0}")]
     Randomness(String),
     /// A thread of the engine could not be started.
-    #[error("cannot start the writer thread: {0}")]
+    #[error("cannot start a thread: {0}")]
     Thread(io::Error),
 }

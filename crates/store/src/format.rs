@@ -1,7 +1,9 @@
-//! What a store says about itself: that it is one, in which format, and how many commits it holds.
+//! The table `Meta`: the rows with which a store describes itself, the check of its format at opening, and the upgrade from
+//! older formats.
 //!
-//! Each commit counts itself. When a store is closed, that number is noted outside of it ([`Backend::seal`]): a store that
-//! holds fewer when it is opened has lost some.
+//! `Meta` holds the format, the number of commits, and the marks of a store that is being written or upgraded. Each commit
+//! increments the number of commits. When a store is closed, that number is noted outside of the database
+//! ([`Backend::seal`]): a store that holds fewer when it is opened has lost some ([`OpenError::Lost`]).
 
 use bincode::{Decode, Encode};
 use dogwatch_core::Timestamp;
@@ -13,11 +15,11 @@ use crate::rooms::{AnyEntity, FORMAT, RowChange, api_key, timestamp};
 use crate::table::{Table, end_of};
 
 impl Table {
-    /// What the store is.
+    /// The description of the store itself: its format, its commits, and its marks.
     pub(crate) const META: Self = Self::new(0x00, "Meta");
 }
 
-/// The tables of what a store says about itself.
+/// The tables that this module declares.
 pub(crate) const TABLES: &[Table] = &[Table::META];
 
 #[derive(Debug, Encode, Decode)]
@@ -29,7 +31,7 @@ impl Stored for FormatV1 {
     const VERSION: u8 = 1;
 }
 
-/// How many commits a store holds.
+/// The number of commits that a store holds.
 #[derive(Debug, Encode, Decode)]
 struct CommitsV1 {
     commits: u64,
@@ -39,7 +41,7 @@ impl Stored for CommitsV1 {
     const VERSION: u8 = 1;
 }
 
-/// Up to when delivered notifications have been dropped.
+/// The instant of delivery up to which notifications may have been dropped, in milliseconds since 1970.
 #[derive(Debug, Encode, Decode)]
 struct DroppedV1 {
     delivered_at: i64,
@@ -57,39 +59,39 @@ fn unfinished_key() -> Vec<u8> {
     Table::META.key(&[b"unfinished"])
 }
 
-/// There while a store of an older format is being made one of this: rows of tables that are no more are dropped, rows of
-/// tables that are new are written.
+/// The key of the mark of an unfinished upgrade: it exists while rows of removed tables are being dropped and rows of new
+/// indexes are being written.
 fn upgrading_key() -> Vec<u8> {
     Table::META.key(&[b"dropping"])
 }
 
-/// The tables that are no more: incidents by status, and by severity.
+/// The tags of removed tables: incidents by status, and incidents by severity.
 const GONE: [u8; 2] = [b'S', b'V'];
-/// Formats before this one have these tables.
+/// Formats before this one have the removed tables.
 const GONE_SINCE: u32 = 4;
 /// Formats before this one have no index of API keys by user.
 const KEYS_BY_USER_SINCE: u32 = 6;
-/// How many rows are dropped or written at once.
+/// The largest number of rows that are dropped in one batch, or of API keys that are indexed in one.
 const CHUNK: usize = 1_000;
 
-/// Whether a row says what state the store is in, which a copy of it says by itself.
+/// Whether a row holds the format or a mark of an unfinished store. A copy of the store writes its own instead.
 pub(crate) fn is_mark(key: &[u8]) -> bool {
     key.first() == Some(&(Table::META.tag()))
         && [format_key(), unfinished_key(), upgrading_key()].iter().any(|mark| mark == key)
 }
 
-/// Whether a row belongs to a table that is no more.
+/// Whether a row belongs to a removed table.
 pub(crate) fn is_gone(key: &[u8]) -> bool {
     key.first().is_some_and(|tag| GONE.contains(tag))
 }
 
-/// Whether a store may hold rows of tables that are no more: nobody has opened it to write since, or it was not finished.
+/// Whether a store may hold rows of removed tables: it has not been opened for writing since, or its upgrade is unfinished.
 pub(crate) fn may_hold_gone(read: impl Fn(&[u8]) -> Option<Vec<u8>>) -> bool {
     let format = read(&format_key()).and_then(|value| decode::<FormatV1>(&format_key(), &value).ok());
     format.is_some_and(|row| row.format < GONE_SINCE) || read(&upgrading_key()).is_some()
 }
 
-/// The rows that a store of an older format lacks, for whoever only looks at it.
+/// The index rows that a store of an older format lacks, for a reader that does not upgrade it.
 pub(crate) fn lacking(backend: &dyn Backend) -> Result<RowMap, OpenError> {
     let lacks = format(backend)?.is_some_and(|format| format < KEYS_BY_USER_SINCE);
     let upgrading = backend.get(&upgrading_key())?.is_some();
@@ -100,7 +102,7 @@ pub(crate) fn lacking(backend: &dyn Backend) -> Result<RowMap, OpenError> {
     }
 }
 
-/// The index rows of so many API keys from a key on, and where to go on.
+/// The index rows of at most `most` API keys from the key `start` on, and the key from which to continue.
 fn keys_by_user(backend: &dyn Backend, start: &[u8], most: usize) -> Result<(RowMap, Option<Vec<u8>>), OpenError> {
     let mut rows = RowMap::new();
     for (read, pair) in backend.scan(start, &end_of(&Table::API_KEY.key(&[]))).enumerate() {
@@ -108,7 +110,7 @@ fn keys_by_user(backend: &dyn Backend, start: &[u8], most: usize) -> Result<(Row
         if read == most {
             return Ok((rows, Some(key)));
         }
-        // What is damaged, `verify` tells; it is not a reason to refuse the store.
+        // A damaged record is left to `verify`; it is not a reason to refuse the store.
         if let Ok(Some(AnyEntity::ApiKey(it))) = AnyEntity::read(&key, &value, &|_| None) {
             rows.insert(api_key::api_key_by_user(it.org_id, it.user_id, it.id), Some(Vec::new()));
         }
@@ -120,25 +122,25 @@ fn commits_key() -> Vec<u8> {
     Table::META.key(&[b"commits"])
 }
 
-/// Where it stands up to when delivered notifications have been dropped.
+/// The key of the instant of delivery up to which notifications may have been dropped.
 pub(crate) fn dropped_key() -> Vec<u8> {
     Table::META.key(&[b"dropped"])
 }
 
-/// The row of that instant.
+/// The change that sets the instant under [`dropped_key`]; `before` is the value that the row holds.
 pub(crate) fn dropped(at: Timestamp, before: Option<Vec<u8>>) -> Result<RowChange, Corrupt> {
     let key = dropped_key();
     let after = encode(&key, &DroppedV1 { delivered_at: at.as_millis() })?;
     Ok(RowChange { key, before, after: Some(after) })
 }
 
-/// The instant that [`dropped`] wrote.
+/// Decodes the instant that [`dropped`] wrote.
 pub(crate) fn dropped_until(value: &[u8]) -> Result<Timestamp, Corrupt> {
     let row: DroppedV1 = decode(&dropped_key(), value)?;
     timestamp(row.delivered_at)
 }
 
-/// The row that counts one more commit.
+/// The change that increments the number of commits from `commits`.
 pub(crate) fn count(commits: u64) -> Result<RowChange, Corrupt> {
     let key = commits_key();
     let value = |commits| encode(&key, &CommitsV1 { commits });
@@ -146,7 +148,7 @@ pub(crate) fn count(commits: u64) -> Result<RowChange, Corrupt> {
     Ok(RowChange { before, after: Some(value(commits.saturating_add(1))?), key })
 }
 
-/// How many commits a store holds; [`OpenError::Lost`] when it held more once.
+/// The number of commits that a store holds; [`OpenError::Lost`] when its seal says that it held more.
 pub(crate) fn commits(backend: &dyn Backend) -> Result<u64, OpenError> {
     let key = commits_key();
     let commits = match backend.get(&key)? {
@@ -159,23 +161,23 @@ pub(crate) fn commits(backend: &dyn Backend) -> Result<u64, OpenError> {
     }
 }
 
-/// Marks a store that is being written as a whole, so that nobody takes a half of it for one.
+/// Marks a store that is being written as a whole, so that an incomplete one is not taken for a store.
 pub(crate) fn begin(backend: &dyn Backend) -> Result<(), OpenError> {
     put(backend, unfinished_key(), &FormatV1 { format: FORMAT })
 }
 
-/// Makes what was written since [`begin`] a store.
+/// Ends what [`begin`] began: removes the mark and writes the format, after which the store can be opened.
 pub(crate) fn finish(backend: &dyn Backend) -> Result<(), OpenError> {
     backend.apply(&Batch::from([(unfinished_key(), None)]))?;
     write(backend)
 }
 
-/// Checks the format of a store that is only looked at.
+/// Checks the format of a store that is only read; [`OpenError::NotAStore`] when there is none.
 pub(crate) fn known(backend: &dyn Backend) -> Result<(), OpenError> {
     format(backend)?.map(drop).ok_or(OpenError::NotAStore)
 }
 
-/// The format of a store, if it is one: one that this version can read.
+/// The format of a store, which this version can read; `None` when there is no row of it.
 fn format(backend: &dyn Backend) -> Result<Option<u32>, OpenError> {
     if backend.get(&unfinished_key())?.is_some() {
         return Err(OpenError::Unfinished);
@@ -189,16 +191,16 @@ fn format(backend: &dyn Backend) -> Result<Option<u32>, OpenError> {
     Ok(Some(found))
 }
 
-/// Checks the format of a store; makes an empty one a store, and one of an older format one of this.
+/// Checks the format of a store. It makes an empty backend a store, and upgrades a store of an older format.
 ///
-/// Formats add tables and new versions of records (`FORMAT.md` lists them); older records are read as they are, and written
-/// anew when they change. The rows of tables that are no more are dropped, those of indexes that are new are written; what
-/// interrupts that, the next opening finishes.
+/// Formats add tables and new versions of records (`FORMAT.md` lists them). Older records are read in their version, and
+/// written in the newest when they change. The rows of removed tables are dropped, and those of new indexes are written; an
+/// upgrade that was interrupted is finished at the next opening.
 pub(crate) fn check(backend: &dyn Backend) -> Result<(), OpenError> {
     match format(backend)? {
         Some(FORMAT) => {}
         Some(_) => {
-            // Before anything changes, so that no older version takes what is left for all there is.
+            // The format is marked before any row changes, so that no older version opens a store that is half upgraded.
             let mark = |key: Vec<u8>| row(key, &FormatV1 { format: FORMAT });
             backend.apply(&Batch::from([mark(format_key())?, mark(upgrading_key())?]))?;
             backend.make_durable()?;
@@ -209,7 +211,7 @@ pub(crate) fn check(backend: &dyn Backend) -> Result<(), OpenError> {
     if backend.get(&upgrading_key())?.is_some() { upgrade(backend) } else { Ok(()) }
 }
 
-/// Writes the rows of tables that are new, and drops those of tables that are no more.
+/// Writes the rows of new indexes, drops those of removed tables, and removes the mark of the upgrade.
 fn upgrade(backend: &dyn Backend) -> Result<(), OpenError> {
     let mut next = Some(Table::API_KEY.key(&[]));
     while let Some(start) = next {
@@ -291,7 +293,7 @@ mod tests {
         assert_eq!(found.format, FORMAT);
     }
 
-    /// A backend that fails after so many batches.
+    /// A backend that fails once it has applied `left` batches.
     struct Failing {
         inner: MemoryBackend,
         left: std::sync::atomic::AtomicUsize,
@@ -314,7 +316,7 @@ mod tests {
         }
     }
 
-    /// Wherever it is interrupted, the next opening leaves what is to stay, and nothing of the tables that are no more.
+    /// Wherever an upgrade is interrupted, the next opening keeps all other rows, and drops all of the removed tables.
     #[test]
     fn tables_that_are_no_more_are_dropped() {
         for batches in 0.. {
@@ -354,8 +356,8 @@ mod tests {
         }
     }
 
-    /// Wherever it is interrupted, the next opening ends with an index row for each key; and whoever only looks sees all of them
-    /// before.
+    /// Wherever an upgrade is interrupted, the next opening ends with an index row for each key; and a store that is only read
+    /// shows all of them before.
     #[test]
     fn keys_of_older_formats_are_indexed_by_user() {
         let many = u16::try_from(CHUNK).unwrap() + 10;
@@ -390,7 +392,10 @@ mod tests {
         let error = check(&backend).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the store has format 7, but this version knows formats up to 6; use a newer version"
+            format!(
+                "the store has format {}, but this version knows formats up to {FORMAT}; use a newer version",
+                FORMAT + 1
+            )
         );
     }
 

@@ -1,6 +1,7 @@
-//! What the fuzz target of the record decoders calls, and what tests of the engine need. Not part of the public API.
+//! Entry points for the fuzz target of the record decoders, and for tests of the engine. Not part of the public API.
 //!
-//! A decoder must never panic, whatever the bytes; and what it accepts must be written and read back as the same thing.
+//! A decoder must never panic, whatever the bytes; and an entity that it accepts must be written as rows from which the
+//! same entity is read back.
 
 use dogwatch_core::id::Id;
 use dogwatch_core::secret::SecretHash;
@@ -18,7 +19,7 @@ use crate::rooms::team::TokenV1;
 use crate::rooms::{AnyEntity, AnyLine, Entity, NamedV1, PieceV1, RECORD_TABLES, Rows};
 use crate::table::Table;
 
-/// Something that tests have the writer do.
+/// A closure of a test that the writer runs as a piece of work.
 struct Interlude<F>(F);
 
 impl<F: FnOnce() + Send + 'static> Work for Interlude<F> {
@@ -30,7 +31,7 @@ impl<F: FnOnce() + Send + 'static> Work for Interlude<F> {
     }
 }
 
-/// Has the writer do something between two commands: hold it up, or panic.
+/// Has the writer run a closure between two commands, which may delay the writer or panic.
 ///
 /// # Errors
 /// As [`Engine::submit`].
@@ -38,18 +39,19 @@ pub fn in_the_writer(engine: &Engine, it: impl FnOnce() + Send + 'static) -> Res
     engine.hand_in(Interlude(it), WhenFull::Refuse)
 }
 
-/// The kind of the records of a table, for [`check`]: its line in the registry. `None` for a table without records of entities.
+/// The kind of the records of a table, for [`check`]: its index in the registry of entities. `None` for a table without
+/// records of entities.
 #[must_use]
 pub fn kind_of(tag: u8) -> Option<u8> {
     let kind = RECORD_TABLES.iter().position(|tables| tables.iter().any(|table| table.tag() == tag))?;
     u8::try_from(kind).ok()
 }
 
-/// The newest version that any record has.
+/// The newest record version of any entity.
 const VERSIONS: u8 = 3;
 
-/// Decodes bytes as rows and as a line of an export, then a payload as a record of the given kind, in every version, framed so
-/// that its checksum holds.
+/// Decodes bytes as rows and as a line of an export, then as the payload of a record of the given kind, in every record
+/// version, framed so that its checksum holds.
 ///
 /// # Errors
 /// What went wrong, when an accepted record does not read back as itself.
@@ -63,7 +65,7 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
     let tables = RECORD_TABLES.get(usize::from(kind % kinds)).copied().unwrap_or_default();
     for table in tables {
         for length in KEY_LENGTHS {
-            // What a key says may be anything; a zero in it ends the name of an idempotent answer.
+            // The parts of a key may be any bytes; a zero in them ends the idempotency key of a recorded answer.
             let parts: Vec<u8> =
                 (0..length).map(|place| if place + 2 == length { 0 } else { 0x10 + (place / 16) }).collect();
             let key = [&[table.tag()][..], &parts].concat();
@@ -75,11 +77,11 @@ pub fn check(kind: u8, payload: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// How many bytes follow the tag in the keys of records, the longest first: ids of 16, instants and numbers of 8, revisions of 4,
-/// marks of 1.
+/// The numbers of bytes that follow the tag in the keys of records, the largest first: ids have 16, instants and numbers 8,
+/// revisions 4, marks 1.
 const KEY_LENGTHS: [u8; 10] = [64, 56, 52, 49, 48, 41, 40, 36, 32, 16];
 
-/// Bytes as a row, with keys of several lengths, and as a line of an export: whatever they are, it is an error or an entity.
+/// Decodes bytes as a row, with keys of several lengths, and as a line of an export. Any outcome but a panic is right.
 fn as_rows(bytes: &[u8]) {
     let read = |_: &[u8]| None;
     for end in [17, 33, 41, 49, bytes.len()] {
@@ -93,18 +95,18 @@ fn as_rows(bytes: &[u8]) {
     }
 }
 
-/// A record without more to it than its bytes.
+/// Decodes a record that is no entity, once as given and once framed. Any outcome but a panic is right.
 fn plain<T: Stored>(key: &[u8], payload: &[u8]) {
     let _ = decode::<T>(key, payload);
     let _ = decode::<T>(key, &frame::<T>(key, payload));
 }
 
-/// An entity that a row comes to is written as rows from which the same entity is read.
+/// Checks that the entity of a row, if it has one, is written as rows from which the same entity is read.
 fn read_back(key: &[u8], value: &[u8]) -> Result<(), String> {
     let Ok(Some(entity)) = AnyEntity::read(key, value, &|_| None) else { return Ok(()) };
     let mut rows = Rows::default();
     match entity.rows(&mut rows) {
-        // Damage can make an entity larger than anything that was ever written, or give it no place of its own.
+        // A damaged record can decode as an entity that is too large for a row.
         Err(Corrupt::Large) => return Ok(()),
         other => other.map_err(|why| format!("{entity:?} cannot be written: {why}"))?,
     }
@@ -116,7 +118,7 @@ fn read_back(key: &[u8], value: &[u8]) -> Result<(), String> {
             Err(why) => return Err(format!("{entity:?} was written, but cannot be read: {why}")),
         }
     }
-    // Events that have moved out may be too many for a row, and damage can give several rows the same first event.
+    // Audit events may be too many for one row, and damage can give several rows the same first event.
     let several = matches!(entity, AnyEntity::Audit(_));
     if several || again == [entity] { Ok(()) } else { Err(format!("it was read back as {again:?}")) }
 }

@@ -60,12 +60,13 @@ impl Engine {
     /// that is recorded in the same commit. Within 24 hours the same key gives the recorded answer again, and the command is
     /// not executed a second time.
     ///
-    /// Refusals are recorded like successes. An answer to record with a status from 500 on is not recorded. `render` runs in
+    /// Refusals by the command's rules are recorded like successes. An answer to record with a status from 500 on is not recorded. `render` runs in
     /// the writer's thread: it must be quick. The answer to record must leave out secrets, since it is stored.
     ///
     /// # Errors
-    /// `overloaded` when the queue is full. With the answer: `idempotency_conflict` when the key was used for something
-    /// else; `outcome_unknown` when storage failed.
+    /// `overloaded` when the queue is full; `outcome_unknown` when storage failed earlier. With the answer: `invalid_api_key` and
+    /// `not_authorized` when the caller may not give the command, which is not recorded; `idempotency_conflict` when the key was
+    /// used for something else; `outcome_unknown` when storage failed.
     pub fn submit_once<C: Command>(
         &self,
         command: C,

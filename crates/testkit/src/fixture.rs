@@ -1,4 +1,5 @@
-//! What many tests begin with.
+//! Stores that many tests begin with: an organization alone ([`organization`]), or one with rows in every table
+//! ([`everything`]).
 
 use std::fmt::Debug;
 use std::str::FromStr;
@@ -37,13 +38,13 @@ pub fn create_organization() -> CreateOrganization {
     }
 }
 
-/// An organization in an engine.
+/// Creates the organization Harbour in an engine.
 #[must_use]
 pub fn organization(engine: &Engine) -> OrganizationCreated {
     engine.execute(create_organization(), &Actor::Operator).unwrap()
 }
 
-/// Carries out a command that a fixture knows to be valid.
+/// Executes a command that the fixture knows to be valid.
 pub(crate) fn did<C: Command>(engine: &Engine, command: C, actor: &Actor) -> C::Reply {
     engine.execute(command, actor).unwrap()
 }
@@ -53,10 +54,10 @@ pub(crate) fn valid<T: FromStr<Err: Debug>>(text: &str) -> T {
     text.parse().unwrap()
 }
 
-/// An organization with something in every table: open and resolved incidents with long texts, rotations with a past, a policy
-/// with a past, runs that wait, pages that wait and pages that are delivered, an invitation, an idempotent answer.
+/// An organization with rows in every table: open and resolved incidents with long texts, a schedule and a policy that were
+/// edited, escalation runs that wait, pages that wait and pages that are delivered, an invitation, an idempotent answer.
 ///
-/// It is the same for every engine with the same seed and clock, but for what the engine's version adds.
+/// The rows are the same for every engine with the same seed and clock, except for what the engine's version adds.
 pub fn everything(engine: &Engine, clock: &ManualClock) -> OrganizationCreated {
     let created = organization(engine);
     let (ada, me) = (created.actor(), created.admin.member.id);
@@ -81,7 +82,7 @@ pub fn everything(engine: &Engine, clock: &ManualClock) -> OrganizationCreated {
         ..CreateIncident::new(valid(title), Severity::Critical, me)
     };
     let waiting = did(engine, open("Checkout is down", Some(policy)), &ada).id;
-    // From here on the run's layers are those of the past.
+    // The policy is edited here: from here on the layers of the run's snapshot are past ones.
     let layers = did_query(engine, &GetPolicy { id: policy }, &ada).layers;
     let longer = AckTimeout::from_minutes(9).unwrap();
     did(engine, EditPolicyLayer { ack_timeout: Some(longer), ..EditPolicyLayer::new(policy, layers[0].id) }, &ada);
@@ -113,7 +114,7 @@ fn did_query<Q: Query>(engine: &Engine, query: &Q, actor: &Actor) -> Q::Reply {
     engine.query(query, actor).unwrap()
 }
 
-/// A schedule of two layers that have been edited and put in another order, with an override.
+/// A schedule with an override and two rotation layers, of which one has been edited, put in another order.
 fn rotations(engine: &Engine, clock: &ManualClock, ada: &Actor, users: [UserId; 3]) -> ScheduleId {
     let name = valid("Night watch");
     let create = CreateSchedule { name, description: None, timezone: "Europe/Lisbon".to_owned() };
@@ -137,7 +138,7 @@ fn rotations(engine: &Engine, clock: &ManualClock, ada: &Actor, users: [UserId; 
     schedule
 }
 
-/// A policy that pages people, then a schedule.
+/// An escalation policy of two layers, 5 minutes each: the first pages users, the second a schedule.
 fn policy(engine: &Engine, ada: &Actor, schedule: ScheduleId, users: [UserId; 2]) -> PolicyId {
     let policy = did(engine, CreatePolicy { name: valid("Night"), description: None }, ada).id;
     let targets = [Target::users(users.to_vec()).unwrap(), Target::Schedule(schedule)];

@@ -1,8 +1,11 @@
-//! What tests and fuzz targets share: operations made from bytes, a naive model of the contract, and the comparison.
+//! What tests, benchmarks and fuzz targets share: operations made from bytes, a naive model of the contract, and the
+//! comparison.
 //!
-//! The model is written from the contract, not from the code: plain lists, searched from end to end ([`rooms`]). A run makes a sequence
-//! of operations from bytes ([`ops`]), carries each out on an engine and on the model ([`run`]), and panics at the first
-//! difference. Proptest and the fuzzer feed the same bytes, so a case that one finds is a case for the other.
+//! The model is written from the contract, not from the code: plain lists, searched from end to end ([`rooms`]). A run makes a
+//! sequence of operations from bytes ([`ops`]), carries each out on an engine and on the model ([`run`]), and panics at the
+//! first difference. Proptest and the fuzzer feed the same bytes, so a case that one finds is a case for the other. On-call
+//! schedules have a model of their own ([`oncall`], [`oracle`]), and so have nights in which disks and processes fail
+//! ([`simulation`]).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,13 +30,13 @@ pub mod run;
 pub mod simulation;
 pub mod targets;
 
-/// How many cases a property runs: `PROPTEST_CASES` if set, else its own number.
+/// The number of cases that a property runs: `PROPTEST_CASES` if set, else `usual`.
 #[must_use]
 pub fn cases(usual: u32) -> u32 {
     times("PROPTEST_CASES", usual)
 }
 
-/// How often something is done: as often as the variable says, else the usual number.
+/// The number in an environment variable, or `usual` when it is not set or not a number.
 #[must_use]
 pub fn times<N: std::str::FromStr>(variable: &str, usual: N) -> N {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)

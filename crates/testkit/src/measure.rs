@@ -1,15 +1,15 @@
-//! What benchmarks share: medians of repeated rounds, and tables that people can read.
+//! What benchmarks share: times of repeated rounds with their medians and percentiles, and tables that people can read.
 
 use std::time::{Duration, Instant};
 
-/// The median of the rounds' results.
+/// The median of the results of some rounds; with an even number of them, the upper one.
 #[must_use]
 pub fn median(mut rounds: Vec<f64>) -> f64 {
     rounds.sort_by(f64::total_cmp);
     rounds[rounds.len() / 2]
 }
 
-/// What so many of a hundred results are at most; 0 when there are none. The results are sorted.
+/// The percentile of sorted results: at least `hundredths` of a hundred of them (0–99) are not larger. 0 when there are none.
 #[must_use]
 pub fn percentile(sorted: &[f64], hundredths: usize) -> f64 {
     sorted.get(sorted.len() * hundredths / 100).copied().unwrap_or_default()
@@ -34,7 +34,7 @@ pub fn seconds_per_call(rounds: usize, mut work: impl FnMut()) -> f64 {
     median((0..rounds).map(round).collect())
 }
 
-/// A span of time with a fitting unit.
+/// A span of time as text, with a fitting unit from ns to s.
 #[must_use]
 pub fn shown(seconds: f64) -> String {
     match seconds {
@@ -45,12 +45,12 @@ pub fn shown(seconds: f64) -> String {
     }
 }
 
-/// Prints one line of a table: what, how much, and how that compares.
+/// Prints one line of a table: what was measured, the figure, and how it compares.
 pub fn line(what: &str, figure: &str, comparison: &str) {
     println!("{what:<52} {figure:>14}   {comparison}");
 }
 
-/// How much of the process is in memory; what the system says, where it does.
+/// How much of the process is in memory, in MiB; `unknown` on systems without `/proc`.
 #[must_use]
 pub fn resident() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -1,8 +1,8 @@
 //! On-call schedules under random edits: the engine, core's world in memory, and a naive oracle must agree.
 //!
-//! Every command goes to the engine and to the world in memory, which must reply the same. The oracle is written from the
-//! contract's section 8: it keeps every version of a layer, and finds whose turn it is by walking from boundary to boundary
-//! on the calendar. What was seen of the past is kept and must never change.
+//! Every command goes to the engine and to the world in memory, which must reply the same. The oracle ([`crate::oracle`]) is
+//! written from the contract's section 8: it keeps every version of a layer, and finds whose turn it is by walking from
+//! boundary to boundary on the calendar. Answers about the past are kept and must never change.
 
 use std::fmt::Debug;
 
@@ -24,12 +24,12 @@ use crate::oracle::{LayerState, Millis, OverrideState, Roster, Settings};
 const HOUR: Millis = 3_600_000;
 const DAY: Millis = 24 * HOUR;
 const SEED: [u8; 32] = [5; 32];
-/// The longest sequence of one run.
+/// The most steps of one run.
 const LONGEST: usize = 25;
-/// How far the run looks: 25 times 4 days of clock, and then the next change.
+/// How far after its beginning a run looks, in milliseconds: 25 steps of up to 4 days, and then the next change.
 const HORIZON: Millis = 500 * DAY;
 
-/// Zones with something special about them, and some without.
+/// Time zones with unusual rules, such as gaps at midnight, shifts by half an hour or a skipped day, and some without.
 const ZONES: [&str; 16] = [
     "UTC",
     "Europe/Berlin",
@@ -54,7 +54,7 @@ pub fn run(bytes: &[u8]) {
     run_on(bytes, MemoryBackend::new());
 }
 
-/// As [`run`], on a backend that is looked at afterwards.
+/// As [`run`], on a backend that the caller looks at afterwards.
 pub fn run_on(bytes: &[u8], backend: MemoryBackend) {
     let mut source = Unstructured::new(bytes);
     let Ok(mut run) = Run::begin(&mut source, backend.clone()) else { return };
@@ -64,7 +64,7 @@ pub fn run_on(bytes: &[u8], backend: MemoryBackend) {
         }
         run.compare(&mut source);
     }
-    // Opened again, the store says the same of now and of the past.
+    // Opened again, the store must give the same answers about now and about the past.
     let clock = run.clock.clone();
     run.engine = Engine::in_memory().unwrap();
     run.engine = Engine::builder().clock(clock).with_backend(backend).unwrap();
@@ -78,13 +78,13 @@ struct Run {
     clock: ManualClock,
     admin: Actor,
     schedule: ScheduleId,
-    /// Everybody who ever joined; the first is the admin.
+    /// Everybody who ever joined, and whether they are a member now; the first is the admin.
     people: Vec<(UserId, bool)>,
     layers: Vec<RotationLayerId>,
     overrides: Vec<OverrideId>,
     oracle: Roster,
     horizon: Millis,
-    /// What was seen at instants that are past.
+    /// Instants that are past, and what the engine answered for each.
     seen: Vec<(Millis, String)>,
 }
 
@@ -94,7 +94,7 @@ fn at(millis: Millis) -> Timestamp {
 
 impl Run {
     fn begin(source: &mut Unstructured<'_>, backend: MemoryBackend) -> Result<Self> {
-        // Most runs are of these years; some begin shortly before Samoa skipped a day.
+        // Most runs begin in 2026 or 2027; some begin on 27 December 2011 or in the year after it: Samoa skipped the 30th.
         let now = if source.ratio(1_u8, 8)? { 1_325_000_000_000 } else { 1_775_556_000_000 };
         let now = now + source.int_in_range(0..=400)? * DAY + source.int_in_range(0..=1_439)? * 60_000;
         let clock = ManualClock::at(at(now));
@@ -130,7 +130,7 @@ impl Run {
         self.engine.now().as_millis()
     }
 
-    /// The same command on both; both must come to the same.
+    /// Executes the same command on both; both must give the same reply or code.
     fn both<C: Command + Clone + Debug>(&mut self, command: C, actor: &Actor) -> Option<C::Reply>
     where
         C::Reply: PartialEq + Debug,
@@ -176,7 +176,7 @@ impl Run {
             11 | 12 => self.add_override(source)?,
             13 => self.delete_override(source)?,
             _ => {
-                // Forward most often; sometimes the clock jumps back.
+                // The clock goes forward most often; sometimes it jumps back.
                 let by = source.int_in_range(-24..=96)? * HOUR + source.int_in_range(0..=2)? * 617;
                 self.clock.set(at(self.now() + by));
             }
@@ -188,7 +188,7 @@ impl Run {
         source.choose_index(self.people.len())
     }
 
-    /// Settings as somebody would send them, and as the oracle reads them.
+    /// Settings of a rotation layer as a client would send them, some of them invalid, in the form that the oracle reads.
     fn settings(&self, source: &mut Unstructured<'_>) -> Result<Settings> {
         let now = self.now();
         let from = now + source.int_in_range(-40..=20)? * DAY + source.int_in_range(-20..=20)? * HOUR;
@@ -220,7 +220,7 @@ impl Run {
             assert!(settings.people.iter().all(|person| self.people[*person].1), "only members take part");
             self.layers.push(layer.id);
             self.oracle.add(LayerState::new(settings, self.horizon), self.now());
-            // A new layer holds in the past, too.
+            // A new layer may hold in the past, too, so earlier answers may change.
             self.seen.clear();
         }
         Ok(())
@@ -328,7 +328,7 @@ impl Run {
         let now = self.oracle.own_time(self.now());
         let command = DeleteOverride { schedule_id: self.schedule, id: self.overrides[place] };
         let one = &self.oracle.overrides[place];
-        // One that was deleted before it began ends where it begins.
+        // An override that was deleted before it began ends where it begins.
         let over = one.ends <= now || one.ends == one.starts;
         assert_eq!(self.both(command, &self.admin.clone()).is_none(), over, "one that is over cannot be deleted");
         if !over {
@@ -338,7 +338,8 @@ impl Run {
         Ok(())
     }
 
-    /// What the engine says of an instant, as the oracle says it: the owner, then the targets.
+    /// The engine's answer for an instant, in the form of the oracle's (the owner, then the paging targets); and when it
+    /// changes.
     fn resolved(&self, millis: Millis) -> (String, Option<Millis>) {
         let resolved = self.ask(&ResolveOnCall { schedule_id: self.schedule, at: at(millis) });
         let person = |user: UserId| self.people.iter().position(|(id, _)| *id == user).unwrap();
@@ -376,11 +377,11 @@ impl Run {
                 assert_ne!(on_call(at(next)), on_call(at(millis)), "did not change at {}", at(next));
                 assert_eq!(self.expected(next - 1), resolved, "changed before {}", at(next));
             }
-            // Past by the schedule's own time: what comes before its last change can never change again.
+            // Past by the schedule's own time: answers before the last change of the schedule can never change again.
             if millis < self.oracle.own_time(Millis::MIN) && self.seen.len() < 30 {
                 self.seen.push((millis, resolved));
             }
-            // The line over the range says the same as the question for the instant.
+            // The final shifts over the range must agree with the answer for the instant.
             if (from..to).contains(&millis) {
                 let owner = self.oracle.targets(millis).first().map(|person| self.people[*person].0);
                 let holds = |start: Timestamp, end: Timestamp| start <= at(millis) && at(millis) < end;
@@ -390,7 +391,7 @@ impl Run {
                 assert_eq!(gap, owner.is_none());
             }
         }
-        // A window is the cut of a larger window.
+        // The shifts of a range must be those of a larger range, cut to it.
         let (inner, outer) = (now - 3 * DAY, now + 5 * DAY + 617);
         let cut = |starts: Timestamp, ends: Timestamp| {
             let (starts, ends) = (starts.max(at(inner)), ends.min(at(outer)));

@@ -1,22 +1,22 @@
-//! Operations, as data: what somebody tries, naming things by their place in the model's lists.
+//! Operations as data: a member and what they try, naming entities by their place in the model's lists.
 //!
-//! Two generators in one: *mostly valid* picks things that exist in the actor's organization; *anything goes* picks from
-//! either organization, from what is gone, and from what never was. Which one it is, is drawn for each pick.
+//! Two generators in one: *mostly valid* picks entities of the actor's organization; *anything goes* picks from either
+//! organization, from what is gone, and from what never was. Which of the two it is, is drawn for each pick.
 
 use arbitrary::{Result, Unstructured};
 
 use crate::rooms::{self, Op};
 
-/// A thing by its place in a list of the model. What does not exist stands for an id that nobody made.
+/// An entity, by its place in a list of the model; or an id that nobody made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pick {
-    /// In which of the two organizations.
+    /// The organization in whose list the entity is, 0 or 1.
     pub org: usize,
-    /// Where in its list, modulo the length; `None` for an unknown id.
+    /// The place in the list, modulo its length; `None` for an id that nobody made.
     pub index: Option<usize>,
 }
 
-/// A field of a PATCH.
+/// A field of a PATCH request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Field<T> {
     /// Absent.
@@ -27,16 +27,16 @@ pub enum Field<T> {
     Set(T),
 }
 
-/// An operation and who tries it.
+/// An operation and the member who tries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// The acting member; his organization is the actor's.
+    /// The acting member, whose organization is that of the operation.
     pub actor: Pick,
-    /// What is tried.
+    /// The operation that is tried.
     pub op: Op,
 }
 
-/// The longest sequence of one run.
+/// The most steps of one run.
 const LONGEST: usize = 120;
 
 /// Makes a sequence of operations from bytes; the same bytes give the same sequence.
@@ -90,7 +90,7 @@ pub(crate) fn field(
     })
 }
 
-/// Few different ones, so that they meet.
+/// An e-mail address from a small pool, so that conflicts happen.
 pub(crate) fn email(source: &mut Unstructured<'_>) -> Result<String> {
     let pool = [
         "ben@example.com",
@@ -112,7 +112,7 @@ pub(crate) fn label(source: &mut Unstructured<'_>) -> Result<Option<String>> {
     Ok(source.choose(&[None, Some(""), Some("Core"), Some("Rand")])?.map(str::to_owned))
 }
 
-/// A text of up to 1,000 characters: short ones that stay in a record, long ones that are kept in pieces.
+/// A text of up to 1,000 characters, or none: short ones stay in a record, long ones are stored in pieces.
 pub(crate) fn text(source: &mut Unstructured<'_>) -> Result<Option<String>> {
     let unit = *source.choose(&["", "a", "line\n", "é", "🦀", "\t", "日本"])?;
     let count = source.int_in_range(0..=500)?;

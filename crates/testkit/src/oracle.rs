@@ -1,4 +1,7 @@
 //! Who is on call, the naive way: every version of every layer is kept, and turns are counted one boundary after another.
+//!
+//! A [`Roster`] is a schedule: its [`LayerState`]s, each with all of its [`Settings`], and its [`OverrideState`]s. People are
+//! named by their place in a list of everybody, layers by their place in the order of creation.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +11,8 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 /// An instant, in milliseconds since 1970.
 pub type Millis = i64;
 
-/// The settings of a layer. People are places in a list of everybody.
+/// The settings of a layer: `days` is the length of a turn, `handoff` is in minutes after midnight, and people are places in a
+/// list of everybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the fields of the contract")]
 pub struct Settings {
@@ -29,7 +33,7 @@ impl Settings {
         self.zone().to_datetime(jiff::Timestamp::from_millisecond(self.from).unwrap()).date()
     }
 
-    /// The boundaries up to an instant, and one more: one local date after another, from the anchor.
+    /// The boundaries up to an instant, and the next one: found by walking from one local date to the next, from the anchor.
     fn boundaries(&self, to: Millis) -> Vec<Millis> {
         let zone = self.zone();
         let time = Time::midnight() + jiff::SignedDuration::from_mins(i64::from(self.handoff));
@@ -55,7 +59,7 @@ impl Settings {
 struct Version {
     since: Millis,
     settings: Settings,
-    /// Whose turn it was at `since`; `None` when turns are counted from the beginning.
+    /// The place in the list of people whose turn it was at `since`; `None` when turns are counted from the anchor.
     place: Option<usize>,
     /// All boundaries from the anchor to the horizon.
     boundaries: Vec<Millis>,
@@ -87,18 +91,18 @@ impl Version {
 pub struct LayerState {
     versions: Vec<Version>,
     removed: Option<Millis>,
-    /// Nothing is asked behind it.
+    /// The latest instant: nothing is asked about instants behind it.
     horizon: Millis,
 }
 
 impl LayerState {
-    /// A layer that holds from its beginning, even where that is past. Nothing is asked behind the horizon.
+    /// A layer that holds from its beginning, even where that is past. Nothing may be asked about instants behind the horizon.
     #[must_use]
     pub fn new(settings: Settings, horizon: Millis) -> Self {
         Self { versions: vec![Version::new(Millis::MIN, settings, None, horizon)], removed: None, horizon }
     }
 
-    /// What holds now.
+    /// The settings that hold now.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.versions.last().unwrap().settings
@@ -112,7 +116,7 @@ impl LayerState {
         Some(version.settings.people[version.place_at(at)?])
     }
 
-    /// New settings, from now on.
+    /// Gives the layer new settings, from now on.
     fn revise(&mut self, settings: Settings, now: Millis) {
         let last = self.versions.last().unwrap();
         let place = if last.settings.from > now || settings.from > now {
@@ -129,7 +133,7 @@ impl LayerState {
     }
 }
 
-/// Somebody who stands in.
+/// An override: the person is on call in the owner's place.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields of the contract")]
 pub struct OverrideState {
@@ -139,14 +143,14 @@ pub struct OverrideState {
 }
 
 impl OverrideState {
-    /// Ends it now, unless it is over.
+    /// Ends the override now, unless it is over.
     pub fn end(&mut self, now: Millis) {
-        // One that has not begun never does: it ends where it begins.
+        // An override that has not begun never does: it ends where it begins.
         self.ends = self.ends.min(now.max(self.starts));
     }
 }
 
-/// A schedule with all that ever held.
+/// A schedule with every version of its layers, of their order, and of its overrides.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields of the contract")]
 pub struct Roster {
@@ -154,7 +158,7 @@ pub struct Roster {
     pub layers: Vec<LayerState>,
     pub overrides: Vec<OverrideState>,
     orders: Vec<(Millis, Vec<usize>)>,
-    /// When anything was changed last: nothing of the schedule happens earlier, whatever the clock says.
+    /// When the schedule was changed last: no later change takes effect earlier, whatever the clock says.
     changed: Millis,
 }
 
@@ -166,19 +170,19 @@ impl Roster {
         Self { zone: zone.to_owned(), layers: Vec::new(), overrides: Vec::new(), orders, changed: now }
     }
 
-    /// The schedule's own time: that of the clock, unless it has jumped back.
+    /// The schedule's own time: that of the clock, or of the last change if the clock has jumped back before it.
     #[must_use]
     pub fn own_time(&self, now: Millis) -> Millis {
         self.changed.max(now)
     }
 
-    /// Begins a change, at the schedule's own time.
+    /// Begins a change, and gives the instant at which it takes effect: the schedule's own time.
     pub fn change(&mut self, now: Millis) -> Millis {
         self.changed = self.own_time(now);
         self.changed
     }
 
-    /// The layers there are now, by position.
+    /// The layers that exist now, by position.
     #[must_use]
     pub fn order(&self) -> &[usize] {
         &self.orders.last().unwrap().1
@@ -232,7 +236,7 @@ impl Roster {
         (0..self.layers.len()).filter(|place| self.layers[*place].removed.is_none()).collect()
     }
 
-    /// Takes somebody out of every rotation, and ends their overrides.
+    /// Takes a person out of every rotation, and ends their overrides.
     pub fn leave(&mut self, person: usize, now: Millis) {
         for place in self.present() {
             let mut settings = self.layers[place].settings().clone();
@@ -246,7 +250,7 @@ impl Roster {
         self.overrides.iter_mut().filter(|one| one.person == person).for_each(|one| one.end(now));
     }
 
-    /// Whom to page at an instant, the owner first.
+    /// The paging targets at an instant, the owner first.
     #[must_use]
     pub fn targets(&self, at: Millis) -> Vec<usize> {
         let (_, order) = self.orders.iter().rfind(|(since, _)| *since <= at).unwrap();

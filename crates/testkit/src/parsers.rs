@@ -1,4 +1,4 @@
-//! Every parser of core against a naive reading of the same rule.
+//! Every parser of core against a naive reading of the same rule: texts, ids, words and timestamps.
 
 use dogwatch_core::id::{
     ApiKeyId, AuditEventId, ComponentId, IncidentId, InvitationId, PolicyId, ScheduleId, StatusEntryId, UpdateId,
@@ -11,7 +11,7 @@ use dogwatch_core::text::{
 };
 use dogwatch_core::{OrgId, Timestamp, UserId};
 
-/// Tries a text on every parser; panics when one disagrees with the rule or does not give back what it read.
+/// Tries a text on every parser; panics when one disagrees with the rule or does not give back the text that it read.
 pub fn check(text: &str) {
     texts(text);
     ids(text);

@@ -1,4 +1,4 @@
-//! What an engine writes, for whoever writes the same without an engine.
+//! A recorder of what an engine writes ([`Recorder`]), for benchmarks and tests that write the same rows without an engine.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,16 +9,16 @@ use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan}
 
 use crate::fixture::organization;
 
-/// What an engine asks of its backend when it writes.
+/// A call that an engine makes to its backend when it writes.
 #[derive(Debug)]
 pub enum Call {
-    /// Rows to apply.
+    /// A batch of rows is applied.
     Apply(Batch),
-    /// To make durable what was applied.
+    /// What was applied is made durable.
     MakeDurable,
 }
 
-/// What was recorded. Clones are the same recording.
+/// The recorded calls, oldest first. Clones share one recording.
 #[derive(Debug, Clone, Default)]
 pub struct Recording(Arc<Mutex<Vec<Call>>>);
 
@@ -27,14 +27,14 @@ impl Recording {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 
-    /// Everything since the beginning, or since this was called last.
+    /// Takes the calls since the beginning, or since this was called last.
     #[must_use]
     pub fn take(&self) -> Vec<Call> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// A backend with everything recorded that an engine asks of it when it writes.
+/// A backend that records every call that an engine makes to it when it writes, and passes all calls on to another backend.
 #[derive(Debug)]
 pub struct Recorder<B> {
     inner: B,
@@ -42,7 +42,7 @@ pub struct Recorder<B> {
 }
 
 impl<B> Recorder<B> {
-    /// One that passes everything on to another backend, and what it records.
+    /// A recorder that passes all calls on to `inner`, and its recording.
     #[must_use]
     pub fn on(inner: B) -> (Self, Recording) {
         let recording = Recording::default();
@@ -73,7 +73,7 @@ impl<B: Backend> Backend for Recorder<B> {
     }
 }
 
-/// The command that benchmarks of writing give.
+/// The command that benchmarks of writing execute: it opens an incident with a description.
 #[must_use]
 pub fn incident(created: &OrganizationCreated) -> CreateIncident {
     CreateIncident {
@@ -82,7 +82,7 @@ pub fn incident(created: &OrganizationCreated) -> CreateIncident {
     }
 }
 
-/// What so many of these write, a batch each.
+/// The batches that `count` commands of [`incident`] write, one batch for each.
 #[must_use]
 pub fn recorded(count: usize) -> Vec<Batch> {
     let (recorder, recording) = Recorder::on(MemoryBackend::new());

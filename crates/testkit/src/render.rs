@@ -45,7 +45,7 @@ pub(crate) fn past(detail: &IncidentDetail) -> String {
     text
 }
 
-/// The details that the contract names, and those of escalation.
+/// The details of an event: those of a handoff, which the contract names, and those of escalation.
 fn details(event: &Event) -> String {
     match event {
         Event::LayerPaged { position, user_ids: users, .. } => {

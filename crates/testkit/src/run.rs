@@ -1,4 +1,4 @@
-//! Carries out operations on an engine and on the model, and compares.
+//! A run: carries out operations on an engine and on the model, and compares the two.
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
@@ -15,7 +15,7 @@ use crate::model::{Expected, Millis};
 use crate::ops::{Field, Pick, Step};
 use crate::rooms::Org;
 
-/// Opens the engine: for the first time, and again after a restart. It gets a seed that differs each time.
+/// Opens the engine: at the beginning, and again after each restart. It gets the clock, and a seed that differs each time.
 pub type Open<'a> = &'a mut dyn FnMut(ManualClock, [u8; 32]) -> Engine;
 
 /// The instant at which a run begins.
@@ -30,7 +30,7 @@ pub fn run(steps: &[Step], open: Open<'_>) {
     run.restart();
 }
 
-/// One engine and its model.
+/// An engine and the model that it is compared with.
 pub struct Run<'a> {
     open: Open<'a>,
     pub(crate) engine: Option<Engine>,
@@ -41,7 +41,7 @@ pub struct Run<'a> {
     pub(crate) claims: Vec<Claimed>,
 }
 
-/// A notification that was handed out: the receipt, and organization, letter and attempt in the model.
+/// A notification that was claimed: the receipt, and its organization, its place in `letters` and the attempt in the model.
 pub(crate) struct Claimed {
     pub(crate) receipt: Receipt,
     pub(crate) org: usize,
@@ -57,7 +57,7 @@ pub(crate) fn millis(at: Timestamp) -> Millis {
     at.as_millis()
 }
 
-/// The code of an error; `validation_error` has none on the wire.
+/// The code of an error; a `validation_error`, whose code is empty on the wire, is named by its type.
 fn code(error: &Error) -> &'static str {
     match error.code().as_str() {
         "" => "validation_error",
@@ -65,7 +65,7 @@ fn code(error: &Error) -> &'static str {
     }
 }
 
-/// Panics unless both succeeded or both failed with the same code; gives what they came to.
+/// Panics unless both succeeded or both failed with the same code; gives both values if they succeeded.
 pub(crate) fn agree<T, E>(got: Result<T, Error>, expected: Expected<E>, what: &dyn Debug) -> Option<(T, E)> {
     match (got, expected) {
         (Ok(got), Ok(expected)) => Some((got, expected)),
@@ -99,7 +99,7 @@ impl<'a> Run<'a> {
         run
     }
 
-    /// The engine.
+    /// The engine, which is open.
     pub fn engine(&self) -> &Engine {
         self.engine.as_ref().unwrap()
     }
@@ -116,12 +116,12 @@ impl<'a> Run<'a> {
         self.compare_all();
     }
 
-    /// An actor of the model as one of the engine.
+    /// A member of the model as an actor of the engine.
     pub fn actor(&self, org: usize, member: usize) -> Actor {
         Actor::member(valid(&self.orgs[org].id), valid(&self.orgs[org].members[member].id))
     }
 
-    /// The id of what is picked, and its place if it is in the actor's organization.
+    /// The id of the entity that is picked, and its place in its list if it is in the actor's organization.
     pub(crate) fn resolve<T>(
         &self,
         pick: Pick,
@@ -172,7 +172,7 @@ impl<'a> Run<'a> {
         picks.iter().map(|pick| self.component(*pick, actor)).collect()
     }
 
-    /// Compares everything that can be seen.
+    /// Verifies the store, and compares with the model everything that an admin of each organization can see.
     pub fn compare_all(&self) {
         let report = self.engine().verify(&mut |_| ());
         assert!(report.is_clean(), "{report:#?}");
@@ -191,7 +191,7 @@ pub(crate) fn org_index(orgs: &[Org; 2], id: &str) -> usize {
     usize::from(orgs[1].id == id)
 }
 
-/// Some instant around the beginning, for the bounds of a list.
+/// An instant around the beginning of the run, by its number, for the bounds of a list of incidents.
 pub(crate) fn instant(n: usize) -> Millis {
     BEGINNING + [-3_600_000, -1, 0, 1, 999, 60_000, 300_000, 86_400_000][n % 8] * i64::try_from(n / 8 + 1).unwrap()
 }

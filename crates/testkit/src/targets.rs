@@ -1,4 +1,4 @@
-//! The bodies of the fuzz targets. A plain test runs them over the committed seeds, too.
+//! The bodies of the fuzz targets, which panic at the first failure. A plain test runs them over the committed seeds, too.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub fn schedules(data: &[u8]) {
     oncall::run(data);
 }
 
-/// Every record decoder: the first byte says which, the rest is the payload.
+/// Every record decoder: the first byte says which one, the rest is the payload.
 pub fn records(data: &[u8]) {
     if let Some((kind, payload)) = data.split_first() {
         fuzzing::check(*kind, payload).unwrap();
@@ -34,7 +34,7 @@ pub fn parsers(data: &[u8]) {
     }
 }
 
-/// Runs a target over the files of a folder; gives how many there were.
+/// Runs a target over the files of a folder; gives the number of files.
 pub fn replay(folder: &Path, target: impl Fn(&[u8])) -> usize {
     let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {

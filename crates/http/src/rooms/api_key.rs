@@ -1,4 +1,4 @@
-//! API keys (contract, section 4): routes and shapes.
+//! API keys (contract, section 4): the routes, and the shapes of their replies.
 
 use dogwatch_store::rules;
 use dogwatch_store::rules::api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};

@@ -1,4 +1,4 @@
-//! Components (contract, section 5): routes and shapes.
+//! Components (contract, section 5): the routes, and the shapes of their replies.
 
 use dogwatch_store::rules;
 use dogwatch_store::rules::component::{CreateComponent, DeleteComponent, EditComponent, GetComponent, ListComponents};

@@ -1,4 +1,4 @@
-//! Escalation policies (contract, section 9): routes and shapes.
+//! Escalation policies and their layers (contract, section 9): the routes, and the shapes of their replies.
 
 use dogwatch_store::rules;
 use dogwatch_store::rules::UserId;
@@ -139,7 +139,7 @@ fn layers() -> Vec<Route> {
     ]
 }
 
-/// Reads `{"type": "schedule", "scheduleId"}` or `{"type": "users", "userIds"}`.
+/// Reads the target of a policy layer: `{"type": "schedule", "scheduleId"}` or `{"type": "users", "userIds"}`.
 fn target(value: &Map<String, Value>) -> Result<Target, Vec<Field>> {
     let problem = |path: &str, problem: &str| Field { path: path.to_owned(), problem: problem.to_owned() };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -215,7 +215,7 @@ pub(crate) struct Policy {
     created_at: String,
     #[schema(format = DateTime)]
     updated_at: String,
-    /// By position; only of one policy.
+    /// By position. Only in the reply of one policy, not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     layers: Option<Vec<PolicyLayer>>,
 }

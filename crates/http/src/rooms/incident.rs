@@ -1,4 +1,4 @@
-//! Incidents (contract, sections 6 and 10): routes and shapes.
+//! Incidents, updates and audit trails (contract, sections 6 and 10): the routes, and the shapes of their replies.
 
 use dogwatch_store::rules;
 use dogwatch_store::rules::id::{ComponentId, IncidentId, PolicyId, ScheduleId, UpdateId};
@@ -24,7 +24,7 @@ fn incident(input: &mut Input) -> Option<IncidentId> {
 }
 
 fn limit(text: &str) -> Result<ListLimit, Problem> {
-    // Anything that is no number is out of range as well.
+    // A text that is not a number is out of range (1–100) as well.
     ListLimit::new(text.parse().unwrap_or(0))
 }
 
@@ -168,7 +168,8 @@ struct ComponentRef {
     name: Shown<rules::text::Name>,
 }
 
-/// An incident. Pages are full of them, so no value gets a string of its own on its way.
+/// An incident.
+// Lists are full of them, so a value is written straight into the reply instead of into a string of its own.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Incident {

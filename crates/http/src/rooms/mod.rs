@@ -1,5 +1,5 @@
-//! The resources over HTTP, one file a room: its routes and the shapes of its replies. A route parses, names a command or query,
-//! and renders; no rule lives here.
+//! The resources over HTTP, one file (a *room*) each: its routes and the shapes of its replies. A route reads its request,
+//! makes a command or query, and renders the reply; no rule lives here.
 
 mod api_key;
 mod component;
@@ -10,7 +10,7 @@ mod team;
 
 use crate::route::Route;
 
-/// The whole table of routes, a line a room.
+/// The whole table of routes, resource by resource.
 pub(crate) fn table() -> Vec<Route> {
     let rooms = [
         team::routes(),

@@ -1,4 +1,5 @@
-//! On-call schedules (contract, sections 7 and 8): routes and shapes.
+//! Schedules, rotation layers, overrides, and who is on call (contract, sections 7 and 8): the routes, and the shapes of their
+//! replies.
 
 use dogwatch_store::rules;
 use dogwatch_store::rules::id::{OverrideId, RotationLayerId, ScheduleId};
@@ -90,7 +91,7 @@ fn schedules() -> Vec<Route> {
     ]
 }
 
-/// The fields of a layer that a new one needs.
+/// The fields of a rotation layer, as a new one or a full replace gives them.
 struct NewLayer {
     name: ScheduleName,
     length: RotationLength,
@@ -323,7 +324,7 @@ pub(crate) struct Schedule {
     created_at: String,
     #[schema(format = DateTime)]
     updated_at: String,
-    /// By position; only of one schedule.
+    /// By position. Only in the reply of one schedule, not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     layers: Option<Vec<RotationLayer>>,
 }

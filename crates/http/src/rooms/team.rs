@@ -1,4 +1,4 @@
-//! The team (contract, section 4): routes and shapes.
+//! Members and invitations (contract, section 4): the routes, and the shapes of their replies.
 
 use dogwatch_store::rules;
 use dogwatch_store::rules::id::InvitationId;
@@ -114,7 +114,7 @@ impl From<rules::team::InvitationView> for Invitation {
             id: text(&invitation.id),
             email_address: text(&invitation.email_address),
             role: text(&invitation.role),
-            // Used and revoked ones are gone.
+            // Used and revoked invitations are deleted, so any other is pending.
             status: "pending".to_owned(),
             created_at: text(&invitation.created_at),
         }

@@ -1,4 +1,4 @@
-//! A backend that forgets: a map behind a lock, for tests, simulation and documentation.
+//! The backend in memory: a sorted map behind a lock, for tests, simulation and documentation. Nothing of it is on disk.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -6,17 +6,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{Backend, BackendError, Batch, Pair, Scan};
 
-/// Keeps everything in memory. Clones share the same data, so an engine can be closed and opened again on it.
+/// Keeps all rows in memory. Clones share the same rows, so an engine can be closed and opened again on them.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryBackend {
     map: Arc<RwLock<BTreeMap<Vec<u8>, Vec<u8>>>>,
 }
 
-/// How many pairs a scan copies at a time, so that it neither holds the lock nor copies what nobody takes.
+/// The number of pairs that a scan copies at a time, so that it neither holds the lock nor copies many pairs in vain.
 const CHUNK: usize = 32;
 
 impl MemoryBackend {
-    /// An empty one.
+    /// An empty backend.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

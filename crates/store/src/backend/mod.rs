@@ -1,7 +1,8 @@
-//! The seam between the engine and what keeps its bytes.
+//! The interface between the engine and its storage: the [`Backend`] trait, the [`Batch`] that it applies, and the two
+//! implementations ([`SledBackend`] on disk, [`MemoryBackend`]).
 //!
-//! A [`Backend`] is an ordered map of bytes with atomic batches. Nothing above it may assume more than this trait says, and
-//! every implementation passes the same conformance suite (`tests/backends.rs`).
+//! A [`Backend`] is an ordered map of bytes with atomic batches. The code above it may assume no more than this trait says,
+//! and every implementation passes the same conformance suite (`tests/backends.rs`).
 
 mod memory;
 mod sled;
@@ -14,11 +15,11 @@ pub use self::memory::MemoryBackend;
 pub(crate) use self::sled::folder_size;
 pub use self::sled::{SledBackend, SledOptions};
 
-/// Rows by key: a value, or `None` for a row that is not there.
+/// Rows by key: a value, or `None` for a row that does not exist.
 pub(crate) type RowMap = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// Changes that happen together: for each key a value to put, or `None` to delete. Ascending by key, each key once; of two
-/// changes to one key the later counts.
+/// Changes that are applied atomically: for each key a value to put, or `None` to delete. Ascending by key, each key once; of
+/// two changes to one key the later counts.
 ///
 /// ```
 /// use dogwatch_store::backend::Batch;
@@ -32,25 +33,25 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// No changes.
+    /// A batch without changes.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How many rows change.
+    /// The number of rows that change.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether nothing changes.
+    /// Whether no row changes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The changes: a key, and what it shall hold.
+    /// The changes, ascending by key: a key, and the value to put or `None`.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
         self.rows.iter().map(|(key, value)| (key.as_slice(), value.as_deref()))
     }
@@ -68,7 +69,7 @@ impl FromIterator<(Vec<u8>, Option<Vec<u8>>)> for Batch {
     }
 }
 
-/// The changes of a [`Batch`], for whoever keeps them.
+/// The changes of a [`Batch`] by value, ascending by key.
 #[derive(Debug)]
 pub struct Changes(std::collections::btree_map::IntoIter<Vec<u8>, Option<Vec<u8>>>);
 
@@ -99,22 +100,23 @@ pub type Pair = (Vec<u8>, Vec<u8>);
 /// Pairs in ascending order of keys.
 pub type Scan<'a> = Box<dyn Iterator<Item = Result<Pair, BackendError>> + 'a>;
 
-/// Where bytes are kept.
+/// The storage under an engine: an ordered map of bytes.
 ///
-/// The engine never calls [`Backend::apply`] and [`Backend::make_durable`] from two threads at once; the others it does.
+/// The engine never calls [`Backend::apply`] and [`Backend::make_durable`] from two threads at once; it does so with the other
+/// methods.
 pub trait Backend: Send + Sync + 'static {
-    /// The value of a key.
+    /// The value of a key; `None` when there is no such row.
     ///
     /// # Errors
     /// When the storage cannot be read.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError>;
 
-    /// The pairs with `start <= key < end`, in ascending order of keys. An inverted range is empty. The cost is that of the
-    /// pairs taken, not of the range.
+    /// The pairs with `start <= key < end`, in ascending order of keys. An inverted range is empty. The cost depends on the
+    /// number of pairs taken, not on the size of the range.
     fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> Scan<'a>;
 
-    /// Applies all changes of a batch, or none. A crash later may undo whole batches, the last ones first, until
-    /// [`Backend::make_durable`] has returned.
+    /// Applies all changes of a batch, or none. Until [`Backend::make_durable`] has returned, a crash may undo whole batches,
+    /// the last ones first.
     ///
     /// # Errors
     /// When the storage fails; whether the changes happened is then unknown.
@@ -126,7 +128,8 @@ pub trait Backend: Send + Sync + 'static {
     /// When the storage fails; what is durable is then unknown.
     fn make_durable(&self) -> Result<(), BackendError>;
 
-    /// Notes, outside of what it keeps in order, how many commits it holds. It is called when all of them are durable.
+    /// Writes the seal: a note, outside of the map, of how many commits the map holds. It is called when all of them are
+    /// durable.
     ///
     /// # Errors
     /// When the note cannot be written.
@@ -135,7 +138,7 @@ pub trait Backend: Send + Sync + 'static {
         Ok(())
     }
 
-    /// What was noted last; `None` when nothing was, or the backend keeps no such note.
+    /// The number of commits in the seal that was written last; `None` when there is none, or the backend keeps none.
     ///
     /// # Errors
     /// When the note cannot be read.
@@ -143,7 +146,7 @@ pub trait Backend: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// How many bytes it takes on disk; `None` when it is not on disk.
+    /// The bytes that the storage takes on disk; `None` when it is not on disk, or its size cannot be read.
     fn size_on_disk(&self) -> Option<u64> {
         None
     }
@@ -157,7 +160,7 @@ pub struct BackendError {
 }
 
 impl BackendError {
-    /// A failure while doing something: "reading", "applying a batch".
+    /// A failure of an operation, which `doing` names: "reading", "applying a batch".
     #[must_use]
     pub fn new(doing: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self { doing, source: source.into() }

@@ -1,9 +1,9 @@
-//! The backend on disk: sled 0.34, with what it leaves undone made good.
+//! The backend on disk ([`SledBackend`]): sled 0.34, with workarounds for what it does not guarantee.
 //!
 //! sled's `flush` writes the log but never calls fsync, so [`Backend::make_durable`] does that through a file handle of
 //! its own. A kill at the wrong moment leaves a torn `snap.*.generating` file that would make every later open fail, so those
-//! are removed first, under a lock of our own: a file that another process is just writing must not go. Large values would
-//! go to files that are never synced, so the store above keeps values small. See `FORMAT.md`.
+//! are removed first, under a lock of our own: a file that another process is writing must not be removed. Large values would
+//! be put into files that are never synced, so the store above keeps values small. See `FORMAT.md`.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -20,7 +20,7 @@ use crate::error::OpenError;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SledOptions {
-    /// Bytes of memory for the cache of pages; 64 MiB by default.
+    /// Bytes of memory for sled's cache of tree nodes; 64 MiB by default.
     pub cache_bytes: u64,
     /// Whether a store that does not exist is created; it is by default.
     pub create: bool,
@@ -32,10 +32,10 @@ impl Default for SledOptions {
     }
 }
 
-/// Keeps everything in one folder.
+/// Keeps all rows in one folder, with sled.
 #[derive(Debug)]
 pub struct SledBackend {
-    // Dropped in this order: the database lets go of its files before the lock does.
+    // The fields are dropped in this order: the database closes its files before the lock is released.
     watchdog: Watchdog,
     db: Database,
     log: File,
@@ -65,7 +65,7 @@ impl SledBackend {
         log.sync_all().map_err(failed("syncing the log"))?;
         sync_folder(path).map_err(failed("syncing the folder"))?;
         if creating {
-            // From here on, what is there is a database that opens.
+            // From here on the folder holds a complete database, which sled can open.
             fs::remove_file(path.join(CREATING)).map_err(failed("creating the database"))?;
             sync_folder(path).map_err(failed("syncing the folder"))?;
         }
@@ -75,7 +75,7 @@ impl SledBackend {
 }
 
 impl SledBackend {
-    /// Has the database do something.
+    /// Calls the database. `doing` names the operation for the error; a panic of sled is an error, too.
     fn with<R>(
         &self,
         doing: &'static str,
@@ -92,8 +92,8 @@ impl SledBackend {
 
 impl Drop for SledBackend {
     fn drop(&mut self) {
-        // If a write has failed and nobody was told, sled's own thread waits for ever, and closing waits for that thread. A
-        // flush wakes it. What fails here was not acknowledged.
+        // After a write that failed unnoticed, sled's own thread waits for ever, and closing waits for that thread. A flush
+        // wakes it. A failure is ignored: what it concerns was not acknowledged.
         let _ = self.flush();
     }
 }
@@ -115,13 +115,13 @@ impl Drop for Database {
     }
 }
 
-/// How long to wait for threads of a handle that was just dropped to let go of the log.
+/// How long to wait for the threads of a handle that was just dropped to release their lock of the log.
 const LINGERING: Duration = Duration::from_secs(10);
 
-/// Opens sled's database. A handle that was just dropped may hold its lock a little longer than ours: that one is waited
-/// for, since nobody else can hold it while we hold ours.
+/// Opens sled's database. A handle that was just dropped may hold sled's lock a little longer than ours: its release is waited
+/// for, since no other process can hold it while we hold ours.
 fn open_database(path: &Path, options: &SledOptions) -> Result<::sled::Db, OpenError> {
-    // Its flushing thread is also the one that collects garbage.
+    // sled's flushing thread is also the one that collects garbage, so it must run.
     let config = ::sled::Config::new().path(path).cache_capacity(options.cache_bytes).flush_every_ms(Some(500));
     let config = config.segment_size(segment_size(path));
     let began = Instant::now();
@@ -136,20 +136,20 @@ fn open_database(path: &Path, options: &SledOptions) -> Result<::sled::Db, OpenE
     }
 }
 
-/// The size of the log's segments in a new store, in bytes. sled writes a segment anew when half of it is dead. In large ones
-/// what lives is spread more evenly, so less is written anew and the file stays smaller; see `BENCHMARKS.md`.
+/// The size of the log's segments in a new store, in bytes. sled rewrites a segment when half of it is dead. In large segments
+/// live data is spread more evenly, so less is rewritten and the file stays smaller; see `BENCHMARKS.md`.
 const SEGMENT: usize = 8 << 20;
 
-/// The size of a store's segments: what it was created with, whatever is the rule now.
+/// The size of a store's segments, in bytes: that with which it was created (in `conf`), else [`SEGMENT`].
 fn segment_size(path: &Path) -> usize {
-    // If it is there and cannot be read, sled says what is wrong with it.
+    // If `conf` exists and cannot be read, sled reports what is wrong with it.
     let conf = fs::read(path.join("conf")).unwrap_or_default();
     let conf = String::from_utf8_lossy(&conf);
     let size = conf.lines().find_map(|line| line.strip_prefix("segment_size: ")?.trim().parse().ok());
     size.filter(|size: &usize| size.is_power_of_two() && (256..=16 << 20).contains(size)).unwrap_or(SEGMENT)
 }
 
-/// sled panics over some kinds of damage. That is an error like any other.
+/// Makes a panic an error: sled panics over some kinds of damage.
 fn caught<T>(doing: &'static str, call: impl FnOnce() -> T) -> Result<T, BackendError> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str);
@@ -158,18 +158,18 @@ fn caught<T>(doing: &'static str, call: impl FnOnce() -> T) -> Result<T, Backend
     })
 }
 
-/// sled reports a lock that is held with words only.
+/// Whether an error of sled is that its lock is held. Only its text says so.
 fn is_lock(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Other && error.to_string().contains("could not acquire lock")
 }
 
-/// Where it is noted how many commits the store held when it was closed, and while that is being written.
+/// The seal: the file that holds the number of commits at the last closing; and the file to which it is written first.
 const SEAL: &str = "dogwatch.seal";
 const NEW_SEAL: &str = "dogwatch.seal.new";
-/// Says that the database is being created.
+/// The file that exists while the database is being created.
 const CREATING: &str = "dogwatch.creating";
 
-/// The lock that says a folder is in use; it ends with the process.
+/// Takes the lock of a folder, which is released when the handle is dropped or the process ends.
 fn lock(path: &Path) -> Result<File, OpenError> {
     let file = path.join("dogwatch.lock");
     let failed = |source| OpenError::Io { path: path.to_path_buf(), doing: "locking the folder", source };
@@ -177,7 +177,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         OpenOptions::new().create(true).truncate(false).read(true).write(true).open(file).map_err(failed)?;
     match handle.try_lock() {
         Ok(()) => {
-            // For whoever is refused. It matters to nobody else, so it need not be durable.
+            // The process is named for those who are refused. Nothing else reads it, so it need not be durable.
             handle.set_len(0).map_err(failed)?;
             write!(handle, "process {}", std::process::id()).map_err(failed)?;
             Ok(handle)
@@ -192,13 +192,13 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Whether the log is somebody else's file: sled would overwrite it. Its own has its settings beside it.
+/// Whether `db` is a file of another program, which sled would overwrite. A log of sled has its settings (`conf`) beside it.
 fn is_foreign(path: &Path) -> bool {
     let has_log = fs::metadata(path.join("db")).is_ok_and(|log| log.len() > 0);
     has_log && !path.join("conf").exists()
 }
 
-/// Creates a folder and those above it, so that they survive a loss of power.
+/// Creates a folder and those above it that are missing, durably.
 fn create_folder(path: &Path) -> io::Result<()> {
     let missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     fs::create_dir_all(path)?;
@@ -209,8 +209,9 @@ fn create_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Marks a folder without a database, until it has one: sled does not open what it began to create and did not finish.
-/// Where the mark is found, nothing was ever written, and sled may begin again. Gives whether there is a database to create.
+/// Marks a folder without a database until it has one: sled does not open a database whose creation it did not finish.
+/// Where the mark is found, no row was ever written: the files are removed for a new start. Gives whether a database is to be
+/// created.
 fn begin_creation(path: &Path) -> io::Result<bool> {
     let mark = path.join(CREATING);
     if mark.exists() {
@@ -225,12 +226,12 @@ fn begin_creation(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// What a kill or a fault left half written: sled's snapshots, and our seal.
+/// Removes the files that a kill or a failure left half written: sled's snapshots, and a new seal.
 fn remove_leftovers(path: &Path) -> io::Result<()> {
     remove(path, |name| name.starts_with("snap.") && name.ends_with(".generating") || name == NEW_SEAL)
 }
 
-/// Removes the files and folders in a folder whose names are such.
+/// Removes the files and folders in a folder whose names satisfy `such`.
 fn remove(path: &Path, such: impl Fn(&str) -> bool) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
@@ -241,7 +242,7 @@ fn remove(path: &Path, such: impl Fn(&str) -> bool) -> io::Result<()> {
     Ok(())
 }
 
-/// The bytes of all files in a folder, and in those within it.
+/// The bytes of all files in a folder and in the folders within it.
 pub(crate) fn folder_size(path: &Path) -> io::Result<u64> {
     let mut bytes = 0_u64;
     for entry in fs::read_dir(path)? {
@@ -253,7 +254,7 @@ pub(crate) fn folder_size(path: &Path) -> io::Result<u64> {
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
-    // Only Unix lets a folder be opened and synced; elsewhere its entries are durable with the files.
+    // Only Unix lets a folder be opened and synced; elsewhere its entries are taken to be durable with the files.
     if cfg!(unix) { File::open(PathBuf::from(path))?.sync_all() } else { Ok(()) }
 }
 
@@ -277,7 +278,7 @@ impl Backend for SledBackend {
             }
             let pair = caught("scanning", || pairs.next()).map(Option::transpose);
             let pair = pair.and_then(|pair| pair.map_err(|error| BackendError::new("scanning", error)));
-            // It does not get past what it could not read.
+            // A scan ends at the first pair that cannot be read.
             over = !matches!(pair, Ok(Some(_)));
             pair.map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec()))).transpose()
         }))
@@ -293,8 +294,8 @@ impl Backend for SledBackend {
         }
         self.with("applying a batch", |db| {
             db.apply_batch(changes)?;
-            // sled splits a node that has become too large when somebody next comes by, reader or not, and after a failure of
-            // the disk it cannot: so somebody comes by now, while it can.
+            // sled splits a node that has become too large when it is next read or written, and after a failure of the disk it
+            // cannot: so each changed key is read here, while it can.
             batch.iter().try_for_each(|(key, _)| db.get(key).map(|_| ()))
         })
     }

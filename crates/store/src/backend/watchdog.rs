@@ -1,8 +1,8 @@
-//! Wakes sled when it waits for a write that has failed.
+//! The [`Watchdog`]: a thread that wakes sled when it waits for a write that has failed.
 //!
-//! When a write of sled's log fails in one of its threads, whoever waits for the log may not be told, and waits for ever:
-//! the writer in `flush`, and sled's own flushing thread, without which the database cannot be closed. But any further
-//! `flush` that finds the failure tells all who wait. So while one flush takes longer than usual, another is begun beside
+//! When a write of sled's log fails in one of its threads, the threads that wait for the log may not be told, and wait for
+//! ever: ours in `flush`, and sled's own flushing thread, without which the database cannot be closed. But any further
+//! `flush` that finds the failure wakes all of them. So while one flush takes longer than usual, another is begun beside
 //! it: if the disk is only slow, it waits with the first.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-/// How often it looks. A flush that is under way at two looks in a row takes longer than usual.
+/// The interval of the checks. A flush that is under way at two checks in a row takes longer than usual.
 const LOOK: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Watchdog {
 
 #[derive(Debug, Default)]
 struct Watched {
-    /// Odd while a flush is under way.
+    /// The flushes that were begun plus those that have ended: odd while one is under way.
     flushes: AtomicU64,
     stop: AtomicBool,
 }
@@ -37,7 +37,7 @@ impl Watchdog {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Makes a call that flushes, watched.
+    /// Makes a call that flushes, under the eyes of the watchdog.
     pub(super) fn watched<R>(&self, flush: impl FnOnce() -> R) -> R {
         self.shared.flushes.fetch_add(1, Ordering::AcqRel);
         let outcome = flush();
@@ -51,7 +51,7 @@ impl Drop for Watchdog {
         self.shared.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             thread.thread().unpark();
-            // It does not panic, and if it did, nothing would be left to do.
+            // The thread does not panic, and if it did, nothing would be left to do.
             let _ = thread.join();
         }
     }
@@ -64,7 +64,7 @@ fn watch(shared: &Watched, db: &::sled::Db) {
         let now = shared.flushes.load(Ordering::Acquire);
         if now % 2 == 1 && now == last {
             let db = db.clone();
-            // It may have to wait, too. If there is no thread for it now, there may be one at the next look.
+            // The flush may have to wait, too. If no thread can be started for it, the next check tries again.
             let _ = thread::Builder::new().name("dogwatch-nudge".to_owned()).spawn(move || drop(db.flush()));
         }
         last = now;

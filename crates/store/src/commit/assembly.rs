@@ -1,8 +1,8 @@
-//! A batch while it is put together.
+//! The [`Assembly`]: a batch while the writer assembles it.
 //!
 //! Each piece of work sees what the work before it has decided, also in the batch that is still being stored. A small batch
-//! is handed to the [`Storer`] as a whole. Of a large one, parts are applied while the rest is still being decided: that is
-//! most of what a large batch costs. A part ends between two decisions, so a crash in the middle keeps whole decisions, the
+//! is handed to the [`Storer`] as a whole. Of a large one, parts are applied while the rest is still being decided, since
+//! applying is most of its cost. A part ends between two decisions, so a crash in the middle keeps whole decisions, the
 //! first ones.
 
 use std::sync::Arc;
@@ -20,37 +20,37 @@ use crate::rooms::{RowChange, row_changes};
 use crate::table::{Table, end_of};
 use crate::view::StoreView;
 
-/// From how many rows on a part of a batch is applied while the rest is decided.
+/// The number of changed rows from which on a part of a batch is applied while the rest is decided.
 const PART: usize = 500;
 
-/// Keys and what they held before, `None` for nothing.
+/// Before images: the keys of changes, and the value before each, `None` for a row that did not exist.
 type BeforeImages = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
-/// What went to be stored before a batch.
+/// What the batches before this one leave for it: the rows that may not be in the backend yet, and the number of commits.
 #[derive(Default)]
 pub(crate) struct Ahead {
-    /// All changes of the batch that may still be on its way into the backend.
+    /// All changes of the batch that may still be on its way into the backend; empty when none is.
     pub(crate) in_flight: Arc<Batch>,
-    /// How many commits the store holds with it.
+    /// The number of commits that the store holds with that batch.
     pub(crate) commits: u64,
-    /// Whether it was a single piece of work.
+    /// Whether the batch before was a single piece of work.
     pub(crate) single: bool,
 }
 
-/// A batch while it is put together.
+/// A batch while the writer assembles it.
 pub(crate) struct Assembly<'a> {
     shared: &'a Shared,
     storer: &'a Storer,
     ahead: Ahead,
-    /// What the engine's clock showed when the piece of work began that is being done.
+    /// The instant at which the present group of work was taken from the queue, on the engine's clock.
     pub(crate) now: Timestamp,
-    /// All changes so far.
+    /// All changes of the batch so far.
     after: RowMap,
-    /// What has not been handed over yet: the keys of changes, and what they held before.
+    /// The before images of the changes that have not been handed to the storer yet.
     part: BeforeImages,
-    /// Rows that were read ahead.
+    /// The rows that were read ahead.
     known: RowMap,
-    /// Whether a part has been handed over.
+    /// Whether a part of the batch has been handed to the storer.
     in_parts: bool,
 }
 
@@ -60,18 +60,18 @@ impl<'a> Assembly<'a> {
         Self { shared, storer, ahead, now: shared.clock.now(), after, part: Vec::new(), known, in_parts: false }
     }
 
-    /// Looks at the clock: more work has come in.
+    /// Reads the clock again, because more work has been taken from the queue.
     pub(crate) fn look_at_clock(&mut self) {
         self.now = self.shared.clock.now();
     }
 
-    /// The world with everything that is in the batch so far.
+    /// The state of the store with all changes of the batch so far.
     pub(crate) fn root(&self) -> StoreView<'_> {
         let ahead = Overlay::new(&*self.shared.backend, &self.after).over(&self.ahead.in_flight.rows);
         StoreView::new(ahead.knowing(&self.known))
     }
 
-    /// Reads rows that will be needed, before the storer is busy with the same pages.
+    /// Reads rows that will be needed, before the storer is busy with the same parts of the backend.
     pub(crate) fn read_ahead(&mut self, keys: impl Iterator<Item = Vec<u8>>) {
         let backend = &self.shared.backend;
         // A read that fails is tried again, and reported, where the row is needed.
@@ -87,7 +87,7 @@ impl<'a> Assembly<'a> {
         self.add_with(writes, Vec::new())
     }
 
-    /// As [`Assembly::add`], with rows of the store's own.
+    /// As [`Assembly::add`], with changes of rows that the rules do not know of.
     pub(crate) fn add_with(&mut self, writes: &[Write], mut changes: Vec<RowChange>) -> Result<(), Refusal> {
         for write in writes {
             row_changes(write, &mut changes)
@@ -107,21 +107,22 @@ impl<'a> Assembly<'a> {
         self.after.insert(change.key, change.after);
     }
 
-    /// What the rows that have not been handed over yet held before.
+    /// Takes the before images of the rows that have not been handed to the storer yet.
     fn take_before_images(&mut self) -> RowMap {
-        // Of several changes to one row, the first knows what was there.
+        // Of several changes to one row, the first holds the value before the part.
         std::mem::take(&mut self.part).into_iter().rev().collect()
     }
 
-    /// The rows that have not been handed over yet.
+    /// Takes the changes that have not been handed to the storer yet.
     fn take_part(&mut self) -> Part {
         let before = self.take_before_images();
         let changed = |key: &Vec<u8>| Some((key.clone(), self.after.get(key)?.clone()));
         Part { rows: Arc::new(before.keys().filter_map(changed).collect()), before }
     }
 
-    /// Hands over what has not been, for everything to be stored and the jobs to be answered; or stores it, when there is one
-    /// caller only, who would wait until another thread is awake. Gives what is then ahead of the next batch.
+    /// Hands the rest of the batch to the storer, which makes all of it durable and answers the jobs. A batch of one job after
+    /// another of one job is stored here instead, so that its caller does not wait for another thread to wake up. Gives what
+    /// the next batch needs to know of this one.
     pub(crate) fn store(mut self, jobs: Vec<Box<dyn Job>>) -> Ahead {
         let mut commits = self.ahead.commits;
         let mut counted = Ok(());
@@ -150,7 +151,7 @@ impl<'a> Assembly<'a> {
         Ahead { in_flight, commits, single }
     }
 
-    /// Whether it sets a timer or readies a notification.
+    /// Whether the batch sets a timer, or the instant at which an inbox becomes ready to be claimed from.
     fn moves_deadlines(&self) -> bool {
         let sets = |table: Table| {
             let start = table.key(&[]);

@@ -1,8 +1,7 @@
-//! A backend seen through changes that are not in it: one read path for the writer and for readers.
+//! The [`Overlay`]: a backend with changes laid over it that are not in it. The writer and all readers read through it.
 //!
-//! The writer looks through what the commands before it in the batch want to write, and through the batch that is being
-//! stored. Readers look through what the batch in
-//! flight is overwriting, so that they see it whole once it is durable, and nothing of it before.
+//! The writer sees the changes of the commands before in its batch, and those of the batch that is being stored. Readers see
+//! the before images of the batch in flight, so that they see all of that batch once it is durable, and nothing of it before.
 
 use std::collections::btree_map;
 use std::iter::Peekable;
@@ -10,14 +9,14 @@ use std::ops::Bound;
 
 use crate::backend::{Backend, BackendError, Pair, RowMap, Scan};
 
-/// A backend with a batch laid over it, or two.
+/// A backend with one or two batches laid over it.
 #[derive(Clone, Copy)]
 pub(crate) struct Overlay<'a> {
     base: &'a dyn Backend,
     patch: &'a RowMap,
-    /// What lies below the patch.
+    /// An older batch, between the patch and the backend.
     below: Option<&'a RowMap>,
-    /// What was read of the backend already.
+    /// Rows that were read from the backend before.
     known: Option<&'a RowMap>,
 }
 
@@ -26,12 +25,12 @@ impl<'a> Overlay<'a> {
         Self { base, patch, below: None, known: None }
     }
 
-    /// The same, with another batch between the first and the backend.
+    /// The same overlay with another batch between the first and the backend.
     pub(crate) fn over(self, below: &'a RowMap) -> Self {
         Self { below: Some(below).filter(|below| !below.is_empty()), ..self }
     }
 
-    /// The same, with rows that were read before and have not changed since but through the patch.
+    /// The same overlay with rows that were read before. They must not have changed since, other than in the two batches.
     pub(crate) fn knowing(self, known: &'a RowMap) -> Self {
         Self { known: Some(known), ..self }
     }
@@ -62,7 +61,7 @@ impl<'a> Overlay<'a> {
     }
 }
 
-/// Two ascending sequences as one; where both have a key, the patch wins.
+/// A scan of the backend and a range of a patch as one ascending sequence; where both have a key, the patch counts.
 pub(crate) struct Merged<'a> {
     base: Peekable<Scan<'a>>,
     patch: Peekable<btree_map::Range<'a, Vec<u8>, Option<Vec<u8>>>>,
@@ -122,7 +121,7 @@ mod tests {
         scanned.into_iter().map(shown).collect::<Vec<_>>().join(" ")
     }
 
-    /// With every way to lay the patch over the backend in two, the older below the newer: the same is shown.
+    /// An older and a newer batch, laid over a backend one above the other, show the same rows as the two merged into one.
     #[test]
     fn two_batches_show_what_one_would() {
         let backend = MemoryBackend::new();

@@ -1,4 +1,5 @@
-//! The answer to a submitted command: waited for by a thread, or awaited by any executor.
+//! The answer to a submitted command: the caller's end ([`Pending`]), which is a future and can also be waited for by a
+//! thread, and the engine's end ([`Promise`]).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +19,7 @@ struct Answered<R> {
     answered: Condvar,
 }
 
-/// A command that is on its way.
+/// The pending answer to a submitted command.
 ///
 /// It can be waited for ([`Pending::wait`]) or awaited: it is a [`Future`] that needs no particular executor. The command
 /// happens whether or not anybody waits for its answer.
@@ -34,7 +35,7 @@ struct Answered<R> {
 /// #     first_name: "Ada".parse()?,
 /// #     last_name: "Byron".parse()?,
 /// # });
-/// // Both are on their way before either is waited for; one sync of the disk may do for both.
+/// // Both are submitted before either is waited for; one sync of the disk may do for both.
 /// let first = engine.submit(create("Harbour")?, &Actor::Operator)?;
 /// let second = engine.submit(create("Quay")?, &Actor::Operator)?;
 /// first.wait()?;
@@ -46,7 +47,7 @@ pub struct Pending<R> {
     shared: Arc<Answered<R>>,
 }
 
-/// The writer's end: answers once, and if it is dropped unanswered, says that the outcome is unknown.
+/// The engine's end of an answer: it answers once, and with `outcome_unknown` when it is dropped unanswered.
 pub(crate) struct Promise<R> {
     shared: Option<Arc<Answered<R>>>,
 }
@@ -90,7 +91,7 @@ impl<R> Pending<R> {
         let mut slot = self.shared.answered.wait_while(slot, waiting).unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *slot, Slot::Taken) {
             Slot::Answered(answer) => answer,
-            // A future that was polled to its end and then waited for: the answer is gone.
+            // The future was polled to its end before it was waited for: the answer was taken.
             Slot::Waiting(_) | Slot::Taken => Err(Error::OutcomeUnknown),
         }
     }
@@ -107,7 +108,7 @@ impl<R> Future for Pending<R> {
             Slot::Waiting(before) => {
                 *slot = Slot::Waiting(Some(waker));
                 drop(slot);
-                // Whatever goes with it, even the last handle of the engine, may wait for this very answer to be given.
+                // Dropped after the lock: a waker may hold the last handle of the engine, whose drop waits for this answer.
                 drop(before);
                 Poll::Pending
             }

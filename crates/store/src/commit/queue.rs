@@ -1,12 +1,12 @@
-//! The queue between callers and the writer: bounded, first in, first out.
+//! The [`Queue`] between callers and the writer: bounded, first in, first out.
 //!
-//! The writer waits here for two things: for work, and for the batch before to be stored. While one is being stored there is
-//! no hurry, so it is woken for several items at once.
+//! The writer waits here for two events: that work comes in, and that the batch before is stored. While a batch is being
+//! stored, new work could not be stored yet, so the writer is woken for several items at once.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Waiting items. When it is full, pushing fails at once instead of letting memory grow.
+/// The waiting items. When the queue is full, pushing fails at once instead of letting memory grow.
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
     filled: Condvar,
@@ -16,9 +16,9 @@ pub(crate) struct Queue<T> {
 /// What happens to an item when the queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WhenFull {
-    /// It is refused.
+    /// The item is refused.
     Refuse,
-    /// It is taken all the same: who is on call must be paged under overload, too.
+    /// The item is taken all the same: users on call must be paged under overload, too.
     Take,
 }
 
@@ -29,11 +29,11 @@ struct State<T> {
     storing: bool,
 }
 
-/// For how many items the writer is woken while a batch is being stored.
+/// The number of items from which on the writer is woken while a batch is being stored.
 const TOGETHER: usize = 8;
 
 impl<T> State<T> {
-    /// Whether there is something for the writer to do.
+    /// Whether enough items wait for the writer to be woken.
     fn has_work(&self) -> bool {
         self.items.len() >= if self.storing { TOGETHER } else { 1 }
     }
@@ -54,7 +54,7 @@ impl<T> Queue<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an item; `false` when the queue is full or closed. What passes the bound is taken although it is full.
+    /// Adds an item; `false` when the queue is closed, or full and the item is one to [refuse](WhenFull::Refuse).
     pub(crate) fn push(&self, item: T, when_full: WhenFull) -> bool {
         let mut state = self.lock();
         let full = when_full == WhenFull::Refuse && state.items.len() >= self.capacity;
@@ -70,7 +70,7 @@ impl<T> Queue<T> {
         true
     }
 
-    /// How many items wait.
+    /// The number of items that wait.
     pub(crate) fn len(&self) -> usize {
         self.lock().items.len()
     }
@@ -82,26 +82,26 @@ impl<T> Queue<T> {
         Some(state.take(most)).filter(|items| !items.is_empty())
     }
 
-    /// Takes up to `most` items, and waits for some while a batch is being stored. Says whether none is any more: then it is
-    /// time to store what has been taken.
+    /// Takes up to `most` items; while a batch is being stored, waits for some. The flag is `true` when no batch is being
+    /// stored any more, so that what has been taken can be stored next.
     pub(crate) fn take_while_storing(&self, most: usize) -> (Vec<T>, bool) {
         let waiting = |state: &mut State<T>| state.storing && (most == 0 || !state.has_work());
         let mut state = self.filled.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
         (state.take(most), !state.storing)
     }
 
-    /// A batch is being stored from here on.
+    /// Notes that a batch is being stored from here on.
     pub(crate) fn storing(&self) {
         self.lock().storing = true;
     }
 
-    /// The batch is stored.
+    /// Notes that the batch is stored, and wakes the writer.
     pub(crate) fn stored(&self) {
         self.lock().storing = false;
         self.filled.notify_one();
     }
 
-    /// Takes no more items; those that wait can still be taken.
+    /// Closes the queue: no more items can be added; those that wait can still be taken.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_all();
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(queue.take_while_storing(99).0.len(), TOGETHER);
         push(&queue, 7);
         let stored = std::thread::scope(|scope| {
-            // Neither room for none nor one item is enough: it waits for the end.
+            // Without room for items, it waits until the batch is stored, although an item waits.
             let waiting = [scope.spawn(|| queue.take_while_storing(0))];
             queue.stored();
             waiting.map(|waiting| waiting.join().unwrap())

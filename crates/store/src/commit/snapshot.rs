@@ -1,9 +1,9 @@
-//! The rows of a store as they were at one moment, while commits go on.
+//! The [`Snapshot`]: the rows of a store as they were at one moment, while commits go on.
 //!
-//! Before a batch is applied, what it overwrites is laid over the backend for readers, until the batch is durable: see
-//! [`Covered`]. A [`Snapshot`] keeps what is overwritten for as long as it lives, so whoever reads through it sees the
-//! durable state of the moment at which it began. It is read in chunks; the writer waits for a chunk at most. It costs the
-//! memory of what is overwritten meanwhile.
+//! Before a batch is applied, its before images are laid over the backend for readers, until the batch is durable: see
+//! [`Covered`]. A [`Snapshot`] keeps all before images for as long as it lives, so its readers see the durable state of the
+//! moment at which it began. It is read in chunks; a commit waits for one chunk at most. It costs the memory of the rows
+//! that are overwritten meanwhile.
 
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
@@ -11,25 +11,25 @@ use crate::backend::{Backend, BackendError, Pair, RowMap};
 use crate::commit::overlay::Overlay;
 use crate::table::end_of;
 
-/// How many rows are read at a time.
+/// The number of rows that are read at a time.
 const CHUNK: usize = 256;
 
-/// What readers are shown in place of what the backend holds.
+/// The rows that readers are shown in place of those in the backend.
 #[derive(Default)]
 pub(crate) struct Covered {
-    /// What the batch in flight overwrites.
+    /// The before images of the batch in flight; empty when there is none.
     in_flight: RowMap,
-    /// What has been overwritten since each snapshot began.
+    /// For each snapshot, the before images of the rows that have been overwritten since it began.
     snapshots: Vec<Weak<RwLock<RowMap>>>,
 }
 
 impl Covered {
-    /// What the batch in flight overwrites.
+    /// The before images of the batch in flight; empty when there is none.
     pub(crate) const fn in_flight(&self) -> &RowMap {
         &self.in_flight
     }
 
-    /// Adds what is about to be overwritten. What is known of a row already is older, and stays.
+    /// Adds the before images of rows that are about to be overwritten. One that is there already is older, and stays.
     pub(crate) fn cover(&mut self, mut held: RowMap) {
         self.snapshots.retain(|kept| kept.strong_count() > 0);
         for kept in self.snapshots.iter().filter_map(Weak::upgrade) {
@@ -42,12 +42,12 @@ impl Covered {
         self.in_flight = held;
     }
 
-    /// The batch in flight is durable.
+    /// Ends the covering of the batch in flight, because it is durable.
     pub(crate) fn uncover(&mut self) {
         self.in_flight.clear();
     }
 
-    /// Begins a snapshot of what is durable now.
+    /// Begins a snapshot of the present durable state.
     pub(crate) fn snapshot<'a>(&mut self, base: &'a dyn Backend) -> Snapshot<'a> {
         let kept = Arc::new(RwLock::new(self.in_flight.clone()));
         self.snapshots.push(Arc::downgrade(&kept));
@@ -55,14 +55,14 @@ impl Covered {
     }
 }
 
-/// See the module.
+/// The rows of a backend as they were at one moment.
 pub(crate) struct Snapshot<'a> {
     base: &'a dyn Backend,
     kept: Arc<RwLock<RowMap>>,
 }
 
 impl<'a> Snapshot<'a> {
-    /// Of a backend to which nobody writes, with some rows laid over it.
+    /// The snapshot of a backend to which nobody writes, with some rows laid over it.
     pub(crate) fn still(base: &'a dyn Backend, over: RowMap) -> Self {
         Self { base, kept: Arc::new(RwLock::new(over)) }
     }
@@ -90,22 +90,22 @@ impl<'a> Snapshot<'a> {
         chunks.flatten()
     }
 
-    /// The pairs whose key begins so.
+    /// The pairs whose keys begin with a prefix, ascending.
     pub(crate) fn under<'s>(&'s self, prefix: &[u8]) -> impl Iterator<Item = Result<Pair, BackendError>> + use<'s, 'a> {
         self.scan(prefix, &end_of(prefix))
     }
 
-    /// How many bytes what it shows takes on disk, with everything that has been overwritten.
+    /// The bytes that the backend takes on disk, overwritten rows included; `None` when it is not on disk.
     pub(crate) fn size_on_disk(&self) -> Option<u64> {
         self.base.size_on_disk()
     }
 
-    /// All pairs.
+    /// All pairs, ascending.
     pub(crate) fn all<'s>(&'s self) -> impl Iterator<Item = Result<Pair, BackendError>> + use<'s, 'a> {
         self.under(&[])
     }
 
-    /// The value of a key, for whoever takes one that cannot be read for one that is missing.
+    /// The value of a key; `None` also when it cannot be read.
     pub(crate) fn read(&self, key: &[u8]) -> Option<Vec<u8>> {
         self.get(key).ok().flatten()
     }
@@ -130,7 +130,7 @@ mod tests {
         snapshot.all().map(|it| pair(it.unwrap())).collect()
     }
 
-    /// What is written, overwritten and deleted after the beginning does not show, before and after it is durable.
+    /// Rows that are written, overwritten and deleted after the beginning do not show, before and after they are durable.
     #[test]
     fn a_snapshot_stands_still() {
         let backend = MemoryBackend::new();

@@ -1,14 +1,14 @@
-//! The thread that stores what the writer has decided.
+//! The [`Storer`]: the thread that stores what the writer has decided.
 //!
-//! It takes batches in the order in which they were decided, and of a large one parts while the rest is still being
-//! decided. What a part overwrites is laid over the backend for readers before it is applied. At the end of a batch all of it
-//! is made durable, is shown to readers, and only then everybody is answered.
+//! It takes batches in the order in which they were decided, and parts of a large one while the rest is still being decided.
+//! The before images of a part are laid over the backend for readers before it is applied. At the end of a batch all of it
+//! is made durable and shown to readers, and only then all its callers are answered.
 //!
-//! While it does so, the writer decides the next batch, against what this one will have changed. That batch waits until
-//! everybody is answered: so readers are kept from one batch at a time, and callers who ask again at once are in the next.
+//! Meanwhile the writer decides the next batch, against what this one will have changed. That batch waits until all callers
+//! are answered: so at most one batch is hidden from readers, and callers who submit again at once are in the next.
 //!
-//! A command that comes alone after one that came alone is stored by the writer itself: there is nothing else to decide, and its
-//! caller is spared the time in which another thread wakes up.
+//! A command that comes alone after one that came alone is stored by the writer itself: there is nothing else to decide, and
+//! its caller does not wait for another thread to wake up.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -19,21 +19,21 @@ use std::thread::{self, JoinHandle, ThreadId};
 use crate::backend::{BackendError, Batch, RowMap};
 use crate::commit::writer::{Fate, Job, Shared};
 
-/// Rows that change, and what they held before.
+/// A part of a batch: the rows that change, and their before images.
 pub(crate) struct Part {
     pub(crate) before: RowMap,
     pub(crate) rows: Arc<Batch>,
 }
 
-/// The end of a batch.
+/// The end of a batch: its last part, and the callers to answer.
 pub(crate) struct BatchEnd {
-    /// What has not been stored of it yet, unless it cannot be.
+    /// The last part of the batch, or why it cannot be stored.
     pub(crate) part: Result<Part, BackendError>,
-    /// How many commits the store holds with it.
+    /// The number of commits that the store holds with this batch.
     pub(crate) commits: u64,
-    /// Whether it sets a timer or readies a notification.
+    /// Whether the batch sets a timer, or the instant at which an inbox becomes ready to be claimed from.
     pub(crate) moves_deadlines: bool,
-    /// Whom to answer.
+    /// The pieces of work whose callers are to be answered.
     pub(crate) jobs: Vec<Box<dyn Job>>,
 }
 
@@ -42,7 +42,7 @@ enum Step {
     End(BatchEnd),
 }
 
-/// The writer's end of it.
+/// The writer's handle of the storer's thread. When it is dropped, the thread finishes its steps and ends.
 pub(crate) struct Storer {
     steps: Option<Sender<Step>>,
     thread: Option<JoinHandle<()>>,
@@ -62,13 +62,13 @@ impl Storer {
         self.id
     }
 
-    /// Has a part of a batch applied; more of it follows.
+    /// Has a part of a batch applied; more of the batch follows.
     pub(crate) fn part(&self, part: Part) {
         self.send(Step::Part(part));
     }
 
-    /// Has a batch stored and answered. `false` when the thread is gone: then all who wait are told that the outcome is
-    /// unknown.
+    /// Has a batch stored and its callers answered. `false` when the thread has ended: then the callers get
+    /// `outcome_unknown`.
     pub(crate) fn end(&self, end: BatchEnd) -> bool {
         self.send(Step::End(end))
     }
@@ -82,7 +82,7 @@ impl Drop for Storer {
     fn drop(&mut self) {
         self.steps = None;
         if let Some(thread) = self.thread.take() {
-            // A panic of it has already poisoned the engine.
+            // A panic of the thread has already poisoned the engine.
             let _ = thread.join();
         }
     }
@@ -102,20 +102,20 @@ fn run(shared: &Shared, steps: &Receiver<Step>) {
     }
 }
 
-/// Stores a batch in the thread that calls, while there is none on its way. The thread survives a backend that panics.
+/// Stores a batch in the calling thread, while no other is being stored. The thread survives a backend that panics.
 pub(crate) fn store_here(shared: &Shared, end: BatchEnd) {
     if catch_unwind(AssertUnwindSafe(|| finish(shared, Ok(()), end))).is_err() {
         give_up(shared);
     }
 }
 
-/// A backend has panicked.
+/// Poisons the engine after a panic of the backend, and wakes all who wait for deadlines.
 fn give_up(shared: &Shared) {
     shared.poison();
     shared.deadlines.raise();
 }
 
-/// However the thread ends, the writer does not wait for it.
+/// Tells the queue when the storer's thread ends, even by a panic, so that the writer does not wait for it.
 struct Ended<'a>(&'a Shared);
 
 impl Drop for Ended<'_> {
@@ -155,13 +155,13 @@ fn finish(shared: &Shared, applied: Result<(), BackendError>, end: BatchEnd) {
         shared.deadlines.raise();
     }
     for job in jobs {
-        // What waits for the answer may panic when it is woken; the others are answered all the same.
+        // The waker of a caller may panic; the other callers are answered all the same.
         let _ = catch_unwind(AssertUnwindSafe(|| job.answer(fate)));
     }
 }
 
-/// Applies the last part of a batch, makes all of it durable, and shows it to readers. After an error they keep seeing what
-/// was durable before.
+/// Applies the last part of a batch, makes all of the batch durable, and shows it to readers. After an error they keep seeing
+/// what was durable before.
 fn make_durable(shared: &Shared, part: Part, commits: u64) -> Result<(), BackendError> {
     if part.rows.is_empty() {
         return Ok(());
@@ -169,7 +169,8 @@ fn make_durable(shared: &Shared, part: Part, commits: u64) -> Result<(), Backend
     apply(shared, part)?;
     shared.backend.make_durable()?;
     shared.covered.write().unwrap_or_else(PoisonError::into_inner).uncover();
-    // Now that readers see it, and before anybody is answered: who then asks again must not be shown what was before.
+    // The number changes after readers see the batch, and before callers are answered: a caller who then reads the number
+    // must not find the one from before the batch.
     shared.commits.store(commits, Ordering::Release);
     Ok(())
 }

@@ -1,12 +1,12 @@
-//! The one thread that decides.
+//! The writer: the one thread that decides commands and other pieces of [`Work`].
 //!
-//! It takes all commands that have queued up and decides each against the committed state plus the changes of those before
-//! it. All changes are one batch, which the [`Storer`] makes durable before anybody is answered; meanwhile the next batch is
-//! decided. A refused command leaves nothing in the batch, and is answered with the others: what refused it may be a change
-//! that is not durable yet.
+//! It takes all work that has queued up and decides each piece against the committed state plus the changes of those before
+//! it. All changes are one batch, which the [`Storer`] makes durable before any caller is answered; meanwhile the next batch
+//! is decided. A refused command leaves no change in the batch, and is answered with the others: it may have been refused
+//! because of a change that is not durable yet.
 //!
-//! Between applying a batch and its durability, readers must not see it. What it overwrites is laid over the backend for
-//! them: see [`Shared::read`].
+//! Readers must not see a batch that is applied but not durable yet. Its before images are laid over the backend for them:
+//! see [`Shared::read`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,28 +28,28 @@ use crate::error::Error;
 use crate::signal::Signal;
 use crate::view::StoreView;
 
-/// How many commands one batch holds at most.
+/// The largest number of pieces of work in one batch.
 const LARGEST_BATCH: usize = 1_024;
 
-/// How an engine is set up, whatever it stands on.
+/// The settings of an engine that do not depend on its backend.
 pub(crate) struct Settings {
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) queue_capacity: usize,
     pub(crate) keep_delivered: Duration,
 }
 
-/// What callers, readers and the writer share.
+/// The state that callers, readers, the writer and the storer share.
 pub(crate) struct Shared {
     pub(crate) backend: Box<dyn Backend>,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) queue: Queue<Box<dyn Job>>,
-    /// Raised when there is a new timer or another notification to claim, and when the engine is poisoned.
+    /// Raised when a timer is set or a notification can be claimed, and when the engine is poisoned.
     pub(crate) deadlines: Signal,
-    /// What readers are shown in place of what a batch in flight has written.
+    /// The rows that readers are shown in place of those that a batch in flight has written.
     pub(crate) covered: RwLock<Covered>,
-    /// For how long notifications are kept once they are delivered.
+    /// How long notifications are kept after their delivery.
     pub(crate) keep_delivered: Duration,
-    /// How many commits the store holds: those that readers see.
+    /// The number of commits that the store holds, counting those that readers see.
     pub(crate) commits: AtomicU64,
     poisoned: AtomicBool,
     batches: AtomicU64,
@@ -72,13 +72,13 @@ impl Shared {
         }
     }
 
-    /// Reads durable state: of every batch all or nothing, for as long as `read` runs.
+    /// Reads durable state: of every batch all changes or none, for as long as `read` runs.
     pub(crate) fn read<R>(&self, read: impl FnOnce(&StoreView<'_>) -> R) -> R {
         let covered = self.covered.read().unwrap_or_else(PoisonError::into_inner);
         read(&StoreView::new(Overlay::new(&*self.backend, covered.in_flight())))
     }
 
-    /// Durable state as it is now, for long reading.
+    /// A snapshot of the present durable state, for long reading: it does not hold up commits.
     pub(crate) fn snapshot(&self) -> Snapshot<'_> {
         self.covered.write().unwrap_or_else(PoisonError::into_inner).snapshot(&*self.backend)
     }
@@ -96,19 +96,19 @@ impl Shared {
         self.poisoned.load(Ordering::Acquire)
     }
 
-    /// Storage has failed: from here on nothing is written.
+    /// Poisons the engine because storage has failed: from here on nothing is written.
     pub(crate) fn poison(&self) {
         self.poisoned.store(true, Ordering::Release);
     }
 
-    /// A batch of so many commands is durable.
+    /// Counts a batch that is durable, and the pieces of work in it.
     pub(crate) fn count_batch(&self, commands: usize) {
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.commands.fetch_add(u64::try_from(commands).unwrap_or(0), Ordering::Relaxed);
     }
 }
 
-/// How the batch of a piece of work ended.
+/// The outcome of the batch of a piece of work.
 #[derive(Clone, Copy)]
 pub(crate) enum Fate {
     Durable,
@@ -116,15 +116,16 @@ pub(crate) enum Fate {
     Poisoned,
 }
 
-/// Something that the writer does.
+/// A piece of work for the writer: a command, a tick, a claim, a confirmation.
 pub(crate) trait Work: Send + 'static {
     type Reply: Send + 'static;
 
-    /// Does it. What it has added to the batch when it fails stays there: a work that must be whole adds once, at its end.
+    /// Does the work. Changes that it has added to the batch when it fails stay there: work that must be atomic adds once, at
+    /// its end.
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Refusal>;
 }
 
-/// A command and who gives it.
+/// A command and the actor who gives it.
 pub(crate) struct Order<C> {
     pub(crate) actor: Actor,
     pub(crate) command: C,
@@ -140,11 +141,11 @@ impl<C: Command> Work for Order<C> {
     }
 }
 
-/// A piece of work in the queue, whatever its type.
+/// A piece of work in the queue, of any type of [`Work`].
 pub(crate) trait Job: Send {
-    /// Does it, once.
+    /// Does the work; a second call does nothing.
     fn run(&mut self, batch: &mut Assembly<'_>, ids: &mut IdSource);
-    /// Answers the caller.
+    /// Answers the caller, once the outcome of the batch is known.
     fn answer(self: Box<Self>, fate: Fate);
 }
 
@@ -154,7 +155,7 @@ struct Submission<W: Work> {
     promise: Promise<W::Reply>,
 }
 
-/// A piece of work for the queue, and the caller's end of it.
+/// Makes of a piece of work the job for the queue, and the pending answer for the caller.
 pub(crate) fn submission<W: Work>(work: W) -> (Box<dyn Job>, Pending<W::Reply>) {
     let (promise, pending) = pending();
     (Box::new(Submission { work: Some(work), done: Err(Error::OutcomeUnknown), promise }), pending)
@@ -196,7 +197,7 @@ pub(crate) fn run(shared: &Shared, storer: &Storer, mut ids: IdSource) {
             LARGEST_BATCH.saturating_sub(jobs.len())
         };
         let mut room = decide(first);
-        // What comes in while the batch before this one is being stored goes with this one.
+        // Work that comes in while the batch before this one is being stored joins this one.
         loop {
             let (more, free) = shared.queue.take_while_storing(room);
             room = decide(more);

@@ -1,4 +1,5 @@
-//! API keys.
+//! The stored form of API keys: a record by organization and id, an index by user, and a record of the holder by the hash of
+//! the secret, with which one read authenticates a request. Secrets are not stored. Revoked keys are deleted.
 
 use bincode::{Decode, Encode};
 use dogwatch_core::api_key::{ApiKey, ApiKeyPort, KeyHolder};
@@ -16,18 +17,18 @@ use crate::tools::Verifier;
 use crate::view::{OrgView, corrupt, id_at_end};
 
 impl Table {
-    /// API keys.
+    /// API keys by id.
     pub(crate) const API_KEY: Self = Self::new(b'a', "ApiKey");
     /// API keys by user.
     pub(crate) const API_KEY_BY_USER: Self = Self::new(b'A', "ApiKeyByUser");
-    /// Who holds an API key, by the hash of its secret.
+    /// The holders of API keys, by the hash of the secret.
     pub(crate) const KEY_HOLDER: Self = Self::new(b'K', "KeyHolder");
 }
 
-/// The tables of this room.
+/// The tables that this module declares.
 pub(super) const TABLES: &[Table] = &[Table::API_KEY, Table::API_KEY_BY_USER, Table::KEY_HOLDER];
 
-/// An API key.
+/// The record of an API key. Organization and id are in the key of the row.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ApiKeyV1 {
@@ -47,7 +48,7 @@ impl Stored for ApiKeyV1 {
     const VERSION: u8 = 1;
 }
 
-/// Who holds the API key with a hash: all that letting them in needs.
+/// The record of the holder of an API key: all that authentication needs.
 #[derive(Debug, Encode, Decode)]
 pub(crate) struct HolderV1 {
     org: [u8; 16],
@@ -115,7 +116,7 @@ impl TryFrom<HolderV1> for KeyHolder {
     }
 }
 
-/// An API key in an export.
+/// The line of an API key in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ApiKeyLine {
@@ -140,6 +141,7 @@ impl Line for ApiKeyLine {
     }
 }
 
+/// The key of the index row of an API key by user.
 pub(crate) fn api_key_by_user(org: OrgId, user: UserId, key: ApiKeyId) -> Vec<u8> {
     Table::API_KEY_BY_USER.of(org, &[&user.to_bytes(), &key.to_bytes()])
 }

@@ -1,4 +1,5 @@
-//! Components.
+//! The stored form of components: a record by id, and an index of names. Deleted components keep their record, which says when
+//! they were deleted, but not their name.
 
 use bincode::{Decode, Encode};
 use dogwatch_core::component::{Component, ComponentPort};
@@ -15,16 +16,16 @@ use crate::tools::Verifier;
 use crate::view::OrgView;
 
 impl Table {
-    /// Components, deleted ones included.
+    /// Components by id, deleted ones included.
     pub(crate) const COMPONENT: Self = Self::new(b'c', "Component");
     /// Names of components that have not been deleted.
     pub(crate) const COMPONENT_NAME: Self = Self::new(b'n', "ComponentName");
 }
 
-/// The tables of this room.
+/// The tables that this module declares.
 pub(super) const TABLES: &[Table] = &[Table::COMPONENT, Table::COMPONENT_NAME];
 
-/// A component.
+/// The record of a component. Organization and id are in the key.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ComponentV1 {
@@ -83,7 +84,7 @@ impl ComponentV1 {
     }
 }
 
-/// A component in an export.
+/// The line of a component in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ComponentLine {
@@ -133,7 +134,7 @@ impl ComponentPort for OrgView<'_> {
     }
 
     fn has_public_surface(&self, _: &[ComponentId]) -> Result<bool, Error> {
-        // There is no table of status pages yet, so none is published.
+        // The store has no table of status pages, so none is published.
         Ok(false)
     }
 }

@@ -1,4 +1,8 @@
-//! Policies, policy layers and runs.
+//! The stored form of escalation policies, their layers, and escalation runs.
+//!
+//! A policy counts the revisions of its layers. The layers of a revision on which a run has started are copied to
+//! `PastPolicyLayer` before they change, so a run's snapshot of the policy is only the number of the revision. The run itself
+//! is a part of the incident's record.
 
 use bincode::{Decode, Encode};
 use dogwatch_core::escalation::{
@@ -19,21 +23,21 @@ use crate::tools::Verifier;
 use crate::view::{OrgView, corrupt, id_at_end};
 
 impl Table {
-    /// Escalation policies.
+    /// Escalation policies by id.
     pub(crate) const POLICY: Self = Self::new(b'P', "Policy");
     /// Names of escalation policies.
     pub(crate) const POLICY_NAME: Self = Self::new(b'N', "PolicyName");
-    /// Policy layers as they are now.
+    /// Policy layers of the present revision.
     pub(crate) const POLICY_LAYER: Self = Self::new(b'L', "PolicyLayer");
-    /// Policy layers of earlier revisions that runs have started on.
+    /// Policy layers of earlier revisions on which runs have started.
     pub(crate) const PAST_POLICY_LAYER: Self = Self::new(b'q', "PastPolicyLayer");
-    /// Policy layers by the schedule they target, then by position.
+    /// Index of present policy layers by the schedule that they target, then by position.
     pub(crate) const POLICY_BY_SCHEDULE: Self = Self::new(b'g', "PolicyBySchedule");
-    /// Policy layers by the users they name.
+    /// Index of present policy layers by each user that they target.
     pub(crate) const POLICY_BY_USER: Self = Self::new(b'G', "PolicyByUser");
 }
 
-/// The tables of this room.
+/// The tables that this module declares.
 pub(super) const TABLES: &[Table] = &[
     Table::POLICY,
     Table::POLICY_NAME,
@@ -43,7 +47,7 @@ pub(super) const TABLES: &[Table] = &[
     Table::POLICY_BY_USER,
 ];
 
-/// A policy.
+/// The record of a policy. Organization and id are in the key.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PolicyV1 {
@@ -55,7 +59,9 @@ pub(crate) struct PolicyV1 {
     created_at: i64,
     #[serde(with = "json::time")]
     updated_at: i64,
+    /// The number of the present revision of its layers.
     revision: u32,
+    /// Whether a run has started on the present revision.
     in_use: bool,
 }
 
@@ -103,6 +109,7 @@ impl PolicyV1 {
     }
 }
 
+/// The target of a policy layer: a schedule, or up to 50 users.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum TargetV1 {
@@ -110,11 +117,12 @@ enum TargetV1 {
     Users(#[serde(with = "json::IdsForm::<UserId>")] Vec<[u8; 16]>),
 }
 
-/// A policy layer, as it is or as it was.
+/// The record of a policy layer, of the present revision or of an earlier one.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PolicyLayerV1 {
     position: u32,
+    /// The time to acknowledge before the next layer fires, in minutes, 1–10,080.
     timeout: u16,
     target: TargetV1,
     #[serde(with = "json::time")]
@@ -201,15 +209,18 @@ impl Entity for PastPolicyLayer {
     }
 }
 
+/// The current layer of a run.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RunLayerV1 {
     #[serde(with = "json::IdForm::<PolicyLayerId>")]
     id: [u8; 16],
     position: u32,
+    /// The time to acknowledge, in minutes, 1–10,080.
     timeout: u16,
 }
 
+/// The state of a run. A waiting one holds the instant at which its next layer is due.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum RunStateV1 {
@@ -219,7 +230,7 @@ enum RunStateV1 {
     Resolved,
 }
 
-/// The run of an incident; the policy stands in the incident.
+/// The escalation run of an incident, a part of the incident's record. The id of the policy is a field of the incident.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RunV1 {
@@ -269,7 +280,7 @@ impl RunV1 {
     }
 }
 
-/// A policy in an export.
+/// The line of a policy in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PolicyLine {
@@ -298,7 +309,7 @@ impl Line for PolicyLine {
     }
 }
 
-/// A policy layer in an export.
+/// The line of a policy layer of the present revision in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PolicyLayerLine {
@@ -326,7 +337,7 @@ impl Line for PolicyLayerLine {
     }
 }
 
-/// A policy layer of an earlier revision in an export.
+/// The line of a policy layer of an earlier revision in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PastPolicyLayerLine {
@@ -334,7 +345,7 @@ pub(crate) struct PastPolicyLayerLine {
     org: Raw,
     #[serde(with = "json::IdForm::<PolicyId>")]
     policy: Raw,
-    /// Of which revision of the policy.
+    /// The revision of the policy to which the layer belongs.
     of_revision: u32,
     #[serde(with = "json::IdForm::<PolicyLayerId>")]
     id: Raw,
@@ -405,7 +416,7 @@ impl EscalationPort for OrgView<'_> {
     }
 }
 
-/// The policy in a key that ends with policy and layer.
+/// The policy in a key that ends with a policy's id and a layer's id.
 fn policy_in_key(key: &[u8]) -> Result<PolicyId, Error> {
     let (rest, _) = key.split_last_chunk::<16>().ok_or_else(|| corrupt(key, Corrupt::Key))?;
     id_at_end(rest).map_err(|why| corrupt(key, why))

@@ -1,6 +1,7 @@
-//! How stored values look in an export: ids, instants and words as the API writes them.
+//! The forms of stored values in an export: ids, instants and words as the API writes them, bytes in hexadecimal digits.
 //!
-//! Each module here is for serde's `with`: a value, `maybe` one, or a `list` of them.
+//! Each module and type here is for serde's `with`. A module has the form of a value, of one that may be absent (`maybe`), and
+//! of a list (`list`).
 
 use std::marker::PhantomData;
 use std::str::FromStr;
@@ -19,7 +20,8 @@ use super::incident::audit;
 use super::incident::{severity_byte, status_byte};
 use super::{by_byte, incident, oncall, outbox, team};
 
-/// Modules of a stored value and its text. `$show` and `$read` give `None` for what this version does not know.
+/// Declares modules, each for a type of stored value and its text. `$show` and `$read` give `None` for a value or a text that
+/// this version does not know.
 macro_rules! forms {
     ($($(#[$doc:meta])* $module:ident: $stored:ty, $show:expr, $read:expr;)*) => {$(
         $(#[$doc])*
@@ -147,7 +149,7 @@ forms! {
     bytes: Vec<u8>, |bytes| Some(hex(bytes)), from_hex;
 }
 
-/// When somebody did something.
+/// The form of an action: its instant, and the user who did it.
 #[derive(Serialize, Deserialize)]
 struct Deed {
     #[serde(with = "time")]
@@ -168,7 +170,7 @@ pub(crate) mod deed {
     }
 }
 
-/// Two lower-case digits a byte.
+/// Bytes in hexadecimal: two lower-case digits for each.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -183,7 +185,7 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     pairs.map(|pair| Some((digit(*pair.first()?)? << 4) | digit(*pair.get(1)?)?)).collect()
 }
 
-/// A text as a whole. Its pieces must have been gathered.
+/// The whole text. One in pieces is an error: the pieces must have been loaded (`gather`).
 impl Serialize for super::text::TextV1 {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         match self {

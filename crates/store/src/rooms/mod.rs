@@ -1,12 +1,13 @@
-//! What is stored of each resource: its tables, its records, which rows it has, its part of core's world, its line in an export,
-//! and what `verify` checks of it. One file a room, under the name that the room has in core.
+//! How each resource is stored: one module for each (a room), named as in `dogwatch_core`. It has the resource's tables,
+//! records and rows, its part of the ports through which the rules read, its line in an export, and its checks in `verify`.
 //!
-//! Storage has structs of its own, so that core can change without changing the data. [`Entity::rows`] is the one place that
-//! says which rows an entity has: its record, its index rows, the pieces of its long text. What a change writes is the
-//! difference between the rows before and the rows after ([`row_changes`]), so an index cannot be forgotten.
+//! Records are structs of the store, so that the types of the rules can change without changing the data. In records, instants
+//! are milliseconds since 1970. [`Entity::rows`] is the one place that says which rows an entity has: its record, its index
+//! rows, the pieces of its long text. A change writes the difference between the rows before and the rows after
+//! ([`row_changes`]), so an index cannot be forgotten.
 //!
-//! What goes through all rooms (verify, export, import, fuzzing) is generic over the registry at the end of this file, which
-//! has a line for each kind of entity.
+//! Code for all resources (verify, export, import, fuzzing) is generic over the registry at the end of this file, which has
+//! one entry for each kind of entity.
 
 pub(crate) mod api_key;
 mod component;
@@ -35,53 +36,53 @@ use crate::tools::{Page, Verifier};
 /// The bytes of an id.
 pub(crate) type Raw = [u8; 16];
 
-/// Something of core that is stored.
+/// An entity of the rules that is stored: an incident, a member, an inbox and so on.
 pub(crate) trait Entity {
-    /// Adds all rows that it consists of.
+    /// Adds all rows of the entity: its record, its index rows, and the pieces of its long text.
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt>;
 
-    /// Checks what must fit together beyond its own rows, and counts it. It stands under the key.
+    /// Checks for `verify` that the entity, whose record is under `key`, is consistent with other rows, and counts it.
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>);
 
-    /// Tells of pages: +1 for one that an audit trail names, −1 for one that a notification is.
+    /// Reports the pages of the entity: with +1 one that an audit trail names, with −1 one that a notification is.
     fn pages(&self, tell: &mut dyn FnMut(Page, i64)) {
         let _ = tell;
     }
 }
 
-/// An entity as a line of an export: what its key says, and its record. From a row with a record comes a line, from a line an
-/// entity.
+/// An entity as a line of an export: the parts of its key, and its record. A row with a record is read as a line, and a line is
+/// made into an entity.
 pub(crate) trait Line: Serialize + DeserializeOwned + std::fmt::Debug {
-    /// What it is a line of.
+    /// The kind of entity.
     type Entity: Entity + PartialEq + std::fmt::Debug;
-    /// The tables in which its record stands.
+    /// The tables in which records of the entity are kept.
     const TABLES: &'static [Table];
 
-    /// Reads what the key says, and the record; `None` for a row that is a part of another.
+    /// Reads the parts of the key and the record of a row; `None` for a row that holds a part of another.
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt>;
 
-    /// The entity; `read` reads its other rows.
+    /// Makes the entity; `read` reads its other rows.
     fn entity(self, read: Reader<'_>) -> Result<Self::Entity, Corrupt>;
 
-    /// Gathers a long text that is kept beside the record.
+    /// Loads a long text that is kept in rows beside the record into the line.
     fn gather(&mut self, read: Reader<'_>) -> Result<(), Corrupt> {
         let _ = read;
         Ok(())
     }
 
-    /// Whether it holds a secret in plain text, or belongs to what does: then it is not exported.
+    /// Whether the entity holds a secret in plain text, or exists only for one that does: then it is not exported.
     fn is_secret(&self) -> bool {
         false
     }
 }
 
-/// A row while it is read.
+/// A row that is being read: its key is taken apart from front to back, then its record is decoded.
 pub(crate) struct Row<'a> {
     pub(crate) table: Table,
     pub(crate) key: &'a [u8],
     pub(crate) value: &'a [u8],
     pub(crate) read: Reader<'a>,
-    /// What is left of the key.
+    /// The part of the key that has not been read yet.
     parts: &'a [u8],
 }
 
@@ -91,19 +92,19 @@ impl<'a> Row<'a> {
         Ok(Self { table, key, value, read, parts: key.get(1..).unwrap_or_default() })
     }
 
-    /// The next bytes of the key.
+    /// Takes the next `N` bytes of the key.
     pub(crate) fn take<const N: usize>(&mut self) -> Result<[u8; N], Corrupt> {
         let (part, rest) = self.parts.split_first_chunk::<N>().ok_or(Corrupt::Key)?;
         self.parts = rest;
         Ok(*part)
     }
 
-    /// The next id of the key.
+    /// Takes the next id of the key, 16 bytes.
     pub(crate) fn id(&mut self) -> Result<Raw, Corrupt> {
         self.take()
     }
 
-    /// What is left of the key but so many bytes at its end.
+    /// Takes the rest of the key except the last `behind` bytes.
     pub(crate) fn all_but(&mut self, behind: usize) -> Result<&'a [u8], Corrupt> {
         let length = self.parts.len().checked_sub(behind).ok_or(Corrupt::Key)?;
         let (part, rest) = self.parts.split_at_checked(length).ok_or(Corrupt::Key)?;
@@ -111,18 +112,18 @@ impl<'a> Row<'a> {
         Ok(part)
     }
 
-    /// The rest of the key, for whoever reads it by itself.
+    /// Takes the rest of the key, for code that reads the key by itself.
     pub(crate) fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.parts)
     }
 
-    /// The record, once the key has been read to its end: what it says behind its parts would be lost.
+    /// Decodes the record. The key must have been read to its end; bytes that are left over are an error.
     pub(crate) fn record<T: Stored>(&self) -> Result<T, Corrupt> {
         if self.parts.is_empty() { decode(self.key, self.value) } else { Err(Corrupt::Key) }
     }
 }
 
-/// What has a name.
+/// The record of an index of names: the id of the entity that has the name.
 #[derive(Debug, Encode, Decode)]
 pub(crate) struct NamedV1 {
     pub(crate) id: Raw,
@@ -133,23 +134,23 @@ impl Stored for NamedV1 {
 }
 
 impl Rows {
-    /// All of them, as rows that were not there before.
+    /// All rows, as changes that put rows which did not exist before.
     pub(crate) fn into_puts(self) -> impl Iterator<Item = RowChange> {
         self.into_pairs().map(|(key, value)| RowChange::put(key, value))
     }
 
-    /// All of them.
+    /// All rows as keys and values, in no order.
     pub(crate) fn into_pairs(self) -> impl Iterator<Item = Pair> {
         self.0.into_iter()
     }
 }
 
-/// The rows of one thing, each key once. They are few, so a search is a look at each.
+/// The rows of one entity, each key once. They are few, so they are searched one by one.
 #[derive(Debug, Default)]
 pub(crate) struct Rows(Vec<Pair>);
 
 impl Rows {
-    /// The largest value, in bytes. Larger ones could end in files that sled never syncs.
+    /// The largest value, in bytes. Larger ones could be put into files that sled never syncs.
     pub(crate) const LARGEST: usize = 4_096;
 
     #[cfg(feature = "fuzzing")]
@@ -157,14 +158,14 @@ impl Rows {
         self.0.into_iter().collect()
     }
 
-    /// A row that is only a key.
+    /// Adds an index row, which has an empty value, if it is not there already.
     pub(crate) fn index(&mut self, key: Vec<u8>) {
         if self.0.iter().all(|(other, _)| *other != key) {
             self.0.push((key, Vec::new()));
         }
     }
 
-    /// A row with a record.
+    /// Adds a row with a record; [`Corrupt::Large`] when its value has more than 4,096 bytes.
     pub(crate) fn record<T: Stored>(&mut self, key: Vec<u8>, record: &T) -> Result<(), Corrupt> {
         let value = encode(&key, record)?;
         if value.len() > Self::LARGEST {
@@ -174,14 +175,14 @@ impl Rows {
         Ok(())
     }
 
-    /// Takes a row out and gives its value.
+    /// Removes a row and gives its value.
     fn take(&mut self, key: &[u8]) -> Option<Vec<u8>> {
         let place = self.0.iter().position(|(other, _)| other == key)?;
         Some(self.0.swap_remove(place).1)
     }
 }
 
-/// One row that changes.
+/// The change of one row: its key, and its values before and after, `None` where it does not exist.
 #[derive(Debug)]
 pub(crate) struct RowChange {
     pub(crate) key: Vec<u8>,
@@ -190,18 +191,18 @@ pub(crate) struct RowChange {
 }
 
 impl RowChange {
-    /// A row that was not there.
+    /// The change that puts a row which did not exist.
     pub(crate) fn put(key: Vec<u8>, value: Vec<u8>) -> Self {
         Self { key, before: None, after: Some(value) }
     }
 
-    /// A row that goes.
+    /// The change that deletes a row; `held` is its value.
     pub(crate) fn delete(key: Vec<u8>, held: Vec<u8>) -> Self {
         Self { key, before: Some(held), after: None }
     }
 }
 
-/// Adds the rows that a write changes: the difference between the thing before and after.
+/// Adds the rows that a write changes: the difference between the rows of the entity before and after.
 pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result<(), Corrupt> {
     match write {
         Write::Organization(it) => difference(it, changes),
@@ -249,7 +250,7 @@ fn difference<T: Entity>(change: &Change<T>, changes: &mut Vec<RowChange>) -> Re
     Ok(())
 }
 
-/// The value a byte stands for, if it stands for one.
+/// The value that a byte stands for; [`Corrupt::Value`] when there is none.
 pub(crate) fn by_byte<T: Copy>(all: &[T], byte_of: impl Fn(T) -> u8, byte: u8) -> Result<T, Corrupt> {
     all.iter().copied().find(|value| byte_of(*value) == byte).ok_or(Corrupt::Value)
 }
@@ -258,14 +259,14 @@ pub(crate) fn timestamp(millis: i64) -> Result<dogwatch_core::Timestamp, Corrupt
     dogwatch_core::Timestamp::from_millis(millis).ok_or(Corrupt::Value)
 }
 
-/// Text that satisfied its rule when it was written.
+/// A value that the rules accepted when it was written; [`Corrupt::Value`] when they refuse it.
 pub(crate) fn text<T>(made: Result<T, dogwatch_core::Problem>) -> Result<T, Corrupt> {
     made.map_err(|_| Corrupt::Value)
 }
 
 macro_rules! registry {
     ($($variant:ident = $name:literal, $line:ty;)*) => {
-        /// A line of an export, whatever it is of.
+        /// A line of an export, of any kind of entity.
         #[derive(Debug, Serialize, Deserialize)]
         #[serde(tag = "type")]
         pub(crate) enum AnyLine {
@@ -273,7 +274,7 @@ macro_rules! registry {
         }
 
         impl AnyLine {
-            /// The line that a row comes to; `None` when the row only helps to find an entity, or holds a part of one.
+            /// The line for a row; `None` when the row is an index row, or holds a part of an entity.
             pub(crate) fn read(key: &[u8], value: &[u8], read: Reader<'_>) -> Result<Option<Self>, Corrupt> {
                 let mut row = Row::new(key, value, read)?;
                 $(if <$line>::TABLES.contains(&row.table) {
@@ -282,28 +283,28 @@ macro_rules! registry {
                 Ok(None)
             }
 
-            /// See [`Line::entity`].
+            /// Makes the entity: see [`Line::entity`].
             pub(crate) fn entity(self, read: Reader<'_>) -> Result<AnyEntity, Corrupt> {
                 Ok(match self {
                     $(Self::$variant(line) => AnyEntity::$variant(Box::new(line.entity(read)?)),)*
                 })
             }
 
-            /// See [`Line::gather`].
+            /// Loads a long text into the line: see [`Line::gather`].
             pub(crate) fn gather(&mut self, read: Reader<'_>) -> Result<(), Corrupt> {
                 match self {
                     $(Self::$variant(line) => line.gather(read),)*
                 }
             }
 
-            /// See [`Line::is_secret`].
+            /// Whether the entity is left out of exports: see [`Line::is_secret`].
             pub(crate) fn is_secret(&self) -> bool {
                 match self {
                     $(Self::$variant(line) => line.is_secret(),)*
                 }
             }
 
-            /// The rows that it consists of.
+            /// The rows of the entity that the line holds.
             pub(crate) fn rows(self, read: Reader<'_>) -> Result<Rows, Corrupt> {
                 let mut rows = Rows::default();
                 self.entity(read)?.rows(&mut rows)?;
@@ -311,7 +312,7 @@ macro_rules! registry {
             }
         }
 
-        /// An entity, whatever it is.
+        /// An entity of any kind.
         #[derive(Debug, PartialEq)]
         pub(crate) enum AnyEntity {
             $($variant(Box<<$line as Line>::Entity>),)*
@@ -337,14 +338,14 @@ macro_rules! registry {
             }
         }
 
-        /// The tables with records, in the order of the registry.
+        /// For each kind of entity, in the order of the registry, the tables in which its records are kept.
         #[cfg(feature = "fuzzing")]
         pub(crate) const RECORD_TABLES: &[&[Table]] = &[$(<$line>::TABLES),*];
     };
 }
 
 impl AnyEntity {
-    /// As [`AnyLine::read`].
+    /// The entity whose record a row holds; `None` for an index row or a part of an entity.
     pub(crate) fn read(key: &[u8], value: &[u8], read: Reader<'_>) -> Result<Option<Self>, Corrupt> {
         AnyLine::read(key, value, read)?.map(|line| line.entity(read)).transpose()
     }
@@ -377,7 +378,7 @@ registry! {
 /// older version.
 pub(crate) const FORMAT: u32 = 6;
 
-/// All tables, a line a room.
+/// All tables, one entry for each module that declares some.
 pub(crate) const TABLES: &[&[Table]] = &[
     crate::format::TABLES,
     organization::TABLES,

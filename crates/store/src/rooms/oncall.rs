@@ -1,4 +1,7 @@
-//! Schedules, rotation layers, what held before, and overrides.
+//! The stored form of on-call schedules, rotation layers, overrides, and the history of rotations and of the order of layers.
+//!
+//! Past rotations, past orders and overrides are sorted by their end within a schedule, so that those which matter from an
+//! instant on are one scan: what has ended before costs nothing. Past rotations and orders never change.
 
 use bincode::{Decode, Encode};
 use dogwatch_core::id::{Id, OverrideId, RotationLayerId, ScheduleId};
@@ -19,25 +22,25 @@ use crate::tools::Verifier;
 use crate::view::{OrgView, corrupt, id_at_end};
 
 impl Table {
-    /// On-call schedules.
+    /// On-call schedules by id.
     pub(crate) const SCHEDULE: Self = Self::new(b'd', "Schedule");
-    /// Names of schedules.
+    /// Index of the names of schedules.
     pub(crate) const SCHEDULE_NAME: Self = Self::new(b'D', "ScheduleName");
-    /// Rotation layers as they are now.
+    /// Rotation layers by schedule, with their present rotations.
     pub(crate) const LAYER: Self = Self::new(b'l', "Layer");
-    /// What held for layers once, by its end.
+    /// Past rotations of layers, by schedule and end.
     pub(crate) const PAST_ROTATION: Self = Self::new(b'p', "PastRotation");
-    /// In which order layers stood once, by its end.
+    /// Past orders of the layers of a schedule, by schedule and end.
     pub(crate) const PAST_ORDER: Self = Self::new(b'o', "PastOrder");
-    /// Overrides, by their end.
+    /// Overrides by schedule and end.
     pub(crate) const OVERRIDE: Self = Self::new(b'v', "Override");
-    /// The rotations that a user takes part in now.
+    /// Index of the present rotations by each of their participants.
     pub(crate) const ROTATION_BY_USER: Self = Self::new(b'r', "RotationByUser");
-    /// Overrides by user and end.
+    /// Overrides by user and end, with the same record as in `Override`.
     pub(crate) const OVERRIDE_BY_USER: Self = Self::new(b'w', "OverrideByUser");
 }
 
-/// The tables of this room.
+/// The tables that this module declares.
 pub(super) const TABLES: &[Table] = &[
     Table::SCHEDULE,
     Table::SCHEDULE_NAME,
@@ -57,7 +60,7 @@ pub(super) fn type_byte(kind: RotationType) -> u8 {
     }
 }
 
-/// The zone that a record names. A zone that this version's database does not know cannot be read.
+/// The time zone with a name. A name that this version's database does not know is [`Corrupt::Value`].
 fn zone(name: &str) -> Result<Zone, Corrupt> {
     Zone::new(name).map_err(|_| Corrupt::Value)
 }
@@ -66,7 +69,7 @@ fn ids<T: Id>(ids: &[T]) -> Vec<[u8; 16]> {
     ids.iter().map(|id| id.to_bytes()).collect()
 }
 
-/// A schedule.
+/// The record of a schedule. Organization and id are in the key.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ScheduleV1 {
@@ -85,6 +88,7 @@ pub(crate) struct ScheduleV1 {
     order_since: i64,
     #[serde(with = "json::time")]
     changed_at: i64,
+    /// The number of overrides that were ever created.
     overrides: u64,
 }
 
@@ -139,14 +143,16 @@ impl ScheduleV1 {
     }
 }
 
-/// What a layer was told, and from which turn it goes on.
+/// The rotation of a layer: its settings, and a turn whose participant is known, from which the others are counted.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RotationV1 {
     zone: String,
     #[serde(with = "json::rotation")]
     kind: u8,
+    /// The length of a turn in days, 1–366.
     days: u16,
+    /// The handoff time in minutes after midnight, 0–1,439.
     handoff: u16,
     #[serde(with = "json::time")]
     effective_from: i64,
@@ -154,7 +160,9 @@ struct RotationV1 {
     effective_until: Option<i64>,
     #[serde(with = "json::IdsForm::<UserId>")]
     participants: Vec<[u8; 16]>,
+    /// How many boundaries lie between the anchor and the known turn.
     count: i64,
+    /// The participant of the known turn: an index in the list of participants.
     place: u32,
 }
 
@@ -187,7 +195,7 @@ impl TryFrom<RotationV1> for Rotation {
             effective_until: row.effective_until.map(timestamp).transpose()?,
             participants: row.participants.into_iter().map(UserId::from_bytes).collect(),
         };
-        // A count is a number of days at most; anything larger would not fit the arithmetic of rotations.
+        // A count is at most the number of days from 1970 to 9999; a larger one would not fit the arithmetic of rotations.
         let plausible = (0..=4_000_000).contains(&row.count);
         if plausible {
             Ok(Self::new(input, Phase { boundaries: row.count, participant: row.place }))
@@ -197,7 +205,7 @@ impl TryFrom<RotationV1> for Rotation {
     }
 }
 
-/// A rotation layer as it is now.
+/// The record of a rotation layer with its present rotation, which holds since `since`.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LayerV1 {
@@ -252,7 +260,7 @@ impl LayerV1 {
     }
 }
 
-/// What held for a layer once.
+/// The record of a past rotation of a layer, which held from `since` until just before `until`.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PastRotationV1 {
@@ -298,7 +306,7 @@ impl PastRotationV1 {
     }
 }
 
-/// An order of layers that was.
+/// The record of a past order of the layers of a schedule, which held from `since` until just before `until`.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PastOrderV1 {
@@ -340,12 +348,13 @@ impl PastOrderV1 {
     }
 }
 
-/// An override.
+/// The record of an override. Organization and id are in the key.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OverrideV1 {
     #[serde(with = "json::IdForm::<ScheduleId>")]
     schedule: [u8; 16],
+    /// 1, 2, 3 … in the order of creation in the schedule; of several at once, the greatest number wins.
     number: u64,
     #[serde(with = "json::IdForm::<UserId>")]
     user: [u8; 16],
@@ -406,7 +415,7 @@ impl OverrideV1 {
     }
 }
 
-/// A schedule in an export.
+/// The line of a schedule in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ScheduleLine {
@@ -435,7 +444,7 @@ impl Line for ScheduleLine {
     }
 }
 
-/// A rotation layer in an export.
+/// The line of a rotation layer in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RotationLayerLine {
@@ -463,7 +472,7 @@ impl Line for RotationLayerLine {
     }
 }
 
-/// What held for a layer once, in an export.
+/// The line of a past rotation of a layer in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PastRotationLine {
@@ -492,7 +501,7 @@ impl Line for PastRotationLine {
     }
 }
 
-/// An order of layers that was, in an export.
+/// The line of a past order of the layers of a schedule in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PastOrderLine {
@@ -518,7 +527,7 @@ impl Line for PastOrderLine {
     }
 }
 
-/// An override in an export.
+/// The line of an override in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OverrideLine {
@@ -570,7 +579,7 @@ impl OnCallPort for OrgView<'_> {
 
     fn past_orders(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastOrder>, Error> {
         let prefix = Table::PAST_ORDER.record(self.org, schedule);
-        // The key of an order ends with its end; what looks like an id there is not used.
+        // The key of an order ends with an instant, not with an id: the id that is read from its last 16 bytes is ignored.
         self.store.records_after(&prefix, after, |row: PastOrderV1, _: ScheduleId| row.of(self.org, schedule))
     }
 
@@ -581,7 +590,7 @@ impl OnCallPort for OrgView<'_> {
 
     fn rotations_of(&self, user: UserId) -> Result<Vec<ScheduleId>, Error> {
         let schedule = |key: &[u8]| {
-            // … user, schedule, layer
+            // The key ends with the ids of user, schedule and layer.
             let (rest, _) = key.split_last_chunk::<16>().ok_or_else(|| corrupt(key, Corrupt::Key))?;
             id_at_end(rest).map_err(|why| corrupt(key, why))
         };
@@ -599,7 +608,7 @@ impl Verifier<'_, '_> {
         self.need(key, &Table::SCHEDULE.record(org, schedule), "a schedule");
     }
 
-    /// The layers in the order of a schedule are those that it has.
+    /// Checks that the order of a schedule lists exactly its layers.
     fn layers(&mut self, key: &[u8], schedule: &Schedule) {
         let prefix = Table::LAYER.record(schedule.org_id, schedule.id);
         let there: BTreeSet<_> = self.snapshot.under(&prefix).map_while(Result::ok).map(|(key, _)| key).collect();

@@ -1,4 +1,7 @@
-//! Answers that are recorded under an idempotency key.
+//! The stored form of recorded answers: the answers to requests with an idempotency key (contract, section 12).
+//!
+//! An answer is one row with the first part of its body, one row for each further piece of the body, and an index row by the
+//! instant of its recording.
 
 use super::{PIECE, PieceV1};
 use bincode::{Decode, Encode};
@@ -13,22 +16,22 @@ use crate::table::{self, Table};
 use crate::tools::Verifier;
 
 impl Table {
-    /// Answers that are recorded under an idempotency key.
+    /// Recorded answers by organization, scope and idempotency key.
     pub(crate) const ONCE: Self = Self::new(b'k', "Once");
-    /// The same, of all organizations, by the instant of their recording.
+    /// Index of the recorded answers of all organizations by the instant of their recording.
     pub(crate) const ONCE_BY_TIME: Self = Self::new(b'Q', "OnceByTime");
 }
 
-/// The tables of this room.
+/// The tables that this module declares.
 pub(super) const TABLES: &[Table] = &[Table::ONCE, Table::ONCE_BY_TIME];
 
-/// The first row of a record.
+/// The record in the first row (number 0) of a recorded answer.
 #[derive(Debug, Encode, Decode)]
 pub(crate) struct OnceV1 {
     fingerprint: [u8; 32],
     pub(crate) recorded_at: i64,
     status: u16,
-    /// How many rows follow with more of the body: pieces ([`PieceV1`]).
+    /// The number of rows that follow, with further pieces of the body ([`PieceV1`]).
     more: u8,
     body: Vec<u8>,
 }
@@ -37,7 +40,8 @@ impl Stored for OnceV1 {
     const VERSION: u8 = 1;
 }
 
-/// An answer that is recorded under a key: all that its rows say.
+/// A recorded answer, as an entity: the content of all its rows. `scope` tells callers apart, `fingerprint` is a hash of the
+/// request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct IdempotentAnswer {
     pub(crate) org: OrgId,
@@ -50,7 +54,7 @@ pub(crate) struct IdempotentAnswer {
 }
 
 impl IdempotentAnswer {
-    /// The record whose first row this is; `None` for its other rows.
+    /// Reads the answer whose first row this is; `None` for its other rows.
     pub(crate) fn read(key: &[u8], value: &[u8], read: Reader<'_>) -> Result<Option<Self>, Corrupt> {
         let (prefix, number) = key.split_last().map(|(number, prefix)| (prefix, *number)).ok_or(Corrupt::Key)?;
         let (org, rest) = key.get(1..).and_then(|rest| rest.split_first_chunk::<16>()).ok_or(Corrupt::Key)?;
@@ -89,20 +93,22 @@ impl Entity for IdempotentAnswer {
     fn check(&self, _: &[u8], _: &mut Verifier<'_, '_>) {}
 }
 
-/// The keys of a record begin with this; a number of the row follows.
+/// The prefix of the keys of a recorded answer; the number of the row (1 byte) follows.
 pub(crate) fn prefix(org: OrgId, scope: [u8; 16], key: &str) -> Vec<u8> {
     Table::ONCE.of(org, &[&scope, key.as_bytes(), &[0]])
 }
 
+/// The key of a row of a recorded answer.
 pub(crate) fn row(prefix: &[u8], number: u8) -> Vec<u8> {
     [prefix, &[number]].concat()
 }
 
+/// The key of the index row of an answer that was recorded at an instant.
 pub(crate) fn by_time(at: Timestamp, prefix: &[u8]) -> Vec<u8> {
     Table::ONCE_BY_TIME.key(&[&table::instant(at), prefix])
 }
 
-/// A recorded answer in an export.
+/// The line of a recorded answer in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IdempotentAnswerLine {

@@ -1,4 +1,4 @@
-//! Organizations and their counts.
+//! The stored form of organizations, and of the counts of their entities, by which limits are checked.
 
 use bincode::{Decode, Encode};
 use dogwatch_core::id::Id;
@@ -15,16 +15,16 @@ use crate::tools::Verifier;
 use crate::view::OrgView;
 
 impl Table {
-    /// Organizations.
+    /// Organizations by id.
     pub(crate) const ORGANIZATION: Self = Self::new(b'O', "Organization");
-    /// Counts of an organization.
+    /// The counts of entities, one row for each organization.
     pub(crate) const COUNTS: Self = Self::new(b't', "Counts");
 }
 
-/// The tables of this room.
+/// The tables that this module declares.
 pub(super) const TABLES: &[Table] = &[Table::ORGANIZATION, Table::COUNTS];
 
-/// An organization.
+/// The record of an organization. Its id is in the key.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OrganizationV1 {
@@ -54,7 +54,7 @@ impl OrganizationV1 {
     }
 }
 
-/// An organization in an export.
+/// The line of an organization in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OrganizationLine {
@@ -77,7 +77,7 @@ impl Line for OrganizationLine {
     }
 }
 
-/// The counts of an organization, before there were policies.
+/// The counts of an organization in record version 1, without policies. `incidents` is the last `sequentialId`.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CountsV1 {
@@ -89,7 +89,7 @@ struct CountsV1 {
     schedules: u32,
 }
 
-/// The counts since there are policies.
+/// The counts of an organization in record version 2: those of version 1, and the policies.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CountsV2 {
@@ -141,7 +141,7 @@ impl CountsV2 {
     }
 }
 
-/// The counts of an organization in an export.
+/// The line of the counts of an organization in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct CountsLine {
@@ -188,7 +188,7 @@ mod tests {
         const VERSION: u8 = 1;
     }
 
-    /// Counts that the first format wrote are read as those of an organization without policies.
+    /// Counts of format 1 are read as those of an organization without policies.
     #[test]
     fn counts_of_format_1() {
         let org = OrgId::from_bytes([1; 16]);

@@ -1,4 +1,8 @@
-//! Notifications and inboxes.
+//! The stored form of the outbox: notifications, and inboxes. An inbox is a recipient's queue of notifications.
+//!
+//! A notification is in `Notification` while it waits, and in `Delivered` after its delivery. The notifications of an inbox are
+//! numbered 1, 2, 3 …; those that wait are exactly the numbers from `first` to `last` of its record. An inbox that is not
+//! empty has one row in `Ready`, so that the inboxes that can be claimed from are one scan.
 
 use super::AnyEntity;
 use super::incident::incident_key;
@@ -19,33 +23,34 @@ use crate::tools::{Page, Verifier};
 use crate::view::{OrgView, corrupt};
 
 impl Table {
-    /// Notifications that wait for delivery, a line for each recipient.
+    /// Notifications that wait for delivery, by recipient and number.
     pub(crate) const NOTIFICATION: Self = Self::new(b'y', "Notification");
-    /// Where each line begins and ends, and from when on it can be claimed.
+    /// Inboxes by recipient.
     pub(crate) const INBOX: Self = Self::new(b'b', "Inbox");
-    /// Lines that hold something, of all organizations, by the instant from which on they can be claimed.
+    /// Index of the inboxes of all organizations that are not empty, by the instant at which they become ready to be claimed
+    /// from.
     pub(crate) const READY: Self = Self::new(b'R', "Ready");
-    /// Notifications that were delivered, of all organizations, by that instant.
+    /// Delivered notifications of all organizations, by the instant of their delivery.
     pub(crate) const DELIVERED: Self = Self::new(b'z', "Delivered");
 }
 
-/// The tables of this room.
+/// The tables that this module declares.
 pub(super) const TABLES: &[Table] = &[Table::NOTIFICATION, Table::INBOX, Table::READY, Table::DELIVERED];
 
 pub(crate) fn ready_key(line: &ReadyInbox) -> Vec<u8> {
     Table::READY.key(&[&instant(line.ready_at), &line.org_id.to_bytes(), &recipient_part(line.recipient)])
 }
 
-/// The line that a key of [`ready_key`] is for.
+/// The inbox for which [`ready_key`] made a key.
 pub(crate) fn ready_line(key: &[u8]) -> Option<ReadyInbox> {
     let (ready_at, org, _) = by_time::<OrgId, UserId>(key)?;
     Some(ReadyInbox { ready_at, org_id: org, recipient: recipient_of(key.get(1 + 8 + 16..)?)? })
 }
 
-/// What follows the id of somebody who is invited, so that no line of theirs is taken for a user's.
+/// The byte that follows the id of an invitation in a key, so that its inbox is not taken for a user's.
 const INVITED: u8 = b'i';
 
-/// A recipient as a part of a key: the id of a user, or that of an invitation and a mark.
+/// A recipient as a part of a key: the id of a user, or the id of an invitation and the byte [`INVITED`].
 pub(crate) fn recipient_part(recipient: Recipient) -> Vec<u8> {
     match recipient {
         Recipient::Member(user) => user.to_bytes().to_vec(),
@@ -53,7 +58,7 @@ pub(crate) fn recipient_part(recipient: Recipient) -> Vec<u8> {
     }
 }
 
-/// The recipient that [`recipient_part`] wrote.
+/// Reads the recipient that [`recipient_part`] wrote.
 pub(crate) fn recipient_of(part: &[u8]) -> Option<Recipient> {
     let (id, mark) = part.split_first_chunk::<16>()?;
     match mark {
@@ -75,7 +80,7 @@ pub(crate) fn delivered_key(at: Timestamp, org: OrgId, line: Recipient, number: 
     Table::DELIVERED.key(&[&instant(at), &org.to_bytes(), &recipient_part(line), &number.to_be_bytes()])
 }
 
-/// The byte of the only kind that there was once.
+/// The byte of the only kind of notification in record version 1: a page.
 const PAGE: u8 = 1;
 
 pub(super) const fn reason_byte(reason: PageReason) -> u8 {
@@ -85,7 +90,7 @@ pub(super) const fn reason_byte(reason: PageReason) -> u8 {
     }
 }
 
-/// A notification while every one was a page. Organization, user and number are in the key.
+/// A notification in record version 1, which is always a page. Organization, user and number are in the key.
 #[derive(Debug, Encode, Decode)]
 struct NotificationV1 {
     id: [u8; 16],
@@ -97,7 +102,7 @@ struct NotificationV1 {
     delivered_at: Option<i64>,
 }
 
-/// A notification. Organization, recipient and number are in the key.
+/// A notification in record version 2. Organization, recipient and number are in the key.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NotificationV2 {
@@ -122,7 +127,7 @@ enum MessageV2 {
     },
     Invitation {
         email: String,
-        // Never in an export.
+        // The token in plain text, until the delivery. It is never in an export.
         #[serde(skip)]
         token: Option<String>,
     },
@@ -175,7 +180,7 @@ impl Entity for Notification {
         let delivered = self.delivered_at.is_some();
         if let Recipient::Invited(invitation) = self.recipient {
             if delivered {
-                // Its inbox went with it.
+                // The inbox of an invitation is deleted when its only notification is delivered.
                 return;
             }
             verifier.need(key, &Table::INVITATION.record(self.org_id, invitation), "an invitation");
@@ -202,7 +207,7 @@ impl Entity for Notification {
 }
 
 impl NotificationV2 {
-    /// Whether it holds a token in plain text.
+    /// Whether the notification holds a token in plain text.
     pub(crate) const fn holds_secret(&self) -> bool {
         matches!(self.message, MessageV2::Invitation { token: Some(_), .. })
     }
@@ -231,11 +236,13 @@ impl NotificationV2 {
     }
 }
 
-/// A line of notifications.
+/// The record of an inbox. Organization and recipient are in the key.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InboxV1 {
+    /// The number of the first notification that waits.
     first: u64,
+    /// The number that was given last. The inbox is empty when it is below `first`.
     last: u64,
     #[serde(with = "json::time")]
     ready_at: i64,
@@ -264,7 +271,7 @@ impl Entity for Inbox {
             let before = verifier.report.found;
             verifier.need(key, &named, "a notification");
             if verifier.report.found != before {
-                // One is enough: a damaged length names very many.
+                // One finding is enough: a damaged `last` would name very many notifications.
                 return;
             }
         }
@@ -276,7 +283,7 @@ impl Entity for Inbox {
 
 impl InboxV1 {
     pub(crate) fn of(self, org: OrgId, recipient: Recipient) -> Result<Inbox, Corrupt> {
-        // A line that begins behind its end by more than one was never written.
+        // No inbox was ever written whose first number is 0, or is greater than its last by more than one.
         if self.first == 0 || self.first > self.last.saturating_add(1) {
             return Err(Corrupt::Value);
         }
@@ -284,7 +291,7 @@ impl InboxV1 {
     }
 }
 
-/// A notification in an export.
+/// The line of a notification in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct NotificationLine {
@@ -303,7 +310,7 @@ impl Line for NotificationLine {
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
         if row.table == Table::DELIVERED {
-            // The instant is in the record, too.
+            // The instant of delivery is in the record, too.
             row.take::<8>()?;
         }
         let (org, recipient, number) = (row.id()?, row.recipient(8)?, u64::from_be_bytes(row.take()?));
@@ -319,7 +326,7 @@ impl Line for NotificationLine {
     }
 }
 
-/// An inbox in an export.
+/// The line of an inbox in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InboxLine {
@@ -343,7 +350,7 @@ impl Line for InboxLine {
         self.record.of(OrgId::from_bytes(self.org), self.recipient)
     }
 
-    /// That of an invitation is there only while its notification, which holds a secret, waits.
+    /// The inbox of an invitation exists only while its notification, which holds a secret, waits.
     fn is_secret(&self) -> bool {
         self.recipient.user().is_none()
     }
@@ -372,7 +379,7 @@ impl OutboxPort for OrgView<'_> {
 }
 
 impl Row<'_> {
-    /// The recipient in a key: everything but so many bytes at its end.
+    /// Takes the recipient: the rest of the key except the last `behind` bytes.
     fn recipient(&mut self, behind: usize) -> Result<Recipient, Corrupt> {
         recipient_of(self.all_but(behind)?).ok_or(Corrupt::Key)
     }

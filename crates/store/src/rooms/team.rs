@@ -1,4 +1,7 @@
-//! Members and invitations.
+//! The stored form of members and pending invitations.
+//!
+//! Removed members keep their record, which says when they were removed, but not their rows in the indexes. Invitations that
+//! were accepted or revoked are deleted. The index of e-mail addresses covers both, since an address is unique among them.
 
 use bincode::{Decode, Encode};
 use dogwatch_core::id::{Id, InvitationId};
@@ -16,19 +19,19 @@ use crate::tools::Verifier;
 use crate::view::{OrgView, corrupt, id_at_end};
 
 impl Table {
-    /// Members, removed ones included.
+    /// Members by user id, removed ones included.
     pub(crate) const MEMBER: Self = Self::new(b'm', "Member");
-    /// Members who have not been removed.
+    /// Index of the members who have not been removed.
     pub(crate) const ACTIVE_MEMBER: Self = Self::new(b'M', "ActiveMember");
-    /// E-mails of members and pending invitations.
+    /// Index of the e-mail addresses, in lower case, of members who have not been removed and of pending invitations.
     pub(crate) const EMAIL: Self = Self::new(b'e', "Email");
-    /// Pending invitations.
+    /// Pending invitations by id.
     pub(crate) const INVITATION: Self = Self::new(b'i', "Invitation");
-    /// Where an invitation is pending, by the hash of its token.
+    /// Organization and id of each pending invitation, by the hash of its token.
     pub(crate) const TOKEN: Self = Self::new(b'T', "Token");
 }
 
-/// The tables of this room.
+/// The tables that this module declares.
 pub(super) const TABLES: &[Table] =
     &[Table::MEMBER, Table::ACTIVE_MEMBER, Table::EMAIL, Table::INVITATION, Table::TOKEN];
 
@@ -43,7 +46,7 @@ fn role(byte: u8) -> Result<Role, Corrupt> {
     by_byte(&Role::ALL, role_byte, byte)
 }
 
-/// A member.
+/// The record of a member. Organization and user id are in the key.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MemberV1 {
@@ -86,7 +89,7 @@ impl Entity for Member {
     }
 }
 
-/// The row that says an e-mail is taken.
+/// The key of the index row of an e-mail address that is taken. Addresses are compared with ASCII letters in lower case.
 pub(crate) fn email_key(org: OrgId, email: &EmailAddress) -> Vec<u8> {
     Table::EMAIL.of(org, &[email.folded().as_bytes()])
 }
@@ -107,7 +110,7 @@ impl MemberV1 {
     }
 }
 
-/// A member in an export.
+/// The line of a member in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MemberLine {
@@ -132,7 +135,7 @@ impl Line for MemberLine {
     }
 }
 
-/// A pending invitation.
+/// The record of a pending invitation. Organization and id are in the key; `token` is the SHA-256 of the token.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InvitationV1 {
@@ -149,7 +152,7 @@ impl Stored for InvitationV1 {
     const VERSION: u8 = 1;
 }
 
-/// Where the invitation with a token is.
+/// The record under the hash of a token: organization and id of the invitation.
 #[derive(Debug, Encode, Decode)]
 pub(crate) struct TokenV1 {
     pub(crate) org: [u8; 16],
@@ -192,7 +195,7 @@ impl InvitationV1 {
     }
 }
 
-/// A pending invitation in an export.
+/// The line of a pending invitation in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InvitationLine {

@@ -1,4 +1,5 @@
-//! Long texts: inside the record while short, in rows of their own when long, so that no value grows large.
+//! The stored form of texts: inside the record up to 1,024 bytes, else in rows of their own (pieces of 3,584 bytes), so that no
+//! value exceeds [`Rows::LARGEST`].
 
 use bincode::{Decode, Encode};
 use dogwatch_core::OrgId;
@@ -9,31 +10,31 @@ use crate::record::{Corrupt, Stored, decode};
 use crate::table::Table;
 
 impl Table {
-    /// Long texts, in pieces.
+    /// The pieces of long texts, by owner and number.
     pub(crate) const TEXT: Self = Self::new(b'x', "Text");
 }
 
-/// The tables of this room.
+/// The tables that this module declares.
 pub(super) const TABLES: &[Table] = &[Table::TEXT];
 
-/// A piece of a long text that belongs to an incident or an update.
+/// The key of a piece of the long text of an incident, an update, a component, a schedule or a policy.
 fn piece_key(org: OrgId, owner: [u8; 16], piece: u8) -> Vec<u8> {
     Table::TEXT.of(org, &[&owner, &[piece]])
 }
 
 /// The longest text that stays inside its record, in bytes.
 const INLINE: usize = 1_024;
-/// The size of the pieces of a longer one, in bytes. A value stays below [`Rows::LARGEST`].
+/// The size of the pieces of a longer text, in bytes. The value of a piece stays below [`Rows::LARGEST`].
 pub(crate) const PIECE: usize = 3_584;
 
-/// A text: in the record, or in so many pieces beside it.
+/// A text: inside the record, or the number of its pieces in the table `Text`.
 #[derive(Debug, Encode, Decode)]
 pub(crate) enum TextV1 {
     Inline(String),
     Pieces(u8),
 }
 
-/// One piece of something long. Pieces are cut between bytes, not characters.
+/// The record of one piece of a long text or of the body of a recorded answer. Pieces are cut between bytes, not characters.
 #[derive(Debug, Encode, Decode)]
 pub(crate) struct PieceV1 {
     pub(crate) bytes: Vec<u8>,
@@ -44,7 +45,7 @@ impl Stored for PieceV1 {
 }
 
 impl TextV1 {
-    /// Stores a text that belongs to a part of an organization.
+    /// Stores a text of the entity with the id `owner`, and adds the rows of its pieces if it is long.
     pub(crate) fn store(text: &str, org: OrgId, owner: [u8; 16], rows: &mut Rows) -> Result<Self, Corrupt> {
         if text.len() <= INLINE {
             return Ok(Self::Inline(text.to_owned()));
@@ -57,7 +58,7 @@ impl TextV1 {
         Ok(Self::Pieces(count))
     }
 
-    /// Reads it back.
+    /// Loads the whole text back.
     pub(crate) fn load(self, org: OrgId, owner: [u8; 16], read: Reader<'_>) -> Result<String, Corrupt> {
         match self {
             Self::Inline(text) => Ok(text),
@@ -74,10 +75,10 @@ impl TextV1 {
     }
 }
 
-/// Reads a row.
+/// Reads the value of a key; `None` when there is no such row, or it cannot be read.
 pub(crate) type Reader<'a> = &'a dyn Fn(&[u8]) -> Option<Vec<u8>>;
 
-/// Gathers a long text that is kept beside a record.
+/// Replaces a text in pieces by the whole text.
 pub(super) fn gather(
     text: &mut Option<TextV1>,
     org: [u8; 16],

@@ -1,4 +1,6 @@
-//! Copies of a store, row by row, into a fresh folder: a backup while commits go on, and a compaction.
+//! Copies of a store, row by row, into an empty folder: backup and compaction, also while commits go on.
+//!
+//! All rows are copied except the format and the marks (see [`crate::format`]): a complete copy gets its own.
 
 use std::path::Path;
 
@@ -6,14 +8,14 @@ use super::{Building, Counter, Progress, ToolError, rows};
 use crate::commit::snapshot::Snapshot;
 use crate::format;
 
-/// What was copied.
+/// The result of a backup or a compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Copied {
-    /// How many rows.
+    /// The number of rows that were read.
     pub rows: u64,
-    /// How many bytes the folder of the copied store takes; `None` when it is not on disk.
+    /// The bytes that the folder of the copied store takes; `None` when the store is not on disk.
     pub bytes_before: Option<u64>,
-    /// How many bytes the copy takes.
+    /// The bytes that the folder of the copy takes; `None` when its size cannot be read.
     pub bytes_after: Option<u64>,
 }
 
@@ -28,7 +30,7 @@ pub(super) fn copy(
     let mut counter = Counter::new(progress);
     for pair in rows(from) {
         let (key, value) = pair?;
-        // What says that it is a store comes last.
+        // The row that makes the copy a store is written last, when the building is finished.
         if !format::is_mark(&key) {
             building.put(key, value)?;
         }

@@ -1,7 +1,7 @@
-//! Everything as lines of JSON.
+//! Exports: all entities of a store as lines of JSON, except those with secrets in plain text.
 //!
-//! The first line says what it is, the last how many things came before it, so that a cut is noticed. The things stand in the
-//! order of their keys, and a thing is written in one way only: the same content gives the same bytes.
+//! The first line holds the version, the last the number of entities, so that a truncated export is noticed. The entities
+//! are in the order of their keys, and each is written in one way only: the same content gives the same bytes.
 
 use std::io::Write;
 
@@ -14,16 +14,16 @@ use crate::record::Corrupt;
 use crate::rooms::AnyLine;
 use crate::rooms::json;
 
-/// The version of the form of an export.
+/// The version of the format of exports.
 pub(super) const VERSION: u32 = 1;
 
-/// The lines around the things.
+/// The first and the last line of an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub(super) enum Frame {
     Export {
         version: u32,
-        /// Up to when delivered notifications have been dropped.
+        /// The instant of delivery up to which notifications may have been dropped.
         #[serde(with = "json::time::maybe")]
         delivered_dropped_until: Option<i64>,
     },

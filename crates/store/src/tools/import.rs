@@ -1,7 +1,8 @@
-//! A store from an export.
+//! Imports: a new store from an export.
 //!
-//! Each thing goes through the rules that make its values valid, and writes its own rows; that no two write the same row,
-//! and that all fit together, is checked before the store can be opened. If anything is wrong, nothing is left.
+//! Each entity is validated by the rules for its values, and writes its own rows. That no two write the same row, and that
+//! all entities are consistent (as `verify` checks), is checked before the store can be opened. If anything is wrong, the
+//! folder is removed.
 
 use std::fmt::Display;
 use std::io::BufRead;
@@ -15,7 +16,7 @@ use crate::format;
 use crate::rooms::AnyLine;
 use dogwatch_core::Timestamp;
 
-/// Makes a store of an export, in a folder that does not exist yet or is empty. Gives the number of things.
+/// Makes a store of an export, in a folder that does not exist yet or is empty. Gives the number of entities.
 ///
 /// # Errors
 /// [`ToolError`]: the folder is not empty, a line is not one of an export or repeats another, the end is missing, what was
@@ -67,7 +68,7 @@ pub fn import(input: &mut dyn BufRead, folder: impl AsRef<Path>, progress: Progr
     }
 }
 
-/// The longest line, in bytes: an idempotent answer in hexadecimal digits stays below it.
+/// The longest line, in bytes (8 MiB). A recorded answer, the largest entity in an export, stays below it.
 const LONGEST_LINE: u64 = 8 << 20;
 
 struct Lines<'a> {

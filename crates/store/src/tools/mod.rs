@@ -1,7 +1,8 @@
-//! What looks at a store as a whole: verifying, exporting and importing, copying, counting.
+//! The tools that read or write a store as a whole: verify, export, import, backup, compact, statistics.
 //!
-//! All of it reads a [`Snapshot`], so on a store in use it sees one moment while commits go on, and on a store that nobody
-//! uses ([`ReadOnly`]) simply what is there. Nothing here changes the store it reads.
+//! Each tool reads a [`Snapshot`]: of a store in use ([`Engine`]) it sees the durable state of one moment while commits go
+//! on, and of a store that is not in use ([`ReadOnly`]) all rows. No tool changes a row of the store that it reads. A store
+//! that is being written (`Building`) cannot be opened before it is complete.
 
 mod copy;
 mod export;
@@ -38,7 +39,7 @@ use crate::record::Corrupt;
 use crate::rooms::json::hex;
 use crate::view::StoreView;
 
-/// Why a tool could not do its work. What it reads is as it was; of what it writes nothing is left.
+/// Why a tool failed. The store that it reads is unchanged; the store that it was writing is removed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ToolError {
@@ -48,10 +49,10 @@ pub enum ToolError {
     /// The storage cannot be read or written.
     #[error(transparent)]
     Storage(#[from] BackendError),
-    /// What is exported cannot be written, or what is imported cannot be read.
+    /// The export, or the folder to be written, cannot be read or written.
     #[error("cannot read or write: {0}")]
     Io(#[from] io::Error),
-    /// The folder to be written holds something.
+    /// The folder to be written is not empty.
     #[error("`{}` is not empty; name a folder that does not exist yet", path.display())]
     NotEmpty {
         /// The folder.
@@ -60,20 +61,20 @@ pub enum ToolError {
     /// A record is not what was written.
     #[error("the record at key {key} is damaged: {why}; `verify` tells more")]
     Damaged {
-        /// The key, in hexadecimal digits.
+        /// The key of the record, in hexadecimal digits.
         key: String,
-        /// What is wrong with it.
+        /// The problem.
         why: String,
     },
-    /// A line of what is imported is not one of an export.
+    /// A line of the import is not a line of an export, or is not allowed at its place.
     #[error("line {line}: {problem}")]
     Line {
-        /// Its number, from 1.
+        /// The number of the line, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// What was imported does not fit together.
+    /// The imported entities are not consistent with one another.
     #[error("what was read does not fit together: {0}")]
     Unfit(Finding),
 }
@@ -82,10 +83,10 @@ fn damaged(key: &[u8], why: Corrupt) -> ToolError {
     ToolError::Damaged { key: hex(key), why: why.to_string() }
 }
 
-/// Tells how many rows or lines are done, every thousand or so.
+/// Called with the number of rows or lines that are done, after every 1,000.
 pub type Progress<'a> = &'a mut dyn FnMut(u64);
 
-/// Counts, and tells every thousand.
+/// Counts the rows or lines that are done, and reports the number after every 1,000.
 struct Counter<'a> {
     done: u64,
     progress: Progress<'a>,
@@ -104,9 +105,9 @@ impl<'a> Counter<'a> {
     }
 }
 
-/// A store that is only looked at: no command, no migration, no writer.
+/// A store that is opened for reading only: no commands, no upgrade of the format, no writer.
 ///
-/// It has the folder to itself like an [`Engine`]; what an engine offers of this, it offers while it works.
+/// Like an [`Engine`], it locks the folder. An engine has the same queries and tools, for a store in use.
 ///
 /// ```
 /// use dogwatch_store::{Engine, ReadOnly};
@@ -120,7 +121,7 @@ impl<'a> Counter<'a> {
 #[derive(Debug)]
 pub struct ReadOnly {
     backend: SledBackend,
-    /// What a store of an older format lacks.
+    /// The index rows that a store of an older format lacks. They are laid over the backend.
     lacking: RowMap,
 }
 
@@ -154,7 +155,7 @@ impl ReadOnly {
         Ok(self.read(|root| ask(query, actor, root))?)
     }
 
-    /// See [`Engine::organizations`].
+    /// All organizations of the store, oldest first: see [`Engine::organizations`].
     ///
     /// # Errors
     /// `internal_error` when the store cannot be read.
@@ -162,16 +163,16 @@ impl ReadOnly {
         Ok(self.read(|root| root.organizations())?)
     }
 
-    /// See [`Engine::first_admin`].
+    /// The admin of an organization who joined first: see [`Engine::first_admin`].
     ///
     /// # Errors
-    /// `not_found` when there is no such organization.
+    /// `not_found` when there is no such organization; `internal_error` when the store cannot be read.
     pub fn first_admin(&self, org: OrgId) -> Result<Actor, Error> {
         Ok(self.read(|root| first_admin(org, root))?)
     }
 }
 
-/// All rows, but those of tables that are no more.
+/// All rows except those of removed tables.
 fn rows<'s>(snapshot: &'s Snapshot<'_>) -> impl Iterator<Item = Result<Pair, BackendError>> + use<'s> {
     let older = format::may_hold_gone(|key| snapshot.read(key));
     snapshot.all().filter(move |pair| !older || !pair.as_ref().is_ok_and(|(key, _)| format::is_gone(key)))
@@ -180,14 +181,14 @@ fn rows<'s>(snapshot: &'s Snapshot<'_>) -> impl Iterator<Item = Result<Pair, Bac
 macro_rules! tools {
     ($($holder:ty),*) => {$(
         impl $holder {
-            /// Looks at every row: whether it is what was written, whether every index agrees with its record both ways,
-            /// and whether what must fit together does. A report without findings says that all does.
+            /// Checks every row: whether it is what was written, whether every index agrees with its record both ways, and
+            /// whether entities are consistent with one another. The report has no findings when all of that holds.
             pub fn verify(&self, progress: Progress<'_>) -> Report {
                 verify::verify(&self.snapshot(), progress)
             }
 
-            /// Writes everything as lines of JSON, but for secrets in plain text, and gives the number of lines. The same
-            /// content always gives the same bytes. [`import`] reads it.
+            /// Writes all entities as lines of JSON, except those with secrets in plain text, and gives the number of lines.
+            /// The same content always gives the same bytes. [`import`] reads them.
             ///
             /// # Errors
             /// [`ToolError`] when a record is damaged, or something cannot be read or written.
@@ -203,7 +204,7 @@ macro_rules! tools {
                 copy::copy(&self.snapshot(), folder.as_ref(), false, progress)
             }
 
-            /// As a backup, but slower, so that the copy takes less of the disk.
+            /// Writes a copy of the store as a backup does, but slower, so that the copy takes less of the disk.
             ///
             /// # Errors
             /// As for a backup.
@@ -211,7 +212,7 @@ macro_rules! tools {
                 copy::copy(&self.snapshot(), folder.as_ref(), true, progress)
             }
 
-            /// Counts what there is, table by table.
+            /// Counts the rows and bytes of each table.
             ///
             /// # Errors
             /// [`ToolError`] when the store cannot be read.
@@ -224,20 +225,20 @@ macro_rules! tools {
 
 tools!(Engine, ReadOnly);
 
-/// A folder in which a store is being written that is nothing until it is whole.
+/// A folder in which a store is being written. It cannot be opened before it is finished; it is removed when dropped before.
 struct Building {
     folder: PathBuf,
     backend: Option<SledBackend>,
     batch: Batch,
-    /// How many bytes of keys and values it holds.
+    /// The bytes of the keys and values that were written.
     bytes: u64,
-    /// Whether it shall be small rather than soon there.
+    /// Whether the store is written slower, so that it takes less of the disk.
     small: bool,
 }
 
-/// How many rows are applied at once.
+/// The number of rows in one batch.
 const ROWS: usize = 1_000;
-/// How long sled gets after each of these to give back what its log no longer needs, if it takes too much of the disk.
+/// The longest wait after each batch for sled to free the parts of its log that are dead, if the log is too large.
 const PAUSE: Duration = Duration::from_millis(100);
 
 impl Building {
@@ -274,7 +275,7 @@ impl Building {
         let backend = self.backend()?;
         backend.apply(&batch)?;
         let began = Instant::now();
-        // Written at full speed, a store would take half as much again.
+        // The log may be half as large again as its keys and values. At full speed it would become larger.
         let most = self.bytes.saturating_mul(3) / 2;
         while self.small && backend.size_on_disk().is_some_and(|size| size > most) && began.elapsed() < PAUSE {
             thread::sleep(Duration::from_millis(10));
@@ -282,7 +283,7 @@ impl Building {
         Ok(())
     }
 
-    /// Makes it a store: from here on it can be opened.
+    /// Completes the store and seals it: from here on it can be opened.
     fn finish(mut self) -> Result<(), ToolError> {
         self.flush()?;
         let backend = self.backend()?;
@@ -297,7 +298,7 @@ impl Building {
 impl Drop for Building {
     fn drop(&mut self) {
         if self.backend.take().is_some() {
-            // It never became a store. What cannot be removed is refused by name when it is opened.
+            // The store is incomplete. If it cannot be removed, opening it fails with `OpenError::Unfinished`.
             let _ = std::fs::remove_dir_all(&self.folder);
         }
     }

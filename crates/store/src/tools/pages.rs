@@ -1,7 +1,7 @@
-//! Pages in audit trails and pages in the outbox: one for each.
+//! The check of `verify` that audit trails and notifications agree about pages: [`Pages`].
 //!
-//! An event that says that a layer was paged, or that an incident was handed off, was written with a notification for each
-//! user it names. Both are summed up as hashes; only if the sums differ is every one of them counted by itself.
+//! An event which says that a layer was paged, or that an incident was handed off, was written with one notification for
+//! each user that it names. Both sides are summed up as hashes; only if the sums differ is each page counted by itself.
 
 use std::collections::BTreeMap;
 
@@ -13,24 +13,24 @@ use super::verify::{Report, Sum, entities};
 use crate::commit::snapshot::Snapshot;
 use crate::rooms::{Entity, incident};
 
-/// A page: where, to whom, why, when.
+/// A page: organization, incident, user who was paged, reason, and the instant at which it was written.
 pub(crate) type Page = (OrgId, IncidentId, UserId, PageReason, Timestamp);
 
 #[derive(Default)]
 pub(super) struct Pages {
-    /// Notifications that were delivered up to then may be gone.
+    /// The instant of delivery up to which notifications may have been dropped.
     pub(super) dropped_until: Option<Timestamp>,
     told: Sum,
     written: Sum,
 }
 
 impl Pages {
-    /// Whether the notification of a page of that time must still be there.
+    /// Whether the notification of a page must still exist, because the page was written after that instant.
     fn counts(&self, page: &Page) -> bool {
         self.dropped_until.is_none_or(|until| until < page.4)
     }
 
-    /// Takes in what an entity tells: see [`Entity::pages`].
+    /// Adds a page that an entity reports (see [`Entity::pages`]): with sign +1 one in a trail, with −1 one in the outbox.
     pub(super) fn tell(&mut self, page: &Page, sign: i64) {
         if self.counts(page) {
             if sign > 0 { self.told.add(page) } else { self.written.add(page) }

@@ -1,4 +1,4 @@
-//! How much of what there is.
+//! Statistics of a store ([`Stats`]): the rows and bytes of each table, the size on disk, and the span of the incidents.
 
 use dogwatch_core::Timestamp;
 use dogwatch_core::id::Id;
@@ -8,29 +8,29 @@ use crate::commit::snapshot::Snapshot;
 use crate::rooms::incident;
 use crate::table::Table;
 
-/// See [`Engine::stats`](crate::Engine::stats).
+/// The statistics of a store: see [`Engine::stats`](crate::Engine::stats).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
-    /// The tables that hold something, in the order of their tags.
+    /// The tables that have rows, in the order of their tags.
     pub tables: Vec<TableStats>,
-    /// How many bytes the folder takes; `None` when the store is not on disk.
+    /// The bytes that the folder takes on disk; `None` when the store is not on disk.
     pub bytes_on_disk: Option<u64>,
-    /// When the oldest incident was created.
+    /// The instant at which the oldest incident was created; `None` when there is none.
     pub oldest_incident: Option<Timestamp>,
-    /// When the newest incident was created.
+    /// The instant at which the newest incident was created; `None` when there is none.
     pub newest_incident: Option<Timestamp>,
 }
 
-/// One table.
+/// The statistics of one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableStats {
-    /// Its name, as in `FORMAT.md`.
+    /// The name of the table, as in `FORMAT.md`; `unknown` for rows with an unknown tag.
     pub name: String,
-    /// How many rows it has.
+    /// The number of rows.
     pub rows: u64,
-    /// The bytes of their keys.
+    /// The bytes of all keys.
     pub key_bytes: u64,
-    /// The bytes of their values.
+    /// The bytes of all values.
     pub value_bytes: u64,
 }
 

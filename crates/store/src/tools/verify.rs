@@ -1,12 +1,12 @@
-//! Whether a store is what was written, and fits together.
+//! The check of a store ([`Verifier`], [`Report`]): whether every row is what was written, and all rows are consistent.
 //!
-//! One pass over all rows. Each entity is read from its record and made again into the rows it consists of: every one of those
-//! must be there, with that value. The other way round, every row in the store must come from an entity: for each table the
-//! keys that are there and the keys that entities have made are summed up as hashes, and only if the sums differ is the table
-//! gone through again for the rows that nobody made. So it takes little memory, however large the store.
+//! It is one pass over all rows. Each entity is read from its record and encoded again into its rows: every one of those must
+//! exist, with that value. Conversely, every row in the store must belong to an entity: for each table the keys in the store
+//! and the keys of all entities are summed up as hashes, and only if the sums differ is the table scanned again for the rows
+//! that belong to none. So it takes little memory, however large the store.
 //!
-//! Beyond single entities it checks counts, incident numbers, inboxes, that what is named exists (each room says what: see
-//! [`Entity::check`]), and that there is a page for each event that says so ([`super::pages`]).
+//! Beyond single entities it checks counts, incident numbers, inboxes, that referenced rows exist (each entity has its own
+//! [`Entity::check`]), and that each page in an audit trail has a notification, and the reverse ([`super::pages`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
@@ -25,14 +25,14 @@ use crate::rooms::json::hex;
 use crate::rooms::{AnyEntity, Entity, Rows};
 use crate::table::Table;
 
-/// Something that is not as it must be.
+/// A problem that was found in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The table, as in `FORMAT.md`; empty when it concerns no single row.
+    /// The name of the table, as in `FORMAT.md`; empty when the finding concerns no single row.
     pub table: String,
-    /// The key of the row, in hexadecimal digits; empty when it concerns no single row.
+    /// The key of the row, in hexadecimal digits; empty when the finding concerns no single row.
     pub key: String,
-    /// What is wrong.
+    /// The problem, in English.
     pub what: String,
 }
 
@@ -46,21 +46,21 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What [`Engine::verify`](crate::Engine::verify) found.
+/// The result of [`Engine::verify`](crate::Engine::verify).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
-    /// How many rows were looked at.
+    /// The number of rows that were checked; 0 when the store could not be read to its end.
     pub rows: u64,
-    /// How many things they make up.
+    /// The number of entities that were read from the rows.
     pub things: u64,
-    /// What is wrong, in the order of its finding: the first 1,000.
+    /// The first 1,000 findings, in the order in which they were found.
     pub findings: Vec<Finding>,
-    /// How many findings there are.
+    /// The number of all findings.
     pub found: u64,
 }
 
 impl Report {
-    /// Whether nothing is wrong.
+    /// Whether there are no findings.
     #[must_use]
     pub const fn is_clean(&self) -> bool {
         self.found == 0
@@ -75,10 +75,10 @@ impl Report {
     }
 }
 
-/// How many findings are kept.
+/// The number of findings that a report keeps.
 const MOST_FINDINGS: usize = 1_000;
 
-/// A set of keys, in so far as two such sets can be compared.
+/// The count and the sum of hashes of a set of keys. Two sets with equal sums are taken to be equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Sum {
     count: u64,
@@ -98,24 +98,24 @@ fn hash(it: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// What there is of an organization.
+/// What the pass has found of an organization so far.
 pub(crate) struct Found {
-    /// Whether its own record was found.
+    /// Whether the record of the organization itself was found.
     pub(crate) exists: bool,
-    /// The counts as they are stored.
+    /// The counts that the record in `Counts` holds; `None` when there is no such record.
     pub(crate) stored: Option<Counts>,
-    /// The counts as they are.
+    /// The counts of the entities that were found.
     pub(crate) counts: Counts,
-    /// The incident numbers, a bit for each.
+    /// The incident numbers (`sequentialId`) that were found, one bit for each.
     numbers: Vec<u64>,
 }
 
 impl Found {
-    /// Notes an incident number; `false` when it was there before, or cannot be.
+    /// Counts an incident and notes its number; `false` when the number was found before, or is impossible.
     pub(crate) fn number(&mut self, number: u64) -> bool {
         self.counts.incidents = self.counts.incidents.saturating_add(1);
         let (Ok(place), bit) = (usize::try_from(number / 64), 1_u64 << (number % 64)) else { return false };
-        // More than a gap of a million is damage, not a reason to take memory for it.
+        // A gap of more than about a million (16,384 × 64) is taken for damage, so that no memory is spent on it.
         if number == 0 || place > self.numbers.len().saturating_add(16_384) {
             return false;
         }
@@ -129,16 +129,16 @@ impl Found {
     }
 }
 
-/// What looks at a whole store; each room checks its own entities with it.
+/// The state of one pass over a store. Each entity checks itself with it: see [`Entity::check`].
 pub(crate) struct Verifier<'a, 's> {
     pub(crate) snapshot: &'a Snapshot<'s>,
     pub(crate) report: Report,
-    /// What is there, and what entities have made, by table.
+    /// By table, the keys that the store holds; and below, the keys of the rows of all entities.
     there: BTreeMap<Table, Sum>,
     made: BTreeMap<Table, Sum>,
     found: BTreeMap<OrgId, Found>,
     users: HashSet<(OrgId, UserId)>,
-    /// The incident that was needed last.
+    /// The incident whose existence was checked last. The parts of one incident are next to one another: one check is enough.
     pub(crate) last_incident: Option<(OrgId, IncidentId)>,
     pages: Pages,
 }
@@ -158,7 +158,7 @@ pub(super) fn verify(snapshot: &Snapshot<'_>, progress: Progress<'_>) -> Report 
     verifier.report
 }
 
-/// Everything that can be read, for a second look.
+/// All entities that can be read, for a second pass.
 pub(super) fn entities(snapshot: &Snapshot<'_>) -> impl Iterator<Item = AnyEntity> {
     rows(snapshot).map_while(Result::ok).filter_map(|(key, value)| entity(snapshot, &key, &value).ok().flatten())
 }
@@ -223,7 +223,7 @@ impl Verifier<'_, '_> {
         }
     }
 
-    /// Every row that an entity consists of is there.
+    /// Checks that every row of an entity exists, with the value that the entity has now.
     fn compare_rows(&mut self, key: &[u8], entity: &AnyEntity) {
         let mut rows = Rows::default();
         if let Err(why) = entity.rows(&mut rows) {
@@ -235,13 +235,13 @@ impl Verifier<'_, '_> {
                 self.made.entry(table).or_default().add(&made.as_slice());
             }
             if made == key {
-                // It was read from there.
+                // The entity was read from this row.
                 itself = true;
                 continue;
             }
             match self.snapshot.get(&made) {
                 Ok(Some(there)) if there == value => {}
-                // An older version may have written it.
+                // A row with another record version may have been written by an older version of the store.
                 Ok(Some(there)) if !value.is_empty() && there.first() != value.first() => {}
                 Ok(Some(_)) => self.report.add(&made, format!("it is not as the record at {} has it", hex(key))),
                 Ok(None) => self.report.add(&made, format!("it is missing; the record at {} has it", hex(key))),
@@ -253,7 +253,7 @@ impl Verifier<'_, '_> {
         }
     }
 
-    /// Every row that is there belongs to an entity.
+    /// Checks that every row in the store belongs to an entity.
     fn compare_tables(&mut self) {
         let tables: BTreeSet<Table> = self.there.keys().chain(self.made.keys()).copied().collect();
         let differing: BTreeSet<Table> =
@@ -293,18 +293,18 @@ impl Verifier<'_, '_> {
         }
     }
 
-    /// What was found of an organization so far.
+    /// What the pass has found of an organization so far.
     pub(crate) fn of(&mut self, org: OrgId) -> &mut Found {
         let nothing = || Found { exists: false, stored: None, counts: Counts::empty(org), numbers: Vec::new() };
         self.found.entry(org).or_insert_with(nothing)
     }
 
-    /// The entity whose record a row is.
+    /// The entity whose record a row holds; `None` for an index row or a part of an entity.
     pub(crate) fn entity(&self, key: &[u8], value: &[u8]) -> Result<Option<AnyEntity>, Corrupt> {
         entity(self.snapshot, key, value)
     }
 
-    /// A row that must exist because another names it.
+    /// Checks that the row `named` exists, because the row `key` refers to it. `what` names it in the finding: "a policy".
     pub(crate) fn need(&mut self, key: &[u8], named: &[u8], what: &str) {
         match self.snapshot.get(named) {
             Ok(Some(_)) => {}
@@ -313,7 +313,7 @@ impl Verifier<'_, '_> {
         }
     }
 
-    /// Users that must be known, removed ones included.
+    /// Checks that users exist as members, removed ones included. Each user is checked once.
     pub(crate) fn need_users(&mut self, key: &[u8], org: OrgId, users: impl IntoIterator<Item = UserId>) {
         for user in users {
             if self.users.insert((org, user)) {

@@ -1,4 +1,4 @@
-//! Components: operations, the model's part, and both sides of each.
+//! Components: the operations, the model, and both sides of each operation.
 
 use dogwatch_core::Actor;
 use dogwatch_core::component::{
@@ -38,7 +38,7 @@ pub(super) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Com
     })
 }
 
-/// A component.
+/// A component, as the model keeps it.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields of the contract")]
 pub struct Component {
@@ -57,13 +57,13 @@ impl Org {
         ensure(!others.any(|(_, component)| !component.deleted && component.name == name), "name_conflict")
     }
 
-    /// May a component of this name be created?
+    /// Whether the actor may create a component of this name, else the code of the refusal.
     pub fn create_component(&self, actor: usize, name: &str) -> Expected<()> {
         self.actor(actor)?;
         self.name_free(name, None)
     }
 
-    /// The component to edit, if the edit is allowed.
+    /// The component to edit, if the edit is allowed, else the code of the refusal.
     pub fn edit_component(&self, actor: usize, index: Option<usize>, name: Option<&String>) -> Expected<usize> {
         self.actor(actor)?;
         let index = index.filter(|index| !self.components[*index].deleted).ok_or("not_found")?;
@@ -92,7 +92,7 @@ impl Org {
     }
 }
 
-/// Puts a component that was deleted into an organization.
+/// Creates a component in an organization and deletes it.
 pub(super) fn fill(engine: &Engine, admin: &Actor) {
     let description = Some(valid("What is in the basket"));
     let create = CreateComponent { name: valid("Basket"), description, group_label: Some(valid("Shop")) };

@@ -1,4 +1,4 @@
-//! Incidents and their updates: operations, the model's part, and both sides of each.
+//! Incidents and their updates: the operations, the model, and both sides of each operation.
 
 use dogwatch_core::id::{Id, UpdateId};
 use dogwatch_core::incident::{
@@ -45,7 +45,7 @@ pub enum IncidentOp {
         description: Field<String>,
         severity: Option<usize>,
     },
-    /// To a status, or one step forward.
+    /// Changes the status to `to`; `None`: one step forward.
     ChangeStatus {
         incident: Pick,
         to: Option<usize>,
@@ -67,7 +67,7 @@ pub enum IncidentOp {
     },
 }
 
-/// A list of incidents. The bounds are numbers of instants around the beginning of the run.
+/// A query for a list of incidents. The bounds `from` and `to` are numbers of instants around the beginning of the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "named as the parameters of the contract")]
 pub struct ListOp {
@@ -111,7 +111,7 @@ pub(super) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Inc
     })
 }
 
-/// A list of incidents.
+/// Draws a query for a list of incidents.
 pub(super) fn list(source: &mut Unstructured<'_>) -> Result<ListOp> {
     Ok(ListOp {
         status: maybe(source, 3)?,
@@ -122,7 +122,7 @@ pub(super) fn list(source: &mut Unstructured<'_>) -> Result<ListOp> {
     })
 }
 
-/// An update.
+/// An update, as the model keeps it.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields of the contract")]
 pub struct Update {
@@ -135,7 +135,7 @@ pub struct Update {
     pub redacted: Option<(Millis, usize)>,
 }
 
-/// An incident.
+/// An incident, as the model keeps it.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields of the contract")]
 pub struct Incident {
@@ -150,10 +150,10 @@ pub struct Incident {
     pub by: usize,
     pub created: Millis,
     pub updated: Millis,
-    /// Status, instant, and the update that brought it.
+    /// The status history, oldest first: status, instant, and the place of the update that brought it.
     pub history: Vec<(usize, Millis, Option<usize>)>,
     pub updates: Vec<Update>,
-    /// Event, instant, actor, details.
+    /// The audit trail, oldest first: event, instant, actor (`None`: time), details.
     pub trail: Vec<(&'static str, Millis, Option<usize>, String)>,
     pub acknowledged: Option<(Millis, usize)>,
     pub run: Option<EscalationRun>,
@@ -166,16 +166,16 @@ pub struct NewIncident<'a> {
     pub title: &'a str,
     pub severity: usize,
     pub description: Option<&'a String>,
-    /// `None`: not given. `Some(None)`: nobody's id.
+    /// `None`: not given. `Some(None)`: an id that nobody in the organization has.
     pub owner: Option<Option<usize>>,
     pub schedule: Option<Option<usize>>,
     pub policy: Option<Option<usize>>,
-    /// Component ids as text, and where they are if they are here.
+    /// Component ids as text, each with its place in the organization's list if it is there.
     pub components: &'a [(String, Option<usize>)],
 }
 
 impl Org {
-    /// Opens an incident, without its id.
+    /// Opens an incident and gives its place; its id is learnt later.
     pub fn create_incident(&mut self, actor: usize, now: Millis, new: &NewIncident<'_>) -> Expected<usize> {
         self.actor(actor)?;
         ensure(new.owner.is_some() || new.schedule.is_some(), "owner_required")?;
@@ -213,7 +213,7 @@ impl Org {
         Ok(index)
     }
 
-    /// The incident to edit, if the edit is allowed.
+    /// The incident to edit, if the edit is allowed, else the code of the refusal.
     pub fn edit_incident(&self, actor: usize, index: Option<usize>, any_field: bool) -> Expected<usize> {
         self.actor(actor)?;
         let index = index.ok_or("not_found")?;
@@ -242,7 +242,8 @@ impl Org {
         Ok(index)
     }
 
-    /// Posts an update or changes the status, without the update's id.
+    /// Posts an update or changes the status; the update's id is learnt later. `update` is body, new status, and whether it is
+    /// public; `resolved` is the code if the incident is resolved.
     pub fn post(
         &mut self,
         actor: usize,
@@ -303,7 +304,7 @@ impl Org {
         Ok(index)
     }
 
-    /// The incidents of a list, newest first.
+    /// The incidents that a list query finds, newest first.
     pub fn list(
         &self,
         status: Option<usize>,
@@ -324,13 +325,13 @@ impl Org {
 }
 
 impl Incident {
-    /// Something happened to it.
+    /// Adds an event by a member to the audit trail, and moves `updated`.
     pub fn event(&mut self, event: &'static str, now: Millis, actor: usize) {
         self.updated = self.updated.max(now);
         self.trail.push((event, self.updated, Some(actor), String::new()));
     }
 
-    /// What a reply must say of the incident.
+    /// The text that a reply about the incident must render to.
     #[must_use]
     pub fn shown(&self, org: &Org) -> String {
         let user = |index: usize| &org.members[index].id;
@@ -361,7 +362,7 @@ impl Incident {
         text
     }
 
-    /// What a reply must say of its history and audit trail.
+    /// The text that a reply about its status history and audit trail must render to.
     #[must_use]
     pub fn shown_past(&self, org: &Org) -> String {
         let mut text = String::new();
@@ -378,7 +379,7 @@ impl Incident {
 }
 
 impl Update {
-    /// What a reply must say of the update.
+    /// The text that a reply about the update must render to.
     #[must_use]
     pub fn shown(&self, org: &Org, incident: &Incident) -> String {
         let author = &org.members[self.by];
@@ -415,7 +416,7 @@ impl Run<'_> {
                 let (id, index) = self.incident(*incident, org);
                 let next = index.map_or(0, |index| (self.orgs[org].incidents[index].status + 1).min(3));
                 let status = to.unwrap_or(next);
-                // A note goes with the last step only; with another, the input is refused before it gets here.
+                // A note goes with `resolved` only; with another status, the input is refused before it gets here.
                 let note = note.as_ref().filter(|_| status == 3);
                 let body = note.filter(|note| !note.is_empty());
                 let (now, update) = (self.now(), (body, Some(status), false));
@@ -562,7 +563,7 @@ impl Run<'_> {
 }
 
 impl Run<'_> {
-    /// Compares one incident with all that belongs to it.
+    /// Compares one incident, its status history, audit trail and updates with the model's.
     pub(super) fn compare_incident(&self, org: usize, actor: &Actor, index: usize) {
         let model = &self.orgs[org];
         let incident = &model.incidents[index];
@@ -575,7 +576,7 @@ impl Run<'_> {
         assert_eq!(updates.iter().map(render::update).collect::<Vec<_>>(), expected);
     }
 
-    /// Walks a list page by page and compares it with the model's.
+    /// Walks a list of incidents, `limit` at a time, and compares it with the model's.
     pub(super) fn compare_list(
         &self,
         org: usize,
@@ -610,7 +611,7 @@ impl Run<'_> {
         }
     }
 
-    /// Asks for a list, as the contract allows it.
+    /// Asks for a list of incidents, which any member may do, and compares it with the model's.
     pub(super) fn list_op(&self, list: &ListOp, org: usize, me: usize, actor: &Actor) {
         let expected = self.orgs[org].actor(me).map(|_| ());
         let got = self.engine().query(&ListIncidents::default(), actor);

@@ -1,8 +1,8 @@
-//! The rooms of the model test: what is tried on each resource, what the naive model says of it, and both sides of each
-//! operation. One file a room, under the name that the room has in core.
+//! The model test, one file (a *room*) for each resource, under the name that it has in core: the operations that are tried,
+//! the naive model, and both sides of each operation.
 //!
-//! The model is written from the contract, not from the code: plain lists, searched from end to end. Everything it expects is
-//! either a code (a word of the contract) or a text that says what a reply must say; ids are learnt from the engine's replies.
+//! The model is written from the contract, not from the code: plain lists, searched from end to end. What it expects is either
+//! a code of the contract or a text that says what a reply must say; ids are learnt from the engine's replies.
 
 pub(crate) mod component;
 pub(crate) mod escalation;
@@ -19,26 +19,26 @@ use crate::model::Millis;
 use crate::ops::Step;
 use crate::run::{BEGINNING, Run};
 
-/// One operation: a line a room.
+/// One operation, by resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
-    /// On members, invitations and API keys.
+    /// An operation on members, invitations and API keys.
     Team(team::TeamOp),
-    /// On components.
+    /// An operation on components.
     Component(component::ComponentOp),
-    /// On incidents.
+    /// An operation on incidents.
     Incident(incident::IncidentOp),
-    /// On schedules, policies, and what escalation does.
+    /// An operation on schedules, policies, escalation runs and the outbox.
     Escalation(escalation::EscalationOp),
-    /// Walk a list of incidents.
+    /// Walks a list of incidents from end to end.
     List(incident::ListOp),
-    /// Set the clock forward, or back.
+    /// Moves the clock by this many milliseconds, forward or back.
     AdvanceClock(i64),
-    /// Close the engine and open it again.
+    /// Closes the engine and opens it again.
     Restart,
 }
 
-/// One organization of the model: lists, a line a kind of entity.
+/// One organization of the model: a list for each kind of entity.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "the lists of the contract")]
 pub struct Org {
@@ -51,11 +51,11 @@ pub struct Org {
     pub schedules: Vec<escalation::Schedule>,
     pub policies: Vec<escalation::Policy>,
     pub letters: Vec<escalation::Letter>,
-    /// From when on a line can be claimed.
+    /// The instant from which on the first notification of an inbox can be claimed.
     pub ready: BTreeMap<escalation::Line, Millis>,
 }
 
-/// An operation of some room, the more likely the more there is to try.
+/// Draws an operation on some resource, more often on those with more to try.
 pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op> {
     Ok(match source.int_in_range(0..=51)? {
         0..=8 => Op::Team(team::operation(source, org)?),
@@ -71,7 +71,7 @@ pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op>
     })
 }
 
-/// Puts into an organization what a room has in tables that no other room fills; with what an admin may do.
+/// Adds to an organization rows of those resources whose tables no other resource fills, with commands of an admin.
 pub(crate) fn fill(engine: &Engine, admin: &Actor) {
     component::fill(engine, admin);
 }
@@ -96,7 +96,7 @@ impl Run<'_> {
         }
     }
 
-    /// Compares what an admin of an organization sees of every room.
+    /// Compares with the model what an admin of an organization sees of every resource.
     pub(crate) fn compare_rooms(&self, org: usize, actor: &Actor) {
         let model = &self.orgs[org];
         self.compare_team(model, actor);

@@ -1,4 +1,4 @@
-//! Members, invitations and API keys: operations, the model's part, and both sides of each.
+//! Members, invitations and API keys: the operations, the model, and both sides of each operation.
 
 use dogwatch_core::api_key::{CreateApiKey, ListApiKeys, NewApiKey, RevokeApiKey};
 use dogwatch_core::id::{ApiKeyId, Id, InvitationId};
@@ -49,7 +49,7 @@ pub(super) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Tea
     })
 }
 
-/// A member.
+/// A member, present or former, as the model keeps it.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields of the contract")]
 pub struct Member {
@@ -62,7 +62,7 @@ pub struct Member {
     pub removed: bool,
 }
 
-/// An invitation.
+/// An invitation, pending or not, as the model keeps it.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields of the contract")]
 pub struct Invitation {
@@ -74,7 +74,7 @@ pub struct Invitation {
     pub pending: bool,
 }
 
-/// An API key.
+/// An API key, working or not, as the model keeps it.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields of the contract")]
 pub struct Key {
@@ -88,19 +88,19 @@ pub struct Key {
 }
 
 impl Org {
-    /// The acting member, if the member still is one.
+    /// The acting member; `invalid_api_key` if they have left.
     pub fn actor(&self, index: usize) -> Expected<&Member> {
         self.members.get(index).filter(|member| !member.removed).ok_or("invalid_api_key")
     }
 
-    /// The acting admin.
+    /// The acting member; `not_authorized` unless they are an admin.
     pub fn admin(&self, index: usize) -> Expected<&Member> {
         let member = self.actor(index)?;
         ensure(member.admin, "not_authorized")?;
         Ok(member)
     }
 
-    /// Whether a member or a pending invitation has the e-mail.
+    /// Whether a member or a pending invitation has the e-mail address, compared case-insensitively.
     pub fn email_taken(&self, email: &str) -> bool {
         let same = |other: &str| other.to_lowercase() == email.to_lowercase();
         self.members.iter().any(|member| !member.removed && same(&member.email))
@@ -111,7 +111,7 @@ impl Org {
         index.is_some_and(|index| !self.members[index].removed)
     }
 
-    /// May this be invited by this actor?
+    /// Whether the actor may invite this e-mail address, else the code of the refusal.
     pub fn invite(&self, actor: usize, email: &str) -> Expected<()> {
         self.admin(actor)?;
         ensure(!self.email_taken(email), "name_conflict")
@@ -135,7 +135,7 @@ impl Org {
         Ok(())
     }
 
-    /// Removes a member and their keys.
+    /// Removes a member and revokes their keys.
     pub fn remove_member(&mut self, actor: usize, now: Millis, user: Option<usize>) -> Expected<()> {
         self.admin(actor)?;
         let user = user.filter(|user| self.is_member(Some(*user))).ok_or("not_found")?;
@@ -146,7 +146,7 @@ impl Org {
         Ok(())
     }
 
-    /// Revokes a key.
+    /// Revokes an API key.
     pub fn revoke_key(&mut self, actor: usize, index: Option<usize>) -> Expected<()> {
         let admin = self.actor(actor)?.admin;
         let index = index.filter(|index| self.keys[*index].live).ok_or("not_found")?;
@@ -233,7 +233,7 @@ impl Run<'_> {
     }
 
     fn accept(&mut self, op: &TeamOp, invitation: Pick, first: &str) {
-        // Whoever holds a token may use it: which organization it is for, the token says.
+        // Anybody who holds a token may use it; the token says which organization it is for.
         let org = invitation.org;
         let (token, index) =
             self.resolve(invitation, org, |org| &org.invitations, |invitation| &invitation.token, "scl_inv_none");
@@ -254,7 +254,7 @@ impl Run<'_> {
     }
 
     fn authenticate(&self, op: &TeamOp, key: Pick) {
-        // A secret says for itself which organization it is for.
+        // The secret alone says which organization it is for.
         let org = key.org;
         let (secret, index) = self.resolve(key, org, |org| &org.keys, |key| &key.secret, "scl_live_none");
         let now = self.now();

@@ -1,8 +1,8 @@
 //! The auditor: reads what the engine shows after each step and compares it with the contract.
 //!
-//! It predicts nothing from commands. It follows every audit trail event by event, knows from the contract which event may
-//! come next, and keeps account of what is owed: each page that a trail tells of must be one row of the outbox, and each
-//! row must be delivered, in order. What was once seen must never be gone: only durable state can be seen.
+//! It predicts nothing from commands. It follows every audit trail event by event, knows from the contract which event may come
+//! next, and keeps account of what is owed: each page that a trail tells of must be one row of the outbox, and each row must be
+//! delivered, in order. Whatever was once seen must never be gone, because only durable state can be seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use dogwatch_core::outbox::{ListNotifications, Notification, PageReason};
 use dogwatch_core::{Actor, Timestamp, UserId};
 use dogwatch_store::Engine;
 
-/// What is wrong, for people.
+/// A breach of the contract, described for people.
 pub type Complaint = String;
 
 macro_rules! ensure {
@@ -26,12 +26,12 @@ macro_rules! ensure {
 }
 pub(super) use ensure;
 
-/// Where a run is, as the trail tells.
+/// The state of an escalation run, as the audit trail tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// The incident has no policy.
     None,
-    /// The next layers are being looked at; never between two steps.
+    /// The next layers are being looked at; no run is in this state between two steps.
     Firing,
     Waiting(Timestamp),
     Acknowledged,
@@ -47,43 +47,43 @@ struct Tracked {
     trail: Vec<AuditEventId>,
     last_at: Timestamp,
     state: State,
-    /// How many layers of the snapshot have fired or were skipped.
+    /// The number of layers of the snapshot that have fired or were skipped.
     passed: usize,
     current: Option<usize>,
     owner: Option<UserId>,
     acknowledged: Option<(Timestamp, UserId)>,
     resolved: bool,
-    /// An acknowledgement or resolution of a waiting run was seen; that it stopped must come next.
+    /// An acknowledgement or resolution of a waiting run was seen; `escalation_stopped` must come next.
     must_stop: bool,
 }
 
-/// A row of the outbox.
+/// A row of the outbox: one notification.
 #[derive(Debug)]
 struct Row {
     id: NotificationId,
-    /// Until when it is held, as far as the auditor knows.
+    /// The end of its lease, as far as the auditor knows; `None` when it is not held.
     held_until: Option<Timestamp>,
     delivered: bool,
     confirmed: bool,
 }
 
-/// When things happened in a step.
+/// The instants at which the events of a step happen.
 #[derive(Debug, Clone, Copy)]
 pub struct Instants {
-    /// What the engine's clock shows.
+    /// The instant that the engine's clock shows.
     pub now: Timestamp,
-    /// For when a tick was called, if one was.
+    /// The instant for which a tick was called, if one was.
     pub tick: Option<Timestamp>,
 }
 
-/// What an incident starts with, read before it is created.
+/// The policy and the owner that an incident must start with, read before it is created.
 #[derive(Debug, Clone, Default)]
 pub struct Opening {
     /// The policy that must be attached.
     pub policy: Option<PolicyId>,
-    /// Its layers.
+    /// The layers of the policy, in position order.
     pub layers: Vec<PolicyLayerView>,
-    /// The owner.
+    /// The owner that the incident must have.
     pub owner: Option<UserId>,
 }
 
@@ -91,19 +91,20 @@ pub struct Opening {
 #[derive(Debug)]
 pub struct Auditor {
     admin: Actor,
-    /// Who is a member now.
+    /// The users who are members now.
     pub members: BTreeSet<UserId>,
     everybody: BTreeSet<UserId>,
     incidents: BTreeMap<IncidentId, Tracked>,
-    /// Pages that trails tell of and that were not seen in the outbox yet.
+    /// How many pages trails tell of that were not seen in the outbox yet.
     owed: BTreeMap<(UserId, IncidentId, PageReason), i64>,
+    /// The inbox of each user, with the rows that have left it, oldest first.
     lines: BTreeMap<UserId, Vec<Row>>,
-    /// How many pages there were.
+    /// The number of pages that trails tell of.
     pub pages: u64,
 }
 
 impl Auditor {
-    /// An auditor who looks as an admin.
+    /// An auditor that reads as this admin.
     #[must_use]
     pub fn new(admin: Actor) -> Self {
         Self {
@@ -117,7 +118,7 @@ impl Auditor {
         }
     }
 
-    /// Somebody has joined.
+    /// Notes that a user has joined.
     pub fn joined(&mut self, user: UserId) {
         self.members.insert(user);
         self.everybody.insert(user);
@@ -135,14 +136,14 @@ impl Auditor {
         self.incidents.iter().filter(|(_, tracked)| !tracked.resolved).map(|(id, _)| *id).collect()
     }
 
-    /// The incidents whose time is up.
+    /// The incidents whose current layer has timed out at an instant.
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Vec<IncidentId> {
         let due = |tracked: &Tracked| matches!(tracked.state, State::Waiting(due) if due <= now);
         self.incidents.iter().filter(|(_, tracked)| due(tracked)).map(|(id, _)| *id).collect()
     }
 
-    /// What an incident would start with if it were created now.
+    /// The policy and the owner that an incident would start with if it were created now.
     pub fn opening(
         &self,
         engine: &Engine,
@@ -191,7 +192,7 @@ impl Auditor {
         }
     }
 
-    /// Whom a target reaches at an instant: who is on call then, or those named who are members.
+    /// The users whom a target reaches at an instant: those on call then, or those named, as far as they are members.
     fn reached(&self, engine: &Engine, target: &Target, at: Timestamp) -> Vec<UserId> {
         let users = match target {
             Target::Schedule(schedule) => self.on_call(engine, *schedule, at),
@@ -213,14 +214,14 @@ impl Auditor {
         self.audit_outbox(engine)
     }
 
-    /// Audits everything.
+    /// Audits all incidents, the outbox, and the next deadline.
     pub fn audit_all(&mut self, engine: &Engine, instants: Instants) -> Result<(), Complaint> {
         let all: Vec<_> = self.incidents.keys().copied().collect();
         self.audit(engine, &all, instants)?;
         self.audit_deadline(engine)
     }
 
-    /// The next deadline is the earliest of all runs that wait.
+    /// Checks that the next deadline is the earliest of all runs that wait.
     pub fn audit_deadline(&self, engine: &Engine) -> Result<(), Complaint> {
         let waiting = self.incidents.values().filter_map(|tracked| match tracked.state {
             State::Waiting(due) => Some(due),
@@ -231,14 +232,14 @@ impl Auditor {
         Ok(())
     }
 
-    /// After a tick that worked nothing may be overdue.
+    /// Checks that nothing is overdue after a tick that worked.
     pub fn audit_punctuality(&self, tick: Timestamp) -> Result<(), Complaint> {
         let late = self.due(tick);
         ensure!(late.is_empty(), "still due after a tick at {tick}: {late:?}");
         Ok(())
     }
 
-    /// Follows a trail from where it was when it was last looked at.
+    /// Follows the audit trail of an incident from where it ended when it was last looked at.
     fn follow(
         &mut self,
         engine: &Engine,
@@ -286,7 +287,8 @@ impl Auditor {
                 | Event::EscalationExhausted
         );
         ensure!(actor.is_none() == by_time, "{what}: the actor is {actor:?}");
-        // What time does happens for the instant of the tick; the rest, and a run that starts, for the clock's.
+        // Events that time causes happen at the instant of the tick; all others, and those of a run that starts, at the
+        // clock's.
         let starting = tracked.current.is_none();
         let instant = if by_time && !starting { instants.tick.unwrap_or(instants.now) } else { instants.now };
         let at = instant.max(tracked.last_at);
@@ -365,7 +367,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// The layer whose turn it is, if it is the one that the trail names; and whom it reaches.
+    /// The place of the layer whose turn it is, if it is the one that the trail names; and the users whom it reaches.
     fn next_layer(
         &self,
         engine: &Engine,
@@ -387,7 +389,7 @@ impl Auditor {
         *self.owed.entry((user, incident, reason)).or_default() += 1;
     }
 
-    /// Every page is one row, and rows that wait are still there.
+    /// Checks that every page is one row, and that rows that wait are still there.
     fn audit_outbox(&mut self, engine: &Engine) -> Result<(), Complaint> {
         for user in self.everybody.clone() {
             let list = |after: usize| {
@@ -443,7 +445,7 @@ impl Auditor {
         rows.get_mut(place).ok_or_else(|| format!("{} was handed out before it could be seen", of.id))
     }
 
-    /// A row was handed out: it must be the first of its line, and free.
+    /// A row was claimed: it must be the first of its inbox, and not held.
     pub fn claimed(&mut self, of: &Notification, now: Timestamp, until: Timestamp) -> Result<(), Complaint> {
         let rows = self.lines.entry(user_of(of)).or_default();
         let first = rows.iter().position(|row| !row.confirmed);
@@ -461,12 +463,12 @@ impl Auditor {
         Ok(())
     }
 
-    /// Nobody knows any more what is held.
+    /// Forgets which rows are held, when nobody knows it any more.
     pub fn forget_claims(&mut self) {
         self.lines.values_mut().flatten().for_each(|row| row.held_until = None);
     }
 
-    /// The message went out to the user: only after all those before it.
+    /// A notification was delivered to its user: all those before it must have been delivered.
     pub fn delivered(&mut self, of: &Notification) -> Result<(), Complaint> {
         let place = usize::try_from(of.number).unwrap() - 1;
         let earlier = self.lines.entry(user_of(of)).or_default().iter().take(place).all(|row| row.delivered);
@@ -475,7 +477,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// A confirmation was accepted.
+    /// A confirmation was accepted: it must be the first of its row.
     pub fn confirmed(&mut self, of: &Notification) -> Result<(), Complaint> {
         let row = self.row(of)?;
         ensure!(!row.confirmed, "{} was confirmed twice", of.id);
@@ -483,7 +485,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// What was confirmed when nobody knows whether it was: looks at the line.
+    /// Finds out whether a row was confirmed when nobody knows it: a confirmed row has left the inbox.
     pub fn find_out(&mut self, engine: &Engine, of: &Notification) -> Result<(), Complaint> {
         let waiting = engine.query(&ListNotifications::of(user_of(of)), &self.admin).map_err(|e| e.to_string())?;
         let gone = waiting.iter().all(|row| row.id != of.id);
@@ -492,7 +494,7 @@ impl Auditor {
         Ok(())
     }
 
-    /// At the end: every row was delivered and confirmed.
+    /// Checks, at the end of a night, that every row was delivered and confirmed.
     pub fn settled(&self) -> Result<(), Complaint> {
         for (user, rows) in &self.lines {
             let lost: Vec<_> = rows.iter().filter(|row| !row.delivered || !row.confirmed).collect();
@@ -502,12 +504,12 @@ impl Auditor {
     }
 }
 
-/// Whose line a row is in; nights invite nobody.
+/// The user in whose inbox a row is: always a member or a former one, as nights invite nobody.
 fn user_of(row: &Notification) -> UserId {
     row.user().expect("a page is for a user")
 }
 
-/// The incident shows what its trail tells.
+/// Checks that the incident shows what its audit trail tells.
 fn compare(tracked: &Tracked, detail: &IncidentDetail) -> Result<(), Complaint> {
     ensure!(!tracked.must_stop, "escalation did not stop");
     ensure!(tracked.state != State::Firing, "a run got stuck between two layers");

@@ -1,5 +1,5 @@
-//! A disk that can be cut off: a backend in memory that keeps apart what was made durable, fails when it is told to, and
-//! forgets.
+//! A disk that can fail ([`SimulatedDisk`]): a backend in memory that keeps apart what was made durable, fails when it is told
+//! to, and forgets on a restart what was not durable.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use dogwatch_store::backend::{Backend, BackendError, Batch, Pair, Scan};
 
-/// What happens at an operation of the disk.
+/// What a fault does to an operation of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The operation fails; those after it work.
@@ -18,20 +18,21 @@ pub enum Fault {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What survives.
+    /// The rows that survive a restart.
     durable: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// What the process sees.
+    /// The rows that the process sees.
     visible: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Batches that are visible but not durable, oldest first.
     volatile: Vec<Batch>,
-    /// So many operations from now a fault happens; whether the operation takes effect all the same.
+    /// The next fault: the number of operations that work before it, its kind, and whether the operation takes effect all the
+    /// same.
     fault: Option<(u64, Fault, bool)>,
     dead: bool,
-    /// Says that everything is durable, and keeps nothing: a broken engine's disk, to see that the auditor notices.
+    /// Reports everything as durable, and keeps nothing: a broken engine's disk, to see that the auditor notices.
     lies: bool,
 }
 
-/// Clones are the same disk.
+/// A disk in memory. Clones are the same disk.
 #[derive(Debug, Clone, Default)]
 pub struct SimulatedDisk(Arc<Mutex<State>>);
 
@@ -45,7 +46,7 @@ fn put(map: &mut BTreeMap<Vec<u8>, Vec<u8>>, batch: &Batch) {
 }
 
 impl State {
-    /// Whether the next operation takes effect, and whether it says so.
+    /// Whether the next operation takes effect, and what it reports.
     fn next(&mut self) -> (bool, Result<(), BackendError>) {
         let failure = || Err(BackendError::new("simulating", "a fault"));
         if self.dead {
@@ -68,7 +69,7 @@ impl State {
 }
 
 impl SimulatedDisk {
-    /// A disk that never keeps what it says it keeps.
+    /// A disk that reports rows as durable and never keeps them.
     #[must_use]
     pub fn lying() -> Self {
         let disk = Self::default();
@@ -80,17 +81,17 @@ impl SimulatedDisk {
         self.0.lock().unwrap()
     }
 
-    /// Has a fault happen after so many operations that work.
+    /// Has a fault happen after this many operations that work.
     pub fn fault_in(&self, operations: u64, fault: Fault, takes_effect: bool) {
         self.lock().fault = Some((operations, fault, takes_effect));
     }
 
-    /// Takes a fault back that has not happened; says whether there was none left.
+    /// Takes back a fault that has not happened; true when there was none left.
     pub fn calm(&self) -> bool {
         self.lock().fault.take().is_none()
     }
 
-    /// The process is gone and another one comes. Of the batches that were not durable, the first `kept` survive.
+    /// Replaces the process by another one. Of the batches that were not durable, the first `kept` survive.
     pub fn restart(&self, kept: usize) {
         let mut state = self.lock();
         let volatile = std::mem::take(&mut state.volatile);
@@ -119,7 +120,7 @@ impl Backend for SimulatedDisk {
         let end = end.to_vec();
         let mut from = Bound::Included(start.to_vec());
         let inverted = start >= end.as_slice();
-        // One pair at a time: a scan that is given up early costs what was taken.
+        // One pair at a time, so that a scan that is given up early costs only the pairs that were taken.
         let next = move || -> Option<Result<Pair, BackendError>> {
             if inverted {
                 return None;

@@ -1,5 +1,5 @@
 //! A seeded simulation of nights that go wrong: incidents, policies, schedule edits, late ticks, kills, failing disks, and
-//! consumers that crash; with an auditor who checks after each step that the contract was kept.
+//! consumers that crash; with an [`Auditor`] that checks after each step that the contract was kept.
 //!
 //! One seed fixes everything. Time is virtual: a simulated week takes moments. The engine is the real one, with its writer
 //! thread, on a disk that forgets what was not made durable ([`SimulatedDisk`]). Commands that race are held up together
@@ -30,7 +30,7 @@ pub fn simulate(seed: u64, disk: SimulatedDisk) -> Result<Report, Complaint> {
     })
 }
 
-/// How to see a night again.
+/// The command line that simulates the night of a seed again.
 #[must_use]
 pub fn repeat(seed: u64) -> String {
     format!("cargo run --release -p dogwatch-testkit --example simulate -- --seed {seed}")

@@ -23,10 +23,10 @@ use crate::fixture;
 
 const BEGINNING: i64 = 1_775_556_000_000;
 const MINUTE: Duration = Duration::from_secs(60);
-/// How many steps a night has.
+/// The number of steps of a night.
 const STEPS: u32 = 700;
 
-/// What happened in a night, or in many.
+/// Counts of what happened in one night, or in many.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "counts of what the names say")]
 pub struct Report {
@@ -43,7 +43,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Adds those of another night.
+    /// Adds the counts of another night.
     pub fn add(&mut self, other: &Self) {
         self.incidents += other.incidents;
         self.steps += other.steps;
@@ -72,16 +72,16 @@ pub struct Night {
     schedules: Vec<ScheduleId>,
     rotations: Vec<(ScheduleId, RotationLayerId)>,
     policies: Vec<PolicyId>,
-    /// What was handed out, and until when.
+    /// Notifications that a slow consumer has claimed and delivered but not confirmed, with the end of each lease.
     held: Vec<(Notification, Timestamp)>,
     auditor: Auditor,
-    /// Incidents whose creation was handed in, by title.
+    /// Incidents whose creation was handed in and that were not seen yet, by title.
     opening: Vec<(String, Opening)>,
     report: Report,
 }
 
 impl Night {
-    /// An organization with people, schedules and policies.
+    /// Begins a night: an organization with members, schedules and policies.
     pub fn begin(seed: u64, disk: SimulatedDisk) -> Self {
         let clock = ManualClock::at(Timestamp::clamped(BEGINNING));
         let engine = Self::open(&disk, &clock, seed, 0);
@@ -203,7 +203,7 @@ impl Night {
         }
     }
 
-    /// A member, or somebody who was one.
+    /// A member, or a former one.
     fn somebody(&mut self) -> UserId {
         *self.random.pick(&self.people).unwrap()
     }
@@ -213,13 +213,13 @@ impl Night {
         if self.auditor.members.contains(&user) { Actor::member(self.org, user) } else { self.admin }
     }
 
-    /// One of the incidents that are open, most often.
+    /// One of the incidents that are open; `None` if there are none.
     fn some_incident(&mut self) -> Option<IncidentId> {
         let open = self.auditor.open_incidents();
         self.random.pick(&open).copied()
     }
 
-    /// Audits what a step touched.
+    /// Audits the incidents that a step touched, and the outbox.
     fn audit(&mut self, touched: &[IncidentId], tick: Option<Timestamp>) -> Result<(), Complaint> {
         let mut touched = touched.to_vec();
         touched.sort_unstable();
@@ -265,14 +265,14 @@ impl Night {
         self.same_as_shown(&created)
     }
 
-    /// What a command replied is what a query shows.
+    /// Checks that a query shows the incident that a command replied.
     fn same_as_shown(&self, view: &IncidentView) -> Result<(), Complaint> {
         let shown = self.engine().query(&GetIncident { id: view.id }, &self.admin).map_err(|e| e.to_string())?;
         ensure!(shown.incident == *view, "the reply was {view:?}, but it shows {:?}", shown.incident);
         Ok(())
     }
 
-    /// Somebody does something about an incident.
+    /// A member acknowledges an incident, hands it off, changes its status or posts an update.
     fn respond(&mut self) -> Result<(), Complaint> {
         let (Some(id), actor) = (self.some_incident(), self.actor()) else { return Ok(()) };
         let target = self.somebody();
@@ -294,7 +294,7 @@ impl Night {
         view.map_or(Ok(()), |view| self.same_as_shown(&view))
     }
 
-    /// A tick so many minutes before now.
+    /// A tick for the instant `early` minutes before now, which must fire all that is due then.
     fn tick(&mut self, early: i64) -> Result<(), Complaint> {
         let tick = Timestamp::clamped(self.now().as_millis() - early * 60_000);
         let due = self.auditor.due(tick);
@@ -315,7 +315,7 @@ impl Night {
         self.report.fired += u64::try_from(ticked.fired).unwrap();
     }
 
-    /// Consumers claim, and do what consumers do.
+    /// A consumer claims notifications, and confirms each, gives it back, keeps it for later, or crashes.
     fn consume(&mut self) -> Result<(), Complaint> {
         let limit = self.random.between(1, 6);
         let lease = Duration::from_secs(*self.random.pick(&[1, 30, 120, 600]).unwrap());
@@ -325,7 +325,7 @@ impl Night {
             self.report.claims += 1;
             self.auditor.claimed(&row, now, now.plus(lease))?;
             match self.random.below(10) {
-                // It crashes before it delivers, or after.
+                // The consumer crashes before it delivers, or after.
                 0 => {}
                 1 => self.auditor.delivered(&row)?,
                 2 => {
@@ -349,7 +349,7 @@ impl Night {
         self.audit(&[], None)
     }
 
-    /// A slow consumer confirms at last; perhaps somebody else was faster.
+    /// A slow consumer confirms at last; perhaps another one was faster.
     fn confirm_late(&mut self) -> Result<(), Complaint> {
         let Some((row, until)) = self.held.pop() else { return Ok(()) };
         let now = self.now();
@@ -361,7 +361,7 @@ impl Night {
         self.audit(&[], None)
     }
 
-    /// Finds the incidents whose creation was handed in, if they are there.
+    /// Finds the incidents whose creation was handed in and took effect.
     fn find_openings(&mut self) -> Result<(), Complaint> {
         let opening = std::mem::take(&mut self.opening);
         if opening.is_empty() {
@@ -380,7 +380,7 @@ impl Night {
         Ok(())
     }
 
-    /// Closes and opens the engine as it should be done.
+    /// Closes the engine as it should be done, and opens it again.
     fn restart(&mut self) -> Result<(), Complaint> {
         self.engine = None;
         self.disk.restart(usize::MAX);
@@ -400,7 +400,7 @@ impl Night {
         Ok(())
     }
 
-    /// The night ends: everything runs out, everything is delivered.
+    /// The night ends: all runs are ticked until none waits, and all notifications are delivered.
     fn settle_down(&mut self) -> Result<(), Complaint> {
         self.audit_all(None)?;
         while let Some(due) = self.engine().next_deadline().map_err(|error| error.to_string())? {

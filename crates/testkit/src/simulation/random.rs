@@ -1,4 +1,4 @@
-//! Chance from a seed: the same seed, the same simulation.
+//! Random numbers from a seed: the same seed gives the same simulation.
 
 /// A small generator (splitmix64); its sequence is a function of the seed and nothing else.
 #[derive(Debug, Clone)]
@@ -11,7 +11,7 @@ impl Random {
         Self(seed)
     }
 
-    /// Sixty-four bits.
+    /// The next 64 bits.
     pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -25,17 +25,17 @@ impl Random {
         self.bits() % end
     }
 
-    /// A number from a range.
+    /// A number from `from` to `to`, both included.
     pub fn between(&mut self, from: i64, to: i64) -> i64 {
         from + i64::try_from(self.below(u64::try_from(to - from + 1).unwrap())).unwrap()
     }
 
-    /// True once in so many times.
+    /// True once in `times` times, on average.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    /// One of several.
+    /// One of several items; `None` if there are none.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         if of.is_empty() {
             return None;

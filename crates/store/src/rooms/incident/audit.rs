@@ -1,4 +1,8 @@
-//! The stored form of audit trails: of what stands in incidents, and of what has moved out of them.
+//! The stored form of audit trails (contract, section 10): events in the record of their incident, and events that have moved
+//! out of it to the table `Audit`.
+//!
+//! An incident's record holds its last events, 8 at most. Earlier ones are in `Audit`, up to 16 in a row. An event's `at` is
+//! not stored: its id begins with it.
 
 use bincode::{Decode, Encode};
 use dogwatch_core::id::{AuditEventId, ComponentId, Id, IncidentId, PolicyId, PolicyLayerId, UpdateId};
@@ -23,7 +27,7 @@ pub(crate) fn field_byte(field: EditedField) -> u8 {
     }
 }
 
-/// Events that have moved out of an incident; in formats before 5, the events of one command.
+/// The record of events that have moved out of an incident. In formats before 5, it holds the events of one command.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AuditV1 {
@@ -189,7 +193,7 @@ fn event_of(event: EventV1) -> Result<Event, Corrupt> {
     })
 }
 
-/// How many events one audit row holds at most, so that its value stays small.
+/// The largest number of events in one row of `Audit`, so that its value stays small.
 const EVENTS_PER_ROW: usize = 16;
 
 impl Entity for AuditEntry {
@@ -207,7 +211,7 @@ impl Entity for AuditEntry {
     }
 }
 
-/// The rows of events that move out of an incident.
+/// Adds the rows of events that move out of an incident.
 pub(crate) fn audit_rows(entry: &AuditEntry, rows: &mut Rows) -> Result<(), Corrupt> {
     for events in entry.events.chunks(EVENTS_PER_ROW) {
         let first = events.first().ok_or(Corrupt::Value)?.id;
@@ -217,12 +221,12 @@ pub(crate) fn audit_rows(entry: &AuditEntry, rows: &mut Rows) -> Result<(), Corr
     Ok(())
 }
 
-/// The events that a row holds.
+/// Makes the events of a row of `Audit`.
 pub(crate) fn audit_of(row: AuditV1) -> Result<Vec<AuditEvent>, Corrupt> {
     events_of(row.events)
 }
 
-/// Events in their stored form.
+/// Makes the stored form of events.
 pub(super) fn stored_events(events: &[AuditEvent]) -> Result<Vec<AuditEventV1>, Corrupt> {
     let stored = |event: &AuditEvent| {
         Ok(AuditEventV1 {
@@ -234,7 +238,7 @@ pub(super) fn stored_events(events: &[AuditEvent]) -> Result<Vec<AuditEventV1>, 
     events.iter().map(stored).collect()
 }
 
-/// The events that [`stored_events`] made.
+/// Makes events of the form that [`stored_events`] made.
 pub(super) fn events_of(stored: Vec<AuditEventV1>) -> Result<Vec<AuditEvent>, Corrupt> {
     let event = |stored: AuditEventV1| {
         Ok(AuditEvent {
@@ -246,7 +250,7 @@ pub(super) fn events_of(stored: Vec<AuditEventV1>) -> Result<Vec<AuditEvent>, Co
     stored.into_iter().map(event).collect()
 }
 
-/// Events that have moved out of an incident, in an export.
+/// The line of events that have moved out of an incident in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AuditLine {
@@ -263,7 +267,7 @@ impl Line for AuditLine {
     const TABLES: &'static [Table] = &[Table::AUDIT];
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
-        // The last part is the id of the first event, which is in the record, too.
+        // The last part of the key is the id of the first event, which is in the record, too.
         let (org, incident, _) = (row.id()?, row.id()?, row.id()?);
         Ok(Some(Self { org, incident, record: row.record()? }))
     }
@@ -278,7 +282,7 @@ fn audit_key(org: OrgId, incident: IncidentId, first: AuditEventId) -> Vec<u8> {
     Table::AUDIT.of(org, &[&incident.to_bytes(), &first.to_bytes()])
 }
 
-/// Tells of the pages that events name: one for each user of a layer that was paged, and one of a handoff.
+/// Reports the pages that events name: one for each user whom a layer paged, and one for each handoff.
 pub(super) fn told(org: OrgId, incident: IncidentId, events: &[AuditEvent], tell: &mut dyn FnMut(Page, i64)) {
     for event in events {
         let at = event.at();

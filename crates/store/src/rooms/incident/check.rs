@@ -1,5 +1,5 @@
-//! What `verify` checks of an incident beyond its own rows: that its audit trail tells of its beginning, of each step, and of each
-//! update.
+//! The checks of `verify` on an incident beyond its own rows: that its audit trail has one event for its creation, one for each
+//! change of its status, and one for each update, and that all updates exist.
 
 use dogwatch_core::OrgId;
 use dogwatch_core::id::IncidentId;
@@ -12,18 +12,18 @@ use crate::tools::Verifier;
 
 impl Verifier<'_, '_> {
     pub(super) fn need_incident(&mut self, key: &[u8], org: OrgId, id: IncidentId) {
-        // The parts of an incident stand next to one another.
+        // The rows of one incident are next to one another, so one check for all of them is enough.
         if self.last_incident.replace((org, id)) != Some((org, id)) {
             self.need(key, &incident_key(org, id), "an incident");
         }
     }
 
-    /// Whoever acted in an audit trail is known.
+    /// Checks that the actors of an audit trail exist as members, removed ones included.
     pub(super) fn actors(&mut self, key: &[u8], org: OrgId, events: &[AuditEvent]) {
         self.need_users(key, org, events.iter().filter_map(|event| event.actor_id));
     }
 
-    /// The trail tells of the incident's beginning, each step of its status, and each update; and the updates are there.
+    /// Checks the events of the trail against the status history and the number of updates, and that the updates exist.
     pub(super) fn trail(&mut self, key: &[u8], incident: &Incident) {
         let (mut created, mut steps, mut posted) = (0_usize, 0_usize, 0_u32);
         let moved_out = self.snapshot.under(&Table::AUDIT.record(incident.org_id, incident.id)).map_while(Result::ok);

@@ -1,4 +1,4 @@
-//! Lists of incidents: which scans answer one, and several scans as one.
+//! Lists of incidents: the scans that answer a filtered list, and their merge into one list, newest first.
 
 use std::iter::Peekable;
 
@@ -10,8 +10,8 @@ use super::{newest_first, severity_byte, status_byte};
 use crate::backend::Pair;
 use crate::table::{Table, end_of};
 
-/// The scans that answer a list of incidents: the keys from a start up to an end, each newest first. A key ends with the
-/// incident's id.
+/// The scans that answer a list of incidents, as pairs of a start and an exclusive end. Each is newest first: its keys end with
+/// the inverted id of the incident.
 pub(crate) fn incident_lists(
     org: OrgId,
     filter: &IncidentFilter,
@@ -30,7 +30,8 @@ pub(crate) fn incident_lists(
     statuses.flat_map(severities).map(|both| range(Table::BY_STATUS_AND_SEVERITY.of(org, &[&both]))).collect()
 }
 
-/// Of the incidents whose keys begin so, those that a filter's span and a cursor leave.
+/// The range of the keys with a prefix whose incidents were created in a filter's span (`from` and `to` included) and come
+/// behind a cursor.
 fn incident_range(prefix: Vec<u8>, filter: &IncidentFilter, after: Option<IncidentId>) -> (Vec<u8>, Vec<u8>) {
     let mut start = prefix.clone();
     if let Some(to) = filter.to {
@@ -59,12 +60,12 @@ fn inverted_millis(at: Timestamp) -> [u8; 6] {
     rest.map(|byte| !byte)
 }
 
-/// Lists of incidents, each newest first, as one.
+/// Merges lists of incidents, each newest first, into one.
 pub(super) fn merged<L: Iterator<Item = Result<Pair, Error>>>(
     mut lists: Vec<Peekable<L>>,
 ) -> impl Iterator<Item = Result<Pair, Error>> {
     std::iter::from_fn(move || {
-        // Inverted ids end the keys: the newest is the least. What cannot be read comes first of all.
+        // Inverted ids end the keys, so the newest is the least. An error comes first of all.
         let next = |list: &mut Peekable<L>| match list.peek() {
             Some(Ok((key, _))) => Some(key.last_chunk::<16>().copied()),
             Some(Err(_)) => Some(None),
@@ -82,7 +83,7 @@ mod tests {
     use crate::rooms::incident::{by_status_and_severity, incident_key};
     use dogwatch_core::id::Id;
 
-    /// A cursor may come from a list with another filter: what is newer than `to` stays out all the same.
+    /// A cursor may come from a list with another filter: incidents that are newer than `to` stay out all the same.
     #[test]
     fn a_cursor_does_not_widen_a_list() {
         let org = OrgId::from_bytes([1; 16]);
@@ -108,7 +109,7 @@ mod tests {
         }
     }
 
-    /// Every incident stands in one list of each filter that it fits, and in none of another.
+    /// Every incident is in exactly one list of each filter that it fits, and in none of any other filter.
     #[test]
     fn the_lists_of_a_filter() {
         let (org, id) = (OrgId::from_bytes([1; 16]), IncidentId::from_bytes([2; 16]));

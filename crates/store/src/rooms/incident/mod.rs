@@ -1,4 +1,8 @@
-//! Incidents and their updates: records, rows, and core's world of them.
+//! The stored form of incidents and their updates, and of the indexes for lists, timers and uses of components and policies.
+//!
+//! The record of an incident holds its status history, its escalation run, and the end of its audit trail. Its `createdAt` is
+//! not stored: its id begins with it. Where the newest comes first, keys hold ids with their bits inverted. Unresolved
+//! incidents are indexed by component and policy; an incident whose run waits has one row in `Timer`.
 
 pub(crate) mod audit;
 mod check;
@@ -29,21 +33,21 @@ use crate::view::{OrgView, corrupt};
 impl Table {
     /// Incidents, newest first.
     pub(crate) const INCIDENT: Self = Self::new(b'I', "Incident");
-    /// Incidents by status and severity, newest first.
+    /// Index of incidents by status and severity, newest first.
     pub(crate) const BY_STATUS_AND_SEVERITY: Self = Self::new(b'X', "ByStatusAndSeverity");
-    /// Unresolved incidents by component, newest first.
+    /// Index of unresolved incidents by component, newest first.
     pub(crate) const OPEN_BY_COMPONENT: Self = Self::new(b'C', "OpenByComponent");
-    /// Unresolved incidents by policy.
+    /// Index of unresolved incidents by policy, newest first.
     pub(crate) const OPEN_BY_POLICY: Self = Self::new(b'E', "OpenByPolicy");
-    /// Runs that wait, of all organizations, by the instant at which they are due.
+    /// Index of the waiting escalation runs of all organizations, by the instant at which they are due.
     pub(crate) const TIMER: Self = Self::new(b'Z', "Timer");
-    /// Updates of incidents.
+    /// Updates by incident, oldest first.
     pub(crate) const UPDATE: Self = Self::new(b'u', "Update");
-    /// Audit trails of incidents.
+    /// Audit events that have moved out of their incidents, by incident, oldest first.
     pub(crate) const AUDIT: Self = Self::new(b'h', "Audit");
 }
 
-/// The tables of this room.
+/// The tables that this module declares.
 pub(super) const TABLES: &[Table] = &[
     Table::INCIDENT,
     Table::BY_STATUS_AND_SEVERITY,
@@ -54,12 +58,12 @@ pub(super) const TABLES: &[Table] = &[
     Table::AUDIT,
 ];
 
-/// An id so that newer ones sort first.
+/// An incident's id with all bits inverted, as a part of a key: newer ones sort first.
 pub(crate) fn newest_first(id: IncidentId) -> [u8; 16] {
     id.to_bytes().map(|byte| !byte)
 }
 
-/// The id that [`newest_first`] wrote at the end of a key.
+/// Reads the id that [`newest_first`] wrote at the end of a key.
 pub(crate) fn incident_at_end(key: &[u8]) -> Option<IncidentId> {
     key.last_chunk::<16>().map(|bytes| IncidentId::from_bytes(bytes.map(|byte| !byte)))
 }
@@ -121,7 +125,7 @@ pub(super) fn visibility(byte: u8) -> Result<UpdateVisibility, Corrupt> {
     by_byte(&UpdateVisibility::ALL, visibility_byte, byte)
 }
 
-/// A step of a status history.
+/// An entry of a status history.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct StepV1 {
@@ -135,7 +139,7 @@ pub(crate) struct StepV1 {
     update: Option<[u8; 16]>,
 }
 
-/// An incident, before there were runs. Organization and id are in the key.
+/// An incident in record version 1, without a run. Organization and id are in the key.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct IncidentV1 {
@@ -164,7 +168,7 @@ struct IncidentV1 {
     last_part: [u8; 16],
 }
 
-/// An incident since there are runs, before it held events.
+/// An incident in record version 2: version 1 with an escalation run, without audit events.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct IncidentV2 {
@@ -173,13 +177,13 @@ struct IncidentV2 {
     run: Option<RunV1>,
 }
 
-/// An incident with the end of its audit trail.
+/// An incident in record version 3: version 2 with the last events of its audit trail.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IncidentV3 {
     #[serde(flatten)]
     incident: IncidentV2,
-    /// Whether there may be rows with earlier events. Exports say so only where there are none.
+    /// Whether there may be earlier events in `Audit`. Exports hold this field only when it is `false`.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     has_earlier_events: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -272,7 +276,7 @@ impl Entity for Incident {
         }
         verifier.actors(key, org, &self.recent_events);
         verifier.trail(key, self);
-        // A policy may go when the last of its incidents is resolved.
+        // A policy may be deleted when the last of its incidents is resolved.
         if let Some(policy) = self.policy().filter(|_| !self.is_resolved()) {
             verifier.need(key, &Table::POLICY.record(org, policy), "a policy");
         }
@@ -283,7 +287,7 @@ impl Entity for Incident {
     }
 }
 
-/// The incident that a row holds.
+/// Makes the incident of a record. `read` reads the pieces of a long description.
 pub(crate) fn incident_of(row: IncidentV3, org: OrgId, id: IncidentId, read: Reader<'_>) -> Result<Incident, Corrupt> {
     let IncidentV3 { incident: IncidentV2 { incident: row, run }, has_earlier_events, recent_events } = row;
     let step = |step: StepV1| {
@@ -326,7 +330,7 @@ pub(crate) fn incident_of(row: IncidentV3, org: OrgId, id: IncidentId, read: Rea
     })
 }
 
-/// An update. Organization, incident and id are in the key.
+/// The record of an update. Organization, incident and id are in the key; the `postedAt` of an update is in its id.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UpdateV1 {
@@ -365,7 +369,7 @@ impl Entity for IncidentUpdate {
     }
 }
 
-/// The update that a row holds.
+/// Makes the update of a record. `read` reads the pieces of a long body.
 pub(crate) fn update_of(
     row: UpdateV1,
     org: OrgId,
@@ -390,7 +394,7 @@ pub(crate) fn update_of(
     })
 }
 
-/// An incident in an export.
+/// The line of an incident in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IncidentLine {
@@ -420,7 +424,7 @@ impl Line for IncidentLine {
     }
 }
 
-/// An update in an export.
+/// The line of an update in an export.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UpdateLine {
@@ -471,7 +475,7 @@ impl IncidentPort for OrgView<'_> {
             if value.is_empty() {
                 return self.incident(id)?.ok_or_else(|| corrupt(key, Corrupt::Missing));
             }
-            // The list without a filter runs over the records themselves.
+            // A list without a filter by status or severity scans the records themselves.
             let made = decode(key, value).and_then(|row| incident_of(row, self.org, id, &|key| self.read(key)));
             made.map_err(|why| corrupt(key, why))
         };
@@ -513,8 +517,8 @@ mod tests {
         const VERSION: u8 = 1;
     }
 
-    /// The largest incidents there may be are not too large for a row: one with as many components as there may be, and one
-    /// with as many events, of the largest kind.
+    /// The largest possible incidents are not too large for a row: with the most components, with the most events of the
+    /// largest kinds, and with mixtures of both.
     #[test]
     fn the_largest_incidents() {
         let (at, user) = (Timestamp::clamped(i64::MAX), UserId::from_bytes([255; 16]));
@@ -575,7 +579,7 @@ mod tests {
         }
     }
 
-    /// An incident that the first format wrote is read as one without a policy.
+    /// An incident of format 1 is read as one without a policy.
     #[test]
     fn incidents_of_format_1() {
         let (org, id) = (OrgId::from_bytes([1; 16]), IncidentId::from_bytes([2; 16]));

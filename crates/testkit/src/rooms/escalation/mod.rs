@@ -1,4 +1,5 @@
-//! Schedules as far as escalation needs them, policies, runs and the outbox: operations, and both sides of each.
+//! Schedules as far as escalation needs them, policies, runs and the outbox: the operations, and both sides of each; the model
+//! is in [`model`].
 
 pub(crate) mod model;
 
@@ -80,7 +81,7 @@ pub enum EscalationOp {
         incident: Pick,
         target: Pick,
     },
-    /// At so many minutes from now.
+    /// A tick for the instant this many minutes from now.
     Tick {
         in_minutes: i64,
     },
@@ -88,7 +89,7 @@ pub enum EscalationOp {
         limit: usize,
         seconds: u64,
     },
-    /// Of the claims so far, the one at this place from the end.
+    /// Confirms the claim at this place, counted from the latest one.
     Confirm {
         claim: usize,
     },
@@ -98,7 +99,7 @@ pub enum EscalationOp {
     },
 }
 
-/// Whom a layer shall page.
+/// The target that a policy layer shall have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the two targets of the contract")]
 pub enum LayerTarget {
@@ -213,7 +214,7 @@ impl Run<'_> {
         }
     }
 
-    /// A target as the engine and as the model know it; `None` where something of it is not here.
+    /// A target as the engine and as the model know it; the model's is `None` where a part of it is not in the organization.
     fn target(&self, target: &LayerTarget, org: usize) -> Option<(Target, Option<LayerTargetModel>)> {
         match target {
             LayerTarget::Schedule(pick) => {
@@ -222,7 +223,7 @@ impl Run<'_> {
             }
             LayerTarget::Users(picks) => {
                 let users: Vec<_> = picks.iter().map(|pick| self.user(*pick, org)).collect();
-                // A user twice is refused before it gets to a command.
+                // A target that names a user twice is refused before it gets to a command.
                 let made = Target::users(users.iter().map(|(id, _)| valid(id)).collect()).ok()?;
                 let here: Option<Vec<_>> = users.iter().map(|(_, index)| *index).collect();
                 Some((made, here.map(LayerTargetModel::Users)))
@@ -230,7 +231,7 @@ impl Run<'_> {
         }
     }
 
-    /// The layer of a policy at a place, or one that nobody made.
+    /// The id and the place of a policy's layer, if there is one at this place; else an id that nobody made.
     fn layer(&self, org: usize, policy: Option<usize>, layer: usize) -> (PolicyLayerId, Option<usize>) {
         let layers = policy.map(|policy| self.orgs[org].policies[policy].layers.as_slice()).unwrap_or_default();
         let unknown = (PolicyLayerId::from_bytes([0xEE; 16]), None);
@@ -370,7 +371,7 @@ impl Run<'_> {
         }
     }
 
-    /// A member who may look at everything.
+    /// An admin of the organization, who may see everything.
     fn admin(&self, org: usize) -> Actor {
         let admin = self.orgs[org].members.iter().position(|member| !member.removed && member.admin);
         self.actor(org, admin.expect("every organization has an admin, always"))
@@ -429,7 +430,7 @@ impl Run<'_> {
         assert_eq!(self.engine().next_deadline().unwrap().map(millis), due);
     }
 
-    /// Compares every line of the outbox.
+    /// Compares the inboxes of all members with the model's.
     fn compare_pages(&self) {
         for (org, model) in self.orgs.iter().enumerate() {
             let admin = self.admin(org);

@@ -1,4 +1,7 @@
-//! The model of section 9, and of schedules as far as escalation needs them: overrides only, no rotations.
+//! The model of escalation (contract, section 9), and of schedules as far as escalation needs them: overrides only, no rotation
+//! layers.
+//!
+//! The outbox is a list of [`Letter`]s, which are notifications; those with the same [`Line`], the recipient, form an inbox.
 
 use crate::model::{Expected, Millis, ensure};
 use crate::rooms::Org;
@@ -6,7 +9,7 @@ use crate::rooms::incident::{Incident, RESOLVED};
 
 const MINUTE: Millis = 60_000;
 
-/// A schedule without rotations: whoever stands in is on call.
+/// A schedule without rotation layers: only an override puts a user on call.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "the fields of the contract")]
 pub struct Schedule {
@@ -14,11 +17,11 @@ pub struct Schedule {
     pub name: String,
     pub deleted: bool,
     pub changed: Millis,
-    /// User, beginning, end; in the order of creation.
+    /// The overrides, in the order of creation: user, start, end.
     pub overrides: Vec<(usize, Millis, Millis)>,
 }
 
-/// Whom a layer pages.
+/// The target of a policy layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the two targets of the contract")]
 pub enum Target {
@@ -36,7 +39,7 @@ pub struct Layer {
     pub target: Target,
 }
 
-/// A policy.
+/// An escalation policy.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields of the contract")]
 pub struct Policy {
@@ -44,11 +47,11 @@ pub struct Policy {
     pub name: String,
     pub created: Millis,
     pub deleted: bool,
-    /// By position.
+    /// The layers, by position.
     pub layers: Vec<Layer>,
 }
 
-/// A run: its snapshot, and how far it is.
+/// An escalation run: the snapshot of its layers, the place of the current one, and when that one times out.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the words of the contract")]
 pub struct Run {
@@ -58,7 +61,7 @@ pub struct Run {
     pub due: Option<Millis>,
 }
 
-/// Whose line of the outbox.
+/// The recipient of an inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the words of the contract")]
 pub enum Line {
@@ -66,26 +69,26 @@ pub enum Line {
     Invited(usize),
 }
 
-/// A row of the outbox.
+/// A notification in the outbox.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields of the contract")]
 pub struct Letter {
-    /// Reason and incident of a page.
+    /// The reason and the incident of a page; `None` for an invitation.
     pub page: Option<(&'static str, usize)>,
     pub line: Line,
     pub at: Millis,
     pub attempts: u32,
-    /// Delivered, or not wanted any more.
+    /// Whether it was delivered or withdrawn.
     pub done: bool,
 }
 
-/// What a layer of a new or changed policy shall be.
+/// The settings of a policy layer to add, or those that an edit gives.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields of the contract")]
 pub struct NewLayer {
     pub position: Option<u32>,
     pub minutes: Option<i64>,
-    /// `Some(None)`: a target that does not exist here.
+    /// `None`: not given. `Some(None)`: a target that does not exist in the organization.
     pub target: Option<Option<Target>>,
 }
 
@@ -98,7 +101,7 @@ impl Org {
         index.filter(|index| !self.policies[*index].deleted)
     }
 
-    /// Who is on call in a schedule.
+    /// The user who is on call in a schedule.
     #[must_use]
     pub fn on_call(&self, schedule: usize, now: Millis) -> Option<usize> {
         let schedule = &self.schedules[schedule];
@@ -106,7 +109,7 @@ impl Org {
         schedule.overrides.iter().rev().find(holds).filter(|_| !schedule.deleted).map(|(user, ..)| *user)
     }
 
-    /// Creates a schedule, without its id.
+    /// Creates a schedule and gives its place; its id is learnt later.
     pub fn create_schedule(&mut self, actor: usize, now: Millis, name: &str) -> Expected<usize> {
         self.actor(actor)?;
         ensure(!self.schedules.iter().any(|one| !one.deleted && one.name == name), "name_conflict")?;
@@ -124,7 +127,7 @@ impl Org {
         Ok(())
     }
 
-    /// Has somebody stand in from now on.
+    /// Creates an override from now on, which ends `span` milliseconds from now.
     pub fn stand_in(
         &mut self,
         actor: usize,
@@ -144,7 +147,7 @@ impl Org {
         Ok(())
     }
 
-    /// A member leaves: overrides end, layers no longer name them.
+    /// A member leaves: their overrides end, policy layers no longer name them.
     pub(crate) fn leave(&mut self, user: usize, now: Millis) {
         for schedule in &mut self.schedules {
             if schedule.overrides.iter().any(|one| one.0 == user && one.2 > now) {
@@ -163,7 +166,7 @@ impl Org {
         }
     }
 
-    /// Creates a policy, without its id.
+    /// Creates a policy and gives its place; its id is learnt later.
     pub fn create_policy(&mut self, actor: usize, now: Millis, name: &str) -> Expected<usize> {
         self.actor(actor)?;
         self.policy_name_free(name, None)?;
@@ -206,7 +209,7 @@ impl Org {
         target.filter(|_| here).ok_or("invalid_target")
     }
 
-    /// Adds a layer, without its id.
+    /// Adds a policy layer and gives the places of the policy and of the layer; the layer's id is learnt later.
     pub fn add_layer(&mut self, actor: usize, index: Option<usize>, new: NewLayer) -> Expected<(usize, usize)> {
         self.actor(actor)?;
         let index = self.policy_here(index).ok_or("not_found")?;
@@ -216,7 +219,7 @@ impl Org {
         Ok((index, self.policies[index].insert(&layer)))
     }
 
-    /// Changes a layer.
+    /// Edits a policy layer.
     pub fn edit_layer(
         &mut self,
         actor: usize,
@@ -239,7 +242,7 @@ impl Org {
         Ok(index)
     }
 
-    /// Removes a layer.
+    /// Removes a policy layer.
     pub fn remove_layer(&mut self, actor: usize, policy: Option<usize>, layer: Option<usize>) -> Expected<usize> {
         self.actor(actor)?;
         let index = self.policy_here(policy).ok_or("not_found")?;
@@ -247,7 +250,7 @@ impl Org {
         Ok(index)
     }
 
-    /// Turns the layers round by so many places, and numbers them from 1.
+    /// Rotates the layers of a policy by `by` places, and numbers them from 1.
     pub fn order_layers(&mut self, actor: usize, policy: Option<usize>, by: usize) -> Expected<usize> {
         self.actor(actor)?;
         let index = self.policy_here(policy).ok_or("not_found")?;
@@ -260,7 +263,7 @@ impl Org {
         Ok(index)
     }
 
-    /// The policy for a new incident.
+    /// The policy that a new incident gets: the named one, else one with a layer that targets the schedule (section 6).
     pub(crate) fn attached(&self, policy: Option<Option<usize>>, schedule: Option<usize>) -> Expected<Option<usize>> {
         if let Some(policy) = policy {
             return self.policy_here(policy).ok_or("not_found").map(Some);
@@ -275,7 +278,7 @@ impl Org {
         Ok(found.first().map(|(.., index)| *index))
     }
 
-    /// Whom a target reaches.
+    /// The members whom a target reaches at an instant.
     fn reached(&self, target: &Target, now: Millis) -> Vec<usize> {
         let users = match target {
             Target::Schedule(schedule) => self.on_call(*schedule, now).into_iter().collect(),
@@ -289,22 +292,22 @@ impl Org {
         self.notify(Line::Member(user), Some((reason, incident)), now, at);
     }
 
-    /// Puts a letter at the end of a line.
+    /// Puts a notification at the end of an inbox.
     pub fn notify(&mut self, line: Line, page: Option<(&'static str, usize)>, now: Millis, at: Millis) {
-        // A line that holds nothing can be claimed from now on.
+        // An inbox that was empty can be claimed from now on.
         if self.first_letter(line).is_none() {
             self.ready.insert(line, now);
         }
         self.letters.push(Letter { page, line, at, attempts: 0, done: false });
     }
 
-    /// Takes back what waits for somebody who is invited.
+    /// Withdraws the notification of an invitation.
     pub fn withdraw(&mut self, invitation: usize) {
         let waiting = self.letters.iter_mut().filter(|letter| letter.line == Line::Invited(invitation));
         waiting.for_each(|letter| letter.done = true);
     }
 
-    /// Fires the first layer from a place on that reaches anybody.
+    /// Fires the first layer from a place on that reaches anybody; if none does, the run is exhausted.
     fn fire(&mut self, incident: usize, from: usize, now: Millis) {
         let layers = self.incidents[incident].run.as_ref().unwrap().layers.clone();
         for (place, layer) in layers.iter().enumerate().skip(from) {
@@ -371,7 +374,7 @@ impl Org {
         Ok(index)
     }
 
-    /// The incidents whose time is up, by that time: due, id, place.
+    /// The incidents whose current layer has timed out: when, the id and the place of each.
     #[must_use]
     pub fn overdue(&self, now: Millis) -> Vec<(Millis, String, usize)> {
         let due = |(index, incident): (usize, &Incident)| {
@@ -381,7 +384,7 @@ impl Org {
         self.incidents.iter().enumerate().filter_map(due).collect()
     }
 
-    /// Time passes for one incident whose time is up.
+    /// Times out the current layer of an incident, and fires the next one.
     pub fn time_out(&mut self, incident: usize, now: Millis) {
         let run = self.incidents[incident].run.as_ref().unwrap();
         let current = run.current.unwrap();
@@ -390,7 +393,7 @@ impl Org {
         self.fire(incident, current + 1, now);
     }
 
-    /// The lines that can be claimed: since when, the digits of the id, which.
+    /// The inboxes that can be claimed: since when, the digits of the recipient's id, and the recipient.
     #[must_use]
     pub fn claimable(&self, now: Millis) -> Vec<(Millis, String, Line)> {
         let lines = self.ready.iter().filter(|(line, ready)| **ready <= now && self.first_letter(**line).is_some());
@@ -401,13 +404,13 @@ impl Org {
         lines.map(|(line, ready)| (*ready, id(*line), *line)).collect()
     }
 
-    /// The first of a line.
+    /// The place of the first notification that waits in an inbox.
     #[must_use]
     pub fn first_letter(&self, line: Line) -> Option<usize> {
         self.letters.iter().position(|letter| letter.line == line && !letter.done)
     }
 
-    /// What a reply must say of a notification.
+    /// The text that a reply about a notification must render to.
     #[must_use]
     pub fn shown_letter(&self, letter: &Letter) -> String {
         let what = match (letter.line, letter.page) {
@@ -423,7 +426,7 @@ impl Org {
         format!("{what} at {}, {} attempts", letter.at, letter.attempts)
     }
 
-    /// What a preview must say: layer, instant, users; then the end.
+    /// The text that a preview must render to: for each layer its id, position, instant and users; then the end.
     pub fn preview(&self, actor: usize, policy: Option<usize>, at: Millis) -> Expected<String> {
         self.actor(actor)?;
         let policy = &self.policies[self.policy_here(policy).ok_or("not_found")?];
@@ -441,10 +444,10 @@ impl Org {
 }
 
 impl Policy {
-    /// Puts a layer where it says, moving what is in the way, and gives its place.
+    /// Inserts a layer at its position, moves the layers in the way one back, and gives its place.
     fn insert(&mut self, layer: &Layer) -> usize {
         let mut position = layer.position;
-        // Whatever stands at a position, and directly behind it, is in the way.
+        // The layer at the position, and those directly behind it, are in the way.
         for other in self.layers.iter_mut().filter(|other| other.position >= layer.position) {
             if other.position == position {
                 other.position += 1;
@@ -456,7 +459,7 @@ impl Policy {
         self.layers.iter().position(|other| other == layer).unwrap()
     }
 
-    /// What a reply must say of the layers.
+    /// The text that a reply about the policy and its layers must render to.
     #[must_use]
     pub fn shown(&self, org: &Org) -> String {
         let target = |target: &Target| match target {
@@ -473,13 +476,13 @@ impl Policy {
 }
 
 impl Incident {
-    /// Something happened to it, with details.
+    /// Adds an event with details to the audit trail, and moves `updated`.
     fn happened(&mut self, event: &'static str, now: Millis, actor: Option<usize>, details: String) {
         self.updated = self.updated.max(now);
         self.trail.push((event, self.updated, actor, details));
     }
 
-    /// Whoever acknowledges or resolves stops a run that waits.
+    /// Stops a run that waits, when a member acknowledges or resolves the incident.
     pub(crate) fn stop(&mut self, now: Millis, actor: usize) {
         if self.run.as_mut().is_some_and(|run| run.due.take().is_some()) {
             self.event("escalation_stopped", now, actor);

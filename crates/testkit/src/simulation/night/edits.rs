@@ -1,4 +1,4 @@
-//! What people change in a simulated night: who is on call, policies, the team.
+//! What members change in a simulated night: overrides, rotation layers, policies, the team.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use dogwatch_core::team::RemoveMember;
 use super::Night;
 
 impl Night {
-    /// Somebody changes who is on call, a policy, or the team. What is refused is refused.
+    /// A member changes who is on call, a policy, or the team. The rules may refuse the change.
     pub(super) fn edit(&mut self) {
         let (admin, now) = (self.admin, self.now());
         let schedule = *self.random.pick(&self.schedules).unwrap();

@@ -14,7 +14,7 @@ use super::super::auditor::ensure;
 use super::super::{Complaint, Fault};
 use super::{MINUTE, Night};
 
-/// How a command ended, as far as its caller can know.
+/// The outcome of a command, as far as its caller can know it.
 enum Outcome<R> {
     Done(R),
     Refused,
@@ -41,7 +41,7 @@ enum Racer {
 }
 
 impl Night {
-    /// Several commands in one batch: acknowledgements, handoffs, resolutions and a tick at the same instant.
+    /// Several commands in one batch: acknowledgements, handoffs, status changes, creations, and a tick at the same instant.
     pub(super) fn race(&mut self) -> Result<(), Complaint> {
         self.report.races += 1;
         self.clock.advance(MINUTE * u32::try_from(self.random.below(8)).unwrap());
@@ -62,7 +62,7 @@ impl Night {
         self.auditor.audit_punctuality(tick)
     }
 
-    /// The incidents that a race is about: those that are due, and another.
+    /// The incidents that a race is about: one of those that are due, and one of those that are open.
     fn racers(&mut self) -> Vec<IncidentId> {
         let due = self.auditor.due(self.now());
         let mut racers: Vec<_> = self.random.pick(&due).copied().into_iter().collect();
@@ -98,7 +98,7 @@ impl Night {
         // Holds the writer up, so that what is handed in meanwhile becomes one batch.
         let plug = move || {
             reached.send(()).unwrap();
-            // When the other end is gone, nothing is to be waited for.
+            // When the other end is gone, there is nothing to wait for.
             let _ = go_on.recv();
         };
         let Ok(plugged) = in_the_writer(self.engine(), plug) else { return vec![Outcome::Unknown] };
@@ -130,7 +130,7 @@ impl Night {
         outcomes
     }
 
-    /// The disk fails somewhere in what comes next, or the process is killed there. Then everything is looked at.
+    /// During a few batches and a claim the disk may fail, or the process may be killed. Then everything is audited.
     pub(super) fn trouble(&mut self) -> Result<(), Complaint> {
         self.clock.advance(MINUTE * u32::try_from(self.random.below(8)).unwrap());
         let fault = if self.random.one_in(2) { Fault::Die } else { Fault::Fail };
@@ -140,7 +140,7 @@ impl Night {
         let batches: Vec<_> = (0..self.random.between(1, 3)).map(|_| self.prepare(&about)).collect();
         self.disk.fault_in(operations, fault, takes_effect);
         let mut unknown = false;
-        // The fault hits wherever it does: while something is read, decided, applied or made durable.
+        // The fault may hit while something is read, decided, applied or made durable.
         for batch in batches {
             let outcomes = self.let_race(batch);
             unknown |= outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown));

@@ -205,6 +205,7 @@ pub fn ask<Q: Query>(query: &Q, actor: &Actor, state: &dyn State) -> Result<Q::R
 
 /// In debug builds, panics at a refusal with a code that the operation does not name: what routes and documents say would be
 /// false.
+// Invariant [codes-named].
 fn check_code<C: Caller>(error: &Error, named: &[Code], operation: &str) {
     let code = error.code();
     let known = code == Code::Internal || named.contains(&code) || C::CODES.contains(&code);

@@ -22,6 +22,7 @@ pub trait Id: Copy + Ord + fmt::Display + Send + Sync + 'static {
     fn to_bytes(self) -> [u8; 16];
 
     /// The millisecond in which the id was made.
+    // Invariant [ids-carry-time].
     fn made_at(self) -> Timestamp {
         let [a, b, c, d, e, f, ..] = self.to_bytes();
         Timestamp::clamped(i64::from_be_bytes([0, 0, a, b, c, d, e, f]))

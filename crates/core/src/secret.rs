@@ -60,6 +60,7 @@ impl Secret {
     }
 }
 
+// Invariant [no-secrets].
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")

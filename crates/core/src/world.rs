@@ -42,6 +42,7 @@ pub trait State: GlobalPort + TickPort + DeliveryPort {
 }
 
 /// One organization, read only: the sum of the ports of all modules. Whatever implements all of them is a world.
+// Invariant [one-org]: no method of a port takes an organization.
 pub trait World:
     OrganizationPort + TeamPort + ApiKeyPort + ComponentPort + IncidentPort + OnCallPort + EscalationPort + OutboxPort
 {

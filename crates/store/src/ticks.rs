@@ -120,6 +120,7 @@ impl Work for Tick {
     type Reply = (Ticked, Option<Timer>);
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Refusal> {
+        // Invariant [due-only].
         let due = batch.root().timers_due(self.now, self.after.as_ref(), CHUNK)?;
         batch.read_ahead(due.iter().map(|timer| incident::incident_key(timer.org_id, timer.incident_id)));
         let (mut ticked, mut lookups) = (Ticked::default(), Lookups::at(self.now));

@@ -46,6 +46,7 @@ impl<'a> StoreView<'a> {
         self.rows.scan(start, end).map(|pair| pair.map_err(|error| Error::broken(error.to_string())))
     }
 
+    // Invariant [one-scan]: a list is read here, in the order of keys, and its cost is what is taken of it.
     pub(crate) fn under(&self, prefix: &[u8]) -> impl Iterator<Item = Result<Pair, Error>> + use<'a> {
         self.scan(prefix, &end_of(prefix))
     }

@@ -195,6 +195,7 @@ impl Run {
         chain: &mut dyn Chain,
         outputs: &mut Vec<Output>,
     ) -> Result<Self, Error> {
+        // Invariant [only-upwards]: the chain gives the layer above.
         while let Some(Reach { layer, users }) = chain.above(position)? {
             position = layer.position;
             if users.is_empty() {

@@ -33,6 +33,7 @@ pub(super) struct Draft {
 impl Draft {
     /// Begins a change. It happens now or, when the clock has jumped back, at the instant of the incident's last change.
     pub(super) fn of(incident: Incident, now: Timestamp) -> Self {
+        // Invariant [own-time].
         let at = now.max(incident.updated_at);
         Self { before: Some(incident.clone()), incident, at, events: Vec::new() }
     }
@@ -56,6 +57,7 @@ impl Draft {
     }
 
     /// Ends the change: adds it to the decision, and gives the incident as it is now.
+    // Invariant [with-its-cause]: the run's deadline and the events are in the incident that is written here.
     pub(super) fn finish(mut self, cx: &mut Context<'_>) -> Incident {
         self.incident.updated_at = self.at;
         self.append_events(cx);

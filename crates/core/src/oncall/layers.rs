@@ -343,6 +343,7 @@ pub(super) fn revise(
 fn keep_past(cx: &mut Context<'_>, layer: &RotationLayer, now: Timestamp) {
     let began = layer.since.max(layer.rotation.effective_from());
     if began < now {
+        // Invariant [past-is-past]: what held is kept as it was.
         cx.write(Write::PastRotation(Box::new(Change::created(PastRotation {
             org_id: layer.org_id,
             schedule_id: layer.schedule_id,

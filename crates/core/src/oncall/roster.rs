@@ -94,6 +94,7 @@ struct Epoch {
 }
 
 /// All that says who is on call in a schedule, from some instant on: a pure function of the instant.
+// Invariant [one-resolver].
 #[derive(Debug, Clone)]
 pub struct Roster {
     /// All layers, also removed ones, in the order of their ids.

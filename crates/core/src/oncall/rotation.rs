@@ -125,6 +125,7 @@ impl Rotation {
     }
 
     /// Boundary `k`, for k ≥ 1; `None` past the year 9999.
+    // Invariant [from-the-anchor].
     fn boundary(&self, k: i64) -> Option<Timestamp> {
         self.zone.instant(self.boundary_day(k)?, self.handoff.minutes())
     }

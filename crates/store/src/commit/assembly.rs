@@ -88,6 +88,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// As [`Assembly::add`], with changes of rows that the rules do not know of.
+    // Invariant [whole-or-not]: nothing is kept of a decision before all of its rows are known.
     pub(crate) fn add_with(&mut self, writes: &[Write], mut changes: Vec<RowChange>) -> Result<(), Refusal> {
         for write in writes {
             row_changes(write, &mut changes)

@@ -162,6 +162,7 @@ fn finish(shared: &Shared, applied: Result<(), BackendError>, end: BatchEnd) {
 
 /// Applies the last part of a batch, makes all of the batch durable, and shows it to readers. After an error they keep seeing
 /// what was durable before.
+// Invariant [durable-first]: durable, then shown to readers, then counted; the callers are answered after that.
 fn make_durable(shared: &Shared, part: Part, commits: u64) -> Result<(), BackendError> {
     if part.rows.is_empty() {
         return Ok(());

@@ -151,6 +151,7 @@ pub(crate) struct Rows(Vec<Pair>);
 
 impl Rows {
     /// The largest value, in bytes. Larger ones could be put into files that sled never syncs.
+    // Invariant [small-values].
     pub(crate) const LARGEST: usize = 4_096;
 
     #[cfg(feature = "fuzzing")]
@@ -232,6 +233,7 @@ pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result
     }
 }
 
+// Invariant [rows-of]: what is written is the difference between the rows before and the rows after.
 fn difference<T: Entity>(change: &Change<T>, changes: &mut Vec<RowChange>) -> Result<(), Corrupt> {
     let (mut before, mut after) = (Rows::default(), Rows::default());
     if let Some(thing) = &change.before {

@@ -10,8 +10,9 @@ use dogwatch_core::id::Id;
 use dogwatch_core::id::{IncidentId, PolicyId, PolicyLayerId, ScheduleId};
 use dogwatch_core::incident::{AcknowledgeIncident, CreateIncident, Event, HandOffIncident, Severity, Status};
 use dogwatch_core::oncall::{CreateOverride, DeleteSchedule};
-use dogwatch_core::outbox::{ListNotifications, Notification};
+use dogwatch_core::outbox::{ListNotifications, Notification, PageReason, ReadyInbox, claim, confirm};
 use dogwatch_core::team::RemoveMember;
+use dogwatch_core::world::Write;
 use dogwatch_core::{Actor, Timestamp, UserId};
 use support::{Harbour, policy_layer, user, valid, word};
 
@@ -454,7 +455,7 @@ fn a_preview_is_the_run_that_nobody_acknowledges() {
     assert_eq!(word(&story.harbour.ask(&unknown, &story.harbour.ben)), "not_found");
 }
 
-/// A user's line: claimed one at a time, confirmed or back again, always in order.
+/// A user's inbox: claimed from one at a time, confirmed or back again, always in order.
 #[test]
 fn the_outbox() {
     let mut story = Story::policy(&["ben for 5", "ben,cleo for 5"]);
@@ -496,4 +497,39 @@ fn the_outbox() {
     assert_eq!(held[0].attempts, 2);
     assert_eq!(world.claim(1, lease, minute(70), ids).unwrap(), []);
     assert_eq!(world.claim(1, lease, minute(71), ids).unwrap()[0].attempts, 3);
+}
+
+/// What whoever delivers was told a while ago: it hands out and gives back nothing that it should not.
+#[test]
+fn stale_claims_and_receipts() {
+    let mut story = Story::policy(&["ben for 5", "ben for 5"]);
+    story.act(0, "open");
+    story.act(5, "tick");
+    let minute = |minute: i64| Timestamp::from_millis(story.opened.as_millis() + minute * 60_000).unwrap();
+    let (incident, org) = (story.incident, story.harbour.org);
+    let (world, ids) = (&mut story.harbour.world, &mut story.harbour.ids);
+    let lease = Duration::from_secs(120);
+    let first = world.claim(10, lease, minute(6), ids).unwrap().remove(0);
+    assert_eq!((first.incident(), first.reason()), (Some(incident), Some(PageReason::Escalation)));
+    // Somebody else has seen the inbox when it was ready, but it is held now.
+    let stale = ReadyInbox { ready_at: minute(5), org_id: org, recipient: first.recipient };
+    assert_eq!(claim(&stale, lease, world, minute(7), ids).unwrap().reply, None, "held");
+    // The lease ends at minute 8: from then on it is not held any more.
+    assert!(!world.give_back(&first.receipt(), Duration::ZERO, minute(8), ids).unwrap());
+
+    let decided = confirm(&first.receipt(), world, minute(8), ids).unwrap();
+    let delivered = decided.writes.iter().find_map(|write| match write {
+        Write::Notification(change) => change.after.clone(),
+        _ => None,
+    });
+    assert_eq!(delivered.unwrap().delivered_at, Some(minute(8)));
+    world.apply(decided.writes);
+    let second = world.claim(10, lease, minute(9), ids).unwrap().remove(0);
+    assert_eq!((second.number, second.attempts), (2, 1));
+    assert!(
+        !world.give_back(&first.receipt(), Duration::ZERO, minute(9), ids).unwrap(),
+        "the receipt of the one before"
+    );
+    assert!(world.confirm(&second.receipt(), minute(9), ids).unwrap());
+    assert_eq!(claim(&stale, lease, world, minute(20), ids).unwrap().reply, None, "empty");
 }

@@ -278,6 +278,14 @@ mod tests {
     }
 
     #[test]
+    fn timeouts() {
+        for minutes in [1, 2, 10_080] {
+            let timeout = AckTimeout::from_minutes(minutes).unwrap();
+            assert_eq!((i64::from(timeout.minutes()), timeout.after(at(100))), (minutes, at(100 + minutes)));
+        }
+    }
+
+    #[test]
     fn starting() {
         for (layers, expected, did) in [
             (&[(1, 1), (2, 1)][..], "waiting@1 until 110", "paged 1 (1)"),

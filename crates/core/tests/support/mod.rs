@@ -1,6 +1,8 @@
 //! A small organization to try the rules on, with a clock that moves by hand.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod night;
+
 use std::time::Duration;
 
 use dogwatch_core::component::CreateComponent;

@@ -34,7 +34,7 @@ pub struct MemoryState {
     organizations: BTreeMap<OrgId, OrgData>,
 }
 
-/// What one organization has: a map for each kind of thing. Parts of a thing are sorted behind the id of the whole.
+/// What one organization has: a map for each kind of entity. Parts of an entity are sorted behind the id of the whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct OrgData {
     organization: Option<Organization>,
@@ -115,8 +115,8 @@ impl MemoryState {
         ids: &mut IdSource,
     ) -> Result<Vec<Notification>, Error> {
         let mut claimed = Vec::new();
-        for line in self.ready_inboxes(now, None, limit)? {
-            let decision = claim(&line, lease, self, now, ids)?;
+        for ready in self.ready_inboxes(now, None, limit)? {
+            let decision = claim(&ready, lease, self, now, ids)?;
             self.apply(decision.writes);
             claimed.extend(decision.reply);
         }
@@ -209,7 +209,7 @@ impl MemoryState {
         self.organizations.entry(org).or_default()
     }
 
-    /// Applies one change to a map: deletes the thing before, inserts the thing after.
+    /// Applies one change to a map: deletes the entity before, inserts the entity after.
     fn put<K: Ord, V>(
         &mut self,
         change: Change<V>,
@@ -265,14 +265,14 @@ impl DeliveryPort for MemoryState {
         after: Option<&ReadyInbox>,
         limit: usize,
     ) -> Result<Vec<ReadyInbox>, Error> {
-        let mut ready: Vec<_> = self.lines().filter(|line| line.ready_at <= now && Some(line) > after).collect();
+        let mut ready: Vec<_> = self.ready().filter(|inbox| inbox.ready_at <= now && Some(inbox) > after).collect();
         ready.sort();
         ready.truncate(limit);
         Ok(ready)
     }
 
     fn next_ready(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
-        Ok(self.lines().map(|line| line.ready_at).filter(|at| *at > now).min())
+        Ok(self.ready().map(|inbox| inbox.ready_at).filter(|at| *at > now).min())
     }
 }
 
@@ -297,7 +297,7 @@ impl MemoryState {
     }
 
     /// The inboxes that are not empty, in any order.
-    fn lines(&self) -> impl Iterator<Item = ReadyInbox> {
+    fn ready(&self) -> impl Iterator<Item = ReadyInbox> {
         let inboxes = self.organizations.values().flat_map(|data| data.inboxes.values());
         let waiting = inboxes.filter(|inbox| !inbox.is_empty());
         waiting.map(|inbox| ReadyInbox { ready_at: inbox.ready_at, org_id: inbox.org_id, recipient: inbox.recipient })
@@ -311,12 +311,12 @@ struct MemoryWorld<'a> {
 }
 
 impl<'a> MemoryWorld<'a> {
-    /// All things in one of the maps, in the order of their keys.
+    /// All entities in one of the maps, in the order of their keys.
     fn all<K: 'a, V: 'a>(&self, map: impl Fn(&'a OrgData) -> &'a BTreeMap<K, V>) -> impl Iterator<Item = &'a V> {
         self.data.map(map).into_iter().flat_map(BTreeMap::values)
     }
 
-    /// The thing under a key of one of the maps.
+    /// The entity under a key of one of the maps.
     fn get<K: Ord + 'a, V: Clone + 'a>(&self, map: impl Fn(&'a OrgData) -> &'a BTreeMap<K, V>, key: &K) -> Option<V> {
         self.data.and_then(|data| map(data).get(key).cloned())
     }

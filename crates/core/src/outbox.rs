@@ -290,15 +290,15 @@ fn notify(cx: &mut Context<'_>, recipient: Recipient, message: Message, at: Time
 /// # Errors
 /// [`Error::Broken`] when the store cannot be read; no other.
 pub fn claim(
-    line: &ReadyInbox,
+    ready: &ReadyInbox,
     lease: Duration,
     state: &dyn State,
     now: Timestamp,
     ids: &mut IdSource,
 ) -> Result<Decision<Option<Notification>>, Error> {
-    let world = state.world(line.org_id);
+    let world = state.world(ready.org_id);
     let mut cx = Context::new(&*world, now, ids);
-    let Some(inbox) = world.inbox(line.recipient)?.filter(|inbox| !inbox.is_empty() && inbox.ready_at <= now) else {
+    let Some(inbox) = world.inbox(ready.recipient)?.filter(|inbox| !inbox.is_empty() && inbox.ready_at <= now) else {
         return Ok(cx.decided(None));
     };
     let before = first_of(&cx, &inbox)?;
@@ -404,5 +404,5 @@ impl Query for ListNotifications {
 /// The first notification of an inbox that is not empty.
 fn first_of(cx: &Context<'_>, inbox: &Inbox) -> Result<Notification, Error> {
     let first = cx.world.notification(inbox.recipient, inbox.first)?;
-    first.ok_or_else(|| Error::broken("a line of notifications without its first"))
+    first.ok_or_else(|| Error::broken("an inbox without its first notification"))
 }

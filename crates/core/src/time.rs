@@ -236,8 +236,8 @@ pub(crate) const fn civil_date(days: i64) -> (i64, i64, i64) {
 }
 
 /// Writes a number into these bytes in decimal, with leading zeros.
-fn digits(place: Option<&mut [u8]>, mut number: i64) {
-    for digit in place.unwrap_or_default().iter_mut().rev() {
+fn digits(field: Option<&mut [u8]>, mut number: i64) {
+    for digit in field.unwrap_or_default().iter_mut().rev() {
         *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
         number /= 10;
     }

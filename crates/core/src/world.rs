@@ -3,7 +3,7 @@
 //! [`State`] is all of a store; [`World`] is one organization of it, and all that a rule of a member is given. It is the sum of
 //! small ports, each declared beside the things that it reads. A rule cannot name another organization's data, because nothing
 //! in `World` takes an organization. [`GlobalPort`] finds what is unique over all organizations, and nothing else. What to
-//! write comes back as [`Write`]s: whole things before and after, so that whoever stores them can keep every index without
+//! write comes back as [`Write`]s: whole entities before and after, so that whoever stores them can keep every index without
 //! reading again.
 //!
 //! To implement these ports over maps, see [`crate::memory`]; `dogwatch-store` implements them over a folder on disk.
@@ -61,29 +61,29 @@ impl<T> World for T where
 {
 }
 
-/// One stored thing before and after. A new thing has no `before`, a deleted one no `after`.
+/// One stored entity before and after. A new entity has no `before`, a deleted one no `after`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change<T> {
-    /// The thing as it is stored now.
+    /// The entity as it is stored now.
     pub before: Option<T>,
-    /// The thing as it shall be stored.
+    /// The entity as it shall be stored.
     pub after: Option<T>,
 }
 
 impl<T> Change<T> {
-    /// A thing that is new.
+    /// An entity that is new.
     #[must_use]
     pub const fn created(after: T) -> Self {
         Self { before: None, after: Some(after) }
     }
 
-    /// A thing that changes.
+    /// An entity that changes.
     #[must_use]
     pub const fn edited(before: T, after: T) -> Self {
         Self { before: Some(before), after: Some(after) }
     }
 
-    /// A thing that is deleted.
+    /// An entity that is deleted.
     #[must_use]
     pub const fn gone(before: T) -> Self {
         Self { before: Some(before), after: None }

@@ -127,17 +127,17 @@ impl Work for Claim {
         let mut after: Option<ReadyInbox> = None;
         while claimed.len() < self.limit {
             let wanted = self.limit - claimed.len();
-            let lines = batch.root().ready_inboxes(batch.now, after.as_ref(), wanted)?;
-            for line in &lines {
-                let decision = claim(line, self.lease, &batch.root(), batch.now, ids);
+            let inboxes = batch.root().ready_inboxes(batch.now, after.as_ref(), wanted)?;
+            for ready in &inboxes {
+                let decision = claim(ready, self.lease, &batch.root(), batch.now, ids);
                 // An inbox that cannot be read must not keep those of others from being delivered.
                 let Ok(decision) = decision else { continue };
                 if batch.add(&decision.writes).is_ok() {
                     claimed.extend(decision.reply);
                 }
             }
-            match lines.last() {
-                Some(last) if lines.len() == wanted => after = Some(*last),
+            match inboxes.last() {
+                Some(last) if inboxes.len() == wanted => after = Some(*last),
                 _ => break,
             }
         }

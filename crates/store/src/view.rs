@@ -133,8 +133,8 @@ impl DeliveryPort for StoreView<'_> {
     ) -> Result<Vec<ReadyInbox>, Error> {
         let start = after.map_or_else(|| Table::READY.key(&[]), |after| end_of(&outbox::ready_key(after)));
         let end = end_of(&Table::READY.key(&[&table::instant(now)]));
-        let line = |key: &[u8]| outbox::ready_line(key).ok_or_else(|| corrupt(key, Corrupt::Key));
-        self.scan(&start, &end).take(limit).map(|pair| line(&pair?.0)).collect()
+        let ready = |key: &[u8]| outbox::ready_inbox(key).ok_or_else(|| corrupt(key, Corrupt::Key));
+        self.scan(&start, &end).take(limit).map(|pair| ready(&pair?.0)).collect()
     }
 
     fn next_ready(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
@@ -170,7 +170,7 @@ pub(crate) struct OrgView<'a> {
 
 impl OrgView<'_> {
     /// The entity under a key, made by `build` from its record; `None` when there is no such row.
-    pub(crate) fn thing<T: Stored, R>(
+    pub(crate) fn entity<T: Stored, R>(
         &self,
         key: &[u8],
         build: impl FnOnce(T) -> Result<R, Corrupt>,
@@ -186,15 +186,15 @@ impl OrgView<'_> {
 }
 
 impl OrgView<'_> {
-    /// The entities of an index of names, in the order of their names. `thing` reads the entity with an id.
+    /// The entities of an index of names, in the order of their names. `entity` reads the entity with an id.
     pub(crate) fn named<R>(
         &self,
         table: Table,
-        thing: impl Fn([u8; 16]) -> Result<Option<R>, Error>,
+        entity: impl Fn([u8; 16]) -> Result<Option<R>, Error>,
     ) -> Result<Vec<R>, Error> {
         let read = |(key, value): Pair| {
             let named: NamedV1 = decode(&key, &value).map_err(|why| corrupt(&key, why))?;
-            thing(named.id)?.ok_or_else(|| corrupt(&key, Corrupt::Missing))
+            entity(named.id)?.ok_or_else(|| corrupt(&key, Corrupt::Missing))
         };
         self.store.under(&table.of(self.org, &[])).map(|pair| read(pair?)).collect()
     }

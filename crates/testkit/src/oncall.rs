@@ -386,7 +386,7 @@ impl Run {
                 let owner = self.oracle.targets(millis).first().map(|person| self.people[*person].0);
                 let holds = |start: Timestamp, end: Timestamp| start <= at(millis) && at(millis) < end;
                 let shown = shifts.final_shifts.iter().find(|shift| holds(shift.starts_at, shift.ends_at));
-                assert_eq!(shown.map(|shift| shift.target.user_id), owner, "in the line at {}", at(millis));
+                assert_eq!(shown.map(|shift| shift.target.user_id), owner, "in the final shifts at {}", at(millis));
                 let gap = shifts.gaps.iter().any(|gap| holds(gap.starts_at, gap.ends_at));
                 assert_eq!(gap, owner.is_none());
             }
@@ -401,7 +401,7 @@ impl Run {
         let wanted =
             shifts.final_shifts.iter().filter_map(|shift| Some((shift.target, cut(shift.starts_at, shift.ends_at)?)));
         let got = window.final_shifts.iter().map(|shift| (shift.target, (shift.starts_at, shift.ends_at)));
-        assert!(got.eq(wanted), "a window of the line");
+        assert!(got.eq(wanted), "a window of the final shifts");
         assert!(shifts.final_shifts.windows(2).all(|pair| {
             pair[0].ends_at <= pair[1].starts_at
                 && (pair[0].ends_at < pair[1].starts_at || pair[0].target != pair[1].target)

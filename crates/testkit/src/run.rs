@@ -45,7 +45,7 @@ pub struct Run<'a> {
 pub(crate) struct Claimed {
     pub(crate) receipt: Receipt,
     pub(crate) org: usize,
-    pub(crate) letter: usize,
+    pub(crate) notification: usize,
     pub(crate) attempt: u32,
 }
 

@@ -159,9 +159,9 @@ impl Command for OrderPolicyLayers {
         if old != new || self.layer_ids.len() != before.len() {
             return Err(Error::invalid("layerIds", "must hold every layer of the policy once"));
         }
-        let places = (1_i64..).map(Position::new);
+        let positions = (1_i64..).map(Position::new);
         let mut after = Vec::with_capacity(before.len());
-        for (id, position) in self.layer_ids.iter().zip(places) {
+        for (id, position) in self.layer_ids.iter().zip(positions) {
             let position = position.map_err(|problem| Error::broken(problem.to_string()))?;
             after.push(PolicyLayer { position, ..find_layer(&before, *id)?.clone() });
         }

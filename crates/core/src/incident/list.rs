@@ -105,7 +105,7 @@ impl FromStr for Cursor {
         let hex = text.strip_prefix(CURSOR_PREFIX);
         let hex = hex.filter(|hex| hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
         let value = hex.and_then(|hex| u128::from_str_radix(hex, 16).ok());
-        let value = value.ok_or_else(|| Problem::new("must be a cursor from an earlier page"))?;
+        let value = value.ok_or_else(|| Problem::new("must be a cursor from an earlier answer"))?;
         Ok(Self(IncidentId::from_bytes(value.to_be_bytes())))
     }
 }

@@ -148,7 +148,7 @@ pub(crate) fn api_key_by_user(org: OrgId, user: UserId, key: ApiKeyId) -> Vec<u8
 
 impl ApiKeyPort for OrgView<'_> {
     fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
-        self.thing(&Table::API_KEY.record(self.org, id), |row: ApiKeyV1| row.of(self.org, id))
+        self.entity(&Table::API_KEY.record(self.org, id), |row: ApiKeyV1| row.of(self.org, id))
     }
 
     fn api_keys_of(&self, user: UserId) -> Result<Vec<ApiKey>, Error> {

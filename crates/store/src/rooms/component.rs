@@ -116,7 +116,7 @@ impl Line for ComponentLine {
 impl ComponentPort for OrgView<'_> {
     fn component(&self, id: ComponentId) -> Result<Option<Component>, Error> {
         let key = Table::COMPONENT.record(self.org, id);
-        self.thing(&key, |row: ComponentV1| row.of(self.org, id, &|key| self.read(key)))
+        self.entity(&key, |row: ComponentV1| row.of(self.org, id, &|key| self.read(key)))
     }
 
     fn component_named(&self, name: &Name) -> Result<Option<ComponentId>, Error> {

@@ -372,7 +372,7 @@ impl Line for PastPolicyLayerLine {
 impl EscalationPort for OrgView<'_> {
     fn policy(&self, id: PolicyId) -> Result<Option<Policy>, Error> {
         let key = Table::POLICY.record(self.org, id);
-        self.thing(&key, |row: PolicyV1| row.of(self.org, id, &|key| self.read(key)))
+        self.entity(&key, |row: PolicyV1| row.of(self.org, id, &|key| self.read(key)))
     }
 
     fn policy_named(&self, name: &PolicyName) -> Result<Option<PolicyId>, Error> {

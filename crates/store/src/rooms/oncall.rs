@@ -556,7 +556,7 @@ impl Line for OverrideLine {
 impl OnCallPort for OrgView<'_> {
     fn schedule(&self, id: ScheduleId) -> Result<Option<Schedule>, Error> {
         let key = Table::SCHEDULE.record(self.org, id);
-        self.thing(&key, |row: ScheduleV1| row.of(self.org, id, &|key| self.read(key)))
+        self.entity(&key, |row: ScheduleV1| row.of(self.org, id, &|key| self.read(key)))
     }
 
     fn schedule_named(&self, name: &ScheduleName) -> Result<Option<ScheduleId>, Error> {

@@ -170,12 +170,12 @@ impl OrganizationPort for OrgView<'_> {
     }
 
     fn organization(&self) -> Result<Option<Organization>, Error> {
-        self.thing(&Table::ORGANIZATION.of(self.org, &[]), |row: OrganizationV1| row.of(self.org))
+        self.entity(&Table::ORGANIZATION.of(self.org, &[]), |row: OrganizationV1| row.of(self.org))
     }
 
     fn counts(&self) -> Result<Counts, Error> {
-        let tally = self.thing(&Table::COUNTS.of(self.org, &[]), |row: CountsV2| Ok(row.of(self.org)))?;
-        Ok(tally.unwrap_or(Counts::empty(self.org)))
+        let counts = self.entity(&Table::COUNTS.of(self.org, &[]), |row: CountsV2| Ok(row.of(self.org)))?;
+        Ok(counts.unwrap_or(Counts::empty(self.org)))
     }
 }
 

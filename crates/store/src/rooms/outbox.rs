@@ -37,12 +37,12 @@ impl Table {
 /// The tables that this module declares.
 pub(super) const TABLES: &[Table] = &[Table::NOTIFICATION, Table::INBOX, Table::READY, Table::DELIVERED];
 
-pub(crate) fn ready_key(line: &ReadyInbox) -> Vec<u8> {
-    Table::READY.key(&[&instant(line.ready_at), &line.org_id.to_bytes(), &recipient_part(line.recipient)])
+pub(crate) fn ready_key(ready: &ReadyInbox) -> Vec<u8> {
+    Table::READY.key(&[&instant(ready.ready_at), &ready.org_id.to_bytes(), &recipient_part(ready.recipient)])
 }
 
 /// The inbox for which [`ready_key`] made a key.
-pub(crate) fn ready_line(key: &[u8]) -> Option<ReadyInbox> {
+pub(crate) fn ready_inbox(key: &[u8]) -> Option<ReadyInbox> {
     let (ready_at, org, _) = by_time::<OrgId, UserId>(key)?;
     Some(ReadyInbox { ready_at, org_id: org, recipient: recipient_of(key.get(1 + 8 + 16..)?)? })
 }
@@ -68,16 +68,16 @@ pub(crate) fn recipient_of(part: &[u8]) -> Option<Recipient> {
     }
 }
 
-pub(crate) fn inbox_key(org: OrgId, line: Recipient) -> Vec<u8> {
-    Table::INBOX.of(org, &[&recipient_part(line)])
+pub(crate) fn inbox_key(org: OrgId, recipient: Recipient) -> Vec<u8> {
+    Table::INBOX.of(org, &[&recipient_part(recipient)])
 }
 
-pub(crate) fn notification_key(org: OrgId, line: Recipient, number: u64) -> Vec<u8> {
-    Table::NOTIFICATION.of(org, &[&recipient_part(line), &number.to_be_bytes()])
+pub(crate) fn notification_key(org: OrgId, recipient: Recipient, number: u64) -> Vec<u8> {
+    Table::NOTIFICATION.of(org, &[&recipient_part(recipient), &number.to_be_bytes()])
 }
 
-pub(crate) fn delivered_key(at: Timestamp, org: OrgId, line: Recipient, number: u64) -> Vec<u8> {
-    Table::DELIVERED.key(&[&instant(at), &org.to_bytes(), &recipient_part(line), &number.to_be_bytes()])
+pub(crate) fn delivered_key(at: Timestamp, org: OrgId, recipient: Recipient, number: u64) -> Vec<u8> {
+    Table::DELIVERED.key(&[&instant(at), &org.to_bytes(), &recipient_part(recipient), &number.to_be_bytes()])
 }
 
 /// The byte of the only kind of notification in record version 1: a page.
@@ -358,12 +358,12 @@ impl Line for InboxLine {
 
 impl OutboxPort for OrgView<'_> {
     fn inbox(&self, recipient: Recipient) -> Result<Option<Inbox>, Error> {
-        self.thing(&inbox_key(self.org, recipient), |row: InboxV1| row.of(self.org, recipient))
+        self.entity(&inbox_key(self.org, recipient), |row: InboxV1| row.of(self.org, recipient))
     }
 
     fn notification(&self, recipient: Recipient, number: u64) -> Result<Option<Notification>, Error> {
         let key = notification_key(self.org, recipient, number);
-        self.thing(&key, |row: NotificationV2| row.of(self.org, recipient, number))
+        self.entity(&key, |row: NotificationV2| row.of(self.org, recipient, number))
     }
 
     fn notifications(&self, recipient: Recipient, after: u64, limit: usize) -> Result<Vec<Notification>, Error> {

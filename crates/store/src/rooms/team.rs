@@ -222,7 +222,7 @@ impl Line for InvitationLine {
 
 impl TeamPort for OrgView<'_> {
     fn member(&self, id: UserId) -> Result<Option<Member>, Error> {
-        self.thing(&Table::MEMBER.record(self.org, id), |row: MemberV1| row.of(self.org, id))
+        self.entity(&Table::MEMBER.record(self.org, id), |row: MemberV1| row.of(self.org, id))
     }
 
     fn is_member(&self, id: UserId) -> Result<bool, Error> {
@@ -243,7 +243,7 @@ impl TeamPort for OrgView<'_> {
     }
 
     fn invitation(&self, id: InvitationId) -> Result<Option<Invitation>, Error> {
-        self.thing(&Table::INVITATION.record(self.org, id), |row: InvitationV1| row.of(self.org, id))
+        self.entity(&Table::INVITATION.record(self.org, id), |row: InvitationV1| row.of(self.org, id))
     }
 
     fn invitation_by_token(&self, token: SecretHash) -> Result<Option<Invitation>, Error> {

@@ -45,13 +45,13 @@ pub(super) fn export(snapshot: &Snapshot<'_>, out: &mut dyn Write, progress: Pro
     for pair in rows(snapshot) {
         let (key, value) = pair?;
         let read = |key: &[u8]| snapshot.read(key);
-        let whole = |thing: Option<AnyLine>| -> Result<Option<AnyLine>, Corrupt> {
-            let Some(mut thing) = thing.filter(|thing| !thing.is_secret()) else { return Ok(None) };
-            thing.gather(&read)?;
-            Ok(Some(thing))
+        let whole = |line: Option<AnyLine>| -> Result<Option<AnyLine>, Corrupt> {
+            let Some(mut line) = line.filter(|line| !line.is_secret()) else { return Ok(None) };
+            line.gather(&read)?;
+            Ok(Some(line))
         };
-        if let Some(thing) = AnyLine::read(&key, &value, &read).and_then(whole).map_err(|why| damaged(&key, why))? {
-            write(&mut out, &thing)?;
+        if let Some(line) = AnyLine::read(&key, &value, &read).and_then(whole).map_err(|why| damaged(&key, why))? {
+            write(&mut out, &line)?;
             things = things.saturating_add(1);
         }
         counter.step();

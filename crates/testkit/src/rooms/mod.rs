@@ -50,9 +50,9 @@ pub struct Org {
     pub incidents: Vec<incident::Incident>,
     pub schedules: Vec<escalation::Schedule>,
     pub policies: Vec<escalation::Policy>,
-    pub letters: Vec<escalation::Letter>,
+    pub notifications: Vec<escalation::NotificationModel>,
     /// The instant from which on the first notification of an inbox can be claimed.
-    pub ready: BTreeMap<escalation::Line, Millis>,
+    pub ready: BTreeMap<escalation::RecipientModel, Millis>,
 }
 
 /// Draws an operation on some resource, more often on those with more to try.

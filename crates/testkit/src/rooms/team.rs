@@ -15,7 +15,7 @@ use crate::model::{Expected, Millis, ensure};
 use crate::ops::{Pick, email, name, pick};
 use crate::run::{Run, agree, millis, org_index, role};
 
-use super::escalation::Line;
+use super::escalation::RecipientModel;
 
 /// An operation on members, invitations and API keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,7 +228,7 @@ impl Run<'_> {
                 pending: true,
             });
             let (model, now) = (&mut self.orgs[org], millis(sent.invitation.created_at));
-            model.notify(Line::Invited(model.invitations.len() - 1), None, now, now);
+            model.notify(RecipientModel::Invited(model.invitations.len() - 1), None, now, now);
         }
     }
 

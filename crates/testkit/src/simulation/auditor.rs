@@ -98,7 +98,7 @@ pub struct Auditor {
     /// How many pages trails tell of that were not seen in the outbox yet.
     owed: BTreeMap<(UserId, IncidentId, PageReason), i64>,
     /// The inbox of each user, with the rows that have left it, oldest first.
-    lines: BTreeMap<UserId, Vec<Row>>,
+    inboxes: BTreeMap<UserId, Vec<Row>>,
     /// The number of pages that trails tell of.
     pub pages: u64,
 }
@@ -113,7 +113,7 @@ impl Auditor {
             everybody: BTreeSet::new(),
             incidents: BTreeMap::new(),
             owed: BTreeMap::new(),
-            lines: BTreeMap::new(),
+            inboxes: BTreeMap::new(),
             pages: 0,
         }
     }
@@ -395,17 +395,17 @@ impl Auditor {
             let list = |after: usize| {
                 let query = ListNotifications { user_id: user, after: u64::try_from(after).unwrap() };
                 let rows = engine.query(&query, &self.admin);
-                rows.map_err(|error| format!("the line of {user} cannot be read: {error}"))
+                rows.map_err(|error| format!("the inbox of {user} cannot be read: {error}"))
             };
-            let known = self.lines.get(&user).map_or(0, Vec::len);
+            let known = self.inboxes.get(&user).map_or(0, Vec::len);
             let (waiting, new) = (list(0)?, list(known)?);
             ensure!(new.len() < 100, "a hundred pages of {user} in one step");
             waiting.iter().chain(&new).try_for_each(|row| self.observe(row))?;
-            let rows = self.lines.entry(user).or_default();
+            let rows = self.inboxes.entry(user).or_default();
             let first = rows.iter().position(|row| !row.confirmed).unwrap_or(rows.len());
             let expected: Vec<_> = rows.iter().skip(first).take(100).map(|row| row.id).collect();
             let got: Vec<_> = waiting.iter().map(|row| row.id).collect();
-            ensure!(got == expected, "the line of {user} is {got:?}, and should be {expected:?}");
+            ensure!(got == expected, "the inbox of {user} is {got:?}, and should be {expected:?}");
         }
         let wrong: Vec<_> = self.owed.iter().filter(|(_, count)| **count != 0).collect();
         ensure!(wrong.is_empty(), "pages without exactly one row (positive: missing): {wrong:?}");
@@ -414,7 +414,7 @@ impl Auditor {
     }
 
     fn observe(&mut self, row: &Notification) -> Result<(), Complaint> {
-        let rows = self.lines.entry(user_of(row)).or_default();
+        let rows = self.inboxes.entry(user_of(row)).or_default();
         let place = usize::try_from(row.number).unwrap() - 1;
         match rows.get(place) {
             Some(known) => {
@@ -429,7 +429,7 @@ impl Auditor {
                 ensure!(!known.confirmed, "{} is back after it was confirmed", row.id);
             }
             None => {
-                ensure!(place == rows.len(), "a hole in the line of {}", user_of(row));
+                ensure!(place == rows.len(), "a hole in the inbox of {}", user_of(row));
                 rows.push(Row { id: row.id, held_until: None, delivered: false, confirmed: false });
                 let page = row.incident().zip(row.reason());
                 let (incident, reason) = page.ok_or_else(|| format!("{row:?} is no page"))?;
@@ -441,16 +441,16 @@ impl Auditor {
 
     fn row(&mut self, of: &Notification) -> Result<&mut Row, Complaint> {
         let place = usize::try_from(of.number).unwrap() - 1;
-        let rows = self.lines.entry(user_of(of)).or_default();
+        let rows = self.inboxes.entry(user_of(of)).or_default();
         rows.get_mut(place).ok_or_else(|| format!("{} was handed out before it could be seen", of.id))
     }
 
     /// A row was claimed: it must be the first of its inbox, and not held.
     pub fn claimed(&mut self, of: &Notification, now: Timestamp, until: Timestamp) -> Result<(), Complaint> {
-        let rows = self.lines.entry(user_of(of)).or_default();
+        let rows = self.inboxes.entry(user_of(of)).or_default();
         let first = rows.iter().position(|row| !row.confirmed);
         let place = usize::try_from(of.number).unwrap() - 1;
-        ensure!(first == Some(place), "{} is number {place} of its line, but {first:?} is first", of.id);
+        ensure!(first == Some(place), "{} is number {place} of its inbox, but {first:?} is first", of.id);
         let row = self.row(of)?;
         ensure!(row.held_until.is_none_or(|held| held <= now), "{} is held until {:?}", of.id, row.held_until);
         row.held_until = Some(until);
@@ -465,13 +465,13 @@ impl Auditor {
 
     /// Forgets which rows are held, when nobody knows it any more.
     pub fn forget_claims(&mut self) {
-        self.lines.values_mut().flatten().for_each(|row| row.held_until = None);
+        self.inboxes.values_mut().flatten().for_each(|row| row.held_until = None);
     }
 
     /// A notification was delivered to its user: all those before it must have been delivered.
     pub fn delivered(&mut self, of: &Notification) -> Result<(), Complaint> {
         let place = usize::try_from(of.number).unwrap() - 1;
-        let earlier = self.lines.entry(user_of(of)).or_default().iter().take(place).all(|row| row.delivered);
+        let earlier = self.inboxes.entry(user_of(of)).or_default().iter().take(place).all(|row| row.delivered);
         ensure!(earlier, "{} was delivered before an earlier one", of.id);
         self.row(of)?.delivered = true;
         Ok(())
@@ -496,7 +496,7 @@ impl Auditor {
 
     /// Checks, at the end of a night, that every row was delivered and confirmed.
     pub fn settled(&self) -> Result<(), Complaint> {
-        for (user, rows) in &self.lines {
+        for (user, rows) in &self.inboxes {
             let lost: Vec<_> = rows.iter().filter(|row| !row.delivered || !row.confirmed).collect();
             ensure!(lost.is_empty(), "never delivered to {user}: {lost:?}");
         }

@@ -459,7 +459,7 @@ impl Line for UpdateLine {
 impl IncidentPort for OrgView<'_> {
     fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error> {
         let key = incident_key(self.org, id);
-        self.thing(&key, |row: IncidentV3| incident_of(row, self.org, id, &|key| self.read(key)))
+        self.entity(&key, |row: IncidentV3| incident_of(row, self.org, id, &|key| self.read(key)))
     }
 
     fn incidents(
@@ -489,7 +489,7 @@ impl IncidentPort for OrgView<'_> {
 
     fn update(&self, incident: IncidentId, id: UpdateId) -> Result<Option<IncidentUpdate>, Error> {
         let key = Table::UPDATE.of(self.org, &[&incident.to_bytes(), &id.to_bytes()]);
-        self.thing(&key, |row: UpdateV1| update_of(row, self.org, incident, id, &|key| self.read(key)))
+        self.entity(&key, |row: UpdateV1| update_of(row, self.org, incident, id, &|key| self.read(key)))
     }
 
     fn updates(&self, incident: IncidentId) -> Result<Vec<IncidentUpdate>, Error> {

@@ -22,7 +22,7 @@ use crate::ops::{Pick, name, pick};
 use crate::render;
 use crate::run::{Claimed, Run, agree, millis};
 
-pub(crate) use model::{Letter, Line, NewLayer, Policy, Schedule, Target as LayerTargetModel};
+pub(crate) use model::{NewLayer, NotificationModel, Policy, RecipientModel, Schedule, Target as LayerTargetModel};
 
 /// An operation on schedules, policies, runs and the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -379,23 +379,23 @@ impl Run<'_> {
 
     fn claim(&mut self, limit: usize, lease: Duration) {
         let now = self.now();
-        let mut lines = Vec::new();
+        let mut inboxes = Vec::new();
         for (org, model) in self.orgs.iter().enumerate() {
             let ready = model.claimable(now).into_iter();
-            lines.extend(ready.map(|(ready, id, line)| (ready, model.id.clone(), id, org, line)));
+            inboxes.extend(ready.map(|(ready, id, recipient)| (ready, model.id.clone(), id, org, recipient)));
         }
-        lines.sort();
-        lines.truncate(limit);
+        inboxes.sort();
+        inboxes.truncate(limit);
         let claimed = self.engine().claim(limit, lease).unwrap();
-        assert_eq!(claimed.len(), lines.len());
-        for (got, (_, _, _, org, line)) in claimed.iter().zip(lines) {
+        assert_eq!(claimed.len(), inboxes.len());
+        for (got, (_, _, _, org, recipient)) in claimed.iter().zip(inboxes) {
             let model = &mut self.orgs[org];
-            let letter = model.first_letter(line).unwrap();
-            model.letters[letter].attempts += 1;
-            model.ready.insert(line, now + Millis::try_from(lease.as_millis()).unwrap());
-            assert_eq!(render::notification(got), model.shown_letter(&model.letters[letter]));
-            let attempt = model.letters[letter].attempts;
-            self.claims.push(Claimed { receipt: got.receipt(), org, letter, attempt });
+            let notification = model.first_notification(recipient).unwrap();
+            model.notifications[notification].attempts += 1;
+            model.ready.insert(recipient, now + Millis::try_from(lease.as_millis()).unwrap());
+            assert_eq!(render::notification(got), model.shown_notification(&model.notifications[notification]));
+            let attempt = model.notifications[notification].attempts;
+            self.claims.push(Claimed { receipt: got.receipt(), org, notification, attempt });
         }
     }
 
@@ -403,10 +403,10 @@ impl Run<'_> {
         let Some(claim) = self.claims.iter().rev().nth(claim) else { return };
         let now = self.now();
         let model = &mut self.orgs[claim.org];
-        let letter = &mut model.letters[claim.letter];
-        let fresh = !std::mem::replace(&mut letter.done, true);
+        let notification = &mut model.notifications[claim.notification];
+        let fresh = !std::mem::replace(&mut notification.done, true);
         if fresh {
-            model.ready.insert(letter.line, now);
+            model.ready.insert(notification.recipient, now);
         }
         assert_eq!(self.engine.as_ref().unwrap().confirm(&[claim.receipt]).unwrap(), usize::from(fresh));
     }
@@ -415,11 +415,12 @@ impl Run<'_> {
         let Some(claim) = self.claims.iter().rev().nth(claim) else { return };
         let now = self.now();
         let model = &mut self.orgs[claim.org];
-        let letter = &model.letters[claim.letter];
-        let held = !letter.done && letter.attempts == claim.attempt && now < model.ready[&letter.line];
+        let notification = &model.notifications[claim.notification];
+        let held =
+            !notification.done && notification.attempts == claim.attempt && now < model.ready[&notification.recipient];
         let after = Duration::from_secs(seconds);
         if held {
-            model.ready.insert(letter.line, now + Millis::try_from(after.as_millis()).unwrap());
+            model.ready.insert(notification.recipient, now + Millis::try_from(after.as_millis()).unwrap());
         }
         let engine = self.engine.as_ref().unwrap();
         assert_eq!(engine.give_back(&[claim.receipt], after).unwrap(), usize::from(held));
@@ -435,9 +436,12 @@ impl Run<'_> {
         for (org, model) in self.orgs.iter().enumerate() {
             let admin = self.admin(org);
             for (index, member) in model.members.iter().enumerate() {
-                let line = Line::Member(index);
-                let waiting = model.letters.iter().filter(|letter| letter.line == line && !letter.done);
-                let expected: Vec<_> = waiting.map(|letter| model.shown_letter(letter)).collect();
+                let recipient = RecipientModel::Member(index);
+                let waiting = model
+                    .notifications
+                    .iter()
+                    .filter(|notification| notification.recipient == recipient && !notification.done);
+                let expected: Vec<_> = waiting.map(|notification| model.shown_notification(notification)).collect();
                 let got = self.engine().query(&ListNotifications::of(valid(&member.id)), &admin).unwrap();
                 assert_eq!(got.iter().map(render::notification).collect::<Vec<_>>(), expected);
             }

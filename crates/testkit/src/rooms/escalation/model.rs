@@ -1,7 +1,7 @@
 //! The model of escalation (contract, section 9), and of schedules as far as escalation needs them: overrides only, no rotation
 //! layers.
 //!
-//! The outbox is a list of [`Letter`]s, which are notifications; those with the same [`Line`], the recipient, form an inbox.
+//! The outbox is a list of [`NotificationModel`]s, which are notifications; those with the same [`RecipientModel`], the recipient, form an inbox.
 
 use crate::model::{Expected, Millis, ensure};
 use crate::rooms::Org;
@@ -64,7 +64,7 @@ pub struct Run {
 /// The recipient of an inbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the words of the contract")]
-pub enum Line {
+pub enum RecipientModel {
     Member(usize),
     Invited(usize),
 }
@@ -72,10 +72,10 @@ pub enum Line {
 /// A notification in the outbox.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields of the contract")]
-pub struct Letter {
+pub struct NotificationModel {
     /// The reason and the incident of a page; `None` for an invitation.
     pub page: Option<(&'static str, usize)>,
-    pub line: Line,
+    pub recipient: RecipientModel,
     pub at: Millis,
     pub attempts: u32,
     /// Whether it was delivered or withdrawn.
@@ -289,22 +289,25 @@ impl Org {
 
     fn page(&mut self, incident: usize, user: usize, reason: &'static str, now: Millis) {
         let at = self.incidents[incident].updated.max(now);
-        self.notify(Line::Member(user), Some((reason, incident)), now, at);
+        self.notify(RecipientModel::Member(user), Some((reason, incident)), now, at);
     }
 
     /// Puts a notification at the end of an inbox.
-    pub fn notify(&mut self, line: Line, page: Option<(&'static str, usize)>, now: Millis, at: Millis) {
+    pub fn notify(&mut self, recipient: RecipientModel, page: Option<(&'static str, usize)>, now: Millis, at: Millis) {
         // An inbox that was empty can be claimed from now on.
-        if self.first_letter(line).is_none() {
-            self.ready.insert(line, now);
+        if self.first_notification(recipient).is_none() {
+            self.ready.insert(recipient, now);
         }
-        self.letters.push(Letter { page, line, at, attempts: 0, done: false });
+        self.notifications.push(NotificationModel { page, recipient, at, attempts: 0, done: false });
     }
 
     /// Withdraws the notification of an invitation.
     pub fn withdraw(&mut self, invitation: usize) {
-        let waiting = self.letters.iter_mut().filter(|letter| letter.line == Line::Invited(invitation));
-        waiting.for_each(|letter| letter.done = true);
+        let waiting = self
+            .notifications
+            .iter_mut()
+            .filter(|notification| notification.recipient == RecipientModel::Invited(invitation));
+        waiting.for_each(|notification| notification.done = true);
     }
 
     /// Fires the first layer from a place on that reaches anybody; if none does, the run is exhausted.
@@ -395,35 +398,38 @@ impl Org {
 
     /// The inboxes that can be claimed: since when, the digits of the recipient's id, and the recipient.
     #[must_use]
-    pub fn claimable(&self, now: Millis) -> Vec<(Millis, String, Line)> {
-        let lines = self.ready.iter().filter(|(line, ready)| **ready <= now && self.first_letter(**line).is_some());
-        let id = |line: Line| match line {
-            Line::Member(user) => self.members[user].id.replace("user_", ""),
-            Line::Invited(invitation) => self.invitations[invitation].id.replace("orginv_", ""),
+    pub fn claimable(&self, now: Millis) -> Vec<(Millis, String, RecipientModel)> {
+        let inboxes = self
+            .ready
+            .iter()
+            .filter(|(recipient, ready)| **ready <= now && self.first_notification(**recipient).is_some());
+        let id = |recipient: RecipientModel| match recipient {
+            RecipientModel::Member(user) => self.members[user].id.replace("user_", ""),
+            RecipientModel::Invited(invitation) => self.invitations[invitation].id.replace("orginv_", ""),
         };
-        lines.map(|(line, ready)| (*ready, id(*line), *line)).collect()
+        inboxes.map(|(recipient, ready)| (*ready, id(*recipient), *recipient)).collect()
     }
 
     /// The place of the first notification that waits in an inbox.
     #[must_use]
-    pub fn first_letter(&self, line: Line) -> Option<usize> {
-        self.letters.iter().position(|letter| letter.line == line && !letter.done)
+    pub fn first_notification(&self, recipient: RecipientModel) -> Option<usize> {
+        self.notifications.iter().position(|notification| notification.recipient == recipient && !notification.done)
     }
 
     /// The text that a reply about a notification must render to.
     #[must_use]
-    pub fn shown_letter(&self, letter: &Letter) -> String {
-        let what = match (letter.line, letter.page) {
-            (Line::Member(user), Some((reason, incident))) => {
+    pub fn shown_notification(&self, notification: &NotificationModel) -> String {
+        let what = match (notification.recipient, notification.page) {
+            (RecipientModel::Member(user), Some((reason, incident))) => {
                 format!("{reason} {} for {}", self.incidents[incident].id, self.members[user].id)
             }
-            (Line::Invited(invitation), None) => {
+            (RecipientModel::Invited(invitation), None) => {
                 let invitation = &self.invitations[invitation];
                 format!("invitation {} for {} with {}", invitation.id, invitation.email, invitation.token)
             }
             other => panic!("{other:?}"),
         };
-        format!("{what} at {}, {} attempts", letter.at, letter.attempts)
+        format!("{what} at {}, {} attempts", notification.at, notification.attempts)
     }
 
     /// The text that a preview must render to: for each layer its id, position, instant and users; then the end.

@@ -5,14 +5,19 @@ use std::time::Duration;
 
 use super::{Failure, Id, Session, Subject, rota};
 use dogwatch_store::Engine;
-use dogwatch_store::rules::id::Id as _;
-use dogwatch_store::rules::{Actor, UserId};
 use dogwatch_store::rules::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, Position, Target};
+use dogwatch_store::rules::id::Id as _;
 use dogwatch_store::rules::id::{IncidentId, PolicyId, ScheduleId};
-use dogwatch_store::rules::incident::{AcknowledgeIncident, ChangeStatus, CreateIncident, GetIncident, IncidentFilter, ListIncidents, PostUpdate, Severity, Status, UpdateVisibility};
-use dogwatch_store::rules::oncall::{AddRotationLayer, CreateOverride, CreateSchedule, LayerSettings, ResolveOnCall, RotationLength};
+use dogwatch_store::rules::incident::{
+    AcknowledgeIncident, ChangeStatus, CreateIncident, GetIncident, IncidentFilter, ListIncidents, PostUpdate,
+    Severity, Status, UpdateVisibility,
+};
+use dogwatch_store::rules::oncall::{
+    AddRotationLayer, CreateOverride, CreateSchedule, LayerSettings, ResolveOnCall, RotationLength,
+};
 use dogwatch_store::rules::organization::OrganizationCreated;
 use dogwatch_store::rules::team::{AddMember, Role};
+use dogwatch_store::rules::{Actor, UserId};
 use dogwatch_testkit::fixture::organization;
 
 pub(crate) const NAME: &str = "dogwatch";
@@ -69,7 +74,7 @@ fn policy(engine: &Engine, ada: &Actor, user: UserId) -> Result<PolicyId, Failur
     for position in 1..=3 {
         let (target, ack_timeout) = (Target::users(vec![user])?, AckTimeout::from_minutes(5)?);
         let position = Position::new(position)?;
-        engine.execute(AddPolicyLayer { policy, position, ack_timeout, target }, ada)?;
+        engine.execute(AddPolicyLayer { policy_id: policy, position, ack_timeout, target }, ada)?;
     }
     Ok(policy)
 }
@@ -79,7 +84,7 @@ fn schedule(engine: &Engine, created: &OrganizationCreated) -> Result<ScheduleId
     let (ada, org) = (created.actor(), created.organization.id);
     let join = |n: usize| {
         let (email, last_name) = (format!("user{n}@example.com").parse()?, n.to_string().parse()?);
-        let add = AddMember { org, email, first_name: "User".parse()?, last_name, role: Role::Member };
+        let add = AddMember { org_id: org, email, first_name: "User".parse()?, last_name, role: Role::Member };
         Ok::<_, Failure>(engine.execute(add, &Actor::Operator)?.member.id)
     };
     let users: Vec<_> = (0..rota::PARTICIPANTS).map(join).collect::<Result<_, _>>()?;
@@ -87,7 +92,7 @@ fn schedule(engine: &Engine, created: &OrganizationCreated) -> Result<ScheduleId
     let schedule = engine.execute(create, &ada)?.id;
     let now = engine.now();
     let settings = LayerSettings::new(RotationLength::DAILY, "09:00".parse()?, now, None, users.clone())?;
-    engine.execute(AddRotationLayer { schedule, name: "Daily".parse()?, settings }, &ada)?;
+    engine.execute(AddRotationLayer { schedule_id: schedule, name: "Daily".parse()?, settings }, &ada)?;
     for (day, user) in (1..).zip(&users[..2]) {
         let starts = now.plus(Duration::from_secs(day * 86_400));
         let swap = CreateOverride::new(schedule, *user, starts, starts.plus(Duration::from_secs(3_600)), None)?;
@@ -148,7 +153,7 @@ impl Session for &Ours {
     }
 
     fn on_call(&mut self) -> Result<bool, Failure> {
-        let resolve = ResolveOnCall { schedule: self.schedule, at: self.engine.now() };
+        let resolve = ResolveOnCall { schedule_id: self.schedule, at: self.engine.now() };
         Ok(self.engine.query(&resolve, &self.ada)?.current_oncall().is_some())
     }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use crate::validation::Problem;
 
 /// The characters that a type of text may hold.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Family {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextForm {
     /// No control characters, and at least one character that is not white space.
     Name,
     /// No control characters; may be blank.
@@ -19,7 +19,17 @@ enum Family {
     Block,
 }
 
-fn check(text: &str, family: Family, min: usize, max: usize) -> Result<(), Problem> {
+/// The rule of a type of text, for whoever describes requests.
+pub trait TextRule {
+    /// The characters that it may hold.
+    const FORM: TextForm;
+    /// The shortest allowed text, in Unicode scalar values.
+    const SHORTEST: usize;
+    /// The longest allowed text, in Unicode scalar values.
+    const LONGEST: usize;
+}
+
+fn check(text: &str, form: TextForm, min: usize, max: usize) -> Result<(), Problem> {
     // Nearly all text is printable ASCII with something to say: one look at each byte settles it.
     let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     let said = text.bytes().any(|byte| byte != b' ');
@@ -34,21 +44,21 @@ fn check(text: &str, family: Family, min: usize, max: usize) -> Result<(), Probl
     if length > max {
         return Err(Problem::new(format!("must be at most {max} characters long")));
     }
-    let allowed = |c: char| match family {
-        Family::Name | Family::Line => !c.is_control(),
-        Family::Block => !c.is_control() || matches!(c, '\n' | '\r' | '\t'),
+    let allowed = |c: char| match form {
+        TextForm::Name | TextForm::Line => !c.is_control(),
+        TextForm::Block => !c.is_control() || matches!(c, '\n' | '\r' | '\t'),
     };
     if !text.chars().all(allowed) {
         return Err(Problem::new("must not hold control characters"));
     }
-    if family == Family::Name && text.chars().all(char::is_whitespace) {
+    if form == TextForm::Name && text.chars().all(char::is_whitespace) {
         return Err(Problem::new("must not be only white space"));
     }
     Ok(())
 }
 
 macro_rules! text {
-    ($($(#[$doc:meta])* $name:ident: $family:ident $min:literal ..= $max:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident: $form:ident $min:literal ..= $max:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
@@ -63,7 +73,7 @@ macro_rules! text {
             /// A [`Problem`] that says what is wrong without repeating the text.
             pub fn new(text: impl AsRef<str>) -> Result<Self, Problem> {
                 let text = text.as_ref();
-                check(text, Family::$family, $min, $max)?;
+                check(text, TextForm::$form, $min, $max)?;
                 Ok(Self(Arc::from(text)))
             }
 
@@ -72,6 +82,12 @@ macro_rules! text {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+        }
+
+        impl TextRule for $name {
+            const FORM: TextForm = TextForm::$form;
+            const SHORTEST: usize = $min;
+            const LONGEST: usize = $max;
         }
 
         text_impls!($name);

@@ -2,7 +2,7 @@
 
 /// Declares an enumeration with a word for each value. The literal behind its name is the problem of any other word.
 ///
-/// It gives `ALL` in the order of the declaration, `as_str`, `Display`, and a `FromStr` that takes exactly these words.
+/// It gives `ALL` and `WORDS` in the order of the declaration, `as_str`, `Display`, and a `FromStr` that takes exactly these words.
 macro_rules! words {
     (
         $(#[$doc:meta])*
@@ -19,6 +19,9 @@ macro_rules! words {
         impl $name {
             /// All values, in the order of the declaration.
             pub const ALL: [Self; [$($word),*].len()] = [$(Self::$value),*];
+
+            /// The words of all values, in the order of the declaration.
+            pub const WORDS: &'static [&'static str] = &[$($word),*];
 
             /// The word for the value in requests and replies.
             #[must_use]

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use dogwatch_store::rules::text::{TextForm, TextRule};
 use dogwatch_store::rules::{Error as Refusal, Patch, Problem, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -14,10 +15,8 @@ use crate::error::{Failure, Field};
 /// The kind of value that a body field, path parameter or query parameter takes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
-    /// A string of at least and at most this many characters, not only white space, without control characters.
-    Name(usize, usize),
-    /// A string of at least and at most this many characters; of control characters, only line breaks and tabs.
-    Text(usize, usize),
+    /// Text of this form, of at least and at most so many characters.
+    Text(TextForm, usize, usize),
     /// An id with this prefix; the empty prefix stands for a plain UUID.
     Id(&'static str),
     /// One of these words.
@@ -39,12 +38,23 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Text that satisfies the rule of a type of core.
+    pub(crate) const fn text<T: TextRule>() -> Self {
+        Self::Text(T::FORM, T::SHORTEST, T::LONGEST)
+    }
+
     pub(crate) fn schema(self) -> Value {
         match self {
-            Self::Name(min, max) => json!({ "type": "string", "minLength": min, "maxLength": max,
-                "pattern": r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$" }),
-            Self::Text(min, max) => json!({ "type": "string", "minLength": min, "maxLength": max,
-                "pattern": r"^[^\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]*$" }),
+            Self::Text(form, min, max) => {
+                let pattern = match form {
+                    TextForm::Name => {
+                        r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$"
+                    }
+                    TextForm::Line => r"^[^\u0000-\u001F\u007F-\u009F]*$",
+                    TextForm::Block => r"^[^\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F]*$",
+                };
+                json!({ "type": "string", "minLength": min, "maxLength": max, "pattern": pattern })
+            }
             Self::Id("") => json!({ "type": "string", "format": "uuid" }),
             Self::Id(prefix) => json!({ "type": "string", "pattern": format!("^{prefix}[0-9a-f]{{32}}$") }),
             Self::Word(words) => json!({ "type": "string", "enum": words }),

@@ -3,6 +3,7 @@
 use dogwatch_store::rules;
 use dogwatch_store::rules::api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
 use dogwatch_store::rules::id::ApiKeyId;
+use dogwatch_store::rules::text::Name;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -20,7 +21,7 @@ pub(super) fn routes() -> Vec<Route> {
         command(
             post("/api-keys", "createApiKey", "Create an API key; its secret is shown once"),
             |input| {
-                let name = input.need("name", Kind::Name(1, 100), str::parse);
+                let name = input.need("name", Kind::text::<Name>(), str::parse);
                 let expires_at = input.may("expiresAt", Kind::Time, time);
                 Some(Ok(CreateApiKey { name: name?, expires_at: expires_at? }))
             },

@@ -3,6 +3,7 @@
 use dogwatch_store::rules;
 use dogwatch_store::rules::component::{CreateComponent, DeleteComponent, EditComponent, GetComponent, ListComponents};
 use dogwatch_store::rules::id::ComponentId;
+use dogwatch_store::rules::text::{Description, GroupLabel, Name};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -24,9 +25,9 @@ pub(super) fn routes() -> Vec<Route> {
         command(
             post("/components", "createComponent", "Create a component"),
             |input| {
-                let name = input.need("name", Kind::Name(1, 100), str::parse);
-                let description = input.may("description", Kind::Text(0, 1_000), str::parse);
-                let group_label = input.may("groupLabel", Kind::Text(0, 100), str::parse);
+                let name = input.need("name", Kind::text::<Name>(), str::parse);
+                let description = input.may("description", Kind::text::<Description>(), str::parse);
+                let group_label = input.may("groupLabel", Kind::text::<GroupLabel>(), str::parse);
                 Some(Ok(CreateComponent { name: name?, description: description?, group_label: group_label? }))
             },
             Component::from,
@@ -40,9 +41,9 @@ pub(super) fn routes() -> Vec<Route> {
             patch("/components/{id}", "editComponent", "Change a component"),
             |input| {
                 let id = component(input);
-                let name = input.edit("name", Kind::Name(1, 100), str::parse);
-                let description = input.patch("description", Kind::Text(0, 1_000), str::parse);
-                let group_label = input.patch("groupLabel", Kind::Text(0, 100), str::parse);
+                let name = input.edit("name", Kind::text::<Name>(), str::parse);
+                let description = input.patch("description", Kind::text::<Description>(), str::parse);
+                let group_label = input.patch("groupLabel", Kind::text::<GroupLabel>(), str::parse);
                 Some(Ok(EditComponent { id: id?, name: name?, description: description?, group_label: group_label? }))
             },
             Component::from,

@@ -7,6 +7,7 @@ use dogwatch_store::rules::escalation::{
     OrderPolicyLayers, Position, PreviewPolicy, RemovePolicyLayer, Target,
 };
 use dogwatch_store::rules::id::{PolicyId, PolicyLayerId, ScheduleId};
+use dogwatch_store::rules::text::{Description, PolicyName};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
@@ -16,7 +17,7 @@ use crate::input::{Input, Kind, time};
 use crate::route::{Route, command, command_list, delete, get, list, patch, post, put, query};
 use crate::shape::{Deleted, all, maybe, text, texts};
 
-const NAME: Kind = Kind::Name(1, 255);
+const NAME: Kind = Kind::text::<PolicyName>();
 const POSITION: Kind = Kind::Number(1, 2_147_483_647);
 const TIMEOUT: Kind = Kind::Number(1, 10_080);
 
@@ -46,7 +47,7 @@ fn policies() -> Vec<Route> {
             post("/escalation/policies", "createPolicy", "Create an escalation policy"),
             |input| {
                 let name = input.need("name", NAME, str::parse);
-                let description = input.may("description", Kind::Text(0, 1_000), str::parse);
+                let description = input.may("description", Kind::text::<Description>(), str::parse);
                 Some(Ok(CreatePolicy { name: name?, description: description? }))
             },
             Policy::from,
@@ -61,7 +62,7 @@ fn policies() -> Vec<Route> {
             |input| {
                 let id = policy(input);
                 let name = input.edit("name", NAME, str::parse);
-                let description = input.patch("description", Kind::Text(0, 1_000), str::parse);
+                let description = input.patch("description", Kind::text::<Description>(), str::parse);
                 Some(Ok(EditPolicy { id: id?, name: name?, description: description? }))
             },
             Policy::from,

@@ -6,6 +6,7 @@ use dogwatch_store::rules::incident::{
     AcknowledgeIncident, ChangeStatus, CreateIncident, Cursor, EditIncident, GetIncident, HandOffIncident,
     IncidentFilter, ListIncidents, ListLimit, ListUpdates, PostUpdate, RedactUpdate, SetComponents,
 };
+use dogwatch_store::rules::text::{IncidentDescription, ResolutionNote, Title, UpdateBody};
 use dogwatch_store::rules::{Problem, Timestamp, UserId};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,9 +16,9 @@ use crate::input::{Input, Kind};
 use crate::route::{Route, action, command, get, patch, post, put, query};
 use crate::shape::{Shown, all, maybe, text, texts};
 
-const SEVERITY: Kind = Kind::Word(&["critical", "high", "medium", "low"]);
-const STATUS: Kind = Kind::Word(&["investigating", "identified", "monitoring", "resolved"]);
-const VISIBILITY: Kind = Kind::Word(&["internal", "public"]);
+const SEVERITY: Kind = Kind::Word(rules::incident::Severity::WORDS);
+const STATUS: Kind = Kind::Word(rules::incident::Status::WORDS);
+const VISIBILITY: Kind = Kind::Word(rules::incident::UpdateVisibility::WORDS);
 
 fn incident(input: &mut Input) -> Option<IncidentId> {
     input.path("id", Kind::Id(""), IncidentId::parse)
@@ -39,9 +40,9 @@ fn incidents() -> Vec<Route> {
         command(
             post("/incidents", "createIncident", "Open an incident"),
             |input| {
-                let title = input.need("title", Kind::Name(1, 100), str::parse);
+                let title = input.need("title", Kind::text::<Title>(), str::parse);
                 let severity = input.need("severity", SEVERITY, str::parse);
-                let description = input.may("description", Kind::Text(0, 10_000), str::parse);
+                let description = input.may("description", Kind::text::<IncidentDescription>(), str::parse);
                 let owner_id = input.may("ownerId", Kind::Id("user_"), UserId::parse);
                 let owner_schedule_id = input.may("ownerScheduleId", Kind::Id(""), ScheduleId::parse);
                 let escalation_policy_id = input.may("escalationPolicyId", Kind::Id(""), PolicyId::parse);
@@ -81,8 +82,8 @@ fn incidents() -> Vec<Route> {
             patch("/incidents/{id}", "editIncident", "Change title, description or severity"),
             |input| {
                 let id = incident(input);
-                let title = input.edit("title", Kind::Name(1, 100), str::parse);
-                let description = input.patch("description", Kind::Text(0, 10_000), str::parse);
+                let title = input.edit("title", Kind::text::<Title>(), str::parse);
+                let description = input.patch("description", Kind::text::<IncidentDescription>(), str::parse);
                 let severity = input.edit("severity", SEVERITY, str::parse);
                 Some(Ok(EditIncident { id: id?, title: title?, description: description?, severity: severity? }))
             },
@@ -98,7 +99,7 @@ fn changes() -> Vec<Route> {
             |input| {
                 let id = incident(input);
                 let status = input.need("status", STATUS, str::parse);
-                let note = input.may("resolutionNote", Kind::Text(0, 10_000), str::parse);
+                let note = input.may("resolutionNote", Kind::text::<ResolutionNote>(), str::parse);
                 let rule = status.zip(note.as_ref()).map(|(to, note)| ChangeStatus::check_note(to, note.as_ref()));
                 input.rule("resolutionNote", rule);
                 Some(ChangeStatus::new(id?, status?, note?))
@@ -109,7 +110,7 @@ fn changes() -> Vec<Route> {
             post("/incidents/{id}/updates", "postUpdate", "Post an update"),
             |input| {
                 let id = incident(input);
-                let body = input.may("body", Kind::Text(1, 10_000), str::parse);
+                let body = input.may("body", Kind::text::<UpdateBody>(), str::parse);
                 let status_change = input.may("statusChange", STATUS, str::parse);
                 let visibility = input.need("visibility", VISIBILITY, str::parse);
                 let given = body.as_ref().map(Option::as_ref);

@@ -8,7 +8,7 @@ use dogwatch_store::rules::oncall::{
     GetSchedule, HandoffTime, LayerSettings, ListOverrides, ListSchedules, OnCallNow, OrderRotationLayers,
     RemoveRotationLayer, ResolveOnCall, RotationLength, ShiftsOnCall,
 };
-use dogwatch_store::rules::text::ScheduleName;
+use dogwatch_store::rules::text::{Description, Reason, ScheduleName};
 use dogwatch_store::rules::{Patch, Timestamp, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,8 +17,8 @@ use crate::input::{Input, Kind, time};
 use crate::route::{Read, Route, command, command_list, delete, get, list, patch, post, put, query};
 use crate::shape::{Deleted, all, maybe, text, texts};
 
-const TYPE: Kind = Kind::Word(&["daily", "weekly", "custom"]);
-const NAME: Kind = Kind::Name(1, 255);
+const TYPE: Kind = Kind::Word(rules::oncall::RotationType::WORDS);
+const NAME: Kind = Kind::text::<ScheduleName>();
 const DAYS: Kind = Kind::Number(1, 366);
 
 fn schedule(input: &mut Input) -> Option<ScheduleId> {
@@ -49,7 +49,7 @@ fn schedules() -> Vec<Route> {
             post("/oncall/schedules", "createSchedule", "Create a schedule"),
             |input| {
                 let name = input.need("name", NAME, str::parse);
-                let description = input.may("description", Kind::Text(0, 1_000), str::parse);
+                let description = input.may("description", Kind::text::<Description>(), str::parse);
                 let timezone = input.need("timezone", Kind::Opaque, |text| Ok(text.to_owned()));
                 Some(Ok(CreateSchedule { name: name?, description: description?, timezone: timezone? }))
             },
@@ -65,7 +65,7 @@ fn schedules() -> Vec<Route> {
             |input| {
                 let id = schedule(input);
                 let name = input.edit("name", NAME, str::parse);
-                let description = input.patch("description", Kind::Text(0, 1_000), str::parse);
+                let description = input.patch("description", Kind::text::<Description>(), str::parse);
                 let timezone = input.edit("timezone", Kind::Opaque, |text| Ok(text.to_owned()));
                 Some(Ok(EditSchedule { id: id?, name: name?, description: description?, timezone: timezone? }))
             },
@@ -76,7 +76,7 @@ fn schedules() -> Vec<Route> {
             |input| {
                 let id = schedule(input);
                 let name = input.need("name", NAME, str::parse);
-                let description = input.may("description", Kind::Text(0, 1_000), str::parse);
+                let description = input.may("description", Kind::text::<Description>(), str::parse);
                 let timezone = input.need("timezone", Kind::Opaque, |text| Ok(text.to_owned()));
                 let description = description?.map_or(Patch::Clear, Patch::Set);
                 Some(Ok(EditSchedule { id: id?, name: Some(name?), description, timezone: Some(timezone?) }))
@@ -219,7 +219,7 @@ fn overrides() -> Vec<Route> {
                 let user = input.need("userId", Kind::Id("user_"), UserId::parse);
                 let starts_at = input.need("startsAt", Kind::Time, time);
                 let ends_at = input.need("endsAt", Kind::Time, time);
-                let reason = input.may("reason", Kind::Text(0, 255), str::parse);
+                let reason = input.may("reason", Kind::text::<Reason>(), str::parse);
                 let span = starts_at.zip(ends_at).map(|(starts, ends)| CreateOverride::check_span(starts, ends));
                 input.rule("endsAt", span);
                 Some(CreateOverride::new(schedule?, user?, starts_at?, ends_at?, reason?))

@@ -5,6 +5,7 @@ use dogwatch_store::rules::id::InvitationId;
 use dogwatch_store::rules::team::{
     AcceptInvitation, ChangeRole, InviteMember, ListTeam, RemoveMember, RevokeInvitation, Role,
 };
+use dogwatch_store::rules::text::PersonName;
 use dogwatch_store::rules::{Secret, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -14,7 +15,7 @@ use crate::input::{Input, Kind};
 use crate::route::{Route, command, delete, get, patch, post, query};
 use crate::shape::{Deleted, all, text};
 
-pub(super) const ROLE: Kind = Kind::Word(&["org:admin", "org:member"]);
+pub(super) const ROLE: Kind = Kind::Word(Role::WORDS);
 
 fn role(input: &mut Input) -> Option<Role> {
     input.need("role", ROLE, str::parse)
@@ -61,8 +62,8 @@ pub(super) fn routes() -> Vec<Route> {
             post("/invitations/accept", "acceptInvitation", "Accept an invitation"),
             |input| {
                 let token = input.need("token", Kind::Opaque, |text| Ok(Secret::new(text)));
-                let first_name = input.need("firstName", Kind::Name(1, 100), str::parse);
-                let last_name = input.need("lastName", Kind::Name(1, 100), str::parse);
+                let first_name = input.need("firstName", Kind::text::<PersonName>(), str::parse);
+                let last_name = input.need("lastName", Kind::text::<PersonName>(), str::parse);
                 Some(Ok(AcceptInvitation { token: token?, first_name: first_name?, last_name: last_name? }))
             },
             Joined::from,

@@ -79,7 +79,7 @@ mod sealed {
 pub trait Caller: sealed::Sealed + Copy + Send + Sync + 'static {
     /// The kind of caller.
     const KIND: CallerKind;
-    /// The codes with which an actor is refused, in the order of the checks.
+    /// The codes with which an actor is refused.
     const CODES: &'static [Code];
     /// What a command of such a caller is decided from.
     type Context<'a>;

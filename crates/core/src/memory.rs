@@ -173,7 +173,7 @@ impl MemoryState {
                     self.put(*change, |u| (u.org_id, (u.incident_id, u.id)), |data| &mut data.updates);
                 }
                 Write::Schedule(change) => self.put(*change, |s| (s.org_id, s.id), |data| &mut data.schedules),
-                Write::Layer(change) => self.put(*change, |l| (l.org_id, l.id), |data| &mut data.layers),
+                Write::RotationLayer(change) => self.put(*change, |l| (l.org_id, l.id), |data| &mut data.layers),
                 Write::PastRotation(change) => {
                     self.put(
                         *change,

@@ -84,7 +84,7 @@ impl Timestamp {
     }
 
     fn parse_bound(text: &str, into_day: i64) -> Result<Self, Problem> {
-        let mut cursor = Cursor(text.as_bytes());
+        let mut cursor = Rest(text.as_bytes());
         let Some(day) = date(&mut cursor).filter(|_| cursor.0.is_empty()) else {
             return Self::parse(text).map_err(|problem| {
                 if text.contains([':', 'T', 't']) {
@@ -104,9 +104,9 @@ impl Timestamp {
 const MILLIS_PER_DAY: i64 = 86_400_000;
 
 /// A text while it is read: the bytes that are left.
-struct Cursor<'a>(&'a [u8]);
+struct Rest<'a>(&'a [u8]);
 
-impl Cursor<'_> {
+impl Rest<'_> {
     fn byte(&mut self, wanted: impl Fn(u8) -> bool) -> Option<u8> {
         let (first, rest) = self.0.split_first().filter(|(first, _)| wanted(**first))?;
         self.0 = rest;
@@ -131,7 +131,7 @@ impl Cursor<'_> {
 }
 
 /// Reads `YYYY-MM-DD`.
-fn date(cursor: &mut Cursor<'_>) -> Option<civil::Date> {
+fn date(cursor: &mut Rest<'_>) -> Option<civil::Date> {
     let year = cursor.number(4)?;
     cursor.sign(b'-')?;
     let month = cursor.number(2)?;
@@ -142,7 +142,7 @@ fn date(cursor: &mut Cursor<'_>) -> Option<civil::Date> {
 
 /// Milliseconds since 1970 of `<date>T<time><offset>`; `None` when the text is anything else.
 fn rfc3339(text: &str) -> Option<i64> {
-    let mut cursor = Cursor(text.as_bytes());
+    let mut cursor = Rest(text.as_bytes());
     let day = date(&mut cursor)?;
     cursor.byte(|b| b == b'T' || b == b't')?;
     let hour = cursor.number(2)?;

@@ -41,7 +41,7 @@ pub trait State: GlobalPort + TickPort + DeliveryPort {
     fn organizations(&self) -> Result<Vec<Organization>, Error>;
 }
 
-/// One organization, read only: the sum of the ports of all modules. Whatever implements all of them is a world.
+/// One organization, read only: the sum of the ports of all rooms. Whatever implements all of them is a world.
 // Invariant [one-org]: no method of a port takes an organization.
 pub trait World:
     OrganizationPort + TeamPort + ApiKeyPort + ComponentPort + IncidentPort + OnCallPort + EscalationPort + OutboxPort
@@ -114,7 +114,7 @@ pub enum Write {
     /// A schedule.
     Schedule(Box<Change<Schedule>>),
     /// A rotation layer. A removed one is deleted.
-    Layer(Box<Change<RotationLayer>>),
+    RotationLayer(Box<Change<RotationLayer>>),
     /// A rotation that a layer had until a change of it. It is only ever added, or deleted with its schedule.
     PastRotation(Box<Change<PastRotation>>),
     /// The order of a schedule's layers until a change of it. It is only ever added, or deleted with its schedule.

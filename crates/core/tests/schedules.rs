@@ -151,6 +151,21 @@ fn offending(refused: &Error) -> Vec<&str> {
     refused.fields().iter().map(|it| it.field.as_str()).collect()
 }
 
+/// What is wrong with an edit by itself is said before anything is looked up, and all of it.
+#[test]
+fn an_impossible_edit_is_refused_before_the_schedule_is_looked_up() {
+    let mut night = Night::new();
+    let ben = night.harbour.ben;
+    let (nowhere, nothing) = (ScheduleId::from_bytes([9; 16]), RotationLayerId::from_bytes([9; 16]));
+    let edit = EditRotationLayer {
+        rotation_length_days: Some(0),
+        participant_ids: Some(vec![]),
+        ..EditRotationLayer::new(nowhere, nothing)
+    };
+    let refused = night.harbour.run_unchanged(edit, &ben).unwrap_err();
+    assert_eq!(offending(&refused), ["rotationLengthDays", "participantIds"]);
+}
+
 #[test]
 fn twenty_layers() {
     let mut night = Night::new();

@@ -70,7 +70,7 @@ impl Engine {
                 return Ok(false);
             };
             let now = self.now();
-            let next = self.read(|root| root.next_ready(now))?;
+            let next = self.read(|state| state.next_ready(now))?;
             let until = next.map_or(left, |at| self.real_time_until(at).min(left));
             self.deadlines().wait(seen, until);
         }
@@ -89,7 +89,7 @@ impl Engine {
             return Err(Error::Poisoned);
         }
         let now = self.now();
-        Ok(!self.read(|root| root.ready_inboxes(now, None, 1))?.is_empty())
+        Ok(!self.read(|state| state.ready_inboxes(now, None, 1))?.is_empty())
     }
 }
 
@@ -127,9 +127,9 @@ impl Work for Claim {
         let mut after: Option<ReadyInbox> = None;
         while claimed.len() < self.limit {
             let wanted = self.limit - claimed.len();
-            let inboxes = batch.root().ready_inboxes(batch.now, after.as_ref(), wanted)?;
+            let inboxes = batch.state().ready_inboxes(batch.now, after.as_ref(), wanted)?;
             for ready in &inboxes {
-                let decision = claim(ready, self.lease, &batch.root(), batch.now, ids);
+                let decision = claim(ready, self.lease, &batch.state(), batch.now, ids);
                 // An inbox that cannot be read must not keep those of others from being delivered.
                 let Ok(decision) = decision else { continue };
                 if batch.add(&decision.writes).is_ok() {
@@ -164,8 +164,8 @@ impl Work for Settle {
         let mut settled = 0;
         for receipt in &self.receipts {
             let decision = match self.end {
-                ClaimEnd::Confirm => confirm(receipt, &batch.root(), batch.now, ids)?,
-                ClaimEnd::GiveBack { after } => give_back(receipt, after, &batch.root(), batch.now, ids)?,
+                ClaimEnd::Confirm => confirm(receipt, &batch.state(), batch.now, ids)?,
+                ClaimEnd::GiveBack { after } => give_back(receipt, after, &batch.state(), batch.now, ids)?,
             };
             batch.add(&decision.writes)?;
             settled += usize::from(decision.reply);
@@ -186,12 +186,12 @@ fn drop_delivered(batch: &mut Assembly<'_>, confirmed: usize) -> Result<(), Refu
     let kept = i64::try_from(batch.keep_delivered().as_millis()).unwrap_or(i64::MAX);
     let oldest = Timestamp::clamped(batch.now.as_millis().saturating_sub(kept));
     let (start, end) = (Table::DELIVERED.key(&[]), Table::DELIVERED.key(&[&table::instant(oldest)]));
-    let found = batch.root().scan(&start, &end).take(confirmed.saturating_mul(DROPPED));
+    let found = batch.state().scan(&start, &end).take(confirmed.saturating_mul(DROPPED));
     let dropped = found.map(|pair| pair.map(|(key, value)| RowChange::delete(key, value)));
     let mut changes = dropped.collect::<Result<Vec<_>, _>>()?;
     let last = changes.last().and_then(|last| table::by_time::<OrgId, UserId>(&last.key));
     if let Some((until, _, _)) = last {
-        let before = batch.root().get(&format::dropped_key())?;
+        let before = batch.state().get(&format::dropped_key())?;
         // The recorded instant never moves back, also when the clock was set back: what was dropped stays dropped.
         let known = before.as_deref().map(format::dropped_until).transpose().map_err(|why| broken(&why))?;
         let until = known.map_or(until, |known| known.max(until));

@@ -124,7 +124,7 @@ impl Engine {
     /// # Errors
     /// Those of the query.
     pub fn query<Q: Query>(&self, query: &Q, actor: &Actor) -> Result<Q::Reply, Error> {
-        Ok(self.inner.shared.read(|root| ask(query, actor, root))?)
+        Ok(self.inner.shared.read(|state| ask(query, actor, state))?)
     }
 
     /// Finds the actor that an API key belongs to, at the engine's present instant.
@@ -134,7 +134,7 @@ impl Engine {
     /// the store cannot be read.
     pub fn authenticate(&self, key: &Secret) -> Result<Actor, Error> {
         let now = self.now();
-        Ok(self.inner.shared.read(|root| authenticate(key, root, now))?)
+        Ok(self.inner.shared.read(|state| authenticate(key, state, now))?)
     }
 
     /// Checks that an actor is a caller of some kind, and changes nothing: `engine.admit::<ByAdmin>(&actor)`.
@@ -151,7 +151,7 @@ impl Engine {
     /// # Errors
     /// `internal_error` when the store cannot be read.
     pub fn organizations(&self) -> Result<Vec<Organization>, Error> {
-        Ok(self.inner.shared.read(|root| root.organizations())?)
+        Ok(self.inner.shared.read(|state| state.organizations())?)
     }
 
     /// The admin of an organization who joined first, as an actor for tools that the operator of the store runs.
@@ -159,7 +159,7 @@ impl Engine {
     /// # Errors
     /// `not_found` when there is no such organization; `internal_error` when the store cannot be read.
     pub fn first_admin(&self, org: OrgId) -> Result<Actor, Error> {
-        Ok(self.inner.shared.read(|root| first_admin(org, root))?)
+        Ok(self.inner.shared.read(|state| first_admin(org, state))?)
     }
 
     /// Whether the engine takes commands; `false` once storage has failed during a commit.
@@ -187,9 +187,9 @@ impl Engine {
     /// # Errors
     /// `internal_error` when the store cannot be read.
     pub fn pending(&self, most: usize) -> Result<(usize, usize), Error> {
-        Ok(self.inner.shared.read(|root| {
-            let timers = root.timers_due(Timestamp::MAX, None, most)?.len();
-            Ok::<_, dogwatch_core::Error>((timers, root.ready_inboxes(Timestamp::MAX, None, most)?.len()))
+        Ok(self.inner.shared.read(|state| {
+            let timers = state.timers_due(Timestamp::MAX, None, most)?.len();
+            Ok::<_, dogwatch_core::Error>((timers, state.ready_inboxes(Timestamp::MAX, None, most)?.len()))
         })?)
     }
 

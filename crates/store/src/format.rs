@@ -200,6 +200,8 @@ pub(crate) fn check(backend: &dyn Backend) -> Result<(), OpenError> {
     match format(backend)? {
         Some(FORMAT) => {}
         Some(_) => {
+            // A store that has lost commits stays as it is, so that the version that wrote it can still look at it.
+            commits(backend)?;
             // The format is marked before any row changes, so that no older version opens a store that is half upgraded.
             let mark = |key: Vec<u8>| row(key, &FormatV1 { format: FORMAT });
             backend.apply(&Batch::from([mark(format_key())?, mark(upgrading_key())?]))?;
@@ -291,6 +293,38 @@ mod tests {
         check(&backend).unwrap();
         let found: FormatV1 = decode(&key, &backend.get(&key).unwrap().unwrap()).unwrap();
         assert_eq!(found.format, FORMAT);
+    }
+
+    /// A backend that was closed with a thousand commits.
+    struct Sealed(MemoryBackend);
+
+    impl Backend for Sealed {
+        fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
+            self.0.get(key)
+        }
+        fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> crate::backend::Scan<'a> {
+            self.0.scan(start, end)
+        }
+        fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
+            self.0.apply(batch)
+        }
+        fn make_durable(&self) -> Result<(), BackendError> {
+            self.0.make_durable()
+        }
+        fn sealed(&self) -> Result<Option<u64>, BackendError> {
+            Ok(Some(1_000))
+        }
+    }
+
+    /// The version that wrote it can still look at it.
+    #[test]
+    fn a_store_that_has_lost_commits_is_not_upgraded() {
+        let backend = Sealed(MemoryBackend::new());
+        let key = format_key();
+        put(&backend.0, &key, encode(&key, &FormatV1 { format: 5 }).unwrap());
+        assert!(matches!(check(&backend), Err(OpenError::Lost { found: 0, sealed: 1_000 })));
+        let found: FormatV1 = decode(&key, &backend.get(&key).unwrap().unwrap()).unwrap();
+        assert_eq!(found.format, 5);
     }
 
     /// A backend that fails once it has applied `left` batches.

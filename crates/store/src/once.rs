@@ -100,7 +100,7 @@ where
         };
         if matches!(self.actor, Actor::Member { .. }) {
             // An actor who may not give the command does not get a recorded answer to it.
-            C::Caller::admit(&self.actor, &batch.root())?;
+            C::Caller::admit(&self.actor, &batch.state())?;
         }
         let prefix = prefix(org, self.once.scope, self.once.key.as_str());
         let oldest = Timestamp::clamped(batch.now.as_millis() - KEPT_MILLIS);
@@ -111,7 +111,7 @@ where
             }
             return Ok(Recorded { answer: Answer { status: kept.status, body: kept.body }, again: true });
         }
-        let decided = decide(self.command, &self.actor, &batch.root(), batch.now, ids);
+        let decided = decide(self.command, &self.actor, &batch.state(), batch.now, ids);
         let (outcome, writes) = match decided {
             Ok(decision) => (Ok(decision.reply), decision.writes),
             Err(refusal) => (Err(refusal), Vec::new()),
@@ -142,19 +142,19 @@ where
 
 /// The answer that is recorded under an idempotency key.
 fn kept(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Option<IdempotentAnswer>, Refusal> {
-    let (root, key) = (batch.root(), row(prefix, 0));
-    let Some(value) = root.get(&key)? else { return Ok(None) };
-    IdempotentAnswer::read(&key, &value, &|key| root.get(key).ok().flatten()).map_err(|why| corrupt(&key, why))
+    let (state, key) = (batch.state(), row(prefix, 0));
+    let Some(value) = state.get(&key)? else { return Ok(None) };
+    IdempotentAnswer::read(&key, &value, &|key| state.get(key).ok().flatten()).map_err(|why| corrupt(&key, why))
 }
 
 /// The deletions of all rows of a recorded answer, its index row included; none when there is no such answer.
 fn forget(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Vec<RowChange>, Refusal> {
     let key = row(prefix, 0);
-    let Some(value) = batch.root().get(&key)? else { return Ok(Vec::new()) };
+    let Some(value) = batch.state().get(&key)? else { return Ok(Vec::new()) };
     let first: OnceV1 = decode(&key, &value).map_err(|why| corrupt(&key, why))?;
     let at = Timestamp::clamped(first.recorded_at);
     let mut changes = vec![RowChange::delete(by_time(at, prefix), Vec::new())];
-    for pair in batch.root().under(prefix) {
+    for pair in batch.state().under(prefix) {
         let (key, value) = pair?;
         changes.push(RowChange::delete(key, value));
     }
@@ -164,7 +164,7 @@ fn forget(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Vec<RowChange>, Refusal
 /// The deletions of all rows of up to [`DROPPED`] answers that were recorded at `oldest` or earlier.
 fn drop_old(batch: &Assembly<'_>, oldest: Timestamp) -> Result<Vec<RowChange>, Refusal> {
     let (start, end) = (Table::ONCE_BY_TIME.key(&[]), end_of(&Table::ONCE_BY_TIME.key(&[&table::instant(oldest)])));
-    let found: Vec<_> = batch.root().scan(&start, &end).take(DROPPED).collect::<Result<_, _>>()?;
+    let found: Vec<_> = batch.state().scan(&start, &end).take(DROPPED).collect::<Result<_, _>>()?;
     let mut changes = Vec::new();
     for (key, _) in found {
         let prefix = key.get(9..).ok_or_else(|| corrupt(&key, Corrupt::Key))?;

@@ -8,18 +8,18 @@ use std::time::Duration;
 /// misses no change.
 #[derive(Default)]
 pub(crate) struct Signal {
-    state: Mutex<State>,
+    state: Mutex<Raised>,
     raised: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct Raised {
     count: u64,
     wakers: Vec<Waker>,
 }
 
 impl Signal {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Raised> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -40,7 +40,7 @@ impl Signal {
 
     /// Blocks until the count differs from `seen`, or until `most` has passed.
     pub(crate) fn wait(&self, seen: u64, most: Duration) {
-        let same = |state: &mut State| state.count == seen;
+        let same = |state: &mut Raised| state.count == seen;
         drop(self.raised.wait_timeout_while(self.lock(), most, same));
     }
 

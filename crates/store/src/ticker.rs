@@ -99,7 +99,7 @@ fn turn(engine: &Engine, lease_end: &mut Option<Timestamp>) -> Result<Duration, 
     if engine.next_deadline()?.is_some_and(|due| due <= now) && engine.tick(now)?.failed > 0 {
         return Ok(RETRY);
     }
-    *lease_end = engine.read(|root| root.next_ready(now))?;
+    *lease_end = engine.read(|state| state.next_ready(now))?;
     let nap = |at| engine.real_time_until(at);
     let deadlines = [engine.next_deadline()?, *lease_end];
     Ok(deadlines.into_iter().flatten().map(nap).fold(LONGEST_NAP, Duration::min))

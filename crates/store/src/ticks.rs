@@ -105,7 +105,7 @@ impl Engine {
     /// # Errors
     /// `internal_error` when the timers cannot be read.
     pub fn next_deadline(&self) -> Result<Option<Timestamp>, Error> {
-        Ok(self.read(|root| root.next_due())?)
+        Ok(self.read(|state| state.next_due())?)
     }
 }
 
@@ -121,11 +121,11 @@ impl Work for Tick {
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Refusal> {
         // Invariant [due-only].
-        let due = batch.root().timers_due(self.now, self.after.as_ref(), CHUNK)?;
+        let due = batch.state().timers_due(self.now, self.after.as_ref(), CHUNK)?;
         batch.read_ahead(due.iter().map(|timer| incident::incident_key(timer.org_id, timer.incident_id)));
         let (mut ticked, mut lookups) = (Ticked::default(), Lookups::at(self.now));
         for timer in &due {
-            let fired = fire_due(timer, &batch.root(), &mut lookups, ids);
+            let fired = fire_due(timer, &batch.state(), &mut lookups, ids);
             match fired.and_then(|decision| batch.add(&decision.writes).map(|()| decision.reply)) {
                 Ok(Fired::Yes) => ticked.fired += 1,
                 Ok(Fired::No) => {}

@@ -41,7 +41,7 @@ pub struct Run<'a> {
     pub(crate) claims: Vec<Claimed>,
 }
 
-/// A notification that was claimed: the receipt, and its organization, its place in `letters` and the attempt in the model.
+/// A notification that was claimed: the receipt, and its organization, its place among the notifications of the model, and the attempt.
 pub(crate) struct Claimed {
     pub(crate) receipt: Receipt,
     pub(crate) org: usize,

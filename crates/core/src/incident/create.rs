@@ -1,7 +1,7 @@
 //! How an incident begins: its owner, its policy, and the start of its escalation run (contract, section 6).
 
 use super::draft::Draft;
-use super::{Event, Incident, IncidentView, Severity, Status, StatusEntry, tags};
+use super::{Event, Incident, IncidentView, Severity, Status, StatusEntry, components};
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Command, Context, seal};
@@ -92,7 +92,7 @@ impl Command for CreateIncident {
         {
             return Err(Error::refused(Code::InvalidTargetUser, "the owner is not a member"));
         }
-        tags::check(cx.world, &self.component_ids)?;
+        components::check(cx.world, &self.component_ids)?;
 
         let owner = match (self.owner_id, schedule) {
             (Some(owner), _) => Some(owner),

@@ -16,6 +16,7 @@
 //! Who is paged about an incident, and when, is in [`crate::escalation`]; how pages travel is in [`crate::outbox`].
 
 mod audit;
+mod components;
 mod create;
 mod draft;
 mod edit;
@@ -26,11 +27,11 @@ mod port;
 mod query;
 mod redact;
 mod status;
-mod tags;
 mod updates;
 mod view;
 
 pub use audit::{AuditEntry, AuditEvent, EditedField, Event};
+pub use components::SetComponents;
 pub use create::CreateIncident;
 pub use edit::EditIncident;
 pub use escalate::{AcknowledgeIncident, HandOffIncident};
@@ -40,7 +41,6 @@ pub use port::IncidentPort;
 pub use query::{GetIncident, IncidentList, ListIncidents, ListUpdates};
 pub use redact::{REDACTION_WINDOW, RedactUpdate};
 pub use status::Status;
-pub use tags::SetComponents;
 pub use updates::{ChangeStatus, PostUpdate};
 pub use view::{ActorRef, IncidentDetail, IncidentView, StatusHistoryEntry, UpdateView};
 

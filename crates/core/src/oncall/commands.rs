@@ -134,7 +134,7 @@ impl Command for DeleteSchedule {
             return Err(Error::refused(Code::ScheduleInUse, "a policy layer targets the schedule"));
         }
         for layer in cx.world.layers(self.id)? {
-            cx.write(Write::Layer(Box::new(Change::gone(layer))));
+            cx.write(Write::RotationLayer(Box::new(Change::gone(layer))));
         }
         for past in cx.world.past_rotations(self.id, Timestamp::MIN)? {
             cx.write(Write::PastRotation(Box::new(Change::gone(past))));

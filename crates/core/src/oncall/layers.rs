@@ -75,7 +75,7 @@ impl LayerSettings {
     }
 
     /// The settings of the rotation, in the zone of the schedule.
-    fn input(&self, schedule: &Schedule) -> RotationSettings {
+    fn rotation_settings(&self, schedule: &Schedule) -> RotationSettings {
         RotationSettings {
             zone: schedule.zone.clone(),
             length: self.length,
@@ -117,7 +117,7 @@ impl Command for AddRotationLayer {
             schedule_id: self.schedule_id,
             org_id: schedule.org_id,
             name: self.name,
-            rotation: Rotation::new(self.settings.input(&schedule), Phase::default()),
+            rotation: Rotation::new(self.settings.rotation_settings(&schedule), Phase::default()),
             since: Timestamp::MIN,
             created_at: cx.now,
             updated_at: cx.now,
@@ -125,7 +125,7 @@ impl Command for AddRotationLayer {
         let mut order = schedule.order.clone();
         order.push(layer.id);
         let schedule = reorder(cx, schedule, order);
-        cx.write(Write::Layer(Box::new(Change::created(layer.clone()))));
+        cx.write(Write::RotationLayer(Box::new(Change::created(layer.clone()))));
         Ok(RotationLayerView::of(&schedule, &layer))
     }
 }
@@ -193,8 +193,12 @@ impl EditRotationLayer {
     /// Checks the fields that are given, before anything is looked up.
     fn check(&self) -> Result<(), Error> {
         let mut check = Validation::new();
-        if let (Some(kind), Some(days)) = (self.rotation_type, self.rotation_length_days) {
-            check.field("rotationLengthDays", RotationLength::new(kind, days));
+        if let Some(days) = self.rotation_length_days {
+            let length = match self.rotation_type {
+                Some(kind) => RotationLength::new(kind, days).map(|_| days),
+                None => RotationLength::check_days(days),
+            };
+            check.field("rotationLengthDays", length);
         }
         if let (Some(from), Patch::Set(until)) = (self.effective_from, self.effective_until) {
             check.field("effectiveUntil", LayerSettings::check_span(from, Some(until)));
@@ -250,7 +254,7 @@ impl Command for EditRotationLayer {
         }
 
         let name = self.name.unwrap_or_else(|| layer.name.clone());
-        let input = settings.input(&schedule);
+        let input = settings.rotation_settings(&schedule);
         if name == layer.name && input == before {
             return Ok(RotationLayerView::of(&schedule, layer));
         }
@@ -285,7 +289,7 @@ impl Command for RemoveRotationLayer {
         let order = schedule.order.iter().copied().filter(|id| *id != self.layer_id).collect();
         let schedule = reorder(cx, schedule, order);
         keep_past(cx, layer, schedule.changed_at);
-        cx.write(Write::Layer(Box::new(Change::gone(layer.clone()))));
+        cx.write(Write::RotationLayer(Box::new(Change::gone(layer.clone()))));
         Ok(self.layer_id)
     }
 }
@@ -335,7 +339,7 @@ pub(super) fn revise(
         after.rotation = layer.rotation.revised(input, now);
         after.since = now;
     }
-    cx.write(Write::Layer(Box::new(Change::edited(layer.clone(), after.clone()))));
+    cx.write(Write::RotationLayer(Box::new(Change::edited(layer.clone(), after.clone()))));
     after
 }
 

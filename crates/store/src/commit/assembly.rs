@@ -66,7 +66,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// The state of the store with all changes of the batch so far.
-    pub(crate) fn root(&self) -> StoreView<'_> {
+    pub(crate) fn state(&self) -> StoreView<'_> {
         let ahead = Overlay::new(&*self.shared.backend, &self.after).over(&self.ahead.in_flight.rows);
         StoreView::new(ahead.knowing(&self.known))
     }

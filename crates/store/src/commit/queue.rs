@@ -8,7 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The waiting items. When the queue is full, pushing fails at once instead of letting memory grow.
 pub(crate) struct Queue<T> {
-    state: Mutex<State<T>>,
+    state: Mutex<Waiting<T>>,
     filled: Condvar,
     capacity: usize,
 }
@@ -22,7 +22,7 @@ pub(crate) enum WhenFull {
     Take,
 }
 
-struct State<T> {
+struct Waiting<T> {
     items: VecDeque<T>,
     closed: bool,
     /// Whether a batch is being stored.
@@ -32,7 +32,7 @@ struct State<T> {
 /// The number of items from which on the writer is woken while a batch is being stored.
 const TOGETHER: usize = 8;
 
-impl<T> State<T> {
+impl<T> Waiting<T> {
     /// Whether enough items wait for the writer to be woken.
     fn has_work(&self) -> bool {
         self.items.len() >= if self.storing { TOGETHER } else { 1 }
@@ -46,11 +46,11 @@ impl<T> State<T> {
 
 impl<T> Queue<T> {
     pub(crate) fn new(capacity: usize) -> Self {
-        let state = State { items: VecDeque::new(), closed: false, storing: false };
+        let state = Waiting { items: VecDeque::new(), closed: false, storing: false };
         Self { state: Mutex::new(state), filled: Condvar::new(), capacity }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -77,7 +77,7 @@ impl<T> Queue<T> {
 
     /// Waits for items and takes up to `most` of them; `None` once the queue is closed and empty.
     pub(crate) fn take(&self, most: usize) -> Option<Vec<T>> {
-        let waiting = |state: &mut State<T>| !state.has_work() && !state.closed;
+        let waiting = |state: &mut Waiting<T>| !state.has_work() && !state.closed;
         let mut state = self.filled.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
         Some(state.take(most)).filter(|items| !items.is_empty())
     }
@@ -85,7 +85,7 @@ impl<T> Queue<T> {
     /// Takes up to `most` items; while a batch is being stored, waits for some. The flag is `true` when no batch is being
     /// stored any more, so that what has been taken can be stored next.
     pub(crate) fn take_while_storing(&self, most: usize) -> (Vec<T>, bool) {
-        let waiting = |state: &mut State<T>| state.storing && (most == 0 || !state.has_work());
+        let waiting = |state: &mut Waiting<T>| state.storing && (most == 0 || !state.has_work());
         let mut state = self.filled.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
         (state.take(most), !state.storing)
     }

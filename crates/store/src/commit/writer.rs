@@ -135,7 +135,7 @@ impl<C: Command> Work for Order<C> {
     type Reply = C::Reply;
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<C::Reply, Refusal> {
-        let decision = decide(self.command, &self.actor, &batch.root(), batch.now, ids)?;
+        let decision = decide(self.command, &self.actor, &batch.state(), batch.now, ids)?;
         batch.add(&decision.writes)?;
         Ok(decision.reply)
     }

@@ -215,7 +215,7 @@ pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result
         Write::Incident(it) => difference(it, changes),
         Write::Update(it) => difference(it, changes),
         Write::Schedule(it) => difference(it, changes),
-        Write::Layer(it) => difference(it, changes),
+        Write::RotationLayer(it) => difference(it, changes),
         Write::PastRotation(it) => difference(it, changes),
         Write::PastOrder(it) => difference(it, changes),
         Write::Override(it) => difference(it, changes),

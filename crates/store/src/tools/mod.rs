@@ -152,7 +152,7 @@ impl ReadOnly {
     /// # Errors
     /// Those of the query.
     pub fn query<Q: Query>(&self, query: &Q, actor: &Actor) -> Result<Q::Reply, Error> {
-        Ok(self.read(|root| ask(query, actor, root))?)
+        Ok(self.read(|state| ask(query, actor, state))?)
     }
 
     /// All organizations of the store, oldest first: see [`Engine::organizations`].
@@ -160,7 +160,7 @@ impl ReadOnly {
     /// # Errors
     /// `internal_error` when the store cannot be read.
     pub fn organizations(&self) -> Result<Vec<Organization>, Error> {
-        Ok(self.read(|root| root.organizations())?)
+        Ok(self.read(|state| state.organizations())?)
     }
 
     /// The admin of an organization who joined first: see [`Engine::first_admin`].
@@ -168,7 +168,7 @@ impl ReadOnly {
     /// # Errors
     /// `not_found` when there is no such organization; `internal_error` when the store cannot be read.
     pub fn first_admin(&self, org: OrgId) -> Result<Actor, Error> {
-        Ok(self.read(|root| first_admin(org, root))?)
+        Ok(self.read(|state| first_admin(org, state))?)
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) use ensure;
 
 /// The state of an escalation run, as the audit trail tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum RunPhase {
     /// The incident has no policy.
     None,
     /// The next layers are being looked at; no run is in this state between two steps.
@@ -46,7 +46,7 @@ struct Tracked {
     snapshot: Vec<PolicyLayerView>,
     trail: Vec<AuditEventId>,
     last_at: Timestamp,
-    state: State,
+    state: RunPhase,
     /// The number of layers of the snapshot that have fired or were skipped.
     passed: usize,
     current: Option<usize>,
@@ -139,7 +139,7 @@ impl Auditor {
     /// The incidents whose current layer has timed out at an instant.
     #[must_use]
     pub fn due(&self, now: Timestamp) -> Vec<IncidentId> {
-        let due = |tracked: &Tracked| matches!(tracked.state, State::Waiting(due) if due <= now);
+        let due = |tracked: &Tracked| matches!(tracked.state, RunPhase::Waiting(due) if due <= now);
         self.incidents.iter().filter(|(_, tracked)| due(tracked)).map(|(id, _)| *id).collect()
     }
 
@@ -168,7 +168,7 @@ impl Auditor {
 
     /// Begins to follow an incident.
     pub fn opened(&mut self, id: IncidentId, opening: Opening) {
-        let state = if opening.policy.is_some() { State::Firing } else { State::None };
+        let state = if opening.policy.is_some() { RunPhase::Firing } else { RunPhase::None };
         let tracked = Tracked {
             policy: opening.policy,
             snapshot: opening.layers,
@@ -224,7 +224,7 @@ impl Auditor {
     /// Checks that the next deadline is the earliest of all runs that wait.
     pub fn audit_deadline(&self, engine: &Engine) -> Result<(), Complaint> {
         let waiting = self.incidents.values().filter_map(|tracked| match tracked.state {
-            State::Waiting(due) => Some(due),
+            RunPhase::Waiting(due) => Some(due),
             _ => None,
         });
         let (expected, got) = (waiting.min(), engine.next_deadline().map_err(|error| error.to_string())?);
@@ -305,7 +305,7 @@ impl Auditor {
                 let minutes = tracked.snapshot[place].ack_timeout.minutes();
                 let wait = std::time::Duration::from_secs(u64::from(minutes) * 60);
                 tracked.current = Some(place);
-                tracked.state = State::Waiting(instant.plus(wait));
+                tracked.state = RunPhase::Waiting(instant.plus(wait));
                 users.iter().for_each(|user| self.owe(*user, id, PageReason::Escalation));
             }
             Event::LayerSkipped { layer_id: layer, position } => {
@@ -314,28 +314,28 @@ impl Auditor {
             }
             Event::LayerTimedOut { layer_id: layer, position } => {
                 let tick = instants.tick.ok_or("a layer timed out without a tick")?;
-                let State::Waiting(due) = tracked.state else {
+                let RunPhase::Waiting(due) = tracked.state else {
                     return Err(format!("a layer timed out in a run that is {:?}", tracked.state));
                 };
                 ensure!(due <= tick, "timed out at {tick}, but was due at {due}");
                 let current = tracked.current.map(|place| &tracked.snapshot[place]);
                 let current = current.map(|layer| (layer.id, layer.position.get()));
                 ensure!(current == Some((*layer, *position)), "{position} timed out, but {current:?} was waiting");
-                tracked.state = State::Firing;
+                tracked.state = RunPhase::Firing;
             }
             Event::EscalationExhausted => {
-                ensure!(tracked.state == State::Firing, "exhausted while {:?}", tracked.state);
+                ensure!(tracked.state == RunPhase::Firing, "exhausted while {:?}", tracked.state);
                 let (passed, all) = (tracked.passed, tracked.snapshot.len());
                 ensure!(passed == all, "exhausted after {passed} of {all} layers");
-                tracked.state = State::Exhausted;
+                tracked.state = RunPhase::Exhausted;
             }
             Event::EscalationStopped => tracked.must_stop = false,
             Event::IncidentAcknowledged => {
                 ensure!(tracked.acknowledged.is_none() && !tracked.resolved, "acknowledged a second time");
                 tracked.acknowledged = actor.map(|actor| (at, actor));
-                tracked.must_stop = matches!(tracked.state, State::Waiting(_));
-                if tracked.state != State::None {
-                    tracked.state = State::Acknowledged;
+                tracked.must_stop = matches!(tracked.state, RunPhase::Waiting(_));
+                if tracked.state != RunPhase::None {
+                    tracked.state = RunPhase::Acknowledged;
                 }
             }
             Event::IncidentHandedOff { previous_owner_id: previous, new_owner_id: new } => {
@@ -344,20 +344,20 @@ impl Auditor {
                 tracked.owner = Some(*new);
                 tracked.acknowledged = None;
                 self.owe(*new, id, PageReason::Handoff);
-                if tracked.state != State::None {
+                if tracked.state != RunPhase::None {
                     // A new pass begins on the current layer: those behind it that reached nobody are looked at again.
                     tracked.passed = tracked.current.map_or(tracked.passed, |place| place + 1);
-                    tracked.state = tracked.current.map_or(State::Exhausted, |place| {
+                    tracked.state = tracked.current.map_or(RunPhase::Exhausted, |place| {
                         let minutes = tracked.snapshot[place].ack_timeout.minutes();
-                        State::Waiting(instant.plus(std::time::Duration::from_secs(u64::from(minutes) * 60)))
+                        RunPhase::Waiting(instant.plus(std::time::Duration::from_secs(u64::from(minutes) * 60)))
                     });
                 }
             }
             Event::StatusChanged { to: Status::Resolved, .. } => {
                 tracked.resolved = true;
-                tracked.must_stop = matches!(tracked.state, State::Waiting(_));
-                if tracked.state != State::None {
-                    tracked.state = State::Resolved;
+                tracked.must_stop = matches!(tracked.state, RunPhase::Waiting(_));
+                if tracked.state != RunPhase::None {
+                    tracked.state = RunPhase::Resolved;
                 }
             }
             _ => {}
@@ -375,7 +375,7 @@ impl Auditor {
         named: (dogwatch_core::id::PolicyLayerId, u32),
         instant: Timestamp,
     ) -> Result<(usize, Vec<UserId>), Complaint> {
-        ensure!(tracked.state == State::Firing, "a layer fired in a run that is {:?}", tracked.state);
+        ensure!(tracked.state == RunPhase::Firing, "a layer fired in a run that is {:?}", tracked.state);
         let place = tracked.passed;
         let next = tracked.snapshot.get(place).ok_or("a layer fired behind the last")?;
         let turn = (next.id, next.position.get());
@@ -512,11 +512,11 @@ fn user_of(row: &Notification) -> UserId {
 /// Checks that the incident shows what its audit trail tells.
 fn compare(tracked: &Tracked, detail: &IncidentDetail) -> Result<(), Complaint> {
     ensure!(!tracked.must_stop, "escalation did not stop");
-    ensure!(tracked.state != State::Firing, "a run got stuck between two layers");
+    ensure!(tracked.state != RunPhase::Firing, "a run got stuck between two layers");
     let shown = &detail.incident;
     let position = tracked.current.map(|place| tracked.snapshot[place].position.get());
     let due = match tracked.state {
-        State::Waiting(due) => Some(due),
+        RunPhase::Waiting(due) => Some(due),
         _ => None,
     };
     let expected = (tracked.policy, position, due, tracked.owner, tracked.acknowledged, tracked.resolved);

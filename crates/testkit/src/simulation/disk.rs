@@ -17,7 +17,7 @@ pub enum Fault {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct DiskState {
     /// The rows that survive a restart.
     durable: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The rows that the process sees.
@@ -34,7 +34,7 @@ struct State {
 
 /// A disk in memory. Clones are the same disk.
 #[derive(Debug, Clone, Default)]
-pub struct SimulatedDisk(Arc<Mutex<State>>);
+pub struct SimulatedDisk(Arc<Mutex<DiskState>>);
 
 fn put(map: &mut BTreeMap<Vec<u8>, Vec<u8>>, batch: &Batch) {
     for (key, value) in batch.iter() {
@@ -45,7 +45,7 @@ fn put(map: &mut BTreeMap<Vec<u8>, Vec<u8>>, batch: &Batch) {
     }
 }
 
-impl State {
+impl DiskState {
     /// Whether the next operation takes effect, and what it reports.
     fn next(&mut self) -> (bool, Result<(), BackendError>) {
         let failure = || Err(BackendError::new("simulating", "a fault"));
@@ -77,7 +77,7 @@ impl SimulatedDisk {
         disk
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, DiskState> {
         self.0.lock().unwrap()
     }
 

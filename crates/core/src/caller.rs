@@ -68,15 +68,15 @@ pub enum CallerKind {
 }
 
 mod sealed {
-    pub trait Sealed {}
-    impl Sealed for super::ByMember {}
-    impl Sealed for super::ByAdmin {}
-    impl Sealed for super::ByOperator {}
-    impl Sealed for super::ByAnybody {}
+    pub trait SealedCaller {}
+    impl SealedCaller for super::ByMember {}
+    impl SealedCaller for super::ByAdmin {}
+    impl SealedCaller for super::ByOperator {}
+    impl SealedCaller for super::ByAnybody {}
 }
 
-/// Somebody who may give a command or ask a query, by kind. Sealed: these four are all there are.
-pub trait Caller: sealed::Sealed + Copy + Send + Sync + 'static {
+/// Somebody who may give a command or ask a query, by kind. SealedCaller: these four are all there are.
+pub trait Caller: sealed::SealedCaller + Copy + Send + Sync + 'static {
     /// The kind of caller.
     const KIND: CallerKind;
     /// The codes with which an actor is refused.

@@ -19,7 +19,8 @@ use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, ManualClock};
 
 use crate::fixture::{self, valid};
-use crate::oracle::{LayerState, Millis, OverrideState, Roster, Settings};
+use crate::model::Millis;
+use crate::oracle::{LayerState, OverrideState, Roster, Settings};
 
 const HOUR: Millis = 3_600_000;
 const DAY: Millis = 24 * HOUR;
@@ -57,7 +58,7 @@ pub fn run(bytes: &[u8]) {
 /// As [`run`], on a backend that the caller looks at afterwards.
 pub fn run_on(bytes: &[u8], backend: MemoryBackend) {
     let mut source = Unstructured::new(bytes);
-    let Ok(mut run) = Run::begin(&mut source, backend.clone()) else { return };
+    let Ok(mut run) = ScheduleTest::begin(&mut source, backend.clone()) else { return };
     for _ in 0..LONGEST {
         if source.is_empty() || run.step(&mut source).is_err() {
             break;
@@ -71,7 +72,7 @@ pub fn run_on(bytes: &[u8], backend: MemoryBackend) {
     run.compare(&mut source);
 }
 
-struct Run {
+struct ScheduleTest {
     engine: Engine,
     world: MemoryState,
     ids: IdSource,
@@ -92,7 +93,7 @@ fn at(millis: Millis) -> Timestamp {
     Timestamp::clamped(millis)
 }
 
-impl Run {
+impl ScheduleTest {
     fn begin(source: &mut Unstructured<'_>, backend: MemoryBackend) -> Result<Self> {
         // Most runs begin in 2026 or 2027; some begin on 27 December 2011 or in the year after it: Samoa skipped the 30th.
         let now = if source.ratio(1_u8, 8)? { 1_325_000_000_000 } else { 1_775_556_000_000 };

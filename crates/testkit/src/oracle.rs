@@ -8,8 +8,7 @@ use std::collections::BTreeSet;
 use jiff::civil::{Date, Time};
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-/// An instant, in milliseconds since 1970.
-pub type Millis = i64;
+use crate::model::Millis;
 
 /// The settings of a layer: `days` is the length of a turn, `handoff` is in minutes after midnight, and people are places in a
 /// list of everybody.

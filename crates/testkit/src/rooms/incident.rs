@@ -17,7 +17,7 @@ use crate::ops::{Field, Pick, field, maybe, name, pick, picks, text};
 use crate::render;
 use crate::run::{Run, agree, instant, patch, set};
 
-use super::escalation::model::Run as EscalationRun;
+use super::escalation::model::RunModel;
 
 /// The statuses, in the order of the lifecycle.
 pub(crate) const STATUSES: [&str; 4] = ["investigating", "identified", "monitoring", "resolved"];
@@ -156,7 +156,7 @@ pub struct Incident {
     /// The audit trail, oldest first: event, instant, actor (`None`: time), details.
     pub trail: Vec<(&'static str, Millis, Option<usize>, String)>,
     pub acknowledged: Option<(Millis, usize)>,
-    pub run: Option<EscalationRun>,
+    pub run: Option<RunModel>,
 }
 
 /// The fields of a new incident.

@@ -54,7 +54,7 @@ pub struct Policy {
 /// An escalation run: the snapshot of its layers, the place of the current one, and when that one times out.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the words of the contract")]
-pub struct Run {
+pub struct RunModel {
     pub policy: usize,
     pub layers: Vec<Layer>,
     pub current: Option<usize>,
@@ -334,7 +334,7 @@ impl Org {
     /// Starts the run of a new incident.
     pub(crate) fn start_run(&mut self, incident: usize, policy: usize, now: Millis) {
         let layers = self.policies[policy].layers.clone();
-        self.incidents[incident].run = Some(Run { policy, layers, current: None, due: None });
+        self.incidents[incident].run = Some(RunModel { policy, layers, current: None, due: None });
         self.fire(incident, 0, now);
     }
 

@@ -376,6 +376,16 @@ fn a_member_who_leaves_leaves_every_rotation_from_now_on() {
     assert_eq!(overrides.iter().map(|one| one.ends_at).collect::<Vec<_>>(), [night.harbour.now]);
 }
 
+/// Also where they stand in for nobody.
+#[test]
+fn a_member_who_leaves_leaves_schedules_without_overrides() {
+    let mut night = Night::new();
+    let (ada, ben) = (night.harbour.ada, night.harbour.ben);
+    night.add("alone", daily("2026-04-01T00:00:00Z", &[&ben])).unwrap();
+    night.harbour.run(RemoveMember { user_id: user(&ben) }, &ada).unwrap();
+    assert_eq!(night.at("2026-04-07T10:00:00Z"), " until never");
+}
+
 #[test]
 fn overrides() {
     let mut night = Night::new();

@@ -94,7 +94,12 @@ fn layers_owners_and_gaps() {
             "",
         ]
     );
-    assert_eq!(night.told("2026-04-10T00:00:00Z", "2026-04-10T00:00:00Z"), ["", "", ""], "an empty range");
+    assert_eq!(
+        night.told("2026-04-12T00:00:00Z", "2026-04-12T12:00:00Z"),
+        ["Cleo from 04-12T00:00", "Cleo 04-12T00:00 to 04-12T12:00", ""],
+        "where what was removed had no shifts, it is not shown"
+    );
+    assert_eq!(night.told("2026-04-09T00:00:00Z", "2026-04-09T00:00:00Z"), ["", "", ""], "an empty range");
 }
 
 /// A layer that held, was moved into the future and then edited again holds for nobody in between.

@@ -102,6 +102,21 @@ fn layers_owners_and_gaps() {
     assert_eq!(night.told("2026-04-09T00:00:00Z", "2026-04-09T00:00:00Z"), ["", "", ""], "an empty range");
 }
 
+/// Where one layer takes over at the instant of another's handoff, nobody owns an empty stretch.
+#[test]
+fn layers_that_meet() {
+    let mut night = Night::new();
+    let (ada, ben, cleo) = (night.harbour.ada, night.harbour.ben, night.harbour.cleo);
+    night.add("first", daily("2026-04-08T09:00:00Z", &[&ada])).unwrap();
+    night.add("second", daily("2026-04-01T00:00:00Z", &[&ben, &cleo])).unwrap();
+    night.add("third", daily("2026-04-01T00:00:00Z", &[&ada])).unwrap();
+    let told = night.told("2026-04-07T00:00:00Z", "2026-04-09T00:00:00Z");
+    assert_eq!(
+        told[3..],
+        ["Cleo 04-07T00:00 to 04-07T09:00, Ben 04-07T09:00 to 04-08T09:00, Ada 04-08T09:00 to 04-09T00:00", ""]
+    );
+}
+
 /// A layer that held, was moved into the future and then edited again holds for nobody in between.
 #[test]
 fn between_what_held_and_what_will_hold() {

@@ -91,11 +91,11 @@ fn schedule(engine: &Engine, created: &OrganizationCreated) -> Result<ScheduleId
     let create = CreateSchedule { name: "Night".parse()?, description: None, timezone: rota::ZONE.to_owned() };
     let schedule = engine.execute(create, &ada)?.id;
     let now = engine.now();
-    let settings = LayerSettings::new(RotationLength::DAILY, "09:00".parse()?, now, None, users.clone())?;
+    let settings = LayerSettings::new(RotationLength::DAILY, "09:00".parse()?, now, users.clone());
     engine.execute(AddRotationLayer { schedule_id: schedule, name: "Daily".parse()?, settings }, &ada)?;
     for (day, user) in (1..).zip(&users[..2]) {
         let starts = now.plus(Duration::from_secs(day * 86_400));
-        let swap = CreateOverride::new(schedule, *user, starts, starts.plus(Duration::from_secs(3_600)), None)?;
+        let swap = CreateOverride::new(schedule, *user, starts, starts.plus(Duration::from_secs(3_600)));
         engine.execute(swap, &ada)?;
     }
     Ok(schedule)
@@ -125,14 +125,14 @@ impl Session for &Ours {
     }
 
     fn change_status(&mut self, incident: Id) -> Result<(), Failure> {
-        let change = ChangeStatus::to(IncidentId::from_bytes(incident), Status::Identified);
+        let change = ChangeStatus::new(IncidentId::from_bytes(incident), Status::Identified);
         self.engine.execute(change, &self.ada)?;
         Ok(())
     }
 
     fn post_update(&mut self, incident: Id) -> Result<(), Failure> {
         let (id, body) = (IncidentId::from_bytes(incident), super::sql::UPDATE.parse()?);
-        self.engine.execute(PostUpdate::new(id, Some(body), None, UpdateVisibility::Internal)?, &self.ada)?;
+        self.engine.execute(PostUpdate::internal(id, body), &self.ada)?;
         Ok(())
     }
 

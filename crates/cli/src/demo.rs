@@ -225,7 +225,7 @@ impl<'a, W: Write> Night<'a, W> {
     /// An update with a mistake is posted and redacted; the rules refuse what they forbid.
     fn work(&mut self, id: IncidentId) -> Result<(), Failure> {
         self.wait(1);
-        self.try_in_vain(Who::Ben, "would like to be in bed: resolved.", ChangeStatus::to(id, Status::Resolved))?;
+        self.try_in_vain(Who::Ben, "would like to be in bed: resolved.", ChangeStatus::new(id, Status::Resolved))?;
 
         self.wait(2);
         let slip = valid("Customer called, card 4111 1111 1111 1111 is declined.")?;
@@ -266,7 +266,7 @@ impl<'a, W: Write> Night<'a, W> {
         self.stage.done("severity high")?;
 
         self.wait(4);
-        self.act(Who::Ben, "sees all of them work.", ChangeStatus::to(id, Status::Monitoring))?;
+        self.act(Who::Ben, "sees all of them work.", ChangeStatus::new(id, Status::Monitoring))?;
         self.stage.done("identified -> monitoring")?;
 
         self.wait(20);
@@ -283,7 +283,7 @@ impl<'a, W: Write> Night<'a, W> {
         let late = PostUpdate::internal(id, valid("One more thing.")?);
         self.try_in_vain(Who::Cleo, "has one more thing to say.", late)?;
         self.wait(1);
-        let reopen = ChangeStatus::to(id, Status::Investigating);
+        let reopen = ChangeStatus::new(id, Status::Investigating);
         self.try_in_vain(Who::Ada, "looks in and wants to start over.", reopen)
     }
 }

@@ -81,7 +81,7 @@ impl Picture {
     fn read(engine: &Engine, actor: &Actor, id: ScheduleId, now: Timestamp, weeks: i32) -> Result<Self, Failure> {
         let schedule = engine.query(&GetSchedule { id }, actor)?;
         let day = |days| schedule.timezone.start_of_day(now, days).unwrap_or(Timestamp::MAX);
-        let shifts = engine.query(&ShiftsOnCall::new(id, day(0), day(DAYS * weeks))?, actor)?;
+        let shifts = engine.query(&ShiftsOnCall::new(id, day(0), day(DAYS * weeks)), actor)?;
         let team = engine.query(&ListTeam, actor)?.members;
         let person = |member: &dogwatch_store::rules::team::Member| (member.first_name.to_string(), member.full_name());
         Ok(Self {

@@ -51,16 +51,18 @@ fn night_watch(folder: &Path) -> ScheduleId {
     };
     let schedule = engine.execute(create, &ada).unwrap().id;
     let add = |name: &str, length, from: &str, until: Option<&str>, people: &[UserId]| {
-        let settings = LayerSettings::new(length, "09:00".parse().unwrap(), at(from), until.map(at), people.to_vec());
-        let add = AddRotationLayer { schedule_id: schedule, name: name.parse().unwrap(), settings: settings.unwrap() };
+        let settings = LayerSettings {
+            effective_until: until.map(at),
+            ..LayerSettings::new(length, "09:00".parse().unwrap(), at(from), people.to_vec())
+        };
+        let add = AddRotationLayer { schedule_id: schedule, name: name.parse().unwrap(), settings };
         engine.execute(add, &ada).unwrap();
     };
     add("daily", RotationLength::DAILY, "2026-03-27T08:00:00Z", Some("2026-03-31T07:00:00Z"), &[ben, cleo]);
     add("weekly backup", RotationLength::WEEKLY, "2026-03-20T08:00:00Z", Some("2026-04-01T07:00:00Z"), &[ada_id, ben]);
     let reason = Some("dentist".parse().unwrap());
-    let stand_in =
-        CreateOverride::new(schedule, ada_id, at("2026-03-28T18:00:00Z"), at("2026-03-29T18:00:00Z"), reason);
-    engine.execute(stand_in.unwrap(), &ada).unwrap();
+    let stand_in = CreateOverride::new(schedule, ada_id, at("2026-03-28T18:00:00Z"), at("2026-03-29T18:00:00Z"));
+    engine.execute(CreateOverride { reason, ..stand_in }, &ada).unwrap();
     schedule
 }
 

@@ -55,9 +55,11 @@ impl Harbour {
         let create = CreateSchedule { name: name.parse().unwrap(), description: None, timezone: zone.to_owned() };
         let schedule = self.engine.execute(create, &self.ada).unwrap().id;
         let (handoff, from) = ("09:00".parse().unwrap(), at("2026-03-01T00:00:00Z"));
-        let settings = LayerSettings::new(RotationLength::DAILY, handoff, from, until.map(at), people.to_vec());
-        let add =
-            AddRotationLayer { schedule_id: schedule, name: "daily".parse().unwrap(), settings: settings.unwrap() };
+        let settings = LayerSettings {
+            effective_until: until.map(at),
+            ..LayerSettings::new(RotationLength::DAILY, handoff, from, people.to_vec())
+        };
+        let add = AddRotationLayer { schedule_id: schedule, name: "daily".parse().unwrap(), settings };
         self.engine.execute(add, &self.ada).unwrap();
         schedule
     }

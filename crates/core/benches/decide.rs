@@ -33,12 +33,12 @@ fn main() {
 
     println!("\none decision in core, among 1,000 incidents in memory (median of {ROUNDS} rounds)\n");
     let status = seconds_per_call(ROUNDS, || {
-        let command = ChangeStatus::to(black_box(id), Status::Identified);
+        let command = ChangeStatus::new(black_box(id), Status::Identified);
         black_box(decide(command, &ada, &world, now, &mut ids).unwrap());
     });
     line("change of status", &shown(status), &format!("{:.2} of the 1 µs allowed", status / 1e-6));
     let refused = seconds_per_call(ROUNDS, || {
-        let command = ChangeStatus::to(black_box(id), Status::Resolved);
+        let command = ChangeStatus::new(black_box(id), Status::Resolved);
         black_box(decide(command, &ada, &world, now, &mut ids).unwrap_err());
     });
     line("change of status, refused", &shown(refused), &format!("{:.2} of the one that succeeds", refused / status));

@@ -109,12 +109,20 @@ pub struct NewApiKey {
 
 /// Makes an API key for the acting user (contract, section 4). Codes: `limit_reached` (20 keys of a member, expired ones
 /// included).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateApiKey {
     /// A name for the key: 1–100 characters; it need not be unique.
     pub name: Name,
     /// The instant from which on it does not work, which may be past; `None`: it works until it is revoked.
     pub expires_at: Option<Timestamp>,
+}
+
+impl CreateApiKey {
+    /// A key that works until it is revoked.
+    #[must_use]
+    pub const fn new(name: Name) -> Self {
+        Self { name, expires_at: None }
+    }
 }
 
 impl Command for CreateApiKey {
@@ -135,10 +143,18 @@ impl Command for CreateApiKey {
 
 /// Revokes an API key, which stops working at once (contract, section 4). Codes: `not_found`; `not_authorized` for somebody
 /// else's key, unless the actor is an admin.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RevokeApiKey {
     /// The API key to revoke.
     pub id: ApiKeyId,
+}
+
+impl RevokeApiKey {
+    /// The revocation of this key.
+    #[must_use]
+    pub const fn new(id: ApiKeyId) -> Self {
+        Self { id }
+    }
 }
 
 impl Command for RevokeApiKey {
@@ -163,7 +179,7 @@ impl Command for RevokeApiKey {
 
 /// The API keys that the actor may see, oldest first: all of the organization's for an admin, their own for anybody else
 /// (contract, section 4).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListApiKeys;
 
 impl Query for ListApiKeys {

@@ -75,7 +75,7 @@ pub trait ComponentPort {
 }
 
 /// Creates a component (contract, section 5). Codes: `name_conflict`, `limit_reached`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateComponent {
     /// Its name: 1–100 characters, unique among the components of the organization.
     pub name: Name,
@@ -83,6 +83,14 @@ pub struct CreateComponent {
     pub description: Option<Description>,
     /// The heading under which it is shown with others: at most 100 characters.
     pub group_label: Option<GroupLabel>,
+}
+
+impl CreateComponent {
+    /// A component with a name, and nothing else that is optional.
+    #[must_use]
+    pub const fn new(name: Name) -> Self {
+        Self { name, description: None, group_label: None }
+    }
 }
 
 impl Command for CreateComponent {
@@ -110,7 +118,7 @@ impl Command for CreateComponent {
 
 /// Changes a component (contract, section 5). Codes: `not_found`, `name_conflict`. Changing nothing succeeds and writes
 /// nothing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditComponent {
     /// The component to change.
     pub id: ComponentId,
@@ -120,6 +128,14 @@ pub struct EditComponent {
     pub description: Patch<Description>,
     /// The new heading under which it is shown with others: at most 100 characters.
     pub group_label: Patch<GroupLabel>,
+}
+
+impl EditComponent {
+    /// An edit that changes nothing yet.
+    #[must_use]
+    pub const fn new(id: ComponentId) -> Self {
+        Self { id, name: None, description: Patch::Keep, group_label: Patch::Keep }
+    }
 }
 
 impl Command for EditComponent {
@@ -145,10 +161,18 @@ impl Command for EditComponent {
 }
 
 /// Deletes a component, whose name is free again (contract, section 5). Codes: `not_found`, `component_in_use`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeleteComponent {
     /// The component to delete.
     pub id: ComponentId,
+}
+
+impl DeleteComponent {
+    /// The deletion of this component.
+    #[must_use]
+    pub const fn new(id: ComponentId) -> Self {
+        Self { id }
+    }
 }
 
 impl Command for DeleteComponent {
@@ -176,10 +200,18 @@ impl Command for DeleteComponent {
 }
 
 /// One component (contract, section 5). Codes: `not_found`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GetComponent {
     /// The component to look at.
     pub id: ComponentId,
+}
+
+impl GetComponent {
+    /// The question for this component.
+    #[must_use]
+    pub const fn new(id: ComponentId) -> Self {
+        Self { id }
+    }
 }
 
 impl Query for GetComponent {
@@ -193,7 +225,7 @@ impl Query for GetComponent {
 }
 
 /// All components, by name, in the order of Unicode scalar values (contract, section 5).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListComponents;
 
 impl Query for ListComponents {

@@ -30,7 +30,7 @@ pub trait Id: Copy + Ord + fmt::Display + Send + Sync + 'static {
 }
 
 macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident: $prefix:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $noun:literal: $prefix:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name([u8; 16]);
@@ -50,7 +50,11 @@ macro_rules! ids {
             /// # Errors
             /// A [`Problem`] when the text does not have the form of such an id.
             pub fn parse(text: &str) -> Result<Self, Problem> {
-                parse($prefix, text).map(Self).ok_or_else(|| Problem::new(concat!("must be an id of the form `", $prefix, "…`")))
+                const FORM: &str = match $prefix.is_empty() {
+                    true => "must be a UUID, hyphenated and in lower case",
+                    false => concat!("must be an id of the form `", $prefix, "…`"),
+                };
+                parse($prefix, text).map(Self).ok_or_else(|| Problem::new($noun, FORM))
             }
         }
 
@@ -84,15 +88,15 @@ ids! {
     /// assert_eq!(OrgId::parse(text).unwrap().to_string(), text);
     /// assert!(OrgId::parse("user_0190a8f3b4c07d2e8f1a2b3c4d5e6f70").is_err());
     /// ```
-    OrgId: "org_";
+    OrgId "organization id": "org_";
     /// The id of a user: `user_` and 32 hexadecimal digits.
-    UserId: "user_";
+    UserId "user id": "user_";
     /// The id of an invitation: `orginv_` and 32 hexadecimal digits.
-    InvitationId: "orginv_";
+    InvitationId "invitation id": "orginv_";
     /// The id of an API key: `key_` and 32 hexadecimal digits.
-    ApiKeyId: "key_";
+    ApiKeyId "API key id": "key_";
     /// The id of an entry of an incident's status history: `sh_` and 32 hexadecimal digits.
-    StatusEntryId: "sh_";
+    StatusEntryId "status entry id": "sh_";
     /// The id of an incident: a UUID, hyphenated, in lower case.
     ///
     /// ```
@@ -101,25 +105,25 @@ ids! {
     /// assert_eq!(id.made_at().to_string(), "2024-07-12T21:57:42.208Z");
     /// assert!(IncidentId::parse("0190A8F3-B4C0-7D2E-8F1A-2B3C4D5E6F70").is_err());
     /// ```
-    IncidentId: "";
+    IncidentId "incident id": "";
     /// The id of an update of an incident: a UUID.
-    UpdateId: "";
+    UpdateId "update id": "";
     /// The id of an event of an incident's audit trail: a UUID.
-    AuditEventId: "";
+    AuditEventId "audit event id": "";
     /// The id of a component: a UUID.
-    ComponentId: "";
+    ComponentId "component id": "";
     /// The id of an on-call schedule: a UUID.
-    ScheduleId: "";
+    ScheduleId "schedule id": "";
     /// The id of a rotation layer of a schedule: a UUID.
-    RotationLayerId: "";
+    RotationLayerId "rotation layer id": "";
     /// The id of an override of a schedule: a UUID.
-    OverrideId: "";
+    OverrideId "override id": "";
     /// The id of an escalation policy: a UUID.
-    PolicyId: "";
+    PolicyId "policy id": "";
     /// The id of a layer of an escalation policy: a UUID.
-    PolicyLayerId: "";
+    PolicyLayerId "policy layer id": "";
     /// The id of a notification of the outbox: a UUID.
-    NotificationId: "";
+    NotificationId "notification id": "";
 }
 
 /// The bytes of an id in its one spelling: a UUID behind a prefix in 32 hexadecimal digits, without a prefix hyphenated.

@@ -32,7 +32,7 @@
 //! let incident = state.execute(open, &ada, now, &mut ids)?;
 //! assert_eq!(incident.sequential_id, 1);
 //!
-//! let refused = state.execute(ChangeStatus::to(incident.id, Status::Resolved), &ada, now, &mut ids);
+//! let refused = state.execute(ChangeStatus::new(incident.id, Status::Resolved), &ada, now, &mut ids);
 //! assert_eq!(refused.unwrap_err().code(), Code::InvalidStatusTransition);
 //! # Ok::<(), dogwatch_core::Error>(())
 //! ```

@@ -25,7 +25,7 @@ seal!(ListNotifications);
 
 words! {
     /// The kind of a notification: what it asks its recipient to do.
-    NotificationKind, "must be `page` or `invitation`" {
+    NotificationKind, "notification kind", "must be `page` or `invitation`" {
         /// `page`: look at the incident, now.
         Page = "page",
         /// `invitation`: join the organization.
@@ -35,7 +35,7 @@ words! {
 
 words! {
     /// The reason why somebody is paged.
-    PageReason, "must be `escalation` or `handoff`" {
+    PageReason, "reason of a page", "must be `escalation` or `handoff`" {
         /// `escalation`: a layer of the policy fired.
         Escalation = "escalation",
         /// `handoff`: the incident was handed to them.
@@ -368,10 +368,10 @@ pub fn give_back(
 /// use dogwatch_core::UserId;
 /// use dogwatch_core::outbox::ListNotifications;
 /// # let ben = UserId::parse("user_0190a8f3b4c07d2e8f1a2b3c4d5e6f70").unwrap();
-/// let first = ListNotifications::of(ben);
+/// let first = ListNotifications::new(ben);
 /// let rest = ListNotifications { after: 100, ..first };
 /// ```
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListNotifications {
     /// The member for whom they are, also a removed one.
     pub user_id: UserId,
@@ -382,7 +382,7 @@ pub struct ListNotifications {
 impl ListNotifications {
     /// The first 100.
     #[must_use]
-    pub const fn of(user: UserId) -> Self {
+    pub const fn new(user: UserId) -> Self {
         Self { user_id: user, after: 0 }
     }
 }

@@ -29,7 +29,7 @@ pub trait TextRule {
     const LONGEST: usize;
 }
 
-fn check(text: &str, form: TextForm, min: usize, max: usize) -> Result<(), Problem> {
+fn check(noun: &'static str, text: &str, form: TextForm, min: usize, max: usize) -> Result<(), Problem> {
     // Nearly all text is printable ASCII with something to say: one look at each byte settles it.
     let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     let said = text.bytes().any(|byte| byte != b' ');
@@ -39,26 +39,26 @@ fn check(text: &str, form: TextForm, min: usize, max: usize) -> Result<(), Probl
     // A text of `max` scalars has at most 4 * max bytes: an absurdly long one is refused without counting it.
     let length = if text.len() > max.saturating_mul(4) { usize::MAX } else { text.chars().count() };
     if length < min {
-        return Err(Problem::new("must not be empty"));
+        return Err(Problem::new(noun, "must not be empty"));
     }
     if length > max {
-        return Err(Problem::new(format!("must be at most {max} characters long")));
+        return Err(Problem::new(noun, format!("must be at most {max} characters long")));
     }
     let allowed = |c: char| match form {
         TextForm::Name | TextForm::Line => !c.is_control(),
         TextForm::Block => !c.is_control() || matches!(c, '\n' | '\r' | '\t'),
     };
     if !text.chars().all(allowed) {
-        return Err(Problem::new("must not hold control characters"));
+        return Err(Problem::new(noun, "must not hold control characters"));
     }
     if form == TextForm::Name && text.chars().all(char::is_whitespace) {
-        return Err(Problem::new("must not be only white space"));
+        return Err(Problem::new(noun, "must not be only white space"));
     }
     Ok(())
 }
 
 macro_rules! text {
-    ($($(#[$doc:meta])* $name:ident: $form:ident $min:literal ..= $max:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $noun:literal: $form:ident $min:literal ..= $max:literal;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
@@ -73,7 +73,7 @@ macro_rules! text {
             /// A [`Problem`] that says what is wrong without repeating the text.
             pub fn new(text: impl AsRef<str>) -> Result<Self, Problem> {
                 let text = text.as_ref();
-                check(text, TextForm::$form, $min, $max)?;
+                check($noun, text, TextForm::$form, $min, $max)?;
                 Ok(Self(Arc::from(text)))
             }
 
@@ -132,29 +132,29 @@ text! {
     /// assert!(Title::new("").is_err());
     /// assert!(Title::new("two\nlines").is_err());
     /// ```
-    Title: Name 1..=100;
+    Title "title": Name 1..=100;
     /// The name of a component or an API key: 1–100 characters (contract, sections 4 and 5).
-    Name: Name 1..=100;
+    Name "name": Name 1..=100;
     /// The name of an organization: 1–255 characters (contract, section 4).
-    OrgName: Name 1..=255;
+    OrgName "organization name": Name 1..=255;
     /// The name of a schedule or of a rotation layer: 1–255 characters (contract, section 7).
-    ScheduleName: Name 1..=255;
+    ScheduleName "schedule name": Name 1..=255;
     /// The name of an escalation policy: 1–255 characters (contract, section 9).
-    PolicyName: Name 1..=255;
+    PolicyName "policy name": Name 1..=255;
     /// The reason for an override: at most 255 characters (contract, section 7).
-    Reason: Block 0..=255;
+    Reason "reason": Block 0..=255;
     /// The first or last name of a person: 1–100 characters (contract, section 4).
-    PersonName: Name 1..=100;
+    PersonName "first or last name": Name 1..=100;
     /// The label under which components are grouped: at most 100 characters (contract, section 5).
-    GroupLabel: Line 0..=100;
+    GroupLabel "group label": Line 0..=100;
     /// The description of a component, schedule or escalation policy: at most 1,000 characters (contract, sections 5, 7 and 9).
-    Description: Block 0..=1_000;
+    Description "description": Block 0..=1_000;
     /// The description of an incident: at most 10,000 characters (contract, section 6).
-    IncidentDescription: Block 0..=10_000;
+    IncidentDescription "description": Block 0..=10_000;
     /// The body of an incident update: 1–10,000 characters (contract, section 6).
-    UpdateBody: Block 1..=10_000;
+    UpdateBody "update body": Block 1..=10_000;
     /// The note with which an incident is resolved: at most 10,000 characters; an empty one is no note (contract, section 6).
-    ResolutionNote: Block 0..=10_000;
+    ResolutionNote "resolution note": Block 0..=10_000;
 }
 
 /// The header `Idempotency-Key`, with which a repeated request happens once (contract, section 12): 1–255 visible ASCII
@@ -178,7 +178,11 @@ impl IdempotencyKey {
     pub fn new(text: impl AsRef<str>) -> Result<Self, Problem> {
         let text = text.as_ref();
         let fits = (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-        if fits { Ok(Self(Arc::from(text))) } else { Err(Problem::new("must be 1 to 255 visible ASCII characters")) }
+        if fits {
+            Ok(Self(Arc::from(text)))
+        } else {
+            Err(Problem::new("idempotency key", "must be 1 to 255 visible ASCII characters"))
+        }
     }
 
     /// The key as it was sent.
@@ -216,11 +220,11 @@ impl EmailAddress {
     pub fn new(text: impl AsRef<str>) -> Result<Self, Problem> {
         let text = text.as_ref();
         if text.len() > Self::MAX {
-            return Err(Problem::new("must be at most 320 characters long"));
+            return Err(Problem::new("email", "must be at most 320 characters long"));
         }
         let valid =
             text.split_once('@').is_some_and(|(local, domain)| is_local_part(local) && domain.split('.').all(is_label));
-        if valid { Ok(Self(Arc::from(text))) } else { Err(Problem::new("must be an e-mail address")) }
+        if valid { Ok(Self(Arc::from(text))) } else { Err(Problem::new("email", "must be an e-mail address")) }
     }
 
     /// The address as it was sent.

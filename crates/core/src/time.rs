@@ -63,8 +63,8 @@ impl Timestamp {
     /// # Errors
     /// A [`Problem`] when the text is not RFC 3339 or the instant lies outside of the years 1970 to 9999.
     pub fn parse(text: &str) -> Result<Self, Problem> {
-        let millis = rfc3339(text).ok_or_else(|| Problem::new("must be an RFC 3339 timestamp"))?;
-        Self::from_millis(millis).ok_or_else(|| Problem::new("must lie in the years 1970 to 9999"))
+        let millis = rfc3339(text).ok_or_else(|| Problem::new("timestamp", "must be an RFC 3339 timestamp"))?;
+        Self::from_millis(millis).ok_or_else(|| Problem::new("timestamp", "must lie in the years 1970 to 9999"))
     }
 
     /// Reads the beginning of a range: a timestamp, or a date for the first millisecond of that UTC day.
@@ -90,14 +90,14 @@ impl Timestamp {
                 if text.contains([':', 'T', 't']) {
                     problem
                 } else {
-                    Problem::new("must be a date or an RFC 3339 timestamp")
+                    Problem::new("timestamp", "must be a date or an RFC 3339 timestamp")
                 }
             });
         };
         let midnight = millis_at(civil::DateTime::from_parts(day, civil::Time::midnight()), 0);
         midnight
             .and_then(|millis| Self::from_millis(millis.saturating_add(into_day)))
-            .ok_or_else(|| Problem::new("must lie in the years 1970 to 9999"))
+            .ok_or_else(|| Problem::new("timestamp", "must lie in the years 1970 to 9999"))
     }
 }
 

@@ -6,16 +6,56 @@
 
 use crate::error::{Error, FieldProblem};
 
-/// Why one value is not acceptable. It never repeats the value.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("{0}")]
-pub struct Problem(String);
+/// Why one value is not acceptable. It never repeats the value. Shown, it names what it is about.
+///
+/// It becomes an [`Error`] with `?`, so a program that builds commands needs one error type.
+///
+/// ```
+/// use dogwatch_core::text::Title;
+/// use dogwatch_core::{Code, Error};
+/// let problem = Title::new("").unwrap_err();
+/// assert_eq!(problem.to_string(), "title must not be empty");
+/// let error = Error::from(problem);
+/// assert_eq!(error.code(), Code::Validation);
+/// assert_eq!((error.fields()[0].field.as_str(), error.fields()[0].problem.as_str()), ("title", "must not be empty"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Problem {
+    about: &'static str,
+    what: String,
+}
 
 impl Problem {
-    /// A problem in words that follow the field's name: "must not be empty".
+    /// A problem: what it is about ("title"), and what is wrong, in words that follow it ("must not be empty").
     #[must_use]
-    pub fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
+    pub fn new(about: &'static str, what: impl Into<String>) -> Self {
+        Self { about, what: what.into() }
+    }
+
+    /// What it is about: the name of a field of the contract, or the kind of value.
+    #[must_use]
+    pub const fn about(&self) -> &'static str {
+        self.about
+    }
+
+    /// What is wrong, in words that follow a name: "must not be empty".
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.about, self.what)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::invalid(problem.about, problem.what)
     }
 }
 
@@ -55,12 +95,12 @@ impl Validation {
         self.problems.push(FieldProblem { field: field.into(), problem: problem.into() });
     }
 
-    /// The checked value of a field; `None` if it has a problem, which is added.
+    /// The checked value of a field; `None` if it has a problem, which is added under the name of the field.
     pub fn field<T>(&mut self, field: &str, checked: Result<T, Problem>) -> Option<T> {
         match checked {
             Ok(value) => Some(value),
-            Err(Problem(problem)) => {
-                self.problem(field, problem);
+            Err(Problem { what, .. }) => {
+                self.problem(field, what);
                 None
             }
         }

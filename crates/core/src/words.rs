@@ -1,12 +1,13 @@
 //! Enumerations whose values are words in requests and replies: one declaration gives type, values, and both directions.
 
-/// Declares an enumeration with a word for each value. The literal behind its name is the problem of any other word.
+/// Declares an enumeration with a word for each value. Behind its name stand what it is called, and the problem of any other
+/// word.
 ///
 /// It gives `ALL` and `WORDS` in the order of the declaration, `as_str`, `Display`, and a `FromStr` that takes exactly these words.
 macro_rules! words {
     (
         $(#[$doc:meta])*
-        $name:ident, $problem:literal {
+        $name:ident, $noun:literal, $problem:literal {
             $($(#[$value_doc:meta])* $value:ident = $word:literal,)*
         }
     ) => {
@@ -36,7 +37,7 @@ macro_rules! words {
             type Err = $crate::validation::Problem;
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 let found = Self::ALL.into_iter().find(|value| value.as_str() == text);
-                found.ok_or_else(|| $crate::validation::Problem::new($problem))
+                found.ok_or_else(|| $crate::validation::Problem::new($noun, $problem))
             }
         }
 

@@ -84,10 +84,10 @@ fn a_component_in_use_stays() {
     assert_eq!(word(&harbour.run(DeleteComponent { id: api }, &ben)), "ok");
 
     for to in [Status::Identified, Status::Monitoring] {
-        harbour.run(ChangeStatus::to(incident, to), &ben).unwrap();
+        harbour.run(ChangeStatus::new(incident, to), &ben).unwrap();
         assert_eq!(word(&harbour.run_unchanged(DeleteComponent { id: web }, &ben)), "component_in_use", "{to}");
     }
-    harbour.run(ChangeStatus::to(incident, Status::Resolved), &ben).unwrap();
+    harbour.run(ChangeStatus::new(incident, Status::Resolved), &ben).unwrap();
     assert_eq!(harbour.run(DeleteComponent { id: web }, &ben).unwrap(), web);
 
     let shown = harbour.detail(incident).incident.affected_components;

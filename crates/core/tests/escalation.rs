@@ -103,16 +103,16 @@ impl Story {
             }
             "status" => {
                 let to = rest.parse::<Status>().unwrap();
-                return word(&self.harbour.run(dogwatch_core::incident::ChangeStatus::to(id, to), &ada));
+                return word(&self.harbour.run(dogwatch_core::incident::ChangeStatus::new(id, to), &ada));
             }
             "resolve" => {
                 for to in [Status::Identified, Status::Monitoring, Status::Resolved] {
-                    self.harbour.run(dogwatch_core::incident::ChangeStatus::to(id, to), &ada).unwrap();
+                    self.harbour.run(dogwatch_core::incident::ChangeStatus::new(id, to), &ada).unwrap();
                 }
             }
             "stand-in" => {
                 let (from, to) = (self.harbour.now, self.harbour.now.plus(Duration::from_secs(86_400)));
-                let create = CreateOverride::new(self.night, self.named(rest), from, to, None).unwrap();
+                let create = CreateOverride::new(self.night, self.named(rest), from, to);
                 return word(&self.harbour.run(create, &ada));
             }
             "remove" => {
@@ -176,7 +176,7 @@ impl Story {
     fn pages(&self) -> String {
         let mut pages: Vec<Notification> = Vec::new();
         for name in ["ada", "ben", "cleo"] {
-            let query = ListNotifications::of(self.named(name));
+            let query = ListNotifications::new(self.named(name));
             pages.extend(self.harbour.ask(&query, &self.harbour.ada).unwrap());
         }
         pages.sort_by_key(|page| (page.created_at, page.id));

@@ -7,7 +7,7 @@ use dogwatch_core::component::DeleteComponent;
 use dogwatch_core::id::{ComponentId, Id, IncidentId, PolicyId, ScheduleId};
 use dogwatch_core::incident::{
     CreateIncident, EditIncident, EditedField, Event, GetIncident, IncidentFilter, ListIncidents, ListLimit,
-    ListUpdates, PostUpdate, SetComponents, Severity, Status, UpdateVisibility,
+    ListUpdates, Owner, PostUpdate, SetComponents, Severity, Status, UpdateVisibility,
 };
 use dogwatch_core::team::RemoveMember;
 use dogwatch_core::world::State;
@@ -52,8 +52,7 @@ fn the_order_of_rules_on_create() {
             title: valid("Checkout is down"),
             severity: Severity::High,
             description: None,
-            owner_id,
-            owner_schedule_id,
+            owner: Owner::of(owner_id, owner_schedule_id),
             escalation_policy_id,
             component_ids,
         };
@@ -272,7 +271,7 @@ fn the_incident_s_time_never_runs_backwards() {
     let id = harbour.incident();
     let created = harbour.now;
     harbour.now = valid("2020-01-01T00:00:00Z");
-    let status = dogwatch_core::incident::ChangeStatus::to(id, Status::Identified);
+    let status = dogwatch_core::incident::ChangeStatus::new(id, Status::Identified);
     assert_eq!(harbour.run(status, &ben).unwrap().updated_at, created);
     let detail = harbour.detail(id);
     assert!(detail.status_history.iter().all(|entry| entry.changed_at == created));

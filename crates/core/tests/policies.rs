@@ -9,7 +9,7 @@ use dogwatch_core::escalation::{
 };
 use dogwatch_core::id::Id;
 use dogwatch_core::id::{PolicyId, PolicyLayerId, ScheduleId};
-use dogwatch_core::incident::{CreateIncident, Severity, Status};
+use dogwatch_core::incident::{CreateIncident, Owner, Severity, Status};
 use dogwatch_core::oncall::DeleteSchedule;
 use dogwatch_core::team::RemoveMember;
 use dogwatch_core::{Patch, UserId};
@@ -157,7 +157,7 @@ fn values_that_fail_their_schema() {
         assert_eq!(users(count).is_ok(), fits, "{count} users");
     }
     let twice = UserId::from_bytes([1; 16]);
-    assert_eq!(Target::users(vec![twice, twice]).unwrap_err().to_string(), "must not hold a user twice");
+    assert_eq!(Target::users(vec![twice, twice]).unwrap_err().to_string(), "target users must not hold a user twice");
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn what_is_in_use_stays() {
     assert_eq!(incident.escalation_policy_id, Some(policy));
     for to in [Status::Identified, Status::Monitoring, Status::Resolved] {
         assert_eq!(word(&harbour.run_unchanged(DeletePolicy { id: policy }, &ben)), "policy_in_use", "before {to}");
-        harbour.run(dogwatch_core::incident::ChangeStatus::to(incident.id, to), &ben).unwrap();
+        harbour.run(dogwatch_core::incident::ChangeStatus::new(incident.id, to), &ben).unwrap();
     }
     assert_eq!(word(&harbour.run_unchanged(DeleteSchedule { id: night }, &ben)), "schedule_in_use");
     let elsewhere = Target::users(vec![user(&ben)]).unwrap();
@@ -254,7 +254,7 @@ fn attachment_by_schedule() {
     }
     let attached = |harbour: &mut Harbour, named: Option<usize>, schedule: Option<ScheduleId>| {
         let open = CreateIncident {
-            owner_schedule_id: schedule,
+            owner: Owner::of(Some(user(&ben)), schedule),
             escalation_policy_id: named.map(|n| policies[n]),
             ..CreateIncident::new(valid("Checkout is down"), Severity::High, user(&ben))
         };

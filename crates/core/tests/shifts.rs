@@ -22,7 +22,7 @@ fn short(at: Timestamp) -> String {
 
 impl Night {
     fn shifts(&self, from: Timestamp, to: Timestamp) -> Shifts {
-        self.harbour.ask(&ShiftsOnCall::new(self.id, from, to).unwrap(), &self.harbour.ada).unwrap()
+        self.harbour.ask(&ShiftsOnCall::new(self.id, from, to), &self.harbour.ada).unwrap()
     }
 
     fn resolve(&self, at: Timestamp) -> (OnCall, Option<Timestamp>) {
@@ -56,14 +56,11 @@ impl Night {
 fn layers_owners_and_gaps() {
     let mut night = Night::new();
     let (ada, ben, cleo) = (night.harbour.ada, night.harbour.ben, night.harbour.cleo);
-    let day = LayerSettings::new(
-        RotationLength::DAILY,
-        valid("09:00"),
-        valid("2026-04-08T09:00:00Z"),
-        Some(valid("2026-04-10T09:00:00Z")),
-        vec![user(&ada), user(&ben)],
-    );
-    let first = night.add("first", day.unwrap()).unwrap().id;
+    let day = LayerSettings {
+        effective_until: Some(valid("2026-04-10T09:00:00Z")),
+        ..daily("2026-04-08T09:00:00Z", &[&ada, &ben])
+    };
+    let first = night.add("first", day).unwrap().id;
     night.stand_in(&ben, "2026-04-10T12:00:00Z", "2026-04-10T18:00:00Z").unwrap();
     night.stand_in(&cleo, "2026-04-10T14:00:00Z", "2026-04-10T15:00:00Z").unwrap();
     // Whoever stands in where it is his turn anyway does so for another reason.
@@ -236,12 +233,9 @@ impl Night {
         match step {
             Step::Add { from, until, people } => {
                 let (from, until) = (self.hours(*from), until.map(|until| self.hours(until)));
-                let settings =
-                    LayerSettings::new(RotationLength::DAILY, valid("09:00"), from, until, ids(self, people));
+                let settings = LayerSettings::new(RotationLength::DAILY, valid("09:00"), from, ids(self, people));
                 let name = self.harbour.now.as_millis().to_string();
-                if let Ok(settings) = settings {
-                    drop(self.add(&name, settings));
-                }
+                drop(self.add(&name, LayerSettings { effective_until: until, ..settings }));
             }
             Step::Edit { layer, handoff, people, from, until } => {
                 let Some(layer) = self.layer(*layer) else { return };

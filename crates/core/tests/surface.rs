@@ -10,7 +10,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dogwatch_core::Code;
+use dogwatch_core::{Code, Error, Problem, Timestamp};
 
 fn sources() -> Vec<String> {
     fn files(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -76,14 +76,60 @@ fn documents_name_the_codes() {
         for kind in ["Command", "Query"] {
             for part in source.split(&format!("\nimpl {kind} for ")).skip(1) {
                 let operation = part.split(' ').next().unwrap();
-                let listed = between(part, "const CODES: &'static [Code] = &[", "];");
+                let listed = between(part, "const CODES: &'static [Code] =", "];").trim().trim_start_matches("&[");
                 let words: Vec<_> = listed.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
                 let shown: Vec<_> =
                     documented(&source, operation).iter().map(|code| format!("Code::{code:?}")).collect();
                 assert_eq!(shown, words, "{operation}");
+                // All are made the same way, can be compared, and have no private field.
+                let unit = source.contains(&format!("pub struct {operation};"));
+                let made = source.contains(&format!("\nimpl {operation} {{")) || operation == "ListIncidents";
+                assert!(unit || made, "{operation} has a constructor");
+                let above = source.split(&format!("pub struct {operation}")).next().unwrap();
+                assert!(above.trim_end().lines().last().unwrap().contains("PartialEq, Eq"), "{operation}");
+                let fields = if unit { "" } else { between(&source, &format!("pub struct {operation} {{\n"), "\n}") };
+                let private =
+                    |line: &str| !line.trim_start().starts_with("pub ") && !line.trim_start().starts_with("//");
+                assert!(!fields.lines().any(private), "{operation}");
                 checked += 1;
             }
         }
     }
     assert!(checked > 50, "{checked}");
+}
+
+/// Whoever builds commands with `?` is told which of the values was wrong.
+#[test]
+fn problems_name_what_they_are_about() {
+    fn about<T: std::str::FromStr<Err = Problem> + std::fmt::Debug>(text: &str) -> String {
+        let problem = text.parse::<T>().unwrap_err();
+        let error = Error::from(problem.clone());
+        assert_eq!(error.code(), Code::Validation);
+        assert_eq!(error.to_string(), format!("invalid input: {problem}"));
+        assert_eq!(
+            (error.fields()[0].field.as_str(), error.fields()[0].problem.as_str()),
+            (problem.about(), problem.what())
+        );
+        problem.to_string()
+    }
+    use dogwatch_core::{escalation, id, incident, oncall, team, text};
+    for (shown, expected) in [
+        (about::<text::Title>(""), "title must not be empty"),
+        (about::<text::Name>("a\nb"), "name must not hold control characters"),
+        (about::<text::OrgName>(" "), "organization name must not be only white space"),
+        (about::<text::PersonName>(""), "first or last name must not be empty"),
+        (about::<text::ScheduleName>(&"x".repeat(256)), "schedule name must be at most 255 characters long"),
+        (about::<text::EmailAddress>("nobody"), "email must be an e-mail address"),
+        (about::<text::IdempotencyKey>(""), "idempotency key must be 1 to 255 visible ASCII characters"),
+        (about::<id::IncidentId>("12"), "incident id must be a UUID, hyphenated and in lower case"),
+        (about::<id::UserId>("12"), "user id must be an id of the form `user_…`"),
+        (about::<Timestamp>("noon"), "timestamp must be an RFC 3339 timestamp"),
+        (about::<oncall::HandoffTime>("9"), "handoff time must be a time as `HH:MM`"),
+        (about::<incident::Severity>("bad"), "severity must be `critical`, `high`, `medium` or `low`"),
+        (about::<team::Role>("boss"), "role must be `org:admin` or `org:member`"),
+        (about::<incident::ListLimit>("0"), "limit must be a number from 1 to 100"),
+        (escalation::Position::new(0).unwrap_err().to_string(), "position must be a number from 1 to 2147483647"),
+    ] {
+        assert_eq!(shown, expected);
+    }
 }

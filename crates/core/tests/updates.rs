@@ -24,7 +24,7 @@ fn every_transition() {
             let id = harbour.incident_at(from);
             let expected = if from.can_become(to) { "ok" } else { "invalid_status_transition" };
             let mut twin = Harbour { world: harbour.world.clone(), ..Harbour::new() };
-            let change = ChangeStatus::to(id, to);
+            let change = ChangeStatus::new(id, to);
             let post = PostUpdate::internal(id, body("moving on")).with_status(to);
             let (changed, posted) = if expected == "ok" {
                 (harbour.run(change, &ben).map(|_| ()), twin.run(post, &ben).map(|_| ()))
@@ -88,7 +88,9 @@ fn problems<T>(made: Result<T, Error>) -> Vec<String> {
 
 #[test]
 fn schemas_that_span_fields() {
-    let id = IncidentId::from_bytes([1; 16]);
+    // The fields are checked before the incident is looked up.
+    let (mut harbour, id) = (Harbour::new(), IncidentId::from_bytes([1; 16]));
+    let ben = harbour.ben;
     let (internal, public) = (UpdateVisibility::Internal, UpdateVisibility::Public);
     for (text, status, visibility, expected) in [
         (Some("x"), None, internal, &[][..]),
@@ -99,15 +101,18 @@ fn schemas_that_span_fields() {
         (None, Some(Status::Identified), public, &["body"]),
     ] {
         assert_eq!(
-            problems(PostUpdate::new(id, text.map(body), status, visibility)),
+            problems(
+                harbour.run_unchanged(PostUpdate { id, body: text.map(body), status_change: status, visibility }, &ben)
+            ),
             expected,
             "{text:?} {status:?} {visibility}"
         );
     }
     for status in Status::ALL {
         let expected: &[&str] = if status == Status::Resolved { &[] } else { &["resolutionNote"] };
-        assert_eq!(problems(ChangeStatus::new(id, status, Some(valid("x")))), expected, "{status}");
-        assert!(problems(ChangeStatus::new(id, status, None)).is_empty());
+        let with_note = ChangeStatus { note: Some(valid("x")), ..ChangeStatus::new(id, status) };
+        assert_eq!(problems(harbour.run_unchanged(with_note, &ben)), expected, "{status}");
+        assert!(problems(harbour.run_unchanged(ChangeStatus::new(id, status), &ben)).is_empty());
     }
 }
 
@@ -134,7 +139,7 @@ fn the_order_of_rules_on_posting() {
         assert_eq!(word(&harbour.run_unchanged(post, &ben)), expected, "public {public}, to {to:?}");
     }
     assert_eq!(word(&harbour.ask(&ListUpdates { incident_id: nowhere }, &ben)), "not_found");
-    assert_eq!(word(&harbour.run_unchanged(ChangeStatus::to(nowhere, Status::Identified), &ben)), "not_found");
+    assert_eq!(word(&harbour.run_unchanged(ChangeStatus::new(nowhere, Status::Identified), &ben)), "not_found");
 }
 
 #[test]
@@ -246,7 +251,7 @@ fn ten_thousand_updates_and_still_resolvable() {
     let note = PostUpdate::internal(id, body("found it")).with_status(Status::Identified);
     assert_eq!(word(&harbour.run(note, &ben)), "ok", "a status change is exempt");
     for to in [Status::Monitoring, Status::Resolved] {
-        assert_eq!(word(&harbour.run(ChangeStatus::to(id, to), &ben)), "ok");
+        assert_eq!(word(&harbour.run(ChangeStatus::new(id, to), &ben)), "ok");
     }
 }
 

@@ -215,7 +215,7 @@ impl Input {
         self.note(name, || kind.schema(), true);
         let value = self.body.remove(name).filter(|value| !value.is_null());
         let parsed = match &value {
-            None => Err(Problem::new("is required")),
+            None => Err(Problem::new("value", "is required")),
             Some(value) => text(value).and_then(parse),
         };
         self.check(format!("/{name}"), parsed)
@@ -276,7 +276,7 @@ impl Input {
         self.note(name, || kind.schema(), true);
         let value = self.body.remove(name).filter(|value| !value.is_null());
         let parsed = match &value {
-            None => Err(Problem::new("is required")),
+            None => Err(Problem::new("value", "is required")),
             Some(value) => number(value).and_then(parse),
         };
         self.check(format!("/{name}"), parsed)
@@ -405,11 +405,11 @@ impl Input {
 }
 
 fn text(value: &Value) -> Result<&str, Problem> {
-    value.as_str().ok_or_else(|| Problem::new("must be a string"))
+    value.as_str().ok_or_else(|| Problem::new("value", "must be a string"))
 }
 
 fn number(value: &Value) -> Result<i64, Problem> {
-    value.as_i64().ok_or_else(|| Problem::new("must be a whole number"))
+    value.as_i64().ok_or_else(|| Problem::new("value", "must be a whole number"))
 }
 
 fn list_of(kind: Kind) -> Value {

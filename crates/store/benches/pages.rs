@@ -50,7 +50,7 @@ fn filled(folder: &Path, incidents: u32) -> (Engine, Actor) {
             let id = pending.wait().unwrap().id;
             let last = if n % 500 == 0 { Some(Status::Resolved) } else { (n % 50 == 0).then_some(Status::Identified) };
             let steps = Status::ALL.into_iter().filter(|step| *step != Status::Investigating && Some(*step) <= last);
-            moves.extend(steps.map(|step| engine.submit(ChangeStatus::to(id, step), &ada).unwrap()));
+            moves.extend(steps.map(|step| engine.submit(ChangeStatus::new(id, step), &ada).unwrap()));
         }
         moves.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
     }

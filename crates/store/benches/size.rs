@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use dogwatch_core::incident::{ChangeStatus, CreateIncident, PostUpdate, Severity, Status, UpdateVisibility};
+use dogwatch_core::incident::{ChangeStatus, CreateIncident, PostUpdate, Severity, Status};
 use dogwatch_core::{Actor, Timestamp, UserId};
 use dogwatch_store::{Engine, ManualClock};
 use dogwatch_testkit::fixture::organization;
@@ -49,13 +49,13 @@ fn day(engine: &Engine, ada: &Actor, owner: UserId, day: u64) -> usize {
         for (number, id) in ids.iter().enumerate() {
             let body = said(usize::try_from(day).unwrap() + number + round);
             bytes += body.len();
-            let update = PostUpdate::new(*id, Some(body.parse().unwrap()), step, UpdateVisibility::Internal).unwrap();
+            let update = PostUpdate { status_change: step, ..PostUpdate::internal(*id, body.parse().unwrap()) };
             pending.push(engine.submit(update, ada).unwrap());
         }
         pending.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
     }
     // Each command by itself is refused on a resolved incident: the day is over.
-    assert!(engine.execute(ChangeStatus::to(ids[0], Status::Resolved), ada).is_err());
+    assert!(engine.execute(ChangeStatus::new(ids[0], Status::Resolved), ada).is_err());
     bytes
 }
 

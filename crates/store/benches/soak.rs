@@ -20,7 +20,7 @@ use dogwatch_core::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, Positi
 use dogwatch_core::id::{IncidentId, PolicyId};
 use dogwatch_core::incident::{
     AcknowledgeIncident, ChangeStatus, CreateIncident, GetIncident, IncidentFilter, ListIncidents, PostUpdate,
-    Severity, Status, UpdateVisibility,
+    Severity, Status,
 };
 use dogwatch_core::outbox::Notification;
 use dogwatch_core::{Actor, UserId};
@@ -129,7 +129,7 @@ impl Soak {
             0 => drop(engine.execute(AcknowledgeIncident { id }, ada).unwrap()),
             1..=3 => {
                 let to = Status::ALL.into_iter().find(|to| *to > status).unwrap();
-                engine.execute(ChangeStatus::to(id, to), ada).unwrap();
+                engine.execute(ChangeStatus::new(id, to), ada).unwrap();
                 if to == Status::Resolved {
                     open.swap_remove(at);
                 } else {
@@ -138,7 +138,7 @@ impl Soak {
             }
             _ => {
                 let news = "The provider confirms; we are switching to the other one.".parse().unwrap();
-                let news = PostUpdate::new(id, Some(news), None, UpdateVisibility::Internal).unwrap();
+                let news = PostUpdate::internal(id, news);
                 engine.execute(news, ada).unwrap();
             }
         }

@@ -144,8 +144,8 @@ fn schedule(engine: &Engine, ada: &Actor, people: &[UserId]) -> dogwatch_core::i
         CreateSchedule { name: "Night".parse().unwrap(), description: None, timezone: "Europe/Berlin".to_owned() };
     let schedule = engine.execute(create, ada).unwrap().id;
     let handoff = "09:00".parse().unwrap();
-    let settings = LayerSettings::new(RotationLength::DAILY, handoff, at(-1_000_000), None, people.to_vec());
-    let add = AddRotationLayer { schedule_id: schedule, name: "Daily".parse().unwrap(), settings: settings.unwrap() };
+    let settings = LayerSettings::new(RotationLength::DAILY, handoff, at(-1_000_000), people.to_vec());
+    let add = AddRotationLayer { schedule_id: schedule, name: "Daily".parse().unwrap(), settings };
     engine.execute(add, ada).unwrap();
     schedule
 }

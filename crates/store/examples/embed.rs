@@ -24,8 +24,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let open = CreateIncident::new("Checkout is down".parse()?, Severity::Critical, owner);
     let incident = engine.execute(open, &ada)?;
-    engine.execute(ChangeStatus::to(incident.id, Status::Identified), &ada)?;
-    if let Err(refused) = engine.execute(ChangeStatus::to(incident.id, Status::Resolved), &ada) {
+    engine.execute(ChangeStatus::new(incident.id, Status::Identified), &ada)?;
+    if let Err(refused) = engine.execute(ChangeStatus::new(incident.id, Status::Resolved), &ada) {
         println!("refused: {refused} ({})", refused.code());
     }
     for incident in engine.query(&ListIncidents::default(), &ada)?.incidents {

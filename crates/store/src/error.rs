@@ -27,6 +27,12 @@ pub enum Error {
     Poisoned,
 }
 
+impl From<dogwatch_core::Problem> for Error {
+    fn from(problem: dogwatch_core::Problem) -> Self {
+        Self::Refused(problem.into())
+    }
+}
+
 impl Error {
     /// The code of the error, for programs (contract, section 3).
     #[must_use]

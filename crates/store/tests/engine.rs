@@ -94,7 +94,7 @@ fn readers_see_a_batch_only_once_it_is_durable_and_then_whole() {
     let (backend, engine, created, ada) = gated();
     let open = engine.execute(incident(&created), &ada).unwrap();
     let closed = backend.close();
-    let moved = engine.submit(ChangeStatus::to(open.id, Status::Identified), &ada).unwrap();
+    let moved = engine.submit(ChangeStatus::new(open.id, Status::Identified), &ada).unwrap();
     backend.until_waiting();
     let seen = engine.query(&GetIncident { id: open.id }, &ada).unwrap();
     assert_eq!(
@@ -123,7 +123,7 @@ fn a_component_is_free_once_its_incidents_are_resolved() {
             Code::ComponentInUse,
             "before {to}"
         );
-        engine.execute(ChangeStatus::to(open.id, to), &ada).unwrap();
+        engine.execute(ChangeStatus::new(open.id, to), &ada).unwrap();
     }
     engine.execute(DeleteComponent { id }, &ada).unwrap();
     let shown = engine.query(&GetIncident { id: open.id }, &ada).unwrap().incident.affected_components;

@@ -216,7 +216,7 @@ fn a_kill_in_a_large_tick_loses_and_repeats_nothing() {
             trail.iter().filter(|event| event.event.as_str() == "layer_paged").count()
         };
         assert!(opened.iter().all(|id| paged(id) == 2));
-        let last = ListNotifications { after: 499, ..ListNotifications::of(created.admin.member.id) };
+        let last = ListNotifications { after: 499, ..ListNotifications::new(created.admin.member.id) };
         assert_eq!(engine.query(&last, &created.actor()).unwrap().len(), 1, "two pages each, and not one more");
     }
     assert!(partly > 0, "at least once a part of the tick survived");

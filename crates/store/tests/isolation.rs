@@ -16,7 +16,7 @@ use dogwatch_core::id::{
 };
 use dogwatch_core::incident::{
     AcknowledgeIncident, ChangeStatus, CreateIncident, EditIncident, GetIncident, HandOffIncident, ListIncidents,
-    ListLimit, ListUpdates, PostUpdate, RedactUpdate, SetComponents, Severity, Status,
+    ListLimit, ListUpdates, Owner, PostUpdate, RedactUpdate, SetComponents, Severity, Status,
 };
 use dogwatch_core::oncall::{
     AddRotationLayer, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule, EditRotationLayer, EditSchedule,
@@ -122,7 +122,7 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(run(
         engine,
         actor,
-        CreateIncident { owner_schedule_id: Some(names.schedule), ..create(own.user, &[]) },
+        CreateIncident { owner: Owner::of(Some(own.user), Some(names.schedule)), ..create(own.user, &[]) },
     ));
     outcomes.push(run(
         engine,
@@ -130,7 +130,7 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
         CreateIncident { escalation_policy_id: Some(names.policy), ..create(own.user, &[]) },
     ));
     outcomes.push(run(engine, actor, title));
-    outcomes.push(run(engine, actor, ChangeStatus::to(names.incident, Status::Identified)));
+    outcomes.push(run(engine, actor, ChangeStatus::new(names.incident, Status::Identified)));
     outcomes.push(run(engine, actor, PostUpdate::internal(names.incident, body())));
     outcomes.push(run(engine, actor, SetComponents { id: names.incident, component_ids: vec![] }));
     outcomes.push(run(engine, actor, SetComponents { id: own.incident, component_ids: vec![names.component] }));
@@ -147,15 +147,13 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
         participant_ids: Some(vec![user]),
         ..EditRotationLayer::new(schedule, layer)
     };
-    let settings =
-        |user| LayerSettings::new(RotationLength::DAILY, "09:00".parse().unwrap(), from, None, vec![user]).unwrap();
+    let settings = |user| LayerSettings::new(RotationLength::DAILY, "09:00".parse().unwrap(), from, vec![user]);
     let add = |schedule, user| AddRotationLayer {
         schedule_id: schedule,
         name: "new".parse().unwrap(),
         settings: settings(user),
     };
-    let stand_in =
-        |schedule, user| CreateOverride::new(schedule, user, from, Timestamp::clamped(9_999_999), None).unwrap();
+    let stand_in = |schedule, user| CreateOverride::new(schedule, user, from, Timestamp::clamped(9_999_999));
     let order = |schedule, layer| OrderRotationLayers { schedule_id: schedule, layer_ids: vec![layer] };
     outcomes.push(run(engine, actor, zone));
     outcomes.push(run(engine, actor, DeleteSchedule { id: names.schedule }));
@@ -200,11 +198,11 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(run(engine, actor, HandOffIncident { id: own.incident, target_user_id: names.user }));
     outcomes.push(ask(engine, actor, &GetPolicy { id: names.policy }));
     outcomes.push(ask(engine, actor, &PreviewPolicy { id: names.policy, at: from }));
-    outcomes.push(ask(engine, actor, &ListNotifications::of(names.user)));
+    outcomes.push(ask(engine, actor, &ListNotifications::new(names.user)));
     outcomes.push(ask(engine, actor, &GetSchedule { id: names.schedule }));
     outcomes.push(ask(engine, actor, &ListOverrides { schedule_id: names.schedule }));
     outcomes.push(ask(engine, actor, &ResolveOnCall { schedule_id: names.schedule, at: from }));
-    outcomes.push(ask(engine, actor, &ShiftsOnCall::new(names.schedule, from, to).unwrap()));
+    outcomes.push(ask(engine, actor, &ShiftsOnCall::new(names.schedule, from, to)));
     outcomes.push(ask(engine, actor, &GetMember { user_id: names.user }));
     outcomes.push(ask(engine, actor, &GetComponent { id: names.component }));
     outcomes.push(ask(engine, actor, &GetIncident { id: names.incident }));
@@ -227,7 +225,7 @@ fn everything(engine: &Engine, admin: &Actor) -> String {
         text += &format!("{:?}", engine.query(&GetPolicy { id: policy.id }, admin).unwrap());
     }
     for member in engine.query(&ListTeam, admin).unwrap().members {
-        text += &format!("{:?}", engine.query(&ListNotifications::of(member.id), admin).unwrap());
+        text += &format!("{:?}", engine.query(&ListNotifications::new(member.id), admin).unwrap());
     }
     let all = ListIncidents { limit: ListLimit::MAX, ..Default::default() };
     for incident in engine.query(&all, admin).unwrap().incidents {
@@ -252,9 +250,8 @@ fn one_of_each(engine: &Engine, admin: &Actor, user: UserId) -> Names {
     let incident = engine.execute(open, admin).unwrap().id;
     let create = CreateSchedule { name: name.parse().unwrap(), description: None, timezone: "UTC".to_owned() };
     let schedule = engine.execute(create, admin).unwrap().id;
-    let settings =
-        LayerSettings::new(RotationLength::DAILY, "09:00".parse().unwrap(), Timestamp::MIN, None, vec![user]);
-    let add = AddRotationLayer { schedule_id: schedule, name: "layer".parse().unwrap(), settings: settings.unwrap() };
+    let settings = LayerSettings::new(RotationLength::DAILY, "09:00".parse().unwrap(), Timestamp::MIN, vec![user]);
+    let add = AddRotationLayer { schedule_id: schedule, name: "layer".parse().unwrap(), settings };
     let policy = CreatePolicy { name: name.parse().unwrap(), description: None };
     let policy = engine.execute(policy, admin).unwrap().id;
     let policy_layer = AddPolicyLayer {
@@ -264,7 +261,7 @@ fn one_of_each(engine: &Engine, admin: &Actor, user: UserId) -> Names {
         target: Target::Schedule(schedule),
     };
     let hour = |hours: u64| engine.now().plus(std::time::Duration::from_secs(hours * 3_600));
-    let stand_in = CreateOverride::new(schedule, user, hour(1), hour(2), None).unwrap();
+    let stand_in = CreateOverride::new(schedule, user, hour(1), hour(2));
     Names {
         policy,
         policy_layer: engine.execute(policy_layer, admin).unwrap().id,

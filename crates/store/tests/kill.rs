@@ -54,7 +54,7 @@ fn child() {
 fn go_on(engine: &Engine, ada: &Actor, id: IncidentId, number: u64) {
     match number % 4 {
         0 => drop(engine.execute(AcknowledgeIncident { id }, ada).unwrap()),
-        1 => drop(engine.execute(ChangeStatus::to(id, Status::Identified), ada).unwrap()),
+        1 => drop(engine.execute(ChangeStatus::new(id, Status::Identified), ada).unwrap()),
         2 => drop(engine.tick(engine.now().plus(Duration::from_secs(3_600))).unwrap()),
         _ => {
             let pages = engine.claim(5, Duration::from_secs(30)).unwrap();

@@ -215,7 +215,7 @@ fn a_backup_while_writes_go_on() {
                 while !over.load(Ordering::Relaxed) {
                     let open = CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, owner);
                     let id = engine.execute(open, &ada).unwrap().id;
-                    engine.execute(ChangeStatus::to(id, Status::Identified), &ada).unwrap();
+                    engine.execute(ChangeStatus::new(id, Status::Identified), &ada).unwrap();
                 }
             });
         }

@@ -12,7 +12,7 @@ use dogwatch_core::escalation::{
 use dogwatch_core::id::{PolicyId, ScheduleId};
 use dogwatch_core::incident::{
     AcknowledgeIncident, ChangeStatus, CreateIncident, EditIncident, HandOffIncident, PostUpdate, RedactUpdate,
-    Severity, Status, UpdateVisibility,
+    Severity, Status,
 };
 use dogwatch_core::oncall::{
     AddRotationLayer, CreateOverride, CreateSchedule, EditRotationLayer, LayerSettings, OrderRotationLayers,
@@ -88,15 +88,15 @@ pub fn everything(engine: &Engine, clock: &ManualClock) -> OrganizationCreated {
     did(engine, EditPolicyLayer { ack_timeout: Some(longer), ..EditPolicyLayer::new(policy, layers[0].id) }, &ada);
     did(engine, HandOffIncident { id: waiting, target_user_id: ben }, &ada);
     let resolved = did(engine, open("Basket is empty", None), &ada).id;
-    let news = PostUpdate::new(resolved, Some(valid(&long)), None, UpdateVisibility::Internal).unwrap();
+    let news = PostUpdate::internal(resolved, valid(&long));
     let news = did(engine, news, &ada).id;
     did(engine, RedactUpdate { incident_id: resolved, update_id: news }, &ada);
     did(engine, AcknowledgeIncident { id: resolved }, &ada);
     for status in [Status::Identified, Status::Monitoring, Status::Resolved] {
-        did(engine, ChangeStatus::to(resolved, status), &ada);
+        did(engine, ChangeStatus::new(resolved, status), &ada);
     }
-    let news = PostUpdate::new(waiting, Some(valid(&long)), Some(Status::Identified), UpdateVisibility::Internal);
-    did(engine, news.unwrap(), &ada);
+    let news = PostUpdate::internal(waiting, valid(&long)).with_status(Status::Identified);
+    did(engine, news, &ada);
     let claimed = engine.claim(10, Duration::from_secs(30)).unwrap();
     let receipts: Vec<_> = claimed.iter().map(Notification::receipt).collect();
     assert_eq!(engine.confirm(&receipts).unwrap(), 3);
@@ -121,7 +121,7 @@ fn rotations(engine: &Engine, clock: &ManualClock, ada: &Actor, users: [UserId; 
     let schedule = did(engine, create, ada).id;
     let layer = |name: &str, users: Vec<UserId>| {
         let (length, handoff) = (RotationLength::new(RotationType::Weekly, 7).unwrap(), valid("09:00"));
-        let settings = LayerSettings::new(length, handoff, engine.now(), None, users).unwrap();
+        let settings = LayerSettings::new(length, handoff, engine.now(), users);
         did(engine, AddRotationLayer { schedule_id: schedule, name: valid(name), settings }, ada).id
     };
     let (first, second) = (layer("First", users.to_vec()), layer("Second", vec![users[1]]));
@@ -134,7 +134,8 @@ fn rotations(engine: &Engine, clock: &ManualClock, ada: &Actor, users: [UserId; 
     did(engine, daily, ada);
     did(engine, OrderRotationLayers { schedule_id: schedule, layer_ids: vec![second, first] }, ada);
     let (now, later) = (engine.now(), engine.now().plus(Duration::from_secs(7_200)));
-    did(engine, CreateOverride::new(schedule, users[0], now, later, Some(valid("swap"))).unwrap(), ada);
+    let swap = CreateOverride::new(schedule, users[0], now, later);
+    did(engine, CreateOverride { reason: Some(valid("swap")), ..swap }, ada);
     schedule
 }
 

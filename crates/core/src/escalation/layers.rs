@@ -20,7 +20,7 @@ seal!(AddPolicyLayer, EditPolicyLayer, RemovePolicyLayer, OrderPolicyLayers);
 ///
 /// Codes, in the order of the checks: `not_found`, `invalid_target`, `limit_reached` (20 layers), `validation_error` (the
 /// layers behind cannot move back any further).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddPolicyLayer {
     /// The policy to which it is added.
     pub policy_id: PolicyId,
@@ -30,6 +30,14 @@ pub struct AddPolicyLayer {
     pub ack_timeout: AckTimeout,
     /// Whom it pages: a schedule, or 1–50 users.
     pub target: Target,
+}
+
+impl AddPolicyLayer {
+    /// A layer of this policy: its position, how long it waits, and whom it pages.
+    #[must_use]
+    pub const fn new(policy_id: PolicyId, position: Position, ack_timeout: AckTimeout, target: Target) -> Self {
+        Self { policy_id, position, ack_timeout, target }
+    }
 }
 
 impl Command for AddPolicyLayer {
@@ -64,7 +72,7 @@ impl Command for AddPolicyLayer {
 ///
 /// Codes, in the order of the checks: `not_found` (policy, then layer), `invalid_target`, `validation_error`. Changing nothing
 /// succeeds and writes nothing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditPolicyLayer {
     /// The policy of the layer.
     pub policy_id: PolicyId,
@@ -113,12 +121,20 @@ impl Command for EditPolicyLayer {
 }
 
 /// Removes a layer from a policy (contract, section 9). Runs under way keep it. Codes: `not_found` (policy, then layer).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemovePolicyLayer {
     /// The policy of the layer.
     pub policy_id: PolicyId,
     /// The layer to remove.
     pub layer_id: PolicyLayerId,
+}
+
+impl RemovePolicyLayer {
+    /// The removal of this layer.
+    #[must_use]
+    pub const fn new(policy_id: PolicyId, layer_id: PolicyLayerId) -> Self {
+        Self { policy_id, layer_id }
+    }
 }
 
 impl Command for RemovePolicyLayer {
@@ -138,12 +154,20 @@ impl Command for RemovePolicyLayer {
 
 /// Puts the layers of a policy in another order, at positions 1 to n (contract, section 9). Codes, in the order of the checks:
 /// `not_found`, `validation_error` (every layer is listed once).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderPolicyLayers {
     /// The policy of the layers.
     pub policy_id: PolicyId,
     /// All its layers, each once, in the order in which they fire.
     pub layer_ids: Vec<PolicyLayerId>,
+}
+
+impl OrderPolicyLayers {
+    /// This order of all layers of the policy.
+    #[must_use]
+    pub const fn new(policy_id: PolicyId, layer_ids: Vec<PolicyLayerId>) -> Self {
+        Self { policy_id, layer_ids }
+    }
 }
 
 impl Command for OrderPolicyLayers {

@@ -50,7 +50,7 @@ impl Position {
     /// A [`Problem`] for any other number.
     pub fn new(position: i64) -> Result<Self, Problem> {
         let fits = u32::try_from(position).ok().filter(|position| (1..=Self::MAX.0).contains(position));
-        fits.map(Self).ok_or_else(|| Problem::new(format!("must be a number from 1 to {}", Self::MAX.0)))
+        fits.map(Self).ok_or_else(|| Problem::new("position", format!("must be a number from 1 to {}", Self::MAX.0)))
     }
 
     /// The position as a number, 1–2,147,483,647.
@@ -91,6 +91,12 @@ impl Target {
     pub fn users(users: Vec<UserId>) -> Result<Self, Problem> {
         TargetUsers::new(users).map(Self::Users)
     }
+
+    /// A target of one user.
+    #[must_use]
+    pub fn user(user: UserId) -> Self {
+        Self::Users(TargetUsers(vec![user]))
+    }
 }
 
 /// The users that a policy layer pages: 1–50, none of them twice. Empty when all of them have left the organization.
@@ -107,7 +113,7 @@ impl TargetUsers {
     /// A [`Problem`] unless there are 1–50, none of them twice.
     pub fn new(users: Vec<UserId>) -> Result<Self, Problem> {
         if users.is_empty() {
-            return Err(Problem::new(format!("must hold 1 to {} users", Self::MAX)));
+            return Err(Problem::new("target users", format!("must hold 1 to {} users", Self::MAX)));
         }
         Self::restore(users)
     }
@@ -118,11 +124,11 @@ impl TargetUsers {
     /// A [`Problem`] when there are more than 50, or one of them twice.
     pub fn restore(users: Vec<UserId>) -> Result<Self, Problem> {
         if users.len() > Self::MAX {
-            return Err(Problem::new(format!("must hold 1 to {} users", Self::MAX)));
+            return Err(Problem::new("target users", format!("must hold 1 to {} users", Self::MAX)));
         }
         let distinct: std::collections::BTreeSet<_> = users.iter().collect();
         if distinct.len() != users.len() {
-            return Err(Problem::new("must not hold a user twice"));
+            return Err(Problem::new("target users", "must not hold a user twice"));
         }
         Ok(Self(users))
     }

@@ -16,12 +16,20 @@ seal!(CreatePolicy, EditPolicy, DeletePolicy);
 
 /// Creates an escalation policy, without layers (contract, section 9). Codes, in the order of the checks: `name_conflict`,
 /// `limit_reached`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreatePolicy {
     /// Its name: 1–255 characters, unique among the policies of the organization.
     pub name: PolicyName,
     /// What it is for: at most 1,000 characters.
     pub description: Option<Description>,
+}
+
+impl CreatePolicy {
+    /// A policy with a name, and nothing else that is optional.
+    #[must_use]
+    pub const fn new(name: PolicyName) -> Self {
+        Self { name, description: None }
+    }
 }
 
 impl Command for CreatePolicy {
@@ -50,7 +58,7 @@ impl Command for CreatePolicy {
 
 /// Changes a policy's own fields; its layers have commands of their own (contract, section 9). Codes, in the order of the
 /// checks: `not_found`, `name_conflict`. Changing nothing succeeds and writes nothing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditPolicy {
     /// The policy to change.
     pub id: PolicyId,
@@ -58,6 +66,14 @@ pub struct EditPolicy {
     pub name: Option<PolicyName>,
     /// What it is for: at most 1,000 characters.
     pub description: Patch<Description>,
+}
+
+impl EditPolicy {
+    /// An edit that changes nothing yet.
+    #[must_use]
+    pub const fn new(id: PolicyId) -> Self {
+        Self { id, name: None, description: Patch::Keep }
+    }
 }
 
 impl Command for EditPolicy {
@@ -83,10 +99,18 @@ impl Command for EditPolicy {
 
 /// Deletes a policy with its layers (contract, section 9). Resolved incidents keep its id. Codes, in the order of the checks:
 /// `not_found`, `policy_in_use` (attached to an unresolved incident).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeletePolicy {
     /// The policy to delete.
     pub id: PolicyId,
+}
+
+impl DeletePolicy {
+    /// The deletion of this policy.
+    #[must_use]
+    pub const fn new(id: PolicyId) -> Self {
+        Self { id }
+    }
 }
 
 impl Command for DeletePolicy {

@@ -82,10 +82,18 @@ impl PolicyView {
 }
 
 /// One policy with its layers (contract, section 9). Codes: `not_found`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GetPolicy {
     /// The policy to look at.
     pub id: PolicyId,
+}
+
+impl GetPolicy {
+    /// The question for this policy.
+    #[must_use]
+    pub const fn new(id: PolicyId) -> Self {
+        Self { id }
+    }
 }
 
 impl Query for GetPolicy {
@@ -100,7 +108,7 @@ impl Query for GetPolicy {
 }
 
 /// All policies, by name, without their layers (contract, section 9).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListPolicies;
 
 impl Query for ListPolicies {
@@ -117,7 +125,7 @@ impl Query for ListPolicies {
 /// `not_found`.
 ///
 /// A run answers, just as for an incident: on the layers as they are now, and on who is on call at each firing.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PreviewPolicy {
     /// The policy to look at.
     pub id: PolicyId,
@@ -147,6 +155,14 @@ pub struct PreviewedLayer {
     pub targets: Vec<UserId>,
     /// Whether it reaches nobody, so that the next one fires at once.
     pub skipped: bool,
+}
+
+impl PreviewPolicy {
+    /// Whom this policy would page, if an incident opened at that instant.
+    #[must_use]
+    pub const fn new(id: PolicyId, at: Timestamp) -> Self {
+        Self { id, at }
+    }
 }
 
 impl Query for PreviewPolicy {

@@ -34,7 +34,7 @@ impl AckTimeout {
     /// A [`Problem`] for any other number.
     pub fn from_minutes(minutes: i64) -> Result<Self, Problem> {
         let fits = u16::try_from(minutes).ok().filter(|_| (1..=Self::MOST).contains(&minutes));
-        fits.map(Self).ok_or_else(|| Problem::new(format!("must be a number from 1 to {}", Self::MOST)))
+        fits.map(Self).ok_or_else(|| Problem::new("timeout", format!("must be a number from 1 to {}", Self::MOST)))
     }
 
     /// Minutes until the next layer fires, 1–10,080.

@@ -26,7 +26,7 @@ impl AuditEvent {
 
 words! {
     /// A field of an incident that an edit changed.
-    EditedField, "must be `title`, `description` or `severity`" {
+    EditedField, "field", "must be `title`, `description` or `severity`" {
         /// `title`.
         Title = "title",
         /// `description`.

@@ -19,12 +19,20 @@ seal!(SetComponents);
 ///
 /// Codes: `not_found`, `incident_resolved`, `duplicate_component_id`, `invalid_component_id`, `limit_reached`. The same set
 /// again, in any order, is not a change.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetComponents {
     /// The incident whose components are replaced.
     pub id: IncidentId,
     /// The components that it affects from now on: at most 100, none twice.
     pub component_ids: Vec<ComponentId>,
+}
+
+impl SetComponents {
+    /// The replacement of the components of this incident by those.
+    #[must_use]
+    pub const fn new(id: IncidentId, component_ids: Vec<ComponentId>) -> Self {
+        Self { id, component_ids }
+    }
 }
 
 impl Command for SetComponents {

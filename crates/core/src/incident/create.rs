@@ -25,14 +25,13 @@ seal!(CreateIncident);
 ///     description: Some("All card payments fail.\nForty tickets in ten minutes.".parse()?),
 ///     ..CreateIncident::new("Checkout is down".parse()?, Severity::Critical, ben)
 /// };
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), dogwatch_core::Error>(())
 /// ```
 ///
-/// With `owner_schedule_id` and no `owner_id`, the owner is whoever owns the schedule at this instant, and nobody when nobody
-/// is on call. The policy is the one that is named, else, with `owner_schedule_id`, the one with a layer that targets that
-/// schedule: of several, the one whose layer has the smallest position, then the oldest. Its run starts at once (contract,
-/// section 9).
-#[derive(Debug, Clone)]
+/// The policy is the one that is named, else, with an owner who comes from a schedule ([`Owner::schedule`]), the one with a layer
+/// that targets that schedule: of several, the one whose layer has the smallest position, then the oldest. Its run starts at
+/// once (contract, section 9).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateIncident {
     /// What is wrong, in 1–100 characters.
     pub title: Title,
@@ -40,26 +39,80 @@ pub struct CreateIncident {
     pub severity: Severity,
     /// What is wrong, at length: at most 10,000 characters.
     pub description: Option<IncidentDescription>,
-    /// The member who is responsible. Without one, `owner_schedule_id` is required.
-    pub owner_id: Option<UserId>,
-    /// The schedule whose owner at this instant is responsible, unless `owner_id` is given.
-    pub owner_schedule_id: Option<ScheduleId>,
-    /// The escalation policy by which people are paged. Without one, the policy that targets `owner_schedule_id`, if any.
+    /// Who is responsible. `None` is refused with `owner_required`.
+    pub owner: Option<Owner>,
+    /// The escalation policy by which people are paged. Without one, the policy that targets the owner's schedule, if any.
     pub escalation_policy_id: Option<PolicyId>,
     /// The affected components: at most 100, none twice.
     pub component_ids: Vec<ComponentId>,
 }
 
+/// Who is responsible for a new incident (contract, section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// This member.
+    Member(UserId),
+    /// Whoever owns the schedule at this instant; nobody, when nobody is on call.
+    OnCall(ScheduleId),
+    /// This member, in place of whoever owns the schedule. The schedule still says which policy pages.
+    InPlaceOf {
+        /// The member.
+        user_id: UserId,
+        /// The schedule.
+        schedule_id: ScheduleId,
+    },
+}
+
+impl Owner {
+    /// The owner of a request with an optional member and an optional schedule; `None` with neither.
+    #[must_use]
+    pub const fn of(user: Option<UserId>, schedule: Option<ScheduleId>) -> Option<Self> {
+        match (user, schedule) {
+            (Some(user_id), Some(schedule_id)) => Some(Self::InPlaceOf { user_id, schedule_id }),
+            (Some(user), None) => Some(Self::Member(user)),
+            (None, Some(schedule)) => Some(Self::OnCall(schedule)),
+            (None, None) => None,
+        }
+    }
+
+    /// The member who is named.
+    #[must_use]
+    pub const fn user(self) -> Option<UserId> {
+        match self {
+            Self::Member(user_id) | Self::InPlaceOf { user_id, .. } => Some(user_id),
+            Self::OnCall(_) => None,
+        }
+    }
+
+    /// The schedule that is named.
+    #[must_use]
+    pub const fn schedule(self) -> Option<ScheduleId> {
+        match self {
+            Self::OnCall(schedule_id) | Self::InPlaceOf { schedule_id, .. } => Some(schedule_id),
+            Self::Member(_) => None,
+        }
+    }
+}
+
 impl CreateIncident {
-    /// An incident with an owner, and nothing else that is optional.
+    /// An incident with this owner, and nothing else that is optional.
     #[must_use]
     pub const fn new(title: Title, severity: Severity, owner: UserId) -> Self {
+        Self::with(title, severity, Owner::Member(owner))
+    }
+
+    /// An incident whose owner is on call in this schedule when it is opened; the policy that targets the schedule pages.
+    #[must_use]
+    pub const fn for_schedule(title: Title, severity: Severity, schedule: ScheduleId) -> Self {
+        Self::with(title, severity, Owner::OnCall(schedule))
+    }
+
+    const fn with(title: Title, severity: Severity, owner: Owner) -> Self {
         Self {
             title,
             severity,
             description: None,
-            owner_id: Some(owner),
-            owner_schedule_id: None,
+            owner: Some(owner),
             escalation_policy_id: None,
             component_ids: Vec::new(),
         }
@@ -79,22 +132,22 @@ impl Command for CreateIncident {
     ];
 
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
-        if self.owner_id.is_none() && self.owner_schedule_id.is_none() {
-            return Err(Error::refused(Code::OwnerRequired, "an incident needs an owner or an owner schedule"));
-        }
-        let schedule = match self.owner_schedule_id {
+        let owner = self
+            .owner
+            .ok_or_else(|| Error::refused(Code::OwnerRequired, "an incident needs an owner or an owner schedule"))?;
+        let schedule = match owner.schedule() {
             Some(id) => Some(cx.world.schedule(id)?.ok_or_else(|| Error::not_found("schedule"))?),
             None => None,
         };
-        let policy = escalation::attached(cx.world, self.escalation_policy_id, self.owner_schedule_id)?;
-        if let Some(owner) = self.owner_id
-            && !cx.world.is_member(owner)?
+        let policy = escalation::attached(cx.world, self.escalation_policy_id, owner.schedule())?;
+        if let Some(user) = owner.user()
+            && !cx.world.is_member(user)?
         {
             return Err(Error::refused(Code::InvalidTargetUser, "the owner is not a member"));
         }
         components::check(cx.world, &self.component_ids)?;
 
-        let owner = match (self.owner_id, schedule) {
+        let owner = match (owner.user(), schedule) {
             (Some(owner), _) => Some(owner),
             (None, Some(schedule)) => oncall::roster(cx.world, &schedule, cx.now)?.owner(cx.now).map(|on| on.user_id),
             (None, None) => None,

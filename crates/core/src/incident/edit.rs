@@ -24,7 +24,7 @@ seal!(EditIncident);
 /// # let id = IncidentId::parse("0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f70").unwrap();
 /// let edit = EditIncident { severity: Some(Severity::High), description: Patch::Clear, ..EditIncident::new(id) };
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditIncident {
     /// The incident to change.
     pub id: IncidentId,

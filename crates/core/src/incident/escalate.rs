@@ -16,10 +16,18 @@ seal!(AcknowledgeIncident, HandOffIncident);
 /// without a policy. Codes: `not_found`.
 ///
 /// On an acknowledged or resolved incident it succeeds and changes nothing. The status stays as it is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AcknowledgeIncident {
     /// The incident to acknowledge.
     pub id: IncidentId,
+}
+
+impl AcknowledgeIncident {
+    /// The acknowledgement of this incident.
+    #[must_use]
+    pub const fn new(id: IncidentId) -> Self {
+        Self { id }
+    }
 }
 
 impl Command for AcknowledgeIncident {
@@ -46,12 +54,20 @@ impl Command for AcknowledgeIncident {
 /// timeout of the current layer of its run begins anew. To hand it to the present owner is allowed, and pages them again.
 ///
 /// Codes, in the order of the checks: `not_found`, `incident_resolved`, `invalid_target_user`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HandOffIncident {
     /// The incident to hand off.
     pub id: IncidentId,
     /// The member who owns it from now on.
     pub target_user_id: UserId,
+}
+
+impl HandOffIncident {
+    /// The handoff of this incident to that member.
+    #[must_use]
+    pub const fn new(id: IncidentId, target_user_id: UserId) -> Self {
+        Self { id, target_user_id }
+    }
 }
 
 impl Command for HandOffIncident {

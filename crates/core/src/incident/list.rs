@@ -47,7 +47,7 @@ impl ListLimit {
     /// A [`Problem`] for any other number.
     pub fn new(limit: i64) -> Result<Self, Problem> {
         let limit = u8::try_from(limit).ok().filter(|limit| (1..=Self::MAX.0).contains(limit));
-        limit.map(Self).ok_or_else(|| Problem::new("must be a number from 1 to 100"))
+        limit.map(Self).ok_or_else(|| Problem::new("limit", "must be a number from 1 to 100"))
     }
 
     /// The limit as a number, 1–100.
@@ -105,7 +105,7 @@ impl FromStr for Cursor {
         let hex = text.strip_prefix(CURSOR_PREFIX);
         let hex = hex.filter(|hex| hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
         let value = hex.and_then(|hex| u128::from_str_radix(hex, 16).ok());
-        let value = value.ok_or_else(|| Problem::new("must be a cursor from an earlier answer"))?;
+        let value = value.ok_or_else(|| Problem::new("cursor", "must be a cursor from an earlier answer"))?;
         Ok(Self(IncidentId::from_bytes(value.to_be_bytes())))
     }
 }

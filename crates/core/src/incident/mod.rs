@@ -32,7 +32,7 @@ mod view;
 
 pub use audit::{AuditEntry, AuditEvent, EditedField, Event};
 pub use components::SetComponents;
-pub use create::CreateIncident;
+pub use create::{CreateIncident, Owner};
 pub use edit::EditIncident;
 pub use escalate::{AcknowledgeIncident, HandOffIncident};
 pub use list::{Cursor, IncidentFilter, ListLimit};

@@ -15,7 +15,7 @@ words! {
     /// assert_eq!("critical".parse::<Severity>().unwrap(), Severity::Critical);
     /// assert!(Severity::Critical < Severity::Low);
     /// ```
-    Severity, "must be `critical`, `high`, `medium` or `low`" {
+    Severity, "severity", "must be `critical`, `high`, `medium` or `low`" {
         /// `critical`: on a status page, a major outage of the affected components (contract, section 13).
         Critical = "critical",
         /// `high`: on a status page, a partial outage.
@@ -159,7 +159,7 @@ impl IncidentUpdate {
 
 words! {
     /// The readers of an update (contract, section 6).
-    UpdateVisibility, "must be `internal` or `public`" {
+    UpdateVisibility, "visibility", "must be `internal` or `public`" {
         /// `internal`: members of the organization only.
         Internal = "internal",
         /// `public`: also whoever reads a status page that shows an affected component.

@@ -11,10 +11,18 @@ use crate::id::IncidentId;
 seal!(GetIncident, ListIncidents, ListUpdates);
 
 /// One incident with its status history and audit trail (contract, sections 6 and 10). Codes: `not_found`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GetIncident {
     /// The incident to look at.
     pub id: IncidentId,
+}
+
+impl GetIncident {
+    /// The question for this incident.
+    #[must_use]
+    pub const fn new(id: IncidentId) -> Self {
+        Self { id }
+    }
 }
 
 impl Query for GetIncident {
@@ -46,7 +54,7 @@ impl Query for GetIncident {
 /// };
 /// # Ok::<(), dogwatch_core::Problem>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ListIncidents {
     /// The incidents to list; by default all.
     pub filter: IncidentFilter,
@@ -85,10 +93,18 @@ impl Query for ListIncidents {
 }
 
 /// All updates of an incident, oldest first, redacted ones included (contract, section 6). Codes: `not_found`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListUpdates {
     /// The incident whose updates to list.
     pub incident_id: IncidentId,
+}
+
+impl ListUpdates {
+    /// The question for the updates of this incident.
+    #[must_use]
+    pub const fn new(incident_id: IncidentId) -> Self {
+        Self { incident_id }
+    }
 }
 
 impl Query for ListUpdates {

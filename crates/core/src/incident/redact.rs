@@ -22,12 +22,20 @@ pub const REDACTION_WINDOW: Duration = Duration::from_secs(5 * 60);
 ///
 /// An admin may at any time, the author until exactly 5 minutes after posting. Redacting again changes nothing; for an admin
 /// and for the author it succeeds at any time. A resolved incident takes it, too.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RedactUpdate {
     /// The incident of the update.
     pub incident_id: IncidentId,
     /// The update to redact.
     pub update_id: UpdateId,
+}
+
+impl RedactUpdate {
+    /// The redaction of this update of that incident.
+    #[must_use]
+    pub const fn new(incident_id: IncidentId, update_id: UpdateId) -> Self {
+        Self { incident_id, update_id }
+    }
 }
 
 impl Command for RedactUpdate {

@@ -11,7 +11,7 @@ words! {
     /// assert!(!Status::Investigating.can_become(Status::Resolved));
     /// assert!(!Status::Resolved.can_become(Status::Resolved));
     /// ```
-    Status, "must be `investigating`, `identified`, `monitoring` or `resolved`" {
+    Status, "status", "must be `investigating`, `identified`, `monitoring` or `resolved`" {
         /// `investigating`: every incident begins here.
         Investigating = "investigating",
         /// `identified`: the cause is known.

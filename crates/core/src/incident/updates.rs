@@ -10,13 +10,14 @@ use crate::escalation::Input;
 use crate::id::{IncidentId, UserId};
 use crate::incident::UpdateVisibility;
 use crate::text::{ResolutionNote, UpdateBody};
-use crate::validation::{Problem, Validation};
+use crate::validation::Problem;
 use crate::world::{Change, Write};
 use crate::{checks, limits};
 
 seal!(ChangeStatus, PostUpdate);
 
-/// Moves an incident one step forward (contract, section 6). Codes: `not_found`, `invalid_status_transition`.
+/// Moves an incident one step forward (contract, section 6). Codes, in the order of the checks: `validation_error` (a note with
+/// a status other than `resolved`), `not_found`, `invalid_status_transition`.
 ///
 /// It posts an internal update whose body is the note.
 ///
@@ -24,49 +25,41 @@ seal!(ChangeStatus, PostUpdate);
 /// use dogwatch_core::id::IncidentId;
 /// use dogwatch_core::incident::{ChangeStatus, Status};
 /// # let id = IncidentId::parse("0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f70")?;
-/// let step = ChangeStatus::to(id, Status::Identified);
+/// let step = ChangeStatus::new(id, Status::Identified);
 /// let last = ChangeStatus::resolve(id, "Rolled back.".parse()?);
-/// let refused = ChangeStatus::new(id, Status::Identified, Some("too early".parse()?)).unwrap_err();
-/// assert_eq!(refused.fields()[0].field, "resolutionNote");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// assert_eq!(last, ChangeStatus { note: Some("Rolled back.".parse()?), ..ChangeStatus::new(id, Status::Resolved) });
+/// # Ok::<(), dogwatch_core::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeStatus {
-    id: IncidentId,
-    to: Status,
-    note: Option<ResolutionNote>,
+    /// The incident to move.
+    pub id: IncidentId,
+    /// The status that follows its present one.
+    pub status: Status,
+    /// How it was resolved: at most 10,000 characters, and only with the status `resolved`. An empty note is no note.
+    pub note: Option<ResolutionNote>,
 }
 
 impl ChangeStatus {
     /// A step without a note.
     #[must_use]
-    pub const fn to(id: IncidentId, to: Status) -> Self {
-        Self { id, to, note: None }
+    pub const fn new(id: IncidentId, status: Status) -> Self {
+        Self { id, status, note: None }
     }
 
     /// The last step, with a note on how it was resolved: at most 10,000 characters. An empty note is no note.
     #[must_use]
     pub const fn resolve(id: IncidentId, note: ResolutionNote) -> Self {
-        Self { id, to: Status::Resolved, note: Some(note) }
-    }
-
-    /// A step with an optional note: checks both together.
-    ///
-    /// # Errors
-    /// `validation_error` for a note with a status other than `resolved`.
-    pub fn new(id: IncidentId, to: Status, note: Option<ResolutionNote>) -> Result<Self, Error> {
-        let mut check = Validation::new();
-        check.field("resolutionNote", Self::check_note(to, note.as_ref()));
-        check.finish(|| Some(Self { id, to, note }))
+        Self { id, status: Status::Resolved, note: Some(note) }
     }
 
     /// Checks status and note together: only `resolved` takes a note.
     ///
     /// # Errors
     /// A [`Problem`] of `resolutionNote` for a note with a status other than `resolved`.
-    pub fn check_note(to: Status, note: Option<&ResolutionNote>) -> Result<(), Problem> {
-        if note.is_some() && to != Status::Resolved {
-            return Err(Problem::new("is only allowed with the status `resolved`"));
+    pub fn check_note(status: Status, note: Option<&ResolutionNote>) -> Result<(), Problem> {
+        if note.is_some() && status != Status::Resolved {
+            return Err(Problem::new("resolutionNote", "is only allowed with the status `resolved`"));
         }
         Ok(())
     }
@@ -75,40 +68,46 @@ impl ChangeStatus {
 impl Command for ChangeStatus {
     type Caller = ByMember;
     type Reply = IncidentView;
-    const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidStatusTransition];
+    const CODES: &'static [Code] = &[Code::Validation, Code::NotFound, Code::InvalidStatusTransition];
 
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<IncidentView, Error> {
+        Self::check_note(self.status, self.note.as_ref())?;
         let incident = find(cx.world, self.id)?;
         let body = self.note.filter(|note| !note.as_str().is_empty());
         // A note that is not empty fits a body: both take at most 10,000 characters of the same kind.
         let body =
             body.map(|note| UpdateBody::new(note.as_str()).map_err(|problem| Error::broken(problem.to_string())));
         let (incident, _) =
-            post(cx, by.user_id, incident, body.transpose()?, Some(self.to), UpdateVisibility::Internal)?;
+            post(cx, by.user_id, incident, body.transpose()?, Some(self.status), UpdateVisibility::Internal)?;
         IncidentView::of(&incident, cx.world)
     }
 }
 
 /// Posts an update, and with it optionally moves the incident one step forward (contract, section 6).
 ///
-/// Codes, in the order of the checks: `not_found`, `incident_resolved`, `invalid_status_transition`, `no_public_surface`,
-/// `limit_reached` (10,000 updates, unless the status changes).
+/// Codes, in the order of the checks: `validation_error` (neither body nor status change, or a public update without a body),
+/// `not_found`, `incident_resolved`, `invalid_status_transition`, `no_public_surface`, `limit_reached` (10,000 updates, unless
+/// the status changes).
 ///
 /// ```
 /// use dogwatch_core::id::IncidentId;
-/// use dogwatch_core::incident::{PostUpdate, Status, UpdateVisibility};
+/// use dogwatch_core::incident::{PostUpdate, Status};
 /// # let id = IncidentId::parse("0190a8f3-b4c0-7d2e-8f1a-2b3c4d5e6f70")?;
 /// let news = PostUpdate::internal(id, "Found the cause.".parse()?).with_status(Status::Identified);
-/// let refused = PostUpdate::new(id, None, None, UpdateVisibility::Internal).unwrap_err();
-/// assert_eq!(refused.http_status(), 422);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let step = PostUpdate { body: None, ..news };
+/// assert_eq!(step, PostUpdate::status(id, Status::Identified));
+/// # Ok::<(), dogwatch_core::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostUpdate {
-    id: IncidentId,
-    body: Option<UpdateBody>,
-    status_change: Option<Status>,
-    visibility: UpdateVisibility,
+    /// The incident that it is about.
+    pub id: IncidentId,
+    /// Its text: 1–10,000 characters. Without one, a status change is required.
+    pub body: Option<UpdateBody>,
+    /// The status to which it moves the incident: the one that follows its present one.
+    pub status_change: Option<Status>,
+    /// Who may read it. A public one needs a body.
+    pub visibility: UpdateVisibility,
 }
 
 impl PostUpdate {
@@ -131,21 +130,10 @@ impl PostUpdate {
         self
     }
 
-    /// An update: checks its fields together. At least one of body and status change is required, and a public one needs a
-    /// body.
-    ///
-    /// # Errors
-    /// `validation_error` with neither body nor status change, and for a public update without a body.
-    pub fn new(
-        id: IncidentId,
-        body: Option<UpdateBody>,
-        status_change: Option<Status>,
-        visibility: UpdateVisibility,
-    ) -> Result<Self, Error> {
-        let mut check = Validation::new();
-        let content = Self::check_content(body.as_ref(), status_change);
-        check.field("body", content.and_then(|()| Self::check_public(body.as_ref(), visibility)));
-        check.finish(|| Some(Self { id, body, status_change, visibility }))
+    /// A step forward to this status, without a text.
+    #[must_use]
+    pub const fn status(id: IncidentId, to: Status) -> Self {
+        Self { id, body: None, status_change: Some(to), visibility: UpdateVisibility::Internal }
     }
 
     /// Checks body and status change together: one of them is required.
@@ -154,7 +142,7 @@ impl PostUpdate {
     /// A [`Problem`] of `body` when there is neither.
     pub fn check_content(body: Option<&UpdateBody>, status_change: Option<Status>) -> Result<(), Problem> {
         if body.is_none() && status_change.is_none() {
-            return Err(Problem::new("is required without a `statusChange`"));
+            return Err(Problem::new("body", "is required without a `statusChange`"));
         }
         Ok(())
     }
@@ -165,7 +153,7 @@ impl PostUpdate {
     /// A [`Problem`] of `body` when a public update has none.
     pub fn check_public(body: Option<&UpdateBody>, visibility: UpdateVisibility) -> Result<(), Problem> {
         if body.is_none() && visibility == UpdateVisibility::Public {
-            return Err(Problem::new("is required for a public update"));
+            return Err(Problem::new("body", "is required for a public update"));
         }
         Ok(())
     }
@@ -175,6 +163,7 @@ impl Command for PostUpdate {
     type Caller = ByMember;
     type Reply = UpdateView;
     const CODES: &'static [Code] = &[
+        Code::Validation,
         Code::NotFound,
         Code::IncidentResolved,
         Code::InvalidStatusTransition,
@@ -183,6 +172,8 @@ impl Command for PostUpdate {
     ];
 
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<UpdateView, Error> {
+        Self::check_content(self.body.as_ref(), self.status_change)?;
+        Self::check_public(self.body.as_ref(), self.visibility)?;
         let incident = find(cx.world, self.id)?;
         refuse_resolved(&incident)?;
         let (_, update) = post(cx, by.user_id, incident, self.body, self.status_change, self.visibility)?;

@@ -19,7 +19,7 @@ seal!(CreateSchedule, EditSchedule, DeleteSchedule);
 
 /// Creates a schedule, without layers (contract, section 7). Codes, in the order of the checks: `invalid_timezone`,
 /// `name_conflict`, `limit_reached`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateSchedule {
     /// Its name: 1–255 characters, unique among the schedules of the organization.
     pub name: ScheduleName,
@@ -27,6 +27,14 @@ pub struct CreateSchedule {
     pub description: Option<Description>,
     /// Its time zone: an IANA name, spelled exactly; see [`Zone::new`].
     pub timezone: String,
+}
+
+impl CreateSchedule {
+    /// A schedule with a name and a time zone, an IANA name such as `Europe/Berlin`.
+    #[must_use]
+    pub fn new(name: ScheduleName, timezone: impl Into<String>) -> Self {
+        Self { name, description: None, timezone: timezone.into() }
+    }
 }
 
 impl Command for CreateSchedule {
@@ -61,7 +69,7 @@ impl Command for CreateSchedule {
 /// `invalid_timezone`, `name_conflict`. Changing nothing succeeds and writes nothing.
 ///
 /// A full replace (`PUT`) is an edit that sets every field.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditSchedule {
     /// The schedule to change.
     pub id: ScheduleId,
@@ -71,6 +79,14 @@ pub struct EditSchedule {
     pub description: Patch<Description>,
     /// Its new time zone: an IANA name, spelled exactly; `None` keeps the old one.
     pub timezone: Option<String>,
+}
+
+impl EditSchedule {
+    /// An edit that changes nothing yet.
+    #[must_use]
+    pub const fn new(id: ScheduleId) -> Self {
+        Self { id, name: None, description: Patch::Keep, timezone: None }
+    }
 }
 
 impl Command for EditSchedule {
@@ -117,10 +133,18 @@ impl Schedule {
 
 /// Deletes a schedule with its layers, their past and its overrides (contract, section 7). Codes, in the order of the checks:
 /// `not_found`, `schedule_in_use` (a policy layer targets it).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeleteSchedule {
     /// The schedule to delete.
     pub id: ScheduleId,
+}
+
+impl DeleteSchedule {
+    /// The deletion of this schedule.
+    #[must_use]
+    pub const fn new(id: ScheduleId) -> Self {
+        Self { id }
+    }
 }
 
 impl Command for DeleteSchedule {

@@ -30,30 +30,48 @@ const PARTICIPANTS: usize = 50;
 /// effective, and participants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerSettings {
-    length: RotationLength,
-    handoff: HandoffTime,
-    effective_from: Timestamp,
-    effective_until: Option<Timestamp>,
-    participants: Arc<[UserId]>,
+    /// The length of a turn.
+    pub length: RotationLength,
+    /// The local time at which turns begin.
+    pub handoff_time: HandoffTime,
+    /// The first instant at which it holds, also the anchor from which turns are counted.
+    pub effective_from: Timestamp,
+    /// The first instant at which it does not hold any more, later than `effective_from`; `None`: it holds for good.
+    pub effective_until: Option<Timestamp>,
+    /// The participants, in the order of their turns: 1–50, repeats allowed.
+    pub participant_ids: Vec<UserId>,
 }
 
 impl LayerSettings {
-    /// Settings: checks the fields together. A participant may be listed several times.
-    ///
-    /// # Errors
-    /// `validation_error` unless there are 1–50 participants, and the end, if any, is later than the beginning.
-    pub fn new(
+    /// Settings of a layer that holds for good.
+    #[must_use]
+    pub const fn new(
         length: RotationLength,
-        handoff: HandoffTime,
+        handoff_time: HandoffTime,
         effective_from: Timestamp,
-        effective_until: Option<Timestamp>,
-        participants: Vec<UserId>,
-    ) -> Result<Self, Error> {
+        participant_ids: Vec<UserId>,
+    ) -> Self {
+        Self { length, handoff_time, effective_from, effective_until: None, participant_ids }
+    }
+
+    /// Turns of one day.
+    #[must_use]
+    pub const fn daily(handoff_time: HandoffTime, effective_from: Timestamp, participant_ids: Vec<UserId>) -> Self {
+        Self::new(RotationLength::DAILY, handoff_time, effective_from, participant_ids)
+    }
+
+    /// Turns of seven days.
+    #[must_use]
+    pub const fn weekly(handoff_time: HandoffTime, effective_from: Timestamp, participant_ids: Vec<UserId>) -> Self {
+        Self::new(RotationLength::WEEKLY, handoff_time, effective_from, participant_ids)
+    }
+
+    /// Checks the fields together: the number of participants, and that the end, if any, is later than the beginning.
+    fn check(&self) -> Result<(), Error> {
         let mut check = Validation::new();
-        check.field("participantIds", Self::check_participants(&participants));
-        check.field("effectiveUntil", Self::check_span(effective_from, effective_until));
-        let participants = participants.into();
-        check.finish(|| Some(Self { length, handoff, effective_from, effective_until, participants }))
+        check.field("participantIds", Self::check_participants(&self.participant_ids));
+        check.field("effectiveUntil", Self::check_span(self.effective_from, self.effective_until));
+        check.finish(|| Some(()))
     }
 
     /// Checks the number of participants: 1–50.
@@ -62,7 +80,7 @@ impl LayerSettings {
     /// A [`Problem`] of `participantIds` for any other number.
     pub fn check_participants(participants: &[UserId]) -> Result<(), Problem> {
         let fits = (1..=PARTICIPANTS).contains(&participants.len());
-        if fits { Ok(()) } else { Err(Problem::new(format!("must hold 1 to {PARTICIPANTS} users"))) }
+        if fits { Ok(()) } else { Err(Problem::new("participantIds", format!("must hold 1 to {PARTICIPANTS} users"))) }
     }
 
     /// Checks beginning and end together.
@@ -71,7 +89,7 @@ impl LayerSettings {
     /// A [`Problem`] of `effectiveUntil` unless it is later than `effectiveFrom`.
     pub fn check_span(effective_from: Timestamp, effective_until: Option<Timestamp>) -> Result<(), Problem> {
         let fits = effective_until.is_none_or(|until| until > effective_from);
-        if fits { Ok(()) } else { Err(Problem::new("must be later than `effectiveFrom`")) }
+        if fits { Ok(()) } else { Err(Problem::new("effectiveUntil", "must be later than `effectiveFrom`")) }
     }
 
     /// The settings of the rotation, in the zone of the schedule.
@@ -79,18 +97,19 @@ impl LayerSettings {
         RotationSettings {
             zone: schedule.zone.clone(),
             length: self.length,
-            handoff: self.handoff,
+            handoff: self.handoff_time,
             effective_from: self.effective_from,
             effective_until: self.effective_until,
-            participants: Arc::clone(&self.participants),
+            participants: Arc::from(&*self.participant_ids),
         }
     }
 }
 
 /// Adds a layer behind the others (contract, section 7). It holds from its `effectiveFrom`, even where that is past.
 ///
-/// Codes, in the order of the checks: `not_found`, `name_conflict`, `invalid_participant`, `limit_reached` (20 layers).
-#[derive(Debug, Clone)]
+/// Codes, in the order of the checks: `validation_error` (settings that do not go together), `not_found`, `name_conflict`,
+/// `invalid_participant`, `limit_reached` (20 layers).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddRotationLayer {
     /// The schedule to which it is added.
     pub schedule_id: ScheduleId,
@@ -100,16 +119,26 @@ pub struct AddRotationLayer {
     pub settings: LayerSettings,
 }
 
+impl AddRotationLayer {
+    /// A new layer of this schedule.
+    #[must_use]
+    pub const fn new(schedule_id: ScheduleId, name: ScheduleName, settings: LayerSettings) -> Self {
+        Self { schedule_id, name, settings }
+    }
+}
+
 impl Command for AddRotationLayer {
     type Caller = ByMember;
     type Reply = RotationLayerView;
-    const CODES: &'static [Code] = &[Code::NotFound, Code::NameConflict, Code::InvalidParticipant, Code::LimitReached];
+    const CODES: &'static [Code] =
+        &[Code::Validation, Code::NotFound, Code::NameConflict, Code::InvalidParticipant, Code::LimitReached];
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<RotationLayerView, Error> {
+        self.settings.check()?;
         let schedule = find(cx.world, self.schedule_id)?;
         let layers = cx.world.layers(self.schedule_id)?;
         name_is_free(&layers, &self.name, None)?;
-        check_participants(cx.world, &self.settings.participants)?;
+        check_participants(cx.world, &self.settings.participant_ids)?;
         checks::room_for_one(layers.len(), limits::LAYERS, "rotation layers")?;
 
         let layer = RotationLayer {
@@ -151,7 +180,7 @@ fn next_layer_id(
 /// given), `name_conflict`, `invalid_participant`.
 ///
 /// Whoever is on call stays on call, if they are still a participant. A full replace (`PUT`) is an edit that sets every field.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditRotationLayer {
     /// The schedule of the layer.
     pub schedule_id: ScheduleId,
@@ -221,14 +250,11 @@ impl EditRotationLayer {
         check.finish(|| {
             Some(LayerSettings {
                 length: length?,
-                handoff: self.handoff_time.unwrap_or(before.handoff),
+                handoff_time: self.handoff_time.unwrap_or(before.handoff),
                 effective_from,
                 effective_until,
                 // Empty when everybody in it has left the organization; an edit without participants keeps that.
-                participants: self
-                    .participant_ids
-                    .as_deref()
-                    .map_or_else(|| Arc::clone(&before.participants), Arc::from),
+                participant_ids: self.participant_ids.clone().unwrap_or_else(|| before.participants.to_vec()),
             })
         })
     }
@@ -250,7 +276,7 @@ impl Command for EditRotationLayer {
             name_is_free(&layers, name, Some(self.layer_id))?;
         }
         if self.participant_ids.is_some() {
-            check_participants(cx.world, &settings.participants)?;
+            check_participants(cx.world, &settings.participant_ids)?;
         }
 
         let name = self.name.unwrap_or_else(|| layer.name.clone());
@@ -269,12 +295,20 @@ impl Command for EditRotationLayer {
 }
 
 /// Removes a layer from now on; its past shifts stay (contract, sections 7 and 8). Codes: `not_found`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemoveRotationLayer {
     /// The schedule of the layer.
     pub schedule_id: ScheduleId,
     /// The layer to remove.
     pub layer_id: RotationLayerId,
+}
+
+impl RemoveRotationLayer {
+    /// The removal of this layer.
+    #[must_use]
+    pub const fn new(schedule_id: ScheduleId, layer_id: RotationLayerId) -> Self {
+        Self { schedule_id, layer_id }
+    }
 }
 
 impl Command for RemoveRotationLayer {
@@ -296,12 +330,20 @@ impl Command for RemoveRotationLayer {
 
 /// Puts the layers of a schedule in another order, from now on (contract, section 7). Codes, in the order of the checks:
 /// `not_found`, `validation_error` (every layer is listed once).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderRotationLayers {
     /// The schedule of the layers.
     pub schedule_id: ScheduleId,
     /// All its layers, each once, by position.
     pub layer_ids: Vec<RotationLayerId>,
+}
+
+impl OrderRotationLayers {
+    /// This order of all layers of the schedule.
+    #[must_use]
+    pub const fn new(schedule_id: ScheduleId, layer_ids: Vec<RotationLayerId>) -> Self {
+        Self { schedule_id, layer_ids }
+    }
 }
 
 impl Command for OrderRotationLayers {

@@ -31,7 +31,11 @@ impl HandoffTime {
     /// # Errors
     /// A [`Problem`] for 1,440 and more.
     pub fn from_minutes(minutes: u16) -> Result<Self, Problem> {
-        if minutes < 1_440 { Ok(Self(minutes)) } else { Err(Problem::new("must be a time from 00:00 to 23:59")) }
+        if minutes < 1_440 {
+            Ok(Self(minutes))
+        } else {
+            Err(Problem::new("handoff time", "must be a time from 00:00 to 23:59"))
+        }
     }
 
     /// Minutes after midnight, 0–1,439.
@@ -44,7 +48,7 @@ impl HandoffTime {
 impl FromStr for HandoffTime {
     type Err = Problem;
     fn from_str(text: &str) -> Result<Self, Problem> {
-        let problem = || Problem::new("must be a time as `HH:MM`");
+        let problem = || Problem::new("handoff time", "must be a time as `HH:MM`");
         let two_digits = |text: &str| {
             let digits = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
             text.parse::<u16>().ok().filter(|_| digits).ok_or_else(problem)
@@ -63,7 +67,7 @@ impl fmt::Display for HandoffTime {
 
 words! {
     /// The type of a rotation: how long each participant's turn is.
-    RotationType, "must be `daily`, `weekly` or `custom`" {
+    RotationType, "rotation type", "must be `daily`, `weekly` or `custom`" {
         /// `daily`: turns of one day.
         Daily = "daily",
         /// `weekly`: turns of seven days.
@@ -104,7 +108,7 @@ impl RotationLength {
             RotationType::Custom if !(1..=366).contains(&days) => "must be a number from 1 to 366",
             _ => return Ok(Self { kind, days: u16::try_from(days).unwrap_or(1) }),
         };
-        Err(Problem::new(problem))
+        Err(Problem::new("rotation length", problem))
     }
 
     /// Checks a number of days without its type: 1–366.
@@ -112,7 +116,11 @@ impl RotationLength {
     /// # Errors
     /// A [`Problem`] for any other number.
     pub fn check_days(days: i64) -> Result<i64, Problem> {
-        if (1..=366).contains(&days) { Ok(days) } else { Err(Problem::new("must be a number from 1 to 366")) }
+        if (1..=366).contains(&days) {
+            Ok(days)
+        } else {
+            Err(Problem::new("rotation length", "must be a number from 1 to 366"))
+        }
     }
 
     /// The type of the rotation.

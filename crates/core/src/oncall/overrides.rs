@@ -10,7 +10,7 @@ use crate::id::{OverrideId, ScheduleId, UserId};
 use crate::membership::are_members;
 use crate::text::Reason;
 use crate::time::Timestamp;
-use crate::validation::{Problem, Validation};
+use crate::validation::Problem;
 use crate::world::{Change, Write};
 use crate::{checks, limits};
 
@@ -19,32 +19,27 @@ seal!(CreateOverride, DeleteOverride);
 /// Puts a member on call in the owner's stead for a stretch of time (contract, section 7). A beginning before now is set to
 /// now: the past stays true.
 ///
-/// Codes, in the order of the checks: `not_found`, `invalid_participant`, `validation_error` (it would be over already),
-/// `limit_reached` (500 that are not yet over).
-#[derive(Debug, Clone)]
+/// Codes, in the order of the checks: `validation_error` (it ends before it begins, or later than 366 days after), `not_found`,
+/// `invalid_participant`, `validation_error` (it would be over already), `limit_reached` (500 that are not yet over).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateOverride {
-    schedule: ScheduleId,
-    user: UserId,
-    starts_at: Timestamp,
-    ends_at: Timestamp,
-    reason: Option<Reason>,
+    /// The schedule that is overridden.
+    pub schedule_id: ScheduleId,
+    /// The member who is on call instead.
+    pub user_id: UserId,
+    /// The first instant at which it holds. In the past, it holds from now on.
+    pub starts_at: Timestamp,
+    /// The first instant at which it does not hold any more: after its beginning, at most 366 days later.
+    pub ends_at: Timestamp,
+    /// Why: at most 255 characters.
+    pub reason: Option<Reason>,
 }
 
 impl CreateOverride {
-    /// An override: checks beginning and end together. Of several at once, the one created last wins.
-    ///
-    /// # Errors
-    /// `validation_error` unless it ends after it begins, at most 366 days later.
-    pub fn new(
-        schedule: ScheduleId,
-        user: UserId,
-        starts_at: Timestamp,
-        ends_at: Timestamp,
-        reason: Option<Reason>,
-    ) -> Result<Self, Error> {
-        let mut check = Validation::new();
-        check.field("endsAt", Self::check_span(starts_at, ends_at));
-        check.finish(|| Some(Self { schedule, user, starts_at, ends_at, reason }))
+    /// An override without a reason. Of several at once, the one created last wins.
+    #[must_use]
+    pub const fn new(schedule_id: ScheduleId, user_id: UserId, starts_at: Timestamp, ends_at: Timestamp) -> Self {
+        Self { schedule_id, user_id, starts_at, ends_at, reason: None }
     }
 
     /// Checks beginning and end together.
@@ -54,10 +49,10 @@ impl CreateOverride {
     pub fn check_span(starts_at: Timestamp, ends_at: Timestamp) -> Result<(), Problem> {
         let length = ends_at.as_millis() - starts_at.as_millis();
         if length <= 0 {
-            return Err(Problem::new("must be later than `startsAt`"));
+            return Err(Problem::new("endsAt", "must be later than `startsAt`"));
         }
         if length > LONGEST_RANGE_DAYS * MILLIS_PER_DAY {
-            return Err(Problem::new("must be at most 366 days after `startsAt`"));
+            return Err(Problem::new("endsAt", "must be at most 366 days after `startsAt`"));
         }
         Ok(())
     }
@@ -66,27 +61,28 @@ impl CreateOverride {
 impl Command for CreateOverride {
     type Caller = ByMember;
     type Reply = Override;
-    const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidParticipant, Code::Validation, Code::LimitReached];
+    const CODES: &'static [Code] = &[Code::Validation, Code::NotFound, Code::InvalidParticipant, Code::LimitReached];
 
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<Override, Error> {
-        let before = find(cx.world, self.schedule)?;
-        are_members(cx.world, [&self.user], Code::InvalidParticipant)?;
+        Self::check_span(self.starts_at, self.ends_at)?;
+        let before = find(cx.world, self.schedule_id)?;
+        are_members(cx.world, [&self.user_id], Code::InvalidParticipant)?;
         let mut after = before.clone();
         let now = after.begin_change(cx.now);
         let starts_at = self.starts_at.max(now);
         if self.ends_at <= starts_at {
             return Err(Error::invalid("endsAt", "must be later than now"));
         }
-        let running = cx.world.overrides(self.schedule, now)?.len();
+        let running = cx.world.overrides(self.schedule_id, now)?.len();
         checks::room_for_one(running, limits::OVERRIDES, "overrides")?;
 
         after.overrides += 1;
         let made = Override {
             id: cx.ids.fresh(cx.now),
-            schedule_id: self.schedule,
+            schedule_id: self.schedule_id,
             org_id: after.org_id,
             number: after.overrides,
-            user_id: self.user,
+            user_id: self.user_id,
             starts_at,
             ends_at: self.ends_at,
             reason: self.reason,
@@ -101,12 +97,20 @@ impl Command for CreateOverride {
 
 /// Deletes an override that is not over: one that has begun ends now, another never begins (contract, section 7). Codes:
 /// `not_found`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeleteOverride {
     /// The schedule of the override.
     pub schedule_id: ScheduleId,
     /// The override to delete.
     pub id: OverrideId,
+}
+
+impl DeleteOverride {
+    /// The deletion of this override.
+    #[must_use]
+    pub const fn new(schedule_id: ScheduleId, id: OverrideId) -> Self {
+        Self { schedule_id, id }
+    }
 }
 
 impl Command for DeleteOverride {

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::id::{OrgId, RotationLayerId, ScheduleId, UserId};
 use crate::text::{Description, ScheduleName};
 use crate::time::Timestamp;
-use crate::validation::{Problem, Validation};
+use crate::validation::Problem;
 use crate::zone::Zone;
 
 seal!(GetSchedule, ListSchedules, ListOverrides, ResolveOnCall, ShiftsOnCall, OnCallNow);
@@ -107,10 +107,18 @@ impl ScheduleView {
 }
 
 /// One schedule with its layers (contract, section 7). Codes: `not_found`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GetSchedule {
     /// The schedule to look at.
     pub id: ScheduleId,
+}
+
+impl GetSchedule {
+    /// The question for this schedule.
+    #[must_use]
+    pub const fn new(id: ScheduleId) -> Self {
+        Self { id }
+    }
 }
 
 impl Query for GetSchedule {
@@ -125,7 +133,7 @@ impl Query for GetSchedule {
 }
 
 /// All schedules, by name, without their layers (contract, section 7).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListSchedules;
 
 impl Query for ListSchedules {
@@ -140,10 +148,18 @@ impl Query for ListSchedules {
 
 /// All overrides of a schedule, past ones included, by beginning and then by creation (contract, section 7). Codes:
 /// `not_found`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListOverrides {
     /// The schedule whose overrides to list.
     pub schedule_id: ScheduleId,
+}
+
+impl ListOverrides {
+    /// The question for the overrides of this schedule.
+    #[must_use]
+    pub const fn new(schedule_id: ScheduleId) -> Self {
+        Self { schedule_id }
+    }
 }
 
 impl Query for ListOverrides {
@@ -160,7 +176,7 @@ impl Query for ListOverrides {
 }
 
 /// Who is on call in a schedule at an instant, and when that changes (contract, section 8). Codes: `not_found`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResolveOnCall {
     /// The schedule to ask about.
     pub schedule_id: ScheduleId,
@@ -189,6 +205,14 @@ impl OnCallAt {
     }
 }
 
+impl ResolveOnCall {
+    /// Who is on call in this schedule at that instant.
+    #[must_use]
+    pub const fn new(schedule_id: ScheduleId, at: Timestamp) -> Self {
+        Self { schedule_id, at }
+    }
+}
+
 impl Query for ResolveOnCall {
     type Caller = ByMember;
     type Reply = OnCallAt;
@@ -206,23 +230,23 @@ impl Query for ResolveOnCall {
     }
 }
 
-/// Who is on call in a schedule over a range, cut to it (contract, section 8). Codes: `not_found`.
-#[derive(Debug, Clone, Copy)]
+/// Who is on call in a schedule over a range, cut to it (contract, section 8). Codes: `validation_error` (the range ends before
+/// it begins, or is longer than 366 days), `not_found`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShiftsOnCall {
-    schedule: ScheduleId,
-    from: Timestamp,
-    to: Timestamp,
+    /// The schedule to ask about.
+    pub schedule_id: ScheduleId,
+    /// The first instant of the range.
+    pub from: Timestamp,
+    /// The end of the range: `from` or later, by 366 days at most.
+    pub to: Timestamp,
 }
 
 impl ShiftsOnCall {
-    /// A range: checks both ends together.
-    ///
-    /// # Errors
-    /// `validation_error` when it ends before it begins, or is longer than 366 days.
-    pub fn new(schedule: ScheduleId, from: Timestamp, to: Timestamp) -> Result<Self, Error> {
-        let mut check = Validation::new();
-        check.field("to", Self::check_range(from, to));
-        check.finish(|| Some(Self { schedule, from, to }))
+    /// The shifts of this schedule between two instants.
+    #[must_use]
+    pub const fn new(schedule_id: ScheduleId, from: Timestamp, to: Timestamp) -> Self {
+        Self { schedule_id, from, to }
     }
 
     /// Checks both ends of the range together.
@@ -232,10 +256,10 @@ impl ShiftsOnCall {
     pub fn check_range(from: Timestamp, to: Timestamp) -> Result<(), Problem> {
         let length = to.as_millis() - from.as_millis();
         if length < 0 {
-            return Err(Problem::new("must not be earlier than `from`"));
+            return Err(Problem::new("to", "must not be earlier than `from`"));
         }
         if length > LONGEST_RANGE_DAYS * MILLIS_PER_DAY {
-            return Err(Problem::new("must be at most 366 days after `from`"));
+            return Err(Problem::new("to", "must be at most 366 days after `from`"));
         }
         Ok(())
     }
@@ -244,16 +268,17 @@ impl ShiftsOnCall {
 impl Query for ShiftsOnCall {
     type Caller = ByMember;
     type Reply = Shifts;
-    const CODES: &'static [Code] = &[Code::NotFound];
+    const CODES: &'static [Code] = &[Code::Validation, Code::NotFound];
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Shifts, Error> {
-        let schedule = find(view.world, self.schedule)?;
+        Self::check_range(self.from, self.to)?;
+        let schedule = find(view.world, self.schedule_id)?;
         Ok(roster(view.world, &schedule, self.from)?.shifts(self.from, self.to))
     }
 }
 
 /// Who is on call in every schedule, by the names of the schedules (contract, section 8).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OnCallNow {
     /// The present instant: there is no clock here to ask.
     pub at: Timestamp,
@@ -268,6 +293,14 @@ pub struct ScheduleOnCall {
     pub name: ScheduleName,
     /// The owner and everybody else on call.
     pub on_call: OnCall,
+}
+
+impl OnCallNow {
+    /// Who is on call at this instant.
+    #[must_use]
+    pub const fn new(at: Timestamp) -> Self {
+        Self { at }
+    }
 }
 
 impl Query for OnCallNow {

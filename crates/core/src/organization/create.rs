@@ -30,7 +30,7 @@ impl OrganizationCreated {
 }
 
 /// Creates an organization and its first admin, who gets an API key (contract, section 4). Operator only.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateOrganization {
     /// The name of the organization: 1–255 characters; it need not be unique.
     pub name: OrgName,
@@ -40,6 +40,14 @@ pub struct CreateOrganization {
     pub first_name: PersonName,
     /// The last name of the first admin: 1–100 characters.
     pub last_name: PersonName,
+}
+
+impl CreateOrganization {
+    /// An organization with this name, and its first admin: their e-mail address, first and last name.
+    #[must_use]
+    pub const fn new(name: OrgName, admin_email: EmailAddress, first_name: PersonName, last_name: PersonName) -> Self {
+        Self { name, admin_email, first_name, last_name }
+    }
 }
 
 impl Command for CreateOrganization {

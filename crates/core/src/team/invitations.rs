@@ -57,12 +57,20 @@ pub struct InvitationSent {
 /// of a pending invitation), `limit_reached`.
 ///
 /// A notification in the outbox carries the token to the invited person, until it is delivered.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InviteMember {
     /// The e-mail address of the invited person: at most 320 characters.
     pub email_address: EmailAddress,
     /// The role that they will have.
     pub role: Role,
+}
+
+impl InviteMember {
+    /// An invitation to this address.
+    #[must_use]
+    pub const fn new(email_address: EmailAddress, role: Role) -> Self {
+        Self { email_address, role }
+    }
 }
 
 impl Command for InviteMember {
@@ -95,10 +103,18 @@ impl Command for InviteMember {
 
 /// Revokes a pending invitation; its token stops working, and its notification leaves the outbox (contract, section 4). Admin
 /// only. Codes: `not_found`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RevokeInvitation {
     /// The invitation to revoke.
     pub id: InvitationId,
+}
+
+impl RevokeInvitation {
+    /// The revocation of this invitation.
+    #[must_use]
+    pub const fn new(id: InvitationId) -> Self {
+        Self { id }
+    }
 }
 
 impl Command for RevokeInvitation {
@@ -120,7 +136,7 @@ impl Command for RevokeInvitation {
 
 /// Accepts an invitation: its holder becomes a member and gets a first API key (contract, section 4). Anybody who holds the
 /// token may, once. Codes: `not_found` (unknown, used or revoked).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptInvitation {
     /// The token of the invitation.
     pub token: Secret,
@@ -128,6 +144,14 @@ pub struct AcceptInvitation {
     pub first_name: PersonName,
     /// Last name of the new member: 1–100 characters.
     pub last_name: PersonName,
+}
+
+impl AcceptInvitation {
+    /// The acceptance of the invitation with this token, with first and last name.
+    #[must_use]
+    pub const fn new(token: Secret, first_name: PersonName, last_name: PersonName) -> Self {
+        Self { token, first_name, last_name }
+    }
 }
 
 impl Command for AcceptInvitation {

@@ -26,7 +26,7 @@ pub struct Joined {
 
 /// Makes somebody a member without an invitation (contract, section 4). Operator only. Codes: `not_found` (organization),
 /// `name_conflict`, `limit_reached`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddMember {
     /// The organization that they join.
     pub org_id: OrgId,
@@ -38,6 +38,20 @@ pub struct AddMember {
     pub last_name: PersonName,
     /// The role that they will have.
     pub role: Role,
+}
+
+impl AddMember {
+    /// A new member of an organization: their e-mail address, first and last name, and role.
+    #[must_use]
+    pub const fn new(
+        org_id: OrgId,
+        email: EmailAddress,
+        first_name: PersonName,
+        last_name: PersonName,
+        role: Role,
+    ) -> Self {
+        Self { org_id, email, first_name, last_name, role }
+    }
 }
 
 impl Command for AddMember {

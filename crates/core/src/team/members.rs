@@ -23,7 +23,7 @@ pub struct Team {
 }
 
 /// The members and the pending invitations of the organization (contract, section 4). Admin only.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListTeam;
 
 impl Query for ListTeam {
@@ -38,10 +38,18 @@ impl Query for ListTeam {
 }
 
 /// One member who has not been removed (contract, section 4). Admin only. Codes: `not_found`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GetMember {
     /// The member to look at.
     pub user_id: UserId,
+}
+
+impl GetMember {
+    /// The question for this member.
+    #[must_use]
+    pub const fn new(user_id: UserId) -> Self {
+        Self { user_id }
+    }
 }
 
 impl Query for GetMember {
@@ -56,12 +64,20 @@ impl Query for GetMember {
 
 /// Gives a member another role (contract, section 4). Admin only. Codes: `not_found`, `cannot_change_own_role` (even if
 /// unchanged).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangeRole {
     /// The member whose role changes.
     pub user_id: UserId,
     /// The role that they have from now on.
     pub role: Role,
+}
+
+impl ChangeRole {
+    /// The change of this member to that role.
+    #[must_use]
+    pub const fn new(user_id: UserId, role: Role) -> Self {
+        Self { user_id, role }
+    }
 }
 
 impl Command for ChangeRole {
@@ -86,10 +102,18 @@ impl Command for ChangeRole {
 /// Removes a member (contract, section 4). Their access ends at once and their API keys are deleted. They leave every rotation
 /// and every policy layer from now on, and their running and future overrides end now. They stay named in history, and
 /// incidents they own stay theirs. Admin only. Codes: `not_found`, `cannot_remove_self`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemoveMember {
     /// The member to remove.
     pub user_id: UserId,
+}
+
+impl RemoveMember {
+    /// The removal of this member.
+    #[must_use]
+    pub const fn new(user_id: UserId) -> Self {
+        Self { user_id }
+    }
 }
 
 impl Command for RemoveMember {

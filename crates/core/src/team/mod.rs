@@ -33,7 +33,7 @@ words! {
     /// assert_eq!("org:admin".parse::<Role>().unwrap(), Role::Admin);
     /// assert_eq!(Role::Member.as_str(), "org:member");
     /// ```
-    Role, "must be `org:admin` or `org:member`" {
+    Role, "role", "must be `org:admin` or `org:member`" {
         /// `org:admin`: all of the organization.
         Admin = "org:admin",
         /// `org:member`: all but the team and other people's API keys.

@@ -129,7 +129,7 @@ impl Harbour {
         let (id, ben) = (self.incident(), self.ben);
         for to in [Status::Identified, Status::Monitoring, Status::Resolved] {
             if to <= status {
-                self.run(dogwatch_core::incident::ChangeStatus::to(id, to), &ben).unwrap();
+                self.run(dogwatch_core::incident::ChangeStatus::new(id, to), &ben).unwrap();
             }
         }
         id

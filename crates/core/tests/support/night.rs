@@ -15,7 +15,7 @@ pub(crate) fn create(name: &str, zone: &str) -> CreateSchedule {
 
 pub(crate) fn daily(from: &str, people: &[&Actor]) -> LayerSettings {
     let people = people.iter().map(|actor| user(actor)).collect();
-    LayerSettings::new(RotationLength::DAILY, valid("09:00"), valid(from), None, people).unwrap()
+    LayerSettings::new(RotationLength::DAILY, valid("09:00"), valid(from), people)
 }
 
 /// A schedule on top of the organization, and shorthands for it.
@@ -40,7 +40,7 @@ impl Night {
 
     pub(crate) fn stand_in(&mut self, who: &Actor, starts: &str, ends: &str) -> Result<Override, Error> {
         let (id, ben) = (self.id, self.harbour.ben);
-        let command = CreateOverride::new(id, user(who), valid(starts), valid(ends), None)?;
+        let command = CreateOverride::new(id, user(who), valid(starts), valid(ends));
         self.harbour.run(command, &ben)
     }
 

@@ -4,7 +4,7 @@ use dogwatch_store::rules;
 use dogwatch_store::rules::id::{ComponentId, IncidentId, PolicyId, ScheduleId, UpdateId};
 use dogwatch_store::rules::incident::{
     AcknowledgeIncident, ChangeStatus, CreateIncident, Cursor, EditIncident, GetIncident, HandOffIncident,
-    IncidentFilter, ListIncidents, ListLimit, ListUpdates, PostUpdate, RedactUpdate, SetComponents,
+    IncidentFilter, ListIncidents, ListLimit, ListUpdates, Owner, PostUpdate, RedactUpdate, SetComponents,
 };
 use dogwatch_store::rules::text::{IncidentDescription, ResolutionNote, Title, UpdateBody};
 use dogwatch_store::rules::{Problem, Timestamp, UserId};
@@ -51,8 +51,7 @@ fn incidents() -> Vec<Route> {
                     title: title?,
                     severity: severity?,
                     description: description?,
-                    owner_id: owner_id?,
-                    owner_schedule_id: owner_schedule_id?,
+                    owner: Owner::of(owner_id?, owner_schedule_id?),
                     escalation_policy_id: escalation_policy_id?,
                     component_ids: component_ids?.unwrap_or_default(),
                 }))
@@ -102,7 +101,7 @@ fn changes() -> Vec<Route> {
                 let note = input.may("resolutionNote", Kind::text::<ResolutionNote>(), str::parse);
                 let rule = status.zip(note.as_ref()).map(|(to, note)| ChangeStatus::check_note(to, note.as_ref()));
                 input.rule("resolutionNote", rule);
-                Some(ChangeStatus::new(id?, status?, note?))
+                Some(Ok(ChangeStatus { id: id?, status: status?, note: note? }))
             },
             Incident::from,
         ),
@@ -117,7 +116,7 @@ fn changes() -> Vec<Route> {
                 let content = given.zip(status_change).map(|(body, status)| PostUpdate::check_content(body, status));
                 let public = given.zip(visibility).map(|(body, visibility)| PostUpdate::check_public(body, visibility));
                 input.rule("body", content.filter(Result::is_err).or(public));
-                Some(PostUpdate::new(id?, body?, status_change?, visibility?))
+                Some(Ok(PostUpdate { id: id?, body: body?, status_change: status_change?, visibility: visibility? }))
             },
             Update::from,
         ),

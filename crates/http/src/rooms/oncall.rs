@@ -5,11 +5,11 @@ use dogwatch_store::rules;
 use dogwatch_store::rules::id::{OverrideId, RotationLayerId, ScheduleId};
 use dogwatch_store::rules::oncall::{
     AddRotationLayer, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule, EditRotationLayer, EditSchedule,
-    GetSchedule, HandoffTime, LayerSettings, ListOverrides, ListSchedules, OnCallNow, OrderRotationLayers,
-    RemoveRotationLayer, ResolveOnCall, RotationLength, ShiftsOnCall,
+    GetSchedule, LayerSettings, ListOverrides, ListSchedules, OnCallNow, OrderRotationLayers, RemoveRotationLayer,
+    ResolveOnCall, RotationLength, ShiftsOnCall,
 };
 use dogwatch_store::rules::text::{Description, Reason, ScheduleName};
-use dogwatch_store::rules::{Patch, Timestamp, UserId};
+use dogwatch_store::rules::{Patch, UserId};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -94,11 +94,7 @@ fn schedules() -> Vec<Route> {
 /// The fields of a rotation layer, as a new one or a full replace gives them.
 struct NewLayer {
     name: ScheduleName,
-    length: RotationLength,
-    handoff: HandoffTime,
-    from: Timestamp,
-    until: Option<Timestamp>,
-    participants: Vec<UserId>,
+    settings: LayerSettings,
 }
 
 fn new_layer(input: &mut Input) -> Option<NewLayer> {
@@ -112,14 +108,14 @@ fn new_layer(input: &mut Input) -> Option<NewLayer> {
     let length = input.rule("rotationLengthDays", kind.zip(days).map(|(kind, days)| RotationLength::new(kind, days)));
     input.rule("effectiveUntil", from.zip(until).map(|(from, until)| LayerSettings::check_span(from, until)));
     input.rule("participantIds", participants.as_deref().map(LayerSettings::check_participants));
-    Some(NewLayer {
-        name: name?,
+    let settings = LayerSettings {
         length: length?,
-        handoff: handoff?,
-        from: from?,
-        until: until?,
-        participants: participants?,
-    })
+        handoff_time: handoff?,
+        effective_from: from?,
+        effective_until: until?,
+        participant_ids: participants?,
+    };
+    Some(NewLayer { name: name?, settings })
 }
 
 fn layers() -> Vec<Route> {
@@ -129,9 +125,8 @@ fn layers() -> Vec<Route> {
             post("/oncall/schedules/{id}/layers", "addRotationLayer", "Add a rotation layer"),
             |input| {
                 let (schedule, new) = (schedule(input), new_layer(input));
-                let (schedule, NewLayer { name, length, handoff, from, until, participants }) = (schedule?, new?);
-                let settings = LayerSettings::new(length, handoff, from, until, participants);
-                Some(settings.map(|settings| AddRotationLayer { schedule_id: schedule, name, settings }))
+                let (schedule_id, NewLayer { name, settings }) = (schedule?, new?);
+                Some(Ok(AddRotationLayer { schedule_id, name, settings }))
             },
             RotationLayer::from,
         ),
@@ -140,17 +135,17 @@ fn layers() -> Vec<Route> {
             put(PATH, "replaceRotationLayer", "Replace a rotation layer"),
             |input| {
                 let (schedule, layer, new) = (schedule(input), layer(input), new_layer(input));
-                let (schedule, layer, new) = (schedule?, layer?, new?);
+                let (schedule, layer, NewLayer { name, settings: new }) = (schedule?, layer?, new?);
                 Some(Ok(EditRotationLayer {
                     schedule_id: schedule,
                     layer_id: layer,
-                    name: Some(new.name),
+                    name: Some(name),
                     rotation_type: Some(new.length.kind()),
                     rotation_length_days: Some(i64::from(new.length.days())),
-                    handoff_time: Some(new.handoff),
-                    effective_from: Some(new.from),
-                    effective_until: new.until.map_or(Patch::Clear, Patch::Set),
-                    participant_ids: Some(new.participants),
+                    handoff_time: Some(new.handoff_time),
+                    effective_from: Some(new.effective_from),
+                    effective_until: new.effective_until.map_or(Patch::Clear, Patch::Set),
+                    participant_ids: Some(new.participant_ids),
                 }))
             },
             RotationLayer::from,
@@ -222,7 +217,10 @@ fn overrides() -> Vec<Route> {
                 let reason = input.may("reason", Kind::text::<Reason>(), str::parse);
                 let span = starts_at.zip(ends_at).map(|(starts, ends)| CreateOverride::check_span(starts, ends));
                 input.rule("endsAt", span);
-                Some(CreateOverride::new(schedule?, user?, starts_at?, ends_at?, reason?))
+                Some(Ok(CreateOverride {
+                    reason: reason?,
+                    ..CreateOverride::new(schedule?, user?, starts_at?, ends_at?)
+                }))
             },
             Override::from,
         ),
@@ -259,7 +257,7 @@ fn questions() -> Vec<Route> {
                 let week = std::time::Duration::from_secs(7 * 86_400);
                 let to = from.zip(to).map(|(from, to)| to.unwrap_or_else(|| from.plus(week)));
                 input.query_rule("to", from.zip(to).map(|(from, to)| ShiftsOnCall::check_range(from, to)));
-                Some(ShiftsOnCall::new(schedule?, from?, to?))
+                Some(Ok(ShiftsOnCall::new(schedule?, from?, to?)))
             },
             Shifts::from,
         ),

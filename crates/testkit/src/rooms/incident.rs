@@ -3,7 +3,8 @@
 use dogwatch_core::id::{Id, UpdateId};
 use dogwatch_core::incident::{
     ChangeStatus, CreateIncident, Cursor, EditIncident, GetIncident, IncidentFilter, IncidentView, ListIncidents,
-    ListLimit, ListUpdates, PostUpdate, RedactUpdate, SetComponents, Severity, Status, UpdateView, UpdateVisibility,
+    ListLimit, ListUpdates, Owner, PostUpdate, RedactUpdate, SetComponents, Severity, Status, UpdateView,
+    UpdateVisibility,
 };
 use dogwatch_core::{Actor, Timestamp};
 use std::fmt::Write as _;
@@ -422,7 +423,7 @@ impl Run<'_> {
                 let (now, update) = (self.now(), (body, Some(status), false));
                 let expected = self.orgs[org].post(me, now, index, update, "invalid_status_transition");
                 let note = note.map(|note| valid(note));
-                let command = ChangeStatus::new(id, Status::ALL[status], note).unwrap();
+                let command = ChangeStatus { note, ..ChangeStatus::new(id, Status::ALL[status]) };
                 let changed = agree(self.engine().execute(command, actor), expected, op);
                 if let Some((_, index)) = changed {
                     self.learn_last_update(org, actor, index);
@@ -468,8 +469,7 @@ impl Run<'_> {
             title: valid(title),
             severity: Severity::ALL[*severity],
             description: description.as_deref().map(valid),
-            owner_id: owner.as_ref().map(|(id, _)| valid(id)),
-            owner_schedule_id: schedule.map(|(id, _)| id),
+            owner: Owner::of(owner.as_ref().map(|(id, _)| valid(id)), schedule.map(|(id, _)| id)),
             escalation_policy_id: policy.map(|(id, _)| id),
             component_ids: components.iter().map(|(id, _)| valid(id)).collect(),
         };
@@ -521,7 +521,7 @@ impl Run<'_> {
         let expected = self.orgs[org].post(me, now, index, update, "incident_resolved");
         let visibility = if *public { UpdateVisibility::Public } else { UpdateVisibility::Internal };
         let status = status.map(|status| Status::ALL[status]);
-        let command = PostUpdate::new(id, body.as_deref().map(valid), status, visibility).unwrap();
+        let command = PostUpdate { id, body: body.as_deref().map(valid), status_change: status, visibility };
         if let Some((view, index)) = agree(self.engine().execute(command, actor), expected, op) {
             self.learn_last_update(org, actor, index);
             self.compare_update(&view, org, index);

@@ -487,7 +487,7 @@ impl Auditor {
 
     /// Finds out whether a row was confirmed when nobody knows it: a confirmed row has left the inbox.
     pub fn find_out(&mut self, engine: &Engine, of: &Notification) -> Result<(), Complaint> {
-        let waiting = engine.query(&ListNotifications::of(user_of(of)), &self.admin).map_err(|e| e.to_string())?;
+        let waiting = engine.query(&ListNotifications::new(user_of(of)), &self.admin).map_err(|e| e.to_string())?;
         let gone = waiting.iter().all(|row| row.id != of.id);
         let row = self.row(of)?;
         row.confirmed = row.confirmed || gone;

@@ -9,7 +9,7 @@ use dogwatch_core::escalation::CreatePolicy;
 use dogwatch_core::id::{IncidentId, PolicyId, RotationLayerId, ScheduleId};
 use dogwatch_core::incident::{
     AcknowledgeIncident, ChangeStatus, CreateIncident, GetIncident, HandOffIncident, IncidentView, ListIncidents,
-    ListLimit, PostUpdate, Severity, Status,
+    ListLimit, Owner, PostUpdate, Severity, Status,
 };
 use dogwatch_core::oncall::CreateSchedule;
 use dogwatch_core::outbox::Notification;
@@ -246,8 +246,7 @@ impl Night {
             title: title.parse().unwrap(),
             severity: Severity::High,
             description: None,
-            owner_id: owner,
-            owner_schedule_id: schedule,
+            owner: Owner::of(owner, schedule),
             escalation_policy_id: named,
             component_ids: Vec::new(),
         };
@@ -282,7 +281,7 @@ impl Night {
             2 => engine.execute(HandOffIncident { id, target_user_id: target }, &actor).ok(),
             3 => {
                 let status = engine.query(&GetIncident { id }, &actor).unwrap().incident.status;
-                engine.execute(ChangeStatus::to(id, status.next().unwrap_or(Status::Resolved)), &actor).ok()
+                engine.execute(ChangeStatus::new(id, status.next().unwrap_or(Status::Resolved)), &actor).ok()
             }
             _ => {
                 engine.execute(PostUpdate::internal(id, "news".parse().unwrap()), &actor).unwrap();

@@ -207,7 +207,7 @@ impl Run<'_> {
                 let span = minutes * 60_000;
                 let expected = self.orgs[org].stand_in(me, now, index, who, span);
                 let (from, to) = (Timestamp::clamped(now), Timestamp::clamped(now + span));
-                let command = CreateOverride::new(id, valid(&user), from, to, None).unwrap();
+                let command = CreateOverride::new(id, valid(&user), from, to);
                 agree(self.engine().execute(command, actor), expected, op);
             }
             other => panic!("not on schedules: {other:?}"),
@@ -442,7 +442,7 @@ impl Run<'_> {
                     .iter()
                     .filter(|notification| notification.recipient == recipient && !notification.done);
                 let expected: Vec<_> = waiting.map(|notification| model.shown_notification(notification)).collect();
-                let got = self.engine().query(&ListNotifications::of(valid(&member.id)), &admin).unwrap();
+                let got = self.engine().query(&ListNotifications::new(valid(&member.id)), &admin).unwrap();
                 assert_eq!(got.iter().map(render::notification).collect::<Vec<_>>(), expected);
             }
         }

@@ -23,14 +23,14 @@ impl Night {
             0 | 1 => {
                 let (from, length) = (self.random.between(0, 2), self.random.between(1, 8));
                 let user = self.somebody();
-                let command = CreateOverride::new(schedule, user, hours(from), hours(from + length), None).unwrap();
+                let command = CreateOverride::new(schedule, user, hours(from), hours(from + length));
                 let _ = self.engine().execute(command, &admin);
             }
             2 => {
                 let people = self.several();
-                let settings = LayerSettings::new(RotationLength::DAILY, "09:00".parse().unwrap(), now, None, people);
+                let settings = LayerSettings::new(RotationLength::DAILY, "09:00".parse().unwrap(), now, people);
                 let name = format!("layer {}", self.rotations.len()).parse().unwrap();
-                let add = AddRotationLayer { schedule_id: schedule, name, settings: settings.unwrap() };
+                let add = AddRotationLayer { schedule_id: schedule, name, settings };
                 if let Ok(layer) = self.engine().execute(add, &admin) {
                     self.rotations.push((schedule, layer.id));
                 }

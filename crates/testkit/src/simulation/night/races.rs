@@ -82,8 +82,8 @@ impl Night {
                 _ if n == tick_at => Racer::Tick(self.now()),
                 (0..=2, Some(id)) => Racer::Acknowledge(AcknowledgeIncident { id }),
                 (3 | 4, Some(id)) => Racer::HandOff(HandOffIncident { id, target_user_id: self.somebody() }),
-                (5, Some(id)) => Racer::Step(ChangeStatus::to(id, Status::Resolved)),
-                (6, Some(id)) => Racer::Step(ChangeStatus::to(id, Status::Monitoring)),
+                (5, Some(id)) => Racer::Step(ChangeStatus::new(id, Status::Resolved)),
+                (6, Some(id)) => Racer::Step(ChangeStatus::new(id, Status::Monitoring)),
                 _ => Racer::Create(self.creation().0),
             };
             racers.push((actor, racer));

@@ -110,6 +110,7 @@ pub(crate) fn stats(args: &VerifyArgs) -> Result<(), Failure> {
     }
     let shown = |at: Option<Timestamp>| at.map(|at| at.to_string());
     print(&json!({
+        "format": stats.format,
         "bytesOnDisk": stats.bytes_on_disk,
         "oldestIncident": shown(stats.oldest_incident),
         "newestIncident": shown(stats.newest_incident),

@@ -288,6 +288,7 @@ pub struct EngineBuilder {
     settings: Settings,
     seed: Option<[u8; 32]>,
     sled: SledOptions,
+    upgrade: bool,
 }
 
 /// The default for how long delivered notifications are kept: 30 days.
@@ -297,7 +298,7 @@ impl Default for EngineBuilder {
     fn default() -> Self {
         let clock = Box::new(SystemClock);
         let settings = Settings { clock, queue_capacity: 4_096, keep_delivered: KEEP_DELIVERED };
-        Self { settings, seed: None, sled: SledOptions::default() }
+        Self { settings, seed: None, sled: SledOptions::default(), upgrade: true }
     }
 }
 
@@ -336,6 +337,13 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets whether a store of an older format is upgraded when it is opened; it is by default. After an upgrade, older versions
+    /// refuse the store. If not, opening fails with [`OpenError::OlderFormat`], and nothing is changed.
+    pub fn upgrade(mut self, upgrade: bool) -> Self {
+        self.upgrade = upgrade;
+        self
+    }
+
     /// Opens the store in a folder, creating it if it does not exist.
     ///
     /// # Errors
@@ -358,7 +366,7 @@ impl EngineBuilder {
     /// # Errors
     /// See [`Engine::open`].
     pub fn with_backend(self, backend: impl Backend) -> Result<Engine, OpenError> {
-        format::check(&backend)?;
+        format::check(&backend, self.upgrade)?;
         let mut seed = [0; 32];
         match self.seed {
             Some(given) => seed = given,

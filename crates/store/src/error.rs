@@ -108,6 +108,15 @@ pub enum OpenError {
         /// The newest format this version knows.
         known: u32,
     },
+    /// The store has an older format, or its upgrade is unfinished, and the caller asked not to change it
+    /// ([`EngineBuilder::upgrade`](crate::EngineBuilder::upgrade)).
+    #[error("the store has format {found}, and would be upgraded to format {known}; an upgrade was not asked for")]
+    OlderFormat {
+        /// The store's format.
+        found: u32,
+        /// The format that this version writes.
+        known: u32,
+    },
     /// The store holds fewer commits than when it was closed: its end is missing.
     #[error(
         "the store held {sealed} commits when it was closed, and holds {found}: its last commits are lost; restore a backup, \

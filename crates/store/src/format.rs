@@ -85,6 +85,12 @@ pub(crate) fn is_gone(key: &[u8]) -> bool {
     key.first().is_some_and(|tag| GONE.contains(tag))
 }
 
+/// The format that a store says it has; 0 when it says nothing that can be read.
+pub(crate) fn shown(read: impl Fn(&[u8]) -> Option<Vec<u8>>) -> u32 {
+    let row = read(&format_key()).and_then(|value| decode::<FormatV1>(&format_key(), &value).ok());
+    row.map_or(0, |row| row.format)
+}
+
 /// Whether a store may hold rows of removed tables: it has not been opened for writing since, or its upgrade is unfinished.
 pub(crate) fn may_hold_gone(read: impl Fn(&[u8]) -> Option<Vec<u8>>) -> bool {
     let format = read(&format_key()).and_then(|value| decode::<FormatV1>(&format_key(), &value).ok());
@@ -191,14 +197,15 @@ fn format(backend: &dyn Backend) -> Result<Option<u32>, OpenError> {
     Ok(Some(found))
 }
 
-/// Checks the format of a store. It makes an empty backend a store, and upgrades a store of an older format.
+/// Checks the format of a store. It makes an empty backend a store, and upgrades a store of an older format, or refuses it.
 ///
 /// Formats add tables and new versions of records (`FORMAT.md` lists them). Older records are read in their version, and
 /// written in the newest when they change. The rows of removed tables are dropped, and those of new indexes are written; an
 /// upgrade that was interrupted is finished at the next opening.
-pub(crate) fn check(backend: &dyn Backend) -> Result<(), OpenError> {
+pub(crate) fn check(backend: &dyn Backend, upgrades: bool) -> Result<(), OpenError> {
     match format(backend)? {
         Some(FORMAT) => {}
+        Some(found) if !upgrades => return Err(OpenError::OlderFormat { found, known: FORMAT }),
         Some(_) => {
             // A store that has lost commits stays as it is, so that the version that wrote it can still look at it.
             commits(backend)?;
@@ -210,7 +217,10 @@ pub(crate) fn check(backend: &dyn Backend) -> Result<(), OpenError> {
         None if backend.scan(&[], &[0xFF]).next().transpose()?.is_some() => return Err(OpenError::NotAStore),
         None => return write(backend),
     }
-    if backend.get(&upgrading_key())?.is_some() { upgrade(backend) } else { Ok(()) }
+    if backend.get(&upgrading_key())?.is_none() {
+        return Ok(());
+    }
+    if upgrades { upgrade(backend) } else { Err(OpenError::OlderFormat { found: FORMAT, known: FORMAT }) }
 }
 
 /// Writes the rows of new indexes, drops those of removed tables, and removes the mark of the upgrade.
@@ -274,15 +284,15 @@ mod tests {
     #[test]
     fn an_empty_store_becomes_one_and_stays_one() {
         let backend = MemoryBackend::new();
-        check(&backend).unwrap();
-        check(&backend).unwrap();
+        check(&backend, true).unwrap();
+        check(&backend, true).unwrap();
     }
 
     #[test]
     fn foreign_data_is_refused() {
         let backend = MemoryBackend::new();
         put(&backend, b"hello", b"world".to_vec());
-        assert!(matches!(check(&backend), Err(OpenError::NotAStore)));
+        assert!(matches!(check(&backend, true), Err(OpenError::NotAStore)));
     }
 
     #[test]
@@ -290,7 +300,7 @@ mod tests {
         let backend = MemoryBackend::new();
         let key = format_key();
         put(&backend, &key, encode(&key, &FormatV1 { format: 1 }).unwrap());
-        check(&backend).unwrap();
+        check(&backend, true).unwrap();
         let found: FormatV1 = decode(&key, &backend.get(&key).unwrap().unwrap()).unwrap();
         assert_eq!(found.format, FORMAT);
     }
@@ -322,7 +332,7 @@ mod tests {
         let backend = Sealed(MemoryBackend::new());
         let key = format_key();
         put(&backend.0, &key, encode(&key, &FormatV1 { format: 5 }).unwrap());
-        assert!(matches!(check(&backend), Err(OpenError::Lost { found: 0, sealed: 1_000 })));
+        assert!(matches!(check(&backend, true), Err(OpenError::Lost { found: 0, sealed: 1_000 })));
         let found: FormatV1 = decode(&key, &backend.get(&key).unwrap().unwrap()).unwrap();
         assert_eq!(found.format, 5);
     }
@@ -362,10 +372,10 @@ mod tests {
             }
             assert!(may_hold_gone(|key| inner.get(key).unwrap()));
             let failing = Failing { inner: inner.clone(), left: batches.into() };
-            let done = check(&failing).is_ok();
+            let done = check(&failing, true).is_ok();
             let left = |tag: u8| inner.scan(&[tag], &[tag + 1]).count();
             assert_eq!(may_hold_gone(|key| inner.get(key).unwrap()), !done, "after {batches} batches");
-            check(&inner).unwrap();
+            check(&inner, true).unwrap();
             assert_eq!((left(b'S'), left(b'V'), left(b'X')), (0, 0, numbers.len()), "after {batches} batches");
             assert!(!may_hold_gone(|key| inner.get(key).unwrap()));
             if done {
@@ -406,9 +416,9 @@ mod tests {
                 inner.apply(&older.map(|(key, value)| (key, Some(value))).collect::<Batch>()).unwrap();
             }
             let failing = Failing { inner: inner.clone(), left: batches.into() };
-            let done = check(&failing).is_ok();
+            let done = check(&failing, true).is_ok();
             assert_eq!(lacking(&inner).unwrap().len(), if done { 0 } else { many.into() }, "after {batches} batches");
-            check(&inner).unwrap();
+            check(&inner, true).unwrap();
             assert_eq!(inner.scan(&index, &end_of(&index)).count(), usize::from(many), "after {batches} batches");
             if done {
                 assert_eq!(batches, 4, "one to begin, two of keys, one to end");
@@ -423,7 +433,7 @@ mod tests {
         let key = format_key();
         let value = encode(&key, &FormatV1 { format: FORMAT + 1 }).unwrap();
         put(&backend, &key, value);
-        let error = check(&backend).unwrap_err();
+        let error = check(&backend, true).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!(
@@ -436,8 +446,8 @@ mod tests {
     #[test]
     fn a_damaged_format_is_not_taken_for_an_empty_store() {
         let backend = MemoryBackend::new();
-        check(&backend).unwrap();
+        check(&backend, true).unwrap();
         put(&backend, &format_key(), vec![1, 2, 3]);
-        assert!(matches!(check(&backend), Err(OpenError::NotAStore)));
+        assert!(matches!(check(&backend, true), Err(OpenError::NotAStore)));
     }
 }

@@ -416,3 +416,24 @@ fn a_folder_of_something_else_is_left_alone() {
     assert!(Engine::open(folder.path()).is_err());
     assert_eq!(std::fs::read(&db).unwrap(), b"somebody's notes");
 }
+
+/// A folder that holds something else is refused before anything is written into it.
+#[test]
+fn a_folder_with_something_else_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let listed = || {
+        let mut names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    std::fs::write(folder.path().join("thesis.tex"), "not a store").unwrap();
+    assert!(matches!(Engine::open(folder.path()), Err(OpenError::NotAStore)));
+    assert_eq!(listed(), ["thesis.tex"]);
+    // The root of a new file system is empty but for this.
+    std::fs::remove_file(folder.path().join("thesis.tex")).unwrap();
+    std::fs::create_dir(folder.path().join("lost+found")).unwrap();
+    drop(Engine::open(folder.path()).unwrap());
+    // Files beside a store are nobody's business.
+    std::fs::write(folder.path().join("README"), "what this is").unwrap();
+    drop(Engine::open(folder.path()).unwrap());
+}

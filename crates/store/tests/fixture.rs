@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dogwatch_core::incident::{CreateIncident, ListIncidents, Severity};
-use dogwatch_store::{Engine, ManualClock, ReadOnly};
+use dogwatch_store::{Engine, ManualClock, OpenError, ReadOnly};
 use dogwatch_testkit::fixture::everything;
 
 fn fixtures() -> PathBuf {
@@ -71,7 +71,17 @@ fn every_format_is_read_and_worked_with() {
         assert_eq!(store.verify(&mut |_| ()).findings, [], "a copy of {name}");
         assert_eq!(export(&store), exported, "a copy of {name}");
 
+        // Whoever does not want an upgrade is refused, and nothing is changed.
+        let format: u32 = name.trim_start_matches("format-").parse().unwrap();
+        let kept = Engine::builder().upgrade(false).open(folder.path());
+        match kept {
+            Err(OpenError::OlderFormat { found, .. }) => assert_eq!(found, format),
+            other => assert!(other.is_ok() && *name == names[names.len() - 1], "{name}"),
+        }
+        assert_eq!(ReadOnly::open(folder.path()).unwrap().stats().unwrap().format, format);
+
         let engine = Engine::open_existing(folder.path()).unwrap();
+        assert!(engine.stats().unwrap().format >= format);
         let org = engine.organizations().unwrap().first().unwrap().id;
         let ada = engine.first_admin(org).unwrap();
         let listed = engine.query(&ListIncidents::default(), &ada).unwrap().incidents;

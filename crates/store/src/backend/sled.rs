@@ -47,11 +47,15 @@ impl SledBackend {
     /// Opens the folder, creating it if it does not exist and [`SledOptions::create`] says so.
     ///
     /// # Errors
-    /// [`OpenError`] when another handle has the folder open, or it cannot be read or written.
+    /// [`OpenError`] when another handle has the folder open, it holds something else, or cannot be read or written.
     pub fn open(path: &Path, options: &SledOptions) -> Result<Self, OpenError> {
         let failed = |doing| move |source| OpenError::Io { path: path.to_path_buf(), doing, source };
         if !options.create && !path.join("conf").exists() {
             return Err(OpenError::NoStore { path: path.to_path_buf() });
+        }
+        // Looked at before anything is written, so that somebody else's folder stays as it is.
+        if holds_something_else(path).map_err(failed("looking at the folder"))? {
+            return Err(OpenError::NotAStore);
         }
         create_folder(path).map_err(failed("creating the folder"))?;
         let lock = lock(path)?;
@@ -190,6 +194,20 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         }
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// Whether a folder without a store holds files that are not ours. A new file system has `lost+found`.
+fn holds_something_else(path: &Path) -> io::Result<bool> {
+    let own = |name: &str| ["dogwatch.lock", "lost+found", "blobs", "db", SEAL, NEW_SEAL].contains(&name);
+    if path.join("conf").exists() || path.join(CREATING).exists() || !path.exists() {
+        return Ok(false);
+    }
+    for entry in fs::read_dir(path)? {
+        if !entry?.file_name().to_str().is_some_and(own) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether `db` is a file of another program, which sled would overwrite. A log of sled has its settings (`conf`) beside it.

@@ -5,12 +5,15 @@ use dogwatch_core::id::Id;
 
 use super::{ToolError, rows};
 use crate::commit::snapshot::Snapshot;
+use crate::format;
 use crate::rooms::incident;
 use crate::table::Table;
 
 /// The statistics of a store: see [`Engine::stats`](crate::Engine::stats).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
+    /// The format of the store (`FORMAT.md`), before any upgrade.
+    pub format: u32,
     /// The tables that have rows, in the order of their tags.
     pub tables: Vec<TableStats>,
     /// The bytes that the folder takes on disk; `None` when the store is not on disk.
@@ -55,5 +58,6 @@ pub(super) fn stats(snapshot: &Snapshot<'_>) -> Result<Stats, ToolError> {
         }
     }
     let bytes_on_disk = snapshot.size_on_disk();
-    Ok(Stats { tables, bytes_on_disk, oldest_incident: oldest, newest_incident: newest })
+    let format = format::shown(|key| snapshot.read(key));
+    Ok(Stats { format, tables, bytes_on_disk, oldest_incident: oldest, newest_incident: newest })
 }

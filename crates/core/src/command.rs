@@ -52,11 +52,11 @@ pub trait Command: sealed::Sealed + Send + 'static {
 
 /// A question about what is stored, such as [`GetIncident`](crate::incident::GetIncident). Sealed: the queries are those of
 /// this crate.
-pub trait Query: sealed::Sealed {
+pub trait Query: sealed::Sealed + Send + Sync + 'static {
     /// Who may ask it: any member, an admin, the operator or anybody.
     type Caller: Caller;
     /// The answer.
-    type Reply;
+    type Reply: Send + 'static;
     /// The codes of its rules, in the order of their checks. Those of the caller come before ([`Caller::CODES`]);
     /// `internal_error` may always come.
     const CODES: &'static [Code];

@@ -13,7 +13,7 @@ use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Context, Decision, Query, View, seal};
 use crate::error::Error;
-use crate::id::{IdSource, IncidentId, InvitationId, NotificationId, OrgId, UserId};
+use crate::id::{Id, IdSource, IncidentId, InvitationId, NotificationId, OrgId, UserId};
 use crate::secret::Secret;
 use crate::text::EmailAddress;
 use crate::time::Timestamp;
@@ -43,8 +43,8 @@ words! {
     }
 }
 
-/// The recipient of a notification, who has an inbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// The recipient of a notification, who has an inbox. They sort by id, members and invited persons among each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Recipient {
     /// A user of the organization.
     Member(UserId),
@@ -52,7 +52,27 @@ pub enum Recipient {
     Invited(InvitationId),
 }
 
+impl Ord for Recipient {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
+impl PartialOrd for Recipient {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl Recipient {
+    /// What it sorts by: its id, and, should two have the same, the member first.
+    fn order(self) -> ([u8; 16], bool) {
+        match self {
+            Self::Member(user) => (user.to_bytes(), false),
+            Self::Invited(invitation) => (invitation.to_bytes(), true),
+        }
+    }
+
     /// The user; `None` for an invited person.
     #[must_use]
     pub const fn user(self) -> Option<UserId> {

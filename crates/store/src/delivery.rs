@@ -122,7 +122,7 @@ struct Claim {
 impl Work for Claim {
     type Reply = Vec<Notification>;
 
-    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Vec<Notification>, Refusal> {
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Vec<Notification>, Error> {
         let mut claimed = Vec::new();
         let mut after: Option<ReadyInbox> = None;
         while claimed.len() < self.limit {
@@ -160,7 +160,7 @@ enum ClaimEnd {
 impl Work for Settle {
     type Reply = usize;
 
-    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<usize, Refusal> {
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<usize, Error> {
         let mut settled = 0;
         for receipt in &self.receipts {
             let decision = match self.end {

@@ -5,7 +5,7 @@
 
 use dogwatch_core::id::Id;
 use dogwatch_core::secret::SecretHash;
-use dogwatch_core::{Error as Refusal, IdSource, OrgId};
+use dogwatch_core::{IdSource, OrgId};
 
 use crate::commit::assembly::Assembly;
 use crate::commit::pending::Pending;
@@ -25,7 +25,7 @@ struct Interlude<F>(F);
 impl<F: FnOnce() + Send + 'static> Work for Interlude<F> {
     type Reply = ();
 
-    fn run(self, _: &mut Assembly<'_>, _: &mut IdSource) -> Result<(), Refusal> {
+    fn run(self, _: &mut Assembly<'_>, _: &mut IdSource) -> Result<(), Error> {
         (self.0)();
         Ok(())
     }

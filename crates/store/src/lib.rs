@@ -27,6 +27,7 @@ mod table;
 mod ticker;
 mod ticks;
 mod tools;
+mod transaction;
 mod view;
 
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -38,6 +39,7 @@ pub use once::{Answer, Once, Recorded};
 pub use ticker::Ticker;
 pub use ticks::Ticked;
 pub use tools::{Copied, Finding, Progress, ReadOnly, Report, Stats, TableStats, ToolError, import};
+pub use transaction::Transaction;
 
 /// The rules: commands, queries, and the types that they use.
 pub use dogwatch_core as rules;

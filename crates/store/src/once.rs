@@ -93,7 +93,7 @@ where
 {
     type Reply = Recorded;
 
-    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Recorded, Refusal> {
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Recorded, Error> {
         let org = match self.actor {
             Actor::Member { org_id: org, .. } => org,
             Actor::Operator | Actor::Anybody => OrgId::from_bytes([0; 16]),
@@ -107,7 +107,7 @@ where
         if let Some(kept) = kept(batch, &prefix)?.filter(|kept| kept.recorded_at > oldest.as_millis()) {
             if kept.fingerprint != self.once.fingerprint {
                 let message = "the idempotency key was used for another request";
-                return Err(Refusal::refused(Code::IdempotencyConflict, message));
+                return Err(Refusal::refused(Code::IdempotencyConflict, message).into());
             }
             return Ok(Recorded { answer: Answer { status: kept.status, body: kept.body }, again: true });
         }

@@ -6,7 +6,7 @@
 
 use dogwatch_core::escalation::Lookups;
 use dogwatch_core::ticks::{Fired, TickPort, Timer, fire_due};
-use dogwatch_core::{Error as Refusal, IdSource, Timestamp};
+use dogwatch_core::{IdSource, Timestamp};
 
 use crate::commit::assembly::Assembly;
 use crate::commit::pending::Pending;
@@ -119,7 +119,7 @@ struct Tick {
 impl Work for Tick {
     type Reply = (Ticked, Option<Timer>);
 
-    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Refusal> {
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Error> {
         // Invariant [due-only].
         let due = batch.state().timers_due(self.now, self.after.as_ref(), CHUNK)?;
         batch.read_ahead(due.iter().map(|timer| incident::incident_key(timer.org_id, timer.incident_id)));
@@ -145,7 +145,7 @@ struct TickOnce {
 impl Work for TickOnce {
     type Reply = Ticked;
 
-    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Ticked, Refusal> {
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Ticked, Error> {
         let (ticked, last) = Tick { now: self.now, after: None }.run(batch, ids)?;
         Ok(Ticked { more: last.is_some(), ..ticked })
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, ManualClock, ReadOnly, Report, import};
-use dogwatch_testkit::{oncall, ops, parsers, run};
+use dogwatch_testkit::{oncall, ops, parsers, run, targets};
 use proptest::prelude::*;
 
 /// So many cases, and not for ever at a failing one.
@@ -59,6 +59,15 @@ proptest! {
     #[test]
     fn the_engine_agrees_with_the_model(bytes in prop::collection::vec(any::<u8>(), 200..4_000)) {
         in_memory(&bytes);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(600))]
+
+    #[test]
+    fn the_rules_agree_with_the_model(bytes in prop::collection::vec(any::<u8>(), 200..4_000)) {
+        targets::rules(&bytes);
     }
 }
 

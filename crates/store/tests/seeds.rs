@@ -14,6 +14,11 @@ fn commands() {
 }
 
 #[test]
+fn rules() {
+    assert!(targets::replay(&seeds("rules"), targets::rules) > 0);
+}
+
+#[test]
 fn schedules() {
     assert!(targets::replay(&seeds("schedules"), targets::schedules) > 0);
 }

@@ -28,6 +28,7 @@ mod render;
 pub mod rooms;
 pub mod run;
 pub mod simulation;
+pub mod subject;
 pub mod targets;
 
 /// The number of cases that a property runs: `PROPTEST_CASES` if set, else `usual`.

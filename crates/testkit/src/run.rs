@@ -14,9 +14,18 @@ use crate::fixture::valid;
 use crate::model::{Expected, Millis};
 use crate::ops::{Field, Pick, Step};
 use crate::rooms::Org;
+use crate::subject::Subject;
 
 /// Opens the engine: at the beginning, and again after each restart. It gets the clock, and a seed that differs each time.
 pub type Open<'a> = &'a mut dyn FnMut(ManualClock, [u8; 32]) -> Engine;
+
+/// What the steps are carried out on.
+enum On<'a> {
+    /// An engine, which restarts.
+    Engine(Open<'a>),
+    /// The rules in memory.
+    Rules,
+}
 
 /// The instant at which a run begins.
 pub(crate) const BEGINNING: Millis = 1_775_556_000_000;
@@ -30,15 +39,35 @@ pub fn run(steps: &[Step], open: Open<'_>) {
     run.restart();
 }
 
+/// As [`run`], on the rules alone: nothing is stored, and a restart does nothing.
+pub fn run_rules(steps: &[Step]) {
+    let mut run = Run::begin_on(On::Rules);
+    for step in steps {
+        run.step(step);
+    }
+    run.restart();
+}
+
 /// An engine and the model that it is compared with.
 pub struct Run<'a> {
-    open: Open<'a>,
-    pub(crate) engine: Option<Engine>,
+    on: On<'a>,
+    subject: Option<Subject>,
     pub(crate) clock: ManualClock,
     restarts: u8,
     /// The model's two organizations.
     pub orgs: [Org; 2],
     pub(crate) claims: Vec<Claimed>,
+    transaction: Option<OpenTransaction>,
+}
+
+/// A transaction that some of the next steps are part of.
+struct OpenTransaction {
+    /// The number of steps that are still to be part of it.
+    left: usize,
+    /// Whether it is kept in the end, or undone.
+    keep: bool,
+    /// The model before it.
+    before: [Org; 2],
 }
 
 /// A notification that was claimed: the receipt, and its organization, its place among the notifications of the model, and the attempt.
@@ -81,18 +110,26 @@ pub(crate) fn agree<T, E>(got: Result<T, Error>, expected: Expected<E>, what: &d
 impl<'a> Run<'a> {
     /// Opens the engine and creates two organizations that look alike.
     pub fn begin(open: Open<'a>) -> Self {
+        Self::begin_on(On::Engine(open))
+    }
+
+    fn begin_on(mut on: On<'a>) -> Self {
         let clock = ManualClock::at(Timestamp::from_millis(BEGINNING).unwrap());
-        let engine = open(clock.clone(), [0; 32]);
+        let subject = match &mut on {
+            On::Engine(open) => Subject::engine(open(clock.clone(), [0; 32])),
+            On::Rules => Subject::rules(clock.clone(), [0; 32]),
+        };
         let mut run = Self {
-            open,
-            engine: Some(engine),
+            on,
+            subject: Some(subject),
             clock,
             restarts: 0,
             orgs: [Org::default(), Org::default()],
             claims: Vec::new(),
+            transaction: None,
         };
         for org in 0..2 {
-            let created = fixture::organization(run.engine());
+            let created = run.subject().execute(fixture::create_organization(), &Actor::Operator).unwrap();
             run.orgs[org].id = created.organization.id.to_string();
             run.joined(org, created.admin);
         }
@@ -101,18 +138,59 @@ impl<'a> Run<'a> {
 
     /// The engine, which is open.
     pub fn engine(&self) -> &Engine {
-        self.engine.as_ref().unwrap()
+        self.subject().as_engine().expect("this run has an engine")
+    }
+
+    /// The engine or the rules.
+    pub fn subject(&self) -> &Subject {
+        self.subject.as_ref().unwrap()
+    }
+
+    /// Begins a transaction of the next steps, unless one is open.
+    pub(crate) fn begin_transaction(&mut self, steps: usize, keep: bool) {
+        if self.transaction.is_none() {
+            self.transaction = Some(OpenTransaction { left: steps, keep, before: self.orgs.clone() });
+            self.subject().begin();
+        }
+    }
+
+    /// Counts a step of the transaction that is open, and ends it behind its last.
+    pub(crate) fn count_in_transaction(&mut self) {
+        let ended = !self.subject().in_transaction();
+        let Some(open) = &mut self.transaction else { return };
+        if ended {
+            self.transaction = None;
+        } else if open.left == 0 {
+            self.end_transaction();
+        } else {
+            open.left -= 1;
+        }
+    }
+
+    /// Ends the transaction that is open, on both sides.
+    fn end_transaction(&mut self) {
+        let Some(open) = self.transaction.take() else { return };
+        if !self.subject().in_transaction() {
+            return;
+        }
+        self.subject().end(open.keep);
+        if !open.keep {
+            self.orgs = open.before;
+        }
     }
 
     pub(crate) fn now(&self) -> Millis {
-        millis(self.engine().now())
+        millis(self.subject().now())
     }
 
     /// Closes the engine, opens it again, and compares everything.
     pub fn restart(&mut self) {
-        self.engine = None;
+        self.end_transaction();
         self.restarts += 1;
-        self.engine = Some((self.open)(self.clock.clone(), [self.restarts; 32]));
+        if let On::Engine(open) = &mut self.on {
+            self.subject = None;
+            self.subject = Some(Subject::engine(open(self.clock.clone(), [self.restarts; 32])));
+        }
         self.compare_all();
     }
 
@@ -174,8 +252,10 @@ impl<'a> Run<'a> {
 
     /// Verifies the store, and compares with the model everything that an admin of each organization can see.
     pub fn compare_all(&self) {
-        let report = self.engine().verify(&mut |_| ());
-        assert!(report.is_clean(), "{report:#?}");
+        if let Some(engine) = self.subject().as_engine() {
+            let report = engine.verify(&mut |_| ());
+            assert!(report.is_clean(), "{report:#?}");
+        }
         self.compare_deadline();
         for org in 0..2 {
             let model = &self.orgs[org];

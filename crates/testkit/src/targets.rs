@@ -15,6 +15,11 @@ pub fn commands(data: &[u8]) {
     run::run(&ops::steps(data), &mut open);
 }
 
+/// As [`commands`], on the rules alone: no engine, no thread, no disk.
+pub fn rules(data: &[u8]) {
+    run::run_rules(&ops::steps(data));
+}
+
 /// A schedule under random edits against the naive oracle.
 pub fn schedules(data: &[u8]) {
     oncall::run(data);

@@ -15,6 +15,7 @@ use crate::backend::{BackendError, Batch, RowMap};
 use crate::commit::overlay::Overlay;
 use crate::commit::storer::{self, BatchEnd, Part, Storer};
 use crate::commit::writer::{Job, Shared};
+use crate::error::Error;
 use crate::format;
 use crate::rooms::{RowChange, row_changes};
 use crate::table::{Table, end_of};
@@ -52,12 +53,54 @@ pub(crate) struct Assembly<'a> {
     known: RowMap,
     /// Whether a part of the batch has been handed to the storer.
     in_parts: bool,
+    /// While several decisions are all or nothing: what it takes to undo them.
+    savepoint: Option<Savepoint>,
+}
+
+/// What it takes to go back to an earlier moment of a batch.
+struct Savepoint {
+    /// The number of changes that had not been handed to the storer then.
+    part: usize,
+    /// What each change since then has replaced in the batch, in order; `None` where the batch had no change of the row.
+    replaced: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
+}
+
+/// A batch with a savepoint, to which it goes back unless the guard is [kept](Open::keep), also when a decision panics.
+struct Open<'a, 'b>(&'a mut Assembly<'b>);
+
+impl Open<'_, '_> {
+    fn keep(self) {
+        self.0.savepoint = None;
+    }
+}
+
+impl Drop for Open<'_, '_> {
+    fn drop(&mut self) {
+        let Some(savepoint) = self.0.savepoint.take() else { return };
+        self.0.part.truncate(savepoint.part);
+        for (key, before) in savepoint.replaced.into_iter().rev() {
+            match before {
+                Some(change) => self.0.after.insert(key, change),
+                None => self.0.after.remove(&key),
+            };
+        }
+    }
 }
 
 impl<'a> Assembly<'a> {
     pub(crate) fn new(shared: &'a Shared, storer: &'a Storer, ahead: Ahead) -> Self {
         let (after, known) = (RowMap::new(), RowMap::new());
-        Self { shared, storer, ahead, now: shared.clock.now(), after, part: Vec::new(), known, in_parts: false }
+        Self {
+            shared,
+            storer,
+            ahead,
+            now: shared.clock.now(),
+            after,
+            part: Vec::new(),
+            known,
+            in_parts: false,
+            savepoint: None,
+        }
     }
 
     /// Reads the clock again, because more work has been taken from the queue.
@@ -95,17 +138,43 @@ impl<'a> Assembly<'a> {
                 .map_err(|why| Refusal::broken(format!("a change cannot be stored: {why}")))?;
         }
         changes.into_iter().for_each(|change| self.change(change));
+        if self.savepoint.is_none() {
+            self.hand_over();
+        }
+        Ok(())
+    }
+
+    /// Does several decisions, of which all changes are added or, after an error or a panic, none.
+    pub(crate) fn all_or_nothing<R>(
+        &mut self,
+        decisions: impl FnOnce(&mut Self) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.savepoint = Some(Savepoint { part: self.part.len(), replaced: Vec::new() });
+        let open = Open(self);
+        let done = decisions(&mut *open.0)?;
+        open.keep();
+        self.hand_over();
+        Ok(done)
+    }
+
+    /// Hands a part of the batch to the storer, if enough rows have changed for one.
+    fn hand_over(&mut self) {
         if self.part.len() >= PART {
             self.in_parts = true;
             let part = self.take_part();
             self.storer.part(part);
         }
-        Ok(())
     }
 
     fn change(&mut self, change: RowChange) {
         self.part.push((change.key.clone(), change.before));
-        self.after.insert(change.key, change.after);
+        match &mut self.savepoint {
+            Some(savepoint) => {
+                let replaced = self.after.insert(change.key.clone(), change.after);
+                savepoint.replaced.push((change.key, replaced));
+            }
+            None => drop(self.after.insert(change.key, change.after)),
+        }
     }
 
     /// Takes the before images of the rows that have not been handed to the storer yet.

@@ -1,12 +1,25 @@
 //! The answer to a submitted command: the caller's end ([`Pending`]), which is a future and can also be waited for by a
 //! thread, and the engine's end ([`Promise`]).
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use dogwatch_core::Error as Refusal;
+
 use crate::error::Error;
+
+thread_local! {
+    /// Whether this is a thread on which answers are made: were it to wait for one, nobody would make it.
+    static MAKES_ANSWERS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From here on this thread is refused when it waits for an answer: it makes them.
+pub(crate) fn never_wait_here() {
+    MAKES_ANSWERS.set(true);
+}
 
 enum Slot<R> {
     Waiting(Option<Waker>),
@@ -84,8 +97,12 @@ impl<R> Pending<R> {
     /// Blocks until the command is decided and durable.
     ///
     /// # Errors
-    /// Those of the command; `outcome_unknown` when storage failed during the commit.
+    /// Those of the command; `outcome_unknown` when storage failed during the commit; `internal_error` on a thread of the
+    /// engine, such as inside of a [transaction](crate::Engine::transact), which would wait for itself.
     pub fn wait(self) -> Result<R, Error> {
+        if MAKES_ANSWERS.get() {
+            return Err(Refusal::broken("a thread of the engine waited for the engine, which waits for it").into());
+        }
         let slot = self.shared.slot.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = |slot: &mut Slot<R>| matches!(slot, Slot::Waiting(_));
         let mut slot = self.shared.answered.wait_while(slot, waiting).unwrap_or_else(PoisonError::into_inner);

@@ -17,6 +17,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 
 use crate::backend::{BackendError, Batch, RowMap};
+use crate::commit::pending;
 use crate::commit::writer::{Fate, Job, Shared};
 
 /// A part of a batch: the rows that change, and their before images.
@@ -89,6 +90,7 @@ impl Drop for Storer {
 }
 
 fn run(shared: &Shared, steps: &Receiver<Step>) {
+    pending::never_wait_here();
     let _ended = Ended(shared);
     let mut applied = Ok(());
     for step in steps {

@@ -19,7 +19,7 @@ use crate::backend::Backend;
 use crate::clock::Clock;
 use crate::commit::assembly::{Ahead, Assembly};
 use crate::commit::overlay::Overlay;
-use crate::commit::pending::{Pending, Promise, pending};
+use crate::commit::pending::{self, Pending, Promise, pending};
 use crate::commit::queue::Queue;
 use crate::commit::snapshot::{Covered, Snapshot};
 use crate::commit::storer::Storer;
@@ -122,7 +122,7 @@ pub(crate) trait Work: Send + 'static {
 
     /// Does the work. Changes that it has added to the batch when it fails stay there: work that must be atomic adds once, at
     /// its end.
-    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Refusal>;
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Error>;
 }
 
 /// A command and the actor who gives it.
@@ -134,7 +134,7 @@ pub(crate) struct Order<C> {
 impl<C: Command> Work for Order<C> {
     type Reply = C::Reply;
 
-    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<C::Reply, Refusal> {
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<C::Reply, Error> {
         let decision = decide(self.command, &self.actor, &batch.state(), batch.now, ids)?;
         batch.add(&decision.writes)?;
         Ok(decision.reply)
@@ -166,7 +166,7 @@ impl<W: Work> Job for Submission<W> {
         let Some(work) = self.work.take() else { return };
         // A defect in one rule must not take the engine down: the command fails, the others go on.
         let done = catch_unwind(AssertUnwindSafe(|| work.run(batch, ids)));
-        self.done = done.unwrap_or_else(|_| Err(Refusal::broken("a rule panicked"))).map_err(Error::from);
+        self.done = done.unwrap_or_else(|_| Err(Refusal::broken("a rule panicked").into()));
     }
 
     fn answer(self: Box<Self>, fate: Fate) {
@@ -180,6 +180,7 @@ impl<W: Work> Job for Submission<W> {
 
 /// The writer's loop; it ends when the queue is closed and empty.
 pub(crate) fn run(shared: &Shared, storer: &Storer, mut ids: IdSource) {
+    pending::never_wait_here();
     let mut ahead = Ahead { in_flight: Arc::default(), commits: shared.revision(), single: false };
     while let Some(first) = shared.queue.take(LARGEST_BATCH) {
         if shared.is_poisoned() {

@@ -111,7 +111,7 @@ impl Run<'_> {
                     description: description.as_deref().map(valid),
                     group_label: label.as_deref().map(valid),
                 };
-                if let Some((made, ())) = agree(self.engine().execute(command, actor), expected, op) {
+                if let Some((made, ())) = agree(self.subject().execute(command, actor), expected, op) {
                     self.orgs[org].components.push(Component {
                         id: made.id.to_string(),
                         name: name.clone(),
@@ -133,7 +133,7 @@ impl Run<'_> {
                     description: patch(description),
                     group_label: patch(label),
                 };
-                if let Some((edited, index)) = agree(self.engine().execute(command, actor), expected, op) {
+                if let Some((edited, index)) = agree(self.subject().execute(command, actor), expected, op) {
                     let component = &mut self.orgs[org].components[index];
                     let before = (component.name.clone(), component.description.clone(), component.label.clone());
                     if let Some(name) = name {
@@ -150,7 +150,7 @@ impl Run<'_> {
             ComponentOp::Delete { component } => {
                 let (id, index) = self.component(*component, org);
                 let expected = self.orgs[org].delete_component(me, index);
-                agree(self.engine().execute(DeleteComponent { id: valid(&id) }, actor), expected, op);
+                agree(self.subject().execute(DeleteComponent { id: valid(&id) }, actor), expected, op);
             }
         }
     }
@@ -158,13 +158,13 @@ impl Run<'_> {
 
 impl Run<'_> {
     pub(super) fn compare_components(&self, model: &Org, actor: &Actor) {
-        let components = self.engine().query(&ListComponents, actor).unwrap();
+        let components = self.subject().query(&ListComponents, actor).unwrap();
         let mut expected: Vec<_> = model.components.iter().filter(|component| !component.deleted).collect();
         expected.sort_by(|a, b| a.name.cmp(&b.name));
         assert_eq!(components.len(), expected.len());
         for (component, expected) in components.iter().zip(expected) {
             compare_component(expected, component);
-            assert_eq!(self.engine().query(&GetComponent { id: component.id }, actor).unwrap(), *component);
+            assert_eq!(self.subject().query(&GetComponent { id: component.id }, actor).unwrap(), *component);
         }
     }
 }

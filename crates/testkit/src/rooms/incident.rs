@@ -411,7 +411,7 @@ impl Run<'_> {
                 let now = self.now();
                 let expected = self.orgs[org].set_components(me, now, index, &components);
                 let component_ids = components.iter().map(|(id, _)| valid(id)).collect();
-                agree(self.engine().execute(SetComponents { id, component_ids }, actor), expected, op)
+                agree(self.subject().execute(SetComponents { id, component_ids }, actor), expected, op)
             }
             IncidentOp::ChangeStatus { incident, to, note } => {
                 let (id, index) = self.incident(*incident, org);
@@ -424,7 +424,7 @@ impl Run<'_> {
                 let expected = self.orgs[org].post(me, now, index, update, "invalid_status_transition");
                 let note = note.map(|note| valid(note));
                 let command = ChangeStatus { note, ..ChangeStatus::new(id, Status::ALL[status]) };
-                let changed = agree(self.engine().execute(command, actor), expected, op);
+                let changed = agree(self.subject().execute(command, actor), expected, op);
                 if let Some((_, index)) = changed {
                     self.learn_last_update(org, actor, index);
                 }
@@ -473,7 +473,7 @@ impl Run<'_> {
             escalation_policy_id: policy.map(|(id, _)| id),
             component_ids: components.iter().map(|(id, _)| valid(id)).collect(),
         };
-        let created = agree(self.engine().execute(command, actor), expected, op);
+        let created = agree(self.subject().execute(command, actor), expected, op);
         if let Some((view, index)) = &created {
             self.orgs[org].incidents[*index].id = view.id.to_string();
         }
@@ -497,7 +497,7 @@ impl Run<'_> {
             description: patch(description),
             severity: severity.map(|severity| Severity::ALL[severity]),
         };
-        let edited = agree(self.engine().execute(command, actor), expected, op);
+        let edited = agree(self.subject().execute(command, actor), expected, op);
         let now = self.now();
         if let Some((_, index)) = &edited {
             let incident = &mut self.orgs[org].incidents[*index];
@@ -522,7 +522,7 @@ impl Run<'_> {
         let visibility = if *public { UpdateVisibility::Public } else { UpdateVisibility::Internal };
         let status = status.map(|status| Status::ALL[status]);
         let command = PostUpdate { id, body: body.as_deref().map(valid), status_change: status, visibility };
-        if let Some((view, index)) = agree(self.engine().execute(command, actor), expected, op) {
+        if let Some((view, index)) = agree(self.subject().execute(command, actor), expected, op) {
             self.learn_last_update(org, actor, index);
             self.compare_update(&view, org, index);
             self.compare_incident(org, actor, index);
@@ -541,7 +541,7 @@ impl Run<'_> {
             RedactUpdate { incident_id: incident, update_id: posted.map_or(unknown, |update| valid(&update.id)) };
         let (now, posted) = (self.now(), posted.is_some().then_some(update));
         let expected = self.orgs[org].redact(me, now, index, posted);
-        if let Some((view, index)) = agree(self.engine().execute(command, actor), expected, op) {
+        if let Some((view, index)) = agree(self.subject().execute(command, actor), expected, op) {
             self.compare_update(&view, org, index);
             self.compare_incident(org, actor, index);
         }
@@ -550,7 +550,7 @@ impl Run<'_> {
     /// Learns the id of the update that was just posted.
     fn learn_last_update(&mut self, org: usize, actor: &Actor, index: usize) {
         let incident = valid(&self.orgs[org].incidents[index].id);
-        let last = self.engine().query(&ListUpdates { incident_id: incident }, actor).unwrap().pop().unwrap();
+        let last = self.subject().query(&ListUpdates { incident_id: incident }, actor).unwrap().pop().unwrap();
         self.orgs[org].incidents[index].updates.last_mut().unwrap().id = last.id.to_string();
     }
 
@@ -568,10 +568,10 @@ impl Run<'_> {
         let model = &self.orgs[org];
         let incident = &model.incidents[index];
         let id = valid(&incident.id);
-        let detail = self.engine().query(&GetIncident { id }, actor).unwrap();
+        let detail = self.subject().query(&GetIncident { id }, actor).unwrap();
         assert_eq!(render::incident(&detail.incident), incident.shown(model));
         assert_eq!(render::past(&detail), incident.shown_past(model));
-        let updates = self.engine().query(&ListUpdates { incident_id: id }, actor).unwrap();
+        let updates = self.subject().query(&ListUpdates { incident_id: id }, actor).unwrap();
         let expected: Vec<_> = incident.updates.iter().map(|update| update.shown(model, incident)).collect();
         assert_eq!(updates.iter().map(render::update).collect::<Vec<_>>(), expected);
     }
@@ -599,7 +599,7 @@ impl Run<'_> {
         let expected: Vec<_> = self.orgs[org].list(status, severity, from, to);
         let mut rest = expected.iter().map(|incident| incident.shown(&self.orgs[org])).collect::<Vec<_>>();
         loop {
-            let page = self.engine().query(&query, actor).unwrap();
+            let page = self.subject().query(&query, actor).unwrap();
             let count = rest.len().min(limit);
             let shown: Vec<_> = page.incidents.iter().map(render::incident).collect();
             assert_eq!(shown, rest.drain(..count).collect::<Vec<_>>(), "{query:?}");
@@ -614,7 +614,7 @@ impl Run<'_> {
     /// Asks for a list of incidents, which any member may do, and compares it with the model's.
     pub(super) fn list_op(&self, list: &ListOp, org: usize, me: usize, actor: &Actor) {
         let expected = self.orgs[org].actor(me).map(|_| ());
-        let got = self.engine().query(&ListIncidents::default(), actor);
+        let got = self.subject().query(&ListIncidents::default(), actor);
         if agree(got, expected, list).is_some() {
             let (from, to) = (list.from.map(instant), list.to.map(instant));
             self.compare_list(org, actor, (list.status, list.severity, from, to), list.limit);

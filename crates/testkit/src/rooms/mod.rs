@@ -34,6 +34,13 @@ pub enum Op {
     List(incident::ListOp),
     /// Moves the clock by this many milliseconds, forward or back.
     AdvanceClock(i64),
+    /// Makes the next steps one transaction, which is kept or undone.
+    Transaction {
+        /// The number of steps.
+        steps: usize,
+        /// Whether it is kept.
+        keep: bool,
+    },
     /// Closes the engine and opens it again.
     Restart,
 }
@@ -57,7 +64,7 @@ pub struct Org {
 
 /// Draws an operation on some resource, more often on those with more to try.
 pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op> {
-    Ok(match source.int_in_range(0..=51)? {
+    Ok(match source.int_in_range(0..=53)? {
         0..=8 => Op::Team(team::operation(source, org)?),
         9..=12 => Op::Component(component::operation(source, org)?),
         13..=29 => Op::Incident(incident::operation(source, org)?),
@@ -67,6 +74,7 @@ pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op>
             let spans = [0, 1, 999, 60_000, 299_999, 300_000, 300_001, 86_400_000, -1, -3_600_000];
             Op::AdvanceClock(*source.choose(&spans)?)
         }
+        51 | 52 => Op::Transaction { steps: source.int_in_range(1..=8)?, keep: source.arbitrary()? },
         _ => Op::Restart,
     })
 }
@@ -82,6 +90,7 @@ impl Run<'_> {
         let org = step.actor.org;
         let me = step.actor.index.unwrap_or(0) % self.orgs[org].members.len();
         let actor = self.actor(org, me);
+        self.count_in_transaction();
         match &step.op {
             Op::Team(op) => self.team(op, org, me, &actor),
             Op::Component(op) => self.component_op(op, org, me, &actor),
@@ -89,9 +98,12 @@ impl Run<'_> {
             Op::Escalation(op) => self.escalation(op, org, me, &actor),
             Op::List(op) => self.list_op(op, org, me, &actor),
             Op::AdvanceClock(millis) => {
+                // All of a transaction happens at one instant.
+                self.subject().end(true);
                 let now = (self.now() + millis).max(BEGINNING - 100_000_000);
                 self.clock.set(Timestamp::from_millis(now).unwrap());
             }
+            Op::Transaction { steps, keep } => self.begin_transaction(*steps, *keep),
             Op::Restart => self.restart(),
         }
     }

@@ -166,7 +166,7 @@ impl Run<'_> {
                 let (id, index) =
                     self.resolve(*invitation, org, |org| &org.invitations, |invitation| &invitation.id, unknown);
                 let expected = self.orgs[org].revoke_invitation(me, index);
-                agree(self.engine().execute(RevokeInvitation { id: valid(&id) }, actor), expected, op);
+                agree(self.subject().execute(RevokeInvitation { id: valid(&id) }, actor), expected, op);
             }
             TeamOp::AddMember { org, email, admin } => {
                 let expected = if self.orgs[*org].email_taken(email) { Err("name_conflict") } else { Ok(()) };
@@ -177,7 +177,7 @@ impl Run<'_> {
                     last_name: valid("Member"),
                     role: role(*admin),
                 };
-                if let Some((joined, ())) = agree(self.engine().execute(command, &Actor::Operator), expected, op) {
+                if let Some((joined, ())) = agree(self.subject().execute(command, &Actor::Operator), expected, op) {
                     self.joined(*org, joined);
                 }
             }
@@ -185,7 +185,7 @@ impl Run<'_> {
                 let (id, index) = self.user(*user, org);
                 let expected = self.orgs[org].change_role(me, index, *admin);
                 let command = ChangeRole { user_id: valid(&id), role: role(*admin) };
-                if let Some((member, ())) = agree(self.engine().execute(command, actor), expected, op) {
+                if let Some((member, ())) = agree(self.subject().execute(command, actor), expected, op) {
                     assert_eq!((member.id.to_string(), member.role), (id, role(*admin)));
                 }
             }
@@ -193,13 +193,13 @@ impl Run<'_> {
                 let (id, index) = self.user(*user, org);
                 let now = self.now();
                 let expected = self.orgs[org].remove_member(me, now, index);
-                agree(self.engine().execute(RemoveMember { user_id: valid(&id) }, actor), expected, op);
+                agree(self.subject().execute(RemoveMember { user_id: valid(&id) }, actor), expected, op);
             }
             TeamOp::CreateKey { name, expires_in } => {
                 let expected = self.orgs[org].actor(me).map(|_| ());
                 let expires_at = expires_in.map(|millis| Timestamp::from_millis(self.now() + millis).unwrap());
                 let command = CreateApiKey { name: valid(name), expires_at };
-                if let Some((made, ())) = agree(self.engine().execute(command, actor), expected, op) {
+                if let Some((made, ())) = agree(self.subject().execute(command, actor), expected, op) {
                     assert_eq!((made.key.name.as_str(), made.key.expires_at), (name.as_str(), expires_at));
                     self.key_made(org, me, &made);
                 }
@@ -208,7 +208,7 @@ impl Run<'_> {
                 let unknown = ApiKeyId::from_bytes([0xEE; 16]);
                 let (id, index) = self.resolve(*key, org, |org| &org.keys, |key| &key.id, unknown);
                 let expected = self.orgs[org].revoke_key(me, index);
-                agree(self.engine().execute(RevokeApiKey { id: valid(&id) }, actor), expected, op);
+                agree(self.subject().execute(RevokeApiKey { id: valid(&id) }, actor), expected, op);
             }
             TeamOp::Authenticate { key } => self.authenticate(op, *key),
         }
@@ -217,7 +217,7 @@ impl Run<'_> {
     fn invite(&mut self, op: &TeamOp, email: &str, admin: bool, (org, me, actor): (usize, usize, &Actor)) {
         let expected = self.orgs[org].invite(me, email);
         let command = InviteMember { email_address: valid(email), role: role(admin) };
-        if let Some((sent, ())) = agree(self.engine().execute(command, actor), expected, op) {
+        if let Some((sent, ())) = agree(self.subject().execute(command, actor), expected, op) {
             assert_eq!(millis(sent.invitation.created_at), self.now());
             self.orgs[org].invitations.push(Invitation {
                 id: sent.invitation.id.to_string(),
@@ -240,7 +240,7 @@ impl Run<'_> {
         let index = index.filter(|index| self.orgs[org].invitations[*index].pending);
         let command =
             AcceptInvitation { token: Secret::new(token), first_name: valid(first), last_name: valid("Quay") };
-        let got = self.engine().execute(command, &Actor::Anybody);
+        let got = self.subject().execute(command, &Actor::Anybody);
         if let Some((joined, index)) = agree(got, index.ok_or("not_found"), op) {
             let invitation = &mut self.orgs[org].invitations[index];
             invitation.pending = false;
@@ -262,7 +262,7 @@ impl Run<'_> {
         let found = index.map(|index| &model.keys[index]);
         let holder = found.filter(|key| key.live && key.expires.is_none_or(|end| now < end));
         let holder = holder.map(|key| key.user).filter(|user| !model.members[*user].removed);
-        let got = self.engine().authenticate(&Secret::new(secret));
+        let got = self.subject().authenticate(&Secret::new(secret));
         if let Some((got, user)) = agree(got, holder.ok_or("invalid_api_key"), op) {
             assert_eq!(got, self.actor(org, user));
         }
@@ -299,7 +299,7 @@ impl Run<'_> {
     }
 
     pub(super) fn compare_team(&self, model: &Org, actor: &Actor) {
-        let team = self.engine().query(&ListTeam, actor).unwrap();
+        let team = self.subject().query(&ListTeam, actor).unwrap();
         let mut expected: Vec<_> = model.members.iter().filter(|member| !member.removed).collect();
         expected.sort_by_key(|member| (member.joined, member.id.clone()));
         let member = |m: &Member| (m.id.clone(), m.email.clone(), m.first.clone(), role(m.admin), m.joined);
@@ -315,7 +315,7 @@ impl Run<'_> {
         let expected = expected.iter().map(|i| (i.id.clone(), i.email.clone(), role(i.admin)));
         assert_eq!(pending.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
 
-        let keys = self.engine().query(&ListApiKeys, actor).unwrap();
+        let keys = self.subject().query(&ListApiKeys, actor).unwrap();
         let mut expected: Vec<_> = model.keys.iter().filter(|key| key.live).collect();
         expected.sort_by_key(|key| (key.created, key.id.clone()));
         let keys = keys.iter().map(|k| (k.id.to_string(), k.name.to_string(), k.user_id.to_string()));

@@ -168,7 +168,7 @@ impl Run<'_> {
                 let (id, index) = self.policy(*policy, org);
                 let at = self.now() + in_minutes * 60_000;
                 let expected = self.orgs[org].preview(me, index, at);
-                let got = self.engine().query(&PreviewPolicy { id, at: Timestamp::clamped(at) }, actor);
+                let got = self.subject().query(&PreviewPolicy { id, at: Timestamp::clamped(at) }, actor);
                 if let Some((preview, expected)) = agree(got, expected, op) {
                     let mut text = String::new();
                     for layer in &preview.layers {
@@ -192,14 +192,14 @@ impl Run<'_> {
             EscalationOp::CreateSchedule { name } => {
                 let expected = self.orgs[org].create_schedule(me, now, name);
                 let command = CreateSchedule { name: valid(name), description: None, timezone: "UTC".to_owned() };
-                if let Some((made, index)) = agree(self.engine().execute(command, actor), expected, op) {
+                if let Some((made, index)) = agree(self.subject().execute(command, actor), expected, op) {
                     self.orgs[org].schedules[index].id = made.id.to_string();
                 }
             }
             EscalationOp::DeleteSchedule { schedule } => {
                 let (id, index) = self.schedule(*schedule, org);
                 let expected = self.orgs[org].delete_schedule(me, index);
-                agree(self.engine().execute(DeleteSchedule { id }, actor), expected, op);
+                agree(self.subject().execute(DeleteSchedule { id }, actor), expected, op);
             }
             EscalationOp::StandIn { schedule, user, minutes } => {
                 let (id, index) = self.schedule(*schedule, org);
@@ -208,7 +208,7 @@ impl Run<'_> {
                 let expected = self.orgs[org].stand_in(me, now, index, who, span);
                 let (from, to) = (Timestamp::clamped(now), Timestamp::clamped(now + span));
                 let command = CreateOverride::new(id, valid(&user), from, to);
-                agree(self.engine().execute(command, actor), expected, op);
+                agree(self.subject().execute(command, actor), expected, op);
             }
             other => panic!("not on schedules: {other:?}"),
         }
@@ -244,7 +244,7 @@ impl Run<'_> {
             EscalationOp::CreatePolicy { name } => {
                 let expected = self.orgs[org].create_policy(me, now, name);
                 let command = CreatePolicy { name: valid(name), description: None };
-                agree(self.engine().execute(command, actor), expected, op).map(|(made, index)| {
+                agree(self.subject().execute(command, actor), expected, op).map(|(made, index)| {
                     self.orgs[org].policies[index].id = made.id.to_string();
                     index
                 })
@@ -253,12 +253,12 @@ impl Run<'_> {
                 let (id, index) = self.policy(*policy, org);
                 let expected = self.orgs[org].rename_policy(me, index, name);
                 let command = EditPolicy { id, name: Some(valid(name)), description: Patch::Keep };
-                agree(self.engine().execute(command, actor), expected, op).map(|(_, index)| index)
+                agree(self.subject().execute(command, actor), expected, op).map(|(_, index)| index)
             }
             EscalationOp::DeletePolicy { policy } => {
                 let (id, index) = self.policy(*policy, org);
                 let expected = self.orgs[org].delete_policy(me, index);
-                agree(self.engine().execute(DeletePolicy { id }, actor), expected, op);
+                agree(self.subject().execute(DeletePolicy { id }, actor), expected, op);
                 None
             }
             EscalationOp::RemoveLayer { policy, layer } => {
@@ -266,7 +266,7 @@ impl Run<'_> {
                 let (layer, place) = self.layer(org, index, *layer);
                 let expected = self.orgs[org].remove_layer(me, index, place);
                 let command = RemovePolicyLayer { policy_id: policy, layer_id: layer };
-                agree(self.engine().execute(command, actor), expected, op).map(|(_, index)| index)
+                agree(self.subject().execute(command, actor), expected, op).map(|(_, index)| index)
             }
             EscalationOp::OrderLayers { policy, by } => {
                 let (policy, index) = self.policy(*policy, org);
@@ -278,13 +278,13 @@ impl Run<'_> {
                 }
                 let expected = self.orgs[org].order_layers(me, index, *by);
                 let command = OrderPolicyLayers { policy_id: policy, layer_ids };
-                agree(self.engine().execute(command, actor), expected, op).map(|(_, index)| index)
+                agree(self.subject().execute(command, actor), expected, op).map(|(_, index)| index)
             }
             _ => self.layer_op(op, org, me, actor),
         };
         if let Some(index) = changed {
             let id = valid(&self.orgs[org].policies[index].id);
-            let policy = self.engine().query(&GetPolicy { id }, actor).unwrap();
+            let policy = self.subject().query(&GetPolicy { id }, actor).unwrap();
             assert_eq!(shown(&policy), self.orgs[org].policies[index].shown(&self.orgs[org]), "{op:?}");
         }
     }
@@ -304,7 +304,7 @@ impl Run<'_> {
                     ack_timeout: timeout(*minutes),
                     target,
                 };
-                let (made, (index, place)) = agree(self.engine().execute(command, actor), expected, op)?;
+                let (made, (index, place)) = agree(self.subject().execute(command, actor), expected, op)?;
                 self.orgs[org].policies[index].layers[place].id = made.id.to_string();
                 Some(index)
             }
@@ -325,7 +325,7 @@ impl Run<'_> {
                     ack_timeout: minutes.map(timeout),
                     target: target.map(|(target, _)| target),
                 };
-                agree(self.engine().execute(command, actor), expected, op).map(|(_, index)| index)
+                agree(self.subject().execute(command, actor), expected, op).map(|(_, index)| index)
             }
             other => panic!("not on layers: {other:?}"),
         }
@@ -337,13 +337,13 @@ impl Run<'_> {
             EscalationOp::Acknowledge { incident } => {
                 let (id, index) = self.incident(*incident, org);
                 let expected = self.orgs[org].acknowledge(me, now, index);
-                agree(self.engine().execute(AcknowledgeIncident { id }, actor), expected, op)
+                agree(self.subject().execute(AcknowledgeIncident { id }, actor), expected, op)
             }
             EscalationOp::HandOff { incident, target } => {
                 let (id, index) = self.incident(*incident, org);
                 let (user, who) = self.user(*target, org);
                 let expected = self.orgs[org].hand_off(me, now, index, who);
-                agree(self.engine().execute(HandOffIncident { id, target_user_id: valid(&user) }, actor), expected, op)
+                agree(self.subject().execute(HandOffIncident { id, target_user_id: valid(&user) }, actor), expected, op)
             }
             other => panic!("not a response: {other:?}"),
         };
@@ -362,7 +362,7 @@ impl Run<'_> {
             overdue.extend(due.map(|(due, incident, index)| (due, model.id.clone(), incident, org, index)));
         }
         overdue.sort();
-        let ticked = self.engine().tick(Timestamp::clamped(now)).unwrap();
+        let ticked = self.subject().tick(Timestamp::clamped(now)).unwrap();
         assert_eq!((ticked.fired, ticked.failed), (overdue.len(), 0));
         for (_, _, _, org, index) in overdue {
             self.orgs[org].time_out(index, now);
@@ -386,7 +386,7 @@ impl Run<'_> {
         }
         inboxes.sort();
         inboxes.truncate(limit);
-        let claimed = self.engine().claim(limit, lease).unwrap();
+        let claimed = self.subject().claim(limit, lease).unwrap();
         assert_eq!(claimed.len(), inboxes.len());
         for (got, (_, _, _, org, recipient)) in claimed.iter().zip(inboxes) {
             let model = &mut self.orgs[org];
@@ -408,7 +408,7 @@ impl Run<'_> {
         if fresh {
             model.ready.insert(notification.recipient, now);
         }
-        assert_eq!(self.engine.as_ref().unwrap().confirm(&[claim.receipt]).unwrap(), usize::from(fresh));
+        assert_eq!(self.subject().confirm(claim.receipt).unwrap(), usize::from(fresh));
     }
 
     fn give_back(&mut self, claim: usize, seconds: u64) {
@@ -422,13 +422,13 @@ impl Run<'_> {
         if held {
             model.ready.insert(notification.recipient, now + Millis::try_from(after.as_millis()).unwrap());
         }
-        let engine = self.engine.as_ref().unwrap();
-        assert_eq!(engine.give_back(&[claim.receipt], after).unwrap(), usize::from(held));
+        let engine = self.subject();
+        assert_eq!(engine.give_back(claim.receipt, after).unwrap(), usize::from(held));
     }
 
     pub(crate) fn compare_deadline(&self) {
         let due = self.orgs.iter().flat_map(|org| &org.incidents).filter_map(|one| one.run.as_ref()?.due).min();
-        assert_eq!(self.engine().next_deadline().unwrap().map(millis), due);
+        assert_eq!(self.subject().next_deadline().unwrap().map(millis), due);
     }
 
     /// Compares the inboxes of all members with the model's.
@@ -442,7 +442,7 @@ impl Run<'_> {
                     .iter()
                     .filter(|notification| notification.recipient == recipient && !notification.done);
                 let expected: Vec<_> = waiting.map(|notification| model.shown_notification(notification)).collect();
-                let got = self.engine().query(&ListNotifications::new(valid(&member.id)), &admin).unwrap();
+                let got = self.subject().query(&ListNotifications::new(valid(&member.id)), &admin).unwrap();
                 assert_eq!(got.iter().map(render::notification).collect::<Vec<_>>(), expected);
             }
         }
@@ -452,10 +452,10 @@ impl Run<'_> {
         let model = &self.orgs[org];
         let mut expected: Vec<_> = model.policies.iter().filter(|policy| !policy.deleted).collect();
         expected.sort_by(|a, b| a.name.cmp(&b.name));
-        let listed = self.engine().query(&ListPolicies, actor).unwrap();
+        let listed = self.subject().query(&ListPolicies, actor).unwrap();
         assert_eq!(listed.len(), expected.len());
         for (policy, expected) in listed.iter().zip(expected) {
-            let policy = self.engine().query(&GetPolicy { id: policy.id }, actor).unwrap();
+            let policy = self.subject().query(&GetPolicy { id: policy.id }, actor).unwrap();
             assert_eq!(shown(&policy), expected.shown(model));
         }
         self.compare_pages();

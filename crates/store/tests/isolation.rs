@@ -93,8 +93,11 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
         .iter()
         .fold(text, |text, id| text.replace(id, "ID"))
     };
-    fn run<C: Command>(engine: &Engine, actor: &Actor, command: C) -> String {
-        outcome(engine.execute(command, actor))
+    fn run<C: Command + Clone>(engine: &Engine, actor: &Actor, command: C) -> String {
+        let again = command.clone();
+        let refused = outcome(engine.execute(command, actor));
+        assert_eq!(outcome(engine.transact(actor, |tx| tx.execute(again))), refused, "in a transaction");
+        refused
     }
     fn ask<Q: Query>(engine: &Engine, actor: &Actor, query: &Q) -> String {
         outcome(engine.query(query, actor))

@@ -16,7 +16,10 @@ use std::{env, thread};
 use dogwatch_core::Actor;
 use dogwatch_core::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, ListPolicies, Position, Target};
 use dogwatch_core::id::IncidentId;
-use dogwatch_core::incident::{AcknowledgeIncident, ChangeStatus, CreateIncident, Severity, Status};
+use dogwatch_core::incident::{
+    AcknowledgeIncident, ChangeStatus, CreateIncident, ListIncidents, ListLimit, ListUpdates, PostUpdate, Severity,
+    Status,
+};
 use dogwatch_core::outbox::Notification;
 use dogwatch_store::Engine;
 use dogwatch_testkit::fixture::organization;
@@ -41,7 +44,13 @@ fn child() {
                         escalation_policy_id: Some(policy),
                         ..CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, user)
                     };
-                    let incident = engine.execute(open, &ada).unwrap();
+                    // Both, or none: see `torn`.
+                    let opened = engine.transact(&ada, |tx| {
+                        let incident = tx.execute(open)?;
+                        tx.execute(PostUpdate::internal(incident.id, "opened".parse()?))?;
+                        Ok(incident)
+                    });
+                    let incident = opened.unwrap();
                     acknowledge(incident.sequential_id);
                     go_on(&engine, &ada, incident.id, incident.sequential_id);
                 }
@@ -109,6 +118,21 @@ fn write_and_kill(folder: &Path, actor: &str, millis: u64) -> BTreeSet<u64> {
     reader.join().unwrap()
 }
 
+/// The incidents without the update that was posted in the transaction that opened them.
+fn torn(engine: &Engine, ada: &Actor) -> Vec<IncidentId> {
+    let (mut torn, mut cursor) = (Vec::new(), None);
+    loop {
+        let list = ListIncidents { limit: ListLimit::MAX, cursor, ..Default::default() };
+        let list = engine.query(&list, ada).unwrap();
+        let half = |id: &IncidentId| engine.query(&ListUpdates::new(*id), ada).unwrap().is_empty();
+        torn.extend(list.incidents.iter().map(|incident| incident.id).filter(half));
+        cursor = list.next_cursor;
+        if cursor.is_none() {
+            return torn;
+        }
+    }
+}
+
 #[test]
 fn every_acknowledged_command_survives_a_kill() {
     if env::var(FOLDER).is_ok() {
@@ -132,6 +156,8 @@ fn every_acknowledged_command_survives_a_kill() {
         let report = engine.verify(&mut |_| ());
         assert!(report.is_clean(), "after kill {kill}: {report:#?}");
         let found = numbers(&engine, &ada);
+        let torn = torn(&engine, &ada);
+        assert!(torn.is_empty(), "transactions in half after kill {kill}: {torn:?}");
         drop(engine);
         // What one opening has found, and no more, is there for the next.
         let again = numbers(&Engine::open(folder.path()).unwrap(), &ada);

@@ -136,8 +136,9 @@ impl<'a> Run<'a> {
         run
     }
 
-    /// The engine, which is open.
+    /// The engine, which is open. A transaction of the run is kept and ends: the engine would wait for it.
     pub fn engine(&self) -> &Engine {
+        self.subject().end(true);
         self.subject().as_engine().expect("this run has an engine")
     }
 

@@ -14,8 +14,8 @@ use dogwatch_core::incident::{
 use dogwatch_core::oncall::CreateSchedule;
 use dogwatch_core::outbox::Notification;
 use dogwatch_core::team::{AddMember, ListTeam, Role};
-use dogwatch_core::{Actor, OrgId, Timestamp, UserId};
-use dogwatch_store::{Engine, ManualClock, Ticked};
+use dogwatch_core::{Actor, Code, OrgId, Timestamp, UserId};
+use dogwatch_store::{Engine, Error, ManualClock, Ticked, Transaction};
 
 use super::auditor::ensure;
 use super::{Auditor, Complaint, Instants, Opening, Random, SimulatedDisk};
@@ -257,11 +257,28 @@ impl Night {
 
     fn create(&mut self) -> Result<(), Complaint> {
         let ((create, opening), actor) = (self.creation(), self.actor());
-        let created = self.engine().execute(create, &actor).map_err(|error| error.to_string())?;
+        let transaction = self.random.one_in(3);
+        let created = if transaction { self.transact(create, &actor) } else { self.engine().execute(create, &actor) };
+        let created = created.map_err(|error| error.to_string())?;
         self.opening.clear();
         self.auditor.opened(created.id, opening);
         self.audit(&[created.id], None)?;
         self.same_as_shown(&created)
+    }
+
+    /// Opens an incident in a transaction that is undone, which leaves nothing, and then in one that is kept.
+    fn transact(&self, create: CreateIncident, actor: &Actor) -> Result<IncidentView, Error> {
+        let undone = create.clone();
+        let undo = |tx: &mut Transaction<'_, '_>| -> Result<(), Error> {
+            tx.execute(undone)?;
+            Err(dogwatch_core::Error::refused(Code::NotFound, "undone").into())
+        };
+        assert!(self.engine().transact(actor, undo).is_err());
+        self.engine().transact(actor, |tx| {
+            let id = tx.execute(create)?.id;
+            tx.execute(PostUpdate::internal(id, "opened".parse()?))?;
+            Ok(tx.query(&GetIncident::new(id))?.incident)
+        })
     }
 
     /// Checks that a query shows the incident that a command replied.

@@ -13,7 +13,7 @@ use crate::id::{
     ApiKeyId, ComponentId, IdSource, IncidentId, InvitationId, OrgId, OverrideId, PolicyId, PolicyLayerId,
     RotationLayerId, ScheduleId, UpdateId, UserId,
 };
-use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate};
+use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate, give_up};
 use crate::oncall::{OnCallPort, Override, PastOrder, PastRotation, RotationLayer, Schedule};
 use crate::organization::{Counts, Organization, OrganizationPort};
 use crate::outbox::{
@@ -145,6 +145,16 @@ impl MemoryState {
         ids: &mut IdSource,
     ) -> Result<bool, Error> {
         let decision = give_back(receipt, after, self, now, ids)?;
+        self.apply(decision.writes);
+        Ok(decision.reply)
+    }
+
+    /// Gives up on a claimed notification; `false` when it is not held any more.
+    ///
+    /// # Errors
+    /// Those of [`give_up`].
+    pub fn give_up(&mut self, receipt: &Receipt, now: Timestamp, ids: &mut IdSource) -> Result<bool, Error> {
+        let decision = give_up(receipt, self, now, ids)?;
         self.apply(decision.writes);
         Ok(decision.reply)
     }

@@ -4,8 +4,8 @@
 //! Each recipient has an [`Inbox`]: a queue of notifications, numbered in the order in which they were written. Whoever
 //! delivers claims the first notification of an inbox under a lease ([`claim`]). Confirmed ([`confirm`]), it leaves the inbox,
 //! and the next may be claimed; given back ([`give_back`]) or unconfirmed, it can be claimed again after a while. So each is
-//! delivered at least once, and no notification of a recipient before an earlier one. [`ListNotifications`] shows what waits
-//! for a member.
+//! delivered at least once, and no notification of a recipient before an earlier one. One that can never be delivered is given
+//! up ([`incident::give_up`](crate::incident::give_up)). [`ListNotifications`] shows what waits for a member.
 //!
 //! What pages whom is in [`crate::escalation`]; what fires it is in [`crate::ticks`].
 
@@ -141,6 +141,13 @@ pub struct Notification {
     pub delivered_at: Option<Timestamp>,
     /// 1, 2, 3 … in the order of writing among the notifications of the recipient.
     pub number: u64,
+}
+
+impl Receipt {
+    /// The organization of the notification.
+    pub(crate) const fn org(&self) -> OrgId {
+        self.org
+    }
 }
 
 impl Notification {
@@ -380,6 +387,22 @@ pub fn give_back(
     let ready = Inbox { ready_at: now.plus(after.min(LONGEST_LEASE)), ..inbox };
     cx.write(Write::Inbox(Change::edited(inbox, ready)));
     Ok(cx.decided(true))
+}
+
+/// Takes a notification that can never be delivered out of its inbox, so that the next may be claimed; gives it, or `None` when
+/// it is not held under this claim any more.
+pub(crate) fn take_out(cx: &mut Context<'_>, receipt: &Receipt) -> Result<Option<Notification>, Error> {
+    let held = |inbox: &Inbox| !inbox.is_empty() && inbox.first == receipt.number && cx.now < inbox.ready_at;
+    let Some(inbox) = cx.world.inbox(receipt.recipient)?.filter(held) else { return Ok(None) };
+    let notification = first_of(cx, &inbox)?;
+    if notification.attempts != receipt.attempt {
+        return Ok(None);
+    }
+    let shorter = Inbox { first: inbox.first.saturating_add(1), ready_at: cx.now, ..inbox };
+    let after = inbox.recipient.user().map(|_| shorter);
+    cx.write(Write::Notification(Change::gone(notification.clone())));
+    cx.write(Write::Inbox(Change { before: Some(inbox), after }));
+    Ok(Some(notification))
 }
 
 /// The notifications that wait to be delivered to a member, in order, at most 100 (contract, section 9). Codes: `not_found`.

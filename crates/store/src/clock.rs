@@ -1,13 +1,17 @@
 //! The clock from which the engine takes the present instant: the [`Clock`] trait, the system's clock, and one for tests.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dogwatch_core::Timestamp;
 
 /// A source of the present instant. It may jump in either direction: the rules allow for that (contract, section 9).
 pub trait Clock: Send + Sync + 'static {
+    /// Tells the clock whom to call when it was set, so that whoever sleeps until an instant looks at it again: a clock that runs
+    /// by itself need not. The call gives `false` once nobody is interested any more.
+    fn when_set(&self, _wake: Box<dyn Fn() -> bool + Send + Sync>) {}
+
     /// The present instant.
     fn now(&self) -> Timestamp;
 
@@ -29,7 +33,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that shows what it was set to. Clones are the same clock.
+/// A clock that shows what it was set to. Clones are the same clock. To set it wakes the tickers, deliveries and waits of the
+/// engines that it is the clock of.
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,19 +44,35 @@ impl Clock for SystemClock {
 /// clock.advance(Duration::from_secs(90));
 /// assert_eq!(clock.now().to_string(), "2026-04-07T10:01:30.000Z");
 /// ```
-#[derive(Debug, Clone)]
-pub struct ManualClock(Arc<AtomicI64>);
+#[derive(Clone)]
+pub struct ManualClock(Arc<Manual>);
+
+struct Manual {
+    millis: AtomicI64,
+    wake: Mutex<Vec<Box<dyn Fn() -> bool + Send + Sync>>>,
+}
+
+impl std::fmt::Debug for ManualClock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ManualClock").field(&self.now()).finish()
+    }
+}
 
 impl ManualClock {
     /// A clock that shows this instant.
     #[must_use]
     pub fn at(now: Timestamp) -> Self {
-        Self(Arc::new(AtomicI64::new(now.as_millis())))
+        Self(Arc::new(Manual { millis: AtomicI64::new(now.as_millis()), wake: Mutex::default() }))
     }
 
     /// Sets the clock to this instant, earlier or later.
     pub fn set(&self, now: Timestamp) {
-        self.0.store(now.as_millis(), Ordering::SeqCst);
+        self.0.millis.store(now.as_millis(), Ordering::SeqCst);
+        let wakes = || self.0.wake.lock().unwrap_or_else(PoisonError::into_inner);
+        // Called without the lock: whoever is woken may set the clock.
+        let mut called = std::mem::take(&mut *wakes());
+        called.retain(|wake| wake());
+        wakes().append(&mut called);
     }
 
     /// Moves the clock forward by a span.
@@ -62,6 +83,10 @@ impl ManualClock {
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        Timestamp::clamped(self.0.load(Ordering::SeqCst))
+        Timestamp::clamped(self.0.millis.load(Ordering::SeqCst))
+    }
+
+    fn when_set(&self, wake: Box<dyn Fn() -> bool + Send + Sync>) {
+        self.0.wake.lock().unwrap_or_else(PoisonError::into_inner).push(wake);
     }
 }

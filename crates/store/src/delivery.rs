@@ -9,10 +9,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use dogwatch_core::incident::give_up;
 use dogwatch_core::outbox::{DeliveryPort, Notification, ReadyInbox, Receipt, claim, confirm, give_back};
 use dogwatch_core::{Error as Refusal, IdSource, OrgId, Timestamp, UserId};
 
 use crate::commit::assembly::Assembly;
+use crate::commit::pending::Pending;
+use crate::commit::queue::WhenFull;
 use crate::commit::writer::Work;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -55,25 +58,70 @@ impl Engine {
         self.carry_out(Settle { receipts: receipts.to_vec(), end: ClaimEnd::GiveBack { after } })
     }
 
-    /// Blocks until there is a notification to claim, or until `most` has passed; says whether there is one.
+    /// Gives up on claimed notifications, for good: each leaves its inbox undelivered, and a page becomes an event of the audit
+    /// trail of its incident, `page_undeliverable`. Gives how many were still held under these claims.
+    ///
+    /// # Errors
+    /// As [`Engine::claim`].
+    pub fn give_up(&self, receipts: &[Receipt]) -> Result<usize, Error> {
+        self.carry_out(Settle { receipts: receipts.to_vec(), end: ClaimEnd::GiveUp })
+    }
+
+    /// Blocks until there is a notification to claim, or until `most` has passed. It does not say which: claim, and see.
     ///
     /// # Errors
     /// `internal_error` when the outbox cannot be read; `outcome_unknown` when storage failed earlier.
-    pub fn wait_for_notifications(&self, most: Duration) -> Result<bool, Error> {
+    pub fn wait_for_notifications(&self, most: Duration) -> Result<(), Error> {
+        self.wait_for_notifications_or(most, || false)
+    }
+
+    /// As [`Engine::wait_for_notifications`], or until `stop` says so, which is asked whenever deadlines are raised.
+    pub(crate) fn wait_for_notifications_or(&self, most: Duration, stop: impl Fn() -> bool) -> Result<(), Error> {
         let began = Instant::now();
         loop {
             let seen = self.deadlines().count();
-            if self.has_notifications()? {
-                return Ok(true);
+            if stop() || self.has_notifications()? {
+                return Ok(());
             }
-            let Some(left) = most.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) else {
-                return Ok(false);
-            };
+            let Some(left) = most.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) else { return Ok(()) };
             let now = self.now();
             let next = self.read(|state| state.next_ready(now))?;
             let until = next.map_or(left, |at| self.real_time_until(at).min(left));
             self.deadlines().wait(seen, until);
         }
+    }
+
+    /// As [`Engine::claim`], but returns at once: the answer can be waited for or awaited. A claim that is made and never looked
+    /// at ends with its lease.
+    ///
+    /// # Errors
+    /// `outcome_unknown` when storage failed earlier. Everything else comes with the answer.
+    pub fn submit_claim(&self, limit: usize, lease: Duration) -> Result<Pending<Vec<Notification>>, Error> {
+        self.hand_in(Claim { limit: limit.min(MOST_CLAIMED), lease }, WhenFull::Take)
+    }
+
+    /// As [`Engine::confirm`], but returns at once.
+    ///
+    /// # Errors
+    /// As [`Engine::submit_claim`].
+    pub fn submit_confirm(&self, receipts: &[Receipt]) -> Result<Pending<usize>, Error> {
+        self.hand_in(Settle { receipts: receipts.to_vec(), end: ClaimEnd::Confirm }, WhenFull::Take)
+    }
+
+    /// As [`Engine::give_back`], but returns at once.
+    ///
+    /// # Errors
+    /// As [`Engine::submit_claim`].
+    pub fn submit_give_back(&self, receipts: &[Receipt], after: Duration) -> Result<Pending<usize>, Error> {
+        self.hand_in(Settle { receipts: receipts.to_vec(), end: ClaimEnd::GiveBack { after } }, WhenFull::Take)
+    }
+
+    /// As [`Engine::give_up`], but returns at once.
+    ///
+    /// # Errors
+    /// As [`Engine::submit_claim`].
+    pub fn submit_give_up(&self, receipts: &[Receipt]) -> Result<Pending<usize>, Error> {
+        self.hand_in(Settle { receipts: receipts.to_vec(), end: ClaimEnd::GiveUp }, WhenFull::Take)
     }
 
     /// A future that completes when there is a notification to claim. It needs no particular executor.
@@ -155,6 +203,7 @@ struct Settle {
 enum ClaimEnd {
     Confirm,
     GiveBack { after: Duration },
+    GiveUp,
 }
 
 impl Work for Settle {
@@ -166,6 +215,7 @@ impl Work for Settle {
             let decision = match self.end {
                 ClaimEnd::Confirm => confirm(receipt, &batch.state(), batch.now, ids)?,
                 ClaimEnd::GiveBack { after } => give_back(receipt, after, &batch.state(), batch.now, ids)?,
+                ClaimEnd::GiveUp => give_up(receipt, &batch.state(), batch.now, ids)?,
             };
             batch.add(&decision.writes)?;
             settled += usize::from(decision.reply);

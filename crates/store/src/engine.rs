@@ -374,6 +374,13 @@ impl EngineBuilder {
         }
         let commits = format::commits(&backend)?;
         let shared = Arc::new(Shared::new(Box::new(backend), self.settings, commits));
+        let waiting = Arc::downgrade(&shared);
+        shared.clock.when_set(Box::new(move || {
+            waiting.upgrade().is_some_and(|shared| {
+                shared.deadlines.raise();
+                true
+            })
+        }));
         let writers = Arc::clone(&shared);
         let storer = Storer::start(Arc::clone(&shared)).map_err(OpenError::Thread)?;
         let storer_id = storer.thread_id();

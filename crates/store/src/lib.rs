@@ -12,6 +12,7 @@
 pub mod backend;
 mod clock;
 mod commit;
+mod deliverer;
 mod delivery;
 mod engine;
 mod error;
@@ -32,6 +33,7 @@ mod view;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::pending::Pending;
+pub use deliverer::{Delivery, Envelope, Sending};
 pub use delivery::Notifications;
 pub use engine::{Engine, EngineBuilder, Load};
 pub use error::{Error, OpenError};

@@ -56,6 +56,9 @@ fn details(event: &Event) -> String {
         Event::IncidentHandedOff { previous_owner_id: previous, new_owner_id: new } => {
             format!(" {} {new}", previous.map(|id| id.to_string()).unwrap_or_default())
         }
+        Event::PageUndeliverable { user_id, reason, paged_at, .. } => {
+            format!(" {reason} for {user_id} at {}", paged_at.as_millis())
+        }
         _ => String::new(),
     }
 }

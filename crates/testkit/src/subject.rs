@@ -227,6 +227,18 @@ impl Subject {
         }
     }
 
+    /// See [`Engine::give_up`].
+    pub fn give_up(&self, receipt: Receipt) -> Result<usize, Error> {
+        self.end(true);
+        match &self.0 {
+            Kind::Engine { engine, .. } => engine.give_up(&[receipt]),
+            Kind::Rules(rules) => {
+                let (now, mut ids) = (rules.clock.now(), rules.ids.borrow_mut());
+                Ok(usize::from(rules.state.borrow_mut().give_up(&receipt, now, &mut ids)?))
+            }
+        }
+    }
+
     /// See [`Engine::give_back`].
     pub fn give_back(&self, receipt: Receipt, after: Duration) -> Result<usize, Error> {
         self.end(true);

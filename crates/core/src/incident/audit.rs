@@ -1,7 +1,10 @@
 //! The audit trail: what happened to an incident, when, and who did it (contract, section 10). Events are only ever added.
 
 use super::{Severity, Status, UpdateVisibility};
-use crate::id::{AuditEventId, ComponentId, Id, IncidentId, OrgId, PolicyId, PolicyLayerId, UpdateId, UserId};
+use crate::id::{
+    AuditEventId, ComponentId, Id, IncidentId, NotificationId, OrgId, PolicyId, PolicyLayerId, UpdateId, UserId,
+};
+use crate::outbox::PageReason;
 use crate::time::Timestamp;
 use crate::words::words;
 
@@ -115,6 +118,17 @@ pub enum Event {
         /// The owner from then on.
         new_owner_id: UserId,
     },
+    /// `page_undeliverable`: whoever delivers has given up on a page.
+    PageUndeliverable {
+        /// The notification that was the page.
+        page_id: NotificationId,
+        /// The user who was to be paged.
+        user_id: UserId,
+        /// The reason for the page.
+        reason: PageReason,
+        /// When the page was written.
+        paged_at: Timestamp,
+    },
 }
 
 impl Event {
@@ -133,7 +147,8 @@ impl Event {
             | Self::EscalationExhausted
             | Self::EscalationStopped
             | Self::IncidentAcknowledged
-            | Self::IncidentHandedOff { .. } => 0,
+            | Self::IncidentHandedOff { .. }
+            | Self::PageUndeliverable { .. } => 0,
         }
     }
 
@@ -154,6 +169,7 @@ impl Event {
             Self::EscalationStopped => "escalation_stopped",
             Self::IncidentAcknowledged => "incident_acknowledged",
             Self::IncidentHandedOff { .. } => "incident_handed_off",
+            Self::PageUndeliverable { .. } => "page_undeliverable",
         }
     }
 }

@@ -69,6 +69,14 @@ pub struct IncidentView {
 }
 
 impl IncidentView {
+    /// An incident as it is shown to any member of its organization.
+    ///
+    /// # Errors
+    /// `not_found`; `internal_error` when the world cannot be read.
+    pub fn read(id: IncidentId, world: &dyn World) -> Result<Self, Error> {
+        Self::of(&super::draft::find(world, id)?, world)
+    }
+
     pub(super) fn of(incident: &Incident, world: &dyn World) -> Result<Self, Error> {
         let component = |id| {
             let found =

@@ -329,6 +329,9 @@ fn details(event: &rules::incident::Event) -> Value {
         Event::IncidentHandedOff { previous_owner_id: previous, new_owner_id: new } => {
             json!({ "previousOwnerId": maybe(previous.as_ref()), "newOwnerId": text(new) })
         }
+        Event::PageUndeliverable { page_id, user_id, reason, paged_at } => {
+            json!({ "pageId": text(page_id), "userId": text(user_id), "reason": text(reason), "pagedAt": text(paged_at) })
+        }
         Event::EscalationExhausted | Event::EscalationStopped | Event::IncidentAcknowledged => json!({}),
     }
 }

@@ -83,7 +83,7 @@ pub(crate) fn delivered_key(at: Timestamp, org: OrgId, recipient: Recipient, num
 /// The byte of the only kind of notification in record version 1: a page.
 const PAGE: u8 = 1;
 
-pub(super) const fn reason_byte(reason: PageReason) -> u8 {
+pub(crate) const fn reason_byte(reason: PageReason) -> u8 {
     match reason {
         PageReason::Escalation => 1,
         PageReason::Handoff => 2,

@@ -285,6 +285,7 @@ impl Auditor {
                 | Event::LayerSkipped { .. }
                 | Event::LayerTimedOut { .. }
                 | Event::EscalationExhausted
+                | Event::PageUndeliverable { .. }
         );
         ensure!(actor.is_none() == by_time, "{what}: the actor is {actor:?}");
         // Events that time causes happen at the instant of the tick; all others, and those of a run that starts, at the
@@ -482,6 +483,14 @@ impl Auditor {
         let row = self.row(of)?;
         ensure!(!row.confirmed, "{} was confirmed twice", of.id);
         row.confirmed = true;
+        Ok(())
+    }
+
+    /// A notification was given up: nobody waits for it any more, and the next one's turn has come.
+    pub fn given_up(&mut self, of: &Notification) -> Result<(), Complaint> {
+        let row = self.row(of)?;
+        ensure!(!row.confirmed, "{} was given up after it was confirmed", of.id);
+        (row.delivered, row.confirmed) = (true, true);
         Ok(())
     }
 

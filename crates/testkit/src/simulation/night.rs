@@ -337,6 +337,7 @@ impl Night {
         let lease = Duration::from_secs(*self.random.pick(&[1, 30, 120, 600]).unwrap());
         let now = self.now();
         let claimed = self.engine().claim(usize::try_from(limit).unwrap(), lease).map_err(|e| e.to_string())?;
+        let mut touched = Vec::new();
         for row in claimed {
             self.report.claims += 1;
             self.auditor.claimed(&row, now, now.plus(lease))?;
@@ -350,6 +351,12 @@ impl Night {
                     ensure!(back == 1, "{} was held, but could not be given back", row.id);
                     self.auditor.released(&row)?;
                 }
+                5 if row.user().is_some() && self.random.one_in(3) => {
+                    let given_up = self.engine().give_up(&[row.receipt()]).map_err(|e| e.to_string())?;
+                    ensure!(given_up == 1, "{} was held, but could not be given up", row.id);
+                    self.auditor.given_up(&row)?;
+                    touched.extend(row.incident());
+                }
                 3 | 4 => {
                     self.auditor.delivered(&row)?;
                     self.held.push((row, now.plus(lease)));
@@ -362,7 +369,7 @@ impl Night {
                 }
             }
         }
-        self.audit(&[], None)
+        self.audit(&touched, None)
     }
 
     /// A slow consumer confirms at last; perhaps another one was faster.

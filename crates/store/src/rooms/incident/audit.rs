@@ -5,15 +5,16 @@
 //! not stored: its id begins with it.
 
 use bincode::{Decode, Encode};
-use dogwatch_core::id::{AuditEventId, ComponentId, Id, IncidentId, PolicyId, PolicyLayerId, UpdateId};
+use dogwatch_core::id::{AuditEventId, ComponentId, Id, IncidentId, NotificationId, PolicyId, PolicyLayerId, UpdateId};
 use dogwatch_core::incident::{AuditEntry, AuditEvent, EditedField, Event};
 use dogwatch_core::outbox::PageReason;
 use dogwatch_core::{OrgId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Corrupt, Stored};
+use crate::rooms::outbox::reason_byte;
 use crate::rooms::text::Reader;
-use crate::rooms::{Entity, Line, Raw, Row, Rows, by_byte, json};
+use crate::rooms::{Entity, Line, Raw, Row, Rows, by_byte, json, timestamp};
 use crate::table::Table;
 use crate::tools::{Page, Verifier};
 
@@ -111,6 +112,16 @@ enum EventV1 {
         #[serde(with = "json::IdForm::<UserId>")]
         new: [u8; 16],
     },
+    PageUndeliverable {
+        #[serde(with = "json::IdForm::<NotificationId>")]
+        page: [u8; 16],
+        #[serde(with = "json::IdForm::<UserId>")]
+        user: [u8; 16],
+        #[serde(with = "json::page_reason")]
+        reason: u8,
+        #[serde(with = "json::time")]
+        paged_at: i64,
+    },
 }
 
 fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
@@ -149,6 +160,12 @@ fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
         Event::IncidentHandedOff { previous_owner_id: previous, new_owner_id: new } => {
             EventV1::IncidentHandedOff { previous: previous.map(Id::to_bytes), new: new.to_bytes() }
         }
+        Event::PageUndeliverable { page_id, user_id, reason, paged_at } => EventV1::PageUndeliverable {
+            page: page_id.to_bytes(),
+            user: user_id.to_bytes(),
+            reason: reason_byte(*reason),
+            paged_at: paged_at.as_millis(),
+        },
     })
 }
 
@@ -189,6 +206,12 @@ fn event_of(event: EventV1) -> Result<Event, Corrupt> {
         EventV1::IncidentHandedOff { previous, new } => Event::IncidentHandedOff {
             previous_owner_id: previous.map(UserId::from_bytes),
             new_owner_id: UserId::from_bytes(new),
+        },
+        EventV1::PageUndeliverable { page, user, reason, paged_at } => Event::PageUndeliverable {
+            page_id: NotificationId::from_bytes(page),
+            user_id: UserId::from_bytes(user),
+            reason: by_byte(&PageReason::ALL, reason_byte, reason)?,
+            paged_at: timestamp(paged_at)?,
         },
     })
 }
@@ -282,7 +305,8 @@ fn audit_key(org: OrgId, incident: IncidentId, first: AuditEventId) -> Vec<u8> {
     Table::AUDIT.of(org, &[&incident.to_bytes(), &first.to_bytes()])
 }
 
-/// Reports the pages that events name: one for each user whom a layer paged, and one for each handoff.
+/// Reports the pages that events name: one for each user whom a layer paged, and one for each handoff; one less for each that
+/// was given up.
 pub(super) fn told(org: OrgId, incident: IncidentId, events: &[AuditEvent], tell: &mut dyn FnMut(Page, i64)) {
     for event in events {
         let at = event.at();
@@ -292,6 +316,9 @@ pub(super) fn told(org: OrgId, incident: IncidentId, events: &[AuditEvent], tell
             }
             Event::IncidentHandedOff { new_owner_id: new, .. } => {
                 tell((org, incident, *new, PageReason::Handoff, at), 1);
+            }
+            Event::PageUndeliverable { user_id, reason, paged_at, .. } => {
+                tell((org, incident, *user_id, *reason, *paged_at), -1);
             }
             Event::IncidentCreated { .. }
             | Event::IncidentEdited { .. }

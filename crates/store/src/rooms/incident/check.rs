@@ -48,7 +48,8 @@ impl Verifier<'_, '_> {
                 | Event::EscalationExhausted
                 | Event::EscalationStopped
                 | Event::IncidentAcknowledged
-                | Event::IncidentHandedOff { .. } => {}
+                | Event::IncidentHandedOff { .. }
+                | Event::PageUndeliverable { .. } => {}
             }
         }
         if unknown {

@@ -97,6 +97,9 @@ pub enum EscalationOp {
         claim: usize,
         seconds: u64,
     },
+    GiveUp {
+        claim: usize,
+    },
 }
 
 /// The target that a policy layer shall have.
@@ -109,7 +112,7 @@ pub enum LayerTarget {
 
 pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<EscalationOp> {
     let seconds = [0, 1, 30, 60, 3_600];
-    Ok(match source.int_in_range(0..=29)? {
+    Ok(match source.int_in_range(0..=30)? {
         0 => EscalationOp::CreateSchedule { name: name(source)? },
         1 => EscalationOp::DeleteSchedule { schedule: pick(source, org)? },
         2..=4 => EscalationOp::StandIn {
@@ -141,6 +144,7 @@ pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Esc
         21..=24 => EscalationOp::Tick { in_minutes: *source.choose(&[0, 0, 1, 5, 10, 60, -1])? },
         25 | 26 => EscalationOp::Claim { limit: source.int_in_range(0..=4)?, seconds: *source.choose(&seconds)? },
         27 | 28 => EscalationOp::Confirm { claim: source.int_in_range(0..=3)? },
+        29 => EscalationOp::GiveUp { claim: source.int_in_range(0..=3)? },
         _ => EscalationOp::GiveBack { claim: source.int_in_range(0..=3)?, seconds: *source.choose(&seconds)? },
     })
 }
@@ -164,6 +168,7 @@ impl Run<'_> {
             EscalationOp::Claim { limit, seconds } => self.claim(*limit, Duration::from_secs(*seconds)),
             EscalationOp::Confirm { claim } => self.confirm(*claim),
             EscalationOp::GiveBack { claim, seconds } => self.give_back(*claim, *seconds),
+            EscalationOp::GiveUp { claim } => self.give_up(*claim),
             EscalationOp::Preview { policy, in_minutes } => {
                 let (id, index) = self.policy(*policy, org);
                 let at = self.now() + in_minutes * 60_000;
@@ -424,6 +429,29 @@ impl Run<'_> {
         }
         let engine = self.subject();
         assert_eq!(engine.give_back(claim.receipt, after).unwrap(), usize::from(held));
+    }
+
+    fn give_up(&mut self, claim: usize) {
+        let Some(claim) = self.claims.iter().rev().nth(claim) else { return };
+        let (now, receipt, org) = (self.now(), claim.receipt, claim.org);
+        let model = &mut self.orgs[org];
+        let notification = &mut model.notifications[claim.notification];
+        let held =
+            !notification.done && notification.attempts == claim.attempt && now < model.ready[&notification.recipient];
+        let mut incident = None;
+        if held {
+            notification.done = true;
+            model.ready.insert(notification.recipient, now);
+            if let (RecipientModel::Member(user), Some((reason, index))) = (notification.recipient, notification.page) {
+                let details = format!(" {reason} for {} at {}", model.members[user].id, notification.at);
+                model.incidents[index].happened("page_undeliverable", now, None, details);
+                incident = Some(index);
+            }
+        }
+        assert_eq!(self.subject().give_up(receipt).unwrap(), usize::from(held));
+        if let Some(index) = incident {
+            self.compare_incident(org, &self.admin(org), index);
+        }
     }
 
     pub(crate) fn compare_deadline(&self) {

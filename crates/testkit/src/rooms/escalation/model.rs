@@ -483,7 +483,7 @@ impl Policy {
 
 impl Incident {
     /// Adds an event with details to the audit trail, and moves `updated`.
-    fn happened(&mut self, event: &'static str, now: Millis, actor: Option<usize>, details: String) {
+    pub(super) fn happened(&mut self, event: &'static str, now: Millis, actor: Option<usize>, details: String) {
         self.updated = self.updated.max(now);
         self.trail.push((event, self.updated, actor, details));
     }

@@ -1,0 +1,244 @@
+//! The [`Delivery`]: a thread that hands notifications to a closure, and settles them as it says.
+//!
+//! It claims a few at a time, so that what it holds is sent within its lease; what is left when the lease is nearly over is given
+//! back. Each is settled as soon as its sending ends. It ends by itself only when storage fails.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use dogwatch_core::Error as Refusal;
+use dogwatch_core::incident::IncidentView;
+use dogwatch_core::organization::Organization;
+use dogwatch_core::outbox::{Message, Notification, Recipient};
+use dogwatch_core::team::Member;
+use dogwatch_core::world::State;
+
+use crate::engine::Engine;
+use crate::error::{Error, OpenError};
+
+/// The most notifications that are held at a time.
+const AT_ONCE: usize = 16;
+/// The longest wait before the outbox is looked at again.
+const LONGEST_NAP: Duration = Duration::from_secs(10);
+/// The wait before something that failed is tried again: a claim, or a notification that could not be read or whose sending
+/// panicked.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// A notification with what it takes to tell its recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Envelope {
+    /// The notification: a page, or an invitation with its token.
+    pub notification: Notification,
+    /// The organization that it belongs to.
+    pub organization: Organization,
+    /// The member for whom it is, also one who has been removed since; `None` for an invitation.
+    pub member: Option<Member>,
+    /// The incident of a page as it is now; `None` for an invitation.
+    pub incident: Option<IncidentView>,
+}
+
+/// What became of an attempt to send a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sending {
+    /// It was delivered.
+    Sent,
+    /// Not now: it is tried again after this time, an hour at most. Later notifications of the same recipient wait for it.
+    Later(Duration),
+    /// It can never be delivered. It leaves the outbox; a page becomes an event of its incident, `page_undeliverable`.
+    Never,
+}
+
+/// A running delivery: see [`Engine::start_delivery`]. It stops when it is dropped.
+#[must_use = "delivery stops when it is dropped"]
+#[derive(Debug)]
+pub struct Delivery {
+    engine: Engine,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Result<(), Error>>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    sent: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Engine {
+    /// Starts a thread that hands each notification to `send`, until the delivery is stopped or dropped.
+    ///
+    /// `lease` is how long a few sendings may take together, an hour at most: what is not settled by then may be handed out
+    /// again. Each is delivered at least once, and in order per recipient. `send` runs on the one thread, one notification at a
+    /// time; for more at once, start several. When it panics, the notification is tried again ten seconds later, and counted
+    /// ([`Delivery::failed`]).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use dogwatch_store::{Engine, Sending};
+    /// # use dogwatch_store::rules::{Actor, organization::CreateOrganization};
+    /// # use dogwatch_store::rules::incident::{CreateIncident, HandOffIncident, Severity};
+    /// # let engine = Engine::in_memory()?;
+    /// # let created = engine.execute(CreateOrganization::new("Harbour".parse()?, "ada@example.com".parse()?,
+    /// #     "Ada".parse()?, "Byron".parse()?), &Actor::Operator)?;
+    /// # let (ada, owner) = (created.actor(), created.admin.member.id);
+    /// let (told, telling) = std::sync::mpsc::channel();
+    /// let delivery = engine.start_delivery(Duration::from_secs(60), move |envelope| {
+    ///     if let (Some(member), Some(incident)) = (&envelope.member, &envelope.incident) {
+    ///         told.send(format!("To: {}, #{} {}", member.email, incident.sequential_id, incident.title)).unwrap();
+    ///     }
+    ///     Sending::Sent
+    /// })?;
+    /// let open = CreateIncident::new("Checkout is down".parse()?, Severity::Critical, owner);
+    /// let incident = engine.execute(open, &ada)?;
+    /// engine.execute(HandOffIncident::new(incident.id, owner), &ada)?;
+    /// assert_eq!(telling.recv()?, "To: ada@example.com, #1 Checkout is down");
+    /// delivery.stop()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`OpenError::Thread`] when the thread cannot be started.
+    pub fn start_delivery(
+        &self,
+        lease: Duration,
+        send: impl FnMut(&Envelope) -> Sending + Send + 'static,
+    ) -> Result<Delivery, OpenError> {
+        let shared = Arc::new(Shared::default());
+        let (engine, state) = (self.clone(), Arc::clone(&shared));
+        let run = move || run(&engine, &state, lease, send);
+        let thread =
+            thread::Builder::new().name("dogwatch-delivery".to_owned()).spawn(run).map_err(OpenError::Thread)?;
+        Ok(Delivery { engine: self.clone(), shared, thread: Some(thread) })
+    }
+
+    /// What it takes to tell the recipient of a notification, as it is now.
+    ///
+    /// # Errors
+    /// `internal_error` when the store cannot be read.
+    pub fn envelope(&self, notification: Notification) -> Result<Envelope, Error> {
+        Ok(self.read(|state| {
+            let org = notification.org_id;
+            let world = state.world(org);
+            let organization = world.organization()?;
+            let organization =
+                organization.ok_or_else(|| Refusal::broken("a notification without its organization"))?;
+            let member = match notification.recipient {
+                Recipient::Member(user) => world.member(user)?,
+                Recipient::Invited(_) => None,
+            };
+            let incident = match notification.message {
+                // Any member may see an incident. Who is paged may have been removed since.
+                Message::Page { incident_id, .. } => Some(IncidentView::read(incident_id, &*world)?),
+                Message::Invitation { .. } => None,
+            };
+            Ok::<_, Refusal>(Envelope { notification, organization, member, incident })
+        })?)
+    }
+}
+
+impl Delivery {
+    /// Stops the delivery. A sending that is under way is finished and settled first; the rest is given back.
+    ///
+    /// # Errors
+    /// What made the delivery end by itself: storage that failed.
+    pub fn stop(mut self) -> Result<(), Error> {
+        self.end()
+    }
+
+    /// Whether the delivery still runs. It ends by itself only when storage fails and the engine must be opened again.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// The number of notifications that were sent and confirmed.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.shared.sent.load(Ordering::Relaxed)
+    }
+
+    /// The number of attempts that failed without an answer of the closure: it panicked, or the store could not be read. Each is
+    /// repeated.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.shared.failed.load(Ordering::Relaxed)
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        self.shared.stop.store(true, Ordering::Release);
+        self.engine.deadlines().raise();
+        thread.join().unwrap_or(Err(Error::OutcomeUnknown))
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        // The error with which the thread ended is given by `stop` only.
+        let _ = self.end();
+    }
+}
+
+fn run(
+    engine: &Engine,
+    shared: &Shared,
+    lease: Duration,
+    mut send: impl FnMut(&Envelope) -> Sending,
+) -> Result<(), Error> {
+    let stopped = || shared.stop.load(Ordering::Acquire);
+    while !stopped() {
+        let turn = engine
+            .wait_for_notifications_or(LONGEST_NAP, stopped)
+            .and_then(|()| if stopped() { Ok(()) } else { deliver(engine, shared, lease, &mut send) });
+        match turn {
+            Ok(()) => {}
+            Err(error @ (Error::OutcomeUnknown | Error::Poisoned)) => return Err(error),
+            Err(_) => {
+                shared.failed.fetch_add(1, Ordering::Relaxed);
+                engine.deadlines().wait(engine.deadlines().count(), RETRY);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Claims a few notifications and sends each.
+fn deliver(
+    engine: &Engine,
+    shared: &Shared,
+    lease: Duration,
+    send: &mut impl FnMut(&Envelope) -> Sending,
+) -> Result<(), Error> {
+    let began = Instant::now();
+    let claimed = engine.claim(AT_ONCE, lease)?;
+    for (n, notification) in claimed.into_iter().enumerate() {
+        let receipt = notification.receipt();
+        // The first is always sent, so that there is progress with any lease.
+        let late = n > 0 && began.elapsed() >= lease / 2;
+        if late || shared.stop.load(Ordering::Acquire) {
+            engine.give_back(&[receipt], Duration::ZERO)?;
+            continue;
+        }
+        let sending = engine.envelope(notification).ok().and_then(|it| {
+            // A defect of one message must not end the delivery of all.
+            catch_unwind(AssertUnwindSafe(|| send(&it))).ok()
+        });
+        match sending {
+            Some(Sending::Sent) => {
+                engine.confirm(&[receipt])?;
+                shared.sent.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(Sending::Later(after)) => drop(engine.give_back(&[receipt], after)?),
+            Some(Sending::Never) => drop(engine.give_up(&[receipt])?),
+            None => {
+                engine.give_back(&[receipt], RETRY)?;
+                shared.failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+    Ok(())
+}

@@ -84,7 +84,7 @@ fn schedule(engine: &Engine, created: &OrganizationCreated) -> Result<ScheduleId
     let (ada, org) = (created.actor(), created.organization.id);
     let join = |n: usize| {
         let (email, last_name) = (format!("user{n}@example.com").parse()?, n.to_string().parse()?);
-        let add = AddMember { org_id: org, email, first_name: "User".parse()?, last_name, role: Role::Member };
+        let add = AddMember::new(org, email, "User".parse()?, last_name, Role::Member);
         Ok::<_, Failure>(engine.execute(add, &Actor::Operator)?.member.id)
     };
     let users: Vec<_> = (0..rota::PARTICIPANTS).map(join).collect::<Result<_, _>>()?;

@@ -88,21 +88,11 @@ struct Night<'a, W> {
 
 impl<'a, W: Write> Night<'a, W> {
     fn begin(stage: &'a mut Stage<W>, engine: Engine, clock: ManualClock) -> Result<Self, Failure> {
-        let create = CreateOrganization {
-            name: valid("Harbour")?,
-            admin_email: valid("ada@harbour.example")?,
-            first_name: valid("Ada")?,
-            last_name: valid("Byron")?,
-        };
+        let create =
+            CreateOrganization::new(valid("Harbour")?, valid("ada@harbour.example")?, valid("Ada")?, valid("Byron")?);
         let created = engine.execute(create, &Actor::Operator)?;
         let join = |email: &str, first: &str, last: &str| -> Result<Member, Failure> {
-            let add = AddMember {
-                org_id: created.organization.id,
-                email: valid(email)?,
-                first_name: valid(first)?,
-                last_name: valid(last)?,
-                role: Role::Member,
-            };
+            let add = AddMember::new(created.organization.id, valid(email)?, valid(first)?, valid(last)?, Role::Member);
             Ok(engine.execute(add, &Actor::Operator)?.member)
         };
         let ben = Person::new("Ben", &join("ben@harbour.example", "Ben", "Marlow")?);

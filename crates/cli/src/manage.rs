@@ -20,14 +20,7 @@ pub(crate) fn init(args: &InitArgs) -> Result<(), Failure> {
     let admin_email = check.field("--admin-email", EmailAddress::new(&args.admin_email));
     let first_name = check.field("--first-name", PersonName::new(&args.first_name));
     let last_name = check.field("--last-name", PersonName::new(&args.last_name));
-    let command = check.finish(|| {
-        Some(CreateOrganization {
-            name: name?,
-            admin_email: admin_email?,
-            first_name: first_name?,
-            last_name: last_name?,
-        })
-    })?;
+    let command = check.finish(|| Some(CreateOrganization::new(name?, admin_email?, first_name?, last_name?)))?;
     let created = Engine::open(&args.data)?.execute(command, &Actor::Operator)?;
     print(&json!({
         "orgId": created.organization.id.to_string(),
@@ -44,9 +37,7 @@ pub(crate) fn add_member(args: &AddMemberArgs) -> Result<(), Failure> {
     let first_name = check.field("--first-name", PersonName::new(&args.first_name));
     let last_name = check.field("--last-name", PersonName::new(&args.last_name));
     let role = check.field("--role", args.role.parse());
-    let command = check.finish(|| {
-        Some(AddMember { org_id: org?, email: email?, first_name: first_name?, last_name: last_name?, role: role? })
-    })?;
+    let command = check.finish(|| Some(AddMember::new(org?, email?, first_name?, last_name?, role?)))?;
     let Joined { member, api_key } = Engine::open_existing(&args.data)?.execute(command, &Actor::Operator)?;
     print(&json!({ "userId": member.id.to_string(), "apiKey": api_key.secret.reveal() }))
 }

@@ -38,12 +38,12 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
 
 /// Makes an empty store usable: an organization, its admin, and an API key that is shown once.
 fn first_organization(engine: &Engine) -> Result<(), Failure> {
-    let command = CreateOrganization {
-        name: valid("My organization")?,
-        admin_email: valid("admin@example.com")?,
-        first_name: valid("Admin")?,
-        last_name: valid("User")?,
-    };
+    let command = CreateOrganization::new(
+        valid("My organization")?,
+        valid("admin@example.com")?,
+        valid("Admin")?,
+        valid("User")?,
+    );
     let created = engine.execute(command, &Actor::Operator)?;
     let mut out = std::io::stdout();
     writeln!(out, "created an organization: {}", created.organization.id)?;

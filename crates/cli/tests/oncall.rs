@@ -19,12 +19,12 @@ fn oncall(folder: &Path, more: &[&str]) -> (bool, String) {
 }
 
 fn organization(engine: &Engine, name: &str) -> (Actor, UserId) {
-    let create = CreateOrganization {
-        name: name.parse().unwrap(),
-        admin_email: "ada@example.com".parse().unwrap(),
-        first_name: "Ada".parse().unwrap(),
-        last_name: "Byron".parse().unwrap(),
-    };
+    let create = CreateOrganization::new(
+        name.parse().unwrap(),
+        "ada@example.com".parse().unwrap(),
+        "Ada".parse().unwrap(),
+        "Byron".parse().unwrap(),
+    );
     let created = engine.execute(create, &Actor::Operator).unwrap();
     (created.actor(), created.admin.member.id)
 }
@@ -40,7 +40,7 @@ fn night_watch(folder: &Path) -> ScheduleId {
     let join = |first: &str| {
         let email = format!("{first}@example.com").parse().unwrap();
         let (first_name, last_name) = (first.parse().unwrap(), "Marlow".parse().unwrap());
-        let add = AddMember { org_id: org, email, first_name, last_name, role: Role::Member };
+        let add = AddMember::new(org, email, first_name, last_name, Role::Member);
         engine.execute(add, &Actor::Operator).unwrap().member.id
     };
     let (ben, cleo) = (join("Ben"), join("Cleopatra"));

@@ -33,12 +33,12 @@ struct Harbour {
 impl Harbour {
     fn new(folder: &Path) -> Self {
         let engine = Engine::builder().clock(ManualClock::at(at("2026-03-26T12:00:00Z"))).open(folder).unwrap();
-        let create = CreateOrganization {
-            name: "Harbour".parse().unwrap(),
-            admin_email: "ada@example.com".parse().unwrap(),
-            first_name: "Ada".parse().unwrap(),
-            last_name: "Byron".parse().unwrap(),
-        };
+        let create = CreateOrganization::new(
+            "Harbour".parse().unwrap(),
+            "ada@example.com".parse().unwrap(),
+            "Ada".parse().unwrap(),
+            "Byron".parse().unwrap(),
+        );
         let created = engine.execute(create, &Actor::Operator).unwrap();
         Self { engine, ada: created.actor(), ada_id: created.admin.member.id }
     }
@@ -47,7 +47,7 @@ impl Harbour {
         let Actor::Member { org_id: org, .. } = self.ada else { panic!("an admin is a member") };
         let email = format!("{first}@example.com").parse().unwrap();
         let (first_name, last_name) = (first.parse().unwrap(), "Marlow".parse().unwrap());
-        let add = AddMember { org_id: org, email, first_name, last_name, role: Role::Member };
+        let add = AddMember::new(org, email, first_name, last_name, Role::Member);
         self.engine.execute(add, &Actor::Operator).unwrap().member.id
     }
 

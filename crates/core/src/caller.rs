@@ -25,6 +25,7 @@ use crate::id::{IdSource, OrgId, UserId};
 use crate::membership::is_admin;
 use crate::secret::Secret;
 use crate::team::Role;
+use crate::text::ExternalId;
 use crate::time::Timestamp;
 use crate::world::{State, World};
 
@@ -239,6 +240,17 @@ macro_rules! without_an_organization {
 without_an_organization! {
     ByOperator, Operator, &[Code::NotAuthorized], |actor| *actor == Actor::Operator;
     ByAnybody, Anybody, &[], |_| true;
+}
+
+/// The member whom an embedding program knows by its own names for organization and member.
+///
+/// # Errors
+/// `not_found` when there is no such organization or no such member in it; `internal_error` when the state cannot be read.
+pub fn external_actor(organization: &ExternalId, member: &ExternalId, state: &dyn State) -> Result<Actor, Error> {
+    let unknown = |what| Error::refused(Code::NotFound, format!("no {what} with this external id"));
+    let org = state.organization_with(organization)?.ok_or_else(|| unknown("organization"))?;
+    let user = state.world(org).member_with(member)?.ok_or_else(|| unknown("member"))?;
+    Ok(Actor::member(org, user))
 }
 
 /// The admin of an organization who joined first, as an actor. Tools of the operator look at an organization as that admin

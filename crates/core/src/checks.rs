@@ -41,3 +41,8 @@ pub(crate) fn one_more(count: &mut u32, limit: u32, what: &str) -> Result<(), Er
 pub(crate) fn limit_reached(limit: u32, what: &str) -> Error {
     Error::refused(Code::LimitReached, format!("the limit of {limit} {what} is reached"))
 }
+
+/// Refuses an external id that is taken: `name_conflict`.
+pub(crate) fn external_is_free(taken: bool) -> Result<(), Error> {
+    if taken { Err(Error::refused(Code::NameConflict, "the external id is taken")) } else { Ok(()) }
+}

@@ -21,7 +21,7 @@ use crate::outbox::{
 };
 use crate::secret::SecretHash;
 use crate::team::{Invitation, Member, TeamPort};
-use crate::text::{EmailAddress, Name, PolicyName, ScheduleName};
+use crate::text::{EmailAddress, ExternalId, Name, PolicyName, ScheduleName};
 use crate::ticks::{TickPort, Timer, fire_due};
 use crate::time::Timestamp;
 use crate::world::{Change, GlobalPort, State, World, Write};
@@ -253,6 +253,11 @@ impl GlobalPort for MemoryState {
         let mut invitations = self.organizations.values().flat_map(|data| data.invitations.values());
         Ok(invitations.find(|invitation| invitation.token == token).map(|invitation| invitation.org_id))
     }
+
+    fn organization_with(&self, external_id: &ExternalId) -> Result<Option<OrgId>, Error> {
+        let mut organizations = self.organizations.values().filter_map(|data| data.organization.as_ref());
+        Ok(organizations.find(|it| it.external_id.as_ref() == Some(external_id)).map(|it| it.id))
+    }
 }
 
 impl TickPort for MemoryState {
@@ -357,6 +362,11 @@ impl TeamPort for MemoryWorld<'_> {
 
     fn members(&self) -> Result<Vec<Member>, Error> {
         Ok(self.all(|data| &data.members).filter(|member| member.is_active()).cloned().collect())
+    }
+
+    fn member_with(&self, external_id: &ExternalId) -> Result<Option<UserId>, Error> {
+        let mut members = self.all(|data| &data.members).filter(|member| member.is_active());
+        Ok(members.find(|member| member.external_id.as_ref() == Some(external_id)).map(|member| member.id))
     }
 
     fn email_taken(&self, email: &EmailAddress) -> Result<bool, Error> {

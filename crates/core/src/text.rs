@@ -157,39 +157,54 @@ text! {
     ResolutionNote "resolution note": Block 0..=10_000;
 }
 
-/// The header `Idempotency-Key`, with which a repeated request happens once (contract, section 12): 1–255 visible ASCII
-/// characters.
-///
-/// ```
-/// use dogwatch_core::text::IdempotencyKey;
-/// assert!(IdempotencyKey::new("order-4711").is_ok());
-/// assert!(IdempotencyKey::new("two words").is_err());
-/// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IdempotencyKey(Arc<str>);
+macro_rules! tokens {
+    ($($(#[$doc:meta])* $name:ident $noun:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
 
-text_impls!(IdempotencyKey);
+        text_impls!($name);
 
-impl IdempotencyKey {
-    /// The key, if it is one.
-    ///
-    /// # Errors
-    /// A [`Problem`] that says what is wrong without repeating the key.
-    pub fn new(text: impl AsRef<str>) -> Result<Self, Problem> {
-        let text = text.as_ref();
-        let fits = (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-        if fits {
-            Ok(Self(Arc::from(text)))
-        } else {
-            Err(Problem::new("idempotency key", "must be 1 to 255 visible ASCII characters"))
+        impl $name {
+            /// The text, if it is 1–255 visible ASCII characters.
+            ///
+            /// # Errors
+            /// A [`Problem`] that says what is wrong without repeating the text.
+            pub fn new(text: impl AsRef<str>) -> Result<Self, Problem> {
+                let text = text.as_ref();
+                let fits = (1..=255).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+                let problem = || Problem::new($noun, "must be 1 to 255 visible ASCII characters");
+                if fits { Ok(Self(Arc::from(text))) } else { Err(problem()) }
+            }
+
+            /// The text as it was sent.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
         }
-    }
+    )*};
+}
 
-    /// The key as it was sent.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+tokens! {
+    /// The header `Idempotency-Key`, with which a repeated request happens once (contract, section 12): 1–255 visible ASCII
+    /// characters.
+    ///
+    /// ```
+    /// use dogwatch_core::text::IdempotencyKey;
+    /// assert!(IdempotencyKey::new("order-4711").is_ok());
+    /// assert!(IdempotencyKey::new("two words").is_err());
+    /// ```
+    IdempotencyKey "idempotency key";
+    /// The name that an embedding program has for an organization or a member, such as its own id of a user (contract, section
+    /// 4): 1–255 visible ASCII characters.
+    ///
+    /// ```
+    /// use dogwatch_core::text::ExternalId;
+    /// assert_eq!(ExternalId::new("tenant/4711").unwrap().as_str(), "tenant/4711");
+    /// assert!(ExternalId::new("").is_err());
+    /// ```
+    ExternalId "external id";
 }
 
 /// An e-mail address of at most 320 characters, kept as sent (contract, section 4).

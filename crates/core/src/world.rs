@@ -19,9 +19,11 @@ use crate::organization::{Counts, Organization, OrganizationPort};
 use crate::outbox::{DeliveryPort, Inbox, Notification, OutboxPort};
 use crate::secret::SecretHash;
 use crate::team::{Invitation, Member, TeamPort};
+use crate::text::ExternalId;
 use crate::ticks::TickPort;
 
-/// What is unique over all organizations: the hashes of API keys and of invitation tokens. Read only.
+/// What is unique over all organizations: the hashes of API keys and of invitation tokens, and external ids of organizations. Read
+/// only.
 ///
 /// Every method fails only with [`Error::Broken`], when the store cannot be read.
 pub trait GlobalPort {
@@ -29,6 +31,8 @@ pub trait GlobalPort {
     fn key_holder(&self, hash: SecretHash) -> Result<Option<KeyHolder>, Error>;
     /// The organization in which an invitation is pending whose token has this hash.
     fn organization_inviting(&self, token: SecretHash) -> Result<Option<OrgId>, Error>;
+    /// The organization with this external id.
+    fn organization_with(&self, external_id: &ExternalId) -> Result<Option<OrgId>, Error>;
 }
 
 /// All organizations of a store. Read only.
@@ -93,7 +97,7 @@ impl<T> Change<T> {
 /// One change that a decision asks for. All changes of a decision happen, or none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
-    /// A new organization. It is never changed again.
+    /// An organization. It is never deleted.
     Organization(Change<Organization>),
     /// The counts of an organization.
     Counts(Change<Counts>),

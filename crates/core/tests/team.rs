@@ -6,13 +6,14 @@ mod support;
 use std::time::Duration;
 
 use dogwatch_core::api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
-use dogwatch_core::caller::authenticate;
+use dogwatch_core::caller::{authenticate, external_actor};
 use dogwatch_core::id::Id;
 use dogwatch_core::incident::{CreateIncident, Severity};
-use dogwatch_core::organization::CreateOrganization;
+use dogwatch_core::organization::{CreateOrganization, EnsureOrganization};
 use dogwatch_core::outbox::{Message, Notification, Receipt};
 use dogwatch_core::team::{
-    AcceptInvitation, AddMember, ChangeRole, GetMember, InviteMember, ListTeam, RemoveMember, RevokeInvitation, Role,
+    AcceptInvitation, AddMember, ChangeRole, EnsureMember, GetMember, InviteMember, ListTeam, RemoveMember,
+    RevokeInvitation, Role,
 };
 use dogwatch_core::{Actor, Code, IdSource, OrgId, Secret, Timestamp, UserId};
 use support::{Harbour, user, valid, word};
@@ -202,12 +203,7 @@ fn who_may() {
         assert_eq!(word(&harbour.run(invite("new@example.com"), &actor)), admin_only, "{actor:?}");
         assert_eq!(word(&harbour.run(key("new"), &actor)), any_member, "{actor:?}");
     }
-    let create = CreateOrganization {
-        name: valid("Other"),
-        admin_email: valid("eve@example.com"),
-        first_name: valid("Eve"),
-        last_name: valid("Other"),
-    };
+    let create = CreateOrganization::new(valid("Other"), valid("eve@example.com"), valid("Eve"), valid("Other"));
     for (actor, expected) in [(ada, "not_authorized"), (Actor::Anybody, "not_authorized"), (Actor::Operator, "ok")] {
         assert_eq!(word(&harbour.run(create.clone(), &actor)), expected, "{actor:?}");
     }
@@ -217,13 +213,7 @@ fn who_may() {
 fn adding_a_member_directly() {
     let mut harbour = Harbour::new();
     let org = harbour.org;
-    let add = |org, email: &str| AddMember {
-        org_id: org,
-        email: valid(email),
-        first_name: valid("Dora"),
-        last_name: valid("Quay"),
-        role: Role::Admin,
-    };
+    let add = |org, email: &str| AddMember::new(org, valid(email), valid("Dora"), valid("Quay"), Role::Admin);
     assert_eq!(word(&harbour.run_unchanged(add(OrgId::from_bytes([1; 16]), "d@e.co"), &Actor::Operator)), "not_found");
     assert_eq!(word(&harbour.run_unchanged(add(org, "BEN@example.com"), &Actor::Operator)), "name_conflict");
     assert_eq!(word(&harbour.run_unchanged(add(org, "d@e.co"), &harbour.ada.clone())), "not_authorized");
@@ -255,13 +245,8 @@ fn keys_keep_nobody_from_joining() {
     let mut harbour = Harbour::new();
     let (org, ada) = (harbour.org, harbour.ada);
     for n in 0..1_001 {
-        let add = AddMember {
-            org_id: org,
-            email: valid(&format!("user{n}@example.com")),
-            first_name: valid("User"),
-            last_name: valid("Number"),
-            role: Role::Member,
-        };
+        let add =
+            AddMember::new(org, valid(&format!("user{n}@example.com")), valid("User"), valid("Number"), Role::Member);
         harbour.run(add, &Actor::Operator).unwrap();
     }
     let sent = harbour.run(invite("dora@example.com"), &ada).unwrap();
@@ -352,4 +337,54 @@ fn what_is_revoked_or_accepted_is_not_notified() {
             assert!(!harbour.world.give_back(&receipt, soon, now, &mut harbour.ids).unwrap());
         }
     }
+}
+
+/// Organizations and members of a program that has names of its own for them.
+#[test]
+fn external_ids() {
+    let mut harbour = Harbour::new();
+    let operator = Actor::Operator;
+    let tenant = |name: &str| EnsureOrganization::new(valid("tenant-1"), valid(name));
+    let made = harbour.run(tenant("Quay"), &operator).unwrap();
+    assert_eq!(harbour.run_unchanged(tenant("Quay"), &operator).unwrap(), made);
+    let renamed = harbour.run(tenant("Quay & Sons"), &operator).unwrap();
+    assert_eq!((renamed.id, renamed.created_at, renamed.name.as_str()), (made.id, made.created_at, "Quay & Sons"));
+    let create = |external: &str| CreateOrganization {
+        external_id: Some(valid(external)),
+        ..CreateOrganization::new(valid("x"), valid("x@example.com"), valid("X"), valid("Y"))
+    };
+    assert_eq!(word(&harbour.run_unchanged(create("tenant-1"), &operator)), "name_conflict");
+
+    let member = |external: &str, email: &str, first: &str| {
+        EnsureMember::new(valid("tenant-1"), valid(external), valid(email), valid(first), valid("Quay"))
+    };
+    let eve = harbour.run(member("u1", "eve@example.com", "Eve").admin(), &operator).unwrap();
+    assert_eq!((eve.org_id, eve.role), (made.id, Role::Admin));
+    assert_eq!(harbour.run_unchanged(member("u1", "eve@example.com", "Eve").admin(), &operator).unwrap(), eve);
+    // What has changed elsewhere is taken over.
+    let changed = harbour.run(member("u1", "eva@example.com", "Eva"), &operator).unwrap();
+    assert_eq!((changed.id, changed.first_name.as_str(), changed.role), (eve.id, "Eva", Role::Member));
+    // Somebody who joined in another way is found by their e-mail address, unless they have another external id.
+    let add = AddMember::new(made.id, valid("dora@example.com"), valid("Dora"), valid("Quay"), Role::Member);
+    let dora = harbour.run(add.clone(), &operator).unwrap().member;
+    assert_eq!(harbour.run(member("u2", "DORA@example.com", "Dora"), &operator).unwrap().id, dora.id);
+    assert_eq!(word(&harbour.run_unchanged(member("u3", "dora@example.com", "Dora"), &operator)), "name_conflict");
+    assert_eq!(word(&harbour.run_unchanged(member("u2", "eva@example.com", "Dora"), &operator)), "name_conflict");
+    let taken = AddMember { email: valid("new@example.com"), external_id: Some(valid("u2")), ..add };
+    assert_eq!(word(&harbour.run_unchanged(taken, &operator)), "name_conflict");
+    let elsewhere = EnsureMember { organization: valid("tenant-2"), ..member("u1", "eva@example.com", "Eva") };
+    assert_eq!(word(&harbour.run_unchanged(elsewhere, &operator)), "not_found");
+
+    // A removed member keeps the id in history only.
+    let actor = |harbour: &Harbour, external| external_actor(&valid("tenant-1"), &valid(external), &harbour.world);
+    assert_eq!(actor(&harbour, "u2").unwrap(), Actor::member(made.id, dora.id));
+    harbour.run(member("u1", "eva@example.com", "Eva").admin(), &operator).unwrap();
+    let eva = actor(&harbour, "u1").unwrap();
+    harbour.run(RemoveMember::new(dora.id), &eva).unwrap();
+    assert_eq!(actor(&harbour, "u2").unwrap_err().code(), Code::NotFound);
+    let again = harbour.run(member("u2", "dora@example.com", "Dora"), &operator).unwrap();
+    assert_ne!(again.id, dora.id);
+    // No API key was made for anybody, but with `AddMember`.
+    assert_eq!(harbour.ask(&ListApiKeys, &eva).unwrap().len(), 0);
+    assert_eq!(word(&harbour.run_unchanged(tenant("x"), &eva)), "not_authorized");
 }

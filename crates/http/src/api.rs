@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequestParts, RawPathParams, Request};
+use axum::extract::{FromRequestParts, OriginalUri, RawPathParams, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use axum::routing::any;
 use dogwatch_store::rules::caller::CallerKind;
+use dogwatch_store::rules::id::Id;
 use dogwatch_store::rules::text::IdempotencyKey;
 use dogwatch_store::rules::{Actor, Code, Secret};
 use dogwatch_store::{Engine, Once};
@@ -24,7 +26,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::error::{Failure, Field};
 use crate::input::Input;
 use crate::metrics::Metrics;
-use crate::openapi;
+use crate::openapi::Document;
 use crate::replies::Replies;
 use crate::rooms;
 use crate::route::{Call, Reply, Route};
@@ -38,11 +40,16 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 const ANSWER_TIME: Duration = Duration::from_secs(60);
 const REQUEST_ID: &str = "x-request-id";
 
+/// Says who sends a request, in place of API keys.
+type Identify = Box<dyn Fn(&Parts) -> Option<Actor> + Send + Sync>;
+
 /// The state that all handlers share.
 pub(crate) struct Api {
     engine: Engine,
     metrics: Metrics,
     replies: Replies,
+    identify: Option<Identify>,
+    document: Document,
 }
 
 /// All routes of the Scaling API under `/v1`, and `/healthz`, `/readyz`, `/metrics`, `/openapi.json` beside it.
@@ -56,9 +63,75 @@ pub(crate) struct Api {
 /// # Ok::<(), dogwatch_store::OpenError>(())
 /// ```
 pub fn router(engine: Engine) -> Router {
-    let table = rooms::table();
-    let document = openapi::document(&table).to_string();
-    let api = Arc::new(Api { engine, metrics: Metrics::default(), replies: Replies::default() });
+    RouterBuilder::new(engine).build()
+}
+
+/// As [`router`], for a program that knows its users: `identify` says who sends a request, in place of API keys.
+///
+/// It gets the head of each request to a route that needs a member, and gives the actor, or `None` for a request that is
+/// refused with 401 `missing_authorization_header`. What the actor may do is checked as for any other: somebody who is no
+/// member (any more) is refused.
+///
+/// ```
+/// use dogwatch_store::Engine;
+/// use dogwatch_store::rules::text::ExternalId;
+/// # let engine = Engine::in_memory()?;
+/// let known = engine.clone();
+/// let api = dogwatch_http::router_as(engine, move |request| {
+///     // A layer of the program has checked who it is, and says so in a header that clients cannot set.
+///     let name = |header: &str| ExternalId::new(request.headers.get(header)?.to_str().ok()?).ok();
+///     known.actor(&name("x-tenant")?, &name("x-user")?).ok()
+/// });
+/// # Ok::<(), dogwatch_store::OpenError>(())
+/// ```
+pub fn router_as(engine: Engine, identify: impl Fn(&Parts) -> Option<Actor> + Send + Sync + 'static) -> Router {
+    RouterBuilder::new(engine).identify(identify).build()
+}
+
+/// Builds the router with settings other than the defaults: see [`router`].
+#[must_use]
+pub struct RouterBuilder {
+    engine: Engine,
+    identify: Option<Identify>,
+    metrics: Option<Metrics>,
+}
+
+impl std::fmt::Debug for RouterBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RouterBuilder").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+impl RouterBuilder {
+    /// The defaults: requests are authenticated by API keys, and counted in metrics of their own.
+    pub const fn new(engine: Engine) -> Self {
+        Self { engine, identify: None, metrics: None }
+    }
+
+    /// Sets who sends a request, in place of API keys: see [`router_as`].
+    pub fn identify(mut self, identify: impl Fn(&Parts) -> Option<Actor> + Send + Sync + 'static) -> Self {
+        self.identify = Some(Box::new(identify));
+        self
+    }
+
+    /// Sets the metrics in which requests are counted, which your program can gather into a registry of its own.
+    pub fn metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
+    /// The router.
+    pub fn build(self) -> Router {
+        let metrics = self.metrics.unwrap_or_else(|| Metrics::new(&self.engine));
+        let table = rooms::table();
+        let document = Document::new(&table, self.identify.is_none());
+        let (engine, identify) = (self.engine, self.identify);
+        routes(table, Api { engine, metrics, replies: Replies::default(), identify, document })
+    }
+}
+
+fn routes(table: Vec<Route>, api: Api) -> Router {
+    let api = Arc::new(api);
     let mut paths: Vec<(&'static str, Vec<Route>)> = Vec::new();
     for route in table {
         match paths.iter_mut().find(|(path, _)| *path == route.path) {
@@ -82,10 +155,11 @@ pub fn router(engine: Engine) -> Router {
         }
     };
     let plain = |path: &'static str, answer: fn(&Api, &str) -> Response<Body>| {
-        let (api, document) = (Arc::clone(&api), document.clone());
-        let handler = any(move |method: Method| {
+        let api = Arc::clone(&api);
+        let handler = any(move |method: Method, OriginalUri(uri): OriginalUri| {
             let response = match method {
-                Method::GET | Method::HEAD => answer(&api, &document),
+                // The path under which the router is nested, if it is.
+                Method::GET | Method::HEAD => answer(&api, uri.path().strip_suffix(path).unwrap_or_default()),
                 _ => failed(&wrong_method("GET"), &new_id()),
             };
             std::future::ready(with_id(response, &new_id()))
@@ -96,8 +170,8 @@ pub fn router(engine: Engine) -> Router {
         .nest("/v1", v1)
         .merge(plain("/healthz", |_, _| Response::new(Body::from("alive\n"))))
         .merge(plain("/readyz", ready))
-        .merge(plain("/metrics", |api, _| api.metrics.render(&api.engine)))
-        .merge(plain("/openapi.json", |_, document| typed("application/json", document.to_owned())))
+        .merge(plain("/metrics", |api, _| api.metrics.render()))
+        .merge(plain("/openapi.json", |api, at| typed("application/json", api.document.at(at))))
         .fallback(unknown)
         .layer(CatchPanicLayer::custom(|_| {
             let id = new_id();
@@ -190,9 +264,11 @@ async fn answer(api: &Api, routes: &[Route], request: Request) -> Result<Reply, 
         let methods: Vec<_> = routes.iter().map(|route| route.method.as_str()).collect();
         return Err(wrong_method(&methods.join(", ")));
     };
-    let actor = authenticated(api, route.caller, request.headers())?;
-    // Authentication has shown already that the caller is a member.
-    if route.caller != CallerKind::Member {
+    let (parts, body) = request.into_parts();
+    let actor = authenticated(api, route.caller, &parts)?;
+    let request = Request::from_parts(parts, body);
+    // Authentication by an API key has shown already that the caller is a member.
+    if route.caller != CallerKind::Member || api.identify.is_some() {
         (route.admit)(&api.engine, &actor)?;
     }
 
@@ -219,7 +295,7 @@ async fn run(api: &Api, route: &Route, actor: Actor, request: Request) -> Result
     let (mut parts, body) = request.into_parts();
     let takes_body = !matches!(route.method, Method::GET | Method::DELETE);
     let bytes = if takes_body { read_body(&parts.headers, body).await? } else { Bytes::new() };
-    let once = if route.method == Method::POST { once(&parts, &bytes)? } else { None };
+    let once = if route.method == Method::POST { once(&parts, &bytes, &actor, api.identify.is_some())? } else { None };
     let params = RawPathParams::from_request_parts(&mut parts, &()).await;
     let params = params.map_err(|_| invalid("path", "must be UTF-8"))?;
     let path: HashMap<_, _> = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -236,12 +312,16 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
-/// The actor who sent the request, found by its API key; anybody, where the route needs none.
-fn authenticated(api: &Api, caller: CallerKind, headers: &HeaderMap) -> Result<Actor, Failure> {
+/// The actor who sent the request, found by its API key or by what the embedding program says; anybody, where the route needs none.
+fn authenticated(api: &Api, caller: CallerKind, parts: &Parts) -> Result<Actor, Failure> {
     if caller == CallerKind::Anybody {
         return Ok(Actor::Anybody);
     }
-    let Some(key) = presented(headers) else {
+    if let Some(identify) = &api.identify {
+        let unknown = || Failure::new(Code::MissingAuthorizationHeader, "nobody is signed in");
+        return identify(parts).ok_or_else(unknown);
+    }
+    let Some(key) = presented(&parts.headers) else {
         let message = "the header `Authorization: Bearer …` is missing";
         return Err(Failure::new(Code::MissingAuthorizationHeader, message));
     };
@@ -253,7 +333,7 @@ fn first_half(hash: &[u8]) -> [u8; 16] {
 }
 
 /// The idempotency key of a request, with its scope and the request's fingerprint; `None` without the header `Idempotency-Key`.
-fn once(parts: &axum::http::request::Parts, body: &Bytes) -> Result<Option<Once>, Failure> {
+fn once(parts: &Parts, body: &Bytes, actor: &Actor, identified: bool) -> Result<Option<Once>, Failure> {
     let Some(value) = parts.headers.get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().map(IdempotencyKey::new);
     let Some(Ok(key)) = key else {
@@ -267,8 +347,11 @@ fn once(parts: &axum::http::request::Parts, body: &Bytes) -> Result<Option<Once>
     }
     hash.update(body);
     let fingerprint: [u8; 32] = hash.finalize().into();
-    // Callers without an API key are told apart by what they send.
-    let scope = presented(&parts.headers).map(|key| first_half(&Sha256::digest(key.as_bytes())));
+    // Callers are told apart by their API key; without one, by who they are, or else by what they send.
+    let scope = match actor {
+        Actor::Member { user_id, .. } if identified => Some(user_id.to_bytes()),
+        _ => presented(&parts.headers).map(|key| first_half(&Sha256::digest(key.as_bytes()))),
+    };
     Ok(Some(Once { scope: scope.unwrap_or_else(|| first_half(&fingerprint)), key, fingerprint }))
 }
 

@@ -29,12 +29,12 @@ struct Fixture {
 fn fixture() -> Result<Fixture, String> {
     let engine = Engine::in_memory().map_err(|error| error.to_string())?;
     let valid = |problem: Problem| problem.to_string();
-    let create = CreateOrganization {
-        name: "Harbour".parse().map_err(valid)?,
-        admin_email: "ada@example.com".parse().map_err(valid)?,
-        first_name: "Ada".parse().map_err(valid)?,
-        last_name: "Byron".parse().map_err(valid)?,
-    };
+    let create = CreateOrganization::new(
+        "Harbour".parse().map_err(valid)?,
+        "ada@example.com".parse().map_err(valid)?,
+        "Ada".parse().map_err(valid)?,
+        "Byron".parse().map_err(valid)?,
+    );
     let created = engine.execute(create, &Actor::Operator).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     Ok(Fixture {

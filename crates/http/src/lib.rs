@@ -18,5 +18,6 @@ mod route;
 mod server;
 mod shape;
 
-pub use api::router;
+pub use api::{RouterBuilder, router, router_as};
+pub use metrics::Metrics;
 pub use server::{Settings, serve};

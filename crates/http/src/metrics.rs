@@ -7,11 +7,12 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Response, StatusCode, header};
 use dogwatch_store::Engine;
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
@@ -27,48 +28,79 @@ struct RouteLabel {
     route: String,
 }
 
-/// The metrics: those of requests are counted as they come, the gauges are read from the engine with each scrape.
-pub(crate) struct Metrics {
-    registry: Registry,
+/// The metrics of an API: its requests, counted as they come, and the load of its engine, read with each scrape. Clones are the
+/// same metrics.
+///
+/// It is a [`Collector`](prometheus_client::collector::Collector): a program that has a registry of its own gathers them there.
+///
+/// ```
+/// use dogwatch_http::{Metrics, RouterBuilder};
+/// use dogwatch_store::Engine;
+/// use prometheus_client::registry::Registry;
+/// let engine = Engine::in_memory()?;
+/// let metrics = Metrics::new(&engine);
+/// let mut registry = Registry::default();
+/// registry.register_collector(Box::new(metrics.clone()));
+/// let api = RouterBuilder::new(engine).metrics(metrics).build();
+/// let mut text = String::new();
+/// prometheus_client::encoding::text::encode(&mut text, &registry)?;
+/// assert!(text.contains("dogwatch_writable 1"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    engine: Engine,
     requests: Family<Labels, Counter>,
     latency: Family<RouteLabel, Histogram>,
-    queue: Gauge,
-    batches: Gauge,
-    batched: Gauge,
-    writable: Gauge,
-    timers: Gauge,
-    outbox: Gauge,
 }
 
 /// The number up to which waiting escalation runs, and recipients with notifications to deliver, are counted for each scrape.
 const COUNTED: usize = 10_000;
 
 fn histogram() -> Histogram {
+    // The buckets go from 50 µs to 13 s.
     Histogram::new(exponential_buckets(0.000_05, 4.0, 10))
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        let mut registry = Registry::with_prefix("dogwatch");
-        let requests = Family::default();
-        // The buckets go from 50 µs to 13 s.
-        let latency = Family::new_with_constructor(histogram as fn() -> Histogram);
-        let (queue, batches, batched, writable) =
-            (Gauge::default(), Gauge::default(), Gauge::default(), Gauge::default());
-        registry.register("http_requests", "Requests by method, route and status", Family::clone(&requests));
-        registry.register("http_request_seconds", "How long requests took, by route", Family::clone(&latency));
-        registry.register("command_queue_depth", "Commands that wait for the writer", queue.clone());
-        registry.register("commit_batches", "Batches committed since the start", batches.clone());
-        registry.register("commit_batch_commands", "Commands in these batches", batched.clone());
-        registry.register("writable", "1 unless storage has failed", writable.clone());
-        let (timers, outbox) = (Gauge::default(), Gauge::default());
-        registry.register("pending_timers", "Escalation runs that wait, counted up to 10,000", timers.clone());
-        registry.register("outbox_depth", "Users with pages to deliver, counted up to 10,000", outbox.clone());
-        Self { registry, requests, latency, queue, batches, batched, writable, timers, outbox }
+impl Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let mut encode = |name: &str, help: &str, metric: &dyn Encoded| metric.encode(&mut encoder, name, help);
+        encode("dogwatch_http_requests", "Requests by method, route and status.", &self.requests)?;
+        encode("dogwatch_http_request_seconds", "How long requests took, by route.", &self.latency)?;
+        let gauge = |value: u64| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+        let load = self.engine.load();
+        encode("dogwatch_command_queue_depth", "Commands that wait for the writer.", &gauge(load.queued))?;
+        encode("dogwatch_commit_batches", "Batches committed since the start.", &gauge(load.batches))?;
+        encode("dogwatch_commit_batch_commands", "Commands in these batches.", &gauge(load.commands))?;
+        encode("dogwatch_writable", "1 unless storage has failed.", &gauge(u64::from(self.engine.is_writable())))?;
+        if let Ok((timers, outbox)) = self.engine.pending(COUNTED) {
+            let gauge = |value: usize| gauge(u64::try_from(value).unwrap_or(u64::MAX));
+            encode("dogwatch_pending_timers", "Escalation runs that wait, counted up to 10,000.", &gauge(timers))?;
+            encode("dogwatch_outbox_depth", "Users with pages to deliver, counted up to 10,000.", &gauge(outbox))?;
+        }
+        Ok(())
+    }
+}
+
+/// A metric of any type, with its name.
+trait Encoded {
+    fn encode(&self, encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str) -> std::fmt::Result;
+}
+
+impl<M: EncodeMetric> Encoded for M {
+    fn encode(&self, encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str) -> std::fmt::Result {
+        EncodeMetric::encode(self, encoder.encode_descriptor(name, help, None, self.metric_type())?)
     }
 }
 
 impl Metrics {
+    /// Metrics of an API over this engine, without any request yet.
+    #[must_use]
+    pub fn new(engine: &Engine) -> Self {
+        let latency = Family::new_with_constructor(histogram as fn() -> Histogram);
+        Self { engine: engine.clone(), requests: Family::default(), latency }
+    }
+
     /// Counts a request. `route` is a path template, so there are no more labels than paths in the table of routes.
     pub(crate) fn count(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
         let method = match *method {
@@ -82,19 +114,11 @@ impl Metrics {
     }
 
     /// All metrics in the OpenMetrics text format.
-    pub(crate) fn render(&self, engine: &Engine) -> Response<Body> {
-        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        let load = engine.load();
-        self.queue.set(gauge(load.queued));
-        self.batches.set(gauge(load.batches));
-        self.batched.set(gauge(load.commands));
-        self.writable.set(i64::from(engine.is_writable()));
-        if let Ok((timers, outbox)) = engine.pending(COUNTED) {
-            self.timers.set(i64::try_from(timers).unwrap_or(i64::MAX));
-            self.outbox.set(i64::try_from(outbox).unwrap_or(i64::MAX));
-        }
+    pub(crate) fn render(&self) -> Response<Body> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self.clone()));
         let mut text = String::new();
-        let mut response = match encode(&mut text, &self.registry) {
+        let mut response = match encode(&mut text, &registry) {
             Ok(()) => Response::new(Body::from(text)),
             Err(_) => {
                 let mut response = Response::new(Body::empty());

@@ -13,8 +13,32 @@ use crate::route::Route;
 /// The codes that every route may answer.
 const SHARED: &[Code] = &[Code::Validation, Code::Internal, Code::Overloaded, Code::OutcomeUnknown];
 
-/// The document for a table of routes.
-pub(crate) fn document(table: &[Route]) -> Value {
+/// The document, but for the path under which the router is nested.
+pub(crate) struct Document {
+    before: String,
+    after: String,
+}
+
+/// What stands in the document for the path; no text of it holds this.
+const PLACE: &str = "{server}";
+
+impl Document {
+    /// The document for a table of routes, with or without API keys.
+    pub(crate) fn new(table: &[Route], keys: bool) -> Self {
+        let whole = document(table, keys).to_string();
+        let (before, after) = whole.split_once(PLACE).unwrap_or((&whole, ""));
+        Self { before: before.to_owned(), after: after.to_owned() }
+    }
+
+    /// The document of a router that is nested at a path: empty when it is not.
+    pub(crate) fn at(&self, path: &str) -> String {
+        let path = if path.is_empty() { "/" } else { path };
+        // A path has no character that JSON escapes, but for a backslash or a quotation mark that a lenient client sends.
+        [&self.before, path.replace(['"', '\\'], "").as_str(), &self.after].concat()
+    }
+}
+
+fn document(table: &[Route], keys: bool) -> Value {
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     let mut schemas = Map::new();
     schemas.insert("Error".to_owned(), error_schema());
@@ -33,12 +57,13 @@ pub(crate) fn document(table: &[Route]) -> Value {
             "version": env!("CARGO_PKG_VERSION"),
             "license": { "name": "MIT OR Apache-2.0" },
         },
+        "servers": [{ "url": PLACE }],
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": { "apiKey": { "type": "http", "scheme": "bearer" } },
+            "securitySchemes": if keys { json!({ "apiKey": { "type": "http", "scheme": "bearer" } }) } else { json!({}) },
         },
-        "security": [{ "apiKey": [] }],
+        "security": if keys { json!([{ "apiKey": [] }]) } else { json!([]) },
     })
 }
 

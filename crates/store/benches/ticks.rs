@@ -129,13 +129,13 @@ impl Bench {
 }
 
 fn join(engine: &Engine, created: &OrganizationCreated, n: usize) -> UserId {
-    let add = AddMember {
-        org_id: created.organization.id,
-        email: format!("user{n}@example.com").parse().unwrap(),
-        first_name: "User".parse().unwrap(),
-        last_name: n.to_string().parse().unwrap(),
-        role: Role::Member,
-    };
+    let add = AddMember::new(
+        created.organization.id,
+        format!("user{n}@example.com").parse().unwrap(),
+        "User".parse().unwrap(),
+        n.to_string().parse().unwrap(),
+        Role::Member,
+    );
     engine.execute(add, &Actor::Operator).unwrap().member.id
 }
 

@@ -11,12 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::open(folder)?;
 
     let created = engine.execute(
-        CreateOrganization {
-            name: "Harbour".parse()?,
-            admin_email: "ada@example.com".parse()?,
-            first_name: "Ada".parse()?,
-            last_name: "Byron".parse()?,
-        },
+        CreateOrganization::new("Harbour".parse()?, "ada@example.com".parse()?, "Ada".parse()?, "Byron".parse()?),
         &Actor::Operator,
     )?;
     let ada = created.actor();

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
-use dogwatch_core::caller::{Caller, authenticate, first_admin};
+use dogwatch_core::caller::{Caller, authenticate, external_actor, first_admin};
 use dogwatch_core::organization::Organization;
 use dogwatch_core::outbox::DeliveryPort;
+use dogwatch_core::text::ExternalId;
 use dogwatch_core::ticks::TickPort;
 use dogwatch_core::world::State;
 use dogwatch_core::{Actor, Command, IdSource, OrgId, Query, Secret, Timestamp, ask};
@@ -41,12 +42,7 @@ use crate::view::StoreView;
 ///
 /// let engine = Engine::in_memory()?;
 /// let created = engine.execute(
-///     CreateOrganization {
-///         name: "Harbour".parse()?,
-///         admin_email: "ada@example.com".parse()?,
-///         first_name: "Ada".parse()?,
-///         last_name: "Byron".parse()?,
-///     },
+///     CreateOrganization::new("Harbour".parse()?, "ada@example.com".parse()?, "Ada".parse()?, "Byron".parse()?),
 ///     &Actor::Operator,
 /// )?;
 /// // The secret is what a client presents; the engine keeps only its hash.
@@ -135,6 +131,14 @@ impl Engine {
     pub fn authenticate(&self, key: &Secret) -> Result<Actor, Error> {
         let now = self.now();
         Ok(self.inner.shared.read(|state| authenticate(key, state, now))?)
+    }
+
+    /// The member whom your program knows by its own names: the external ids of an organization and of a member in it.
+    ///
+    /// # Errors
+    /// `not_found` when there is no such organization, or no such member in it; `internal_error` when the store cannot be read.
+    pub fn actor(&self, organization: &ExternalId, member: &ExternalId) -> Result<Actor, Error> {
+        Ok(self.inner.shared.read(|state| external_actor(organization, member, state))?)
     }
 
     /// Checks that an actor is a caller of some kind, and changes nothing: `engine.admit::<ByAdmin>(&actor)`.

@@ -45,8 +45,7 @@ impl Engine {
     /// use dogwatch_store::{Engine, ManualClock};
     /// # let clock = ManualClock::at(Timestamp::parse("2026-04-07T10:00:00Z")?);
     /// # let engine = Engine::builder().clock(clock.clone()).in_memory()?;
-    /// # let created = engine.execute(CreateOrganization { name: "Harbour".parse()?, admin_email: "ada@example.com".parse()?,
-    /// #     first_name: "Ada".parse()?, last_name: "Byron".parse()? }, &Actor::Operator)?;
+    /// # let created = engine.execute(CreateOrganization::new("Harbour".parse()?, "ada@example.com".parse()?, "Ada".parse()?, "Byron".parse()?), &Actor::Operator)?;
     /// # let (ada, owner) = (created.actor(), created.admin.member.id);
     /// let policy = engine.execute(CreatePolicy { name: "Night".parse()?, description: None }, &ada)?.id;
     /// let add = AddPolicyLayer {

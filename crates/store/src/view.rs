@@ -4,12 +4,13 @@
 //! the id of its own organization, so it can reach no other. A record that does not decode is an `internal_error`.
 
 use crate::rooms::NamedV1;
-use crate::rooms::organization::OrganizationV1;
+use crate::rooms::organization::OrganizationV2;
 use dogwatch_core::api_key::KeyHolder;
 use dogwatch_core::id::Id;
 use dogwatch_core::organization::Organization;
 use dogwatch_core::outbox::{DeliveryPort, ReadyInbox};
 use dogwatch_core::secret::SecretHash;
+use dogwatch_core::text::ExternalId;
 use dogwatch_core::ticks::{TickPort, Timer};
 use dogwatch_core::world::{GlobalPort, State, World};
 use dogwatch_core::{Error, OrgId, Timestamp, UserId};
@@ -19,6 +20,7 @@ use crate::commit::overlay::Overlay;
 use crate::record::{Corrupt, Stored, decode};
 use crate::rooms::api_key::HolderV1;
 use crate::rooms::json::hex;
+use crate::rooms::organization::organization_by_external_id;
 use crate::rooms::team::TokenV1;
 use crate::rooms::{incident, outbox};
 use crate::table::{self, Table, end_of};
@@ -106,6 +108,11 @@ impl GlobalPort for StoreView<'_> {
         let place = self.record::<TokenV1>(&Table::TOKEN.hashed(token))?;
         Ok(place.map(|place| OrgId::from_bytes(place.org)))
     }
+
+    fn organization_with(&self, external_id: &ExternalId) -> Result<Option<OrgId>, Error> {
+        let named = self.record::<NamedV1>(&organization_by_external_id(external_id))?;
+        Ok(named.map(|named| OrgId::from_bytes(named.id)))
+    }
 }
 
 impl TickPort for StoreView<'_> {
@@ -148,7 +155,7 @@ impl State for StoreView<'_> {
     }
 
     fn organizations(&self) -> Result<Vec<Organization>, Error> {
-        self.records(&Table::ORGANIZATION.key(&[]), OrganizationV1::of)
+        self.records(&Table::ORGANIZATION.key(&[]), OrganizationV2::of)
     }
 }
 

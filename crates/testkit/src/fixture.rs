@@ -30,12 +30,12 @@ use crate::rooms;
 /// The command that creates the organization Harbour with its admin Ada Byron.
 #[must_use]
 pub fn create_organization() -> CreateOrganization {
-    CreateOrganization {
-        name: "Harbour".parse().unwrap(),
-        admin_email: "ada@example.com".parse().unwrap(),
-        first_name: "Ada".parse().unwrap(),
-        last_name: "Byron".parse().unwrap(),
-    }
+    CreateOrganization::new(
+        "Harbour".parse().unwrap(),
+        "ada@example.com".parse().unwrap(),
+        "Ada".parse().unwrap(),
+        "Byron".parse().unwrap(),
+    )
 }
 
 /// Creates the organization Harbour in an engine.
@@ -63,7 +63,7 @@ pub fn everything(engine: &Engine, clock: &ManualClock) -> OrganizationCreated {
     let (ada, me) = (created.actor(), created.admin.member.id);
     let join = |email: &str, first: &str| {
         let (org, last_name, role) = (created.organization.id, valid("Marlow"), Role::Member);
-        let add = AddMember { org_id: org, email: valid(email), first_name: valid(first), last_name, role };
+        let add = AddMember::new(org, valid(email), valid(first), last_name, role);
         did(engine, add, &Actor::Operator).member.id
     };
     let (ben, cleo) = (join("ben@example.com", "Ben"), join("cleo@example.com", "Cleo"));

@@ -155,13 +155,8 @@ impl ScheduleTest {
 
     fn join(&mut self) {
         let Actor::Member { org_id: org, .. } = self.admin else { panic!("the admin is a member") };
-        let add = AddMember {
-            org_id: org,
-            email: valid(&format!("user{}@example.com", self.people.len())),
-            first_name: valid("User"),
-            last_name: valid("Number"),
-            role: Role::Member,
-        };
+        let email = valid(&format!("user{}@example.com", self.people.len()));
+        let add = AddMember::new(org, email, valid("User"), valid("Number"), Role::Member);
         let joined = self.both(add, &Actor::Operator).unwrap();
         self.people.push((joined.member.id, true));
     }

@@ -4,6 +4,7 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use dogwatch_core::id::{ComponentId, Id, IncidentId, PolicyId, ScheduleId};
+use dogwatch_core::organization::CreateOrganization;
 use dogwatch_core::outbox::Receipt;
 use dogwatch_core::team::Role;
 use dogwatch_core::{Actor, Patch, Timestamp, UserId};
@@ -129,7 +130,11 @@ impl<'a> Run<'a> {
             transaction: None,
         };
         for org in 0..2 {
-            let created = run.subject().execute(fixture::create_organization(), &Actor::Operator).unwrap();
+            let created = {
+                let external_id = Some(valid(&format!("org-{org}")));
+                let create = CreateOrganization { external_id, ..fixture::create_organization() };
+                run.subject().execute(create, &Actor::Operator).unwrap()
+            };
             run.orgs[org].id = created.organization.id.to_string();
             run.joined(org, created.admin);
         }

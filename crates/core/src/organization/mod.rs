@@ -1,17 +1,19 @@
 //! Organizations: everything else belongs to one of them, and nothing of one is seen in another (contract, sections 2 and 4).
 //!
-//! The operator creates an organization with its first admin ([`CreateOrganization`]); from then on, its admins run it. An
-//! organization has [`Counts`] of everything that the contract's section 11 limits.
+//! The operator creates an organization with its first admin ([`CreateOrganization`]); from then on, its admins run it. A program
+//! that has organizations of its own makes sure that each is there ([`EnsureOrganization`]). An organization has [`Counts`] of everything that the contract's section 11 limits.
 //!
 //! Its people are in [`crate::team`], the keys with which they call the API in [`crate::api_key`].
 
 mod create;
+mod ensure;
 
 pub use create::{CreateOrganization, OrganizationCreated};
+pub use ensure::EnsureOrganization;
 
 use crate::error::Error;
 use crate::id::OrgId;
-use crate::text::OrgName;
+use crate::text::{ExternalId, OrgName};
 use crate::time::Timestamp;
 
 /// An organization as it is stored.
@@ -23,6 +25,8 @@ pub struct Organization {
     pub name: OrgName,
     /// When it was created.
     pub created_at: Timestamp,
+    /// The name that an embedding program has for it: 1–255 visible ASCII characters, unique over the store.
+    pub external_id: Option<ExternalId>,
 }
 
 /// How many of each limited thing an organization has (contract, section 11), and the number of its last incident.

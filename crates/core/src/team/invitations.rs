@@ -164,7 +164,13 @@ impl Command for AcceptInvitation {
         let org = cx.global.organization_inviting(token.hash())?.ok_or_else(unknown_token)?;
         cx.within(org, |cx| {
             let invitation = cx.world.invitation_by_token(token.hash())?.ok_or_else(unknown_token)?;
-            let person = Person { email: invitation.email.clone(), first_name, last_name, role: invitation.role };
+            let person = Person {
+                email: invitation.email.clone(),
+                first_name,
+                last_name,
+                role: invitation.role,
+                external_id: None,
+            };
             cx.count(|counts| {
                 counts.invitations = counts.invitations.saturating_sub(1);
                 counts.members += 1;

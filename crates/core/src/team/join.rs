@@ -3,12 +3,13 @@
 use super::{Member, Role, TeamPort};
 use crate::api_key::{self, NewApiKey};
 use crate::caller::ByOperator;
+use crate::checks::external_is_free;
 use crate::code::Code;
 use crate::command::{Command, Context, GlobalContext, seal};
 use crate::error::Error;
 use crate::id::OrgId;
 use crate::organization::Counts;
-use crate::text::{EmailAddress, PersonName};
+use crate::text::{EmailAddress, ExternalId, PersonName};
 use crate::world::{Change, Write};
 use crate::{checks, limits};
 
@@ -25,7 +26,7 @@ pub struct Joined {
 }
 
 /// Makes somebody a member without an invitation (contract, section 4). Operator only. Codes: `not_found` (organization),
-/// `name_conflict`, `limit_reached`.
+/// `name_conflict` (e-mail, `external_id`), `limit_reached`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddMember {
     /// The organization that they join.
@@ -38,6 +39,8 @@ pub struct AddMember {
     pub last_name: PersonName,
     /// The role that they will have.
     pub role: Role,
+    /// The name that an embedding program has for them: 1–255 visible ASCII characters, unique in the organization.
+    pub external_id: Option<ExternalId>,
 }
 
 impl AddMember {
@@ -50,7 +53,7 @@ impl AddMember {
         last_name: PersonName,
         role: Role,
     ) -> Self {
-        Self { org_id, email, first_name, last_name, role }
+        Self { org_id, email, first_name, last_name, role, external_id: None }
     }
 }
 
@@ -60,17 +63,20 @@ impl Command for AddMember {
     const CODES: &'static [Code] = &[Code::NotFound, Code::NameConflict, Code::LimitReached];
 
     fn decide(self, _: ByOperator, cx: &mut GlobalContext<'_>) -> Result<Joined, Error> {
-        let Self { org_id: org, email, first_name, last_name, role } = self;
+        let Self { org_id: org, email, first_name, last_name, role, external_id } = self;
         cx.within(org, |cx| {
             cx.world.organization()?.ok_or_else(|| Error::not_found("organization"))?;
             check_email(cx.world, &email)?;
+            if let Some(external_id) = &external_id {
+                external_is_free(cx.world.member_with(external_id)?.is_some())?;
+            }
             cx.count(|counts| {
                 check_seat(counts)?;
                 counts.members += 1;
                 counts.api_keys = counts.api_keys.saturating_add(1);
                 Ok(())
             })?;
-            Person { email, first_name, last_name, role }.join(cx)
+            Person { email, first_name, last_name, role, external_id }.join(cx)
         })
     }
 }
@@ -81,11 +87,20 @@ pub(crate) struct Person {
     pub(crate) first_name: PersonName,
     pub(crate) last_name: PersonName,
     pub(crate) role: Role,
+    pub(crate) external_id: Option<ExternalId>,
 }
 
 impl Person {
     /// Makes them a member with a first API key. The caller counts both in the counts of the organization.
     pub(crate) fn join(self, cx: &mut Context<'_>) -> Result<Joined, Error> {
+        let member = self.become_member(cx);
+        let name = api_key::first_key_name()?;
+        let api_key = api_key::issue(cx, member.id, name, None);
+        Ok(Joined { member, api_key })
+    }
+
+    /// Makes them a member without an API key. The caller counts them in the counts of the organization.
+    pub(crate) fn become_member(self, cx: &mut Context<'_>) -> Member {
         let member = Member {
             id: cx.ids.fresh(cx.now),
             org_id: cx.world.org_id(),
@@ -93,14 +108,13 @@ impl Person {
             first_name: self.first_name,
             last_name: self.last_name,
             image_url: None,
+            external_id: self.external_id,
             role: self.role,
             joined_at: cx.now,
             removed_at: None,
         };
         cx.write(Write::Member(Change::created(member.clone())));
-        let name = api_key::first_key_name()?;
-        let api_key = api_key::issue(cx, member.id, name, None);
-        Ok(Joined { member, api_key })
+        member
     }
 }
 

@@ -1,17 +1,20 @@
 //! The team: the members of an organization, their roles, and invitations to join it (contract, section 4).
 //!
 //! An admin invites people ([`InviteMember`], [`RevokeInvitation`]); whoever holds the token of an invitation becomes a member
-//! with it ([`AcceptInvitation`]). The operator makes members without one ([`AddMember`]). Admins see the team ([`ListTeam`],
+//! with it ([`AcceptInvitation`]). The operator makes members without one ([`AddMember`],
+//! and [`EnsureMember`] for programs that have members of their own). Admins see the team ([`ListTeam`],
 //! [`GetMember`]), change roles ([`ChangeRole`]) and remove members ([`RemoveMember`]). Nobody changes their own role or
 //! removes themselves, so that every organization keeps an admin.
 //!
 //! What a removed member leaves is in [`crate::oncall`] and [`crate::escalation`]; how an invitation travels is in
 //! [`crate::outbox`]; how an API key tells who calls is in [`crate::caller`].
 
+mod ensure;
 mod invitations;
 mod join;
 mod members;
 
+pub use ensure::EnsureMember;
 pub use invitations::{AcceptInvitation, InvitationSent, InvitationView, InviteMember, RevokeInvitation};
 pub use join::{AddMember, Joined};
 pub use members::{ChangeRole, GetMember, ListTeam, RemoveMember, Team};
@@ -21,7 +24,7 @@ pub(crate) use join::Person;
 use crate::error::Error;
 use crate::id::{InvitationId, OrgId, UserId};
 use crate::secret::SecretHash;
-use crate::text::{EmailAddress, PersonName};
+use crate::text::{EmailAddress, ExternalId, PersonName};
 use crate::time::Timestamp;
 use crate::words::words;
 
@@ -57,6 +60,9 @@ pub struct Member {
     pub last_name: PersonName,
     /// The address of a picture of them. No command sets it.
     pub image_url: Option<String>,
+    /// The name that an embedding program has for them: 1–255 visible ASCII characters, unique among the present members of the
+    /// organization.
+    pub external_id: Option<ExternalId>,
     /// Their role.
     pub role: Role,
     /// When they joined.
@@ -107,6 +113,8 @@ pub trait TeamPort {
     fn is_member(&self, id: UserId) -> Result<bool, Error>;
     /// The members who have not been removed, by the time at which they joined.
     fn members(&self) -> Result<Vec<Member>, Error>;
+    /// The present member with this external id.
+    fn member_with(&self, external_id: &ExternalId) -> Result<Option<UserId>, Error>;
     /// Whether a present member or a pending invitation has this e-mail address, compared without regard to case.
     fn email_taken(&self, email: &EmailAddress) -> Result<bool, Error>;
 

@@ -56,12 +56,7 @@ impl Harbour {
         let mut ids = IdSource::from_seed([42; 32]);
         let now = valid("2026-04-07T10:00:00Z");
         let mut world = MemoryState::new();
-        let create = CreateOrganization {
-            name: valid("Harbour"),
-            admin_email: valid("ada@example.com"),
-            first_name: valid("Ada"),
-            last_name: valid("Byron"),
-        };
+        let create = CreateOrganization::new(valid("Harbour"), valid("ada@example.com"), valid("Ada"), valid("Byron"));
         let created = world.execute(create, &Actor::Operator, now, &mut ids).unwrap();
         let ada = created.actor();
         let org = created.organization.id;
@@ -73,7 +68,7 @@ impl Harbour {
 
     pub(crate) fn join(&mut self, email: &str, first: &str, role: Role) -> Actor {
         let (org, last_name) = (self.org, valid("Marlow"));
-        let add = AddMember { org_id: org, email: valid(email), first_name: valid(first), last_name, role };
+        let add = AddMember::new(org, valid(email), valid(first), last_name, role);
         let joined = self.run(add, &Actor::Operator).unwrap();
         Actor::member(org, joined.member.id)
     }

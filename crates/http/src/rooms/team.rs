@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::api_key::NewApiKey;
 use crate::input::{Input, Kind};
 use crate::route::{Route, command, delete, get, patch, post, query};
-use crate::shape::{Deleted, all, text};
+use crate::shape::{Deleted, all, maybe, text};
 
 pub(super) const ROLE: Kind = Kind::Word(Role::WORDS);
 
@@ -79,6 +79,7 @@ pub(crate) struct Member {
     first_name: String,
     last_name: String,
     image_url: Option<String>,
+    external_id: Option<String>,
     role: String,
     #[schema(format = DateTime)]
     joined_at: String,
@@ -92,6 +93,7 @@ impl From<rules::team::Member> for Member {
             first_name: text(&member.first_name),
             last_name: text(&member.last_name),
             image_url: member.image_url,
+            external_id: maybe(member.external_id.as_ref()),
             role: text(&member.role),
             joined_at: text(&member.joined_at),
         }

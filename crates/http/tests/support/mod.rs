@@ -164,22 +164,22 @@ impl Server {
     }
 
     async fn on(disk: MemoryBackend, engine: Engine, router: Router) -> Self {
-        let create = CreateOrganization {
-            name: "Harbour".parse().unwrap(),
-            admin_email: "ada@example.com".parse().unwrap(),
-            first_name: "Ada".parse().unwrap(),
-            last_name: "Byron".parse().unwrap(),
-        };
+        let create = CreateOrganization::new(
+            "Harbour".parse().unwrap(),
+            "ada@example.com".parse().unwrap(),
+            "Ada".parse().unwrap(),
+            "Byron".parse().unwrap(),
+        );
         let created = engine.execute(create, &Actor::Operator).unwrap();
         let org = created.organization.id;
         let join = |email: &str| -> Joined {
-            let add = AddMember {
-                org_id: org,
-                email: email.parse().unwrap(),
-                first_name: "Some".parse().unwrap(),
-                last_name: "Body".parse().unwrap(),
-                role: Role::Member,
-            };
+            let add = AddMember::new(
+                org,
+                email.parse().unwrap(),
+                "Some".parse().unwrap(),
+                "Body".parse().unwrap(),
+                Role::Member,
+            );
             engine.execute(add, &Actor::Operator).unwrap()
         };
         let (ben, cleo) = (join("ben@example.com"), join("cleo@example.com"));

@@ -42,12 +42,7 @@ struct Answered<R> {
 /// use dogwatch_store::rules::organization::CreateOrganization;
 /// use dogwatch_store::Engine;
 /// # let engine = Engine::in_memory()?;
-/// # let create = |name: &str| Ok::<_, dogwatch_store::rules::Problem>(CreateOrganization {
-/// #     name: name.parse()?,
-/// #     admin_email: "ada@example.com".parse()?,
-/// #     first_name: "Ada".parse()?,
-/// #     last_name: "Byron".parse()?,
-/// # });
+/// # let create = |name: &str| Ok::<_, dogwatch_store::rules::Problem>(CreateOrganization::new(name.parse()?, "ada@example.com".parse()?, "Ada".parse()?, "Byron".parse()?));
 /// // Both are submitted before either is waited for; one sync of the disk may do for both.
 /// let first = engine.submit(create("Harbour")?, &Actor::Operator)?;
 /// let second = engine.submit(create("Quay")?, &Actor::Operator)?;

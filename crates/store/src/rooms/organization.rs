@@ -3,12 +3,12 @@
 use bincode::{Decode, Encode};
 use dogwatch_core::id::Id;
 use dogwatch_core::organization::{Counts, Organization, OrganizationPort};
-use dogwatch_core::text::OrgName;
+use dogwatch_core::text::{ExternalId, OrgName};
 use dogwatch_core::{Error, OrgId};
 use serde::{Deserialize, Serialize};
 
 use super::text::Reader;
-use super::{Entity, Line, Raw, Row, Rows, json, text, timestamp};
+use super::{Entity, Line, NamedV1, Raw, Row, Rows, json, text, timestamp};
 use crate::record::{Corrupt, Stored, unpack};
 use crate::table::Table;
 use crate::tools::Verifier;
@@ -17,12 +17,14 @@ use crate::view::OrgView;
 impl Table {
     /// Organizations by id.
     pub(crate) const ORGANIZATION: Self = Self::new(b'O', "Organization");
+    /// Organizations by external id.
+    pub(crate) const ORGANIZATION_BY_EXTERNAL_ID: Self = Self::new(b'W', "OrganizationByExternalId");
     /// The counts of entities, one row for each organization.
     pub(crate) const COUNTS: Self = Self::new(b't', "Counts");
 }
 
 /// The tables that this module declares.
-pub(super) const TABLES: &[Table] = &[Table::ORGANIZATION, Table::COUNTS];
+pub(super) const TABLES: &[Table] = &[Table::ORGANIZATION, Table::ORGANIZATION_BY_EXTERNAL_ID, Table::COUNTS];
 
 /// The record of an organization. Its id is in the key.
 #[derive(Debug, Encode, Decode, Serialize, Deserialize)]
@@ -33,13 +35,37 @@ pub(crate) struct OrganizationV1 {
     created_at: i64,
 }
 
-impl Stored for OrganizationV1 {
-    const VERSION: u8 = 1;
+/// The record of an organization in version 2: that of version 1, and the external id.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OrganizationV2 {
+    #[serde(flatten)]
+    base: OrganizationV1,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    external_id: Option<String>,
+}
+
+impl Stored for OrganizationV2 {
+    const VERSION: u8 = 2;
+
+    fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
+        if version == 1 { Ok(Self { base: unpack(payload)?, external_id: None }) } else { Err(Corrupt::Version) }
+    }
+}
+
+/// The key of the index row of an organization's external id.
+pub(crate) fn organization_by_external_id(external_id: &ExternalId) -> Vec<u8> {
+    Table::ORGANIZATION_BY_EXTERNAL_ID.key(&[external_id.as_str().as_bytes()])
 }
 
 impl Entity for Organization {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
-        let record = OrganizationV1 { name: self.name.as_str().to_owned(), created_at: self.created_at.as_millis() };
+        let base = OrganizationV1 { name: self.name.as_str().to_owned(), created_at: self.created_at.as_millis() };
+        let external_id = self.external_id.as_ref().map(|id| id.as_str().to_owned());
+        let record = OrganizationV2 { base, external_id };
+        if let Some(external_id) = &self.external_id {
+            rows.record(organization_by_external_id(external_id), &NamedV1 { id: self.id.to_bytes() })?;
+        }
         rows.record(Table::ORGANIZATION.key(&[&self.id.to_bytes()]), &record)
     }
 
@@ -48,9 +74,14 @@ impl Entity for Organization {
     }
 }
 
-impl OrganizationV1 {
+impl OrganizationV2 {
     pub(crate) fn of(self, id: OrgId) -> Result<Organization, Corrupt> {
-        Ok(Organization { id, name: text(OrgName::new(self.name))?, created_at: timestamp(self.created_at)? })
+        Ok(Organization {
+            id,
+            name: text(OrgName::new(self.base.name))?,
+            created_at: timestamp(self.base.created_at)?,
+            external_id: self.external_id.map(ExternalId::new).map(text).transpose()?,
+        })
     }
 }
 
@@ -61,7 +92,7 @@ pub(crate) struct OrganizationLine {
     #[serde(with = "json::IdForm::<OrgId>")]
     id: Raw,
     #[serde(flatten)]
-    record: OrganizationV1,
+    record: OrganizationV2,
 }
 
 impl Line for OrganizationLine {
@@ -170,7 +201,7 @@ impl OrganizationPort for OrgView<'_> {
     }
 
     fn organization(&self) -> Result<Option<Organization>, Error> {
-        self.entity(&Table::ORGANIZATION.of(self.org, &[]), |row: OrganizationV1| row.of(self.org))
+        self.entity(&Table::ORGANIZATION.of(self.org, &[]), |row: OrganizationV2| row.of(self.org))
     }
 
     fn counts(&self) -> Result<Counts, Error> {

@@ -7,13 +7,13 @@ use bincode::{Decode, Encode};
 use dogwatch_core::id::{Id, InvitationId};
 use dogwatch_core::secret::SecretHash;
 use dogwatch_core::team::{Invitation, Member, Role, TeamPort};
-use dogwatch_core::text::{EmailAddress, PersonName};
+use dogwatch_core::text::{EmailAddress, ExternalId, PersonName};
 use dogwatch_core::{Error, OrgId, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::text::Reader;
-use super::{Entity, Line, Raw, Row, Rows, by_byte, json, text, timestamp};
-use crate::record::{Corrupt, Stored};
+use super::{Entity, Line, NamedV1, Raw, Row, Rows, by_byte, json, text, timestamp};
+use crate::record::{Corrupt, Stored, unpack};
 use crate::table::Table;
 use crate::tools::Verifier;
 use crate::view::{OrgView, corrupt, id_at_end};
@@ -23,6 +23,8 @@ impl Table {
     pub(crate) const MEMBER: Self = Self::new(b'm', "Member");
     /// Index of the members who have not been removed.
     pub(crate) const ACTIVE_MEMBER: Self = Self::new(b'M', "ActiveMember");
+    /// The members who have not been removed, by external id.
+    pub(crate) const MEMBER_BY_EXTERNAL_ID: Self = Self::new(b'U', "MemberByExternalId");
     /// Index of the e-mail addresses, in lower case, of members who have not been removed and of pending invitations.
     pub(crate) const EMAIL: Self = Self::new(b'e', "Email");
     /// Pending invitations by id.
@@ -33,7 +35,7 @@ impl Table {
 
 /// The tables that this module declares.
 pub(super) const TABLES: &[Table] =
-    &[Table::MEMBER, Table::ACTIVE_MEMBER, Table::EMAIL, Table::INVITATION, Table::TOKEN];
+    &[Table::MEMBER, Table::ACTIVE_MEMBER, Table::MEMBER_BY_EXTERNAL_ID, Table::EMAIL, Table::INVITATION, Table::TOKEN];
 
 pub(super) fn role_byte(role: Role) -> u8 {
     match role {
@@ -62,13 +64,32 @@ pub(crate) struct MemberV1 {
     removed_at: Option<i64>,
 }
 
-impl Stored for MemberV1 {
-    const VERSION: u8 = 1;
+/// The record of a member in version 2: that of version 1, and the external id.
+#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MemberV2 {
+    #[serde(flatten)]
+    base: MemberV1,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    external_id: Option<String>,
+}
+
+impl Stored for MemberV2 {
+    const VERSION: u8 = 2;
+
+    fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
+        if version == 1 { Ok(Self { base: unpack(payload)?, external_id: None }) } else { Err(Corrupt::Version) }
+    }
+}
+
+/// The key of the index row of a member's external id.
+fn member_by_external_id(org: OrgId, external_id: &ExternalId) -> Vec<u8> {
+    Table::MEMBER_BY_EXTERNAL_ID.of(org, &[external_id.as_str().as_bytes()])
 }
 
 impl Entity for Member {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
-        let record = MemberV1 {
+        let base = MemberV1 {
             email: self.email.as_str().to_owned(),
             first_name: self.first_name.as_str().to_owned(),
             last_name: self.last_name.as_str().to_owned(),
@@ -77,6 +98,10 @@ impl Entity for Member {
             joined_at: self.joined_at.as_millis(),
             removed_at: self.removed_at.map(|at| at.as_millis()),
         };
+        let record = MemberV2 { base, external_id: self.external_id.as_ref().map(|id| id.as_str().to_owned()) };
+        if let Some(external_id) = self.external_id.as_ref().filter(|_| self.is_active()) {
+            rows.record(member_by_external_id(self.org_id, external_id), &NamedV1 { id: self.id.to_bytes() })?;
+        }
         if self.is_active() {
             rows.index(Table::ACTIVE_MEMBER.record(self.org_id, self.id));
             rows.index(email_key(self.org_id, &self.email));
@@ -94,18 +119,20 @@ pub(crate) fn email_key(org: OrgId, email: &EmailAddress) -> Vec<u8> {
     Table::EMAIL.of(org, &[email.folded().as_bytes()])
 }
 
-impl MemberV1 {
+impl MemberV2 {
     pub(crate) fn of(self, org: OrgId, id: UserId) -> Result<Member, Corrupt> {
+        let Self { base, external_id } = self;
         Ok(Member {
             id,
             org_id: org,
-            email: text(EmailAddress::new(self.email))?,
-            first_name: text(PersonName::new(self.first_name))?,
-            last_name: text(PersonName::new(self.last_name))?,
-            image_url: self.image_url,
-            role: role(self.role)?,
-            joined_at: timestamp(self.joined_at)?,
-            removed_at: self.removed_at.map(timestamp).transpose()?,
+            email: text(EmailAddress::new(base.email))?,
+            first_name: text(PersonName::new(base.first_name))?,
+            last_name: text(PersonName::new(base.last_name))?,
+            image_url: base.image_url,
+            external_id: external_id.map(ExternalId::new).map(text).transpose()?,
+            role: role(base.role)?,
+            joined_at: timestamp(base.joined_at)?,
+            removed_at: base.removed_at.map(timestamp).transpose()?,
         })
     }
 }
@@ -119,7 +146,7 @@ pub(crate) struct MemberLine {
     #[serde(with = "json::IdForm::<UserId>")]
     id: Raw,
     #[serde(flatten)]
-    record: MemberV1,
+    record: MemberV2,
 }
 
 impl Line for MemberLine {
@@ -222,7 +249,7 @@ impl Line for InvitationLine {
 
 impl TeamPort for OrgView<'_> {
     fn member(&self, id: UserId) -> Result<Option<Member>, Error> {
-        self.entity(&Table::MEMBER.record(self.org, id), |row: MemberV1| row.of(self.org, id))
+        self.entity(&Table::MEMBER.record(self.org, id), |row: MemberV2| row.of(self.org, id))
     }
 
     fn is_member(&self, id: UserId) -> Result<bool, Error> {
@@ -236,6 +263,11 @@ impl TeamPort for OrgView<'_> {
             self.member(id)?.ok_or_else(|| corrupt(key, Corrupt::Missing))
         };
         self.store.under(&prefix).map(|pair| member(&pair?.0)).collect()
+    }
+
+    fn member_with(&self, external_id: &ExternalId) -> Result<Option<UserId>, Error> {
+        let named = self.store.record::<NamedV1>(&member_by_external_id(self.org, external_id))?;
+        Ok(named.map(|named| UserId::from_bytes(named.id)))
     }
 
     fn email_taken(&self, email: &EmailAddress) -> Result<bool, Error> {

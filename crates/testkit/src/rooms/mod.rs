@@ -82,6 +82,7 @@ pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op>
 /// Adds to an organization rows of those resources whose tables no other resource fills, with commands of an admin.
 pub(crate) fn fill(engine: &Engine, admin: &Actor) {
     component::fill(engine, admin);
+    team::fill(engine);
 }
 
 impl Run<'_> {

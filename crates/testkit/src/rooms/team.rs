@@ -2,15 +2,18 @@
 
 use dogwatch_core::api_key::{CreateApiKey, ListApiKeys, NewApiKey, RevokeApiKey};
 use dogwatch_core::id::{ApiKeyId, Id, InvitationId};
+use dogwatch_core::organization::EnsureOrganization;
 use dogwatch_core::team::{
-    AcceptInvitation, AddMember, ChangeRole, InviteMember, Joined, ListTeam, RemoveMember, RevokeInvitation, Role,
+    AcceptInvitation, AddMember, ChangeRole, EnsureMember, InviteMember, Joined, ListTeam, Member as Shown,
+    RemoveMember, RevokeInvitation, Role,
 };
 use dogwatch_core::{Actor, Secret, Timestamp};
+use dogwatch_store::Engine;
 
 use arbitrary::{Result, Unstructured};
 
 use super::Org;
-use crate::fixture::valid;
+use crate::fixture::{did, valid};
 use crate::model::{Expected, Millis, ensure};
 use crate::ops::{Pick, email, name, pick};
 use crate::run::{Run, agree, millis, org_index, role};
@@ -25,6 +28,7 @@ pub enum TeamOp {
     Accept { invitation: Pick, first: String },
     RevokeInvitation { invitation: Pick },
     AddMember { org: usize, email: String, admin: bool },
+    EnsureMember { external: String, email: String, first: String, admin: bool },
     ChangeRole { user: Pick, admin: bool },
     RemoveMember { user: Pick },
     CreateKey { name: String, expires_in: Option<i64> },
@@ -33,7 +37,7 @@ pub enum TeamOp {
 }
 
 pub(super) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<TeamOp> {
-    Ok(match source.int_in_range(0..=8)? {
+    Ok(match source.int_in_range(0..=9)? {
         0 => TeamOp::Invite { email: email(source)?, admin: source.arbitrary()? },
         1 => TeamOp::Accept { invitation: pick(source, org)?, first: name(source)? },
         2 => TeamOp::RevokeInvitation { invitation: pick(source, org)? },
@@ -45,6 +49,12 @@ pub(super) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Tea
             expires_in: if source.arbitrary()? { Some(source.int_in_range(-1_000..=400_000)?) } else { None },
         },
         7 => TeamOp::RevokeKey { key: pick(source, org)? },
+        8 => TeamOp::EnsureMember {
+            external: (*source.choose(&["u-1", "u-2", "u-3"])?).to_owned(),
+            email: email(source)?,
+            first: name(source)?,
+            admin: source.arbitrary()?,
+        },
         _ => TeamOp::Authenticate { key: pick(source, org)? },
     })
 }
@@ -57,6 +67,7 @@ pub struct Member {
     pub email: String,
     pub first: String,
     pub last: String,
+    pub external: Option<String>,
     pub admin: bool,
     pub joined: Millis,
     pub removed: bool,
@@ -105,6 +116,17 @@ impl Org {
         let same = |other: &str| other.to_lowercase() == email.to_lowercase();
         self.members.iter().any(|member| !member.removed && same(&member.email))
             || self.invitations.iter().any(|invitation| invitation.pending && same(&invitation.email))
+    }
+
+    /// The present member who shall have this external id and e-mail address, if there is one.
+    pub fn ensured(&self, external: &str, email: &str) -> Expected<Option<usize>> {
+        let present = |of: &dyn Fn(&Member) -> bool| self.members.iter().position(|it| !it.removed && of(it));
+        let same = |member: &Member| member.email.to_lowercase() == email.to_lowercase();
+        let named = present(&|member| member.external.as_deref() == Some(external));
+        let found = named.or_else(|| present(&|member| same(member) && member.external.is_none()));
+        let keeps = found.is_some_and(|index| same(&self.members[index]));
+        ensure(keeps || !self.email_taken(email), "name_conflict")?;
+        Ok(found)
     }
 
     pub(super) fn is_member(&self, index: Option<usize>) -> bool {
@@ -156,6 +178,14 @@ impl Org {
     }
 }
 
+/// Makes sure of a second organization, with a member, by names of a program that embeds the engine.
+pub(super) fn fill(engine: &Engine) {
+    did(engine, EnsureOrganization::new(valid("tenant-2"), valid("Quay")), &Actor::Operator);
+    let eve =
+        EnsureMember::new(valid("tenant-2"), valid("user-7"), valid("eve@example.com"), valid("Eve"), valid("Quay"));
+    did(engine, eve.admin(), &Actor::Operator);
+}
+
 impl Run<'_> {
     pub(super) fn team(&mut self, op: &TeamOp, org: usize, me: usize, actor: &Actor) {
         match op {
@@ -170,16 +200,19 @@ impl Run<'_> {
             }
             TeamOp::AddMember { org, email, admin } => {
                 let expected = if self.orgs[*org].email_taken(email) { Err("name_conflict") } else { Ok(()) };
-                let command = AddMember {
-                    org_id: valid(&self.orgs[*org].id),
-                    email: valid(email),
-                    first_name: valid("Added"),
-                    last_name: valid("Member"),
-                    role: role(*admin),
-                };
+                let command = AddMember::new(
+                    valid(&self.orgs[*org].id),
+                    valid(email),
+                    valid("Added"),
+                    valid("Member"),
+                    role(*admin),
+                );
                 if let Some((joined, ())) = agree(self.subject().execute(command, &Actor::Operator), expected, op) {
                     self.joined(*org, joined);
                 }
+            }
+            TeamOp::EnsureMember { external, email, first, admin } => {
+                self.ensure_member(org, external, email, first, *admin, op)
             }
             TeamOp::ChangeRole { user, admin } => {
                 let (id, index) = self.user(*user, org);
@@ -211,6 +244,38 @@ impl Run<'_> {
                 agree(self.subject().execute(RevokeApiKey { id: valid(&id) }, actor), expected, op);
             }
             TeamOp::Authenticate { key } => self.authenticate(op, *key),
+        }
+    }
+
+    fn ensure_member(&mut self, org: usize, external: &str, email: &str, first: &str, admin: bool, op: &TeamOp) {
+        let expected = self.orgs[org].ensured(external, email);
+        // Every organization keeps an admin, so that there is somebody who may look at everything.
+        let was_admin = matches!(expected, Ok(Some(index)) if self.orgs[org].members[index].admin);
+        let command = EnsureMember {
+            role: role(admin || was_admin),
+            ..EnsureMember::new(
+                valid(&format!("org-{org}")),
+                valid(external),
+                valid(email),
+                valid(first),
+                valid("Ensured"),
+            )
+        };
+        let again = command.clone();
+        let Some((got, index)) = agree(self.subject().execute(command, &Actor::Operator), expected, op) else { return };
+        assert_eq!(self.subject().execute(again, &Actor::Operator).unwrap(), got, "once more changes nothing");
+        let members = &mut self.orgs[org].members;
+        match index {
+            Some(index) => {
+                let member = &mut members[index];
+                member.email = email.to_owned();
+                member.first = first.to_owned();
+                "Ensured".clone_into(&mut member.last);
+                member.external = Some(external.to_owned());
+                member.admin = admin || was_admin;
+                assert_eq!(got.id.to_string(), member.id);
+            }
+            None => members.push(learnt(&got)),
         }
     }
 
@@ -269,19 +334,25 @@ impl Run<'_> {
     }
 }
 
+/// A new member, as a reply shows them.
+fn learnt(member: &Shown) -> Member {
+    Member {
+        id: member.id.to_string(),
+        email: member.email.to_string(),
+        first: member.first_name.to_string(),
+        last: member.last_name.to_string(),
+        external: member.external_id.as_ref().map(ToString::to_string),
+        admin: member.role == Role::Admin,
+        joined: millis(member.joined_at),
+        removed: false,
+    }
+}
+
 impl Run<'_> {
     pub(crate) fn joined(&mut self, org: usize, joined: Joined) {
         let member = joined.member;
         let org = &mut self.orgs[org];
-        org.members.push(Member {
-            id: member.id.to_string(),
-            email: member.email.to_string(),
-            first: member.first_name.to_string(),
-            last: member.last_name.to_string(),
-            admin: member.role == Role::Admin,
-            joined: millis(member.joined_at),
-            removed: false,
-        });
+        org.members.push(learnt(&member));
         let user = org.members.len() - 1;
         self.key_made(org_index(&self.orgs, &member.org_id.to_string()), user, &joined.api_key);
     }
@@ -302,11 +373,12 @@ impl Run<'_> {
         let team = self.subject().query(&ListTeam, actor).unwrap();
         let mut expected: Vec<_> = model.members.iter().filter(|member| !member.removed).collect();
         expected.sort_by_key(|member| (member.joined, member.id.clone()));
-        let member = |m: &Member| (m.id.clone(), m.email.clone(), m.first.clone(), role(m.admin), m.joined);
-        let members = team
-            .members
-            .iter()
-            .map(|m| (m.id.to_string(), m.email.to_string(), m.first_name.to_string(), m.role, millis(m.joined_at)));
+        let member =
+            |m: &Member| (m.id.clone(), m.email.clone(), m.first.clone(), role(m.admin), m.joined, m.external.clone());
+        let members = team.members.iter().map(|m| {
+            let external = m.external_id.as_ref().map(ToString::to_string);
+            (m.id.to_string(), m.email.to_string(), m.first_name.to_string(), m.role, millis(m.joined_at), external)
+        });
         assert_eq!(members.collect::<Vec<_>>(), expected.into_iter().map(member).collect::<Vec<_>>());
 
         let mut expected: Vec<_> = model.invitations.iter().filter(|invitation| invitation.pending).collect();

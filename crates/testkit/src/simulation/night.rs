@@ -190,13 +190,13 @@ impl Night {
 
     fn join(&mut self) {
         let number = self.people.len();
-        let add = AddMember {
-            org_id: self.org,
-            email: format!("user{number}@example.com").parse().unwrap(),
-            first_name: "User".parse().unwrap(),
-            last_name: format!("{number}").parse().unwrap(),
-            role: Role::Admin,
-        };
+        let add = AddMember::new(
+            self.org,
+            format!("user{number}@example.com").parse().unwrap(),
+            "User".parse().unwrap(),
+            format!("{number}").parse().unwrap(),
+            Role::Admin,
+        );
         if let Ok(joined) = self.engine().execute(add, &Actor::Operator) {
             self.people.push(joined.member.id);
             self.auditor.joined(joined.member.id);

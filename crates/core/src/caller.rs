@@ -112,6 +112,20 @@ pub trait Caller: sealed::SealedCaller + Copy + Send + Sync + 'static {
     /// [`Caller::CODES`], then [`Query::CODES`].
     #[doc(hidden)]
     fn answer<Q: Query<Caller = Self>>(query: &Q, actor: &Actor, state: &dyn State) -> Result<Q::Reply, Error>;
+
+    /// As [`Caller::decide`], within one organization, by one of its users.
+    #[doc(hidden)]
+    fn decide_in<C: Command<Caller = Self>>(
+        command: C,
+        user: UserId,
+        world: &dyn World,
+        now: Timestamp,
+        ids: &mut IdSource,
+    ) -> Result<Decision<C::Reply>, Error>;
+
+    /// As [`Caller::answer`], within one organization, by one of its users.
+    #[doc(hidden)]
+    fn answer_in<Q: Query<Caller = Self>>(query: &Q, user: UserId, world: &dyn World) -> Result<Q::Reply, Error>;
 }
 
 /// A member of an organization, with any role. A former member is refused with `invalid_api_key`, any other actor with
@@ -138,26 +152,23 @@ pub struct ByOperator;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ByAnybody;
 
-/// The world of a member's organization, and the member's user id. Codes: `not_authorized` for an actor of another kind,
-/// `invalid_api_key` for a user who is not a member now.
-fn member<'a>(actor: &Actor, state: &'a dyn State) -> Result<(Box<dyn World + 'a>, UserId), Error> {
-    let Actor::Member { org_id: org, user_id: user } = *actor else {
-        return Err(not_authorized("this needs a member of an organization"));
-    };
-    let world = state.world(org);
-    if !world.is_member(user)? {
-        return Err(Error::refused(Code::InvalidApiKey, "the user is not a member"));
+/// The world of a member's organization, and the user. Codes: `not_authorized` for an actor of another kind.
+fn within<'a>(actor: &Actor, state: &'a dyn State) -> Result<(Box<dyn World + 'a>, UserId), Error> {
+    match *actor {
+        Actor::Member { org_id, user_id } => Ok((state.world(org_id), user_id)),
+        Actor::Operator | Actor::Anybody => Err(not_authorized("this needs a member of an organization")),
     }
-    Ok((world, user))
+}
+
+/// Admits a user who is a member of the organization now. Code: `invalid_api_key`.
+fn member(user: UserId, world: &dyn World) -> Result<(), Error> {
+    if world.is_member(user)? { Ok(()) } else { Err(Error::refused(Code::InvalidApiKey, "the user is not a member")) }
 }
 
 /// As [`member`], for a member who is an admin; any other is `not_authorized`.
-fn admin<'a>(actor: &Actor, state: &'a dyn State) -> Result<(Box<dyn World + 'a>, UserId), Error> {
-    let (world, user) = member(actor, state)?;
-    if !is_admin(&*world, user)? {
-        return Err(not_authorized("this needs the role `org:admin`"));
-    }
-    Ok((world, user))
+fn admin(user: UserId, world: &dyn World) -> Result<(), Error> {
+    member(user, world)?;
+    if is_admin(world, user)? { Ok(()) } else { Err(not_authorized("this needs the role `org:admin`")) }
 }
 
 fn not_authorized(message: &str) -> Error {
@@ -174,7 +185,8 @@ macro_rules! within_an_organization {
             type View<'a> = View<'a>;
 
             fn admit(actor: &Actor, state: &dyn State) -> Result<Self, Error> {
-                $let_in(actor, state).map(|(_, user_id)| Self { user_id })
+                let (world, user_id) = within(actor, state)?;
+                $let_in(user_id, &*world).map(|()| Self { user_id })
             }
 
             fn decide<C: Command<Caller = Self>>(
@@ -184,15 +196,31 @@ macro_rules! within_an_organization {
                 now: Timestamp,
                 ids: &mut IdSource,
             ) -> Result<Decision<C::Reply>, Error> {
-                let (world, user_id) = $let_in(actor, state)?;
-                let mut cx = Context::new(&*world, now, ids);
+                let (world, user_id) = within(actor, state)?;
+                Self::decide_in(command, user_id, &*world, now, ids)
+            }
+
+            fn answer<Q: Query<Caller = Self>>(query: &Q, actor: &Actor, state: &dyn State) -> Result<Q::Reply, Error> {
+                let (world, user_id) = within(actor, state)?;
+                Self::answer_in(query, user_id, &*world)
+            }
+
+            fn decide_in<C: Command<Caller = Self>>(
+                command: C,
+                user_id: UserId,
+                world: &dyn World,
+                now: Timestamp,
+                ids: &mut IdSource,
+            ) -> Result<Decision<C::Reply>, Error> {
+                $let_in(user_id, world)?;
+                let mut cx = Context::new(world, now, ids);
                 let reply = command.decide(Self { user_id }, &mut cx)?;
                 Ok(cx.decided(reply))
             }
 
-            fn answer<Q: Query<Caller = Self>>(query: &Q, actor: &Actor, state: &dyn State) -> Result<Q::Reply, Error> {
-                let (world, user_id) = $let_in(actor, state)?;
-                query.answer(Self { user_id }, &View { world: &*world })
+            fn answer_in<Q: Query<Caller = Self>>(query: &Q, user_id: UserId, world: &dyn World) -> Result<Q::Reply, Error> {
+                $let_in(user_id, world)?;
+                query.answer(Self { user_id }, &View { world })
             }
         }
     )*};
@@ -232,6 +260,20 @@ macro_rules! without_an_organization {
 
             fn answer<Q: Query<Caller = Self>>(query: &Q, actor: &Actor, state: &dyn State) -> Result<Q::Reply, Error> {
                 query.answer(Self::admit(actor, state)?, &GlobalView::new(state))
+            }
+
+            fn decide_in<C: Command<Caller = Self>>(
+                _: C,
+                _: UserId,
+                _: &dyn World,
+                _: Timestamp,
+                _: &mut IdSource,
+            ) -> Result<Decision<C::Reply>, Error> {
+                Err(not_authorized("this is not for a member of an organization"))
+            }
+
+            fn answer_in<Q: Query<Caller = Self>>(_: &Q, _: UserId, _: &dyn World) -> Result<Q::Reply, Error> {
+                Err(not_authorized("this is not for a member of an organization"))
             }
         }
     )*};

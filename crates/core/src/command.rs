@@ -13,7 +13,7 @@
 use crate::caller::{Actor, Caller};
 use crate::code::Code;
 use crate::error::Error;
-use crate::id::{IdSource, OrgId};
+use crate::id::{IdSource, OrgId, UserId};
 use crate::organization::Counts;
 use crate::time::Timestamp;
 use crate::world::{Change, GlobalPort, State, World, Write};
@@ -200,6 +200,31 @@ pub fn decide<C: Command>(
 /// [`Caller::CODES`] for the actor, then [`Query::CODES`]; `internal_error` when the state cannot be read.
 pub fn ask<Q: Query>(query: &Q, actor: &Actor, state: &dyn State) -> Result<Q::Reply, Error> {
     let answered = Q::Caller::answer(query, actor, state);
+    answered.inspect_err(|error| check_code::<Q::Caller>(error, Q::CODES, std::any::type_name::<Q>()))
+}
+
+/// As [`decide`], for a member's command on one organization: all that a program needs that stores organizations itself. What its
+/// [`World`] does not implement says that there is none, so it may begin with members and incidents.
+///
+/// # Errors
+/// As [`decide`]; `not_authorized` for a command that is not for members.
+pub fn decide_in<C: Command>(
+    command: C,
+    user: UserId,
+    world: &dyn World,
+    now: Timestamp,
+    ids: &mut IdSource,
+) -> Result<Decision<C::Reply>, Error> {
+    let decided = C::Caller::decide_in(command, user, world, now, ids);
+    decided.inspect_err(|error| check_code::<C::Caller>(error, C::CODES, std::any::type_name::<C>()))
+}
+
+/// As [`ask`], for a member's query of one organization: see [`decide_in`].
+///
+/// # Errors
+/// As [`ask`]; `not_authorized` for a query that is not for members.
+pub fn ask_in<Q: Query>(query: &Q, user: UserId, world: &dyn World) -> Result<Q::Reply, Error> {
+    let answered = Q::Caller::answer_in(query, user, world);
     answered.inspect_err(|error| check_code::<Q::Caller>(error, Q::CODES, std::any::type_name::<Q>()))
 }
 

@@ -15,20 +15,15 @@
 //!
 //! let mut state = MemoryState::new();
 //! let mut ids = IdSource::from_seed([7; 32]);
-//! let now = Timestamp::parse("2026-04-07T10:00:00Z").unwrap();
+//! let now = Timestamp::parse("2026-04-07T10:00:00Z")?;
 //!
 //! let created = state.execute(
-//!     CreateOrganization {
-//!         name: "Harbour".parse().unwrap(),
-//!         admin_email: "ada@example.com".parse().unwrap(),
-//!         first_name: "Ada".parse().unwrap(),
-//!         last_name: "Byron".parse().unwrap(),
-//!     },
+//!     CreateOrganization::new("Harbour".parse()?, "ada@example.com".parse()?, "Ada".parse()?, "Byron".parse()?),
 //!     &Actor::Operator, now, &mut ids,
 //! )?;
 //! let ada = created.actor();
 //! let owner = created.admin.member.id;
-//! let open = CreateIncident::new("Checkout is down".parse().unwrap(), Severity::Critical, owner);
+//! let open = CreateIncident::new("Checkout is down".parse()?, Severity::Critical, owner);
 //! let incident = state.execute(open, &ada, now, &mut ids)?;
 //! assert_eq!(incident.sequential_id, 1);
 //!
@@ -73,7 +68,7 @@ pub mod memory;
 
 pub use caller::Actor;
 pub use code::{Code, ErrorKind};
-pub use command::{Command, Decision, Query, ask, decide};
+pub use command::{Command, Decision, Query, ask, ask_in, decide, decide_in};
 pub use error::{Error, FieldProblem};
 pub use id::{IdSource, OrgId, UserId};
 pub use patch::Patch;

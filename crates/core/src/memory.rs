@@ -237,6 +237,7 @@ impl MemoryState {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl GlobalPort for MemoryState {
     fn key_holder(&self, hash: SecretHash) -> Result<Option<KeyHolder>, Error> {
         let mut keys = self.organizations.values().flat_map(|data| data.api_keys.values());
@@ -260,6 +261,7 @@ impl GlobalPort for MemoryState {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl TickPort for MemoryState {
     fn timers_due(&self, now: Timestamp, after: Option<&Timer>, limit: usize) -> Result<Vec<Timer>, Error> {
         let mut due: Vec<_> = self.timers().filter(|timer| timer.due <= now && Some(timer) > after).collect();
@@ -273,6 +275,7 @@ impl TickPort for MemoryState {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl DeliveryPort for MemoryState {
     fn ready_inboxes(
         &self,
@@ -337,6 +340,7 @@ impl<'a> MemoryWorld<'a> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl OrganizationPort for MemoryWorld<'_> {
     fn org_id(&self) -> OrgId {
         self.org
@@ -351,6 +355,7 @@ impl OrganizationPort for MemoryWorld<'_> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl TeamPort for MemoryWorld<'_> {
     fn member(&self, id: UserId) -> Result<Option<Member>, Error> {
         Ok(self.get(|data| &data.members, &id))
@@ -389,6 +394,7 @@ impl TeamPort for MemoryWorld<'_> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl ApiKeyPort for MemoryWorld<'_> {
     fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
         Ok(self.get(|data| &data.api_keys, &id))
@@ -403,6 +409,7 @@ impl ApiKeyPort for MemoryWorld<'_> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl ComponentPort for MemoryWorld<'_> {
     fn component(&self, id: ComponentId) -> Result<Option<Component>, Error> {
         Ok(self.get(|data| &data.components, &id))
@@ -431,6 +438,7 @@ impl ComponentPort for MemoryWorld<'_> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl IncidentPort for MemoryWorld<'_> {
     fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error> {
         Ok(self.get(|data| &data.incidents, &id))
@@ -461,6 +469,7 @@ impl IncidentPort for MemoryWorld<'_> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl OnCallPort for MemoryWorld<'_> {
     fn schedule(&self, id: ScheduleId) -> Result<Option<Schedule>, Error> {
         Ok(self.get(|data| &data.schedules, &id))
@@ -509,6 +518,7 @@ impl OnCallPort for MemoryWorld<'_> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl EscalationPort for MemoryWorld<'_> {
     fn policy(&self, id: PolicyId) -> Result<Option<Policy>, Error> {
         Ok(self.get(|data| &data.policies, &id))
@@ -552,6 +562,7 @@ impl EscalationPort for MemoryWorld<'_> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl OutboxPort for MemoryWorld<'_> {
     fn inbox(&self, recipient: Recipient) -> Result<Option<Inbox>, Error> {
         Ok(self.get(|data| &data.inboxes, &recipient))

@@ -8,6 +8,11 @@ use dogwatch_core::Timestamp;
 
 /// A source of the present instant. It may jump in either direction: the rules allow for that (contract, section 9).
 pub trait Clock: Send + Sync + 'static {
+    /// Sets the clock, if it can be set; `false` if not.
+    fn set_to(&self, _now: Timestamp) -> bool {
+        false
+    }
+
     /// Tells the clock whom to call when it was set, so that whoever sleeps until an instant looks at it again: a clock that runs
     /// by itself need not. The call gives `false` once nobody is interested any more.
     fn when_set(&self, _wake: Box<dyn Fn() -> bool + Send + Sync>) {}
@@ -84,6 +89,11 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::clamped(self.0.millis.load(Ordering::SeqCst))
+    }
+
+    fn set_to(&self, now: Timestamp) -> bool {
+        self.set(now);
+        true
     }
 
     fn when_set(&self, wake: Box<dyn Fn() -> bool + Send + Sync>) {

@@ -3,9 +3,12 @@
 //! All clones of an engine share one writer thread and one storer thread. When the last clone is dropped, the queue is closed,
 //! the writer finishes what was submitted, and the number of commits is noted outside of the database (the seal).
 
+use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
@@ -19,13 +22,14 @@ use dogwatch_core::{Actor, Command, IdSource, OrgId, Query, Secret, Timestamp, a
 
 use crate::backend::{Backend, MemoryBackend, SledBackend, SledOptions};
 use crate::clock::{Clock, SystemClock};
-use crate::commit::pending::Pending;
+use crate::commit::pending::{Pending, pending};
 use crate::commit::queue::WhenFull;
 use crate::commit::snapshot::Snapshot;
 use crate::commit::storer::Storer;
 use crate::commit::writer::{self, Order, Settings, Shared, Work};
 use crate::error::{Error, OpenError};
 use crate::format;
+use crate::readers::Readers;
 use crate::signal::Signal;
 use crate::view::StoreView;
 
@@ -64,6 +68,7 @@ struct Inner {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
     storer: ThreadId,
+    readers: Readers,
 }
 
 impl Engine {
@@ -84,6 +89,13 @@ impl Engine {
         let mut builder = Self::builder();
         builder.sled.create = false;
         builder.open(path)
+    }
+
+    /// As [`Engine::open`], on a thread of its own: the engine can be awaited, without blocking the executor, or waited for.
+    ///
+    /// Dropping the future does not stop the opening; the engine is closed again when it is open.
+    pub fn open_in_background(path: impl AsRef<Path>) -> Opening {
+        Self::builder().open_in_background(path)
     }
 
     /// Opens an engine that keeps all rows in memory, for tests.
@@ -225,6 +237,10 @@ impl Engine {
         self.inner.shared.read(read)
     }
 
+    pub(crate) fn readers(&self) -> (&Arc<Shared>, &Readers) {
+        (&self.inner.shared, &self.inner.readers)
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot<'_> {
         self.inner.shared.snapshot()
     }
@@ -235,6 +251,10 @@ impl Engine {
 
     pub(crate) fn is_poisoned(&self) -> bool {
         self.inner.shared.is_poisoned()
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.inner.shared.clock
     }
 
     pub(crate) fn real_time_until(&self, at: Timestamp) -> Duration {
@@ -250,6 +270,7 @@ impl std::fmt::Debug for Engine {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.readers.end();
         self.shared.queue.close();
         let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         // When a waker holds the last handle, it is dropped in a thread of the engine, which cannot wait for its own end.
@@ -263,6 +284,40 @@ impl Drop for Inner {
             let _ = self.shared.backend.seal(self.shared.commits.load(Ordering::Relaxed));
         }
     }
+}
+
+/// An engine that is being opened: see [`Engine::open_in_background`].
+#[must_use = "a future does nothing unless it is awaited"]
+#[derive(Debug)]
+pub struct Opening(Result<Pending<Result<Engine, OpenError>>, Option<OpenError>>);
+
+impl Opening {
+    /// Blocks until the engine is open.
+    ///
+    /// # Errors
+    /// Those of [`Engine::open`].
+    pub fn wait(self) -> Result<Engine, OpenError> {
+        match self.0 {
+            Ok(pending) => pending.wait().unwrap_or_else(|_| Err(opening_ended())),
+            Err(why) => Err(why.unwrap_or_else(opening_ended)),
+        }
+    }
+}
+
+impl Future for Opening {
+    type Output = Result<Engine, OpenError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Ok(pending) => Pin::new(pending).poll(cx).map(|opened| opened.unwrap_or_else(|_| Err(opening_ended()))),
+            Err(why) => Poll::Ready(Err(why.take().unwrap_or_else(opening_ended))),
+        }
+    }
+}
+
+/// The thread that opens has ended without an answer, by a panic, or its answer was taken before.
+fn opening_ended() -> OpenError {
+    OpenError::Thread(std::io::Error::other("the thread that opens the store has ended"))
 }
 
 /// The work of an engine, waiting and done: see [`Engine::load`]. Ticks, claims, confirmations and give-backs count as
@@ -357,6 +412,17 @@ impl EngineBuilder {
         self.with_backend(backend)
     }
 
+    /// As [`EngineBuilder::open`], on a thread of its own: see [`Engine::open_in_background`].
+    pub fn open_in_background(self, path: impl AsRef<Path>) -> Opening {
+        let path = path.as_ref().to_path_buf();
+        let (promise, pending) = pending();
+        let open = move || promise.answer(Ok(self.open(path)));
+        match thread::Builder::new().name("dogwatch-opening".to_owned()).spawn(open) {
+            Ok(_) => Opening(Ok(pending)),
+            Err(why) => Opening(Err(Some(OpenError::Thread(why)))),
+        }
+    }
+
     /// Opens an engine that keeps all rows in memory.
     ///
     /// # Errors
@@ -377,6 +443,7 @@ impl EngineBuilder {
             None => getrandom::fill(&mut seed).map_err(|error| OpenError::Randomness(error.to_string()))?,
         }
         let commits = format::commits(&backend)?;
+        let readers = Readers::new(self.settings.queue_capacity);
         let shared = Arc::new(Shared::new(Box::new(backend), self.settings, commits));
         let waiting = Arc::downgrade(&shared);
         shared.clock.when_set(Box::new(move || {
@@ -390,6 +457,6 @@ impl EngineBuilder {
         let storer_id = storer.thread_id();
         let run = move || writer::run(&writers, &storer, IdSource::from_seed(seed));
         let writer = thread::Builder::new().name("dogwatch-writer".to_owned()).spawn(run).map_err(OpenError::Thread)?;
-        Ok(Engine { inner: Arc::new(Inner { shared, writer: Mutex::new(Some(writer)), storer: storer_id }) })
+        Ok(Engine { inner: Arc::new(Inner { shared, writer: Mutex::new(Some(writer)), storer: storer_id, readers }) })
     }
 }

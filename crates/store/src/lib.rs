@@ -21,6 +21,7 @@ mod format;
 #[doc(hidden)]
 pub mod fuzzing;
 mod once;
+mod readers;
 mod record;
 mod rooms;
 mod signal;
@@ -35,7 +36,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::pending::Pending;
 pub use deliverer::{Delivery, Envelope, Sending};
 pub use delivery::Notifications;
-pub use engine::{Engine, EngineBuilder, Load};
+pub use engine::{Engine, EngineBuilder, Load, Opening};
 pub use error::{Error, OpenError};
 pub use once::{Answer, Once, Recorded};
 pub use ticker::Ticker;

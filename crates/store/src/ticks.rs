@@ -6,7 +6,7 @@
 
 use dogwatch_core::escalation::Lookups;
 use dogwatch_core::ticks::{Fired, TickPort, Timer, fire_due};
-use dogwatch_core::{IdSource, Timestamp};
+use dogwatch_core::{Error as Refusal, IdSource, Timestamp};
 
 use crate::commit::assembly::Assembly;
 use crate::commit::pending::Pending;
@@ -88,6 +88,55 @@ impl Engine {
                 None => return Ok(ticked),
             }
         }
+    }
+
+    /// Lets time pass until an instant, deadline by deadline: sets the clock to each instant at which a run is due and fires it
+    /// there, and in the end sets the clock to `until`. For tests and rehearsals, on an engine whose clock can be set
+    /// ([`ManualClock`](crate::ManualClock)).
+    ///
+    /// ```
+    /// use dogwatch_store::rules::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, Position, Target};
+    /// use dogwatch_store::rules::incident::{CreateIncident, Severity};
+    /// use dogwatch_store::rules::Timestamp;
+    /// use dogwatch_store::{Engine, ManualClock};
+    /// # use dogwatch_store::rules::{Actor, organization::CreateOrganization};
+    /// let clock = ManualClock::at("2026-04-07T10:00:00Z".parse()?);
+    /// let engine = Engine::builder().clock(clock).in_memory()?;
+    /// # let created = engine.execute(CreateOrganization::new("Harbour".parse()?, "ada@example.com".parse()?,
+    /// #     "Ada".parse()?, "Byron".parse()?), &Actor::Operator)?;
+    /// # let (ada, owner) = (created.actor(), created.admin.member.id);
+    /// let night = engine.execute(CreatePolicy::new("Night".parse()?), &ada)?.id;
+    /// for position in [1, 2, 3] {
+    ///     let (position, wait) = (Position::new(position)?, AckTimeout::from_minutes(30)?);
+    ///     engine.execute(AddPolicyLayer::new(night, position, wait, Target::user(owner)), &ada)?;
+    /// }
+    /// let open = CreateIncident::new("Checkout is down".parse()?, Severity::High, owner);
+    /// engine.execute(CreateIncident { escalation_policy_id: Some(night), ..open }, &ada)?;
+    ///
+    /// let tomorrow = "2026-04-08T10:00:00Z".parse()?;
+    /// assert_eq!(engine.run_until(tomorrow)?.fired, 3, "two more layers, and the end");
+    /// assert_eq!(engine.now(), tomorrow);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Engine::tick`]; `internal_error` when the clock cannot be set, and when a run that is due cannot be read.
+    pub fn run_until(&self, until: Timestamp) -> Result<Ticked, Error> {
+        let mut ticked = Ticked::default();
+        while let Some(due) = self.next_deadline()?.filter(|due| *due <= until) {
+            self.set_clock(due.max(self.now()))?;
+            let one = self.tick(due)?;
+            ticked.fired += one.fired;
+            if one.failed > 0 || (one.fired == 0 && self.next_deadline()? == Some(due)) {
+                return Err(Refusal::broken("a run that is due cannot go on").into());
+            }
+        }
+        self.set_clock(until.max(self.now()))?;
+        Ok(ticked)
+    }
+
+    fn set_clock(&self, now: Timestamp) -> Result<(), Error> {
+        if self.clock().set_to(now) { Ok(()) } else { Err(Refusal::broken("the clock cannot be set").into()) }
     }
 
     /// As [`Engine::tick`], but returns at once: the answer can be waited for or awaited. It fires 1,000 runs at most;

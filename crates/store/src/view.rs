@@ -97,6 +97,7 @@ pub(crate) fn id_at_end<T: Id>(key: &[u8]) -> Result<T, Corrupt> {
     key.last_chunk::<16>().map(|bytes| T::from_bytes(*bytes)).ok_or(Corrupt::Key)
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl GlobalPort for StoreView<'_> {
     fn key_holder(&self, hash: SecretHash) -> Result<Option<KeyHolder>, Error> {
         let key = Table::KEY_HOLDER.hashed(hash);
@@ -115,6 +116,7 @@ impl GlobalPort for StoreView<'_> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl TickPort for StoreView<'_> {
     fn timers_due(&self, now: Timestamp, after: Option<&Timer>, limit: usize) -> Result<Vec<Timer>, Error> {
         let start = after.map_or_else(|| Table::TIMER.key(&[]), |after| end_of(&incident::timer_key(after)));
@@ -131,6 +133,7 @@ impl TickPort for StoreView<'_> {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl DeliveryPort for StoreView<'_> {
     fn ready_inboxes(
         &self,

@@ -8,6 +8,8 @@ use crate::id::{IncidentId, UpdateId};
 ///
 /// Every method fails only with [`Error::Broken`], when the store cannot be read. The time that one takes depends on the length
 /// of its answer, not on how much else the store holds.
+///
+/// A program that stores only a part of all this implements what it stores: the rest says that there is none.
 pub trait IncidentPort {
     /// The incident with this id.
     fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error>;
@@ -18,11 +20,23 @@ pub trait IncidentPort {
         filter: &IncidentFilter,
         after: Option<IncidentId>,
         limit: usize,
-    ) -> Result<Vec<Incident>, Error>;
+    ) -> Result<Vec<Incident>, Error> {
+        let _ = (filter, after, limit);
+        Ok(Vec::new())
+    }
     /// The update of an incident with this id.
-    fn update(&self, incident: IncidentId, id: UpdateId) -> Result<Option<IncidentUpdate>, Error>;
+    fn update(&self, incident: IncidentId, id: UpdateId) -> Result<Option<IncidentUpdate>, Error> {
+        let _ = (incident, id);
+        Ok(None)
+    }
     /// The updates of an incident, oldest first.
-    fn updates(&self, incident: IncidentId) -> Result<Vec<IncidentUpdate>, Error>;
+    fn updates(&self, incident: IncidentId) -> Result<Vec<IncidentUpdate>, Error> {
+        let _ = incident;
+        Ok(Vec::new())
+    }
     /// The events of an incident's audit trail that have moved out of it, oldest first.
-    fn earlier_events(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error>;
+    fn earlier_events(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error> {
+        let _ = incident;
+        Ok(Vec::new())
+    }
 }

@@ -71,11 +71,15 @@ impl Counts {
 ///
 /// Every method fails only with [`Error::Broken`], when the store cannot be read. The time that one takes depends on the length
 /// of its answer, not on how much else the store holds.
+///
+/// A program that stores only a part of all this implements what it stores: the rest says that there is none.
 pub trait OrganizationPort {
     /// The id of this organization.
     fn org_id(&self) -> OrgId;
     /// The organization itself, if it exists.
-    fn organization(&self) -> Result<Option<Organization>, Error>;
+    fn organization(&self) -> Result<Option<Organization>, Error> {
+        Ok(None)
+    }
     /// The counts of the organization; all zero if it does not exist.
     fn counts(&self) -> Result<Counts, Error>;
 }

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use dogwatch_core::Error as Refusal;
 
@@ -35,7 +36,8 @@ struct Answered<R> {
 /// The pending answer to a submitted command.
 ///
 /// It can be waited for ([`Pending::wait`]) or awaited: it is a [`Future`] that needs no particular executor. The command
-/// happens whether or not anybody waits for its answer.
+/// happens whether or not anybody waits for its answer: dropping it, as a time-out of an executor does, takes nothing back. Whoever
+/// does not wait for the answer does not know the outcome; the command may still happen.
 ///
 /// ```
 /// use dogwatch_store::rules::Actor;
@@ -106,6 +108,29 @@ impl<R> Pending<R> {
             // The future was polled to its end before it was waited for: the answer was taken.
             Slot::Waiting(_) | Slot::Taken => Err(Error::OutcomeUnknown),
         }
+    }
+}
+
+impl<R> Pending<R> {
+    /// Blocks as [`Pending::wait`] does, for `most` at the longest; gives the pending answer back when it has not come by then.
+    ///
+    /// The command is not taken back: it may still happen. So a time-out says nothing about the outcome, and whoever stops waiting
+    /// should look before trying again, or submit under an idempotency key ([`Engine::submit_once`](crate::Engine::submit_once)).
+    ///
+    /// # Errors
+    /// The pending answer itself, when it has not come. With the answer, as [`Pending::wait`].
+    pub fn wait_timeout(self, most: Duration) -> Result<Result<R, Error>, Self> {
+        if !MAKES_ANSWERS.get() {
+            let slot = self.shared.slot.lock().unwrap_or_else(PoisonError::into_inner);
+            let waiting = |slot: &mut Slot<R>| matches!(slot, Slot::Waiting(_));
+            let waited = self.shared.answered.wait_timeout_while(slot, most, waiting);
+            let (slot, late) = waited.unwrap_or_else(PoisonError::into_inner);
+            drop(slot);
+            if late.timed_out() {
+                return Err(self);
+            }
+        }
+        Ok(self.wait())
     }
 }
 

@@ -146,6 +146,7 @@ pub(crate) fn api_key_by_user(org: OrgId, user: UserId, key: ApiKeyId) -> Vec<u8
     Table::API_KEY_BY_USER.of(org, &[&user.to_bytes(), &key.to_bytes()])
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl ApiKeyPort for OrgView<'_> {
     fn api_key(&self, id: ApiKeyId) -> Result<Option<ApiKey>, Error> {
         self.entity(&Table::API_KEY.record(self.org, id), |row: ApiKeyV1| row.of(self.org, id))

@@ -113,6 +113,7 @@ impl Line for ComponentLine {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl ComponentPort for OrgView<'_> {
     fn component(&self, id: ComponentId) -> Result<Option<Component>, Error> {
         let key = Table::COMPONENT.record(self.org, id);

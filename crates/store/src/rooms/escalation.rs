@@ -369,6 +369,7 @@ impl Line for PastPolicyLayerLine {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl EscalationPort for OrgView<'_> {
     fn policy(&self, id: PolicyId) -> Result<Option<Policy>, Error> {
         let key = Table::POLICY.record(self.org, id);

@@ -553,6 +553,7 @@ impl Line for OverrideLine {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl OnCallPort for OrgView<'_> {
     fn schedule(&self, id: ScheduleId) -> Result<Option<Schedule>, Error> {
         let key = Table::SCHEDULE.record(self.org, id);

@@ -195,6 +195,7 @@ impl Line for CountsLine {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl OrganizationPort for OrgView<'_> {
     fn org_id(&self) -> OrgId {
         self.org

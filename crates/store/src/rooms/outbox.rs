@@ -356,6 +356,7 @@ impl Line for InboxLine {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl OutboxPort for OrgView<'_> {
     fn inbox(&self, recipient: Recipient) -> Result<Option<Inbox>, Error> {
         self.entity(&inbox_key(self.org, recipient), |row: InboxV1| row.of(self.org, recipient))

@@ -247,6 +247,7 @@ impl Line for InvitationLine {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl TeamPort for OrgView<'_> {
     fn member(&self, id: UserId) -> Result<Option<Member>, Error> {
         self.entity(&Table::MEMBER.record(self.org, id), |row: MemberV2| row.of(self.org, id))

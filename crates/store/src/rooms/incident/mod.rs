@@ -456,6 +456,7 @@ impl Line for UpdateLine {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl IncidentPort for OrgView<'_> {
     fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error> {
         let key = incident_key(self.org, id);

@@ -1,0 +1,86 @@
+//! The threads that answer queries for those who await them: started with the first such query, ended with the engine.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use dogwatch_core::{Actor, Error as Refusal, Query, ask};
+
+use crate::commit::pending::{Pending, pending};
+use crate::commit::queue::{Queue, WhenFull};
+use crate::commit::writer::Shared;
+use crate::engine::Engine;
+use crate::error::Error;
+
+/// The most threads. A query takes microseconds, so a few do for many tasks.
+const THREADS: usize = 4;
+
+type Question = Box<dyn FnOnce(&Shared) + Send>;
+
+/// The threads of an engine, and the queries that wait for one.
+pub(crate) struct Readers {
+    queue: Arc<Queue<Question>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Readers {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { queue: Arc::new(Queue::new(capacity)), threads: Mutex::default() }
+    }
+
+    /// Starts the threads, unless they run already.
+    fn start(&self, shared: &Arc<Shared>) -> Result<(), Error> {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+        while threads.len() < wanted {
+            let (queue, shared) = (Arc::clone(&self.queue), Arc::clone(shared));
+            let run = move || {
+                while let Some(questions) = queue.take(1) {
+                    for question in questions {
+                        // A defect in one query must not end the thread; its caller gets `outcome_unknown`.
+                        let _ = catch_unwind(AssertUnwindSafe(|| question(&shared)));
+                    }
+                }
+            };
+            match thread::Builder::new().name("dogwatch-reader".to_owned()).spawn(run) {
+                Ok(thread) => threads.push(thread),
+                // One is enough to go on.
+                Err(_) if !threads.is_empty() => break,
+                Err(why) => return Err(Refusal::broken(format!("cannot start a thread: {why}")).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the threads, once they have answered what waits.
+    pub(crate) fn end(&self) {
+        self.queue.close();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // When a waker holds the last handle of the engine, it is dropped in one of these threads.
+        let here = thread::current().id();
+        for thread in threads.into_iter().filter(|thread| thread.thread().id() != here) {
+            // A thread does not panic; if it did, its callers were answered.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Engine {
+    /// As [`Engine::query`], but returns at once: the answer can be awaited, without blocking the executor, or waited for.
+    ///
+    /// Dropping the future takes nothing back and leaves nothing behind: a query changes nothing.
+    ///
+    /// # Errors
+    /// `overloaded` when as many queries wait as commands may; `internal_error` when no thread can be started. Everything else
+    /// comes with the answer.
+    pub fn submit_query<Q: Query>(&self, query: Q, actor: &Actor) -> Result<Pending<Q::Reply>, Error> {
+        let (shared, readers) = self.readers();
+        readers.start(shared)?;
+        let (promise, answer) = pending();
+        let actor = *actor;
+        let question: Question = Box::new(move |shared| {
+            promise.answer(shared.read(|state| ask(&query, &actor, state)).map_err(Error::from))
+        });
+        if readers.queue.push(question, WhenFull::Refuse) { Ok(answer) } else { Err(Error::Overloaded) }
+    }
+}

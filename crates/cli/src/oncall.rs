@@ -159,7 +159,12 @@ impl Picture {
     }
 
     fn layer_name(&self, id: RotationLayerId) -> &str {
-        self.schedule.layers.iter().find(|layer| layer.id == id).map_or("removed layer", |layer| layer.name.as_str())
+        self.schedule
+            .layers
+            .iter()
+            .flatten()
+            .find(|layer| layer.id == id)
+            .map_or("removed layer", |layer| layer.name.as_str())
     }
 
     fn draw_week(&self, out: &mut impl Write, first: i32) -> Result<(), Failure> {

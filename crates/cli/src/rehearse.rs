@@ -92,7 +92,7 @@ impl Rehearsal {
 
     fn tell_layer(&self, out: &mut impl Write, previewed: &PreviewedLayer) -> Result<(), Failure> {
         let since = self.since(previewed.fires_at);
-        let layer = self.policy.layers.iter().find(|layer| layer.id == previewed.layer_id);
+        let layer = self.policy.layers.iter().flatten().find(|layer| layer.id == previewed.layer_id);
         let schedule = layer.and_then(|layer| match layer.target {
             Target::Schedule(id) => self.schedule(id),
             _ => None,
@@ -130,8 +130,9 @@ impl Rehearsal {
 
     /// The zone of the first schedule in which the user takes part.
     fn zone_of(&self, user: UserId) -> Option<&Zone> {
-        let takes_part =
-            |schedule: &&ScheduleView| schedule.layers.iter().any(|layer| layer.participant_ids.contains(&user));
+        let takes_part = |schedule: &&ScheduleView| {
+            schedule.layers.iter().flatten().any(|layer| layer.participant_ids.contains(&user))
+        };
         self.schedules.iter().find(takes_part).map(|schedule| &schedule.timezone)
     }
 

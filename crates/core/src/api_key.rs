@@ -80,6 +80,7 @@ pub trait ApiKeyPort {
 
 /// An API key as its readers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct ApiKeyView {
     /// The key's id: `key_` and 32 hexadecimal digits.
     pub id: ApiKeyId,
@@ -110,10 +111,13 @@ impl From<&ApiKey> for ApiKeyView {
 
 /// The reply to [`CreateApiKey`]: a key that has just been made. The secret is shown here and never again.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct NewApiKey {
     /// The key.
+    #[cfg_attr(feature = "serde", serde(flatten))]
     pub key: ApiKeyView,
     /// What its holder presents: `scl_live_` and 32 characters of `[A-Za-z0-9]`.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "crate::json::reveal"))]
     pub secret: Secret,
 }
 

@@ -21,6 +21,7 @@ seal!(CreateComponent, EditComponent, DeleteComponent, GetComponent, ListCompone
 
 /// A component as it is stored, also one that has been deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct Component {
     /// The component's id.
     pub id: ComponentId,
@@ -37,6 +38,7 @@ pub struct Component {
     /// When it was last changed; at first, when it was created.
     pub updated_at: Timestamp,
     /// When it was deleted; `None` for a present component. A deleted one is kept for the incidents that show its last name.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub deleted_at: Option<Timestamp>,
 }
 
@@ -50,6 +52,7 @@ impl Component {
 
 /// A component as an incident shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct ComponentRef {
     /// The component's id.
     pub id: ComponentId,

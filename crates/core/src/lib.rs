@@ -35,6 +35,8 @@
 mod checks;
 mod code;
 mod error;
+#[cfg(feature = "serde")]
+mod json;
 mod membership;
 mod patch;
 mod time;

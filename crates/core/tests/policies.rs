@@ -28,7 +28,7 @@ fn with_positions(harbour: &mut Harbour, positions: &[i64]) -> (PolicyId, Vec<Po
 }
 
 fn positions(harbour: &Harbour, policy: PolicyId, layers: &[PolicyLayerId]) -> Vec<u32> {
-    let shown = harbour.ask(&GetPolicy { id: policy }, &harbour.ada).unwrap().layers;
+    let shown = harbour.ask(&GetPolicy { id: policy }, &harbour.ada).unwrap().layers.unwrap();
     assert!(shown.is_sorted_by_key(|layer| layer.position), "by position");
     let of = |id: &PolicyLayerId| shown.iter().find(|layer| layer.id == *id).unwrap().position.get();
     layers.iter().map(of).collect()
@@ -231,7 +231,7 @@ fn who_leaves_leaves_every_policy_layer() {
         harbour.run(layer(policy, position, 5, Target::users(users).unwrap()), &ben).unwrap();
     }
     harbour.run(RemoveMember { user_id: user(&cleo) }, &ada).unwrap();
-    let layers = harbour.ask(&GetPolicy { id: policy }, &ada).unwrap().layers;
+    let layers = harbour.ask(&GetPolicy { id: policy }, &ada).unwrap().layers.unwrap();
     let targets: Vec<_> = layers.into_iter().map(|layer| layer.target).collect();
     assert_eq!(
         targets,

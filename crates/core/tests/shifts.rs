@@ -218,7 +218,7 @@ impl Night {
     }
 
     fn layer(&self, layer: usize) -> Option<RotationLayerId> {
-        let layers = self.harbour.ask(&GetSchedule { id: self.id }, &self.harbour.ada).unwrap().layers;
+        let layers = self.harbour.ask(&GetSchedule { id: self.id }, &self.harbour.ada).unwrap().layers.unwrap();
         layers.get(layer % layers.len().max(1)).map(|layer| layer.id)
     }
 
@@ -257,7 +257,7 @@ impl Night {
                 self.harbour.run(RemoveRotationLayer { schedule_id, layer_id }, &ada).unwrap();
             }
             Step::Turn { by } => {
-                let layers = self.harbour.ask(&GetSchedule { id: schedule_id }, &ada).unwrap().layers;
+                let layers = self.harbour.ask(&GetSchedule { id: schedule_id }, &ada).unwrap().layers.unwrap();
                 let mut layer_ids: Vec<_> = layers.iter().map(|layer| layer.id).collect();
                 let by = by % layer_ids.len().max(1);
                 layer_ids.rotate_left(by);

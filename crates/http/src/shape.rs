@@ -1,10 +1,12 @@
-//! What the shapes of replies have in common: [`Deleted`], [`Shown`], and conversions to text. Shapes only rename: every value
-//! comes from the engine.
+//! What the shapes of replies have in common. A reply is what the engine gives, in the JSON of the rules (their feature `serde`);
+//! the shapes here only describe that JSON for the OpenAPI document.
 
-use std::fmt::Display;
+use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use serde::{Serialize, Serializer};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// What a DELETE replies.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,29 +22,37 @@ impl Deleted {
     }
 }
 
-/// A value whose `Display` is written straight into the reply, as a JSON string.
-#[derive(Debug)]
-pub(crate) struct Shown<T>(pub(crate) T);
+/// What the engine gave, described by the shape `S`.
+pub(crate) struct Shown<S, T>(T, PhantomData<fn() -> S>);
 
-impl<T: Display> Serialize for Shown<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+impl<S, T: Serialize> Serialize for Shown<S, T> {
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        self.0.serialize(serializer)
     }
 }
 
-/// The items of a list, each as its shape.
-pub(crate) fn all<T, D: From<T>>(things: Vec<T>) -> Vec<D> {
-    things.into_iter().map(D::from).collect()
+impl<S: ToSchema, T> PartialSchema for Shown<S, T> {
+    fn schema() -> RefOr<Schema> {
+        S::schema()
+    }
 }
 
-pub(crate) fn text(value: &impl ToString) -> String {
-    value.to_string()
+impl<S: ToSchema, T> ToSchema for Shown<S, T> {
+    fn name() -> Cow<'static, str> {
+        S::name()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        S::schemas(schemas);
+    }
 }
 
-pub(crate) fn texts<T: ToString>(values: &[T]) -> Vec<String> {
-    values.iter().map(ToString::to_string).collect()
+/// Shows what the engine gave, described by a shape.
+pub(crate) fn shown<S, T>(value: T) -> Shown<S, T> {
+    Shown(value, PhantomData)
 }
 
-pub(crate) fn maybe<T: ToString>(value: Option<&T>) -> Option<String> {
-    value.map(ToString::to_string)
+/// As [`shown`], for a list.
+pub(crate) fn each<S, T>(values: Vec<T>) -> Vec<Shown<S, T>> {
+    values.into_iter().map(shown).collect()
 }

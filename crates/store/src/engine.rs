@@ -31,6 +31,7 @@ use crate::error::{Error, OpenError};
 use crate::format;
 use crate::readers::Readers;
 use crate::signal::Signal;
+use crate::trace;
 use crate::view::StoreView;
 
 /// The engine: incident response in one folder.
@@ -132,7 +133,7 @@ impl Engine {
     /// # Errors
     /// Those of the query.
     pub fn query<Q: Query>(&self, query: &Q, actor: &Actor) -> Result<Q::Reply, Error> {
-        Ok(self.inner.shared.read(|state| ask(query, actor, state))?)
+        trace::query::<Q, _>(actor, || Ok(self.inner.shared.read(|state| ask(query, actor, state))?))
     }
 
     /// Finds the actor that an API key belongs to, at the engine's present instant.

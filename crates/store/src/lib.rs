@@ -29,6 +29,7 @@ mod table;
 mod ticker;
 mod ticks;
 mod tools;
+mod trace;
 mod transaction;
 mod view;
 

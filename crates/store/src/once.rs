@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::record::{Corrupt, decode};
 use crate::rooms::{Entity, RowChange, Rows};
 use crate::table::{self, Table, end_of};
+use crate::trace;
 use crate::view::corrupt;
 
 /// How long an answer is kept, in milliseconds: 24 hours.
@@ -111,10 +112,13 @@ where
             }
             return Ok(Recorded { answer: Answer { status: kept.status, body: kept.body }, again: true });
         }
-        let decided = decide(self.command, &self.actor, &batch.state(), batch.now, ids);
+        let decided = trace::command::<C, _>(&self.actor, || {
+            Ok(decide(self.command, &self.actor, &batch.state(), batch.now, ids)?)
+        });
         let (outcome, writes) = match decided {
             Ok(decision) => (Ok(decision.reply), decision.writes),
-            Err(refusal) => (Err(refusal), Vec::new()),
+            Err(Error::Refused(refusal)) => (Err(refusal), Vec::new()),
+            Err(other) => return Err(other),
         };
         let (answer, record) = (self.render)(outcome);
         if record.status >= 500 {

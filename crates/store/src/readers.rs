@@ -11,6 +11,7 @@ use crate::commit::queue::{Queue, WhenFull};
 use crate::commit::writer::Shared;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::trace;
 
 /// The most threads. A query takes microseconds, so a few do for many tasks.
 const THREADS: usize = 4;
@@ -79,7 +80,8 @@ impl Engine {
         let (promise, answer) = pending();
         let actor = *actor;
         let question: Question = Box::new(move |shared| {
-            promise.answer(shared.read(|state| ask(&query, &actor, state)).map_err(Error::from))
+            let answer = || Ok(shared.read(|state| ask(&query, &actor, state))?);
+            promise.answer(trace::query::<Q, _>(&actor, answer));
         });
         if readers.queue.push(question, WhenFull::Refuse) { Ok(answer) } else { Err(Error::Overloaded) }
     }

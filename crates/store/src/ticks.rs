@@ -15,6 +15,7 @@ use crate::commit::writer::Work;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::rooms::incident;
+use crate::trace;
 
 /// The largest number of timers that one piece of work fires.
 const CHUNK: usize = 1_000;
@@ -172,15 +173,17 @@ impl Work for Tick {
         let due = batch.state().timers_due(self.now, self.after.as_ref(), CHUNK)?;
         batch.read_ahead(due.iter().map(|timer| incident::incident_key(timer.org_id, timer.incident_id)));
         let (mut ticked, mut lookups) = (Ticked::default(), Lookups::at(self.now));
-        for timer in &due {
-            let fired = fire_due(timer, &batch.state(), &mut lookups, ids);
-            match fired.and_then(|decision| batch.add(&decision.writes).map(|()| decision.reply)) {
-                Ok(Fired::Yes) => ticked.fired += 1,
-                Ok(Fired::No) => {}
-                // A run that cannot be read must not keep the pages of others from being written.
-                Err(_) => ticked.failed += 1,
+        trace::tick(due.len(), || {
+            for timer in &due {
+                let fired = fire_due(timer, &batch.state(), &mut lookups, ids);
+                match fired.and_then(|decision| batch.add(&decision.writes).map(|()| decision.reply)) {
+                    Ok(Fired::Yes) => ticked.fired += 1,
+                    Ok(Fired::No) => {}
+                    // A run that cannot be read must not keep the pages of others from being written.
+                    Err(_) => ticked.failed += 1,
+                }
             }
-        }
+        });
         let last = if due.len() == CHUNK { due.last().copied() } else { None };
         Ok((ticked, last))
     }

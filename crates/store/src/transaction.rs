@@ -11,6 +11,7 @@ use crate::commit::queue::WhenFull;
 use crate::commit::writer::Work;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::trace;
 
 /// Several commands that become one commit: see [`Engine::transact`].
 pub struct Transaction<'a, 'b> {
@@ -43,9 +44,11 @@ impl Transaction<'_, '_> {
             return Err(Refusal::refused(Code::LimitReached, message).into());
         }
         self.commands += 1;
-        let decision = decide(command, actor, &self.batch.state(), self.batch.now, self.ids)?;
-        self.batch.add(&decision.writes)?;
-        Ok(decision.reply)
+        trace::command::<C, _>(actor, || {
+            let decision = decide(command, actor, &self.batch.state(), self.batch.now, self.ids)?;
+            self.batch.add(&decision.writes)?;
+            Ok(decision.reply)
+        })
     }
 
     /// Answers a query from the state with the changes of the commands before it.
@@ -61,7 +64,7 @@ impl Transaction<'_, '_> {
     /// # Errors
     /// Those of the query.
     pub fn query_as<Q: Query>(&self, query: &Q, actor: &Actor) -> Result<Q::Reply, Error> {
-        Ok(ask(query, actor, &self.batch.state())?)
+        trace::query::<Q, _>(actor, || Ok(ask(query, actor, &self.batch.state())?))
     }
 
     /// The instant at which its commands happen, all of them.

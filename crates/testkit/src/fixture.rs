@@ -83,7 +83,7 @@ pub fn everything(engine: &Engine, clock: &ManualClock) -> OrganizationCreated {
     };
     let waiting = did(engine, open("Checkout is down", Some(policy)), &ada).id;
     // The policy is edited here: from here on the layers of the run's snapshot are past ones.
-    let layers = did_query(engine, &GetPolicy { id: policy }, &ada).layers;
+    let layers = did_query(engine, &GetPolicy { id: policy }, &ada).layers.unwrap();
     let longer = AckTimeout::from_minutes(9).unwrap();
     did(engine, EditPolicyLayer { ack_timeout: Some(longer), ..EditPolicyLayer::new(policy, layers[0].id) }, &ada);
     did(engine, HandOffIncident { id: waiting, target_user_id: ben }, &ada);

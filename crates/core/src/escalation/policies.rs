@@ -52,7 +52,7 @@ impl Command for CreatePolicy {
             in_use: false,
         };
         cx.write(Write::Policy(Change::created(policy.clone())));
-        Ok(PolicyView::of(&policy, Vec::new()))
+        Ok(PolicyView::of(&policy))
     }
 }
 
@@ -93,7 +93,7 @@ impl Command for EditPolicy {
             after.updated_at = cx.now.max(before.updated_at);
             cx.write(Write::Policy(Change::edited(before, after.clone())));
         }
-        Ok(PolicyView::of(&after, cx.world.policy_layers(self.id)?))
+        Ok(PolicyView::of(&after))
     }
 }
 

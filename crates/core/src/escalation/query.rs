@@ -14,6 +14,7 @@ seal!(GetPolicy, ListPolicies, PreviewPolicy);
 
 /// A policy layer as callers see it (contract, section 9).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct PolicyLayerView {
     /// The layer's id.
     pub id: PolicyLayerId,
@@ -22,6 +23,7 @@ pub struct PolicyLayerView {
     /// Its position, 1–2,147,483,647; layers fire in ascending order.
     pub position: Position,
     /// Minutes that it waits for somebody to acknowledge before the next layer fires, 1–10,080.
+    #[cfg_attr(feature = "serde", serde(rename = "ackTimeoutMinutes"))]
     pub ack_timeout: AckTimeout,
     /// Whom it pages.
     pub target: Target,
@@ -47,6 +49,7 @@ impl From<&PolicyLayer> for PolicyLayerView {
 
 /// A policy as callers see it (contract, section 9).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct PolicyView {
     /// The policy's id.
     pub id: PolicyId,
@@ -62,12 +65,13 @@ pub struct PolicyView {
     pub created_at: Timestamp,
     /// When its own fields were last changed.
     pub updated_at: Timestamp,
-    /// Its layers, by position; empty in lists.
-    pub layers: Vec<PolicyLayerView>,
+    /// Its layers, by position. Only in the reply to [`GetPolicy`].
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub layers: Option<Vec<PolicyLayerView>>,
 }
 
 impl PolicyView {
-    pub(super) fn of(policy: &Policy, layers: Vec<PolicyLayer>) -> Self {
+    pub(super) fn of(policy: &Policy) -> Self {
         Self {
             id: policy.id,
             org_id: policy.org_id,
@@ -76,7 +80,7 @@ impl PolicyView {
             created_by: policy.created_by,
             created_at: policy.created_at,
             updated_at: policy.updated_at,
-            layers: by_position(layers).iter().map(PolicyLayerView::from).collect(),
+            layers: None,
         }
     }
 }
@@ -103,7 +107,9 @@ impl Query for GetPolicy {
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<PolicyView, Error> {
         let policy = find(view.world, self.id)?;
-        Ok(PolicyView::of(&policy, view.world.policy_layers(self.id)?))
+        let layers = by_position(view.world.policy_layers(self.id)?);
+        let layers = Some(layers.iter().map(PolicyLayerView::from).collect());
+        Ok(PolicyView { layers, ..PolicyView::of(&policy) })
     }
 }
 
@@ -117,7 +123,7 @@ impl Query for ListPolicies {
     const CODES: &'static [Code] = &[];
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<PolicyView>, Error> {
-        Ok(view.world.policies()?.iter().map(|policy| PolicyView::of(policy, Vec::new())).collect())
+        Ok(view.world.policies()?.iter().map(PolicyView::of).collect())
     }
 }
 
@@ -135,6 +141,7 @@ pub struct PreviewPolicy {
 
 /// The reply to [`PreviewPolicy`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct Preview {
     /// The layers, by position.
     pub layers: Vec<PreviewedLayer>,
@@ -144,6 +151,7 @@ pub struct Preview {
 
 /// One layer of a [`Preview`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct PreviewedLayer {
     /// The layer's id.
     pub layer_id: PolicyLayerId,

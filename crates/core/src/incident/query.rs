@@ -66,6 +66,7 @@ pub struct ListIncidents {
 
 /// The reply to [`ListIncidents`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct IncidentList {
     /// The incidents, newest first (`createdAt`, then id, descending).
     pub incidents: Vec<IncidentView>,

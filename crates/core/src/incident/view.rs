@@ -12,6 +12,7 @@ use crate::world::World;
 
 /// A person who did something, with their name; also one who has since been removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct ActorRef {
     /// The user's id.
     pub id: UserId,
@@ -28,6 +29,7 @@ impl ActorRef {
 
 /// An incident as callers see it (contract, section 6).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct IncidentView {
     /// The incident's id.
     pub id: IncidentId,
@@ -109,6 +111,7 @@ impl IncidentView {
 
 /// One step of the status history as callers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct StatusHistoryEntry {
     /// The step's id: `sh_` and 32 hexadecimal digits.
     pub id: StatusEntryId,
@@ -122,8 +125,10 @@ pub struct StatusHistoryEntry {
 
 /// The reply to [`GetIncident`](super::GetIncident): an incident with all that happened to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct IncidentDetail {
     /// The incident.
+    #[cfg_attr(feature = "serde", serde(flatten))]
     pub incident: IncidentView,
     /// The steps of its status, oldest first; the first is `investigating` at its creation.
     pub status_history: Vec<StatusHistoryEntry>,
@@ -156,6 +161,7 @@ impl IncidentDetail {
 
 /// An update of an incident as callers see it (contract, section 6).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct UpdateView {
     /// The update's id.
     pub id: UpdateId,

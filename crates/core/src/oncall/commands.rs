@@ -61,7 +61,7 @@ impl Command for CreateSchedule {
             overrides: 0,
         };
         cx.write(Write::Schedule(Box::new(Change::created(schedule.clone()))));
-        Ok(ScheduleView::of(&schedule, &[]))
+        Ok(ScheduleView::of(&schedule))
     }
 }
 
@@ -119,7 +119,7 @@ impl Command for EditSchedule {
         if after != before {
             cx.write(Write::Schedule(Box::new(Change::edited(before, after.clone()))));
         }
-        Ok(ScheduleView::of(&after, &layers))
+        Ok(ScheduleView::of(&after))
     }
 }
 

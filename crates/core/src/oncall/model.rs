@@ -86,8 +86,11 @@ words! {
 /// assert!(RotationLength::new(RotationType::Custom, 367).is_err());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct RotationLength {
+    #[cfg_attr(feature = "serde", serde(rename = "rotationType"))]
     kind: RotationType,
+    #[cfg_attr(feature = "serde", serde(rename = "rotationLengthDays"))]
     days: u16,
 }
 
@@ -221,14 +224,17 @@ pub struct PastOrder {
 
 /// An override as it is stored: a stretch of time in which a member is on call in the owner's stead (contract, section 7).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct Override {
     /// The override's id.
     pub id: OverrideId,
     /// The schedule that it overrides.
     pub schedule_id: ScheduleId,
     /// The organization that it belongs to.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub org_id: OrgId,
     /// 1, 2, 3 … in the order of creation within the schedule. Of several at once, the greatest number wins.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub number: u64,
     /// The user who is on call.
     pub user_id: UserId,

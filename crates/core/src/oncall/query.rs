@@ -16,6 +16,7 @@ seal!(GetSchedule, ListSchedules, ListOverrides, ResolveOnCall, ShiftsOnCall, On
 
 /// A rotation layer as callers see it (contract, section 7).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct RotationLayerView {
     /// The layer's id.
     pub id: RotationLayerId,
@@ -26,6 +27,7 @@ pub struct RotationLayerView {
     /// 0, 1, 2 … within the schedule, without holes; the active layer with the lowest position gives the owner.
     pub position: usize,
     /// The length of a turn: type and number of days.
+    #[cfg_attr(feature = "serde", serde(flatten))]
     pub length: RotationLength,
     /// The local time at which turns begin.
     pub handoff_time: HandoffTime,
@@ -69,6 +71,7 @@ impl RotationLayerView {
 
 /// A schedule as callers see it (contract, section 7).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct ScheduleView {
     /// The schedule's id.
     pub id: ScheduleId,
@@ -86,12 +89,13 @@ pub struct ScheduleView {
     pub created_at: Timestamp,
     /// When its own fields were last changed.
     pub updated_at: Timestamp,
-    /// Its layers, by position; empty in lists.
-    pub layers: Vec<RotationLayerView>,
+    /// Its layers, by position. Only in the reply to [`GetSchedule`].
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub layers: Option<Vec<RotationLayerView>>,
 }
 
 impl ScheduleView {
-    pub(super) fn of(schedule: &Schedule, layers: &[RotationLayer]) -> Self {
+    pub(super) fn of(schedule: &Schedule) -> Self {
         Self {
             id: schedule.id,
             org_id: schedule.org_id,
@@ -101,7 +105,7 @@ impl ScheduleView {
             created_by: schedule.created_by,
             created_at: schedule.created_at,
             updated_at: schedule.updated_at,
-            layers: RotationLayerView::all(schedule, layers),
+            layers: None,
         }
     }
 }
@@ -128,7 +132,8 @@ impl Query for GetSchedule {
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<ScheduleView, Error> {
         let schedule = find(view.world, self.id)?;
-        Ok(ScheduleView::of(&schedule, &view.world.layers(self.id)?))
+        let layers = Some(RotationLayerView::all(&schedule, &view.world.layers(self.id)?));
+        Ok(ScheduleView { layers, ..ScheduleView::of(&schedule) })
     }
 }
 
@@ -142,7 +147,7 @@ impl Query for ListSchedules {
     const CODES: &'static [Code] = &[];
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<ScheduleView>, Error> {
-        Ok(view.world.schedules()?.iter().map(|schedule| ScheduleView::of(schedule, &[])).collect())
+        Ok(view.world.schedules()?.iter().map(ScheduleView::of).collect())
     }
 }
 
@@ -286,12 +291,14 @@ pub struct OnCallNow {
 
 /// One schedule of the reply to [`OnCallNow`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct ScheduleOnCall {
     /// The schedule.
     pub schedule_id: ScheduleId,
     /// The schedule's name.
     pub name: ScheduleName,
     /// The owner and everybody else on call.
+    #[cfg_attr(feature = "serde", serde(flatten))]
     pub on_call: OnCall,
 }
 

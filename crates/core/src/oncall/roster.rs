@@ -8,6 +8,7 @@ use crate::time::Timestamp;
 
 /// Somebody on call, and what puts them on call: a layer or an override.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct OnCallTarget {
     /// The user who is on call.
     pub user_id: UserId,
@@ -19,6 +20,7 @@ pub struct OnCallTarget {
 
 /// Who is on call in a schedule at an instant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct OnCall {
     /// The participant of the active layer with the lowest position, or whom an override puts in their stead; `None` when
     /// nobody is on call.
@@ -29,8 +31,10 @@ pub struct OnCall {
 
 /// A stretch of time with one owner of the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct FinalShift {
     /// The owner, and what makes them so: a layer or an override.
+    #[cfg_attr(feature = "serde", serde(flatten))]
     pub target: OnCallTarget,
     /// Its first instant.
     pub starts_at: Timestamp,
@@ -40,6 +44,7 @@ pub struct FinalShift {
 
 /// A stretch of time in which nobody owns the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct Gap {
     /// Its first instant.
     pub starts_at: Timestamp,
@@ -49,6 +54,7 @@ pub struct Gap {
 
 /// The shifts of one layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct LayerShifts {
     /// The layer, which may have been removed.
     pub layer_id: RotationLayerId,
@@ -59,10 +65,12 @@ pub struct LayerShifts {
 /// The reply to [`ShiftsOnCall`](super::ShiftsOnCall): who is on call over a range. At every instant of it this agrees with
 /// [`Roster::on_call`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct Shifts {
     /// The shifts per layer, by position; removed layers come last, if they had shifts in the range.
     pub layers: Vec<LayerShifts>,
     /// The owner over time, ascending: `final` in replies.
+    #[cfg_attr(feature = "serde", serde(rename = "final"))]
     pub final_shifts: Vec<FinalShift>,
     /// The stretches of the range without an owner, ascending.
     pub gaps: Vec<Gap>,

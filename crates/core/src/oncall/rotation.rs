@@ -37,6 +37,7 @@ pub struct Phase {
 
 /// One person's uninterrupted time on call in a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct Shift {
     /// The user who is on call.
     pub user_id: UserId,

@@ -18,6 +18,7 @@ use crate::time::Timestamp;
 
 /// An organization as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct Organization {
     /// The organization's id: `org_` and 32 hexadecimal digits.
     pub id: OrgId,

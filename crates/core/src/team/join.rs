@@ -18,6 +18,7 @@ seal!(AddMember);
 /// A person who has just become a member, with an API key. The reply to [`AddMember`] and to
 /// [`AcceptInvitation`](super::AcceptInvitation).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct Joined {
     /// The new member.
     pub member: Member,

@@ -15,6 +15,7 @@ seal!(ListTeam, GetMember, ChangeRole, RemoveMember);
 
 /// The reply to [`ListTeam`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct Team {
     /// The members who have not been removed, by the time at which they joined.
     pub members: Vec<Member>,

@@ -46,10 +46,12 @@ words! {
 
 /// A member as it is stored: a person in an organization, also one who has been removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct Member {
     /// The user's id: `user_` and 32 hexadecimal digits.
     pub id: UserId,
     /// The organization that they belong to.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub org_id: OrgId,
     /// Their e-mail address, as given. Unique among the members and pending invitations of the organization, compared without
     /// regard to case.
@@ -68,6 +70,7 @@ pub struct Member {
     /// When they joined.
     pub joined_at: Timestamp,
     /// When they were removed; `None` for a present member. A removed member is kept, since history names them.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub removed_at: Option<Timestamp>,
 }
 

@@ -1,22 +1,20 @@
 //! API keys (contract, section 4): the routes, and the shapes of their replies.
 
-use dogwatch_store::rules;
 use dogwatch_store::rules::api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
 use dogwatch_store::rules::id::ApiKeyId;
 use dogwatch_store::rules::text::Name;
-use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::input::{Kind, time};
 use crate::route::{Route, command, delete, get, list, post};
-use crate::shape::{Deleted, all, maybe, text};
+use crate::shape::{Deleted, each, shown};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
         list(
             get("/api-keys", "listApiKeys", "API keys: all of them for an admin, else one's own"),
             |_| Some(Ok(ListApiKeys)),
-            all::<_, ApiKey>,
+            each::<ApiKey, _>,
         ),
         command(
             post("/api-keys", "createApiKey", "Create an API key; its secret is shown once"),
@@ -25,7 +23,7 @@ pub(super) fn routes() -> Vec<Route> {
                 let expires_at = input.may("expiresAt", Kind::Time, time);
                 Some(Ok(CreateApiKey { name: name?, expires_at: expires_at? }))
             },
-            NewApiKey::from,
+            shown::<NewApiKey, _>,
         ),
         command(
             delete("/api-keys/{keyId}", "revokeApiKey", "Revoke an API key"),
@@ -38,7 +36,8 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ApiKey {
     id: String,
@@ -51,29 +50,11 @@ pub(crate) struct ApiKey {
     last_four: String,
 }
 
-impl From<rules::api_key::ApiKeyView> for ApiKey {
-    fn from(key: rules::api_key::ApiKeyView) -> Self {
-        Self {
-            id: text(&key.id),
-            name: text(&key.name),
-            user_id: text(&key.user_id),
-            created_at: text(&key.created_at),
-            expires_at: maybe(key.expires_at.as_ref()),
-            last_four: key.last_four,
-        }
-    }
-}
-
 /// A key with its secret, which is shown once: a recorded answer holds none.
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 pub(crate) struct NewApiKey {
     #[serde(flatten)]
     key: ApiKey,
     secret: Option<String>,
-}
-
-impl From<rules::api_key::NewApiKey> for NewApiKey {
-    fn from(made: rules::api_key::NewApiKey) -> Self {
-        Self { secret: Some(made.secret.reveal().to_owned()), key: made.key.into() }
-    }
 }

@@ -1,15 +1,13 @@
 //! Components (contract, section 5): the routes, and the shapes of their replies.
 
-use dogwatch_store::rules;
 use dogwatch_store::rules::component::{CreateComponent, DeleteComponent, EditComponent, GetComponent, ListComponents};
 use dogwatch_store::rules::id::ComponentId;
 use dogwatch_store::rules::text::{Description, GroupLabel, Name};
-use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::input::{Input, Kind};
 use crate::route::{Route, command, delete, get, list, patch, post, query};
-use crate::shape::{Deleted, all, maybe, text};
+use crate::shape::{Deleted, each, shown};
 
 fn component(input: &mut Input) -> Option<ComponentId> {
     input.path("id", Kind::Id(""), ComponentId::parse)
@@ -20,7 +18,7 @@ pub(super) fn routes() -> Vec<Route> {
         list(
             get("/components", "listComponents", "Components, by name"),
             |_| Some(Ok(ListComponents)),
-            all::<_, Component>,
+            each::<Component, _>,
         ),
         command(
             post("/components", "createComponent", "Create a component"),
@@ -30,12 +28,12 @@ pub(super) fn routes() -> Vec<Route> {
                 let group_label = input.may("groupLabel", Kind::text::<GroupLabel>(), str::parse);
                 Some(Ok(CreateComponent { name: name?, description: description?, group_label: group_label? }))
             },
-            Component::from,
+            shown::<Component, _>,
         ),
         query(
             get("/components/{id}", "getComponent", "One component"),
             |input| Some(Ok(GetComponent { id: component(input)? })),
-            Component::from,
+            shown::<Component, _>,
         ),
         command(
             patch("/components/{id}", "editComponent", "Change a component"),
@@ -46,7 +44,7 @@ pub(super) fn routes() -> Vec<Route> {
                 let group_label = input.patch("groupLabel", Kind::text::<GroupLabel>(), str::parse);
                 Some(Ok(EditComponent { id: id?, name: name?, description: description?, group_label: group_label? }))
             },
-            Component::from,
+            shown::<Component, _>,
         ),
         command(
             delete("/components/{id}", "deleteComponent", "Delete a component"),
@@ -56,7 +54,8 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Component {
     id: String,
@@ -68,18 +67,4 @@ pub(crate) struct Component {
     created_at: String,
     #[schema(format = DateTime)]
     updated_at: String,
-}
-
-impl From<rules::component::Component> for Component {
-    fn from(component: rules::component::Component) -> Self {
-        Self {
-            id: text(&component.id),
-            org_id: text(&component.org_id),
-            name: text(&component.name),
-            description: maybe(component.description.as_ref()),
-            group_label: maybe(component.group_label.as_ref()),
-            created_at: text(&component.created_at),
-            updated_at: text(&component.updated_at),
-        }
-    }
 }

@@ -1,6 +1,5 @@
 //! Escalation policies and their layers (contract, section 9): the routes, and the shapes of their replies.
 
-use dogwatch_store::rules;
 use dogwatch_store::rules::UserId;
 use dogwatch_store::rules::escalation::{
     AckTimeout, AddPolicyLayer, CreatePolicy, DeletePolicy, EditPolicy, EditPolicyLayer, GetPolicy, ListPolicies,
@@ -8,14 +7,13 @@ use dogwatch_store::rules::escalation::{
 };
 use dogwatch_store::rules::id::{PolicyId, PolicyLayerId, ScheduleId};
 use dogwatch_store::rules::text::{Description, PolicyName};
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::error::Field;
 use crate::input::{Input, Kind, time};
 use crate::route::{Route, command, command_list, delete, get, list, patch, post, put, query};
-use crate::shape::{Deleted, all, maybe, text, texts};
+use crate::shape::{Deleted, each, shown};
 
 const NAME: Kind = Kind::text::<PolicyName>();
 const POSITION: Kind = Kind::Number(1, 2_147_483_647);
@@ -41,7 +39,7 @@ fn policies() -> Vec<Route> {
         list(
             get("/escalation/policies", "listPolicies", "Escalation policies, by name"),
             |_| Some(Ok(ListPolicies)),
-            all::<_, Policy>,
+            each::<Policy, _>,
         ),
         command(
             post("/escalation/policies", "createPolicy", "Create an escalation policy"),
@@ -50,12 +48,12 @@ fn policies() -> Vec<Route> {
                 let description = input.may("description", Kind::text::<Description>(), str::parse);
                 Some(Ok(CreatePolicy { name: name?, description: description? }))
             },
-            Policy::from,
+            shown::<Policy, _>,
         ),
         query(
             get(PATH, "getPolicy", "One policy with its layers"),
             |input| Some(Ok(GetPolicy { id: policy(input)? })),
-            Policy::with_layers,
+            shown::<Policy, _>,
         ),
         command(
             patch(PATH, "editPolicy", "Change a policy"),
@@ -65,7 +63,7 @@ fn policies() -> Vec<Route> {
                 let description = input.patch("description", Kind::text::<Description>(), str::parse);
                 Some(Ok(EditPolicy { id: id?, name: name?, description: description? }))
             },
-            Policy::from,
+            shown::<Policy, _>,
         ),
         command(
             delete(PATH, "deletePolicy", "Delete a policy"),
@@ -79,7 +77,7 @@ fn policies() -> Vec<Route> {
                 let at = input.query("at", Kind::Time, time);
                 Some(Ok(PreviewPolicy { id: id?, at: at?.unwrap_or_else(|| input.now()) }))
             },
-            |preview| all::<_, PreviewedLayer>(preview.layers),
+            |preview| each::<PreviewedLayer, _>(preview.layers),
         ),
     ]
 }
@@ -101,7 +99,7 @@ fn layers() -> Vec<Route> {
                     target: target?,
                 }))
             },
-            PolicyLayer::from,
+            shown::<PolicyLayer, _>,
         ),
         command(
             patch(PATH, "editPolicyLayer", "Change a policy layer"),
@@ -118,7 +116,7 @@ fn layers() -> Vec<Route> {
                     target: target?,
                 }))
             },
-            PolicyLayer::from,
+            shown::<PolicyLayer, _>,
         ),
         command(
             delete(PATH, "removePolicyLayer", "Remove a policy layer"),
@@ -135,7 +133,7 @@ fn layers() -> Vec<Route> {
                 let layer_ids = input.list("layerIds", Kind::Id(""), PolicyLayerId::parse);
                 Some(Ok(OrderPolicyLayers { policy_id: policy?, layer_ids: layer_ids? }))
             },
-            all::<_, PolicyLayer>,
+            each::<PolicyLayer, _>,
         ),
     ]
 }
@@ -169,7 +167,8 @@ fn target(value: &Map<String, Value>) -> Result<Target, Vec<Field>> {
     }
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PolicyLayer {
     id: String,
@@ -178,33 +177,15 @@ pub(crate) struct PolicyLayer {
     ack_timeout_minutes: u16,
     /// `{"type": "schedule", "scheduleId"}` or `{"type": "users", "userIds"}`.
     #[schema(value_type = Object)]
-    target: Value,
+    target: serde_json::Value,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
     updated_at: String,
 }
 
-impl From<rules::escalation::PolicyLayerView> for PolicyLayer {
-    fn from(layer: rules::escalation::PolicyLayerView) -> Self {
-        Self {
-            id: text(&layer.id),
-            policy_id: text(&layer.policy_id),
-            position: layer.position.get(),
-            ack_timeout_minutes: layer.ack_timeout.minutes(),
-            target: match &layer.target {
-                rules::escalation::Target::Schedule(id) => json!({ "type": "schedule", "scheduleId": text(id) }),
-                rules::escalation::Target::Users(users) => {
-                    json!({ "type": "users", "userIds": texts(users.as_slice()) })
-                }
-            },
-            created_at: text(&layer.created_at),
-            updated_at: text(&layer.updated_at),
-        }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Policy {
     id: String,
@@ -221,28 +202,8 @@ pub(crate) struct Policy {
     layers: Option<Vec<PolicyLayer>>,
 }
 
-impl Policy {
-    pub(crate) fn with_layers(policy: rules::escalation::PolicyView) -> Self {
-        Self { layers: Some(all(policy.layers.clone())), ..Self::from(policy) }
-    }
-}
-
-impl From<rules::escalation::PolicyView> for Policy {
-    fn from(policy: rules::escalation::PolicyView) -> Self {
-        Self {
-            id: text(&policy.id),
-            org_id: text(&policy.org_id),
-            name: text(&policy.name),
-            description: maybe(policy.description.as_ref()),
-            created_by: text(&policy.created_by),
-            created_at: text(&policy.created_at),
-            updated_at: text(&policy.updated_at),
-            layers: None,
-        }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PreviewedLayer {
     layer_id: String,
@@ -251,16 +212,4 @@ pub(crate) struct PreviewedLayer {
     fires_at: String,
     targets: Vec<String>,
     skipped: bool,
-}
-
-impl From<rules::escalation::PreviewedLayer> for PreviewedLayer {
-    fn from(layer: rules::escalation::PreviewedLayer) -> Self {
-        Self {
-            layer_id: text(&layer.layer_id),
-            position: layer.position,
-            fires_at: text(&layer.fires_at),
-            targets: texts(&layer.targets),
-            skipped: layer.skipped,
-        }
-    }
 }

@@ -9,12 +9,11 @@ use dogwatch_store::rules::incident::{
 use dogwatch_store::rules::text::{IncidentDescription, ResolutionNote, Title, UpdateBody};
 use dogwatch_store::rules::{Problem, Timestamp, UserId};
 use serde::Serialize;
-use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::input::{Input, Kind};
 use crate::route::{Route, action, command, get, patch, post, put, query};
-use crate::shape::{Shown, all, maybe, text, texts};
+use crate::shape::{Shown, each, shown};
 
 const SEVERITY: Kind = Kind::Word(rules::incident::Severity::WORDS);
 const STATUS: Kind = Kind::Word(rules::incident::Status::WORDS);
@@ -56,7 +55,7 @@ fn incidents() -> Vec<Route> {
                     component_ids: component_ids?.unwrap_or_default(),
                 }))
             },
-            Incident::from,
+            shown::<Incident, _>,
         ),
         query(
             get("/incidents", "listIncidents", "Incidents, newest first").repeats(),
@@ -70,12 +69,12 @@ fn incidents() -> Vec<Route> {
                 let filter = IncidentFilter { status: status?, severity: severity?, from: from?, to: to? };
                 Some(Ok(ListIncidents { filter, limit: limit?.unwrap_or_default(), cursor: cursor? }))
             },
-            IncidentList::from,
+            shown::<IncidentList, _>,
         ),
         query(
             get("/incidents/{id}", "getIncident", "One incident with its history and audit trail"),
             |input| Some(Ok(GetIncident { id: incident(input)? })),
-            IncidentDetail::from,
+            shown::<IncidentDetail, _>,
         ),
         command(
             patch("/incidents/{id}", "editIncident", "Change title, description or severity"),
@@ -86,7 +85,7 @@ fn incidents() -> Vec<Route> {
                 let severity = input.edit("severity", SEVERITY, str::parse);
                 Some(Ok(EditIncident { id: id?, title: title?, description: description?, severity: severity? }))
             },
-            Incident::from,
+            shown::<Incident, _>,
         ),
     ]
 }
@@ -103,7 +102,7 @@ fn changes() -> Vec<Route> {
                 input.rule("resolutionNote", rule);
                 Some(Ok(ChangeStatus { id: id?, status: status?, note: note? }))
             },
-            Incident::from,
+            shown::<Incident, _>,
         ),
         command(
             post("/incidents/{id}/updates", "postUpdate", "Post an update"),
@@ -118,7 +117,7 @@ fn changes() -> Vec<Route> {
                 input.rule("body", content.filter(Result::is_err).or(public));
                 Some(Ok(PostUpdate { id: id?, body: body?, status_change: status_change?, visibility: visibility? }))
             },
-            Update::from,
+            shown::<Update, _>,
         ),
         query(
             get("/incidents/{id}/updates", "listUpdates", "The updates of an incident, oldest first"),
@@ -132,7 +131,7 @@ fn changes() -> Vec<Route> {
                 let update = input.path("updateId", Kind::Id(""), UpdateId::parse);
                 Some(Ok(RedactUpdate { incident_id: incident?, update_id: update? }))
             },
-            Update::from,
+            shown::<Update, _>,
         ),
         command(
             put("/incidents/{id}/components", "setComponents", "Replace the affected components"),
@@ -141,12 +140,12 @@ fn changes() -> Vec<Route> {
                 let component_ids = input.list("componentIds", Kind::Id(""), ComponentId::parse);
                 Some(Ok(SetComponents { id: id?, component_ids: component_ids? }))
             },
-            Incident::from,
+            shown::<Incident, _>,
         ),
         action(
             post("/incidents/{id}/acknowledge", "acknowledgeIncident", "Acknowledge: escalation stops"),
             |input| Some(Ok(AcknowledgeIncident { id: incident(input)? })),
-            Incident::from,
+            shown::<Incident, _>,
         ),
         action(
             post("/incidents/{id}/handoff", "handOffIncident", "Hand an incident to somebody"),
@@ -155,103 +154,59 @@ fn changes() -> Vec<Route> {
                 let target = input.need("targetUserId", Kind::Id("user_"), UserId::parse);
                 Some(Ok(HandOffIncident { id: id?, target_user_id: target? }))
             },
-            Incident::from,
+            shown::<Incident, _>,
         ),
     ]
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 struct ComponentRef {
-    #[schema(value_type = String)]
-    id: Shown<rules::id::ComponentId>,
-    #[schema(value_type = String)]
-    name: Shown<rules::text::Name>,
+    id: String,
+    name: String,
 }
 
 /// An incident.
 // Lists are full of them, so a value is written straight into the reply instead of into a string of its own.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Incident {
-    #[schema(value_type = String)]
-    id: Shown<rules::id::IncidentId>,
-    #[schema(value_type = String)]
-    org_id: Shown<rules::OrgId>,
+    id: String,
+    org_id: String,
     sequential_id: u64,
-    #[schema(value_type = String)]
-    title: Shown<rules::text::Title>,
-    #[schema(value_type = Option<String>)]
-    description: Option<Shown<rules::text::IncidentDescription>>,
-    #[schema(value_type = String)]
-    severity: Shown<rules::incident::Severity>,
-    #[schema(value_type = String)]
-    status: Shown<rules::incident::Status>,
-    #[schema(value_type = Option<String>)]
-    owner_id: Option<Shown<rules::UserId>>,
-    #[schema(value_type = Option<String>)]
-    escalation_policy_id: Option<Shown<rules::id::PolicyId>>,
+    title: String,
+    description: Option<String>,
+    severity: String,
+    status: String,
+    owner_id: Option<String>,
+    escalation_policy_id: Option<String>,
     affected_components: Vec<ComponentRef>,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    acknowledged_at: Option<Shown<rules::Timestamp>>,
-    #[schema(value_type = Option<String>)]
-    acknowledged_by: Option<Shown<rules::UserId>>,
+    #[schema(format = DateTime)]
+    acknowledged_at: Option<String>,
+    acknowledged_by: Option<String>,
     current_layer_position: Option<u32>,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    next_escalation_at: Option<Shown<rules::Timestamp>>,
-    #[schema(value_type = String)]
-    created_by: Shown<rules::UserId>,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Shown<rules::Timestamp>,
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Shown<rules::Timestamp>,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    resolved_at: Option<Shown<rules::Timestamp>>,
+    #[schema(format = DateTime)]
+    next_escalation_at: Option<String>,
+    created_by: String,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    updated_at: String,
+    #[schema(format = DateTime)]
+    resolved_at: Option<String>,
 }
 
-impl From<rules::incident::IncidentView> for Incident {
-    fn from(view: rules::incident::IncidentView) -> Self {
-        let component = |component: rules::component::ComponentRef| ComponentRef {
-            id: Shown(component.id),
-            name: Shown(component.name),
-        };
-        Self {
-            id: Shown(view.id),
-            org_id: Shown(view.org_id),
-            sequential_id: view.sequential_id,
-            title: Shown(view.title),
-            description: view.description.map(Shown),
-            severity: Shown(view.severity),
-            status: Shown(view.status),
-            owner_id: view.owner_id.map(Shown),
-            escalation_policy_id: view.escalation_policy_id.map(Shown),
-            affected_components: view.affected_components.into_iter().map(component).collect(),
-            acknowledged_at: view.acknowledged_at.map(Shown),
-            acknowledged_by: view.acknowledged_by.map(Shown),
-            current_layer_position: view.current_layer_position,
-            next_escalation_at: view.next_escalation_at.map(Shown),
-            created_by: Shown(view.created_by),
-            created_at: Shown(view.created_at),
-            updated_at: Shown(view.updated_at),
-            resolved_at: view.resolved_at.map(Shown),
-        }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IncidentList {
     incidents: Vec<Incident>,
-    #[schema(value_type = Option<String>)]
-    next_cursor: Option<Shown<rules::incident::Cursor>>,
+    next_cursor: Option<String>,
 }
 
-impl From<rules::incident::IncidentList> for IncidentList {
-    fn from(page: rules::incident::IncidentList) -> Self {
-        Self { incidents: all(page.incidents), next_cursor: page.next_cursor.map(Shown) }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 struct StatusHistoryEntry {
     id: String,
@@ -261,7 +216,8 @@ struct StatusHistoryEntry {
     resolution_note: Option<String>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 struct AuditEvent {
     id: String,
@@ -270,10 +226,11 @@ struct AuditEvent {
     at: String,
     actor_id: Option<String>,
     #[schema(value_type = Object)]
-    details: Value,
+    details: serde_json::Value,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct IncidentDetail {
     #[serde(flatten)]
@@ -282,67 +239,15 @@ pub(crate) struct IncidentDetail {
     audit_trail: Vec<AuditEvent>,
 }
 
-impl From<rules::incident::IncidentDetail> for IncidentDetail {
-    fn from(detail: rules::incident::IncidentDetail) -> Self {
-        let step = |entry: &rules::incident::StatusHistoryEntry| StatusHistoryEntry {
-            id: text(&entry.id),
-            status: text(&entry.status),
-            changed_at: text(&entry.changed_at),
-            resolution_note: maybe(entry.resolution_note.as_ref()),
-        };
-        let event = |event: &rules::incident::AuditEvent| AuditEvent {
-            id: text(&event.id),
-            event: event.event.as_str().to_owned(),
-            at: text(&event.at()),
-            actor_id: maybe(event.actor_id.as_ref()),
-            details: details(&event.event),
-        };
-        Self {
-            status_history: detail.status_history.iter().map(step).collect(),
-            audit_trail: detail.audit_trail.iter().map(event).collect(),
-            incident: detail.incident.into(),
-        }
-    }
-}
-
-fn details(event: &rules::incident::Event) -> Value {
-    use rules::incident::Event;
-    match event {
-        Event::IncidentCreated { severity, owner_id: owner, policy_id: policy } => json!({
-            "severity": severity.as_str(), "ownerId": maybe(owner.as_ref()), "escalationPolicyId": maybe(policy.as_ref()),
-        }),
-        Event::IncidentEdited { fields } => {
-            json!({ "fields": fields.iter().map(|field| field.as_str()).collect::<Vec<_>>() })
-        }
-        Event::StatusChanged { from, to } => json!({ "from": from.as_str(), "to": to.as_str() }),
-        Event::UpdatePosted { update_id: update, visibility } => {
-            json!({ "updateId": text(update), "visibility": visibility.as_str() })
-        }
-        Event::UpdateRedacted { update_id: update } => json!({ "updateId": text(update) }),
-        Event::ComponentsChanged { added, removed } => json!({ "added": texts(added), "removed": texts(removed) }),
-        Event::LayerPaged { layer_id: layer, position, user_ids: users } => {
-            json!({ "layerId": text(layer), "position": position, "userIds": texts(users) })
-        }
-        Event::LayerSkipped { layer_id: layer, position } | Event::LayerTimedOut { layer_id: layer, position } => {
-            json!({ "layerId": text(layer), "position": position })
-        }
-        Event::IncidentHandedOff { previous_owner_id: previous, new_owner_id: new } => {
-            json!({ "previousOwnerId": maybe(previous.as_ref()), "newOwnerId": text(new) })
-        }
-        Event::PageUndeliverable { page_id, user_id, reason, paged_at } => {
-            json!({ "pageId": text(page_id), "userId": text(user_id), "reason": text(reason), "pagedAt": text(paged_at) })
-        }
-        Event::EscalationExhausted | Event::EscalationStopped | Event::IncidentAcknowledged => json!({}),
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 struct ActorRef {
     id: String,
     name: String,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Update {
     id: String,
@@ -358,29 +263,15 @@ pub(crate) struct Update {
     redacted_by: Option<String>,
 }
 
-impl From<rules::incident::UpdateView> for Update {
-    fn from(update: rules::incident::UpdateView) -> Self {
-        Self {
-            id: text(&update.id),
-            incident_id: text(&update.incident_id),
-            body: maybe(update.body.as_ref()),
-            status_change: maybe(update.status_change.as_ref()),
-            visibility: text(&update.visibility),
-            posted_by: ActorRef { id: text(&update.posted_by.id), name: update.posted_by.name },
-            posted_at: text(&update.posted_at),
-            redacted_at: maybe(update.redacted_at.as_ref()),
-            redacted_by: maybe(update.redacted_by.as_ref()),
-        }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
+/// A list of updates.
+#[derive(Serialize, ToSchema)]
 pub(crate) struct Updates {
-    updates: Vec<Update>,
+    #[schema(value_type = Vec<Update>)]
+    updates: Vec<Shown<Update, rules::incident::UpdateView>>,
 }
 
 impl From<Vec<rules::incident::UpdateView>> for Updates {
     fn from(updates: Vec<rules::incident::UpdateView>) -> Self {
-        Self { updates: all(updates) }
+        Self { updates: each(updates) }
     }
 }

@@ -10,12 +10,11 @@ use dogwatch_store::rules::oncall::{
 };
 use dogwatch_store::rules::text::{Description, Reason, ScheduleName};
 use dogwatch_store::rules::{Patch, UserId};
-use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::input::{Input, Kind, time};
 use crate::route::{Read, Route, command, command_list, delete, get, list, patch, post, put, query};
-use crate::shape::{Deleted, all, maybe, text, texts};
+use crate::shape::{Deleted, each, shown};
 
 const TYPE: Kind = Kind::Word(rules::oncall::RotationType::WORDS);
 const NAME: Kind = Kind::text::<ScheduleName>();
@@ -43,7 +42,7 @@ fn schedules() -> Vec<Route> {
         list(
             get("/oncall/schedules", "listSchedules", "Schedules, by name"),
             |_| Some(Ok(ListSchedules)),
-            all::<_, Schedule>,
+            each::<Schedule, _>,
         ),
         command(
             post("/oncall/schedules", "createSchedule", "Create a schedule"),
@@ -53,12 +52,12 @@ fn schedules() -> Vec<Route> {
                 let timezone = input.need("timezone", Kind::Opaque, |text| Ok(text.to_owned()));
                 Some(Ok(CreateSchedule { name: name?, description: description?, timezone: timezone? }))
             },
-            Schedule::from,
+            shown::<Schedule, _>,
         ),
         query(
             get(PATH, "getSchedule", "One schedule with its layers"),
             |input| Some(Ok(GetSchedule { id: schedule(input)? })),
-            Schedule::with_layers,
+            shown::<Schedule, _>,
         ),
         command(
             patch(PATH, "editSchedule", "Change a schedule"),
@@ -69,7 +68,7 @@ fn schedules() -> Vec<Route> {
                 let timezone = input.edit("timezone", Kind::Opaque, |text| Ok(text.to_owned()));
                 Some(Ok(EditSchedule { id: id?, name: name?, description: description?, timezone: timezone? }))
             },
-            Schedule::from,
+            shown::<Schedule, _>,
         ),
         command(
             put(PATH, "replaceSchedule", "Replace a schedule"),
@@ -81,7 +80,7 @@ fn schedules() -> Vec<Route> {
                 let description = description?.map_or(Patch::Clear, Patch::Set);
                 Some(Ok(EditSchedule { id: id?, name: Some(name?), description, timezone: Some(timezone?) }))
             },
-            Schedule::from,
+            shown::<Schedule, _>,
         ),
         command(
             delete(PATH, "deleteSchedule", "Delete a schedule"),
@@ -128,9 +127,9 @@ fn layers() -> Vec<Route> {
                 let (schedule_id, NewLayer { name, settings }) = (schedule?, new?);
                 Some(Ok(AddRotationLayer { schedule_id, name, settings }))
             },
-            RotationLayer::from,
+            shown::<RotationLayer, _>,
         ),
-        command(patch(PATH, "editRotationLayer", "Change a rotation layer"), edit, RotationLayer::from),
+        command(patch(PATH, "editRotationLayer", "Change a rotation layer"), edit, shown::<RotationLayer, _>),
         command(
             put(PATH, "replaceRotationLayer", "Replace a rotation layer"),
             |input| {
@@ -148,7 +147,7 @@ fn layers() -> Vec<Route> {
                     participant_ids: Some(new.participant_ids),
                 }))
             },
-            RotationLayer::from,
+            shown::<RotationLayer, _>,
         ),
         command(
             delete(PATH, "removeRotationLayer", "Remove a rotation layer"),
@@ -165,7 +164,7 @@ fn layers() -> Vec<Route> {
                 let layer_ids = input.list("layerIds", Kind::Id(""), RotationLayerId::parse);
                 Some(Ok(OrderRotationLayers { schedule_id: schedule?, layer_ids: layer_ids? }))
             },
-            all::<_, RotationLayer>,
+            each::<RotationLayer, _>,
         ),
     ]
 }
@@ -205,7 +204,7 @@ fn overrides() -> Vec<Route> {
         list(
             get(PATH, "listOverrides", "Overrides, by beginning"),
             |input| Some(Ok(ListOverrides { schedule_id: schedule(input)? })),
-            all::<_, Override>,
+            each::<Override, _>,
         ),
         command(
             post(PATH, "createOverride", "Have somebody stand in"),
@@ -222,7 +221,7 @@ fn overrides() -> Vec<Route> {
                     ..CreateOverride::new(schedule?, user?, starts_at?, ends_at?)
                 }))
             },
-            Override::from,
+            shown::<Override, _>,
         ),
         command(
             delete("/oncall/schedules/{id}/overrides/{overrideId}", "deleteOverride", "Delete or end an override"),
@@ -245,7 +244,7 @@ fn questions() -> Vec<Route> {
                 let at = input.query("at", Kind::Time, time);
                 Some(Ok(ResolveOnCall { schedule_id: schedule?, at: at?.unwrap_or_else(|| input.now()) }))
             },
-            Resolved::from,
+            shown::<Resolved, _>,
         ),
         query(
             get("/oncall/schedules/{id}/shifts", "listShifts", "Who is on call over a range"),
@@ -259,17 +258,18 @@ fn questions() -> Vec<Route> {
                 input.query_rule("to", from.zip(to).map(|(from, to)| ShiftsOnCall::check_range(from, to)));
                 Some(Ok(ShiftsOnCall::new(schedule?, from?, to?)))
             },
-            Shifts::from,
+            shown::<Shifts, _>,
         ),
         list(
             get("/oncall/now", "onCallNow", "Who is on call in every schedule"),
             |input| Some(Ok(OnCallNow { at: input.now() })),
-            all::<_, OnCallRow>,
+            each::<OnCallRow, _>,
         ),
     ]
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RotationLayer {
     id: String,
@@ -290,26 +290,8 @@ pub(crate) struct RotationLayer {
     updated_at: String,
 }
 
-impl From<rules::oncall::RotationLayerView> for RotationLayer {
-    fn from(layer: rules::oncall::RotationLayerView) -> Self {
-        Self {
-            id: text(&layer.id),
-            schedule_id: text(&layer.schedule_id),
-            name: text(&layer.name),
-            position: layer.position,
-            rotation_type: text(&layer.length.kind()),
-            rotation_length_days: layer.length.days(),
-            handoff_time: text(&layer.handoff_time),
-            effective_from: text(&layer.effective_from),
-            effective_until: maybe(layer.effective_until.as_ref()),
-            participant_ids: texts(&layer.participant_ids),
-            created_at: text(&layer.created_at),
-            updated_at: text(&layer.updated_at),
-        }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Schedule {
     id: String,
@@ -327,29 +309,8 @@ pub(crate) struct Schedule {
     layers: Option<Vec<RotationLayer>>,
 }
 
-impl Schedule {
-    pub(crate) fn with_layers(schedule: rules::oncall::ScheduleView) -> Self {
-        Self { layers: Some(all(schedule.layers.clone())), ..Self::from(schedule) }
-    }
-}
-
-impl From<rules::oncall::ScheduleView> for Schedule {
-    fn from(schedule: rules::oncall::ScheduleView) -> Self {
-        Self {
-            id: text(&schedule.id),
-            org_id: text(&schedule.org_id),
-            name: text(&schedule.name),
-            description: maybe(schedule.description.as_ref()),
-            timezone: text(&schedule.timezone),
-            created_by: text(&schedule.created_by),
-            created_at: text(&schedule.created_at),
-            updated_at: text(&schedule.updated_at),
-            layers: None,
-        }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Override {
     id: String,
@@ -365,22 +326,8 @@ pub(crate) struct Override {
     created_at: String,
 }
 
-impl From<rules::oncall::Override> for Override {
-    fn from(one: rules::oncall::Override) -> Self {
-        Self {
-            id: text(&one.id),
-            schedule_id: text(&one.schedule_id),
-            user_id: text(&one.user_id),
-            starts_at: text(&one.starts_at),
-            ends_at: text(&one.ends_at),
-            reason: maybe(one.reason.as_ref()),
-            created_by: text(&one.created_by),
-            created_at: text(&one.created_at),
-        }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 struct OnCallTarget {
     user_id: String,
@@ -388,17 +335,8 @@ struct OnCallTarget {
     override_id: Option<String>,
 }
 
-impl From<rules::oncall::OnCallTarget> for OnCallTarget {
-    fn from(target: rules::oncall::OnCallTarget) -> Self {
-        Self {
-            user_id: text(&target.user_id),
-            layer_id: maybe(target.layer_id.as_ref()),
-            override_id: maybe(target.override_id.as_ref()),
-        }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Resolved {
     schedule_id: String,
@@ -411,20 +349,8 @@ pub(crate) struct Resolved {
     next_change_at: Option<String>,
 }
 
-impl From<rules::oncall::OnCallAt> for Resolved {
-    fn from(resolved: rules::oncall::OnCallAt) -> Self {
-        Self {
-            schedule_id: text(&resolved.schedule_id),
-            at: text(&resolved.at),
-            current_oncall: maybe(resolved.current_oncall().as_ref()),
-            owner: resolved.on_call.owner.map(OnCallTarget::from),
-            paging_targets: all(resolved.on_call.paging_targets),
-            next_change_at: maybe(resolved.next_change_at.as_ref()),
-        }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OnCallRow {
     schedule_id: String,
@@ -433,18 +359,8 @@ pub(crate) struct OnCallRow {
     paging_targets: Vec<OnCallTarget>,
 }
 
-impl From<rules::oncall::ScheduleOnCall> for OnCallRow {
-    fn from(row: rules::oncall::ScheduleOnCall) -> Self {
-        Self {
-            schedule_id: text(&row.schedule_id),
-            name: text(&row.name),
-            owner: row.on_call.owner.map(OnCallTarget::from),
-            paging_targets: all(row.on_call.paging_targets),
-        }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 struct Shift {
     user_id: String,
@@ -454,14 +370,16 @@ struct Shift {
     ends_at: String,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 struct LayerShifts {
     layer_id: String,
     shifts: Vec<Shift>,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 struct FinalShift {
     user_id: String,
@@ -473,7 +391,8 @@ struct FinalShift {
     ends_at: String,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 struct Gap {
     #[schema(format = DateTime)]
@@ -482,37 +401,11 @@ struct Gap {
     ends_at: String,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 pub(crate) struct Shifts {
     layers: Vec<LayerShifts>,
     #[serde(rename = "final")]
     line: Vec<FinalShift>,
     gaps: Vec<Gap>,
-}
-
-impl From<rules::oncall::Shifts> for Shifts {
-    fn from(shifts: rules::oncall::Shifts) -> Self {
-        let shift = |shift: &rules::oncall::Shift| Shift {
-            user_id: text(&shift.user_id),
-            starts_at: text(&shift.starts_at),
-            ends_at: text(&shift.ends_at),
-        };
-        let layer = |layer: &rules::oncall::LayerShifts| LayerShifts {
-            layer_id: text(&layer.layer_id),
-            shifts: layer.shifts.iter().map(shift).collect(),
-        };
-        let part = |shift: &rules::oncall::FinalShift| FinalShift {
-            user_id: text(&shift.target.user_id),
-            layer_id: maybe(shift.target.layer_id.as_ref()),
-            override_id: maybe(shift.target.override_id.as_ref()),
-            starts_at: text(&shift.starts_at),
-            ends_at: text(&shift.ends_at),
-        };
-        let gap = |gap: &rules::oncall::Gap| Gap { starts_at: text(&gap.starts_at), ends_at: text(&gap.ends_at) };
-        Self {
-            layers: shifts.layers.iter().map(layer).collect(),
-            line: shifts.final_shifts.iter().map(part).collect(),
-            gaps: shifts.gaps.iter().map(gap).collect(),
-        }
-    }
 }

@@ -1,19 +1,17 @@
 //! Members and invitations (contract, section 4): the routes, and the shapes of their replies.
 
-use dogwatch_store::rules;
 use dogwatch_store::rules::id::InvitationId;
 use dogwatch_store::rules::team::{
     AcceptInvitation, ChangeRole, InviteMember, ListTeam, RemoveMember, RevokeInvitation, Role,
 };
 use dogwatch_store::rules::text::PersonName;
 use dogwatch_store::rules::{Secret, UserId};
-use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::api_key::NewApiKey;
 use crate::input::{Input, Kind};
 use crate::route::{Route, command, delete, get, patch, post, query};
-use crate::shape::{Deleted, all, maybe, text};
+use crate::shape::{Deleted, shown};
 
 pub(super) const ROLE: Kind = Kind::Word(Role::WORDS);
 
@@ -27,7 +25,11 @@ fn user(input: &mut Input) -> Option<UserId> {
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        query(get("/team/members", "listTeam", "Members and pending invitations"), |_| Some(Ok(ListTeam)), Team::from),
+        query(
+            get("/team/members", "listTeam", "Members and pending invitations"),
+            |_| Some(Ok(ListTeam)),
+            shown::<Team, _>,
+        ),
         command(
             post("/team/members/invite", "inviteMember", "Invite somebody"),
             |input| {
@@ -35,7 +37,7 @@ pub(super) fn routes() -> Vec<Route> {
                 let role = role(input);
                 Some(Ok(InviteMember { email_address: email?, role: role? }))
             },
-            |sent| Invitation::from(sent.invitation),
+            |sent| shown::<Invitation, _>(sent.invitation),
         ),
         command(
             patch("/team/members/{userId}/role", "changeRole", "Give a member another role"),
@@ -43,7 +45,7 @@ pub(super) fn routes() -> Vec<Route> {
                 let (user, role) = (user(input), role(input));
                 Some(Ok(ChangeRole { user_id: user?, role: role? }))
             },
-            Member::from,
+            shown::<Member, _>,
         ),
         command(
             delete("/team/members/{userId}", "removeMember", "Remove a member"),
@@ -66,12 +68,13 @@ pub(super) fn routes() -> Vec<Route> {
                 let last_name = input.need("lastName", Kind::text::<PersonName>(), str::parse);
                 Some(Ok(AcceptInvitation { token: token?, first_name: first_name?, last_name: last_name? }))
             },
-            Joined::from,
+            shown::<Joined, _>,
         ),
     ]
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Member {
     id: String,
@@ -85,22 +88,8 @@ pub(crate) struct Member {
     joined_at: String,
 }
 
-impl From<rules::team::Member> for Member {
-    fn from(member: rules::team::Member) -> Self {
-        Self {
-            id: text(&member.id),
-            email: text(&member.email),
-            first_name: text(&member.first_name),
-            last_name: text(&member.last_name),
-            image_url: member.image_url,
-            external_id: maybe(member.external_id.as_ref()),
-            role: text(&member.role),
-            joined_at: text(&member.joined_at),
-        }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Invitation {
     id: String,
@@ -111,40 +100,17 @@ pub(crate) struct Invitation {
     created_at: String,
 }
 
-impl From<rules::team::InvitationView> for Invitation {
-    fn from(invitation: rules::team::InvitationView) -> Self {
-        Self {
-            id: text(&invitation.id),
-            email_address: text(&invitation.email_address),
-            role: text(&invitation.role),
-            // Used and revoked invitations are deleted, so any other is pending.
-            status: "pending".to_owned(),
-            created_at: text(&invitation.created_at),
-        }
-    }
-}
-
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 pub(crate) struct Team {
     members: Vec<Member>,
     invitations: Vec<Invitation>,
 }
 
-impl From<rules::team::Team> for Team {
-    fn from(team: rules::team::Team) -> Self {
-        Self { members: all(team.members), invitations: all(team.invitations) }
-    }
-}
-
-#[derive(Serialize, ToSchema)]
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Joined {
     member: Member,
     api_key: NewApiKey,
-}
-
-impl From<rules::team::Joined> for Joined {
-    fn from(joined: rules::team::Joined) -> Self {
-        Self { member: joined.member.into(), api_key: joined.api_key.into() }
-    }
 }

@@ -19,6 +19,7 @@ use std::thread::{self, JoinHandle, ThreadId};
 use crate::backend::{BackendError, Batch, RowMap};
 use crate::commit::pending;
 use crate::commit::writer::{Fate, Job, Shared};
+use crate::trace;
 
 /// A part of a batch: the rows that change, and their before images.
 pub(crate) struct Part {
@@ -142,7 +143,8 @@ fn finish(shared: &Shared, applied: Result<(), BackendError>, end: BatchEnd) {
     let fate = if shared.is_poisoned() {
         Fate::Poisoned
     } else {
-        match applied.and(part).and_then(|part| make_durable(shared, part, commits)) {
+        let stored = || applied.and(part).and_then(|part| make_durable(shared, part, commits));
+        match trace::commit(jobs.len(), stored) {
             Ok(()) => {
                 shared.count_batch(jobs.len());
                 Fate::Durable

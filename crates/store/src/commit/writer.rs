@@ -26,6 +26,7 @@ use crate::commit::storer::Storer;
 use crate::engine::Load;
 use crate::error::Error;
 use crate::signal::Signal;
+use crate::trace;
 use crate::view::StoreView;
 
 /// The largest number of pieces of work in one batch.
@@ -135,9 +136,11 @@ impl<C: Command> Work for Order<C> {
     type Reply = C::Reply;
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<C::Reply, Error> {
-        let decision = decide(self.command, &self.actor, &batch.state(), batch.now, ids)?;
-        batch.add(&decision.writes)?;
-        Ok(decision.reply)
+        trace::command::<C, _>(&self.actor, || {
+            let decision = decide(self.command, &self.actor, &batch.state(), batch.now, ids)?;
+            batch.add(&decision.writes)?;
+            Ok(decision.reply)
+        })
     }
 }
 

@@ -153,7 +153,8 @@ impl Auditor {
     ) -> Opening {
         let owner = owner.or_else(|| self.on_call(engine, schedule?, engine.now()).first().copied());
         let policies = engine.query(&ListPolicies, &self.admin).unwrap();
-        let layers = |id| engine.query(&GetPolicy { id }, &self.admin).map(|policy| policy.layers).unwrap_or_default();
+        let layers =
+            |id| engine.query(&GetPolicy { id }, &self.admin).ok().and_then(|policy| policy.layers).unwrap_or_default();
         let policy = named.or_else(|| {
             let target = Target::Schedule(schedule?);
             let mut targeting = Vec::new();

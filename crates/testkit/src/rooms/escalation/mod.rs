@@ -495,7 +495,7 @@ fn shown(policy: &PolicyView) -> String {
         Target::Schedule(id) => id.to_string(),
         Target::Users(users) => users.as_slice().iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
     };
-    let layers = policy.layers.iter().map(|layer| {
+    let layers = policy.layers.iter().flatten().map(|layer| {
         let (position, minutes) = (layer.position.get(), layer.ack_timeout.minutes());
         format!("{} at {position} for {minutes} pages {}; ", layer.id, target(&layer.target))
     });

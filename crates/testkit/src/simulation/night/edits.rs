@@ -83,7 +83,7 @@ impl Night {
 
     fn layers(&self, policy: PolicyId) -> Vec<PolicyLayerId> {
         let policy = self.engine().query(&GetPolicy { id: policy }, &self.admin).unwrap();
-        policy.layers.iter().map(|layer| layer.id).collect()
+        policy.layers.iter().flatten().map(|layer| layer.id).collect()
     }
 
     fn timeout(&mut self) -> AckTimeout {

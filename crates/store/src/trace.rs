@@ -1,0 +1,79 @@
+//! Spans for `tracing` (feature `tracing`): one for each command, query, commit and tick. Without the feature, nothing.
+//!
+//! A span has the name of the operation, the organization and the user who asked, and the code of a refusal; never a text that
+//! somebody wrote, nor a secret. All are of the level `DEBUG` and the target `dogwatch`.
+
+use dogwatch_core::Actor;
+
+use crate::error::Error;
+
+#[cfg(feature = "tracing")]
+mod spans {
+    use super::{Actor, Error};
+    use tracing::field::Empty;
+    use tracing::{Span, debug_span};
+
+    /// The name of a command or query without its path.
+    fn short(name: &'static str) -> &'static str {
+        name.rsplit("::").next().unwrap_or(name)
+    }
+
+    fn told<R>(span: &Span, actor: &Actor, run: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+        if let Actor::Member { org_id, user_id } = actor {
+            span.record("organization", tracing::field::display(org_id));
+            span.record("user", tracing::field::display(user_id));
+        }
+        let done = span.in_scope(run);
+        if let Err(error) = &done {
+            span.record("code", tracing::field::display(error.code()));
+        }
+        done
+    }
+
+    pub(crate) fn command<C, R>(actor: &Actor, run: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+        let span = debug_span!(
+            target: "dogwatch", "command",
+            name = short(std::any::type_name::<C>()), organization = Empty, user = Empty, code = Empty,
+        );
+        told(&span, actor, run)
+    }
+
+    pub(crate) fn query<Q, R>(actor: &Actor, run: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+        let span = debug_span!(
+            target: "dogwatch", "query",
+            name = short(std::any::type_name::<Q>()), organization = Empty, user = Empty, code = Empty,
+        );
+        told(&span, actor, run)
+    }
+
+    pub(crate) fn tick<R>(due: usize, run: impl FnOnce() -> R) -> R {
+        debug_span!(target: "dogwatch", "tick", due).in_scope(run)
+    }
+
+    pub(crate) fn commit<R>(commands: usize, run: impl FnOnce() -> R) -> R {
+        debug_span!(target: "dogwatch", "commit", commands).in_scope(run)
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+mod spans {
+    use super::{Actor, Error};
+
+    pub(crate) fn command<C, R>(_: &Actor, run: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+        run()
+    }
+
+    pub(crate) fn query<Q, R>(_: &Actor, run: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
+        run()
+    }
+
+    pub(crate) fn tick<R>(_: usize, run: impl FnOnce() -> R) -> R {
+        run()
+    }
+
+    pub(crate) fn commit<R>(_: usize, run: impl FnOnce() -> R) -> R {
+        run()
+    }
+}
+
+pub(crate) use spans::{command, commit, query, tick};

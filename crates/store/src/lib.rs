@@ -47,8 +47,3 @@ pub use transaction::Transaction;
 
 /// The rules: commands, queries, and the types that they use.
 pub use dogwatch_core as rules;
-
-/// The README's example, run as a test.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-pub struct Readme;

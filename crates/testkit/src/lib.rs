@@ -1,5 +1,8 @@
-//! What tests, benchmarks and fuzz targets share: operations made from bytes, a naive model of the contract, and the
-//! comparison.
+//! What tests, benchmarks and fuzz targets share: random commands, operations made from bytes, a naive model of the contract, and
+//! the comparison.
+//!
+//! For programs that embed the engine: [`house`] is an engine in memory with a clock by hand, [`commands`] draws commands for
+//! property tests and fuzzing. Everything else tests the engine itself, and may be of use.
 //!
 //! The model is written from the contract, not from the code: plain lists, searched from end to end ([`rooms`]). A run makes a
 //! sequence of operations from bytes ([`ops`]), carries each out on an engine and on the model ([`run`]), and panics at the
@@ -16,7 +19,9 @@
     reason = "a test fails by panicking, a benchmark prints"
 )]
 
+pub mod commands;
 pub mod fixture;
+pub mod house;
 pub mod measure;
 pub mod model;
 pub mod oncall;

@@ -10,7 +10,7 @@ use dogwatch_store::rules::id::Id as _;
 use dogwatch_store::rules::id::{IncidentId, PolicyId, ScheduleId};
 use dogwatch_store::rules::incident::{
     AcknowledgeIncident, ChangeStatus, CreateIncident, GetIncident, IncidentFilter, ListIncidents, PostUpdate,
-    Severity, Status, UpdateVisibility,
+    Severity, Status,
 };
 use dogwatch_store::rules::oncall::{
     AddRotationLayer, CreateOverride, CreateSchedule, LayerSettings, ResolveOnCall, RotationLength,

@@ -128,15 +128,19 @@ learn! {
     PolicyLayerView: |it, known| remember(&mut known.policy_layers, (it.policy_id, it.id));
     Vec<RotationLayerView>: |it, known| it.iter().for_each(|one| known.learn(one));
     Vec<PolicyLayerView>: |it, known| it.iter().for_each(|one| known.learn(one));
-    UserId: |_it, _known| ();
-    InvitationId: |_it, _known| ();
-    ApiKeyId: |_it, _known| ();
-    ComponentId: |_it, _known| ();
-    ScheduleId: |_it, _known| ();
-    RotationLayerId: |_it, _known| ();
-    OverrideId: |_it, _known| ();
-    PolicyId: |_it, _known| ();
-    PolicyLayerId: |_it, _known| ();
+}
+
+/// Replies that are the id of what was deleted, which is known already.
+macro_rules! nothing_new {
+    ($($reply:ty),* $(,)?) => {$(
+        impl Learn for $reply {
+            fn tell(&self, _: &mut Known) {}
+        }
+    )*};
+}
+
+nothing_new! {
+    UserId, InvitationId, ApiKeyId, ComponentId, ScheduleId, RotationLayerId, OverrideId, PolicyId, PolicyLayerId,
 }
 
 macro_rules! commands {

@@ -19,7 +19,7 @@ pub struct Subject(Kind);
 
 enum Kind {
     Engine { engine: Engine, session: RefCell<Option<Session>> },
-    Rules(Rules),
+    Rules(Box<Rules>),
 }
 
 /// A command or query for an open transaction.
@@ -82,12 +82,12 @@ impl Subject {
     /// The rules on a state in memory, with this clock, and ids from this seed.
     #[must_use]
     pub fn rules(clock: ManualClock, seed: [u8; 32]) -> Self {
-        Self(Kind::Rules(Rules {
+        Self(Kind::Rules(Box::new(Rules {
             state: RefCell::default(),
             ids: RefCell::new(IdSource::from_seed(seed)),
             clock,
             before: RefCell::default(),
-        }))
+        })))
     }
 
     /// The engine; `None` when it is the rules in memory.

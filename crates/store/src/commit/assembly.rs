@@ -57,12 +57,15 @@ pub(crate) struct Assembly<'a> {
     savepoint: Option<Savepoint>,
 }
 
+/// The key of a row, and the change of it that the batch had before: `None` when it had none.
+type Replaced = (Vec<u8>, Option<Option<Vec<u8>>>);
+
 /// What it takes to go back to an earlier moment of a batch.
 struct Savepoint {
     /// The number of changes that had not been handed to the storer then.
     part: usize,
-    /// What each change since then has replaced in the batch, in order; `None` where the batch had no change of the row.
-    replaced: Vec<(Vec<u8>, Option<Option<Vec<u8>>>)>,
+    /// What each change since then has replaced in the batch, in order.
+    replaced: Vec<Replaced>,
 }
 
 /// A batch with a savepoint, to which it goes back unless the guard is [kept](Open::keep), also when a decision panics.

@@ -212,7 +212,7 @@ impl Run<'_> {
                 }
             }
             TeamOp::EnsureMember { external, email, first, admin } => {
-                self.ensure_member(org, external, email, first, *admin, op)
+                self.ensure_member(org, external, email, first, *admin, op);
             }
             TeamOp::ChangeRole { user, admin } => {
                 let (id, index) = self.user(*user, org);

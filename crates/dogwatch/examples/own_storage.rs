@@ -1,12 +1,12 @@
-//! The rules on a storage of one's own: members and incidents in two maps, and nothing else.
+//! The rules on a storage of one's own: members and incidents in two maps. Of all else there is nothing.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "an example fails by panicking, and prints")]
 use std::collections::HashMap;
 
-use dogwatch_core::id::{Id, IncidentId};
-use dogwatch_core::incident::{ChangeStatus, CreateIncident, Incident, IncidentPort, Severity, Status};
-use dogwatch_core::organization::{Counts, OrganizationPort};
-use dogwatch_core::team::{Member, TeamPort};
-use dogwatch_core::{Code, Error, IdSource, OrgId, Timestamp, UserId, decide_in, world::Write};
+use dogwatch::rules::id::{Id, IncidentId};
+use dogwatch::rules::incident::{ChangeStatus, CreateIncident, Incident, IncidentPort, Severity, Status};
+use dogwatch::rules::organization::{Counts, OrganizationPort};
+use dogwatch::rules::team::{Member, TeamPort};
+use dogwatch::rules::{Code, Error, IdSource, OrgId, Timestamp, UserId, decide_in, world::Write};
 
 struct Shelf {
     counts: Counts,
@@ -31,18 +31,17 @@ impl IncidentPort for Shelf {
         Ok(self.incidents.get(&id).cloned())
     }
 }
-// There are none of these.
-impl dogwatch_core::api_key::ApiKeyPort for Shelf {}
-impl dogwatch_core::component::ComponentPort for Shelf {}
-impl dogwatch_core::escalation::EscalationPort for Shelf {}
-impl dogwatch_core::oncall::OnCallPort for Shelf {}
-impl dogwatch_core::outbox::OutboxPort for Shelf {}
+impl dogwatch::rules::api_key::ApiKeyPort for Shelf {}
+impl dogwatch::rules::component::ComponentPort for Shelf {}
+impl dogwatch::rules::escalation::EscalationPort for Shelf {}
+impl dogwatch::rules::oncall::OnCallPort for Shelf {}
+impl dogwatch::rules::outbox::OutboxPort for Shelf {}
 
 fn main() -> Result<(), Error> {
     let (org, ada, now) = (OrgId::from_bytes([1; 16]), UserId::from_bytes([2; 16]), Timestamp::MIN);
+    let mut shelf = Shelf { counts: Counts::empty(org), members: HashMap::new(), incidents: HashMap::new() };
     let member = Member::new(org, ada, "ada@example.com".parse()?, ("Ada".parse()?, "Byron".parse()?), now);
-    let (members, incidents) = (HashMap::from([(ada, member)]), HashMap::new());
-    let mut shelf = Shelf { counts: Counts::empty(org), members, incidents };
+    shelf.members.insert(ada, member);
     let mut ids = IdSource::from_seed([7; 32]);
     let open = CreateIncident::new("Checkout is down".parse()?, Severity::High, ada);
     let opened = decide_in(open, ada, &shelf, now, &mut ids)?;
@@ -55,5 +54,6 @@ fn main() -> Result<(), Error> {
     }
     let skipped = decide_in(ChangeStatus::new(opened.reply.id, Status::Resolved), ada, &shelf, now, &mut ids);
     assert_eq!(skipped.map(|it| it.reply).unwrap_err().code(), Code::InvalidStatusTransition);
-    Ok(println!("#{} {}", opened.reply.sequential_id, opened.reply.title))
+    println!("#{} {}", opened.reply.sequential_id, opened.reply.title);
+    Ok(())
 }

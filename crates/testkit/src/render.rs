@@ -5,14 +5,19 @@ use std::fmt::Write as _;
 use dogwatch_core::incident::{Event, IncidentDetail, IncidentView, UpdateView};
 use dogwatch_core::outbox::{Message, Notification, Recipient};
 
+/// A text that may be missing. Texts can be long: to escape them would take longer than all else in a run of the rules.
+pub(crate) fn maybe(text: Option<&str>) -> String {
+    text.map_or_else(|| "none".to_owned(), |text| format!("<{text}>"))
+}
+
 pub(crate) fn incident(view: &IncidentView) -> String {
     let mut text = format!(
-        "#{} {} {:?} {:?} {} {} owner={} by={} created={} updated={} resolved={:?} acknowledged={:?} policy={} at={:?} \
+        "#{} {} {:?} {} {} {} owner={} by={} created={} updated={} resolved={:?} acknowledged={:?} policy={} at={:?} \
          next={:?} components=",
         view.sequential_id,
         view.id,
         view.title.as_str(),
-        view.description.as_ref().map(|text| text.as_str()),
+        maybe(view.description.as_ref().map(|text| text.as_str())),
         view.severity,
         view.status,
         view.owner_id.map(|id| id.to_string()).unwrap_or_default(),
@@ -79,10 +84,10 @@ pub(crate) fn notification(one: &Notification) -> String {
 
 pub(crate) fn update(view: &UpdateView) -> String {
     format!(
-        "{} in {} {:?} {:?} {} by {} {} at {} redacted {:?}",
+        "{} in {} {} {:?} {} by {} {} at {} redacted {:?}",
         view.id,
         view.incident_id,
-        view.body.as_ref().map(|body| body.as_str()),
+        maybe(view.body.as_ref().map(|body| body.as_str())),
         view.status_change.map(|status| status.as_str()),
         view.visibility,
         view.posted_by.id,

@@ -46,7 +46,8 @@ pub fn run_rules(steps: &[Step]) {
     for step in steps {
         run.step(step);
     }
-    run.restart();
+    run.end_transaction();
+    run.compare_all();
 }
 
 /// An engine and the model that it is compared with.
@@ -193,10 +194,10 @@ impl<'a> Run<'a> {
     pub fn restart(&mut self) {
         self.end_transaction();
         self.restarts += 1;
-        if let On::Engine(open) = &mut self.on {
-            self.subject = None;
-            self.subject = Some(Subject::engine(open(self.clock.clone(), [self.restarts; 32])));
-        }
+        // The rules in memory have nothing to open again: everything is compared at the end of their run.
+        let On::Engine(open) = &mut self.on else { return };
+        self.subject = None;
+        self.subject = Some(Subject::engine(open(self.clock.clone(), [self.restarts; 32])));
         self.compare_all();
     }
 

@@ -338,12 +338,12 @@ impl Incident {
         let user = |index: usize| &org.members[index].id;
         let run = self.run.as_ref();
         let mut text = format!(
-            "#{} {} {:?} {:?} {} {} owner={} by={} created={} updated={} resolved={:?} acknowledged={:?} policy={} at={:?} \
+            "#{} {} {:?} {} {} {} owner={} by={} created={} updated={} resolved={:?} acknowledged={:?} policy={} at={:?} \
              next={:?} components=",
             self.number,
             self.id,
             self.title,
-            self.description,
+            render::maybe(self.description.as_deref()),
             SEVERITIES[self.severity],
             STATUSES[self.status],
             self.owner.map(|owner| user(owner).clone()).unwrap_or_default(),
@@ -385,10 +385,10 @@ impl Update {
     pub fn shown(&self, org: &Org, incident: &Incident) -> String {
         let author = &org.members[self.by];
         format!(
-            "{} in {} {:?} {:?} {} by {} {} {} at {} redacted {:?}",
+            "{} in {} {} {:?} {} by {} {} {} at {} redacted {:?}",
             self.id,
             incident.id,
-            self.body,
+            render::maybe(self.body.as_deref()),
             self.status.map(|status| STATUSES[status]),
             if self.public { "public" } else { "internal" },
             author.id,

@@ -133,6 +133,12 @@ impl Org {
         index.is_some_and(|index| !self.members[index].removed)
     }
 
+    /// Whether the actor may create an API key, else the code of the refusal. Expired keys count.
+    pub fn create_key(&self, actor: usize) -> Expected<()> {
+        self.actor(actor)?;
+        ensure(self.keys.iter().filter(|key| key.live && key.user == actor).count() < 20, "limit_reached")
+    }
+
     /// Whether the actor may invite this e-mail address, else the code of the refusal.
     pub fn invite(&self, actor: usize, email: &str) -> Expected<()> {
         self.admin(actor)?;
@@ -229,7 +235,7 @@ impl Run<'_> {
                 agree(self.subject().execute(RemoveMember { user_id: valid(&id) }, actor), expected, op);
             }
             TeamOp::CreateKey { name, expires_in } => {
-                let expected = self.orgs[org].actor(me).map(|_| ());
+                let expected = self.orgs[org].create_key(me);
                 let expires_at = expires_in.map(|millis| Timestamp::from_millis(self.now() + millis).unwrap());
                 let command = CreateApiKey { name: valid(name), expires_at };
                 if let Some((made, ())) = agree(self.subject().execute(command, actor), expected, op) {

@@ -57,6 +57,7 @@ mod spans {
 
 #[cfg(not(feature = "tracing"))]
 mod spans {
+    #![allow(clippy::extra_unused_type_parameters, reason = "with the feature, they name the operation")]
     use super::{Actor, Error};
 
     pub(crate) fn command<C, R>(_: &Actor, run: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {

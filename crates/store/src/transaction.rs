@@ -110,7 +110,7 @@ impl Engine {
     ///     tx.execute(CreateComponent::new("Checkout".parse()?))
     /// });
     /// assert_eq!(refused.unwrap_err().code(), Code::NameConflict);
-    /// # Ok::<(), dogwatch_store::Error>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Errors

@@ -76,7 +76,7 @@ mod sealed {
     impl SealedCaller for super::ByAnybody {}
 }
 
-/// Somebody who may give a command or ask a query, by kind. SealedCaller: these four are all there are.
+/// Somebody who may give a command or ask a query, by kind. Sealed: these four are all there are.
 pub trait Caller: sealed::SealedCaller + Copy + Send + Sync + 'static {
     /// The kind of caller.
     const KIND: CallerKind;

@@ -362,8 +362,12 @@ fn external_ids() {
     assert_eq!((eve.org_id, eve.role), (made.id, Role::Admin));
     assert_eq!(harbour.run_unchanged(member("u1", "eve@example.com", "Eve").admin(), &operator).unwrap(), eve);
     // What has changed elsewhere is taken over.
-    let changed = harbour.run(member("u1", "eva@example.com", "Eva"), &operator).unwrap();
-    assert_eq!((changed.id, changed.first_name.as_str(), changed.role), (eve.id, "Eva", Role::Member));
+    let changed = harbour.run(member("u1", "eva@example.com", "Eva").admin(), &operator).unwrap();
+    assert_eq!((changed.id, changed.first_name.as_str()), (eve.id, "Eva"));
+    // Somebody stays admin; as soon as there is another, the role follows.
+    assert_eq!(word(&harbour.run_unchanged(member("u1", "eva@example.com", "Eva"), &operator)), "validation_error");
+    harbour.run(member("u9", "fay@example.com", "Fay").admin(), &operator).unwrap();
+    assert_eq!(harbour.run(member("u1", "eva@example.com", "Eva"), &operator).unwrap().role, Role::Member);
     // Somebody who joined in another way is found by their e-mail address, unless they have another external id.
     let add = AddMember::new(made.id, valid("dora@example.com"), valid("Dora"), valid("Quay"), Role::Member);
     let dora = harbour.run(add.clone(), &operator).unwrap().member;

@@ -69,7 +69,7 @@ pub fn router(engine: Engine) -> Router {
 /// As [`router`], for a program that knows its users: `identify` says who sends a request, in place of API keys.
 ///
 /// It gets the head of each request to a route that needs a member, and gives the actor, or `None` for a request that is
-/// refused with 401 `missing_authorization_header`. What the actor may do is checked as for any other: somebody who is no
+/// refused with 401 `missing_authorization_header`. It runs on the executor and must not block. What the actor may do is checked as for any other: somebody who is no
 /// member (any more) is refused.
 ///
 /// ```
@@ -350,6 +350,7 @@ fn once(parts: &Parts, body: &Bytes, actor: &Actor, identified: bool) -> Result<
     // Callers are told apart by their API key; without one, by who they are, or else by what they send.
     let scope = match actor {
         Actor::Member { user_id, .. } if identified => Some(user_id.to_bytes()),
+        _ if identified => None,
         _ => presented(&parts.headers).map(|key| first_half(&Sha256::digest(key.as_bytes()))),
     };
     Ok(Some(Once { scope: scope.unwrap_or_else(|| first_half(&fingerprint)), key, fingerprint }))

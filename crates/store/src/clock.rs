@@ -54,7 +54,7 @@ pub struct ManualClock(Arc<Manual>);
 
 struct Manual {
     millis: AtomicI64,
-    wake: Mutex<Vec<Box<dyn Fn() -> bool + Send + Sync>>>,
+    wake: Mutex<Vec<Arc<dyn Fn() -> bool + Send + Sync>>>,
 }
 
 impl std::fmt::Debug for ManualClock {
@@ -73,16 +73,24 @@ impl ManualClock {
     /// Sets the clock to this instant, earlier or later.
     pub fn set(&self, now: Timestamp) {
         self.0.millis.store(now.as_millis(), Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Wakes whoever sleeps until an instant.
+    fn wake(&self) {
         let wakes = || self.0.wake.lock().unwrap_or_else(PoisonError::into_inner);
         // Called without the lock: whoever is woken may set the clock.
-        let mut called = std::mem::take(&mut *wakes());
-        called.retain(|wake| wake());
-        wakes().append(&mut called);
+        let called = wakes().clone();
+        let gone: Vec<_> = called.into_iter().filter(|wake| !wake()).collect();
+        wakes().retain(|wake| !gone.iter().any(|gone| Arc::ptr_eq(gone, wake)));
     }
 
     /// Moves the clock forward by a span.
     pub fn advance(&self, by: Duration) {
-        self.set(self.now().plus(by));
+        let later = |now| Some(Timestamp::clamped(now).plus(by).as_millis());
+        // The closure always gives a value, so this cannot fail.
+        let _ = self.0.millis.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
+        self.wake();
     }
 }
 
@@ -97,6 +105,6 @@ impl Clock for ManualClock {
     }
 
     fn when_set(&self, wake: Box<dyn Fn() -> bool + Send + Sync>) {
-        self.0.wake.lock().unwrap_or_else(PoisonError::into_inner).push(wake);
+        self.0.wake.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::from(wake));
     }
 }

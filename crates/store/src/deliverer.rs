@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use dogwatch_core::Error as Refusal;
 use dogwatch_core::incident::IncidentView;
 use dogwatch_core::organization::Organization;
-use dogwatch_core::outbox::{Message, Notification, Recipient};
+use dogwatch_core::outbox::{LONGEST_LEASE, Message, Notification, Recipient};
 use dogwatch_core::team::Member;
 use dogwatch_core::world::State;
 
+use crate::commit::pending;
 use crate::engine::Engine;
 use crate::error::{Error, OpenError};
 
@@ -23,6 +24,8 @@ use crate::error::{Error, OpenError};
 const AT_ONCE: usize = 16;
 /// The longest wait before the outbox is looked at again.
 const LONGEST_NAP: Duration = Duration::from_secs(10);
+/// The shortest lease. With a shorter one, a claim would be over before it could be settled.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 /// The wait before something that failed is tried again: a claim, or a notification that could not be read or whose sending
 /// panicked.
 const RETRY: Duration = Duration::from_secs(10);
@@ -52,7 +55,8 @@ pub enum Sending {
     Never,
 }
 
-/// A running delivery: see [`Engine::start_delivery`]. It stops when it is dropped.
+/// A running delivery: see [`Engine::start_delivery`]. It stops when it is dropped, which blocks until a sending that is under way
+/// is finished: do not drop it while holding a lock that the closure takes. It holds a clone of the engine.
 #[must_use = "delivery stops when it is dropped"]
 #[derive(Debug)]
 pub struct Delivery {
@@ -71,8 +75,8 @@ struct Shared {
 impl Engine {
     /// Starts a thread that hands each notification to `send`, until the delivery is stopped or dropped.
     ///
-    /// `lease` is how long a few sendings may take together, an hour at most: what is not settled by then may be handed out
-    /// again. Each is delivered at least once, and in order per recipient. `send` runs on the one thread, one notification at a
+    /// `lease` is how long a few sendings (16 at most) may take together, one second to one hour: what is not settled by then may
+    /// be handed out again, and [`Sending::Later`] and [`Sending::Never`] do nothing then. Choose more than twice the longest. Each is delivered at least once, and in order per recipient. `send` runs on the one thread, one notification at a
     /// time; for more at once, start several. When it panics, the notification is tried again ten seconds later, and counted
     /// ([`Delivery::failed`]).
     ///
@@ -172,6 +176,10 @@ impl Delivery {
         let Some(thread) = self.thread.take() else { return Ok(()) };
         self.shared.stop.store(true, Ordering::Release);
         self.engine.deadlines().raise();
+        // The thread waits for the engine: one of the engine's threads must not wait for it, nor it for itself.
+        if pending::makes_answers() || thread.thread().id() == thread::current().id() {
+            return Ok(());
+        }
         thread.join().unwrap_or(Err(Error::OutcomeUnknown))
     }
 }
@@ -189,21 +197,32 @@ fn run(
     lease: Duration,
     mut send: impl FnMut(&Envelope) -> Sending,
 ) -> Result<(), Error> {
+    let lease = lease.clamp(SHORTEST_LEASE, LONGEST_LEASE);
     let stopped = || shared.stop.load(Ordering::Acquire);
     while !stopped() {
+        // The count is read before the outbox: a change in between, or a stop, then cuts the wait short.
+        let seen = engine.deadlines().count();
         let turn = engine
             .wait_for_notifications_or(LONGEST_NAP, stopped)
-            .and_then(|()| if stopped() { Ok(()) } else { deliver(engine, shared, lease, &mut send) });
+            .and_then(|()| if stopped() { Ok(Turn::Done) } else { deliver(engine, shared, lease, &mut send) });
         match turn {
-            Ok(()) => {}
+            Ok(Turn::Done) => {}
+            // What is ready and cannot be claimed is damaged: looking at it again at once would not help.
+            Ok(Turn::Nothing) => engine.deadlines().wait(seen, RETRY),
             Err(error @ (Error::OutcomeUnknown | Error::Poisoned)) => return Err(error),
             Err(_) => {
                 shared.failed.fetch_add(1, Ordering::Relaxed);
-                engine.deadlines().wait(engine.deadlines().count(), RETRY);
+                engine.deadlines().wait(seen, RETRY);
             }
         }
     }
     Ok(())
+}
+
+/// Whether a turn had anything to do.
+enum Turn {
+    Done,
+    Nothing,
 }
 
 /// Claims a few notifications and sends each.
@@ -212,32 +231,52 @@ fn deliver(
     shared: &Shared,
     lease: Duration,
     send: &mut impl FnMut(&Envelope) -> Sending,
-) -> Result<(), Error> {
+) -> Result<Turn, Error> {
     let began = Instant::now();
     let claimed = engine.claim(AT_ONCE, lease)?;
+    if claimed.is_empty() && !shared.stop.load(Ordering::Acquire) {
+        return Ok(Turn::Nothing);
+    }
     for (n, notification) in claimed.into_iter().enumerate() {
-        let receipt = notification.receipt();
         // The first is always sent, so that there is progress with any lease.
         let late = n > 0 && began.elapsed() >= lease / 2;
-        if late || shared.stop.load(Ordering::Acquire) {
-            engine.give_back(&[receipt], Duration::ZERO)?;
-            continue;
+        let settled = if late || shared.stop.load(Ordering::Acquire) {
+            engine.give_back(&[notification.receipt()], Duration::ZERO).map(drop)
+        } else {
+            send_one(engine, shared, notification, send)
+        };
+        match settled {
+            Ok(()) => {}
+            Err(error @ (Error::OutcomeUnknown | Error::Poisoned)) => return Err(error),
+            // One that cannot be settled must not keep those of others.
+            Err(_) => drop(shared.failed.fetch_add(1, Ordering::Relaxed)),
         }
-        let sending = engine.envelope(notification).ok().and_then(|it| {
-            // A defect of one message must not end the delivery of all.
-            catch_unwind(AssertUnwindSafe(|| send(&it))).ok()
-        });
-        match sending {
-            Some(Sending::Sent) => {
-                engine.confirm(&[receipt])?;
-                shared.sent.fetch_add(1, Ordering::Relaxed);
-            }
-            Some(Sending::Later(after)) => drop(engine.give_back(&[receipt], after)?),
-            Some(Sending::Never) => drop(engine.give_up(&[receipt])?),
-            None => {
-                engine.give_back(&[receipt], RETRY)?;
-                shared.failed.fetch_add(1, Ordering::Relaxed);
-            }
+    }
+    Ok(Turn::Done)
+}
+
+/// Sends one notification, and settles it as the closure says.
+fn send_one(
+    engine: &Engine,
+    shared: &Shared,
+    notification: Notification,
+    send: &mut impl FnMut(&Envelope) -> Sending,
+) -> Result<(), Error> {
+    let receipt = [notification.receipt()];
+    let sending = engine.envelope(notification).ok().and_then(|it| {
+        // A defect of one message must not end the delivery of all.
+        catch_unwind(AssertUnwindSafe(|| send(&it))).ok()
+    });
+    match sending {
+        Some(Sending::Sent) => {
+            let confirmed = u64::try_from(engine.confirm(&receipt)?).unwrap_or(0);
+            shared.sent.fetch_add(confirmed, Ordering::Relaxed);
+        }
+        Some(Sending::Later(after)) => drop(engine.give_back(&receipt, after)?),
+        Some(Sending::Never) => drop(engine.give_up(&receipt)?),
+        None => {
+            engine.give_back(&receipt, RETRY)?;
+            shared.failed.fetch_add(1, Ordering::Relaxed);
         }
     }
     Ok(())

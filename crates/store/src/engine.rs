@@ -22,7 +22,7 @@ use dogwatch_core::{Actor, Command, IdSource, OrgId, Query, Secret, Timestamp, a
 
 use crate::backend::{Backend, MemoryBackend, SledBackend, SledOptions};
 use crate::clock::{Clock, SystemClock};
-use crate::commit::pending::{Pending, pending};
+use crate::commit::pending::{self, Pending, pending};
 use crate::commit::queue::WhenFull;
 use crate::commit::snapshot::Snapshot;
 use crate::commit::storer::Storer;
@@ -36,8 +36,9 @@ use crate::view::StoreView;
 
 /// The engine: incident response in one folder.
 ///
-/// It is a cheap handle: clones are the same engine, and it can be used from any number of threads. When the last clone
-/// is dropped, all submitted commands are finished first.
+/// It is a cheap handle: clones are the same engine, and it can be used from any number of threads. Tickers, deliveries, futures,
+/// routers and metrics hold clones. Dropping the last one blocks until all submitted commands are finished; then the folder is
+/// free.
 ///
 /// ```
 /// use dogwatch_store::rules::{Actor, Code};
@@ -117,6 +118,7 @@ impl Engine {
     /// # Errors
     /// Those of the command; `overloaded` when the queue is full; `outcome_unknown` when storage failed.
     pub fn execute<C: Command>(&self, command: C, actor: &Actor) -> Result<C::Reply, Error> {
+        pending::may_wait()?;
         self.submit(command, actor)?.wait()
     }
 
@@ -220,6 +222,7 @@ impl Engine {
 impl Engine {
     /// Has the writer do a piece of work, even when the command queue is full, and waits for its answer.
     pub(crate) fn carry_out<W: Work>(&self, work: W) -> Result<W::Reply, Error> {
+        pending::may_wait()?;
         self.hand_in(work, WhenFull::Take)?.wait()
     }
 
@@ -288,7 +291,7 @@ impl Drop for Inner {
 }
 
 /// An engine that is being opened: see [`Engine::open_in_background`].
-#[must_use = "a future does nothing unless it is awaited"]
+#[must_use = "the engine is closed again if nobody takes it"]
 #[derive(Debug)]
 pub struct Opening(Result<Pending<Result<Engine, OpenError>>, Option<OpenError>>);
 

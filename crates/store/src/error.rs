@@ -34,7 +34,8 @@ impl From<dogwatch_core::Problem> for Error {
 }
 
 impl Error {
-    /// The code of the error, for programs (contract, section 3).
+    /// The code of the error, for programs (contract, section 3). `outcome_unknown` is that of both [`Error::OutcomeUnknown`] and
+    /// [`Error::Poisoned`], of which the latter certainly did not happen: match the variant to tell them apart.
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {

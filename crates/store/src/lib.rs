@@ -5,7 +5,8 @@
 //! without a lock in your code, and throughput grows with load. Queries read durable state directly.
 //!
 //! Every command and query is made as an [`Actor`](rules::Actor) of one organization, and nothing of another organization
-//! can be seen, named or changed. Every error has a code of the contract: see [`Error::code`].
+//! can be seen, named or changed. Every [`Error`] of a call has a code of the contract: see [`Error::code`]. An [`OpenError`] (of opening, or of
+//! starting a thread) and a [`ToolError`] have none.
 //!
 //! See [`Engine`] for an example, and `FORMAT.md` for the format on disk.
 

@@ -21,19 +21,20 @@ type Question = Box<dyn FnOnce(&Shared) + Send>;
 /// The threads of an engine, and the queries that wait for one.
 pub(crate) struct Readers {
     queue: Arc<Queue<Question>>,
+    wanted: usize,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Readers {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { queue: Arc::new(Queue::new(capacity)), threads: Mutex::default() }
+        let wanted = thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+        Self { queue: Arc::new(Queue::new(capacity)), wanted, threads: Mutex::default() }
     }
 
     /// Starts the threads, unless they run already.
     fn start(&self, shared: &Arc<Shared>) -> Result<(), Error> {
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = thread::available_parallelism().map_or(1, usize::from).min(THREADS);
-        while threads.len() < wanted {
+        while threads.len() < self.wanted {
             let (queue, shared) = (Arc::clone(&self.queue), Arc::clone(shared));
             let run = move || {
                 while let Some(questions) = queue.take(1) {

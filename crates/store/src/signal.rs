@@ -1,5 +1,6 @@
 //! The [`Signal`]: wakes the threads and the async tasks that wait for a new deadline or a new notification.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -30,7 +31,10 @@ impl Signal {
         let wakers = std::mem::take(&mut state.wakers);
         drop(state);
         self.raised.notify_all();
-        wakers.into_iter().for_each(Waker::wake);
+        for waker in wakers {
+            // A waker is somebody else's code: when it panics, the others are woken all the same.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
     }
 
     /// The number of times that the signal was raised, modulo 2^64.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::commit::pending;
 use crate::engine::Engine;
 use crate::error::{Error, OpenError};
 
@@ -18,7 +19,8 @@ const LONGEST_NAP: Duration = Duration::from_secs(10);
 /// The wait before a failed tick or read is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A running ticker: see [`Engine::start_ticker`]. It stops when it is dropped.
+/// A running ticker: see [`Engine::start_ticker`]. It stops when it is dropped, which blocks until a tick that is under way is
+/// finished. It holds a clone of the engine.
 #[must_use = "the ticker stops when it is dropped"]
 #[derive(Debug)]
 pub struct Ticker {
@@ -63,6 +65,10 @@ impl Ticker {
         let Some(thread) = self.thread.take() else { return Ok(()) };
         self.stop.store(true, Ordering::Release);
         self.engine.deadlines().raise();
+        // The thread waits for the engine now and then: one of the engine's threads must not wait for it.
+        if pending::makes_answers() {
+            return Ok(());
+        }
         thread.join().unwrap_or(Err(Error::OutcomeUnknown))
     }
 }
@@ -96,10 +102,10 @@ fn turn(engine: &Engine, lease_end: &mut Option<Timestamp>) -> Result<Duration, 
     if lease_end.take_if(|end| *end <= now).is_some() {
         engine.deadlines().raise();
     }
+    *lease_end = engine.read(|state| state.next_ready(now))?;
     if engine.next_deadline()?.is_some_and(|due| due <= now) && engine.tick(now)?.failed > 0 {
         return Ok(RETRY);
     }
-    *lease_end = engine.read(|state| state.next_ready(now))?;
     let nap = |at| engine.real_time_until(at);
     let deadlines = [engine.next_deadline()?, *lease_end];
     Ok(deadlines.into_iter().flatten().map(nap).fold(LONGEST_NAP, Duration::min))

@@ -125,8 +125,9 @@ impl Engine {
     pub fn run_until(&self, until: Timestamp) -> Result<Ticked, Error> {
         let mut ticked = Ticked::default();
         while let Some(due) = self.next_deadline()?.filter(|due| *due <= until) {
-            self.set_clock(due.max(self.now()))?;
-            let one = self.tick(due)?;
+            let now = due.max(self.now());
+            self.set_clock(now)?;
+            let one = self.tick(now)?;
             ticked.fired += one.fired;
             if one.failed > 0 || (one.fired == 0 && self.next_deadline()? == Some(due)) {
                 return Err(Refusal::broken("a run that is due cannot go on").into());

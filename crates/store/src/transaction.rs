@@ -6,7 +6,7 @@
 use dogwatch_core::{Actor, Code, Command, Error as Refusal, IdSource, Query, Timestamp, ask, decide};
 
 use crate::commit::assembly::Assembly;
-use crate::commit::pending::Pending;
+use crate::commit::pending::{self, Pending};
 use crate::commit::queue::WhenFull;
 use crate::commit::writer::Work;
 use crate::engine::Engine;
@@ -85,7 +85,9 @@ impl Engine {
     ///
     /// The closure is called once. Each command sees what those before it have changed. When it returns an error, or panics,
     /// nothing of it happens. It runs on the engine's writer thread, where commands of others wait for it: it should do nothing
-    /// but give commands. To wait there for the engine itself is refused with `internal_error`.
+    /// but give commands to `tx`, and never block. `execute` and other calls that wait for an engine are refused there with
+    /// `internal_error`, and do nothing; what is submitted there happens by itself, behind the transaction, and a future that is
+    /// driven there waits for ever.
     ///
     /// ```
     /// use dogwatch_store::Engine;
@@ -114,12 +116,15 @@ impl Engine {
     /// ```
     ///
     /// # Errors
-    /// Those with which the closure returns; `overloaded` when the queue is full; `outcome_unknown` when storage failed.
+    /// Those with which the closure returns; `internal_error` when it panics; `overloaded` when the queue is full;
+    /// `outcome_unknown` when storage failed. To undo it for a reason of your own, return a
+    /// [`rules::Error::refused`](dogwatch_core::Error::refused).
     pub fn transact<R: Send + 'static>(
         &self,
         actor: &Actor,
         commands: impl FnOnce(&mut Transaction<'_, '_>) -> Result<R, Error> + Send + 'static,
     ) -> Result<R, Error> {
+        pending::may_wait()?;
         self.submit_transaction(actor, commands)?.wait()
     }
 

@@ -6,6 +6,7 @@ mod support;
 use std::time::Duration;
 
 use dogwatch_core::component::{CreateComponent, ListComponents};
+use dogwatch_core::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, Position, Target};
 use dogwatch_core::incident::{CreateIncident, GetIncident, HandOffIncident, ListIncidents, Severity};
 use dogwatch_core::{Actor, Code, Timestamp};
 use dogwatch_store::{Clock, Engine, ManualClock, OpenError, SystemClock};
@@ -79,4 +80,23 @@ fn time_passes_only_on_a_clock_that_can_be_set() {
     let before = clock.now();
     engine.run_until(Timestamp::MIN).unwrap();
     assert_eq!(clock.now(), before, "time does not run backwards");
+}
+
+/// A run that is overdue goes one layer on, as with a tick that comes late; the next timeout counts from then.
+#[test]
+fn what_is_overdue_fires_once() {
+    let clock = ManualClock::at("2026-04-07T10:00:00Z".parse().unwrap());
+    let engine = Engine::builder().clock(clock.clone()).in_memory().unwrap();
+    let created = organization(&engine);
+    let (ada, owner) = (created.actor(), created.admin.member.id);
+    let night = engine.execute(CreatePolicy::new("Night".parse().unwrap()), &ada).unwrap().id;
+    for position in [1, 2, 3] {
+        let (position, wait) = (Position::new(position).unwrap(), AckTimeout::from_minutes(30).unwrap());
+        engine.execute(AddPolicyLayer::new(night, position, wait, Target::user(owner)), &ada).unwrap();
+    }
+    let open = CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, owner);
+    engine.execute(CreateIncident { escalation_policy_id: Some(night), ..open }, &ada).unwrap();
+    clock.advance(Duration::from_secs(6 * 3_600));
+    assert_eq!(engine.run_until(clock.now()).unwrap().fired, 1);
+    assert_eq!(engine.next_deadline().unwrap(), Some(clock.now().plus(Duration::from_secs(30 * 60))));
 }

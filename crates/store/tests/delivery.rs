@@ -13,6 +13,7 @@ use dogwatch_core::organization::OrganizationCreated;
 use dogwatch_core::outbox::{ListNotifications, Message, PageReason};
 use dogwatch_core::team::{AcceptInvitation, InviteMember, Role};
 use dogwatch_core::{Actor, Timestamp};
+use dogwatch_store::backend::{Backend, Batch};
 use dogwatch_store::{Delivery, Engine, Envelope, Error, ManualClock, Sending};
 use dogwatch_testkit::fixture::organization;
 use support::Gated;
@@ -175,4 +176,37 @@ fn it_ends_when_storage_fails_and_says_so() {
         std::thread::yield_now();
     }
     assert!(matches!(delivery.stop(), Err(Error::Poisoned | Error::OutcomeUnknown)));
+}
+
+/// A notification that cannot be read stays due for ever: it is looked at now and then, not all the time.
+#[test]
+fn a_damaged_inbox_does_not_spin() {
+    let house = House::new();
+    house.page(1);
+    let rows: Vec<_> = house.backend.inner.scan(b"y", b"z").map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 1);
+    let damaged: Batch = rows.into_iter().map(|(key, _)| (key, Some(vec![0xFF; 8]))).collect();
+    house.backend.inner.apply(&damaged).unwrap();
+    let before = house.engine.load().commands;
+    let (delivery, _handed) = house.start(|_| Sending::Sent);
+    std::thread::sleep(Duration::from_millis(150));
+    delivery.stop().unwrap();
+    let looked = house.engine.load().commands - before;
+    assert!(looked <= 3, "it looked {looked} times");
+}
+
+/// A lease that is over before anything can be settled is made longer.
+#[test]
+fn no_lease_is_too_short() {
+    let house = House::new();
+    let id = house.page(1);
+    let (hand, handed) = channel();
+    let delivery = house.engine.start_delivery(Duration::ZERO, move |_| {
+        hand.send(()).unwrap();
+        Sending::Never
+    });
+    handed.recv().unwrap();
+    delivery.unwrap().stop().unwrap();
+    assert_eq!((handed.try_iter().count(), house.waiting()), (0, 0));
+    assert!(house.engine.query(&GetIncident::new(id), &house.ada().1).is_ok());
 }

@@ -171,9 +171,9 @@ fn a_transaction_cannot_wait_for_its_engine() {
         Ok(waited.map(|waited| waited.unwrap_err().code()))
     });
     assert_eq!(codes.unwrap(), [Code::Internal; 3]);
-    // What it had submitted happens, behind it.
+    // What was refused did not happen.
     engine.execute(component("last"), &ada).unwrap();
-    assert_eq!(names(&engine, &ada), ["API", "App", "Web", "last"]);
+    assert_eq!(names(&engine, &ada), ["API", "last"]);
 }
 
 #[test]
@@ -184,4 +184,19 @@ fn it_can_be_awaited_and_is_unknown_when_storage_fails() {
     let error = engine.transact(&ada, |tx| tx.execute(component("Web"))).unwrap_err();
     assert!(matches!(error, Error::OutcomeUnknown));
     assert_eq!(names(&engine, &ada), ["API"]);
+}
+
+/// What a closure panics with is a value of the host, which may panic again when it is dropped.
+#[test]
+fn a_panic_within_a_panic_does_not_end_the_writer() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("a defect of the host");
+        }
+    }
+    let (_, engine, _, ada) = begin();
+    let bomb = engine.transact(&ada, |_| -> Result<(), Error> { std::panic::panic_any(Bomb) });
+    assert_eq!(bomb.unwrap_err().code(), Code::Internal);
+    engine.execute(component("API"), &ada).unwrap();
 }

@@ -1,7 +1,7 @@
 //! Giving up on a page that can never be delivered.
 
 use super::Event;
-use super::draft::{Draft, find};
+use super::draft::Draft;
 use crate::command::{Context, Decision};
 use crate::error::Error;
 use crate::id::IdSource;
@@ -27,7 +27,8 @@ pub fn give_up(
     let mut cx = Context::new(&*world, now, ids);
     let Some(notification) = take_out(&mut cx, receipt)? else { return Ok(cx.decided(false)) };
     if let (Some(user_id), Message::Page { incident_id, reason }) = (notification.user(), &notification.message) {
-        let incident = find(cx.world, *incident_id).map_err(|_| Error::broken("a page without its incident"))?;
+        let incident = cx.world.incident(*incident_id)?;
+        let incident = incident.ok_or_else(|| Error::broken("a page without its incident"))?;
         let mut draft = Draft::of(incident, cx.now);
         let (page_id, paged_at) = (notification.id, notification.created_at);
         draft.event(cx.ids, None, Event::PageUndeliverable { page_id, user_id, reason: *reason, paged_at });

@@ -13,7 +13,7 @@ seal!(EnsureMember);
 
 /// Makes sure that an organization has a member with this external id, this e-mail address, these names and this role (contract,
 /// section 4). Operator only. Codes, in the order of the checks: `not_found` (organization), `name_conflict` (e-mail),
-/// `limit_reached`.
+/// `limit_reached`, `validation_error` (the last admin stays one).
 ///
 /// A member who has the external id gets the rest. Nobody having it, a member with the e-mail address and no external id gets it
 /// and the rest; else somebody becomes a member. No API key is made. The same again changes nothing. Who has been removed
@@ -70,7 +70,7 @@ impl EnsureMember {
 impl Command for EnsureMember {
     type Caller = ByOperator;
     type Reply = Member;
-    const CODES: &'static [Code] = &[Code::NotFound, Code::NameConflict, Code::LimitReached];
+    const CODES: &'static [Code] = &[Code::NotFound, Code::NameConflict, Code::LimitReached, Code::Validation];
 
     fn decide(self, _: ByOperator, cx: &mut GlobalContext<'_>) -> Result<Member, Error> {
         let org = cx.global.organization_with(&self.organization)?;
@@ -91,6 +91,12 @@ impl Command for EnsureMember {
                     Person { email, first_name, last_name, role, external_id: Some(external_id) }.become_member(cx)
                 );
             };
+            if before.role == Role::Admin && role != Role::Admin {
+                let another = |member: &Member| member.role == Role::Admin && member.id != before.id;
+                if !cx.world.members()?.iter().any(another) {
+                    return Err(Error::invalid("role", "must stay `org:admin`: nobody else is an admin"));
+                }
+            }
             let after = Member { email, first_name, last_name, role, external_id: Some(external_id), ..before.clone() };
             if after != before {
                 cx.write(Write::Member(Change::edited(before, after.clone())));

@@ -204,7 +204,8 @@ fn holds_something_else(path: &Path) -> io::Result<bool> {
     }
     for entry in fs::read_dir(path)? {
         if !entry?.file_name().to_str().is_some_and(own) {
-            return Ok(true);
+            // Unless another process is just creating a store here.
+            return Ok(!path.join("conf").exists() && !path.join(CREATING).exists());
         }
     }
     Ok(false)

@@ -17,6 +17,19 @@ thread_local! {
     static MAKES_ANSWERS: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether this is a thread on which answers are made.
+pub(crate) fn makes_answers() -> bool {
+    MAKES_ANSWERS.get()
+}
+
+/// Refuses a thread on which answers are made, before it asks for one and waits.
+pub(crate) fn may_wait() -> Result<(), Error> {
+    if makes_answers() {
+        return Err(Refusal::broken("a thread of the engine waited for the engine, which waits for it").into());
+    }
+    Ok(())
+}
+
 /// From here on this thread is refused when it waits for an answer: it makes them.
 pub(crate) fn never_wait_here() {
     MAKES_ANSWERS.set(true);
@@ -97,9 +110,7 @@ impl<R> Pending<R> {
     /// Those of the command; `outcome_unknown` when storage failed during the commit; `internal_error` on a thread of the
     /// engine, such as inside of a [transaction](crate::Engine::transact), which would wait for itself.
     pub fn wait(self) -> Result<R, Error> {
-        if MAKES_ANSWERS.get() {
-            return Err(Refusal::broken("a thread of the engine waited for the engine, which waits for it").into());
-        }
+        may_wait()?;
         let slot = self.shared.slot.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = |slot: &mut Slot<R>| matches!(slot, Slot::Waiting(_));
         let mut slot = self.shared.answered.wait_while(slot, waiting).unwrap_or_else(PoisonError::into_inner);

@@ -11,6 +11,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
 use std::time::Duration;
 
 use dogwatch_core::{Actor, Command, Error as Refusal, IdSource, decide};
@@ -169,7 +170,11 @@ impl<W: Work> Job for Submission<W> {
         let Some(work) = self.work.take() else { return };
         // A defect in one rule must not take the engine down: the command fails, the others go on.
         let done = catch_unwind(AssertUnwindSafe(|| work.run(batch, ids)));
-        self.done = done.unwrap_or_else(|_| Err(Refusal::broken("a rule panicked").into()));
+        self.done = done.unwrap_or_else(|payload| {
+            // It is somebody else's value, and may panic when it is dropped.
+            std::mem::forget(payload);
+            Err(Refusal::broken("a rule panicked").into())
+        });
     }
 
     fn answer(self: Box<Self>, fate: Fate) {
@@ -181,20 +186,43 @@ impl<W: Work> Job for Submission<W> {
     }
 }
 
+/// When the writer's thread ends by a panic, of the clock or of a caller's value, nobody is left waiting for it.
+struct Ended<'a>(&'a Shared);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.poison();
+            self.0.queue.close();
+            while let Some(jobs) = self.0.queue.take(LARGEST_BATCH) {
+                jobs.into_iter().for_each(|job| answer(job, Fate::Poisoned));
+            }
+            self.0.deadlines.raise();
+        }
+    }
+}
+
+/// Answers a caller, whose waker may panic: the others are answered all the same.
+fn answer(job: Box<dyn Job>, fate: Fate) {
+    let _ = catch_unwind(AssertUnwindSafe(|| job.answer(fate)));
+}
+
 /// The writer's loop; it ends when the queue is closed and empty.
 pub(crate) fn run(shared: &Shared, storer: &Storer, mut ids: IdSource) {
     pending::never_wait_here();
+    let _ended = Ended(shared);
     let mut ahead = Ahead { in_flight: Arc::default(), commits: shared.revision(), single: false };
     while let Some(first) = shared.queue.take(LARGEST_BATCH) {
         if shared.is_poisoned() {
-            first.into_iter().for_each(|job| job.answer(Fate::Poisoned));
+            first.into_iter().for_each(|job| answer(job, Fate::Poisoned));
             continue;
         }
         let mut batch = Assembly::new(shared, storer, ahead);
         let mut jobs: Vec<Box<dyn Job>> = Vec::new();
         let mut decide = |more: Vec<Box<dyn Job>>| {
-            batch.look_at_clock();
             for mut job in more {
+                // A transaction may have taken a while.
+                batch.look_at_clock();
                 job.run(&mut batch, &mut ids);
                 jobs.push(job);
             }

@@ -119,13 +119,16 @@ impl Org {
     }
 
     /// The present member who shall have this external id and e-mail address, if there is one.
-    pub fn ensured(&self, external: &str, email: &str) -> Expected<Option<usize>> {
+    pub fn ensured(&self, external: &str, email: &str, admin: bool) -> Expected<Option<usize>> {
         let present = |of: &dyn Fn(&Member) -> bool| self.members.iter().position(|it| !it.removed && of(it));
         let same = |member: &Member| member.email.to_lowercase() == email.to_lowercase();
         let named = present(&|member| member.external.as_deref() == Some(external));
         let found = named.or_else(|| present(&|member| same(member) && member.external.is_none()));
         let keeps = found.is_some_and(|index| same(&self.members[index]));
         ensure(keeps || !self.email_taken(email), "name_conflict")?;
+        let others = |index: usize| (0..self.members.len()).filter(move |other| *other != index);
+        let another = |index| others(index).any(|it| self.members[it].admin && !self.members[it].removed);
+        ensure(admin || found.is_none_or(|it| !self.members[it].admin || another(it)), "validation_error")?;
         Ok(found)
     }
 
@@ -254,11 +257,9 @@ impl Run<'_> {
     }
 
     fn ensure_member(&mut self, org: usize, external: &str, email: &str, first: &str, admin: bool, op: &TeamOp) {
-        let expected = self.orgs[org].ensured(external, email);
-        // Every organization keeps an admin, so that there is somebody who may look at everything.
-        let was_admin = matches!(expected, Ok(Some(index)) if self.orgs[org].members[index].admin);
+        let expected = self.orgs[org].ensured(external, email, admin);
         let command = EnsureMember {
-            role: role(admin || was_admin),
+            role: role(admin),
             ..EnsureMember::new(
                 valid(&format!("org-{org}")),
                 valid(external),
@@ -278,7 +279,7 @@ impl Run<'_> {
                 member.first = first.to_owned();
                 "Ensured".clone_into(&mut member.last);
                 member.external = Some(external.to_owned());
-                member.admin = admin || was_admin;
+                member.admin = admin;
                 assert_eq!(got.id.to_string(), member.id);
             }
             None => members.push(learnt(&got)),

@@ -299,7 +299,7 @@ pub fn external_actor(organization: &ExternalId, member: &ExternalId, state: &dy
 /// (contract, section 14).
 ///
 /// # Errors
-/// `not_found` when there is no such organization; `internal_error` when the state cannot be read.
+/// `not_found` when there is no such organization, or it has no admin; `internal_error` when the state cannot be read.
 pub fn first_admin(org: OrgId, state: &dyn State) -> Result<Actor, Error> {
     let members = state.world(org).members()?;
     let admin = members.iter().find(|member| member.role == Role::Admin);

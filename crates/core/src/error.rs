@@ -8,7 +8,8 @@ use crate::code::{Code, ErrorKind};
 /// One field that fails its schema (contract, section 3, `fields`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldProblem {
-    /// The name of the field or parameter, as in the contract: `title`.
+    /// The name of the field or parameter, as in the contract: `title`. Of a value that became an error with `?`, what it is
+    /// called: `first or last name`.
     pub field: String,
     /// What is wrong with it, without repeating the value.
     pub problem: String,

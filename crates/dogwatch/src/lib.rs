@@ -12,7 +12,22 @@
 //! | `chrono-tz` | conversions of time zones |
 //! | `testkit` | the module `testkit`, for your tests: generators of commands, a naive model, an engine in memory |
 //!
-//! None is on by default. The first program is in the README; `docs/embedding.md` has a chapter for each of the usual ones.
+//! None is on by default. Examples of the parts name the crates that this one is made of: `dogwatch_store` is this crate,
+//! `dogwatch_core` is [`rules`], `dogwatch_http` is `http`. Sections of "the contract" are those of `docs/contract.md` in the
+//! repository, where `docs/embedding.md` has a chapter for each of the usual programs.
+//!
+//! ```
+//! use dogwatch::Engine;
+//! use dogwatch::rules::incident::{CreateIncident, Severity};
+//! use dogwatch::rules::{Actor, organization::CreateOrganization};
+//!
+//! let engine = Engine::in_memory()?; // or Engine::open("dogwatch-data")
+//! let ada = CreateOrganization::new("Harbour".parse()?, "ada@example.com".parse()?, "Ada".parse()?, "Byron".parse()?);
+//! let created = engine.execute(ada, &Actor::Operator)?;
+//! let open = CreateIncident::new("Checkout is down".parse()?, Severity::Critical, created.admin.member.id);
+//! assert_eq!(engine.execute(open, &created.actor())?.sequential_id, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub use dogwatch_store::*;
 

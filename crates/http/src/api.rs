@@ -54,7 +54,8 @@ pub(crate) struct Api {
 
 /// All routes of the Scaling API under `/v1`, and `/healthz`, `/readyz`, `/metrics`, `/openapi.json` beside it.
 ///
-/// It is an ordinary router: nest it in your own app, or serve it with [`serve`](crate::serve()).
+/// It is an ordinary router: nest it in your own app, or serve it with [`serve`](crate::serve()). It has a fallback of its own, so
+/// `Router::merge` with another that has one panics.
 ///
 /// ```
 /// use dogwatch_store::Engine;
@@ -69,7 +70,9 @@ pub fn router(engine: Engine) -> Router {
 /// As [`router`], for a program that knows its users: `identify` says who sends a request, in place of API keys.
 ///
 /// It gets the head of each request to a route that needs a member, and gives the actor, or `None` for a request that is
-/// refused with 401 `missing_authorization_header`. It runs on the executor and must not block. What the actor may do is checked as for any other: somebody who is no
+/// refused with 401 `missing_authorization_header`. It runs on the executor and must not block. The URI that it
+/// sees is the path below `/v1`; the whole one is in the extension `OriginalUri`. `/healthz`, `/readyz`, `/metrics`,
+/// `/openapi.json` and accepting an invitation are not asked about: put a layer of your own before them. What the actor may do is checked as for any other: somebody who is no
 /// member (any more) is refused.
 ///
 /// ```

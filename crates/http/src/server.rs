@@ -53,7 +53,20 @@ fn overloaded() -> Vec<u8> {
     [head.as_bytes(), &body].concat()
 }
 
-/// Serves a router until `stop` completes, then finishes the requests under way.
+/// Serves a router until `stop` completes, then finishes the requests under way; those that are not finished after
+/// [`Settings::drain_time`] are left behind.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let engine = dogwatch_store::Engine::open("dogwatch-data")?;
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+/// let mut settings = dogwatch_http::Settings::default();
+/// settings.connections = 200;
+/// let stop = std::future::pending(); // complete it to stop
+/// dogwatch_http::serve(listener, dogwatch_http::router(engine), settings, stop).await?;
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// None at present: a connection that cannot be accepted is waited out, since that passes.

@@ -77,8 +77,9 @@ impl Engine {
     /// Opens the store in a folder, creating it if it does not exist.
     ///
     /// # Errors
-    /// [`OpenError`] when the folder is in use, cannot be read or written, or holds something else: no store, one of a newer
-    /// format, an unfinished one, or one that has lost its last commits. Also when the system gives no seed or no thread.
+    /// [`OpenError`]: `InUse`, `Io` and `Backend` when the folder is in use or cannot be read or written; `NotAStore` when it holds
+    /// something else, and nothing is changed then; `NewerFormat`, `Unfinished`, `Lost` and `Corrupt` for a store that cannot be
+    /// gone on with; `Randomness` and `Thread` when the system gives no seed or no thread.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Self::builder().open(path)
     }
@@ -108,7 +109,8 @@ impl Engine {
         Self::builder().in_memory()
     }
 
-    /// Builds an engine with settings other than the defaults: clock, seed, queue capacity, backend.
+    /// Builds an engine with settings other than the defaults: clock, seed, queue capacity, how long delivered notifications are
+    /// kept, whether a store is created or upgraded, cache, backend.
     pub fn builder() -> EngineBuilder {
         EngineBuilder::default()
     }
@@ -176,7 +178,7 @@ impl Engine {
     /// The admin of an organization who joined first, as an actor for tools that the operator of the store runs.
     ///
     /// # Errors
-    /// `not_found` when there is no such organization; `internal_error` when the store cannot be read.
+    /// `not_found` when there is no such organization, or it has no admin; `internal_error` when the store cannot be read.
     pub fn first_admin(&self, org: OrgId) -> Result<Actor, Error> {
         Ok(self.inner.shared.read(|state| first_admin(org, state))?)
     }
@@ -324,8 +326,8 @@ fn opening_ended() -> OpenError {
     OpenError::Thread(std::io::Error::other("the thread that opens the store has ended"))
 }
 
-/// The work of an engine, waiting and done: see [`Engine::load`]. Ticks, claims, confirmations and give-backs count as
-/// commands, and so do commands that were refused.
+/// The work of an engine, waiting and done: see [`Engine::load`]. Ticks, claims, confirmations and the like count as
+/// commands, a transaction as one, and commands that were refused count, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Load {
     /// The commands that wait for the writer.

@@ -61,8 +61,9 @@ impl Engine {
     /// that is recorded in the same commit. Within 24 hours the same key gives the recorded answer again, and the command is
     /// not executed a second time.
     ///
-    /// Refusals by the command's rules are recorded like successes. An answer to record with a status from 500 on is not recorded. `render` runs in
-    /// the writer's thread: it must be quick. The answer to record must leave out secrets, since it is stored.
+    /// Refusals by the command's rules are recorded like successes. An answer to record with a status from 500 on is not
+    /// recorded: give an `internal_error` such a status, or it is repeated for 24 hours. `render` runs in the writer's thread: it
+    /// must be quick. The answer to record must leave out secrets, since it is stored.
     ///
     /// # Errors
     /// `overloaded` when the queue is full; `outcome_unknown` when storage failed earlier. With the answer: `invalid_api_key` and

@@ -60,7 +60,8 @@ impl LayerSettings {
         Self::new(RotationLength::DAILY, handoff_time, effective_from, participant_ids)
     }
 
-    /// Turns of seven days.
+    /// Turns of seven days. The first participant has the first turn, from `effective_from`; the second turn begins seven days after
+    /// its local date, at `handoff_time`.
     #[must_use]
     pub const fn weekly(handoff_time: HandoffTime, effective_from: Timestamp, participant_ids: Vec<UserId>) -> Self {
         Self::new(RotationLength::WEEKLY, handoff_time, effective_from, participant_ids)

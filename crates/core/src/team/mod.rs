@@ -4,7 +4,7 @@
 //! with it ([`AcceptInvitation`]). The operator makes members without one ([`AddMember`],
 //! and [`EnsureMember`] for programs that have members of their own). Admins see the team ([`ListTeam`],
 //! [`GetMember`]), change roles ([`ChangeRole`]) and remove members ([`RemoveMember`]). Nobody changes their own role or
-//! removes themselves, so that every organization keeps an admin.
+//! removes themselves, so that every organization that has an admin keeps one.
 //!
 //! What a removed member leaves is in [`crate::oncall`] and [`crate::escalation`]; how an invitation travels is in
 //! [`crate::outbox`]; how an API key tells who calls is in [`crate::caller`].

@@ -116,6 +116,8 @@ pub(crate) fn label(source: &mut Unstructured<'_>) -> Result<Option<String>> {
 pub(crate) fn text(source: &mut Unstructured<'_>) -> Result<Option<String>> {
     let unit = *source.choose(&["", "a", "line\n", "é", "🦀", "\t", "日本"])?;
     let count = source.int_in_range(0..=500)?;
-    Ok(if unit.is_empty() { None } else { Some(unit.repeat(if count > 100 { count / 5 * 5 } else { count / 10 })) })
-        .map(|text| text.map(|text| text.chars().take(1_000).collect()))
+    let times = if count > 100 { count / 5 * 5 } else { count / 10 };
+    // The length of every unit divides 1,000, so no text has to be cut.
+    let most = 1_000 / unit.chars().count().max(1);
+    Ok(if unit.is_empty() { None } else { Some(unit.repeat(times.min(most))) })
 }

@@ -597,11 +597,15 @@ impl Run<'_> {
             cursor: None,
         };
         let expected: Vec<_> = self.orgs[org].list(status, severity, from, to);
-        let mut rest = expected.iter().map(|incident| incident.shown(&self.orgs[org])).collect::<Vec<_>>();
+        // On the rules alone each incident is compared in full once, in the list of all; a filter only says which.
+        let whole = self.subject().as_engine().is_some() || filter == (None, None, None, None);
+        let shown = |incident: &&Incident| if whole { incident.shown(&self.orgs[org]) } else { incident.id.clone() };
+        let mut rest = expected.iter().map(shown).collect::<Vec<_>>();
         loop {
             let page = self.subject().query(&query, actor).unwrap();
             let count = rest.len().min(limit);
-            let shown: Vec<_> = page.incidents.iter().map(render::incident).collect();
+            let shown = |it: &IncidentView| if whole { render::incident(it) } else { it.id.to_string() };
+            let shown: Vec<_> = page.incidents.iter().map(shown).collect();
             assert_eq!(shown, rest.drain(..count).collect::<Vec<_>>(), "{query:?}");
             assert_eq!(page.next_cursor.is_some(), !rest.is_empty(), "{query:?}");
             match page.next_cursor {

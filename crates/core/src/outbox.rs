@@ -402,25 +402,24 @@ pub fn give_back(
 ) -> Result<Decision<bool>, Error> {
     let world = state.world(receipt.org);
     let mut cx = Context::new(&*world, now, ids);
-    let held = |inbox: &Inbox| !inbox.is_empty() && inbox.first == receipt.number && now < inbox.ready_at;
-    let Some(inbox) = world.inbox(receipt.recipient)?.filter(held) else { return Ok(cx.decided(false)) };
-    if first_of(&cx, &inbox)?.attempts != receipt.attempt {
-        return Ok(cx.decided(false));
-    }
+    let Some((inbox, _)) = held(&cx, receipt)? else { return Ok(cx.decided(false)) };
     let ready = Inbox { ready_at: now.plus(after.min(LONGEST_LEASE)), ..inbox };
     cx.write(Write::Inbox(Change::edited(inbox, ready)));
     Ok(cx.decided(true))
 }
 
+/// The inbox of a claimed notification, and the notification; `None` when it is not held under this claim any more.
+fn held(cx: &Context<'_>, receipt: &Receipt) -> Result<Option<(Inbox, Notification)>, Error> {
+    let leased = |inbox: &Inbox| !inbox.is_empty() && inbox.first == receipt.number && cx.now < inbox.ready_at;
+    let Some(inbox) = cx.world.inbox(receipt.recipient)?.filter(leased) else { return Ok(None) };
+    let notification = first_of(cx, &inbox)?;
+    Ok((notification.attempts == receipt.attempt).then_some((inbox, notification)))
+}
+
 /// Takes a notification that can never be delivered out of its inbox, so that the next may be claimed; gives it, or `None` when
 /// it is not held under this claim any more.
 pub(crate) fn take_out(cx: &mut Context<'_>, receipt: &Receipt) -> Result<Option<Notification>, Error> {
-    let held = |inbox: &Inbox| !inbox.is_empty() && inbox.first == receipt.number && cx.now < inbox.ready_at;
-    let Some(inbox) = cx.world.inbox(receipt.recipient)?.filter(held) else { return Ok(None) };
-    let notification = first_of(cx, &inbox)?;
-    if notification.attempts != receipt.attempt {
-        return Ok(None);
-    }
+    let Some((inbox, notification)) = held(cx, receipt)? else { return Ok(None) };
     let shorter = Inbox { first: inbox.first.saturating_add(1), ready_at: cx.now, ..inbox };
     let after = inbox.recipient.user().map(|_| shorter);
     cx.write(Write::Notification(Change::gone(notification.clone())));

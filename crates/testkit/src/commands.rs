@@ -245,7 +245,7 @@ commands! {
             name: draw.maybe(Draw::name)?,
             handoff_time: draw.maybe(Draw::handoff)?,
             effective_from: draw.maybe(Draw::instant)?,
-            effective_until: draw.patch_of(Draw::instant)?,
+            effective_until: draw.patch(Draw::instant)?,
             participant_ids: draw.maybe(|draw| draw.several(Draw::user))?,
             ..EditRotationLayer::new(schedule, layer)
         }
@@ -379,10 +379,6 @@ impl Draw<'_, '_, '_> {
     }
 
     fn patch<T>(&mut self, draw: impl FnOnce(&mut Self) -> Drawn<T>) -> Drawn<Patch<T>> {
-        self.patch_of(draw)
-    }
-
-    fn patch_of<T>(&mut self, draw: impl FnOnce(&mut Self) -> Drawn<T>) -> Drawn<Patch<T>> {
         Ok(match self.source.int_in_range(0..=2)? {
             0 => Patch::Keep,
             1 => Patch::Clear,

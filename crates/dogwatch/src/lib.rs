@@ -7,6 +7,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `http` | the module `http`: the JSON API as an `axum::Router` to nest |
+//! | `export` | `Engine::export` and `import`: all entities as lines of JSON |
 //! | `serde` | JSON of the contract for the types of [`rules`] |
 //! | `tracing` | a span for each command, query, commit and tick |
 //! | `chrono-tz` | conversions of time zones |
@@ -42,6 +43,6 @@ pub use dogwatch_testkit as testkit;
 pub struct Readme;
 
 /// The blocks of `docs/embedding.md`, run as tests with all features.
-#[cfg(all(doctest, feature = "http", feature = "serde", feature = "tracing", feature = "testkit"))]
+#[cfg(all(doctest, feature = "export", feature = "http", feature = "serde", feature = "tracing", feature = "testkit"))]
 #[doc = include_str!("../../../docs/embedding.md")]
 pub struct Embedding;

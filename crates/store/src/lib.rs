@@ -43,7 +43,9 @@ pub use error::{Error, OpenError};
 pub use once::{Answer, Once, Recorded};
 pub use ticker::Ticker;
 pub use ticks::Ticked;
-pub use tools::{Copied, Finding, Progress, ReadOnly, Report, Stats, TableStats, ToolError, import};
+#[cfg(feature = "export")]
+pub use tools::import;
+pub use tools::{Copied, Finding, Progress, ReadOnly, Report, Stats, TableStats, ToolError};
 pub use transaction::Transaction;
 
 /// The rules: commands, queries, and the types that they use.

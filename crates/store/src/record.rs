@@ -11,6 +11,11 @@ const PAYLOAD_LIMIT: usize = 1 << 20;
 const CONFIG: Configuration<LittleEndian, Varint, Limit<PAYLOAD_LIMIT>> =
     bincode::config::standard().with_limit::<PAYLOAD_LIMIT>();
 
+/// Bytes in hexadecimal: two lower-case digits for each.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The payload of a record: the form in which the store keeps an entity.
 pub(crate) trait Stored: bincode::Encode + bincode::Decode<()> {
     /// The record version that is written in front of the payload.

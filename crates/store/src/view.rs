@@ -17,9 +17,8 @@ use dogwatch_core::{Error, OrgId, Timestamp, UserId};
 
 use crate::backend::Pair;
 use crate::commit::overlay::Overlay;
-use crate::record::{Corrupt, Stored, decode};
+use crate::record::{Corrupt, Stored, decode, hex};
 use crate::rooms::api_key::HolderV1;
-use crate::rooms::json::hex;
 use crate::rooms::organization::organization_by_external_id;
 use crate::rooms::team::TokenV1;
 use crate::rooms::{incident, outbox};

@@ -7,10 +7,13 @@ use dogwatch_core::id::{ApiKeyId, Id};
 use dogwatch_core::secret::SecretHash;
 use dogwatch_core::text::Name;
 use dogwatch_core::{Error, OrgId, UserId};
+#[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "export")]
+use super::json;
 use super::text::Reader;
-use super::{Entity, Line, Raw, Row, Rows, json, text, timestamp};
+use super::{Entity, Line, Raw, Row, Rows, text, timestamp};
 use crate::record::{Corrupt, Stored};
 use crate::table::Table;
 use crate::tools::Verifier;
@@ -29,18 +32,18 @@ impl Table {
 pub(super) const TABLES: &[Table] = &[Table::API_KEY, Table::API_KEY_BY_USER, Table::KEY_HOLDER];
 
 /// The record of an API key. Organization and id are in the key of the row.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct ApiKeyV1 {
-    #[serde(with = "json::IdForm::<UserId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UserId>"))]
     user: [u8; 16],
     name: String,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     created_at: i64,
-    #[serde(with = "json::time::maybe")]
+    #[cfg_attr(feature = "export", serde(with = "json::time::maybe"))]
     expires_at: Option<i64>,
     last_four: String,
-    #[serde(with = "json::hash")]
+    #[cfg_attr(feature = "export", serde(with = "json::hash"))]
     hash: [u8; 32],
 }
 
@@ -117,14 +120,14 @@ impl TryFrom<HolderV1> for KeyHolder {
 }
 
 /// The line of an API key in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct ApiKeyLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::IdForm::<ApiKeyId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<ApiKeyId>"))]
     id: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: ApiKeyV1,
 }
 

@@ -6,10 +6,13 @@ use dogwatch_core::component::{Component, ComponentPort};
 use dogwatch_core::id::{ComponentId, Id};
 use dogwatch_core::text::{Description, GroupLabel, Name};
 use dogwatch_core::{Error, OrgId};
+#[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "export")]
+use super::json;
 use super::text::{Reader, TextV1, gather};
-use super::{Entity, Line, NamedV1, Raw, Row, Rows, json, text, timestamp};
+use super::{Entity, Line, NamedV1, Raw, Row, Rows, text, timestamp};
 use crate::record::{Corrupt, Stored};
 use crate::table::Table;
 use crate::tools::Verifier;
@@ -26,17 +29,17 @@ impl Table {
 pub(super) const TABLES: &[Table] = &[Table::COMPONENT, Table::COMPONENT_NAME];
 
 /// The record of a component. Organization and id are in the key.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct ComponentV1 {
     name: String,
     pub(crate) description: Option<TextV1>,
     group_label: Option<String>,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     created_at: i64,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     updated_at: i64,
-    #[serde(with = "json::time::maybe")]
+    #[cfg_attr(feature = "export", serde(with = "json::time::maybe"))]
     deleted_at: Option<i64>,
 }
 
@@ -85,14 +88,14 @@ impl ComponentV1 {
 }
 
 /// The line of a component in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct ComponentLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::IdForm::<ComponentId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<ComponentId>"))]
     id: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: ComponentV1,
 }
 

@@ -12,10 +12,13 @@ use dogwatch_core::escalation::{
 use dogwatch_core::id::{Id, PolicyId, PolicyLayerId, ScheduleId};
 use dogwatch_core::text::{Description, PolicyName};
 use dogwatch_core::{Error, OrgId, UserId};
+#[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "export")]
+use super::json;
 use super::text::{Reader, TextV1, gather};
-use super::{Entity, Line, NamedV1, Raw, Row, Rows, json, text, timestamp};
+use super::{Entity, Line, NamedV1, Raw, Row, Rows, text, timestamp};
 use crate::backend::Pair;
 use crate::record::{Corrupt, Stored, decode};
 use crate::table::Table;
@@ -48,16 +51,16 @@ pub(super) const TABLES: &[Table] = &[
 ];
 
 /// The record of a policy. Organization and id are in the key.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct PolicyV1 {
     name: String,
     pub(crate) description: Option<TextV1>,
-    #[serde(with = "json::IdForm::<UserId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UserId>"))]
     created_by: [u8; 16],
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     created_at: i64,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     updated_at: i64,
     /// The number of the present revision of its layers.
     revision: u32,
@@ -110,24 +113,28 @@ impl PolicyV1 {
 }
 
 /// The target of a policy layer: a schedule, or up to 50 users.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(
+    feature = "export",
+    derive(Serialize, Deserialize),
+    serde(rename_all = "camelCase", rename_all_fields = "camelCase")
+)]
 enum TargetV1 {
-    Schedule(#[serde(with = "json::IdForm::<ScheduleId>")] [u8; 16]),
-    Users(#[serde(with = "json::IdsForm::<UserId>")] Vec<[u8; 16]>),
+    Schedule(#[cfg_attr(feature = "export", serde(with = "json::IdForm::<ScheduleId>"))] [u8; 16]),
+    Users(#[cfg_attr(feature = "export", serde(with = "json::IdsForm::<UserId>"))] Vec<[u8; 16]>),
 }
 
 /// The record of a policy layer, of the present revision or of an earlier one.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct PolicyLayerV1 {
     position: u32,
     /// The time to acknowledge before the next layer fires, in minutes, 1–10,080.
     timeout: u16,
     target: TargetV1,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     created_at: i64,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     updated_at: i64,
 }
 
@@ -210,10 +217,10 @@ impl Entity for PastPolicyLayer {
 }
 
 /// The current layer of a run.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 struct RunLayerV1 {
-    #[serde(with = "json::IdForm::<PolicyLayerId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<PolicyLayerId>"))]
     id: [u8; 16],
     position: u32,
     /// The time to acknowledge, in minutes, 1–10,080.
@@ -221,18 +228,22 @@ struct RunLayerV1 {
 }
 
 /// The state of a run. A waiting one holds the instant at which its next layer is due.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(
+    feature = "export",
+    derive(Serialize, Deserialize),
+    serde(rename_all = "camelCase", rename_all_fields = "camelCase")
+)]
 enum RunStateV1 {
-    Waiting(#[serde(with = "json::time")] i64),
+    Waiting(#[cfg_attr(feature = "export", serde(with = "json::time"))] i64),
     Acknowledged,
     Exhausted,
     Resolved,
 }
 
 /// The escalation run of an incident, a part of the incident's record. The id of the policy is a field of the incident.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct RunV1 {
     revision: u32,
     current: Option<RunLayerV1>,
@@ -281,14 +292,14 @@ impl RunV1 {
 }
 
 /// The line of a policy in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct PolicyLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::IdForm::<PolicyId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<PolicyId>"))]
     id: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: PolicyV1,
 }
 
@@ -310,16 +321,16 @@ impl Line for PolicyLine {
 }
 
 /// The line of a policy layer of the present revision in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct PolicyLayerLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::IdForm::<PolicyId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<PolicyId>"))]
     policy: Raw,
-    #[serde(with = "json::IdForm::<PolicyLayerId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<PolicyLayerId>"))]
     id: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: PolicyLayerV1,
 }
 
@@ -338,18 +349,18 @@ impl Line for PolicyLayerLine {
 }
 
 /// The line of a policy layer of an earlier revision in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct PastPolicyLayerLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::IdForm::<PolicyId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<PolicyId>"))]
     policy: Raw,
     /// The revision of the policy to which the layer belongs.
     of_revision: u32,
-    #[serde(with = "json::IdForm::<PolicyLayerId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<PolicyLayerId>"))]
     id: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: PolicyLayerV1,
 }
 

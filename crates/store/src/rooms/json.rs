@@ -19,6 +19,7 @@ use dogwatch_core::{Timestamp, UserId};
 use super::incident::audit;
 use super::incident::{severity_byte, status_byte};
 use super::{by_byte, incident, oncall, outbox, team};
+use crate::record::hex;
 
 /// Declares modules, each for a type of stored value and its text. `$show` and `$read` give `None` for a value or a text that
 /// this version does not know.
@@ -168,11 +169,6 @@ pub(crate) mod deed {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<(i64, [u8; 16])>, D::Error> {
         Ok(Option::<Deed>::deserialize(d)?.map(|Deed { at, by }| (at, by)))
     }
-}
-
-/// Bytes in hexadecimal: two lower-case digits for each.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

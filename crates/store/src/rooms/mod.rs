@@ -9,10 +9,13 @@
 //! Code for all resources (verify, export, import, fuzzing) is generic over the registry at the end of this file, which has
 //! one entry for each kind of entity.
 
+#![cfg_attr(not(feature = "export"), allow(dead_code, reason = "without exports, lines are only made into entities"))]
+
 pub(crate) mod api_key;
 mod component;
 mod escalation;
 pub(crate) mod incident;
+#[cfg(feature = "export")]
 pub(crate) mod json;
 mod oncall;
 pub(crate) mod once;
@@ -25,7 +28,7 @@ pub(crate) use text::{PIECE, PieceV1, Reader};
 
 use bincode::{Decode, Encode};
 use dogwatch_core::world::{Change, Write};
-use serde::de::DeserializeOwned;
+#[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Pair;
@@ -52,7 +55,7 @@ pub(crate) trait Entity {
 
 /// An entity as a line of an export: the parts of its key, and its record. A row with a record is read as a line, and a line is
 /// made into an entity.
-pub(crate) trait Line: Serialize + DeserializeOwned + std::fmt::Debug {
+pub(crate) trait Line: Sized + std::fmt::Debug {
     /// The kind of entity.
     type Entity: Entity + PartialEq + std::fmt::Debug;
     /// The tables in which records of the entity are kept.
@@ -269,10 +272,10 @@ pub(crate) fn text<T>(made: Result<T, dogwatch_core::Problem>) -> Result<T, Corr
 macro_rules! registry {
     ($($variant:ident = $name:literal, $line:ty;)*) => {
         /// A line of an export, of any kind of entity.
-        #[derive(Debug, Serialize, Deserialize)]
-        #[serde(tag = "type")]
+        #[derive(Debug)]
+        #[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(tag = "type"))]
         pub(crate) enum AnyLine {
-            $(#[serde(rename = $name)] $variant($line),)*
+            $(#[cfg_attr(feature = "export", serde(rename = $name))] $variant($line),)*
         }
 
         impl AnyLine {

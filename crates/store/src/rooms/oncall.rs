@@ -11,11 +11,14 @@ use dogwatch_core::oncall::{
 };
 use dogwatch_core::text::{Description, Reason, ScheduleName};
 use dogwatch_core::{Error, OrgId, Timestamp, UserId, Zone};
+#[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+#[cfg(feature = "export")]
+use super::json;
 use super::text::{Reader, TextV1, gather};
-use super::{Entity, Line, NamedV1, Raw, Row, Rows, by_byte, json, text, timestamp};
+use super::{Entity, Line, NamedV1, Raw, Row, Rows, by_byte, text, timestamp};
 use crate::record::{Corrupt, Stored};
 use crate::table::{self, Table};
 use crate::tools::Verifier;
@@ -70,23 +73,23 @@ fn ids<T: Id>(ids: &[T]) -> Vec<[u8; 16]> {
 }
 
 /// The record of a schedule. Organization and id are in the key.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct ScheduleV1 {
     name: String,
     pub(crate) description: Option<TextV1>,
     zone: String,
-    #[serde(with = "json::IdForm::<UserId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UserId>"))]
     created_by: [u8; 16],
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     created_at: i64,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     updated_at: i64,
-    #[serde(with = "json::IdsForm::<RotationLayerId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdsForm::<RotationLayerId>"))]
     order: Vec<[u8; 16]>,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     order_since: i64,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     changed_at: i64,
     /// The number of overrides that were ever created.
     overrides: u64,
@@ -144,21 +147,21 @@ impl ScheduleV1 {
 }
 
 /// The rotation of a layer: its settings, and a turn whose participant is known, from which the others are counted.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 struct RotationV1 {
     zone: String,
-    #[serde(with = "json::rotation")]
+    #[cfg_attr(feature = "export", serde(with = "json::rotation"))]
     kind: u8,
     /// The length of a turn in days, 1–366.
     days: u16,
     /// The handoff time in minutes after midnight, 0–1,439.
     handoff: u16,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     effective_from: i64,
-    #[serde(with = "json::time::maybe")]
+    #[cfg_attr(feature = "export", serde(with = "json::time::maybe"))]
     effective_until: Option<i64>,
-    #[serde(with = "json::IdsForm::<UserId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdsForm::<UserId>"))]
     participants: Vec<[u8; 16]>,
     /// How many boundaries lie between the anchor and the known turn.
     count: i64,
@@ -206,16 +209,16 @@ impl TryFrom<RotationV1> for Rotation {
 }
 
 /// The record of a rotation layer with its present rotation, which holds since `since`.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct LayerV1 {
     name: String,
     terms: RotationV1,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     since: i64,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     created_at: i64,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     updated_at: i64,
 }
 
@@ -261,12 +264,12 @@ impl LayerV1 {
 }
 
 /// The record of a past rotation of a layer, which held from `since` until just before `until`.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct PastRotationV1 {
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     since: i64,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     until: i64,
     terms: RotationV1,
 }
@@ -307,14 +310,14 @@ impl PastRotationV1 {
 }
 
 /// The record of a past order of the layers of a schedule, which held from `since` until just before `until`.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct PastOrderV1 {
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     since: i64,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     until: i64,
-    #[serde(with = "json::IdsForm::<RotationLayerId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdsForm::<RotationLayerId>"))]
     order: Vec<[u8; 16]>,
 }
 
@@ -349,23 +352,23 @@ impl PastOrderV1 {
 }
 
 /// The record of an override. Organization and id are in the key.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct OverrideV1 {
-    #[serde(with = "json::IdForm::<ScheduleId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<ScheduleId>"))]
     schedule: [u8; 16],
     /// 1, 2, 3 … in the order of creation in the schedule; of several at once, the greatest number wins.
     number: u64,
-    #[serde(with = "json::IdForm::<UserId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UserId>"))]
     user: [u8; 16],
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     starts_at: i64,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     ends_at: i64,
     reason: Option<String>,
-    #[serde(with = "json::IdForm::<UserId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UserId>"))]
     created_by: [u8; 16],
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     created_at: i64,
 }
 
@@ -416,14 +419,14 @@ impl OverrideV1 {
 }
 
 /// The line of a schedule in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct ScheduleLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::IdForm::<ScheduleId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<ScheduleId>"))]
     id: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: ScheduleV1,
 }
 
@@ -445,16 +448,16 @@ impl Line for ScheduleLine {
 }
 
 /// The line of a rotation layer in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct RotationLayerLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::IdForm::<ScheduleId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<ScheduleId>"))]
     schedule: Raw,
-    #[serde(with = "json::IdForm::<RotationLayerId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<RotationLayerId>"))]
     id: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: LayerV1,
 }
 
@@ -473,16 +476,16 @@ impl Line for RotationLayerLine {
 }
 
 /// The line of a past rotation of a layer in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct PastRotationLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::IdForm::<ScheduleId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<ScheduleId>"))]
     schedule: Raw,
-    #[serde(with = "json::IdForm::<RotationLayerId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<RotationLayerId>"))]
     layer: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: PastRotationV1,
 }
 
@@ -502,14 +505,14 @@ impl Line for PastRotationLine {
 }
 
 /// The line of a past order of the layers of a schedule in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct PastOrderLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::IdForm::<ScheduleId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<ScheduleId>"))]
     schedule: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: PastOrderV1,
 }
 
@@ -528,14 +531,14 @@ impl Line for PastOrderLine {
 }
 
 /// The line of an override in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct OverrideLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::IdForm::<OverrideId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OverrideId>"))]
     id: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: OverrideV1,
 }
 

@@ -7,10 +7,13 @@ use super::{PIECE, PieceV1};
 use bincode::{Decode, Encode};
 use dogwatch_core::id::Id;
 use dogwatch_core::{OrgId, Timestamp};
+#[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "export")]
+use super::json;
 use super::text::Reader;
-use super::{Entity, Line, Raw, Row, Rows, json, timestamp};
+use super::{Entity, Line, Raw, Row, Rows, timestamp};
 use crate::record::{Corrupt, Stored, decode};
 use crate::table::{self, Table};
 use crate::tools::Verifier;
@@ -109,20 +112,20 @@ pub(crate) fn by_time(at: Timestamp, prefix: &[u8]) -> Vec<u8> {
 }
 
 /// The line of a recorded answer in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct IdempotentAnswerLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::scope")]
+    #[cfg_attr(feature = "export", serde(with = "json::scope"))]
     scope: Raw,
     key: String,
-    #[serde(with = "json::hash")]
+    #[cfg_attr(feature = "export", serde(with = "json::hash"))]
     fingerprint: [u8; 32],
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     recorded_at: i64,
     status: u16,
-    #[serde(with = "json::bytes")]
+    #[cfg_attr(feature = "export", serde(with = "json::bytes"))]
     body: Vec<u8>,
 }
 

@@ -5,10 +5,13 @@ use dogwatch_core::id::Id;
 use dogwatch_core::organization::{Counts, Organization, OrganizationPort};
 use dogwatch_core::text::{ExternalId, OrgName};
 use dogwatch_core::{Error, OrgId};
+#[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "export")]
+use super::json;
 use super::text::Reader;
-use super::{Entity, Line, NamedV1, Raw, Row, Rows, json, text, timestamp};
+use super::{Entity, Line, NamedV1, Raw, Row, Rows, text, timestamp};
 use crate::record::{Corrupt, Stored, unpack};
 use crate::table::Table;
 use crate::tools::Verifier;
@@ -27,21 +30,21 @@ impl Table {
 pub(super) const TABLES: &[Table] = &[Table::ORGANIZATION, Table::ORGANIZATION_BY_EXTERNAL_ID, Table::COUNTS];
 
 /// The record of an organization. Its id is in the key.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct OrganizationV1 {
     name: String,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     created_at: i64,
 }
 
 /// The record of an organization in version 2: that of version 1, and the external id.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct OrganizationV2 {
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     base: OrganizationV1,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "Option::is_none"))]
     external_id: Option<String>,
 }
 
@@ -86,12 +89,12 @@ impl OrganizationV2 {
 }
 
 /// The line of an organization in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct OrganizationLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     id: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: OrganizationV2,
 }
 
@@ -109,8 +112,8 @@ impl Line for OrganizationLine {
 }
 
 /// The counts of an organization in record version 1, without policies. `incidents` is the last `sequentialId`.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 struct CountsV1 {
     incidents: u64,
     members: u32,
@@ -121,10 +124,10 @@ struct CountsV1 {
 }
 
 /// The counts of an organization in record version 2: those of version 1, and the policies.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct CountsV2 {
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     tally: CountsV1,
     policies: u32,
 }
@@ -173,12 +176,12 @@ impl CountsV2 {
 }
 
 /// The line of the counts of an organization in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct CountsLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: CountsV2,
 }
 

@@ -12,10 +12,13 @@ use dogwatch_core::id::{Id, IncidentId, InvitationId, NotificationId};
 use dogwatch_core::outbox::{Inbox, Message, Notification, OutboxPort, PageReason, ReadyInbox, Recipient};
 use dogwatch_core::text::EmailAddress;
 use dogwatch_core::{Error, OrgId, Secret, Timestamp, UserId};
+#[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "export")]
+use super::json;
 use super::text::Reader;
-use super::{Entity, Line, Raw, Row, Rows, by_byte, json, text, timestamp};
+use super::{Entity, Line, Raw, Row, Rows, by_byte, text, timestamp};
 use crate::backend::Pair;
 use crate::record::{Corrupt, Stored, decode, unpack};
 use crate::table::{Table, end_of};
@@ -103,32 +106,36 @@ struct NotificationV1 {
 }
 
 /// A notification in record version 2. Organization, recipient and number are in the key.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct NotificationV2 {
-    #[serde(with = "json::IdForm::<NotificationId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<NotificationId>"))]
     id: [u8; 16],
     message: MessageV2,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     created_at: i64,
     attempts: u32,
-    #[serde(with = "json::time::maybe")]
+    #[cfg_attr(feature = "export", serde(with = "json::time::maybe"))]
     delivered_at: Option<i64>,
 }
 
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(
+    feature = "export",
+    derive(Serialize, Deserialize),
+    serde(rename_all = "camelCase", rename_all_fields = "camelCase")
+)]
 enum MessageV2 {
     Page {
-        #[serde(with = "json::IdForm::<IncidentId>")]
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<IncidentId>"))]
         incident: [u8; 16],
-        #[serde(with = "json::page_reason")]
+        #[cfg_attr(feature = "export", serde(with = "json::page_reason"))]
         reason: u8,
     },
     Invitation {
         email: String,
         // The token in plain text, until the delivery. It is never in an export.
-        #[serde(skip)]
+        #[cfg_attr(feature = "export", serde(skip))]
         token: Option<String>,
     },
 }
@@ -237,14 +244,14 @@ impl NotificationV2 {
 }
 
 /// The record of an inbox. Organization and recipient are in the key.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct InboxV1 {
     /// The number of the first notification that waits.
     first: u64,
     /// The number that was given last. The inbox is empty when it is below `first`.
     last: u64,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     ready_at: i64,
 }
 
@@ -292,15 +299,15 @@ impl InboxV1 {
 }
 
 /// The line of a notification in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct NotificationLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "recipient")]
+    #[cfg_attr(feature = "export", serde(with = "recipient"))]
     recipient: Recipient,
     number: u64,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: NotificationV2,
 }
 
@@ -327,14 +334,14 @@ impl Line for NotificationLine {
 }
 
 /// The line of an inbox in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct InboxLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "recipient")]
+    #[cfg_attr(feature = "export", serde(with = "recipient"))]
     recipient: Recipient,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: InboxV1,
 }
 
@@ -386,6 +393,7 @@ impl Row<'_> {
     }
 }
 
+#[cfg(feature = "export")]
 mod recipient {
     use super::{Deserialize, InvitationId, Recipient, UserId};
     use serde::de::Error;

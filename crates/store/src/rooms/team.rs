@@ -9,10 +9,13 @@ use dogwatch_core::secret::SecretHash;
 use dogwatch_core::team::{Invitation, Member, Role, TeamPort};
 use dogwatch_core::text::{EmailAddress, ExternalId, PersonName};
 use dogwatch_core::{Error, OrgId, UserId};
+#[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "export")]
+use super::json;
 use super::text::Reader;
-use super::{Entity, Line, NamedV1, Raw, Row, Rows, by_byte, json, text, timestamp};
+use super::{Entity, Line, NamedV1, Raw, Row, Rows, by_byte, text, timestamp};
 use crate::record::{Corrupt, Stored, unpack};
 use crate::table::Table;
 use crate::tools::Verifier;
@@ -49,28 +52,28 @@ fn role(byte: u8) -> Result<Role, Corrupt> {
 }
 
 /// The record of a member. Organization and user id are in the key.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct MemberV1 {
     email: String,
     first_name: String,
     last_name: String,
     image_url: Option<String>,
-    #[serde(with = "json::role")]
+    #[cfg_attr(feature = "export", serde(with = "json::role"))]
     role: u8,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     joined_at: i64,
-    #[serde(with = "json::time::maybe")]
+    #[cfg_attr(feature = "export", serde(with = "json::time::maybe"))]
     removed_at: Option<i64>,
 }
 
 /// The record of a member in version 2: that of version 1, and the external id.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct MemberV2 {
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     base: MemberV1,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "Option::is_none"))]
     external_id: Option<String>,
 }
 
@@ -138,14 +141,14 @@ impl MemberV2 {
 }
 
 /// The line of a member in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct MemberLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::IdForm::<UserId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UserId>"))]
     id: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: MemberV2,
 }
 
@@ -163,15 +166,15 @@ impl Line for MemberLine {
 }
 
 /// The record of a pending invitation. Organization and id are in the key; `token` is the SHA-256 of the token.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct InvitationV1 {
     email: String,
-    #[serde(with = "json::role")]
+    #[cfg_attr(feature = "export", serde(with = "json::role"))]
     role: u8,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     created_at: i64,
-    #[serde(with = "json::hash")]
+    #[cfg_attr(feature = "export", serde(with = "json::hash"))]
     token: [u8; 32],
 }
 
@@ -223,14 +226,14 @@ impl InvitationV1 {
 }
 
 /// The line of a pending invitation in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct InvitationLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::IdForm::<InvitationId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<InvitationId>"))]
     id: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: InvitationV1,
 }
 

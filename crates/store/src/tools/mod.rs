@@ -5,7 +5,9 @@
 //! that is being written (`Building`) cannot be opened before it is complete.
 
 mod copy;
+#[cfg(feature = "export")]
 mod export;
+#[cfg(feature = "export")]
 mod import;
 mod pages;
 mod stats;
@@ -22,6 +24,7 @@ use dogwatch_core::world::State;
 use dogwatch_core::{Actor, OrgId, Query, ask};
 
 pub use copy::Copied;
+#[cfg(feature = "export")]
 pub use import::import;
 pub use stats::{Stats, TableStats};
 pub use verify::{Finding, Report};
@@ -35,8 +38,8 @@ use crate::commit::snapshot::Snapshot;
 use crate::engine::Engine;
 use crate::error::{Error, OpenError};
 use crate::format;
-use crate::record::Corrupt;
-use crate::rooms::json::hex;
+#[cfg(feature = "export")]
+use crate::record::{Corrupt, hex};
 use crate::view::StoreView;
 
 /// Why a tool failed. The store that it reads is unchanged; the store that it was writing is removed.
@@ -79,6 +82,7 @@ pub enum ToolError {
     Unfit(Finding),
 }
 
+#[cfg(feature = "export")]
 fn damaged(key: &[u8], why: Corrupt) -> ToolError {
     ToolError::Damaged { key: hex(key), why: why.to_string() }
 }
@@ -188,10 +192,11 @@ macro_rules! tools {
             }
 
             /// Writes all entities as lines of JSON, except those with secrets in plain text, and gives the number of lines.
-            /// The same content always gives the same bytes. [`import`] reads them.
+            /// The same content always gives the same bytes. [`import`] reads them. Needs the feature `export`.
             ///
             /// # Errors
             /// [`ToolError`] when a record is damaged, or something cannot be read or written.
+            #[cfg(feature = "export")]
             pub fn export(&self, out: &mut dyn io::Write, progress: Progress<'_>) -> Result<u64, ToolError> {
                 export::export(&self.snapshot(), out, progress)
             }
@@ -259,6 +264,7 @@ impl Building {
         self.backend.as_ref().ok_or_else(|| BackendError::new("writing a new store", "it is finished"))
     }
 
+    #[cfg(feature = "export")]
     fn holds(&self, key: &[u8]) -> Result<bool, BackendError> {
         Ok(self.batch.rows.contains_key(key) || self.backend()?.get(key)?.is_some())
     }

@@ -20,8 +20,7 @@ use super::pages::Pages;
 use super::{Counter, Progress, rows};
 use crate::commit::snapshot::Snapshot;
 use crate::format;
-use crate::record::Corrupt;
-use crate::rooms::json::hex;
+use crate::record::{Corrupt, hex};
 use crate::rooms::{AnyEntity, Entity, Rows};
 use crate::table::Table;
 

@@ -9,12 +9,15 @@ use dogwatch_core::id::{AuditEventId, ComponentId, Id, IncidentId, NotificationI
 use dogwatch_core::incident::{AuditEntry, AuditEvent, EditedField, Event};
 use dogwatch_core::outbox::PageReason;
 use dogwatch_core::{OrgId, UserId};
+#[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Corrupt, Stored};
+#[cfg(feature = "export")]
+use crate::rooms::json;
 use crate::rooms::outbox::reason_byte;
 use crate::rooms::text::Reader;
-use crate::rooms::{Entity, Line, Raw, Row, Rows, by_byte, json, timestamp};
+use crate::rooms::{Entity, Line, Raw, Row, Rows, by_byte, timestamp};
 use crate::table::Table;
 use crate::tools::{Page, Verifier};
 
@@ -29,8 +32,8 @@ pub(crate) fn field_byte(field: EditedField) -> u8 {
 }
 
 /// The record of events that have moved out of an incident. In formats before 5, it holds the events of one command.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct AuditV1 {
     events: Vec<AuditEventV1>,
 }
@@ -39,67 +42,71 @@ impl Stored for AuditV1 {
     const VERSION: u8 = 1;
 }
 
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(super) struct AuditEventV1 {
-    #[serde(with = "json::IdForm::<AuditEventId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<AuditEventId>"))]
     id: [u8; 16],
-    #[serde(with = "json::MaybeIdForm::<UserId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::MaybeIdForm::<UserId>"))]
     actor: Option<[u8; 16]>,
     event: EventV1,
 }
 
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(
+    feature = "export",
+    derive(Serialize, Deserialize),
+    serde(rename_all = "camelCase", rename_all_fields = "camelCase")
+)]
 enum EventV1 {
     IncidentCreated {
-        #[serde(with = "json::severity")]
+        #[cfg_attr(feature = "export", serde(with = "json::severity"))]
         severity: u8,
-        #[serde(with = "json::MaybeIdForm::<UserId>")]
+        #[cfg_attr(feature = "export", serde(with = "json::MaybeIdForm::<UserId>"))]
         owner: Option<[u8; 16]>,
-        #[serde(with = "json::MaybeIdForm::<PolicyId>")]
+        #[cfg_attr(feature = "export", serde(with = "json::MaybeIdForm::<PolicyId>"))]
         policy: Option<[u8; 16]>,
     },
     IncidentEdited {
-        #[serde(with = "json::edited_field::list")]
+        #[cfg_attr(feature = "export", serde(with = "json::edited_field::list"))]
         fields: Vec<u8>,
     },
     StatusChanged {
-        #[serde(with = "json::status")]
+        #[cfg_attr(feature = "export", serde(with = "json::status"))]
         from: u8,
-        #[serde(with = "json::status")]
+        #[cfg_attr(feature = "export", serde(with = "json::status"))]
         to: u8,
     },
     UpdatePosted {
-        #[serde(with = "json::IdForm::<UpdateId>")]
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UpdateId>"))]
         update: [u8; 16],
-        #[serde(with = "json::visibility")]
+        #[cfg_attr(feature = "export", serde(with = "json::visibility"))]
         visibility: u8,
     },
     UpdateRedacted {
-        #[serde(with = "json::IdForm::<UpdateId>")]
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UpdateId>"))]
         update: [u8; 16],
     },
     ComponentsChanged {
-        #[serde(with = "json::IdsForm::<ComponentId>")]
+        #[cfg_attr(feature = "export", serde(with = "json::IdsForm::<ComponentId>"))]
         added: Vec<[u8; 16]>,
-        #[serde(with = "json::IdsForm::<ComponentId>")]
+        #[cfg_attr(feature = "export", serde(with = "json::IdsForm::<ComponentId>"))]
         removed: Vec<[u8; 16]>,
     },
     LayerPaged {
-        #[serde(with = "json::IdForm::<PolicyLayerId>")]
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<PolicyLayerId>"))]
         layer: [u8; 16],
         position: u32,
-        #[serde(with = "json::IdsForm::<UserId>")]
+        #[cfg_attr(feature = "export", serde(with = "json::IdsForm::<UserId>"))]
         users: Vec<[u8; 16]>,
     },
     LayerSkipped {
-        #[serde(with = "json::IdForm::<PolicyLayerId>")]
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<PolicyLayerId>"))]
         layer: [u8; 16],
         position: u32,
     },
     LayerTimedOut {
-        #[serde(with = "json::IdForm::<PolicyLayerId>")]
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<PolicyLayerId>"))]
         layer: [u8; 16],
         position: u32,
     },
@@ -107,19 +114,19 @@ enum EventV1 {
     EscalationStopped,
     IncidentAcknowledged,
     IncidentHandedOff {
-        #[serde(with = "json::MaybeIdForm::<UserId>")]
+        #[cfg_attr(feature = "export", serde(with = "json::MaybeIdForm::<UserId>"))]
         previous: Option<[u8; 16]>,
-        #[serde(with = "json::IdForm::<UserId>")]
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UserId>"))]
         new: [u8; 16],
     },
     PageUndeliverable {
-        #[serde(with = "json::IdForm::<NotificationId>")]
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<NotificationId>"))]
         page: [u8; 16],
-        #[serde(with = "json::IdForm::<UserId>")]
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UserId>"))]
         user: [u8; 16],
-        #[serde(with = "json::page_reason")]
+        #[cfg_attr(feature = "export", serde(with = "json::page_reason"))]
         reason: u8,
-        #[serde(with = "json::time")]
+        #[cfg_attr(feature = "export", serde(with = "json::time"))]
         paged_at: i64,
     },
 }
@@ -274,14 +281,14 @@ pub(super) fn events_of(stored: Vec<AuditEventV1>) -> Result<Vec<AuditEvent>, Co
 }
 
 /// The line of events that have moved out of an incident in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct AuditLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::IdForm::<IncidentId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<IncidentId>"))]
     incident: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: AuditV1,
 }
 

@@ -21,11 +21,14 @@ use dogwatch_core::text::{IncidentDescription, Title, UpdateBody};
 use dogwatch_core::ticks::Timer;
 use dogwatch_core::{Error, OrgId, UserId};
 use lists::{incident_lists, merged};
+#[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Corrupt, Stored, decode, unpack};
+#[cfg(feature = "export")]
+use crate::rooms::json;
 use crate::rooms::text::{Reader, TextV1, gather};
-use crate::rooms::{Entity, Line, Raw, Row, Rows, by_byte, json, text, timestamp};
+use crate::rooms::{Entity, Line, Raw, Row, Rows, by_byte, text, timestamp};
 use crate::table::Table;
 use crate::tools::{Page, Verifier};
 use crate::view::{OrgView, corrupt};
@@ -126,67 +129,67 @@ pub(super) fn visibility(byte: u8) -> Result<UpdateVisibility, Corrupt> {
 }
 
 /// An entry of a status history.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct StepV1 {
-    #[serde(with = "json::IdForm::<StatusEntryId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<StatusEntryId>"))]
     id: [u8; 16],
-    #[serde(with = "json::status")]
+    #[cfg_attr(feature = "export", serde(with = "json::status"))]
     status: u8,
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     changed_at: i64,
-    #[serde(with = "json::MaybeIdForm::<UpdateId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::MaybeIdForm::<UpdateId>"))]
     update: Option<[u8; 16]>,
 }
 
 /// An incident in record version 1, without a run. Organization and id are in the key.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 struct IncidentV1 {
     sequential_id: u64,
     title: String,
     pub(crate) description: Option<TextV1>,
-    #[serde(with = "json::severity")]
+    #[cfg_attr(feature = "export", serde(with = "json::severity"))]
     severity: u8,
-    #[serde(with = "json::status")]
+    #[cfg_attr(feature = "export", serde(with = "json::status"))]
     status: u8,
-    #[serde(with = "json::MaybeIdForm::<UserId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::MaybeIdForm::<UserId>"))]
     owner: Option<[u8; 16]>,
-    #[serde(with = "json::MaybeIdForm::<PolicyId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::MaybeIdForm::<PolicyId>"))]
     policy: Option<[u8; 16]>,
-    #[serde(with = "json::IdsForm::<ComponentId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdsForm::<ComponentId>"))]
     components: Vec<[u8; 16]>,
-    #[serde(with = "json::deed")]
+    #[cfg_attr(feature = "export", serde(with = "json::deed"))]
     acknowledged: Option<(i64, [u8; 16])>,
-    #[serde(with = "json::IdForm::<UserId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UserId>"))]
     created_by: [u8; 16],
-    #[serde(with = "json::time")]
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
     updated_at: i64,
     history: Vec<StepV1>,
     updates: u32,
-    #[serde(with = "json::IdForm::<UpdateId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UpdateId>"))]
     last_part: [u8; 16],
 }
 
 /// An incident in record version 2: version 1 with an escalation run, without audit events.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 struct IncidentV2 {
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     incident: IncidentV1,
     run: Option<RunV1>,
 }
 
 /// An incident in record version 3: version 2 with the last events of its audit trail.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct IncidentV3 {
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     incident: IncidentV2,
     /// Whether there may be earlier events in `Audit`. Exports hold this field only when it is `false`.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[cfg_attr(feature = "export", serde(default = "yes", skip_serializing_if = "is_yes"))]
     has_earlier_events: bool,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "Vec::is_empty"))]
     recent_events: Vec<AuditEventV1>,
 }
 
@@ -331,17 +334,17 @@ pub(crate) fn incident_of(row: IncidentV3, org: OrgId, id: IncidentId, read: Rea
 }
 
 /// The record of an update. Organization, incident and id are in the key; the `postedAt` of an update is in its id.
-#[derive(Debug, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct UpdateV1 {
     pub(crate) body: Option<TextV1>,
-    #[serde(with = "json::status::maybe")]
+    #[cfg_attr(feature = "export", serde(with = "json::status::maybe"))]
     status_change: Option<u8>,
-    #[serde(with = "json::visibility")]
+    #[cfg_attr(feature = "export", serde(with = "json::visibility"))]
     visibility: u8,
-    #[serde(with = "json::IdForm::<UserId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UserId>"))]
     posted_by: [u8; 16],
-    #[serde(with = "json::deed")]
+    #[cfg_attr(feature = "export", serde(with = "json::deed"))]
     redacted: Option<(i64, [u8; 16])>,
 }
 
@@ -395,14 +398,14 @@ pub(crate) fn update_of(
 }
 
 /// The line of an incident in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct IncidentLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::IdForm::<IncidentId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<IncidentId>"))]
     id: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: IncidentV3,
 }
 
@@ -425,16 +428,16 @@ impl Line for IncidentLine {
 }
 
 /// The line of an update in an export.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct UpdateLine {
-    #[serde(with = "json::IdForm::<OrgId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[serde(with = "json::IdForm::<IncidentId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<IncidentId>"))]
     incident: Raw,
-    #[serde(with = "json::IdForm::<UpdateId>")]
+    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UpdateId>"))]
     id: Raw,
-    #[serde(flatten)]
+    #[cfg_attr(feature = "export", serde(flatten))]
     record: UpdateV1,
 }
 

@@ -21,6 +21,7 @@ mod format;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod journal;
 mod once;
 mod readers;
 mod record;

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use self::memory::MemoryBackend;
-pub(crate) use self::sled::folder_size;
 pub use self::sled::{SledBackend, SledOptions};
+pub(crate) use self::sled::{folder_size, sync_folder};
 
 /// Rows by key: a value, or `None` for a row that does not exist.
 pub(crate) type RowMap = BTreeMap<Vec<u8>, Option<Vec<u8>>>;

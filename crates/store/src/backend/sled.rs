@@ -272,7 +272,7 @@ pub(crate) fn folder_size(path: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     // Only Unix lets a folder be opened and synced; elsewhere its entries are taken to be durable with the files.
     if cfg!(unix) { File::open(PathBuf::from(path))?.sync_all() } else { Ok(()) }
 }

@@ -1,0 +1,547 @@
+//! The journal in a folder: segments that are written to their full size before they are needed, and used again.
+//!
+//! A commit is one write and one sync into a file that already has all its blocks, so the disk has nothing else to note down. A
+//! thread of its own prepares the next segment while the present one fills: it takes one whose commits are forgotten, or makes a
+//! new file, twice as large as the largest so far. So a full disk is noticed before a commit is written, not while.
+//!
+//! After a crash, the record that was being written may be torn: it was never acknowledged, and what is read ends before it. If
+//! a whole record stands behind a damaged one, that one was acknowledged: the journal is damaged, and opening it fails. It is
+//! never guessed.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use dogwatch_core::Timestamp;
+
+use super::segment::{self, BLOCK, Header, Record};
+use super::{AppendError, Head, Journal, Position, Reading, Rows};
+use crate::backend::{BackendError, sync_folder};
+
+/// The size of the first segment, in bytes.
+const FIRST: u64 = 1 << 20;
+/// The largest size that segments grow to by themselves, in bytes. A commit that needs more gets a segment of its own size.
+const LARGEST: u64 = 64 << 20;
+/// The buffer that is kept from one record to the next, in bytes.
+const LARGE_RECORD: usize = 1 << 20;
+/// The number of unused segments that are kept to be used again; more are removed.
+const SPARE: usize = 2;
+
+/// The folder of the journal within that of the store.
+pub(crate) const FOLDER: &str = "journal";
+
+/// Keeps commits in the folder `journal` of a store's folder.
+#[derive(Debug)]
+pub struct FolderJournal {
+    folder: PathBuf,
+    state: Mutex<State>,
+    preparing: Arc<Preparing>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The journal as far as it is written.
+#[derive(Debug)]
+struct State {
+    /// The segments that hold records, oldest first; the last is being written.
+    used: VecDeque<Used>,
+    /// The last of them, open for writing, and where its next record begins.
+    file: File,
+    offset: u64,
+    last: Head,
+    /// The record that is being written.
+    buffer: Vec<u8>,
+    /// Whether a write or a sync has failed. Nothing is written after that: what a file holds that failed once, nobody knows.
+    failed: bool,
+}
+
+/// A segment that holds records.
+#[derive(Debug, Clone)]
+struct Used {
+    slot: Slot,
+    header: Header,
+    /// The head before its first commit.
+    before: Head,
+    /// The number of its last commit.
+    last: u64,
+}
+
+/// A file for a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Slot {
+    number: u64,
+    size: u64,
+}
+
+impl Slot {
+    fn path(&self, folder: &Path) -> PathBuf {
+        folder.join(format!("{:08}.log", self.number))
+    }
+}
+
+fn failed(doing: &'static str) -> impl Fn(io::Error) -> BackendError {
+    move |error| BackendError::new(doing, error)
+}
+
+fn damaged(why: String) -> BackendError {
+    BackendError::new("reading the journal", why)
+}
+
+impl FolderJournal {
+    /// Begins a new journal in a store's folder, after a head. What was there before is removed.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn create(store: &Path, head: Head) -> Result<Self, BackendError> {
+        let folder = store.join(FOLDER);
+        let begin = || -> io::Result<Self> {
+            if folder.exists() {
+                fs::remove_dir_all(&folder)?;
+            }
+            fs::create_dir(&folder)?;
+            let slot = Slot { number: 1, size: FIRST };
+            let (mut file, header) = prepare(&folder, &slot, 1)?;
+            let mut buffer = Vec::new();
+            let at = Timestamp::clamped(0);
+            segment::encode(&mut buffer, header.salt, None, &head, at, &Rows::default()).ok_or(io::ErrorKind::Other)?;
+            segment::write_at(&mut file, BLOCK, &buffer)?;
+            file.sync_all()?;
+            sync_folder(&folder)?;
+            sync_folder(store)?;
+            let offset = BLOCK.saturating_add(segment::blocks(0));
+            let used = VecDeque::from([Used { slot, header, before: head, last: head.position.number }]);
+            let state = State { used, file, offset, last: head, buffer, failed: false };
+            Self::start(folder.clone(), state, VecDeque::new(), 2, 2)
+        };
+        begin().map_err(failed("creating the journal"))
+    }
+
+    /// Opens the journal in a store's folder.
+    ///
+    /// # Errors
+    /// When there is none, it cannot be read, or commits that it held are damaged or missing.
+    pub fn open(store: &Path) -> Result<Self, BackendError> {
+        let folder = store.join(FOLDER);
+        let found = Found::look(&folder)?;
+        let Found { used, free, last, offset, next_slot, next_sequence } = found;
+        let Some(active) = used.back() else { return Err(damaged("it holds no record".to_owned())) };
+        let path = active.slot.path(&folder);
+        let open = || -> io::Result<Self> {
+            // What was prepared and not used is prepared again, with the next number.
+            for slot in &free {
+                wipe(&mut OpenOptions::new().write(true).open(slot.path(&folder))?)?;
+            }
+            let file = OpenOptions::new().read(true).write(true).open(path)?;
+            // What the last process wrote may not have been synced; from here on it is taken to be there.
+            file.sync_all()?;
+            sync_folder(&folder)?;
+            let state = State { file, offset, last, buffer: Vec::new(), failed: false, used };
+            Self::start(folder.clone(), state, free, next_slot, next_sequence)
+        };
+        open().map_err(failed("opening the journal"))
+    }
+
+    fn start(
+        folder: PathBuf,
+        state: State,
+        free: VecDeque<Slot>,
+        next_slot: u64,
+        next_sequence: u64,
+    ) -> io::Result<Self> {
+        let largest = state.used.iter().map(|used| used.slot.size).max().unwrap_or(FIRST).min(LARGEST);
+        let wants = Wants { free, next_slot, next_sequence, largest, ..Wants::default() };
+        let preparing = Arc::new(Preparing { wants: Mutex::new(wants), changed: Condvar::new() });
+        let run = {
+            let (preparing, folder) = (Arc::clone(&preparing), folder.clone());
+            move || preparing.run(&folder)
+        };
+        let thread = thread::Builder::new().name("dogwatch-journal".to_owned()).spawn(run)?;
+        Ok(Self { folder, state: Mutex::new(state), preparing, thread: Some(thread) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it means that a record which was there cannot be read: it may have been forgotten meanwhile, and written over.
+    fn unreadable(&self, used: &Used) -> Result<Reading, BackendError> {
+        if self.lock().used.iter().any(|other| other.header == used.header) {
+            return Err(damaged(format!("a commit up to {} is damaged", used.last)));
+        }
+        Ok(Reading::Forgotten)
+    }
+
+    /// Goes on in the next segment, which has room for a record of `size` bytes.
+    fn next_segment(&self, state: &mut State, size: u64) -> io::Result<()> {
+        let Prepared { slot, header, file } = self.preparing.take(size.saturating_add(BLOCK))?;
+        state.file = file;
+        state.offset = BLOCK;
+        state.used.push_back(Used { slot, header, before: state.last, last: state.last.position.number });
+        Ok(())
+    }
+}
+
+impl Drop for FolderJournal {
+    fn drop(&mut self) {
+        self.preparing.lock().stop = true;
+        self.preparing.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // It does not panic, and if it did, nothing would be left to do.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Journal for FolderJournal {
+    fn last(&self) -> Result<Head, BackendError> {
+        Ok(self.lock().last)
+    }
+
+    fn append(&self, term: u64, after: &Head, at: Timestamp, rows: &Rows) -> Result<Head, AppendError> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if state.failed {
+            let why = "a write has failed before, so nothing is written until it is opened again";
+            return Err(AppendError::NotAppended(BackendError::new("writing the journal", why)));
+        }
+        if state.last != *after || term < after.position.term {
+            return Err(AppendError::Deposed);
+        }
+        let size = segment::blocks(u64::try_from(rows.as_bytes().len()).unwrap_or(u64::MAX));
+        let not = |error| AppendError::NotAppended(BackendError::new("preparing the journal", error));
+        let end = |state: &State| state.used.back().map_or(0, |used| used.slot.size);
+        if state.offset.saturating_add(size) > end(state) {
+            self.next_segment(state, size).map_err(not)?;
+        }
+        let head = after.after(term, at, rows);
+        let Some(active) = state.used.back_mut() else { return Err(not(io::ErrorKind::Other.into())) };
+        segment::encode(&mut state.buffer, active.header.salt, Some(after), &head, at, rows)
+            .ok_or_else(|| not(io::ErrorKind::FileTooLarge.into()))?;
+        let written = segment::write_at(&mut state.file, state.offset, &state.buffer);
+        if let Err(error) = written.and_then(|()| state.file.sync_data()) {
+            state.failed = true;
+            return Err(AppendError::Unknown(BackendError::new("writing the journal", error)));
+        }
+        active.last = head.position.number;
+        state.offset = state.offset.saturating_add(size);
+        state.last = head;
+        // A large record leaves its buffer no larger than usual ones need.
+        state.buffer.clear();
+        state.buffer.shrink_to(LARGE_RECORD);
+        if state.offset > end(state) / 2 {
+            self.preparing.want();
+        }
+        Ok(head)
+    }
+
+    fn read(&self, from: &Head, most: usize) -> Result<Reading, BackendError> {
+        let (used, last) = {
+            let state = self.lock();
+            (state.used.clone(), state.last)
+        };
+        if used.front().is_none_or(|oldest| from.position.number < oldest.before.position.number) {
+            return Ok(Reading::Forgotten);
+        }
+        if from.position.number >= last.position.number {
+            return Ok(if *from == last { Reading::Commits(Vec::new()) } else { Reading::Elsewhere });
+        }
+        let (mut head, mut commits, mut bytes) = (*from, Vec::new(), 0_usize);
+        for used in used.iter().filter(|used| used.last > from.position.number) {
+            let mut file = File::open(used.slot.path(&self.folder)).map_err(failed("reading the journal"))?;
+            let mut offset = BLOCK;
+            while bytes < most.max(1) && head.position.number < used.last {
+                let front =
+                    segment::front(&mut file, used.header.salt, offset).map_err(failed("reading the journal"))?;
+                let Some(front) = front else { return self.unreadable(used) };
+                if front.number() <= head.position.number {
+                    offset = offset.saturating_add(front.blocks());
+                    continue;
+                }
+                let read =
+                    segment::record(&mut file, used.header.salt, offset).map_err(failed("reading the journal"))?;
+                let Some((Record::Commit(commit), next)) = read else { return self.unreadable(used) };
+                if commit.before != head {
+                    return Ok(Reading::Elsewhere);
+                }
+                bytes = bytes.saturating_add(commit.rows.as_bytes().len().max(1));
+                (head, offset) = (commit.head, next);
+                commits.push(commit);
+            }
+        }
+        Ok(Reading::Commits(commits))
+    }
+
+    fn forget(&self, up_to: Position) -> Result<(), BackendError> {
+        let mut state = self.lock();
+        let mut free = Vec::new();
+        while state.used.len() > 1 && state.used.front().is_some_and(|oldest| oldest.last <= up_to.number) {
+            free.extend(state.used.pop_front().map(|used| used.slot));
+        }
+        drop(state);
+        if free.is_empty() {
+            return Ok(());
+        }
+        let surplus = self.preparing.free(free);
+        for slot in surplus {
+            fs::remove_file(slot.path(&self.folder)).map_err(failed("removing a segment of the journal"))?;
+        }
+        Ok(())
+    }
+
+    fn size_on_disk(&self) -> Option<u64> {
+        crate::backend::folder_size(&self.folder).ok()
+    }
+}
+
+/// What is found in the folder when it is opened.
+struct Found {
+    used: VecDeque<Used>,
+    free: VecDeque<Slot>,
+    last: Head,
+    offset: u64,
+    next_slot: u64,
+    next_sequence: u64,
+}
+
+impl Found {
+    /// Reads all headers and all records, and decides where the journal ends.
+    fn look(folder: &Path) -> Result<Self, BackendError> {
+        let reading = failed("reading the journal");
+        let (mut segments, mut nameless) = (Vec::new(), Vec::new());
+        for entry in fs::read_dir(folder).map_err(&reading)? {
+            let name = entry.map_err(&reading)?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".log")?.parse::<u64>().ok());
+            let Some(number) = number else { continue };
+            let mut file = File::open(folder.join(&name)).map_err(&reading)?;
+            let slot = Slot { number, size: file.metadata().map_err(&reading)?.len() };
+            match Header::read(&mut file).map_err(&reading)? {
+                Some(header) => segments.push((header, slot, file)),
+                None => nameless.push((slot, file)),
+            }
+        }
+        segments.sort_by_key(|(header, ..)| header.sequence);
+        let next_slot =
+            segments.iter().map(|(_, slot, _)| slot.number).chain(nameless.iter().map(|(slot, _)| slot.number));
+        let next_slot = next_slot.max().unwrap_or(0).saturating_add(1);
+        let mut found = Self {
+            used: VecDeque::new(),
+            free: VecDeque::new(),
+            last: Head::default(),
+            offset: BLOCK,
+            next_slot,
+            next_sequence: 1,
+        };
+        let mut sequence = None;
+        for (header, slot, mut file) in segments {
+            if sequence.is_some_and(|before: u64| before.saturating_add(1) != header.sequence) {
+                return Err(damaged(format!("the segment before the one with number {} is missing", header.sequence)));
+            }
+            sequence = Some(header.sequence);
+            found.segment(header, slot, &mut file)?;
+        }
+        for (slot, mut file) in nameless {
+            // A file whose header is being written holds no record yet; one that does has lost its header.
+            if holds_records(&mut file).map_err(&reading)? {
+                return Err(damaged(format!("`{:08}.log` has lost its header", slot.number)));
+            }
+            found.free.push_back(slot);
+        }
+        Ok(found)
+    }
+
+    /// Reads the records of the next segment.
+    fn segment(&mut self, header: Header, slot: Slot, file: &mut File) -> Result<(), BackendError> {
+        let reading = failed("reading the journal");
+        let (mut offset, mut first) = (BLOCK, None);
+        while let Some((record, next)) = segment::record(file, header.salt, offset).map_err(&reading)? {
+            let follows = if first.is_none() && self.used.is_empty() {
+                true
+            } else {
+                matches!(&record, Record::Commit(commit) if commit.before == self.last)
+            };
+            if !follows {
+                let number = record.head().position.number;
+                return Err(damaged(format!("commit {number} does not follow commit {}", self.last.position.number)));
+            }
+            first.get_or_insert_with(|| record.before());
+            self.last = record.head();
+            offset = next;
+        }
+        // Behind the record that was being written there is none: it is written only when the one before is durable.
+        if segment::any_record_from(file, header.salt, offset.saturating_add(BLOCK)).map_err(&reading)? {
+            let last = self.last.position.number;
+            return Err(damaged(format!("the commit after {last} is damaged, and there are others after it")));
+        }
+        match first {
+            Some(before) => {
+                if !self.free.is_empty() {
+                    return Err(damaged(format!(
+                        "the segment before the one with number {} is empty",
+                        header.sequence
+                    )));
+                }
+                self.offset = offset;
+                self.next_sequence = header.sequence.saturating_add(1);
+                self.used.push_back(Used { slot, header, before, last: self.last.position.number });
+            }
+            None => self.free.push_back(slot),
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file holds what looks like the front of a record where its first would stand.
+fn holds_records(file: &mut File) -> io::Result<bool> {
+    segment::looks_like_record(file, BLOCK)
+}
+
+/// Removes the header of a segment whose commits are forgotten, and the front of its first record with it: a file without a
+/// header that holds a record has lost it.
+fn wipe(file: &mut File) -> io::Result<()> {
+    segment::write_at(file, 0, &[0; 2 * segment::BLOCK_BYTES])?;
+    file.sync_data()
+}
+
+/// Writes a file for a segment to its full size, and its header, durably.
+fn prepare(folder: &Path, slot: &Slot, sequence: u64) -> io::Result<(File, Header)> {
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    let mut salt = [0; 8];
+    getrandom::fill(&mut salt).map_err(io::Error::other)?;
+    let header = Header { sequence, salt };
+    let path = slot.path(folder);
+    let new = !path.exists();
+    let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+    if new {
+        let mut left = slot.size;
+        while left > 0 {
+            let piece = ZEROS.get(..usize::try_from(left).unwrap_or(ZEROS.len())).unwrap_or(&ZEROS);
+            segment::write_at(&mut file, slot.size.saturating_sub(left), piece)?;
+            left = left.saturating_sub(u64::try_from(piece.len()).unwrap_or(left).max(1));
+        }
+    } else {
+        wipe(&mut file)?;
+    }
+    segment::write_at(&mut file, 0, &header.block())?;
+    file.sync_all()?;
+    if new {
+        sync_folder(folder)?;
+    }
+    Ok((file, header))
+}
+
+/// A segment that is ready to take records.
+#[derive(Debug)]
+struct Prepared {
+    slot: Slot,
+    header: Header,
+    file: File,
+}
+
+/// What the thread that prepares segments is to do, and has done.
+#[derive(Debug, Default)]
+struct Wants {
+    /// The size that is wanted of the next segment, in bytes.
+    wanted: Option<u64>,
+    ready: Option<Result<Prepared, io::Error>>,
+    /// Segments whose commits are forgotten, oldest first.
+    free: VecDeque<Slot>,
+    next_slot: u64,
+    next_sequence: u64,
+    /// The size of the largest segment, no more than [`LARGEST`].
+    largest: u64,
+    stop: bool,
+}
+
+#[derive(Debug)]
+struct Preparing {
+    wants: Mutex<Wants>,
+    changed: Condvar,
+}
+
+impl Preparing {
+    fn lock(&self) -> MutexGuard<'_, Wants> {
+        self.wants.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the next segment prepared, unless it is.
+    fn want(&self) {
+        let mut wants = self.lock();
+        if wants.ready.is_none() && wants.wanted.is_none() {
+            wants.wanted = Some(0);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Takes the next segment, which has at least `size` bytes; waits for it.
+    fn take(&self, size: u64) -> io::Result<Prepared> {
+        loop {
+            let mut wants = self.lock();
+            if wants.ready.is_none() && wants.wanted.is_none_or(|wanted| wanted < size) {
+                wants.wanted = Some(size);
+                self.changed.notify_all();
+            }
+            let waiting = |wants: &mut Wants| wants.ready.is_none() && !wants.stop;
+            let mut wants = self.changed.wait_while(wants, waiting).unwrap_or_else(PoisonError::into_inner);
+            match wants.ready.take() {
+                Some(Ok(prepared)) if prepared.slot.size >= size => return Ok(prepared),
+                // The one that was prepared is too small for this commit: another takes its place in the sequence.
+                Some(Ok(mut prepared)) => {
+                    wipe(&mut prepared.file)?;
+                    wants.free.push_front(prepared.slot);
+                    wants.next_sequence = prepared.header.sequence;
+                }
+                Some(Err(error)) => return Err(error),
+                None => return Err(io::Error::other("the journal is being closed")),
+            }
+        }
+    }
+
+    /// Takes segments back; gives those that are too many to be kept.
+    fn free(&self, slots: Vec<Slot>) -> Vec<Slot> {
+        let mut wants = self.lock();
+        wants.free.extend(slots);
+        let surplus = wants.free.len().saturating_sub(SPARE);
+        wants.free.drain(..surplus).collect()
+    }
+
+    fn run(&self, folder: &Path) {
+        loop {
+            let waiting = |wants: &mut Wants| wants.wanted.is_none() && !wants.stop;
+            let mut wants = self.changed.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
+            if wants.stop {
+                return;
+            }
+            let Some(wanted) = wants.wanted else { continue };
+            let slot = match wants.free.front() {
+                Some(slot) if slot.size >= wanted => wants.free.pop_front(),
+                _ => None,
+            };
+            let slot = slot.unwrap_or_else(|| {
+                let size = wants.largest.saturating_mul(2).min(LARGEST).max(wanted.next_multiple_of(BLOCK));
+                let number = wants.next_slot;
+                wants.next_slot = number.saturating_add(1);
+                wants.largest = wants.largest.max(size.min(LARGEST));
+                Slot { number, size }
+            });
+            let sequence = wants.next_sequence;
+            drop(wants);
+            let prepared = prepare(folder, &slot, sequence);
+            let mut wants = self.lock();
+            wants.wanted = None;
+            wants.ready = Some(match prepared {
+                Ok((file, header)) => {
+                    wants.next_sequence = sequence.saturating_add(1);
+                    Ok(Prepared { slot, header, file })
+                }
+                Err(error) => {
+                    // What was written of it takes room that may be what is missing.
+                    let _ = fs::remove_file(slot.path(folder));
+                    Err(error)
+                }
+            });
+            self.changed.notify_all();
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The [`Journal`]: the log of commits, in which a commit becomes durable.
+//!
+//! A commit is the rows that a group of commands changes. It has a [`Position`], and a [`Digest`] that depends on it and on all
+//! commits before it. A commit is appended after exactly the one against which it was decided ([`Head`]), in one call: it is in
+//! the journal as a whole, durably, or not at all. What stands in the [`Backend`](crate::backend::Backend) follows behind, and
+//! is brought up to date from the journal after a crash. When the backend holds commits durably, the journal may forget them.
+//!
+//! Every implementation passes the same conformance suite (`tests/journals.rs`).
+
+mod folder;
+mod memory;
+mod rows;
+mod segment;
+
+use sha2::{Digest as _, Sha256};
+use std::fmt;
+
+use dogwatch_core::Timestamp;
+
+pub use folder::FolderJournal;
+pub use memory::MemoryJournal;
+pub use rows::Rows;
+
+use crate::backend::BackendError;
+
+/// The place of a commit in a history: commits are numbered from 1 without gaps, and terms never fall. A store in one folder
+/// stays in term 0; on several machines, a term is the time for which one of them leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position {
+    /// The term in which the commit was made.
+    pub term: u64,
+    /// The number of the commit; 0 before the first.
+    pub number: u64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.term, self.number)
+    }
+}
+
+/// The digest of a commit and, through the digest before it, of all commits before: the first 16 bytes of a SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Digest(pub [u8; 16]);
+
+/// The end of a history: the position of its last commit, and the digest of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Head {
+    /// The position of the last commit.
+    pub position: Position,
+    /// The digest of the last commit; zeros before the first.
+    pub digest: Digest,
+}
+
+impl Head {
+    /// The head after a commit of these rows at an instant, made in a term.
+    #[must_use]
+    pub fn after(&self, term: u64, at: Timestamp, rows: &Rows) -> Self {
+        let position = Position { term, number: self.position.number.saturating_add(1) };
+        let mut hash = Sha256::new();
+        hash.update(self.digest.0);
+        hash.update(position.term.to_be_bytes());
+        hash.update(position.number.to_be_bytes());
+        hash.update(at.as_millis().to_be_bytes());
+        hash.update(rows.as_bytes());
+        let mut digest = [0; 16];
+        digest.copy_from_slice(hash.finalize().split_at(16).0);
+        Self { position, digest: Digest(digest) }
+    }
+}
+
+/// A commit as the journal holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commit {
+    /// The head that the commit was appended after.
+    pub before: Head,
+    /// The head that it made: its position and its digest.
+    pub head: Head,
+    /// The instant at which it was decided, on the engine's clock.
+    pub at: Timestamp,
+    /// The rows that it changes.
+    pub rows: Rows,
+}
+
+/// Why a commit was not appended, or may not have been.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// Another commit stands in its place, or another term has begun. It is not in the journal and never will be.
+    #[error("another commit was appended first")]
+    Deposed,
+    /// It is not in the journal and never will be.
+    #[error("the commit was not appended: {0}")]
+    NotAppended(BackendError),
+    /// It may be in the journal. After this, the journal takes no more commits.
+    #[error("the commit may have been appended: {0}")]
+    Unknown(BackendError),
+}
+
+/// What a journal gives to whoever reads on from a head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// The next commits, oldest first; none when the reader has them all.
+    Commits(Vec<Commit>),
+    /// The journal has forgotten commits that the reader lacks.
+    Forgotten,
+    /// The reader's head is not in this history: the reader has seen commits that the journal does not hold, or others.
+    Elsewhere,
+}
+
+/// A durable log of commits.
+///
+/// The engine calls [`Journal::append`] from one thread at a time.
+pub trait Journal: Send + Sync + 'static {
+    /// The head of the last commit that the journal holds, or held before it forgot all.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    fn last(&self) -> Result<Head, BackendError>;
+
+    /// Appends a commit after the last, which must be `after`, and returns when it is durable. It is whole or not there at
+    /// all, also after a crash.
+    ///
+    /// # Errors
+    /// [`AppendError`], whose variants say whether the commit may be in the journal.
+    fn append(&self, term: u64, after: &Head, at: Timestamp, rows: &Rows) -> Result<Head, AppendError>;
+
+    /// The commits after a head, oldest first: at least one if there are any, and about `most` bytes of rows.
+    ///
+    /// # Errors
+    /// When the journal cannot be read, or is damaged.
+    fn read(&self, from: &Head, most: usize) -> Result<Reading, BackendError>;
+
+    /// Allows the journal to forget the commits up to a position. It may keep them.
+    ///
+    /// # Errors
+    /// When the journal cannot be written; nothing is forgotten then.
+    fn forget(&self, up_to: Position) -> Result<(), BackendError>;
+
+    /// The bytes that the journal takes on disk; `None` when it is not on disk.
+    fn size_on_disk(&self) -> Option<u64> {
+        None
+    }
+}

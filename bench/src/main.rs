@@ -161,8 +161,13 @@ fn main() -> Result<(), Failure> {
     if groups.is_empty() || !ours::NAME.contains(&args.only) {
         return Ok(());
     }
-    println!("\nraw sled with the same bytes in the same groups; calls per second, median of {ROUNDS} rounds\n");
-    println!("{:<24} {:>7}  {:>9} {:>9} {:>9}  dogwatch is", "work", "callers", "dogwatch", "sled", "a group");
+    println!(
+        "\nraw sled and a bare file with the same bytes in the same groups; calls per second, median of {ROUNDS} rounds\n"
+    );
+    println!(
+        "{:<24} {:>7}  {:>9} {:>9} {:>9} {:>9}  of sled  of a file",
+        "work", "callers", "dogwatch", "sled", "a file", "a group"
+    );
     for (work, what) in groups {
         args.callers.iter().try_for_each(|callers| groups::compare(what, work, *callers, GROUPED))?;
     }

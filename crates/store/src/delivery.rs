@@ -237,15 +237,15 @@ fn drop_delivered(batch: &mut Assembly<'_>, confirmed: usize) -> Result<(), Refu
     let oldest = Timestamp::clamped(batch.now.as_millis().saturating_sub(kept));
     let (start, end) = (Table::DELIVERED.key(&[]), Table::DELIVERED.key(&[&table::instant(oldest)]));
     let found = batch.state().scan(&start, &end).take(confirmed.saturating_mul(DROPPED));
-    let dropped = found.map(|pair| pair.map(|(key, value)| RowChange::delete(key, value)));
-    let mut changes = dropped.collect::<Result<Vec<_>, _>>()?;
-    let last = changes.last().and_then(|last| table::by_time::<OrgId, UserId>(&last.key));
+    let dropped = found.map(|pair| pair.map(|(key, _)| (key, None)));
+    let mut changes = dropped.collect::<Result<Vec<RowChange>, _>>()?;
+    let last = changes.last().and_then(|last| table::by_time::<OrgId, UserId>(&last.0));
     if let Some((until, _, _)) = last {
-        let before = batch.state().get(&format::dropped_key())?;
+        let known = batch.state().get(&format::dropped_key())?;
         // The recorded instant never moves back, also when the clock was set back: what was dropped stays dropped.
-        let known = before.as_deref().map(format::dropped_until).transpose().map_err(|why| broken(&why))?;
+        let known = known.as_deref().map(format::dropped_until).transpose().map_err(|why| broken(&why))?;
         let until = known.map_or(until, |known| known.max(until));
-        changes.push(format::dropped(until, before).map_err(|why| broken(&why))?);
+        changes.push(format::dropped(until).map_err(|why| broken(&why))?);
     }
     batch.add_with(&[], changes)
 }

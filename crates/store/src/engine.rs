@@ -6,7 +6,6 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle, ThreadId};
@@ -22,13 +21,16 @@ use dogwatch_core::{Actor, Command, IdSource, OrgId, Query, Secret, Timestamp, a
 
 use crate::backend::{Backend, MemoryBackend, SledBackend, SledOptions};
 use crate::clock::{Clock, SystemClock};
+use crate::commit::applier::Applier;
 use crate::commit::pending::{self, Pending, pending};
 use crate::commit::queue::WhenFull;
 use crate::commit::snapshot::Snapshot;
 use crate::commit::storer::Storer;
+use crate::commit::versions::{Checkpoints, Versions};
 use crate::commit::writer::{self, Order, Settings, Shared, Work};
 use crate::error::{Error, OpenError};
 use crate::format;
+use crate::journal::{FolderJournal, Head, Journal, MemoryJournal, Position};
 use crate::readers::Readers;
 use crate::signal::Signal;
 use crate::trace;
@@ -195,11 +197,26 @@ impl Engine {
         self.inner.shared.load()
     }
 
+    /// The last commit: its position, and its digest, which tells two histories apart.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.inner.shared.versions.head()
+    }
+
     /// The number of commits that the store holds, which grows whenever durable state changes. Queries between two equal
     /// readings of it answer the same, unless they depend on the time.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.inner.shared.revision()
+    }
+
+    /// Brings all that is committed from the journal into the backend, and blocks until it is durable there. It happens by itself
+    /// ([`EngineBuilder::checkpoint_after`]), and when the engine is closed.
+    ///
+    /// # Errors
+    /// `outcome_unknown` ([`Error::Poisoned`]) when storage has failed. What was answered is in the journal all the same.
+    pub fn checkpoint(&self) -> Result<(), Error> {
+        if self.inner.shared.versions.checkpoint() { Ok(()) } else { Err(Error::Poisoned) }
     }
 
     /// The number of escalation runs that wait for their next layer, and the number of inboxes (one for each recipient) that
@@ -285,10 +302,6 @@ impl Drop for Inner {
             // When the writer panicked, every caller was answered already: nothing is left to report here.
             let _ = writer.join();
         }
-        if !self.shared.is_poisoned() {
-            // When the seal cannot be written, the older one stays, and only the check at the next opening is weaker.
-            let _ = self.shared.backend.seal(self.shared.commits.load(Ordering::Relaxed));
-        }
     }
 }
 
@@ -362,7 +375,8 @@ const KEEP_DELIVERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 impl Default for EngineBuilder {
     fn default() -> Self {
         let clock = Box::new(SystemClock);
-        let settings = Settings { clock, queue_capacity: 4_096, keep_delivered: KEEP_DELIVERED };
+        let checkpoints = Checkpoints::default();
+        let settings = Settings { clock, queue_capacity: 4_096, keep_delivered: KEEP_DELIVERED, checkpoints };
         Self { settings, seed: None, sled: SledOptions::default(), upgrade: true }
     }
 }
@@ -396,6 +410,14 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets when commits, which are durable in the journal, are brought from there into the backend: when the oldest has waited for
+    /// `after`, 100 ms by default, or when their rows take `bytes` bytes, 1 MiB by default. The longer they wait, the more of them
+    /// are brought in together, and the more has to be read when the store is opened after a crash. See [`Engine::checkpoint`].
+    pub fn checkpoint_after(mut self, after: Duration, bytes: usize) -> Self {
+        self.settings.checkpoints = Checkpoints { after, bytes };
+        self
+    }
+
     /// Sets how the store on disk is opened: cache size, and whether a missing store is created.
     pub fn sled_options(mut self, options: SledOptions) -> Self {
         self.sled = options;
@@ -414,8 +436,19 @@ impl EngineBuilder {
     /// # Errors
     /// See [`Engine::open`].
     pub fn open(self, path: impl AsRef<Path>) -> Result<Engine, OpenError> {
-        let backend = SledBackend::open(path.as_ref(), &self.sled)?;
-        self.with_backend(backend)
+        let path = path.as_ref();
+        let backend = SledBackend::open(path, &self.sled)?;
+        let found = format::look(&backend, self.upgrade)?;
+        let journal = if found.has_journal() {
+            FolderJournal::open(path)?
+        } else {
+            // One that is there was begun for an opening that did not come to its end: nothing was ever answered from it.
+            FolderJournal::create(path, closed(&backend)?)?
+        };
+        format::prepare(found, &backend, &journal, self.settings.clock.now())?;
+        // If the seal cannot be removed, it stays, and nothing reads it.
+        let _ = backend.unseal();
+        self.start(backend, journal)
     }
 
     /// As [`EngineBuilder::open`], on a thread of its own: see [`Engine::open_in_background`].
@@ -437,20 +470,44 @@ impl EngineBuilder {
         self.with_backend(MemoryBackend::new())
     }
 
-    /// Opens an engine on the given backend.
+    /// Opens an engine that keeps rows in the given backend, and its journal in memory: what was committed since they were
+    /// brought into the backend does not survive the process. When the engine is closed, the backend has all.
     ///
     /// # Errors
     /// See [`Engine::open`].
     pub fn with_backend(self, backend: impl Backend) -> Result<Engine, OpenError> {
-        format::check(&backend, self.upgrade)?;
+        let journal = MemoryJournal::after(format::head(&backend)?);
+        self.with_storage(backend, journal)
+    }
+
+    /// Opens an engine on the given backend and journal, which belong together: the journal goes on from where the backend is, or
+    /// from earlier.
+    ///
+    /// # Errors
+    /// See [`Engine::open`]; [`OpenError::Lost`] when they do not belong together.
+    pub fn with_storage(self, backend: impl Backend, journal: impl Journal) -> Result<Engine, OpenError> {
+        let found = format::look(&backend, self.upgrade)?;
+        format::prepare(found, &backend, &journal, self.settings.clock.now())?;
+        self.start(backend, journal)
+    }
+
+    fn start(self, backend: impl Backend, journal: impl Journal) -> Result<Engine, OpenError> {
         let mut seed = [0; 32];
         match self.seed {
             Some(given) => seed = given,
             None => getrandom::fill(&mut seed).map_err(|error| OpenError::Randomness(error.to_string()))?,
         }
-        let commits = format::commits(&backend)?;
+        let (backend, journal) = (Box::new(backend), Box::new(journal));
+        let mut lacking = Vec::new();
+        let head = format::head(&*backend)?;
+        format::catch_up(&*backend, &*journal, |commit| {
+            lacking.push(commit);
+            Ok(())
+        })?;
+        let versions = Versions::new(backend, head, self.settings.checkpoints);
+        lacking.into_iter().for_each(|commit| versions.replay(&commit));
         let readers = Readers::new(self.settings.queue_capacity);
-        let shared = Arc::new(Shared::new(Box::new(backend), self.settings, commits));
+        let shared = Arc::new(Shared::new(versions, journal, self.settings));
         let waiting = Arc::downgrade(&shared);
         shared.clock.when_set(Box::new(move || {
             waiting.upgrade().is_some_and(|shared| {
@@ -461,8 +518,26 @@ impl EngineBuilder {
         let writers = Arc::clone(&shared);
         let storer = Storer::start(Arc::clone(&shared)).map_err(OpenError::Thread)?;
         let storer_id = storer.thread_id();
-        let run = move || writer::run(&writers, &storer, IdSource::from_seed(seed));
+        let applier = Applier::start(Arc::clone(&shared)).map_err(OpenError::Thread)?;
+        let run = move || {
+            // They end in this order, when the writer has.
+            let _applier = applier;
+            let storer = storer;
+            writer::run(&writers, &storer, IdSource::from_seed(seed));
+        };
         let writer = thread::Builder::new().name("dogwatch-writer".to_owned()).spawn(run).map_err(OpenError::Thread)?;
         Ok(Engine { inner: Arc::new(Inner { shared, writer: Mutex::new(Some(writer)), storer: storer_id, readers }) })
+    }
+}
+
+/// The head at which a store of a format before 8 was closed. One that holds less has lost commits, and stays as it is: the
+/// version that wrote it can still look at it.
+pub(crate) fn closed(backend: &SledBackend) -> Result<Head, OpenError> {
+    let head = format::head(backend)?;
+    match backend.sealed()? {
+        Some(sealed) if head.position.number < sealed => {
+            Err(OpenError::Lost { found: head.position, known: Position { term: 0, number: sealed } })
+        }
+        _ => Ok(head),
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use dogwatch_core::{Code, ErrorKind, FieldProblem};
 
 use crate::backend::BackendError;
+use crate::journal::Position;
 
 /// Why a call of an engine was refused or failed.
 ///
@@ -118,18 +119,19 @@ pub enum OpenError {
         /// The format that this version writes.
         known: u32,
     },
-    /// The store holds fewer commits than when it was closed: its end is missing.
+    /// The rows of the store and its journal do not fit together: one of them has lost commits, or is of another store. Or a store
+    /// of a format before 8 holds fewer commits than when it was closed.
     #[error(
-        "the store held {sealed} commits when it was closed, and holds {found}: its last commits are lost; restore a backup, \
-         or remove `dogwatch.seal` to go on with what is left"
+        "the rows of the store are at commit {found}, and it is known to have been at {known}: commits are lost, or a part of \
+         the folder is of another store; restore a backup"
     )]
     Lost {
-        /// The commits that the store holds.
-        found: u64,
-        /// The commits that the store held when it was closed.
-        sealed: u64,
+        /// The last commit that the rows hold.
+        found: Position,
+        /// The last commit of the journal, or the one at which the store was closed.
+        known: Position,
     },
-    /// The record of the number of commits cannot be decoded.
+    /// The record of the last commit cannot be decoded.
     #[error("the store is damaged: {0}; restore a backup")]
     Corrupt(String),
     /// An import, a backup or a compaction was interrupted before the store was complete.

@@ -158,10 +158,9 @@ fn forget(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Vec<RowChange>, Refusal
     let Some(value) = batch.state().get(&key)? else { return Ok(Vec::new()) };
     let first: OnceV1 = decode(&key, &value).map_err(|why| corrupt(&key, why))?;
     let at = Timestamp::clamped(first.recorded_at);
-    let mut changes = vec![RowChange::delete(by_time(at, prefix), Vec::new())];
+    let mut changes = vec![(by_time(at, prefix), None)];
     for pair in batch.state().under(prefix) {
-        let (key, value) = pair?;
-        changes.push(RowChange::delete(key, value));
+        changes.push((pair?.0, None));
     }
     Ok(changes)
 }
@@ -175,7 +174,7 @@ fn drop_old(batch: &Assembly<'_>, oldest: Timestamp) -> Result<Vec<RowChange>, R
         let prefix = key.get(9..).ok_or_else(|| corrupt(&key, Corrupt::Key))?;
         changes.extend(forget(batch, prefix)?);
         // The index row is deleted even without its answer: else every later call would find it again.
-        changes.push(RowChange::delete(key.clone(), Vec::new()));
+        changes.push((key, None));
     }
     Ok(changes)
 }

@@ -56,7 +56,7 @@ fn many_queries_at_once() {
 #[test]
 fn a_command_whose_future_is_dropped_happens() {
     let backend = Gated::default();
-    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+    let engine = backend.open(Engine::builder());
     let ada = organization(&engine).actor();
     let closed = backend.close();
     let late = engine.submit(CreateComponent::new("API".parse().unwrap()), &ada).unwrap();

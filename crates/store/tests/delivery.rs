@@ -31,7 +31,7 @@ impl House {
     fn new() -> Self {
         let clock = ManualClock::at(Timestamp::parse("2026-04-07T10:00:00Z").unwrap());
         let backend = Gated::default();
-        let engine = Engine::builder().clock(clock.clone()).with_backend(backend.clone()).unwrap();
+        let engine = backend.open(Engine::builder().clock(clock.clone()));
         let created = organization(&engine);
         Self { engine, clock, created, backend }
     }
@@ -168,7 +168,7 @@ fn stopping_gives_back() {
 fn it_ends_when_storage_fails_and_says_so() {
     let house = House::new();
     let (delivery, _handed) = house.start(|_| Sending::Sent);
-    house.backend.state.fail_durable.store(true, std::sync::atomic::Ordering::SeqCst);
+    house.backend.state.fail_sync.store(true, std::sync::atomic::Ordering::SeqCst);
     let (user, ada) = house.ada();
     let open = CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, user);
     assert!(house.engine.execute(open, &ada).is_err());
@@ -183,6 +183,7 @@ fn it_ends_when_storage_fails_and_says_so() {
 fn a_damaged_inbox_does_not_spin() {
     let house = House::new();
     house.page(1);
+    house.engine.checkpoint().unwrap();
     let rows: Vec<_> = house.backend.inner.scan(b"y", b"z").map(Result::unwrap).collect();
     assert_eq!(rows.len(), 1);
     let damaged: Batch = rows.into_iter().map(|(key, _)| (key, Some(vec![0xFF; 8]))).collect();

@@ -32,10 +32,10 @@ fn component(name: &str) -> CreateComponent {
     CreateComponent { name: name.parse().unwrap(), description: None, group_label: None }
 }
 
-/// An engine on a backend that can be held up, with an organization.
+/// An engine on a journal that can be held up, with an organization.
 fn gated() -> (Gated, Engine, OrganizationCreated, Actor) {
     let backend = Gated::default();
-    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+    let engine = backend.open(Engine::builder());
     let created = organization(&engine);
     let ada = created.actor();
     (backend, engine, created, ada)
@@ -138,6 +138,7 @@ fn long_texts_come_back_whole_and_go_without_a_trace() {
     let created = organization(&engine);
     let ada = created.actor();
     let holds = |needle: &str| {
+        engine.checkpoint().unwrap();
         let pairs = backend.scan(&[], &[0xFF]).map(Result::unwrap).collect::<Vec<_>>();
         assert!(pairs.iter().all(|(_, value)| value.len() <= 4_096), "values stay small");
         pairs.iter().any(|(_, value)| value.windows(needle.len()).any(|window| window == needle.as_bytes()))
@@ -166,7 +167,7 @@ fn long_texts_come_back_whole_and_go_without_a_trace() {
 #[test]
 fn a_full_queue_refuses_at_once_and_recovers() {
     let backend = Gated::default();
-    let engine = Engine::builder().queue_capacity(3).with_backend(backend.clone()).unwrap();
+    let engine = backend.open(Engine::builder().queue_capacity(3));
     let created = organization(&engine);
     let ada = created.actor();
     let closed = backend.close();
@@ -184,27 +185,27 @@ fn a_full_queue_refuses_at_once_and_recovers() {
 
 #[test]
 fn after_a_storage_error_the_outcome_is_unknown_and_reads_go_on() {
-    for (fail_apply, alone) in [(true, true), (true, false), (false, true), (false, false)] {
+    for (fail_write, alone) in [(true, true), (true, false), (false, true), (false, false)] {
         let (backend, engine, created, ada) = gated();
         let before = engine.execute(incident(&created), &ada).unwrap();
         if !alone {
             two_at_once(&backend, &engine, &ada);
         }
-        backend.state.fail_apply.store(fail_apply, Ordering::SeqCst);
-        backend.state.fail_durable.store(!fail_apply, Ordering::SeqCst);
+        backend.state.fail_write.store(fail_write, Ordering::SeqCst);
+        backend.state.fail_sync.store(!fail_write, Ordering::SeqCst);
         let failed = engine.execute(incident(&created), &ada).unwrap_err();
         assert!(matches!(failed, Error::OutcomeUnknown));
         assert_eq!((failed.code(), failed.http_status()), (Code::OutcomeUnknown, 500));
 
-        backend.state.fail_apply.store(false, Ordering::SeqCst);
-        backend.state.fail_durable.store(false, Ordering::SeqCst);
+        backend.state.fail_write.store(false, Ordering::SeqCst);
+        backend.state.fail_sync.store(false, Ordering::SeqCst);
         assert!(matches!(engine.execute(incident(&created), &ada), Err(Error::Poisoned)));
         assert_eq!(listed(&engine, &ada), std::slice::from_ref(&before), "what was durable before");
 
         drop(engine);
-        let engine = Engine::builder().with_backend(backend).unwrap();
+        let engine = backend.open(Engine::builder());
         let found = listed(&engine, &ada).len();
-        assert_eq!(found, if fail_apply { 1 } else { 2 }, "reopening tells which of the two it was");
+        assert_eq!(found, if fail_write { 1 } else { 2 }, "reopening tells which of the two it was");
         assert_eq!(engine.execute(incident(&created), &ada).unwrap().sequential_id, u64::try_from(found).unwrap() + 1);
     }
 }
@@ -247,28 +248,28 @@ fn nothing_is_stored_on_top_of_what_failed() {
     backend.until_waiting();
     let rest: Vec<_> = (0..32).map(|_| engine.submit(incident(&created), &ada).unwrap()).collect();
     until_decided(&engine);
-    backend.state.fail_durable.store(true, Ordering::SeqCst);
+    backend.state.fail_sync.store(true, Ordering::SeqCst);
     drop(closed);
     assert!(matches!(first.wait(), Err(Error::OutcomeUnknown)));
     rest.into_iter().for_each(|pending| assert!(matches!(pending.wait(), Err(Error::Poisoned))));
-    backend.state.fail_durable.store(false, Ordering::SeqCst);
+    backend.state.fail_sync.store(false, Ordering::SeqCst);
     drop(engine);
-    let engine = Engine::builder().with_backend(backend).unwrap();
-    assert_eq!(listed(&engine, &ada).len(), 1, "the first was applied, and happens to be there");
+    let engine = backend.open(Engine::builder());
+    assert_eq!(listed(&engine, &ada).len(), 1, "the first was appended, and happens to be there");
     assert!(engine.verify(&mut |_| ()).is_clean());
 }
 
-/// A backend panics, in whichever thread it is called: that is a failure like any other.
+/// A journal panics, in whichever thread it is called: that is a failure like any other.
 #[test]
-fn a_backend_that_panics_does_not_leave_anybody_waiting() {
+fn a_journal_that_panics_does_not_leave_anybody_waiting() {
     for alone in [true, false] {
         let (backend, engine, created, ada) = gated();
         if !alone {
             two_at_once(&backend, &engine, &ada);
         }
-        backend.state.panic_durable.store(true, Ordering::SeqCst);
+        backend.state.panic_sync.store(true, Ordering::SeqCst);
         assert!(matches!(engine.execute(incident(&created), &ada), Err(Error::OutcomeUnknown)));
-        backend.state.panic_durable.store(false, Ordering::SeqCst);
+        backend.state.panic_sync.store(false, Ordering::SeqCst);
         // Whose command it was is told while the panic goes on, a little before the engine takes no more.
         while engine.is_writable() {
             thread::yield_now();
@@ -333,7 +334,7 @@ fn the_last_handle_may_go_with_a_waker() {
             });
         }
         assert_eq!(block_on(pending).unwrap().sequential_id, 1);
-        let engine = Engine::builder().with_backend(backend).unwrap();
+        let engine = backend.open(Engine::builder());
         assert_eq!(listed(&engine, &ada).len(), 1);
     }
 }

@@ -113,11 +113,11 @@ fn a_ticker_stops_at_once_and_when_it_is_dropped() {
 #[test]
 fn a_ticker_ends_when_storage_fails_and_says_so() {
     let backend = Gated::default();
-    let engine = Engine::builder().clock(Hurried(Instant::now())).with_backend(backend.clone()).unwrap();
+    let engine = backend.open(Engine::builder().clock(Hurried(Instant::now())));
     let created = organization(&engine);
     let policy = policy(&engine, &created, &[20]);
     open(&engine, &created, policy);
-    backend.state.fail_durable.store(true, std::sync::atomic::Ordering::SeqCst);
+    backend.state.fail_sync.store(true, std::sync::atomic::Ordering::SeqCst);
     let ticker = engine.start_ticker().unwrap();
     until(|| !ticker.is_running());
     assert!(matches!(ticker.stop(), Err(Error::OutcomeUnknown)));
@@ -164,22 +164,20 @@ fn a_tick_of_many_chunks_fires_each_once() {
     assert_eq!(engine.claim(5_000, Duration::from_secs(60)).unwrap().len(), 1, "one of a user at a time");
 }
 
-/// A large batch is applied in parts while it is decided. Readers see nothing of it before all of it is durable.
+/// Readers see nothing of a large batch before all of it is durable.
 #[test]
 fn readers_see_a_large_tick_whole_or_not_at_all() {
     let backend = Gated::default();
-    let engine = Engine::builder().clock(ManualClock::at(at(0))).with_backend(backend.clone()).unwrap();
+    let engine = backend.open(Engine::builder().clock(ManualClock::at(at(0))));
     let created = organization(&engine);
     let policy = policy(&engine, &created, &[5, 5]);
     let opened: Vec<_> = (0..600).map(|_| open(&engine, &created, policy).id).collect();
-    let before = backend.batches();
     let closed = backend.close();
     let ticking = thread::spawn({
         let engine = engine.clone();
         move || engine.tick(at(5)).unwrap().fired
     });
     backend.until_waiting();
-    assert!(backend.batches() > before + 2, "it went in parts");
     let layers = |expected| opened.iter().all(|id| layer_of(&engine, &created.actor(), *id) == Some(expected));
     assert!(layers(1));
     assert_eq!(engine.next_deadline().unwrap(), Some(at(5)));
@@ -188,28 +186,37 @@ fn readers_see_a_large_tick_whole_or_not_at_all() {
     assert!(layers(2));
 }
 
-/// Killed anywhere in a large tick, with any number of its parts on the disk: each run fires once in the end.
+/// Killed anywhere in a large tick: it is one commit, so all of it happened or nothing, and each run fires once in the end.
 #[test]
 fn a_kill_in_a_large_tick_loses_and_repeats_nothing() {
     let open_store = |disk: &SimulatedDisk, seed: u8| {
         let clock = ManualClock::at(at(0));
-        Engine::builder().clock(clock).id_seed([seed; 32]).with_backend(disk.clone()).unwrap()
+        let builder = Engine::builder().clock(clock).id_seed([seed; 32]).checkpoint_after(Duration::MAX, usize::MAX);
+        builder.with_storage(disk.clone(), disk.clone()).unwrap()
     };
-    let mut partly = 0;
-    // A tick of 250 reads for about 255 operations; then come four parts and the flush.
-    for (n, kept) in (250..266).flat_map(|n| [(n, 1), (n, 3)]) {
+    let (mut all, mut none) = (0, 0);
+    for n in (0..1_200).step_by(40).chain((0..16).map(|n| 1_200 + n)) {
         let disk = SimulatedDisk::default();
         let engine = open_store(&disk, 1);
         let created = organization(&engine);
         let policy = policy(&engine, &created, &[5, 5]);
         let opened: Vec<_> = (0..250).map(|_| open(&engine, &created, policy).id).collect();
+        if n % 3 == 0 {
+            engine.checkpoint().unwrap();
+        }
         disk.fault_in(n, Fault::Die, n % 2 == 0);
         let first = engine.tick(at(5));
+        // What is killed while it is brought into the backend happened, too.
+        let _ = engine.checkpoint();
         drop(engine);
-        disk.restart(kept);
+        disk.restart(usize::try_from(n % 3).unwrap());
         let engine = open_store(&disk, 2);
         let survived = opened.iter().filter(|id| layer_of(&engine, &created.actor(), **id) == Some(2)).count();
-        partly += usize::from(survived > 0 && survived < opened.len());
+        match survived {
+            0 => none += 1,
+            250 => all += 1,
+            part => panic!("{part} of a tick happened"),
+        }
         assert!(first.is_err() || first.unwrap().fired == survived, "acknowledged is durable");
         assert_eq!(engine.tick(at(6)).unwrap().fired, opened.len() - survived);
         let paged = |id: &IncidentId| {
@@ -220,7 +227,7 @@ fn a_kill_in_a_large_tick_loses_and_repeats_nothing() {
         let last = ListNotifications { after: 499, ..ListNotifications::new(created.admin.member.id) };
         assert_eq!(engine.query(&last, &created.actor()).unwrap().len(), 1, "two pages each, and not one more");
     }
-    assert!(partly > 0, "at least once a part of the tick survived");
+    assert!(all > 0 && none > 0, "{all} and {none}");
 }
 
 /// A record that cannot be read must not keep the others from being paged.
@@ -232,6 +239,7 @@ fn one_that_cannot_fire_does_not_stop_the_others() {
     let created = organization(&engine);
     let policy = policy(&engine, &created, &[5, 5]);
     let (first, second) = (open(&engine, &created, policy).id, open(&engine, &created, policy).id);
+    engine.checkpoint().unwrap();
     // Incidents are stored newest first: the last record is that of the first.
     let (key, _) = backend.scan(b"I", b"J").last().unwrap().unwrap();
     backend.apply(&Batch::from([(key, Some(vec![1, 2, 3, 4, 5, 6]))])).unwrap();
@@ -251,8 +259,7 @@ fn one_that_cannot_fire_does_not_stop_the_others() {
 #[test]
 fn pages_go_out_when_the_queue_is_full() {
     let backend = Gated::default();
-    let engine =
-        Engine::builder().clock(ManualClock::at(at(0))).queue_capacity(2).with_backend(backend.clone()).unwrap();
+    let engine = backend.open(Engine::builder().clock(ManualClock::at(at(0))).queue_capacity(2));
     let created = organization(&engine);
     let policy = policy(&engine, &created, &[5, 5]);
     let id = open(&engine, &created, policy).id;
@@ -378,6 +385,7 @@ fn an_invitation_travels_in_its_notification() {
     assert_eq!((claimed[0].user(), claimed[0].message.kind().as_str()), (None, "invitation"));
     assert!(!format!("{claimed:?}").contains(token.reveal()));
     assert_eq!(engine.confirm(&[claimed[0].receipt()]).unwrap(), 1);
+    engine.checkpoint().unwrap();
     assert_eq!(on_disk(token.reveal()), 0);
     assert!(!ready(&engine, Duration::ZERO));
     let accept = AcceptInvitation { token, first_name: "Dora".parse().unwrap(), last_name: "Quay".parse().unwrap() };

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use dogwatch_core::incident::{CreateIncident, ListIncidents, Severity};
 use dogwatch_store::{Engine, ManualClock, OpenError, ReadOnly};
@@ -27,28 +28,42 @@ fn write() {
     let scratch = tempfile::tempdir().unwrap();
     let clock = ManualClock::at("2026-04-07T10:00:00Z".parse().unwrap());
     let builder = Engine::builder().clock(clock.clone()).id_seed([26; 32]);
-    let engine = builder.open(scratch.path().join("data")).unwrap();
+    // As after a kill: all commits are in the journal, and sled has none of them.
+    let engine = builder.checkpoint_after(Duration::MAX, usize::MAX).open(scratch.path().join("data")).unwrap();
     everything(&engine, &clock);
     let to = fixtures().join(&name);
-    engine.backup(&to, &mut |_| ()).unwrap();
+    fs::create_dir(&to).unwrap();
+    fill(&scratch.path().join("data"), &to);
+    drop(engine);
     let store = ReadOnly::open(&to).unwrap();
     fs::write(fixtures().join(format!("{name}.jsonl")), export(&store)).unwrap();
     drop(store);
     fs::remove_file(to.join("dogwatch.lock")).unwrap();
-    // sled fills the rest of its segment with zeros.
-    let log = fs::read(to.join("db")).unwrap();
-    let length = log.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-    fs::write(to.join("db"), &log[..length]).unwrap();
+    // sled fills the rest of its segment with zeros, and so does the journal.
+    for name in ["db", "journal/00000001.log"] {
+        let bytes = fs::read(to.join(name)).unwrap();
+        let length = (bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1).next_multiple_of(4_096);
+        fs::write(to.join(name), &bytes[..length.min(bytes.len())]).unwrap();
+    }
+}
+
+/// Copies all files of a folder.
+fn fill(from: &Path, to: &Path) {
+    for path in fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()) {
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            fs::create_dir(&to).unwrap();
+            fill(&path, &to);
+        } else {
+            fs::copy(&path, to).unwrap();
+        }
+    }
 }
 
 /// A copy of a fixture.
 fn copied(name: &str) -> tempfile::TempDir {
     let scratch = tempfile::tempdir().unwrap();
-    for file in fs::read_dir(fixtures().join(name)).unwrap().map(|entry| entry.unwrap().path()) {
-        if file.is_file() {
-            fs::copy(&file, scratch.path().join(file.file_name().unwrap())).unwrap();
-        }
-    }
+    fill(&fixtures().join(name), scratch.path());
     scratch
 }
 

@@ -59,6 +59,7 @@ impl Store {
 
     /// Rows of the two tables of records.
     fn rows(&self) -> usize {
+        self.engine.checkpoint().unwrap();
         [b"k", b"Q"].map(|tag| self.disk.scan(tag, &[tag[0] + 1]).count()).iter().sum()
     }
 

@@ -49,7 +49,9 @@ fn below(random: &mut Random, end: usize) -> usize {
 
 /// Files of the store that hold something of it.
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let in_folder =
+        |folder: &Path| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let paths = in_folder(folder).into_iter().chain(in_folder(&folder.join("journal")));
     let mut files: Vec<_> = paths.filter(|path| path.is_file() && fs::metadata(path).unwrap().len() > 0).collect();
     files.retain(|path| !path.ends_with("dogwatch.lock"));
     files.sort();
@@ -86,8 +88,13 @@ fn damage(path: &Path, random: &mut Random) -> String {
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
-    for file in fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
-        fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+    for path in fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()) {
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, to).unwrap();
+        }
     }
 }
 

@@ -33,6 +33,8 @@ fn full() -> (MemoryBackend, Engine) {
     let clock = ManualClock::at("2026-04-07T10:00:00Z".parse().unwrap());
     let engine = Engine::builder().clock(clock.clone()).with_backend(backend.clone()).unwrap();
     everything(&engine, &clock);
+    // All rows are in the backend, where these tests look at them and change them.
+    engine.checkpoint().unwrap();
     (backend, engine)
 }
 
@@ -263,25 +265,63 @@ fn an_unfinished_store_is_refused() {
     assert!(matches!(error, OpenError::Unfinished), "{error}");
 }
 
+fn replace(from: &Path, to: &Path) {
+    std::fs::remove_dir_all(to).unwrap();
+    std::fs::create_dir(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()) {
+        std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+    }
+}
+
+/// The rows and the journal of a store are put together from two of its copies, and from two stores.
 #[test]
 fn a_store_without_its_last_commits_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
+    let [data, old, other] = ["data", "old", "other"].map(|name| folder.path().join(name));
     let engine = Engine::open(&data).unwrap();
     let ada = organization(&engine).actor();
-    let old = folder.path().join("old");
     engine.backup(&old, &mut |_| ()).unwrap();
     let invite = InviteMember { email_address: "zoe@example.com".parse().unwrap(), role: Role::Member };
     engine.execute(invite, &ada).unwrap();
+    let head = engine.head();
+    assert_eq!((head.position.number, engine.revision()), (2, 2));
     drop(engine);
-    std::fs::copy(data.join("dogwatch.seal"), old.join("dogwatch.seal")).unwrap();
-    for error in [Engine::open(&old).unwrap_err(), ReadOnly::open(&old).unwrap_err()] {
-        assert!(matches!(error, OpenError::Lost { found: 1, sealed: 2 }), "{error}");
+    let journal = |store: &Path| store.join("journal");
+    let refused = |store: &Path, found: u64, known: u64| {
+        for error in [Engine::open(store).unwrap_err(), ReadOnly::open(store).unwrap_err()] {
+            match error {
+                OpenError::Lost { found: rows, known: last } => assert_eq!((rows.number, last.number), (found, known)),
+                other => panic!("{other}"),
+            }
+        }
+    };
+    // The journal of the copy is behind the rows.
+    let newer = folder.path().join("newer");
+    replace_all(&data, &newer);
+    replace(&journal(&old), &journal(&newer));
+    refused(&newer, 2, 1);
+    // The journal of another store.
+    let engine = Engine::open(&other).unwrap();
+    let zoe = organization(&engine).actor();
+    engine.execute(InviteMember { email_address: "y@example.com".parse().unwrap(), role: Role::Member }, &zoe).unwrap();
+    drop(engine);
+    replace(&journal(&other), &journal(&newer));
+    refused(&newer, 2, 2);
+    // The rows are behind, and the journal has what they lack: it is all there.
+    replace(&journal(&data), &journal(&old));
+    assert_eq!(Engine::open(&old).unwrap().head(), head);
+    // No journal at all.
+    std::fs::remove_dir_all(journal(&old)).unwrap();
+    assert!(Engine::open(&old).unwrap_err().to_string().contains("journal"));
+}
+
+/// A copy of a store's folder.
+fn replace_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to.join("journal")).unwrap();
+    replace(&from.join("journal"), &to.join("journal"));
+    for file in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
     }
-    std::fs::remove_file(old.join("dogwatch.seal")).unwrap();
-    drop(Engine::open(&old).unwrap());
-    std::fs::write(old.join("dogwatch.seal"), "2 00000000\n").unwrap();
-    assert!(Engine::open(&old).unwrap_err().to_string().contains("`dogwatch.seal` is damaged"));
 }
 
 #[test]
@@ -304,7 +344,10 @@ fn delivered_notifications_are_dropped() {
     let (ada, owner) = (created.actor(), created.admin.member.id);
     let open = CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, owner);
     let incident = engine.execute(open, &ada).unwrap().id;
-    let delivered = || rows(&backend).keys().filter(|key| key[0] == b'z').count();
+    let delivered = || {
+        engine.checkpoint().unwrap();
+        rows(&backend).keys().filter(|key| key[0] == b'z').count()
+    };
     let page = || {
         engine.execute(dogwatch_core::incident::HandOffIncident { id: incident, target_user_id: owner }, &ada).unwrap();
         let claimed = engine.claim(1, day).unwrap();

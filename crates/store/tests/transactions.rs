@@ -22,7 +22,7 @@ fn incident(created: &OrganizationCreated) -> CreateIncident {
 
 fn begin() -> (Gated, Engine, OrganizationCreated, Actor) {
     let backend = Gated::default();
-    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+    let engine = backend.open(Engine::builder());
     let created = organization(&engine);
     let ada = created.actor();
     (backend, engine, created, ada)
@@ -180,7 +180,7 @@ fn a_transaction_cannot_wait_for_its_engine() {
 fn it_can_be_awaited_and_is_unknown_when_storage_fails() {
     let (backend, engine, _, ada) = begin();
     block_on(engine.submit_transaction(&ada, |tx| tx.execute(component("API"))).unwrap()).unwrap();
-    backend.state.fail_durable.store(true, std::sync::atomic::Ordering::SeqCst);
+    backend.state.fail_sync.store(true, std::sync::atomic::Ordering::SeqCst);
     let error = engine.transact(&ada, |tx| tx.execute(component("Web"))).unwrap_err();
     assert!(matches!(error, Error::OutcomeUnknown));
     assert_eq!(names(&engine, &ada), ["API"]);

@@ -1,76 +1,64 @@
-//! A recorder of what an engine writes ([`Recorder`]), for benchmarks and tests that write the same rows without an engine.
+//! A recorder of what an engine commits ([`Recorder`]), for benchmarks and tests that write the same rows without an engine.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dogwatch_core::Timestamp;
 use dogwatch_core::incident::{CreateIncident, Severity};
 use dogwatch_core::organization::OrganizationCreated;
 use dogwatch_store::Engine;
-use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan};
+use dogwatch_store::backend::{BackendError, Batch, MemoryBackend};
+use dogwatch_store::journal::{AppendError, Head, Journal, MemoryJournal, Position, Reading, Rows};
 
 use crate::fixture::organization;
 
-/// A call that an engine makes to its backend when it writes.
-#[derive(Debug)]
-pub enum Call {
-    /// A batch of rows is applied.
-    Apply(Batch),
-    /// What was applied is made durable.
-    MakeDurable,
-}
-
-/// The recorded calls, oldest first. Clones share one recording.
+/// The rows of commits, oldest first. Clones share one recording.
 #[derive(Debug, Clone, Default)]
-pub struct Recording(Arc<Mutex<Vec<Call>>>);
+pub struct Recording(Arc<Mutex<Vec<Rows>>>);
 
 impl Recording {
-    fn add(&self, call: Call) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(call);
-    }
-
-    /// Takes the calls since the beginning, or since this was called last.
+    /// Takes the commits since the beginning, or since this was called last.
     #[must_use]
-    pub fn take(&self) -> Vec<Call> {
+    pub fn take(&self) -> Vec<Rows> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// A backend that records every call that an engine makes to it when it writes, and passes all calls on to another backend.
+/// A journal that records the rows of every commit, and passes all calls on to another journal.
 #[derive(Debug)]
-pub struct Recorder<B> {
-    inner: B,
+pub struct Recorder<J> {
+    inner: J,
     recording: Recording,
 }
 
-impl<B> Recorder<B> {
+impl<J> Recorder<J> {
     /// A recorder that passes all calls on to `inner`, and its recording.
     #[must_use]
-    pub fn on(inner: B) -> (Self, Recording) {
+    pub fn on(inner: J) -> (Self, Recording) {
         let recording = Recording::default();
         (Self { inner, recording: recording.clone() }, recording)
     }
 }
 
-impl<B: Backend> Backend for Recorder<B> {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
-        self.inner.get(key)
+impl<J: Journal> Journal for Recorder<J> {
+    fn last(&self) -> Result<Head, BackendError> {
+        self.inner.last()
     }
-    fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> Scan<'a> {
-        self.inner.scan(start, end)
+    fn append(&self, term: u64, after: &Head, at: Timestamp, rows: &Rows) -> Result<Head, AppendError> {
+        self.recording.0.lock().unwrap_or_else(PoisonError::into_inner).push(rows.clone());
+        self.inner.append(term, after, at, rows)
     }
-    fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
-        self.recording.add(Call::Apply(batch.clone()));
-        self.inner.apply(batch)
+    fn read(&self, from: &Head, most: usize) -> Result<Reading, BackendError> {
+        self.inner.read(from, most)
     }
-    fn make_durable(&self) -> Result<(), BackendError> {
-        self.recording.add(Call::MakeDurable);
-        self.inner.make_durable()
+    fn forget(&self, up_to: Position) -> Result<(), BackendError> {
+        self.inner.forget(up_to)
     }
-    fn seal(&self, commits: u64) -> Result<(), BackendError> {
-        self.inner.seal(commits)
-    }
-    fn sealed(&self) -> Result<Option<u64>, BackendError> {
-        self.inner.sealed()
-    }
+}
+
+/// The changes of a commit as a batch of a backend.
+#[must_use]
+pub fn batch(rows: &Rows) -> Batch {
+    rows.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))).collect()
 }
 
 /// The command that benchmarks of writing execute: it opens an incident with a description.
@@ -85,17 +73,13 @@ pub fn incident(created: &OrganizationCreated) -> CreateIncident {
 /// The batches that `count` commands of [`incident`] write, one batch for each.
 #[must_use]
 pub fn recorded(count: usize) -> Vec<Batch> {
-    let (recorder, recording) = Recorder::on(MemoryBackend::new());
-    let engine = Engine::builder().with_backend(recorder).unwrap();
+    let (recorder, recording) = Recorder::on(MemoryJournal::default());
+    let engine = Engine::builder().with_storage(MemoryBackend::new(), recorder).unwrap();
     let created = organization(&engine);
     drop(recording.take());
     (0..count).for_each(|_| drop(engine.execute(incident(&created), &created.actor()).unwrap()));
     drop(engine);
-    let applied = |call| match call {
-        Call::Apply(batch) => Some(batch),
-        Call::MakeDurable => None,
-    };
-    recording.take().into_iter().filter_map(applied).collect()
+    recording.take().iter().map(batch).collect()
 }
 
 /// How many bytes of keys and values a batch holds.

@@ -4,12 +4,12 @@
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
-use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan};
+use dogwatch_store::backend::{Backend, BackendError, MemoryBackend};
+use dogwatch_store::journal::{AppendError, Head, Journal, MemoryJournal, Position, Reading, Rows};
 use dogwatch_store::rules::organization::CreateOrganization;
 use dogwatch_store::rules::team::{AddMember, InviteMember, Joined, Role};
 use dogwatch_store::rules::{Actor, Timestamp};
 use dogwatch_store::{Engine, EngineBuilder, ManualClock};
-use dogwatch_testkit::simulation::SimulatedDisk;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -99,24 +99,24 @@ pub(crate) struct Server {
     disk: MemoryBackend,
 }
 
-/// Reads and applies, but cannot make durable.
-struct FailingSync(SimulatedDisk);
+/// A journal that cannot be written.
+struct FailingSync(MemoryJournal);
 
-impl Backend for FailingSync {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
-        self.0.get(key)
+impl Journal for FailingSync {
+    fn last(&self) -> Result<Head, BackendError> {
+        self.0.last()
     }
 
-    fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> Scan<'a> {
-        self.0.scan(start, end)
+    fn append(&self, _: u64, _: &Head, _: Timestamp, _: &Rows) -> Result<Head, AppendError> {
+        Err(AppendError::Unknown(BackendError::new("syncing", "the disk is gone")))
     }
 
-    fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
-        self.0.apply(batch)
+    fn read(&self, from: &Head, most: usize) -> Result<Reading, BackendError> {
+        self.0.read(from, most)
     }
 
-    fn make_durable(&self) -> Result<(), BackendError> {
-        Err(BackendError::new("syncing", "the disk is gone"))
+    fn forget(&self, up_to: Position) -> Result<(), BackendError> {
+        self.0.forget(up_to)
     }
 }
 
@@ -138,8 +138,8 @@ impl Server {
 
     /// The same data, with every incident's record overwritten.
     pub(crate) fn engine_with_damage(&self) -> Router {
-        let disk = MemoryBackend::new();
-        let rows = self.disk.scan(&[], &[0xFF]).map(Result::unwrap);
+        let (rows, disk) = (self.rows(), MemoryBackend::new());
+        let rows = rows.scan(&[], &[0xFF]).map(Result::unwrap);
         let damaged = |(key, value): (Vec<u8>, Vec<u8>)| {
             let value = if key.first() == Some(&b'I') { vec![1; 12] } else { value };
             (key, Some(value))
@@ -150,12 +150,20 @@ impl Server {
 
     /// The same data, on a disk that cannot be synced.
     pub(crate) fn engine_with_a_failing_disk(&self) -> Router {
-        let disk = SimulatedDisk::default();
+        let disk = self.rows();
+        // An engine that does nothing says where the store is.
+        let head = Engine::builder().with_backend(disk.clone()).unwrap().head();
+        let engine = Engine::builder().with_storage(disk, FailingSync(MemoryJournal::after(head))).unwrap();
+        dogwatch_http::router(engine)
+    }
+
+    /// A copy of all rows.
+    fn rows(&self) -> MemoryBackend {
+        self.engine.checkpoint().unwrap();
+        let disk = MemoryBackend::new();
         disk.apply(&self.disk.scan(&[], &[0xFF]).map(Result::unwrap).map(|(key, value)| (key, Some(value))).collect())
             .unwrap();
-        disk.make_durable().unwrap();
-        let engine = Engine::builder().with_backend(FailingSync(disk)).unwrap();
-        dogwatch_http::router(engine)
+        disk
     }
 
     /// Another organization on the same server.

@@ -1,4 +1,4 @@
-//! The interface between the engine and its storage: the [`Backend`] trait, the [`Batch`] that it applies, and the two
+//! The interface between the engine and where it keeps rows: the [`Backend`] trait, the [`Batch`] that it applies, and the two
 //! implementations ([`SledBackend`] on disk, [`MemoryBackend`]).
 //!
 //! A [`Backend`] is an ordered map of bytes with atomic batches. The code above it may assume no more than this trait says,
@@ -100,7 +100,10 @@ pub type Pair = (Vec<u8>, Vec<u8>);
 /// Pairs in ascending order of keys.
 pub type Scan<'a> = Box<dyn Iterator<Item = Result<Pair, BackendError>> + 'a>;
 
-/// The storage under an engine: an ordered map of bytes.
+/// Where an engine keeps rows: an ordered map of bytes.
+///
+/// A commit is durable in the [`Journal`](crate::journal::Journal). It is brought into the backend later, with others, and must
+/// be durable there before the journal forgets it.
 ///
 /// The engine never calls [`Backend::apply`] and [`Backend::make_durable`] from two threads at once; it does so with the other
 /// methods.
@@ -127,24 +130,6 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// When the storage fails; what is durable is then unknown.
     fn make_durable(&self) -> Result<(), BackendError>;
-
-    /// Writes the seal: a note, outside of the map, of how many commits the map holds. It is called when all of them are
-    /// durable.
-    ///
-    /// # Errors
-    /// When the note cannot be written.
-    fn seal(&self, commits: u64) -> Result<(), BackendError> {
-        let _ = commits;
-        Ok(())
-    }
-
-    /// The number of commits in the seal that was written last; `None` when there is none, or the backend keeps none.
-    ///
-    /// # Errors
-    /// When the note cannot be read.
-    fn sealed(&self) -> Result<Option<u64>, BackendError> {
-        Ok(None)
-    }
 
     /// The bytes that the storage takes on disk; `None` when it is not on disk, or its size cannot be read.
     fn size_on_disk(&self) -> Option<u64> {

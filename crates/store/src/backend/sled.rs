@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use super::watchdog::Watchdog;
 use super::{Backend, BackendError, Batch, Scan};
 use crate::error::OpenError;
+use crate::journal;
 
 /// How a store on disk is opened.
 #[derive(Debug, Clone)]
@@ -94,6 +95,35 @@ impl SledBackend {
     }
 }
 
+impl SledBackend {
+    /// The number of commits at which a store of a format before 8 was closed; `None` when it does not say.
+    pub(crate) fn sealed(&self) -> Result<Option<u64>, BackendError> {
+        let failed = |e: io::Error| BackendError::new("reading the seal", e);
+        let bytes = match fs::read(self.path.join(SEAL)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let sealed = std::str::from_utf8(&bytes).ok().and_then(|text| {
+            let (said, sum) = text.strip_suffix('\n')?.split_once(' ')?;
+            (sum == format!("{:08x}", crc32fast::hash(said.as_bytes()))).then(|| said.parse().ok())?
+        });
+        sealed.map(Some).ok_or_else(|| {
+            let why = "`dogwatch.seal` is damaged, so nobody can say whether commits are missing; look with `verify`, then \
+                       remove it";
+            BackendError::new("reading the seal", why)
+        })
+    }
+
+    /// Removes what [`SledBackend::sealed`] reads: the journal says it now.
+    pub(crate) fn unseal(&self) -> io::Result<()> {
+        match fs::remove_file(self.path.join(SEAL)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Drop for SledBackend {
     fn drop(&mut self) {
         // After a write that failed unnoticed, sled's own thread waits for ever, and closing waits for that thread. A flush
@@ -167,7 +197,8 @@ fn is_lock(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Other && error.to_string().contains("could not acquire lock")
 }
 
-/// The seal: the file that holds the number of commits at the last closing; and the file to which it is written first.
+/// The seal of formats before 8: the file that holds the number of commits at the last closing; and the file to which it was
+/// written first.
 const SEAL: &str = "dogwatch.seal";
 const NEW_SEAL: &str = "dogwatch.seal.new";
 /// The file that exists while the database is being created.
@@ -198,7 +229,8 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 
 /// Whether a folder without a store holds files that are not ours. A new file system has `lost+found`.
 fn holds_something_else(path: &Path) -> io::Result<bool> {
-    let own = |name: &str| ["dogwatch.lock", "lost+found", "blobs", "db", SEAL, NEW_SEAL].contains(&name);
+    let own =
+        |name: &str| ["dogwatch.lock", "lost+found", "blobs", "db", journal::FOLDER, SEAL, NEW_SEAL].contains(&name);
     if path.join("conf").exists() || path.join(CREATING).exists() || !path.exists() {
         return Ok(false);
     }
@@ -326,34 +358,5 @@ impl Backend for SledBackend {
 
     fn size_on_disk(&self) -> Option<u64> {
         folder_size(&self.path).ok()
-    }
-
-    fn seal(&self, commits: u64) -> Result<(), BackendError> {
-        let failed = |e: io::Error| BackendError::new("writing the seal", e);
-        let (new, seal) = (self.path.join(NEW_SEAL), self.path.join(SEAL));
-        let said = format!("{commits}");
-        let mut file = File::create(&new).map_err(failed)?;
-        writeln!(file, "{said} {:08x}", crc32fast::hash(said.as_bytes())).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        fs::rename(&new, &seal).map_err(failed)?;
-        sync_folder(&self.path).map_err(failed)
-    }
-
-    fn sealed(&self) -> Result<Option<u64>, BackendError> {
-        let failed = |e: io::Error| BackendError::new("reading the seal", e);
-        let bytes = match fs::read(self.path.join(SEAL)) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(error)),
-        };
-        let sealed = std::str::from_utf8(&bytes).ok().and_then(|text| {
-            let (said, sum) = text.strip_suffix('\n')?.split_once(' ')?;
-            (sum == format!("{:08x}", crc32fast::hash(said.as_bytes()))).then(|| said.parse().ok())?
-        });
-        sealed.map(Some).ok_or_else(|| {
-            let why = "`dogwatch.seal` is damaged, so nobody can say whether commits are missing; look with `verify`, then \
-                       remove it";
-            BackendError::new("reading the seal", why)
-        })
     }
 }

@@ -4,51 +4,51 @@
 //! it. All changes are one batch, which the [`Storer`] makes durable before any caller is answered; meanwhile the next batch
 //! is decided. A refused command leaves no change in the batch, and is answered with the others: it may have been refused
 //! because of a change that is not durable yet.
-//!
-//! Readers must not see a batch that is applied but not durable yet. Its before images are laid over the backend for them:
-//! see [`Shared::read`].
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
 use dogwatch_core::{Actor, Command, Error as Refusal, IdSource, decide};
 
-use crate::backend::Backend;
 use crate::clock::Clock;
 use crate::commit::assembly::{Ahead, Assembly};
 use crate::commit::overlay::Overlay;
 use crate::commit::pending::{self, Pending, Promise, pending};
 use crate::commit::queue::Queue;
-use crate::commit::snapshot::{Covered, Snapshot};
+use crate::commit::snapshot::Snapshot;
 use crate::commit::storer::Storer;
+use crate::commit::versions::{Checkpoints, Versions};
 use crate::engine::Load;
 use crate::error::Error;
+use crate::journal::Journal;
 use crate::signal::Signal;
 use crate::trace;
 use crate::view::StoreView;
 
 /// The largest number of pieces of work in one batch.
 const LARGEST_BATCH: usize = 1_024;
+/// The bytes of changed rows from which on nothing is added to a batch (4 MiB). One transaction may go beyond.
+const LARGEST_BYTES: usize = 4 << 20;
 
-/// The settings of an engine that do not depend on its backend.
+/// The settings of an engine that do not depend on where it keeps things.
 pub(crate) struct Settings {
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) queue_capacity: usize,
     pub(crate) keep_delivered: Duration,
+    pub(crate) checkpoints: Checkpoints,
 }
 
 /// The state that callers, readers, the writer and the storer share.
 pub(crate) struct Shared {
-    pub(crate) backend: Box<dyn Backend>,
+    pub(crate) versions: Versions,
+    pub(crate) journal: Box<dyn Journal>,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) queue: Queue<Box<dyn Job>>,
     /// Raised when a timer is set or a notification can be claimed, and when the engine is poisoned.
     pub(crate) deadlines: Signal,
-    /// The rows that readers are shown in place of those that a batch in flight has written.
-    pub(crate) covered: RwLock<Covered>,
     /// How long notifications are kept after their delivery.
     pub(crate) keep_delivered: Duration,
     /// The number of commits that the store holds, counting those that readers see.
@@ -59,30 +59,30 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(backend: Box<dyn Backend>, settings: Settings, commits: u64) -> Self {
+    pub(crate) fn new(versions: Versions, journal: Box<dyn Journal>, settings: Settings) -> Self {
+        let commits = AtomicU64::new(versions.head().position.number);
         Self {
-            backend,
+            versions,
+            journal,
             clock: settings.clock,
             queue: Queue::new(settings.queue_capacity),
             deadlines: Signal::default(),
-            covered: RwLock::default(),
             keep_delivered: settings.keep_delivered,
-            commits: AtomicU64::new(commits),
+            commits,
             poisoned: AtomicBool::new(false),
             batches: AtomicU64::new(0),
             commands: AtomicU64::new(0),
         }
     }
 
-    /// Reads durable state: of every batch all changes or none, for as long as `read` runs.
+    /// Reads durable state at one moment: all of every batch up to it, and nothing of those after it.
     pub(crate) fn read<R>(&self, read: impl FnOnce(&StoreView<'_>) -> R) -> R {
-        let covered = self.covered.read().unwrap_or_else(PoisonError::into_inner);
-        read(&StoreView::new(Overlay::new(&*self.backend, covered.in_flight())))
+        read(&StoreView::new(Overlay::plain(&self.versions.view())))
     }
 
-    /// A snapshot of the present durable state, for long reading: it does not hold up commits.
+    /// The present durable state, for long reading: it does not hold up commits.
     pub(crate) fn snapshot(&self) -> Snapshot<'_> {
-        self.covered.write().unwrap_or_else(PoisonError::into_inner).snapshot(&*self.backend)
+        Snapshot::of(self.versions.view())
     }
 
     pub(crate) fn load(&self) -> Load {
@@ -203,7 +203,7 @@ impl Drop for Ended<'_> {
 }
 
 /// Answers a caller, whose waker may panic: the others are answered all the same.
-fn answer(job: Box<dyn Job>, fate: Fate) {
+pub(crate) fn answer(job: Box<dyn Job>, fate: Fate) {
     let _ = catch_unwind(AssertUnwindSafe(|| job.answer(fate)));
 }
 
@@ -211,31 +211,47 @@ fn answer(job: Box<dyn Job>, fate: Fate) {
 pub(crate) fn run(shared: &Shared, storer: &Storer, mut ids: IdSource) {
     pending::never_wait_here();
     let _ended = Ended(shared);
-    let mut ahead = Ahead { in_flight: Arc::default(), commits: shared.revision(), single: false };
-    while let Some(first) = shared.queue.take(LARGEST_BATCH) {
-        if shared.is_poisoned() {
-            first.into_iter().for_each(|job| answer(job, Fate::Poisoned));
+    let mut ahead = Ahead { head: shared.versions.head(), single: false };
+    // What has been taken from the queue and did not fit into the batch.
+    let mut taken: VecDeque<Box<dyn Job>> = VecDeque::new();
+    loop {
+        if taken.is_empty() {
+            match shared.queue.take(LARGEST_BATCH) {
+                Some(first) => taken.extend(first),
+                None => return,
+            }
+        }
+        if shared.is_poisoned() || !shared.versions.wait_for_room() {
+            taken.drain(..).for_each(|job| answer(job, Fate::Poisoned));
             continue;
         }
         let mut batch = Assembly::new(shared, storer, ahead);
         let mut jobs: Vec<Box<dyn Job>> = Vec::new();
-        let mut decide = |more: Vec<Box<dyn Job>>| {
-            for mut job in more {
+        loop {
+            while batch.bytes() < LARGEST_BYTES
+                && let Some(mut job) = taken.pop_front()
+            {
                 // A transaction may have taken a while.
                 batch.look_at_clock();
                 job.run(&mut batch, &mut ids);
                 jobs.push(job);
             }
-            LARGEST_BATCH.saturating_sub(jobs.len())
-        };
-        let mut room = decide(first);
-        // Work that comes in while the batch before this one is being stored joins this one.
-        loop {
+            // Work that comes in while the batch before this one is being stored joins this one.
+            let room = LARGEST_BATCH.saturating_sub(jobs.len());
+            let room = if taken.is_empty() && batch.bytes() < LARGEST_BYTES { room } else { 0 };
             let (more, free) = shared.queue.take_while_storing(room);
-            room = decide(more);
+            taken.extend(more);
             if free {
                 break;
             }
+        }
+        // What came in with the news that the batch before is stored is decided, too, if it fits.
+        while batch.bytes() < LARGEST_BYTES
+            && let Some(mut job) = taken.pop_front()
+        {
+            batch.look_at_clock();
+            job.run(&mut batch, &mut ids);
+            jobs.push(job);
         }
         ahead = batch.store(jobs);
     }

@@ -17,6 +17,7 @@ use std::fmt;
 
 use dogwatch_core::Timestamp;
 
+pub(crate) use folder::FOLDER;
 pub use folder::FolderJournal;
 pub use memory::MemoryJournal;
 pub use rows::Rows;

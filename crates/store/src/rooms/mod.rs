@@ -137,9 +137,9 @@ impl Stored for NamedV1 {
 }
 
 impl Rows {
-    /// All rows, as changes that put rows which did not exist before.
+    /// All rows, as changes that put them.
     pub(crate) fn into_puts(self) -> impl Iterator<Item = RowChange> {
-        self.into_pairs().map(|(key, value)| RowChange::put(key, value))
+        self.into_pairs().map(|(key, value)| (key, Some(value)))
     }
 
     /// All rows as keys and values, in no order.
@@ -186,25 +186,8 @@ impl Rows {
     }
 }
 
-/// The change of one row: its key, and its values before and after, `None` where it does not exist.
-#[derive(Debug)]
-pub(crate) struct RowChange {
-    pub(crate) key: Vec<u8>,
-    pub(crate) before: Option<Vec<u8>>,
-    pub(crate) after: Option<Vec<u8>>,
-}
-
-impl RowChange {
-    /// The change that puts a row which did not exist.
-    pub(crate) fn put(key: Vec<u8>, value: Vec<u8>) -> Self {
-        Self { key, before: None, after: Some(value) }
-    }
-
-    /// The change that deletes a row; `held` is its value.
-    pub(crate) fn delete(key: Vec<u8>, held: Vec<u8>) -> Self {
-        Self { key, before: Some(held), after: None }
-    }
-}
+/// The change of one row: its key, and its value after the change, `None` when it does not exist then.
+pub(crate) type RowChange = (Vec<u8>, Option<Vec<u8>>);
 
 /// Adds the rows that a write changes: the difference between the rows of the entity before and after.
 pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result<(), Corrupt> {
@@ -248,10 +231,10 @@ fn difference<T: Entity>(change: &Change<T>, changes: &mut Vec<RowChange>) -> Re
     for (key, value) in after.0 {
         let held = before.take(&key);
         if held.as_ref() != Some(&value) {
-            changes.push(RowChange { key, before: held, after: Some(value) });
+            changes.push((key, Some(value)));
         }
     }
-    changes.extend(before.0.into_iter().map(|(key, held)| RowChange { key, before: Some(held), after: None }));
+    changes.extend(before.0.into_iter().map(|(key, _)| (key, None)));
     Ok(())
 }
 
@@ -381,7 +364,7 @@ registry! {
 
 /// The format of a store with these records and tables. It changes when a store that this version writes could be misread by an
 /// older version.
-pub(crate) const FORMAT: u32 = 7;
+pub(crate) const FORMAT: u32 = 8;
 
 /// All tables, one entry for each module that declares some.
 pub(crate) const TABLES: &[&[Table]] = &[

@@ -1,6 +1,7 @@
 //! Copies of a store, row by row, into an empty folder: backup and compaction, also while commits go on.
 //!
-//! All rows are copied except the format and the marks (see [`crate::format`]): a complete copy gets its own.
+//! All rows are copied except the format, the head and the marks (see [`crate::format`]): a complete copy gets its own. It has the
+//! head of the moment that was copied, and an empty journal after it.
 
 use std::path::Path;
 
@@ -36,7 +37,7 @@ pub(super) fn copy(
         }
         counter.step();
     }
-    building.finish()?;
+    building.finish(&from.head())?;
     let bytes_after = crate::backend::folder_size(folder).ok();
     Ok(Copied { rows: counter.done, bytes_before, bytes_after })
 }

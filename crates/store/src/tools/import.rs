@@ -13,6 +13,7 @@ use super::{Building, Counter, Progress, ToolError, verify};
 use crate::backend::RowMap;
 use crate::commit::snapshot::Snapshot;
 use crate::format;
+use crate::journal::Head;
 use crate::rooms::AnyLine;
 use dogwatch_core::Timestamp;
 
@@ -29,8 +30,8 @@ pub fn import(input: &mut dyn BufRead, folder: impl AsRef<Path>, progress: Progr
     match serde_json::from_str(first) {
         Ok(Frame::Export { version: VERSION, delivered_dropped_until }) => {
             if let Some(until) = delivered_dropped_until {
-                let row = format::dropped(Timestamp::clamped(until), None).map_err(|why| lines.wrong(why))?;
-                building.put(row.key, row.after.unwrap_or_default())?;
+                let (key, value) = format::dropped(Timestamp::clamped(until)).map_err(|why| lines.wrong(why))?;
+                building.put(key, value.unwrap_or_default())?;
             }
         }
         Ok(Frame::Export { version, .. }) => {
@@ -61,10 +62,10 @@ pub fn import(input: &mut dyn BufRead, folder: impl AsRef<Path>, progress: Progr
         return Err(lines.wrong("there is something behind the end"));
     }
     building.flush()?;
-    let report = verify::verify(&Snapshot::still(building.backend()?, RowMap::new()), &mut |_| ());
+    let report = verify::verify(&Snapshot::still(building.backend()?, RowMap::new(), Head::default()), &mut |_| ());
     match report.findings.into_iter().next() {
         Some(finding) => Err(ToolError::Unfit(finding)),
-        None => building.finish().map(|()| counter.done),
+        None => building.finish(&Head::default()).map(|()| counter.done),
     }
 }
 

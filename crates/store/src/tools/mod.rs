@@ -35,9 +35,10 @@ pub(crate) use verify::Verifier;
 use crate::backend::{Backend, BackendError, Batch, Pair, RowMap, SledBackend, SledOptions};
 use crate::commit::overlay::Overlay;
 use crate::commit::snapshot::Snapshot;
-use crate::engine::Engine;
+use crate::engine::{Engine, closed};
 use crate::error::{Error, OpenError};
 use crate::format;
+use crate::journal::{FolderJournal, Head};
 #[cfg(feature = "export")]
 use crate::record::{Corrupt, hex};
 use crate::view::StoreView;
@@ -125,8 +126,10 @@ impl<'a> Counter<'a> {
 #[derive(Debug)]
 pub struct ReadOnly {
     backend: SledBackend,
-    /// The index rows that a store of an older format lacks. They are laid over the backend.
+    /// The rows that the backend lacks: those that the journal has, and in a store of an older format those of new indexes. They
+    /// are laid over the backend.
     lacking: RowMap,
+    head: Head,
 }
 
 impl ReadOnly {
@@ -137,14 +140,22 @@ impl ReadOnly {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let options = SledOptions { create: false, ..SledOptions::default() };
         let backend = SledBackend::open(path.as_ref(), &options)?;
-        format::known(&backend)?;
-        format::commits(&backend)?;
-        let lacking = format::lacking(&backend)?;
-        Ok(Self { backend, lacking })
+        let mut lacking = format::lacking(&backend)?;
+        let head = if format::known(&backend)?.has_journal() {
+            let journal = FolderJournal::open(path.as_ref())?;
+            format::catch_up(&backend, &journal, |commit| {
+                let rows = commit.rows.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec)));
+                lacking.extend(rows);
+                Ok(())
+            })?
+        } else {
+            closed(&backend)?
+        };
+        Ok(Self { backend, lacking, head })
     }
 
     fn snapshot(&self) -> Snapshot<'_> {
-        Snapshot::still(&self.backend, self.lacking.clone())
+        Snapshot::still(&self.backend, self.lacking.clone(), self.head)
     }
 
     fn read<R>(&self, read: impl FnOnce(&StoreView<'_>) -> R) -> R {
@@ -176,10 +187,11 @@ impl ReadOnly {
     }
 }
 
-/// All rows except those of removed tables.
+/// All rows except those of removed tables, and the head.
 fn rows<'s>(snapshot: &'s Snapshot<'_>) -> impl Iterator<Item = Result<Pair, BackendError>> + use<'s> {
     let older = format::may_hold_gone(|key| snapshot.read(key));
-    snapshot.all().filter(move |pair| !older || !pair.as_ref().is_ok_and(|(key, _)| format::is_gone(key)))
+    let hidden = move |key: &[u8]| format::is_head(key) || (older && format::is_gone(key));
+    snapshot.all().filter(move |pair| !pair.as_ref().is_ok_and(|(key, _)| hidden(key)))
 }
 
 macro_rules! tools {
@@ -289,13 +301,13 @@ impl Building {
         Ok(())
     }
 
-    /// Completes the store and seals it: from here on it can be opened.
-    fn finish(mut self) -> Result<(), ToolError> {
+    /// Completes the store, which is at a head: from here on it can be opened.
+    fn finish(mut self, head: &Head) -> Result<(), ToolError> {
         self.flush()?;
         let backend = self.backend()?;
         backend.make_durable()?;
-        format::finish(backend)?;
-        backend.seal(format::commits(backend)?)?;
+        drop(FolderJournal::create(&self.folder, *head)?);
+        format::finish(backend, head)?;
         self.backend = None;
         Ok(())
     }

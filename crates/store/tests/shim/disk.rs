@@ -3,7 +3,7 @@
 //! It stands in front of the C library's file functions, for files under `DISK_FOLDER` only.
 //!
 //! Power: with `DISK_SHADOW`, it keeps in that folder what would survive a loss of power. `fsync` and `fdatasync` of a file
-//! copy its content; `fsync` of a folder writes down which names it has. Nothing else gets there, least of all what
+//! copy its content; `fsync` of a folder, or of one in it, writes down which names it has. Nothing else gets there, least of all what
 //! `sync_file_range` was told. With `DISK_LIES`, syncs of files whose name ends so are believed but not carried out.
 //!
 //! Faults: with `DISK_FAIL_AT`, the so-manieth opening for writing, write, sync, rename, truncation or removal fails with the
@@ -138,8 +138,14 @@ fn survives(fd: c_int) -> bool {
             .filter(|(_, metadata)| metadata.is_file())
             .map(|(name, metadata)| (name, metadata.ino()))
             .collect();
-        let lines: String = names.iter().map(|(name, ino)| format!("{ino} {name}\n")).collect();
-        replace(&shadow.join("names"), lines.as_bytes());
+        // A folder within the folder has a list of its own.
+        let within = path.strip_prefix(&setup.folder).unwrap().to_string_lossy().into_owned();
+        let (list, within) = match within.as_str() {
+            "" => ("names".to_owned(), String::new()),
+            name => (format!("{name}.names"), format!("{name}/")),
+        };
+        let lines: String = names.iter().map(|(name, ino)| format!("{ino} {within}{name}\n")).collect();
+        replace(&shadow.join(list), lines.as_bytes());
     } else {
         replace(&shadow.join(metadata.ino().to_string()), &std::fs::read(&path).unwrap());
     }

@@ -1,4 +1,4 @@
-//! What tests of the engine share: a backend that can be held up and made to fail, an executor, and what a child that may
+//! What tests of the engine share: a journal that can be held up and made to fail, an executor, and what a child that may
 //! be killed says.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
@@ -11,15 +11,17 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
-use dogwatch_core::Actor;
 use dogwatch_core::incident::{ListIncidents, ListLimit};
-use dogwatch_store::Engine;
-use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan};
+use dogwatch_core::{Actor, Timestamp};
+use dogwatch_store::backend::{BackendError, MemoryBackend};
+use dogwatch_store::journal::{AppendError, Head, Journal, MemoryJournal, Position, Reading, Rows};
+use dogwatch_store::{Engine, EngineBuilder};
 
-/// A backend with a gate in front of `make_durable`, and a switch that makes it fail.
+/// A journal with a gate in front of its sync, and switches that make it fail; and a backend to go with it.
 #[derive(Clone, Default)]
 pub(crate) struct Gated {
     pub(crate) inner: MemoryBackend,
+    journal: MemoryJournal,
     pub(crate) state: Arc<Gate>,
 }
 
@@ -29,9 +31,11 @@ pub(crate) struct Gate {
     opened: Condvar,
     waiting: AtomicUsize,
     batches: AtomicUsize,
-    pub(crate) fail_apply: AtomicBool,
-    pub(crate) fail_durable: AtomicBool,
-    pub(crate) panic_durable: AtomicBool,
+    /// Nothing is written.
+    pub(crate) fail_write: AtomicBool,
+    /// What is written is there, and nobody is told.
+    pub(crate) fail_sync: AtomicBool,
+    pub(crate) panic_sync: AtomicBool,
 }
 
 impl Gated {
@@ -62,33 +66,39 @@ impl Drop for Closed {
     }
 }
 
-impl Backend for Gated {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
-        self.inner.get(key)
+impl Gated {
+    /// Opens an engine on it.
+    pub(crate) fn open(&self, builder: EngineBuilder) -> Engine {
+        builder.with_storage(self.inner.clone(), self.clone()).unwrap()
+    }
+}
+
+impl Journal for Gated {
+    fn last(&self) -> Result<Head, BackendError> {
+        self.journal.last()
     }
 
-    fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> Scan<'a> {
-        self.inner.scan(start, end)
-    }
-
-    fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
-        if self.state.fail_apply.load(Ordering::SeqCst) {
-            return Err(BackendError::new("applying a batch", "the disk is gone"));
+    fn append(&self, term: u64, after: &Head, at: Timestamp, rows: &Rows) -> Result<Head, AppendError> {
+        let gone = || AppendError::Unknown(BackendError::new("syncing", "the disk is gone"));
+        if self.state.fail_write.load(Ordering::SeqCst) {
+            return Err(gone());
         }
         self.state.batches.fetch_add(1, Ordering::SeqCst);
-        self.inner.apply(batch)
-    }
-
-    fn make_durable(&self) -> Result<(), BackendError> {
         self.state.waiting.fetch_add(1, Ordering::SeqCst);
         let closed = self.state.closed.lock().unwrap();
         drop(self.state.opened.wait_while(closed, |closed| *closed).unwrap());
         self.state.waiting.fetch_sub(1, Ordering::SeqCst);
-        assert!(!self.state.panic_durable.load(Ordering::SeqCst), "on purpose");
-        if self.state.fail_durable.load(Ordering::SeqCst) {
-            return Err(BackendError::new("syncing", "the disk is gone"));
-        }
-        self.inner.make_durable()
+        assert!(!self.state.panic_sync.load(Ordering::SeqCst), "on purpose");
+        let head = self.journal.append(term, after, at, rows)?;
+        if self.state.fail_sync.load(Ordering::SeqCst) { Err(gone()) } else { Ok(head) }
+    }
+
+    fn read(&self, from: &Head, most: usize) -> Result<Reading, BackendError> {
+        self.journal.read(from, most)
+    }
+
+    fn forget(&self, up_to: Position) -> Result<(), BackendError> {
+        self.journal.forget(up_to)
     }
 }
 

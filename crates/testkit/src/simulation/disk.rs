@@ -1,11 +1,13 @@
-//! A disk that can fail ([`SimulatedDisk`]): a backend in memory that keeps apart what was made durable, fails when it is told
-//! to, and forgets on a restart what was not durable.
+//! A disk that can fail ([`SimulatedDisk`]): a backend and a journal in memory that keep apart what was made durable, fail when they
+//! are told to, and forget on a restart what was not durable.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use dogwatch_core::Timestamp;
 use dogwatch_store::backend::{Backend, BackendError, Batch, Pair, Scan};
+use dogwatch_store::journal::{AppendError, Head, Journal, MemoryJournal, Position, Reading, Rows};
 
 /// What a fault does to an operation of the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,9 @@ struct DiskState {
     visible: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Batches that are visible but not durable, oldest first.
     volatile: Vec<Batch>,
+    journal: MemoryJournal,
+    /// The number of the last commit that survives a restart.
+    appended: u64,
     /// The next fault: the number of operations that work before it, its kind, and whether the operation takes effect all the
     /// same.
     fault: Option<(u64, Fault, bool)>,
@@ -99,6 +104,7 @@ impl SimulatedDisk {
             put(&mut state.durable, batch);
         }
         state.visible = state.durable.clone();
+        state.journal.lose_after(state.appended);
         state.dead = false;
         state.fault = None;
     }
@@ -156,5 +162,36 @@ impl Backend for SimulatedDisk {
             }
         }
         result
+    }
+}
+
+impl Journal for SimulatedDisk {
+    fn last(&self) -> Result<Head, BackendError> {
+        self.lock().journal.last()
+    }
+
+    fn append(&self, term: u64, after: &Head, at: Timestamp, rows: &Rows) -> Result<Head, AppendError> {
+        let mut state = self.lock();
+        let (takes_effect, result) = state.next();
+        if !takes_effect {
+            let why = result.err().unwrap_or_else(|| BackendError::new("simulating", "a fault"));
+            return Err(AppendError::Unknown(why));
+        }
+        let head = state.journal.append(term, after, at, rows)?;
+        if !state.lies {
+            state.appended = head.position.number;
+        }
+        result.map(|()| head).map_err(AppendError::Unknown)
+    }
+
+    fn read(&self, from: &Head, most: usize) -> Result<Reading, BackendError> {
+        self.lock().journal.read(from, most)
+    }
+
+    fn forget(&self, up_to: Position) -> Result<(), BackendError> {
+        let mut state = self.lock();
+        state.next().1?;
+        // A disk that lies has not kept what it may forget.
+        if state.lies { Ok(()) } else { state.journal.forget(up_to) }
     }
 }

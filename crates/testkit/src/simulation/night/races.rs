@@ -144,6 +144,9 @@ impl Night {
         for batch in batches {
             let outcomes = self.let_race(batch);
             unknown |= outcomes.iter().any(|outcome| matches!(outcome, Outcome::Unknown));
+            if self.random.one_in(2) {
+                unknown |= self.engine().checkpoint().is_err();
+            }
         }
         let claimed = if unknown { None } else { Some(self.engine().claim(3, MINUTE)) };
         unknown |= matches!(claimed, Some(Err(Error::OutcomeUnknown | Error::Poisoned)));

@@ -1,0 +1,47 @@
+//! The [`Applier`]: the thread that brings published commits into the backend, behind the answers.
+//!
+//! It waits until there are many, or some have waited for a while, and brings them in together: a row that several of them have
+//! changed is written once. They are durable in the backend before the journal may forget them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crate::commit::writer::Shared;
+
+/// The handle of the applier's thread. When it is dropped, the thread brings in what is left and ends.
+pub(crate) struct Applier {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Applier {
+    pub(crate) fn start(shared: Arc<Shared>) -> std::io::Result<Self> {
+        let run = {
+            let shared = Arc::clone(&shared);
+            move || run(&shared)
+        };
+        let thread = thread::Builder::new().name("dogwatch-applier".to_owned()).spawn(run)?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+}
+
+impl Drop for Applier {
+    fn drop(&mut self) {
+        self.shared.versions.close();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has already poisoned the engine.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(shared: &Shared) {
+    let applied = catch_unwind(AssertUnwindSafe(|| shared.versions.apply_all(&*shared.journal)));
+    shared.versions.end();
+    if !matches!(applied, Ok(Ok(()))) {
+        // What was answered is in the journal; opening the store again brings it in.
+        shared.poison();
+        shared.deadlines.raise();
+    }
+}

@@ -8,7 +8,7 @@
 //! sequence of operations from bytes ([`ops`]), carries each out on an engine and on the model ([`run`]), and panics at the
 //! first difference. Proptest and the fuzzer feed the same bytes, so a case that one finds is a case for the other. On-call
 //! schedules have a model of their own ([`oncall`], [`oracle`]), and so have nights in which disks and processes fail
-//! ([`simulation`]).
+//! (`simulation`).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -32,8 +32,10 @@ pub mod recorder;
 mod render;
 pub mod rooms;
 pub mod run;
+#[cfg(feature = "internals")]
 pub mod simulation;
 pub mod subject;
+#[cfg(feature = "internals")]
 pub mod targets;
 
 /// The number of cases that a property runs: `PROPTEST_CASES` if set, else `usual`.

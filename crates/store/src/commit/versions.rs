@@ -14,8 +14,9 @@
 //! looked for last.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::iter::Peekable;
 use std::ops::Bound::{Excluded, Included};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
@@ -30,10 +31,12 @@ const MOST: usize = 4 << 20;
 const FULL: usize = 64 << 20;
 /// The number of rows that are put in or taken out while readers wait.
 const STEP: usize = 64;
+/// The number of rows that are brought into the backend in one batch.
+const SLICE: usize = 16;
 /// How often the applier looks whether earlier views have ended, 200 µs apart, before it keeps rows for them.
 const PATIENCE: u32 = 5;
-/// The numbers of rows that a scan reads at a time: few at first, for a list that is given up early.
-const CHUNKS: [usize; 3] = [16, 64, 256];
+/// The number of versions of rows that a scan reads at a time.
+const AT_ONCE: usize = 32;
 
 /// When published commits are brought into the backend: after a while, or when they are many, whichever is first.
 #[derive(Debug, Clone, Copy)]
@@ -88,11 +91,16 @@ struct Waiting {
     since: Instant,
 }
 
-struct Moment {
+/// The present moment, and the views of it and of earlier ones.
+struct Views {
     /// The head of the last published commit.
     head: Head,
-    /// The views that there are: by their number, how many.
-    views: BTreeMap<u64, usize>,
+    /// The views that there are, by number in ascending order, and how many of each. There are few different ones.
+    counts: VecDeque<(u64, usize)>,
+}
+
+/// What waits for the applier.
+struct Moment {
     /// The published commits that the backend lacks, oldest first.
     waiting: VecDeque<Waiting>,
     /// The bytes of their rows.
@@ -112,6 +120,9 @@ pub(crate) struct Versions {
     backend: Box<dyn Backend>,
     checkpoints: Checkpoints,
     held: RwLock<Held>,
+    /// The number of rows in `held`: nobody looks into it while there are none.
+    size: AtomicUsize,
+    views: Mutex<Views>,
     moment: Mutex<Moment>,
     /// Signalled when a commit is published, and when one is in the backend.
     moved: Condvar,
@@ -124,15 +135,14 @@ pub(crate) struct Versions {
 impl Versions {
     /// The rows of a backend that holds all commits up to a head.
     pub(crate) fn new(backend: Box<dyn Backend>, head: Head, checkpoints: Checkpoints) -> Self {
-        let (views, waiting) = (BTreeMap::new(), VecDeque::new());
         Self {
             backend,
             checkpoints,
             held: RwLock::default(),
+            size: AtomicUsize::new(0),
+            views: Mutex::new(Views { head, counts: VecDeque::new() }),
             moment: Mutex::new(Moment {
-                head,
-                views,
-                waiting,
+                waiting: VecDeque::new(),
                 bytes: 0,
                 entered: head.position.number,
                 wanted: 0,
@@ -147,6 +157,10 @@ impl Versions {
 
     fn moment(&self) -> MutexGuard<'_, Moment> {
         self.moment.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn views(&self) -> MutexGuard<'_, Views> {
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn held(&self) -> RwLockReadGuard<'_, Held> {
@@ -165,6 +179,7 @@ impl Versions {
             for (key, value) in rows.by_ref().take(STEP) {
                 held.ahead.entry(key).or_default().push(Version { number, value });
             }
+            self.count(&held);
         }
         self.moment().entered = number;
         self.entered.notify_all();
@@ -181,7 +196,7 @@ impl Versions {
     pub(crate) fn publish(&self, head: Head, bytes: usize) {
         let entering = |moment: &mut Moment| moment.entered < head.position.number;
         let mut moment = self.entered.wait_while(self.moment(), entering).unwrap_or_else(PoisonError::into_inner);
-        moment.head = head;
+        self.views().head = head;
         moment.bytes = moment.bytes.saturating_add(bytes);
         moment.waiting.push_back(Waiting { head, bytes, since: Instant::now() });
         // The applier is woken by the first of several commits, and by the one that makes them many.
@@ -192,13 +207,19 @@ impl Versions {
         }
     }
 
+    /// Counts the rows that are held, for those who look only if there are some.
+    fn count(&self, held: &Held) {
+        self.size.store(held.ahead.len().saturating_add(held.kept.len()), Ordering::SeqCst);
+    }
+
     /// A view of all that is published.
     pub(crate) fn view(&self) -> View<'_> {
-        let mut moment = self.moment();
-        let head = moment.head;
-        let views = moment.views.entry(head.position.number).or_default();
-        *views = views.saturating_add(1);
-        drop(moment);
+        let mut views = self.views();
+        let head = views.head;
+        match views.counts.back_mut() {
+            Some((number, count)) if *number == head.position.number => *count = count.saturating_add(1),
+            _ => views.counts.push_back((head.position.number, 1)),
+        }
         View { versions: self, head, counted: true }
     }
 
@@ -210,7 +231,7 @@ impl Versions {
 
     /// The head of the last published commit.
     pub(crate) fn head(&self) -> Head {
-        self.moment().head
+        self.views().head
     }
 
     /// Waits while too much waits for the backend; `false` when the applier has ended.
@@ -225,11 +246,13 @@ impl Versions {
     }
 
     fn get(&self, number: u64, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
-        if let Some(version) = self.held().ahead.get(key).and_then(|versions| Held::version(versions, number)) {
+        if self.size.load(Ordering::SeqCst) > 0
+            && let Some(version) = self.held().ahead.get(key).and_then(|versions| Held::version(versions, number))
+        {
             return Ok(version.value.clone());
         }
         let value = self.backend.get(key)?;
-        if number < self.applying.load(Ordering::SeqCst)
+        if self.is_overtaken(number)
             && let Some(kept) = self.held().kept.get(key).and_then(|kept| Held::kept(kept, number))
         {
             return Ok(kept.value.clone());
@@ -237,56 +260,33 @@ impl Versions {
         Ok(value)
     }
 
-    /// Some pairs with `start <= key < end`, and the key from which to go on.
-    fn chunk(
-        &self,
-        number: u64,
-        start: &[u8],
-        end: &[u8],
-        most: usize,
-    ) -> (Vec<Result<Pair, BackendError>>, Option<Vec<u8>>) {
-        let mut upper = end.to_vec();
-        let mut over: Vec<(Vec<u8>, Option<Vec<u8>>)> = Vec::new();
-        {
-            let held = self.held();
-            for (key, versions) in held.ahead.range::<[u8], _>((Included(start), Excluded(end))) {
-                let Some(version) = Held::version(versions, number) else { continue };
-                if over.len() == most {
-                    upper = key.clone();
-                    break;
-                }
-                over.push((key.clone(), version.value.clone()));
+    /// Whether the backend has been changed, or is being, beyond a commit.
+    fn is_overtaken(&self, number: u64) -> bool {
+        number < self.applying.load(Ordering::SeqCst)
+    }
+
+    /// The versions of some rows from `start` on, for a view, and the key up to which those are all.
+    fn versions(&self, number: u64, start: &[u8], end: &[u8]) -> (VecDeque<Changed>, Vec<u8>) {
+        let mut versions = VecDeque::new();
+        if self.size.load(Ordering::SeqCst) == 0 {
+            return (versions, end.to_vec());
+        }
+        let held = self.held();
+        for (key, of_row) in held.ahead.range::<[u8], _>((Included(start), Excluded(end))) {
+            let Some(version) = Held::version(of_row, number) else { continue };
+            if versions.len() == AT_ONCE {
+                return (versions, key.clone());
             }
+            versions.push_back((key.clone(), version.value.clone()));
         }
-        let base: Vec<_> = self.backend.scan(start, &upper).take(most).collect();
-        if base.len() == most
-            && let Some(Ok((last, _))) = base.last()
-        {
-            upper = [last, &[0][..]].concat();
-        }
-        let mut kept = Vec::new();
-        if number < self.applying.load(Ordering::SeqCst) && start < upper.as_slice() {
-            let held = self.held();
-            let range = held.kept.range::<[u8], _>((Included(start), Excluded(upper.as_slice())));
-            let older = range.filter_map(|(key, kept)| Some((key.clone(), Held::kept(kept, number)?.value.clone())));
-            kept.extend(older);
-        }
-        let next = (upper.as_slice() < end).then(|| upper.clone());
-        if over.is_empty() && kept.is_empty() {
-            return (base, next);
-        }
-        let mut failed = None;
-        let mut rows = RowMap::new();
-        for pair in base {
-            match pair {
-                Ok((key, value)) => drop(rows.insert(key, Some(value))),
-                Err(error) => failed = Some(error),
-            }
-        }
-        rows.extend(kept);
-        rows.extend(over.into_iter().filter(|(key, _)| *key < upper));
-        let pairs = rows.into_iter().filter_map(|(key, value)| Some(Ok((key, value?))));
-        (pairs.chain(failed.map(Err)).collect(), next)
+        (versions, end.to_vec())
+    }
+
+    /// The first row with `start <= key < end` of which a view sees what was kept for it.
+    fn first_kept(&self, number: u64, start: &[u8], end: &[u8]) -> Option<Changed> {
+        let held = self.held();
+        let mut range = held.kept.range::<[u8], _>((Included(start), Excluded(end)));
+        range.find_map(|(key, kept)| Some((key.clone(), Held::kept(kept, number)?.value.clone())))
     }
 }
 
@@ -309,7 +309,7 @@ impl Versions {
     /// Has all that is published brought into the backend, and waits for it; `false` when the applier has ended before.
     pub(crate) fn checkpoint(&self) -> bool {
         let mut moment = self.moment();
-        let number = moment.head.position.number;
+        let number = self.head().position.number;
         moment.wanted = moment.wanted.max(number);
         self.moved.notify_all();
         let lacking =
@@ -361,16 +361,22 @@ impl Versions {
     }
 
     /// Brings all versions up to a commit into the backend, durably.
+    ///
+    /// It goes in small batches, because sled lets nobody read while it takes one in. After a crash in between, the backend still
+    /// says the head before, so all is brought in again from the journal: rows are whole values, and may be written twice.
     fn apply(&self, head: Head) -> Result<(), BackendError> {
         let number = head.position.number;
-        let mut rows = self.newest(number);
+        let rows = self.newest(number);
         // New views are of this moment or a later one: the earlier ones are those that there are now.
         let views = self.views_before(number);
         self.applying.store(number, Ordering::SeqCst);
         self.keep(&rows, &views, number)?;
         let keys: Vec<Vec<u8>> = rows.keys().cloned().collect();
-        rows.extend([format::position(&head)?]);
-        self.backend.apply(&Batch { rows })?;
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            self.backend.apply(&rows.by_ref().take(SLICE).collect())?;
+        }
+        self.backend.apply(&Batch::from([format::position(&head)?]))?;
         self.backend.make_durable()?;
         for keys in keys.chunks(STEP) {
             let mut held = self.change();
@@ -382,6 +388,7 @@ impl Versions {
                     }
                 }
             }
+            self.count(&held);
         }
         self.let_go();
         Ok(())
@@ -391,7 +398,7 @@ impl Versions {
     fn views_before(&self, number: u64) -> Vec<u64> {
         let mut views = Vec::new();
         for _ in 0..PATIENCE {
-            views = self.moment().views.range(..number).map(|(number, _)| *number).collect();
+            views = self.views().counts.iter().map(|(view, _)| *view).filter(|view| *view < number).collect();
             if views.is_empty() {
                 break;
             }
@@ -439,17 +446,20 @@ impl Versions {
                 held.kept.remove(key);
             }
         }
+        self.count(&self.held());
         Ok(())
     }
 
     /// Lets go of what was kept for views that are gone.
     fn let_go(&self) {
-        let oldest = self.moment().views.keys().next().copied().unwrap_or(u64::MAX);
+        let oldest = self.views().counts.front().map_or(u64::MAX, |(number, _)| *number);
         if !self.held().kept.is_empty() {
-            self.change().kept.retain(|_, kept| {
+            let mut held = self.change();
+            held.kept.retain(|_, kept| {
                 kept.retain(|kept| kept.until > oldest);
                 !kept.is_empty()
             });
+            self.count(&held);
         }
     }
 }
@@ -475,17 +485,11 @@ impl Source for View<'_> {
     }
 
     fn scan<'s>(&'s self, start: &[u8], end: &[u8]) -> Scan<'s> {
-        let mut next = (start < end).then(|| start.to_vec());
-        let (end, mut chunks) = (end.to_vec(), CHUNKS.iter());
-        let mut most = 0;
-        let chunks = std::iter::from_fn(move || {
-            most = chunks.next().copied().unwrap_or(most);
-            let (pairs, on) = self.versions.chunk(self.head.position.number, &next.take()?, &end, most);
-            // A scan ends at the first pair that cannot be read.
-            next = on.filter(|_| pairs.iter().all(Result::is_ok));
-            Some(pairs)
-        });
-        Box::new(chunks.flatten())
+        if start >= end {
+            return Box::new(std::iter::empty());
+        }
+        let (versions, number) = (self.versions, self.head.position.number);
+        Box::new(Scanning { versions, number, next: start.to_vec(), end: end.to_vec(), part: None })
     }
 
     fn size_on_disk(&self) -> Option<u64> {
@@ -499,18 +503,260 @@ impl Drop for View<'_> {
             return;
         }
         let number = self.head.position.number;
-        let mut moment = self.versions.moment();
-        let mut last = false;
-        if let Some(views) = moment.views.get_mut(&number) {
-            *views = views.saturating_sub(1);
-            last = *views == 0;
+        let mut views = self.versions.views();
+        if let Some((_, count)) = views.counts.iter_mut().find(|(view, _)| *view == number) {
+            *count = count.saturating_sub(1);
         }
-        if last {
-            moment.views.remove(&number);
-        }
-        drop(moment);
-        if last && number < self.versions.applying.load(Ordering::SeqCst) {
+        let before = views.counts.len();
+        views.counts.retain(|(_, count)| *count > 0);
+        let gone = views.counts.len() < before;
+        drop(views);
+        if gone && self.versions.is_overtaken(number) {
             self.versions.let_go();
         }
+    }
+}
+
+/// A row and what a view sees of it.
+type Changed = (Vec<u8>, Option<Vec<u8>>);
+
+/// A scan of what a view sees, in parts: the versions of some rows, which are read first, and the backend up to the last of them.
+struct Scanning<'a> {
+    versions: &'a Versions,
+    number: u64,
+    /// The key from which to go on.
+    next: Vec<u8>,
+    end: Vec<u8>,
+    part: Option<Part<'a>>,
+}
+
+struct Part<'a> {
+    versions: VecDeque<Changed>,
+    backend: Peekable<Scan<'a>>,
+    /// The key up to which the versions are all that there are.
+    end: Vec<u8>,
+}
+
+impl Scanning<'_> {
+    /// The next row of the present part, which may turn out not to exist; `None` at its end.
+    fn step(&mut self) -> Option<Result<Changed, BackendError>> {
+        let Self { versions, number, next, end, part } = self;
+        let part = part.get_or_insert_with(|| {
+            let (first, upper) = versions.versions(*number, next, end);
+            Part { versions: first, backend: versions.backend.scan(next, &upper).peekable(), end: upper }
+        });
+        let version = part.versions.front().map(|(key, _)| key.as_slice());
+        let row = match part.backend.peek() {
+            Some(Ok((key, _))) => Some(key.as_slice()),
+            // A scan ends at the first row that cannot be read.
+            Some(Err(_)) => return part.backend.next().and_then(Result::err).map(Err),
+            None => None,
+        };
+        let first = [version, row].into_iter().flatten().min();
+        if versions.is_overtaken(*number) {
+            // What was kept comes before what the backend holds, and so does a row that it does not hold any more.
+            let upper = match (first, version) {
+                (Some(first), version) if version == Some(first) => first.to_vec(),
+                (Some(first), _) => [first, &[0][..]].concat(),
+                (None, _) => part.end.clone(),
+            };
+            if let Some(kept) = versions.first_kept(*number, next, &upper) {
+                if row == Some(kept.0.as_slice()) {
+                    part.backend.next();
+                }
+                return Some(Ok(kept));
+            }
+        }
+        match (version, row) {
+            (None, None) => None,
+            (Some(version), row) if row.is_none_or(|row| version <= row) => {
+                if row == Some(version) {
+                    part.backend.next();
+                }
+                part.versions.pop_front().map(Ok)
+            }
+            _ => part.backend.next().map(|pair| pair.map(|(key, value)| (key, Some(value)))),
+        }
+    }
+}
+
+impl Iterator for Scanning<'_> {
+    type Item = Result<Pair, BackendError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.next < self.end {
+            match self.step() {
+                Some(Ok((key, value))) => {
+                    self.next.clear();
+                    self.next.extend_from_slice(&key);
+                    self.next.push(0);
+                    if let Some(value) = value {
+                        return Some(Ok((key, value)));
+                    }
+                }
+                Some(Err(error)) => {
+                    self.next.clone_from(&self.end);
+                    return Some(Err(error));
+                }
+                None => self.next = self.part.take().map_or_else(|| self.end.clone(), |part| part.end),
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::MemoryBackend;
+    use crate::journal::Position;
+    use proptest::prelude::*;
+    use std::sync::atomic::AtomicBool;
+
+    fn head(number: u64) -> Head {
+        Head { position: Position { term: 0, number }, ..Head::default() }
+    }
+
+    fn versions() -> Versions {
+        Versions::new(Box::new(MemoryBackend::new()), head(0), Checkpoints::default())
+    }
+
+    fn key(key: u8) -> Vec<u8> {
+        vec![b'k', key]
+    }
+
+    type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+    /// All rows that a view sees, but the head that the backend has come to.
+    fn seen(view: &View<'_>) -> Rows {
+        view.scan(b"k", b"l").map(Result::unwrap).collect()
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Commit(Vec<(u8, Option<u8>)>),
+        /// So many of the commits that wait are brought into the backend.
+        Apply(usize),
+        View,
+        Drop(prop::sample::Index),
+        /// A scan begins, and takes so many rows.
+        Scan(prop::sample::Index, usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let change = (0..60_u8, proptest::option::of(any::<u8>()));
+        let step = prop_oneof![
+            4 => prop::collection::vec(change, 1..40).prop_map(Step::Commit),
+            3 => (1..4_usize).prop_map(Step::Apply),
+            2 => Just(Step::View),
+            1 => any::<prop::sample::Index>().prop_map(Step::Drop),
+            2 => (any::<prop::sample::Index>(), 0..50_usize).prop_map(|(view, taken)| Step::Scan(view, taken)),
+        ];
+        prop::collection::vec(step, 1..40)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// The model is a map for each view. Whatever is committed and brought into the backend meanwhile, a view sees its own map:
+        /// row by row, in a list, and in a list that began before.
+        #[test]
+        fn a_view_sees_its_moment(steps in steps()) {
+            let (versions, mut now, mut number, mut applied) = (versions(), Rows::new(), 0, 0);
+            let mut views: Vec<(View<'_>, Rows)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Commit(changes) => {
+                        let rows: RowMap = changes.into_iter().map(|(k, value)| (key(k), value.map(|it| vec![it]))).collect();
+                        for (key, value) in rows.clone() {
+                            match value {
+                                Some(value) => drop(now.insert(key, value)),
+                                None => drop(now.remove(&key)),
+                            }
+                        }
+                        let before = versions.view();
+                        let seen_before = seen(&before);
+                        number += 1;
+                        versions.enter(number, rows);
+                        prop_assert_eq!(seen(&versions.view()), seen_before, "not published yet");
+                        prop_assert_eq!(&seen(&versions.writers_view(head(number))), &now, "the writer sees it");
+                        versions.publish(head(number), 1);
+                    }
+                    Step::Apply(commits) => {
+                        applied = number.min(applied + u64::try_from(commits).unwrap());
+                        versions.apply(head(applied)).unwrap();
+                    }
+                    Step::View => views.push((versions.view(), now.clone())),
+                    Step::Drop(index) if !views.is_empty() => drop(views.swap_remove(index.index(views.len()))),
+                    Step::Scan(index, taken) if !views.is_empty() => {
+                        let (view, expected) = &views[index.index(views.len())];
+                        let mut scan = view.scan(b"k", b"l");
+                        let mut rows: Vec<_> = scan.by_ref().take(taken).map(Result::unwrap).collect();
+                        applied = number;
+                        versions.apply(head(applied)).unwrap();
+                        rows.extend(scan.map(Result::unwrap));
+                        prop_assert_eq!(rows, expected.clone().into_iter().collect::<Vec<_>>());
+                    }
+                    Step::Drop(_) | Step::Scan(..) => {}
+                }
+                for (view, expected) in &views {
+                    prop_assert_eq!(&seen(view), expected);
+                    for k in 0..60 {
+                        prop_assert_eq!(view.get(&key(k)).unwrap(), expected.get(&key(k)).cloned());
+                    }
+                }
+                prop_assert_eq!(&seen(&versions.view()), &now);
+            }
+            views.clear();
+            versions.apply(head(number)).unwrap();
+            prop_assert_eq!(versions.size.load(Ordering::SeqCst), 0, "nothing is kept when nobody looks");
+        }
+    }
+
+    /// Each commit writes its number into all rows, and every tenth deletes all. Readers, an applier and a writer at once: a
+    /// reader finds one number in all rows, the same however often it looks, and never an earlier one than before.
+    #[test]
+    fn many_at_once() {
+        let (versions, stop) = (versions(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in 1..=3_000_u64 {
+                    let value = (number % 10 != 0).then(|| number.to_be_bytes().to_vec());
+                    versions.enter(number, (0..100).map(|k| (key(k), value.clone())).collect());
+                    versions.publish(head(number), 1);
+                    // The applier must not fall behind for good: there would be nothing for it to overtake.
+                    while number > versions.applying.load(Ordering::SeqCst) + 20 {
+                        std::thread::yield_now();
+                    }
+                }
+                stop.store(true, Ordering::SeqCst);
+            });
+            scope.spawn(|| {
+                while !stop.load(Ordering::SeqCst) {
+                    versions.apply(versions.head()).unwrap();
+                }
+            });
+            for reader in 0..3_u8 {
+                let (versions, stop) = (&versions, &stop);
+                scope.spawn(move || {
+                    let mut last = 0;
+                    while !stop.load(Ordering::SeqCst) {
+                        let view = versions.view();
+                        let number = view.head().position.number;
+                        assert!(number >= last, "{number} after {last}");
+                        last = number;
+                        let expected = (number % 10 != 0).then(|| number.to_be_bytes().to_vec());
+                        for _ in 0..=reader {
+                            let rows = seen(&view);
+                            if number > 0 {
+                                assert_eq!(rows.len(), if expected.is_some() { 100 } else { 0 }, "at {number}");
+                                assert!(rows.values().all(|value| Some(value) == expected.as_ref()), "at {number}");
+                                assert_eq!(view.get(&key(50)).unwrap(), expected, "at {number}");
+                            }
+                        }
+                    }
+                });
+            }
+        });
     }
 }

@@ -32,7 +32,7 @@ const FULL: usize = 64 << 20;
 /// The number of rows that are put in or taken out while readers wait.
 const STEP: usize = 64;
 /// The number of rows that are brought into the backend in one batch.
-const SLICE: usize = 16;
+const SLICE: usize = 32;
 /// How often the applier looks whether earlier views have ended, 200 µs apart, before it keeps rows for them.
 const PATIENCE: u32 = 5;
 /// The number of versions of rows that a scan reads at a time.
@@ -374,7 +374,9 @@ impl Versions {
         let keys: Vec<Vec<u8>> = rows.keys().cloned().collect();
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
+            let began = Instant::now();
             self.backend.apply(&rows.by_ref().take(SLICE).collect())?;
+            self.pause(began.elapsed());
         }
         self.backend.apply(&Batch::from([format::position(&head)?]))?;
         self.backend.make_durable()?;
@@ -392,6 +394,19 @@ impl Versions {
         }
         self.let_go();
         Ok(())
+    }
+
+    /// Leaves the processor to those who wait for answers, for as long as it was used before, and for less the more waits for the
+    /// backend: from half of what may wait on, for no time.
+    fn pause(&self, used: Duration) {
+        let (waiting, closing) = {
+            let moment = self.moment();
+            (moment.bytes, moment.closing)
+        };
+        let left = (FULL / 2).saturating_sub(waiting) / (FULL / 200);
+        if !closing && let Some(pause) = used.checked_mul(u32::try_from(left).unwrap_or(0)) {
+            std::thread::sleep(pause / 100);
+        }
     }
 
     /// The numbers of the views of moments before a commit. Most are of queries that end in a moment: those are waited for.

@@ -1,7 +1,7 @@
 //! The [`Engine`]: opening it ([`EngineBuilder`]), and the calls that carry every command and query.
 //!
-//! All clones of an engine share one writer thread and one storer thread. When the last clone is dropped, the queue is closed,
-//! the writer finishes what was submitted, and the number of commits is noted outside of the database (the seal).
+//! All clones of an engine share its threads: the writer, the storer and the applier. When the last clone is dropped, the queue is
+//! closed, the writer finishes what was submitted, and the applier brings all commits into the backend.
 
 use std::future::Future;
 use std::path::Path;
@@ -22,6 +22,7 @@ use dogwatch_core::{Actor, Command, IdSource, OrgId, Query, Secret, Timestamp, a
 use crate::backend::{Backend, MemoryBackend, SledBackend, SledOptions};
 use crate::clock::{Clock, SystemClock};
 use crate::commit::applier::Applier;
+use crate::commit::overlay::Overlay;
 use crate::commit::pending::{self, Pending, pending};
 use crate::commit::queue::WhenFull;
 use crate::commit::snapshot::Snapshot;
@@ -140,6 +141,29 @@ impl Engine {
     /// Those of the query.
     pub fn query<Q: Query>(&self, query: &Q, actor: &Actor) -> Result<Q::Reply, Error> {
         trace::query::<Q, _>(actor, || Ok(self.inner.shared.read(|state| ask(query, actor, state))?))
+    }
+
+    /// The present moment, for several queries that are to agree with one another: none sees a commit that another does not.
+    ///
+    /// It holds up nobody, for as long as it is kept. Meanwhile, what commits overwrite is kept in memory for it.
+    ///
+    /// ```
+    /// use dogwatch_store::Engine;
+    /// use dogwatch_store::rules::component::{CreateComponent, ListComponents};
+    /// # use dogwatch_store::rules::{Actor, organization::CreateOrganization};
+    /// # let engine = Engine::in_memory()?;
+    /// # let created = engine.execute(CreateOrganization::new("Harbour".parse()?, "ada@example.com".parse()?,
+    /// #     "Ada".parse()?, "Byron".parse()?), &Actor::Operator)?;
+    /// # let ada = created.actor();
+    /// let before = engine.view();
+    /// engine.execute(CreateComponent::new("Checkout".parse()?), &ada)?;
+    /// assert_eq!(before.query(&ListComponents, &ada)?.len(), 0);
+    /// assert_eq!(engine.view().query(&ListComponents, &ada)?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn view(&self) -> View {
+        View { head: self.inner.shared.versions.hold(), shared: Arc::clone(&self.inner.shared) }
     }
 
     /// Finds the actor that an API key belongs to, at the engine's present instant.
@@ -302,6 +326,42 @@ impl Drop for Inner {
             // When the writer panicked, every caller was answered already: nothing is left to report here.
             let _ = writer.join();
         }
+    }
+}
+
+/// A moment of an engine: see [`Engine::view`]. It does not keep the engine open; it answers from the same rows after the engine is
+/// closed, but keeps the folder in use.
+pub struct View {
+    shared: Arc<Shared>,
+    head: Head,
+}
+
+impl View {
+    /// Answers a query as it was at this moment. What depends on the time is answered for the time that the query names.
+    ///
+    /// # Errors
+    /// Those of the query.
+    pub fn query<Q: Query>(&self, query: &Q, actor: &Actor) -> Result<Q::Reply, Error> {
+        let view = self.shared.versions.view_of(self.head);
+        trace::query::<Q, _>(actor, || Ok(ask(query, actor, &StoreView::new(Overlay::plain(&view)))?))
+    }
+
+    /// The last commit that this moment holds.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        self.head
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        self.shared.versions.release(self.head);
+    }
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("head", &self.head).finish_non_exhaustive()
     }
 }
 

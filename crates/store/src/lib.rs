@@ -39,7 +39,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::pending::Pending;
 pub use deliverer::{Delivery, Envelope, Sending};
 pub use delivery::Notifications;
-pub use engine::{Engine, EngineBuilder, Load, Opening};
+pub use engine::{Engine, EngineBuilder, Load, Opening, View};
 pub use error::{Error, OpenError};
 pub use once::{Answer, Once, Recorded};
 pub use ticker::Ticker;

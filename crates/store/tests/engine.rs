@@ -438,3 +438,38 @@ fn a_folder_with_something_else_is_refused() {
     std::fs::write(folder.path().join("README"), "what this is").unwrap();
     drop(Engine::open(folder.path()).unwrap());
 }
+
+/// A moment stays as it was, whatever is committed and brought into the backend meanwhile, and does not hold anything up.
+#[test]
+fn a_view_is_one_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Engine::builder().checkpoint_after(Duration::ZERO, 0).open(folder.path()).unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    let list = ListIncidents { limit: ListLimit::MAX, ..Default::default() };
+    let mut views = Vec::new();
+    for number in 0..60_u64 {
+        let view = engine.view();
+        assert_eq!(view.head().position.number, engine.revision());
+        let opened = engine.execute(incident(&created), &ada).unwrap();
+        let (id, to) = (opened.id, Status::Identified);
+        engine.execute(ChangeStatus::new(id, to), &ada).unwrap();
+        assert!(view.query(&GetIncident { id }, &ada).is_err());
+        if number % 7 == 0 {
+            engine.checkpoint().unwrap();
+        }
+        views.push((view, engine.view(), number));
+    }
+    for (before, after, number) in &views {
+        assert_eq!(u64::try_from(before.query(&list, &ada).unwrap().incidents.len()).unwrap(), *number);
+        let shown = after.query(&list, &ada).unwrap().incidents;
+        assert_eq!(u64::try_from(shown.len()).unwrap(), number + 1);
+        assert!(shown.iter().all(|incident| incident.status == Status::Identified));
+    }
+    // A view outlives the engine, and then the folder is free.
+    drop(engine);
+    assert!(matches!(Engine::open(folder.path()), Err(OpenError::InUse { .. })));
+    assert_eq!(views.last().unwrap().1.query(&list, &ada).unwrap().incidents.len(), 60);
+    drop(views);
+    assert_eq!(listed(&Engine::open(folder.path()).unwrap(), &ada).len(), 60);
+}

@@ -73,7 +73,7 @@ impl Drop for Open<'_, '_> {
 impl<'a> Assembly<'a> {
     pub(crate) fn new(shared: &'a Shared, storer: &'a Storer, ahead: Ahead) -> Self {
         let (after, known) = (RowMap::new(), RowMap::new());
-        let base = shared.versions.writers_view(ahead.head);
+        let base = shared.versions.view_of(ahead.head);
         Self { shared, storer, ahead, base, now: shared.clock.now(), after, bytes: 0, known, savepoint: None }
     }
 

@@ -214,18 +214,39 @@ impl Versions {
 
     /// A view of all that is published.
     pub(crate) fn view(&self) -> View<'_> {
+        View { versions: self, head: self.hold(), counted: true }
+    }
+
+    /// The present moment, whose rows are kept until [`Versions::release`].
+    pub(crate) fn hold(&self) -> Head {
         let mut views = self.views();
         let head = views.head;
         match views.counts.back_mut() {
             Some((number, count)) if *number == head.position.number => *count = count.saturating_add(1),
             _ => views.counts.push_back((head.position.number, 1)),
         }
-        View { versions: self, head, counted: true }
+        head
     }
 
-    /// The view of the writer, which sees its own commits before they are published. No commit that it does not see is brought
-    /// into the backend while it looks.
-    pub(crate) const fn writers_view(&self, head: Head) -> View<'_> {
+    /// Lets go of a moment that was held.
+    pub(crate) fn release(&self, head: Head) {
+        let number = head.position.number;
+        let mut views = self.views();
+        if let Some((_, count)) = views.counts.iter_mut().find(|(view, _)| *view == number) {
+            *count = count.saturating_sub(1);
+        }
+        let before = views.counts.len();
+        views.counts.retain(|(_, count)| *count > 0);
+        let gone = views.counts.len() < before;
+        drop(views);
+        if gone && self.is_overtaken(number) {
+            self.let_go();
+        }
+    }
+
+    /// A view of a moment for which no rows need to be kept: one that is held elsewhere, or that of the writer, which sees its own
+    /// commits before they are published, and without which no later commit comes into being.
+    pub(crate) const fn view_of(&self, head: Head) -> View<'_> {
         View { versions: self, head, counted: false }
     }
 
@@ -514,20 +535,8 @@ impl Source for View<'_> {
 
 impl Drop for View<'_> {
     fn drop(&mut self) {
-        if !self.counted {
-            return;
-        }
-        let number = self.head.position.number;
-        let mut views = self.versions.views();
-        if let Some((_, count)) = views.counts.iter_mut().find(|(view, _)| *view == number) {
-            *count = count.saturating_sub(1);
-        }
-        let before = views.counts.len();
-        views.counts.retain(|(_, count)| *count > 0);
-        let gone = views.counts.len() < before;
-        drop(views);
-        if gone && self.versions.is_overtaken(number) {
-            self.versions.let_go();
+        if self.counted {
+            self.versions.release(self.head);
         }
     }
 }
@@ -694,7 +703,7 @@ mod tests {
                         number += 1;
                         versions.enter(number, rows);
                         prop_assert_eq!(seen(&versions.view()), seen_before, "not published yet");
-                        prop_assert_eq!(&seen(&versions.writers_view(head(number))), &now, "the writer sees it");
+                        prop_assert_eq!(&seen(&versions.view_of(head(number))), &now, "the writer sees it");
                         versions.publish(head(number), 1);
                     }
                     Step::Apply(commits) => {

@@ -72,7 +72,8 @@ pub struct Engine {
 struct Inner {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    storer: ThreadId,
+    /// The threads that the writer waits for when it ends.
+    behind: [ThreadId; 2],
     readers: Readers,
 }
 
@@ -322,7 +323,7 @@ impl Drop for Inner {
         let writer = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         // When a waker holds the last handle, it is dropped in a thread of the engine, which cannot wait for its own end.
         let here = thread::current().id();
-        if let Some(writer) = writer.filter(|writer| writer.thread().id() != here && self.storer != here) {
+        if let Some(writer) = writer.filter(|writer| writer.thread().id() != here && !self.behind.contains(&here)) {
             // When the writer panicked, every caller was answered already: nothing is left to report here.
             let _ = writer.join();
         }
@@ -502,8 +503,15 @@ impl EngineBuilder {
         let journal = if found.has_journal() {
             FolderJournal::open(path)?
         } else {
-            // One that is there was begun for an opening that did not come to its end: nothing was ever answered from it.
-            FolderJournal::create(path, closed(&backend)?)?
+            let head = closed(&backend)?;
+            // An upgrade that was interrupted may have appended its first commit.
+            let begun = head.position.number.saturating_add(u64::from(found == format::Found::Older));
+            match FolderJournal::left(path)? {
+                Some(last) if last.number > begun => {
+                    return Err(OpenError::Lost { found: head.position, known: last });
+                }
+                _ => FolderJournal::create(path, head)?,
+            }
         };
         format::prepare(found, &backend, &journal, self.settings.clock.now())?;
         // If the seal cannot be removed, it stays, and nothing reads it.
@@ -577,8 +585,8 @@ impl EngineBuilder {
         }));
         let writers = Arc::clone(&shared);
         let storer = Storer::start(Arc::clone(&shared)).map_err(OpenError::Thread)?;
-        let storer_id = storer.thread_id();
         let applier = Applier::start(Arc::clone(&shared)).map_err(OpenError::Thread)?;
+        let behind = [storer.thread_id(), applier.thread_id()];
         let run = move || {
             // They end in this order, when the writer has.
             let _applier = applier;
@@ -586,7 +594,7 @@ impl EngineBuilder {
             writer::run(&writers, &storer, IdSource::from_seed(seed));
         };
         let writer = thread::Builder::new().name("dogwatch-writer".to_owned()).spawn(run).map_err(OpenError::Thread)?;
-        Ok(Engine { inner: Arc::new(Inner { shared, writer: Mutex::new(Some(writer)), storer: storer_id, readers }) })
+        Ok(Engine { inner: Arc::new(Inner { shared, writer: Mutex::new(Some(writer)), behind, readers }) })
     }
 }
 

@@ -214,8 +214,9 @@ pub(crate) fn begin(backend: &dyn Backend) -> Result<(), OpenError> {
 
 /// Ends what [`begin`] began: removes the mark and writes the head and the format, after which the store can be opened.
 pub(crate) fn finish(backend: &dyn Backend, head: &Head) -> Result<(), OpenError> {
-    backend.apply(&Batch::from([(unfinished_key(), None), position(head)?]))?;
-    write(backend)
+    let format = row(format_key(), &FormatV1 { format: FORMAT })?;
+    backend.apply(&Batch::from([(unfinished_key(), None), position(head)?, format]))?;
+    Ok(backend.make_durable()?)
 }
 
 /// Looks at the format of a store that is only read; [`OpenError::NotAStore`] when there is none.

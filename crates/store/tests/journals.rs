@@ -162,7 +162,14 @@ fn forgetting_gives_the_disk_back() {
         journal.forget(last.head.position).unwrap();
         most = most.max(journal.size_on_disk().unwrap());
     }
-    assert!(most <= 16 << 20, "{most}");
+    // They are removed behind, by another thread.
+    assert!(most <= 64 << 20, "{most}");
+    for _ in 0..1_000 {
+        if files(folder.path()).len() <= 4 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
     assert!(files(folder.path()).len() <= 4);
     drop(journal);
     append(&FolderJournal::open(folder.path()).unwrap(), 10);
@@ -329,12 +336,14 @@ proptest! {
                     journal = Some(FolderJournal::open(folder.path()).unwrap());
                 }
                 Step::Tear(size, kept) => {
-                    let before: Vec<_> = files(folder.path()).into_iter().map(|file| (fs::read(&file).unwrap(), file)).collect();
+                    // A segment that is not needed any more may go at any moment.
+                    let found = files(folder.path()).into_iter().filter_map(|file| Some((fs::read(&file).ok()?, file)));
+                    let before: Vec<_> = found.collect();
                     let torn = append(open, size);
                     drop(journal.take());
                     let mut lost = 0;
                     for (bytes, path) in before {
-                        let file = OpenOptions::new().write(true).open(&path).unwrap();
+                        let Ok(file) = OpenOptions::new().write(true).open(&path) else { continue };
                         let written = fs::read(&path).unwrap();
                         for block in (0..u64::try_from(bytes.len()).unwrap() / BLOCK).skip(1) {
                             let place = usize::try_from(block * BLOCK).unwrap();

@@ -313,6 +313,23 @@ fn a_store_without_its_last_commits_is_refused() {
     // No journal at all.
     std::fs::remove_dir_all(journal(&old)).unwrap();
     assert!(Engine::open(&old).unwrap_err().to_string().contains("journal"));
+    // No rows at all: the journal stays as it is, since it shows that there were some.
+    for entry in std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        std::fs::remove_file(entry).unwrap();
+    }
+    std::fs::write(data.join("dogwatch.creating"), "").unwrap();
+    for _ in 0..2 {
+        match Engine::open(&data).unwrap_err() {
+            OpenError::Lost { found, known } => assert_eq!((found.number, known.number), (0, 2)),
+            other => panic!("{other}"),
+        }
+    }
+    // A folder of that name that is somebody else's.
+    let foreign = folder.path().join("foreign");
+    std::fs::create_dir_all(foreign.join("journal")).unwrap();
+    std::fs::write(foreign.join("journal/monday.txt"), "rain").unwrap();
+    assert!(matches!(Engine::open(&foreign).unwrap_err(), OpenError::NotAStore));
+    assert!(foreign.join("journal/monday.txt").exists());
 }
 
 /// A copy of a store's folder.

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 use super::watchdog::Watchdog;
 use super::{Backend, BackendError, Batch, Scan};
 use crate::error::OpenError;
-use crate::journal;
 
 /// How a store on disk is opened.
 #[derive(Debug, Clone)]
@@ -229,8 +228,7 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 
 /// Whether a folder without a store holds files that are not ours. A new file system has `lost+found`.
 fn holds_something_else(path: &Path) -> io::Result<bool> {
-    let own =
-        |name: &str| ["dogwatch.lock", "lost+found", "blobs", "db", journal::FOLDER, SEAL, NEW_SEAL].contains(&name);
+    let own = |name: &str| ["dogwatch.lock", "lost+found", "blobs", "db", SEAL, NEW_SEAL].contains(&name);
     if path.join("conf").exists() || path.join(CREATING).exists() || !path.exists() {
         return Ok(false);
     }

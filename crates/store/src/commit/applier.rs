@@ -5,7 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, ThreadId};
 
 use crate::commit::writer::Shared;
 
@@ -13,6 +13,7 @@ use crate::commit::writer::Shared;
 pub(crate) struct Applier {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    id: ThreadId,
 }
 
 impl Applier {
@@ -22,7 +23,12 @@ impl Applier {
             move || run(&shared)
         };
         let thread = thread::Builder::new().name("dogwatch-applier".to_owned()).spawn(run)?;
-        Ok(Self { shared, thread: Some(thread) })
+        let id = thread.thread().id();
+        Ok(Self { shared, thread: Some(thread), id })
+    }
+
+    pub(crate) const fn thread_id(&self) -> ThreadId {
+        self.id
     }
 }
 

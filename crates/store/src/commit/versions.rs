@@ -35,7 +35,7 @@ const STEP: usize = 64;
 const SLICE: usize = 32;
 /// How often the applier looks whether earlier views have ended, 200 µs apart, before it keeps rows for them.
 const PATIENCE: u32 = 5;
-/// The number of versions of rows that a scan reads at a time.
+/// The number of rows with versions that a scan looks at at a time.
 const AT_ONCE: usize = 32;
 
 /// When published commits are brought into the backend: after a while, or when they are many, whichever is first.
@@ -122,6 +122,8 @@ pub(crate) struct Versions {
     held: RwLock<Held>,
     /// The number of rows in `held`: nobody looks into it while there are none.
     size: AtomicUsize,
+    /// The number of the oldest view when what was kept for older ones was let go of last.
+    let_go_before: AtomicU64,
     views: Mutex<Views>,
     moment: Mutex<Moment>,
     /// Signalled when a commit is published, and when one is in the backend.
@@ -140,6 +142,7 @@ impl Versions {
             checkpoints,
             held: RwLock::default(),
             size: AtomicUsize::new(0),
+            let_go_before: AtomicU64::new(0),
             views: Mutex::new(Views { head, counts: VecDeque::new() }),
             moment: Mutex::new(Moment {
                 waiting: VecDeque::new(),
@@ -200,7 +203,7 @@ impl Versions {
         moment.bytes = moment.bytes.saturating_add(bytes);
         moment.waiting.push_back(Waiting { head, bytes, since: Instant::now() });
         // The applier is woken by the first of several commits, and by the one that makes them many.
-        let wake = moment.waiting.len() == 1 || moment.bytes >= self.checkpoints.bytes;
+        let wake = moment.waiting.len() == 1 || moment.bytes >= self.many();
         drop(moment);
         if wake {
             self.moved.notify_all();
@@ -255,6 +258,11 @@ impl Versions {
         self.views().head
     }
 
+    /// The bytes of rows from which on commits are brought into the backend: before the writer has to wait, whatever was asked for.
+    fn many(&self) -> usize {
+        self.checkpoints.bytes.min(FULL)
+    }
+
     /// Waits while too much waits for the backend; `false` when the applier has ended.
     pub(crate) fn wait_for_room(&self) -> bool {
         let waiting = |moment: &mut Moment| moment.bytes > FULL && !moment.ended;
@@ -293,11 +301,12 @@ impl Versions {
             return (versions, end.to_vec());
         }
         let held = self.held();
-        for (key, of_row) in held.ahead.range::<[u8], _>((Included(start), Excluded(end))) {
-            let Some(version) = Held::version(of_row, number) else { continue };
-            if versions.len() == AT_ONCE {
+        for (looked, (key, of_row)) in held.ahead.range::<[u8], _>((Included(start), Excluded(end))).enumerate() {
+            // Rows that the view does not see count, too: there may be many.
+            if looked == AT_ONCE {
                 return (versions, key.clone());
             }
+            let Some(version) = Held::version(of_row, number) else { continue };
             versions.push_back((key.clone(), version.value.clone()));
         }
         (versions, end.to_vec())
@@ -366,7 +375,7 @@ impl Versions {
             };
             let left = self.checkpoints.after.saturating_sub(oldest.since.elapsed());
             let wanted = oldest.head.position.number <= moment.wanted;
-            if moment.closing || wanted || moment.bytes >= self.checkpoints.bytes || left.is_zero() {
+            if moment.closing || wanted || moment.bytes >= self.many() || left.is_zero() {
                 break;
             }
             moment = self.moved.wait_timeout(moment, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -471,7 +480,9 @@ impl Versions {
             let mut held = self.change();
             let held = &mut *held;
             let Some(versions) = held.ahead.get(key) else { continue };
-            let (mut from, kept) = (0, held.kept.entry(key.clone()).or_default());
+            let kept = held.kept.entry(key.clone()).or_default();
+            // What views of moments before that see was kept already.
+            let mut from = kept.last().map_or(0, |kept| kept.until);
             for version in versions.iter().filter(|version| version.number <= number) {
                 if views.iter().any(|view| (from..version.number).contains(view)) {
                     kept.push(Kept { until: version.number, value });
@@ -488,14 +499,28 @@ impl Versions {
 
     /// Lets go of what was kept for views that are gone.
     fn let_go(&self) {
-        let oldest = self.views().counts.front().map_or(u64::MAX, |(number, _)| *number);
-        if !self.held().kept.is_empty() {
+        let oldest = {
+            let views = self.views();
+            // Without a view, the next one is of the present moment or of a later one.
+            views.counts.front().map_or(views.head.position.number, |(number, _)| *number)
+        };
+        if self.let_go_before.swap(oldest, Ordering::SeqCst) == oldest {
+            return;
+        }
+        let mut start = Some(Vec::new());
+        while let Some(from) = start.take() {
             let mut held = self.change();
-            held.kept.retain(|_, kept| {
-                kept.retain(|kept| kept.until > oldest);
-                !kept.is_empty()
-            });
+            let keys: Vec<_> = held.kept.range(from..).take(STEP).map(|(key, _)| key.clone()).collect();
+            for key in &keys {
+                if let Some(kept) = held.kept.get_mut(key) {
+                    kept.retain(|kept| kept.until > oldest);
+                    if kept.is_empty() {
+                        held.kept.remove(key);
+                    }
+                }
+            }
             self.count(&held);
+            start = keys.last().filter(|_| keys.len() == STEP).map(|last| [last, &[0][..]].concat());
         }
     }
 }
@@ -735,6 +760,29 @@ mod tests {
             versions.apply(head(number)).unwrap();
             prop_assert_eq!(versions.size.load(Ordering::SeqCst), 0, "nothing is kept when nobody looks");
         }
+    }
+
+    /// What is kept for one view is one value a row, however often the row changes.
+    #[test]
+    fn a_long_view_costs_one_value_a_row() {
+        let versions = versions();
+        let commit = |number: u64| {
+            versions.enter(number, (0..100).map(|k| (key(k), Some(number.to_be_bytes().to_vec()))).collect());
+            versions.publish(head(number), 1);
+            versions.apply(head(number)).unwrap();
+        };
+        commit(1);
+        let view = versions.view();
+        (2..50).for_each(commit);
+        let later = versions.view();
+        (50..60).for_each(commit);
+        assert!(versions.held().kept.values().all(|kept| kept.len() == 2), "one for each view");
+        assert!(seen(&view).values().all(|value| *value == 1_u64.to_be_bytes()));
+        assert!(seen(&later).values().all(|value| *value == 49_u64.to_be_bytes()));
+        drop(view);
+        assert!(versions.held().kept.values().all(|kept| kept.len() == 1));
+        drop(later);
+        assert_eq!(versions.size.load(Ordering::SeqCst), 0);
     }
 
     /// Each commit writes its number into all rows, and every tenth deletes all. Readers, an applier and a writer at once: a

@@ -43,8 +43,9 @@ pub(crate) struct Settings {
 
 /// The state that callers, readers, the writer and the storer share.
 pub(crate) struct Shared {
-    pub(crate) versions: Versions,
+    // The journal is dropped before the backend, which holds the lock of the folder.
     pub(crate) journal: Box<dyn Journal>,
+    pub(crate) versions: Versions,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) queue: Queue<Box<dyn Job>>,
     /// Raised when a timer is set or a notification can be claimed, and when the engine is poisoned.
@@ -62,8 +63,8 @@ impl Shared {
     pub(crate) fn new(versions: Versions, journal: Box<dyn Journal>, settings: Settings) -> Self {
         let commits = AtomicU64::new(versions.head().position.number);
         Self {
-            versions,
             journal,
+            versions,
             clock: settings.clock,
             queue: Queue::new(settings.queue_capacity),
             deadlines: Signal::default(),

@@ -31,7 +31,7 @@ const LARGE_RECORD: usize = 1 << 20;
 const SPARE: usize = 2;
 
 /// The folder of the journal within that of the store.
-pub(crate) const FOLDER: &str = "journal";
+const FOLDER: &str = "journal";
 
 /// Keeps commits in the folder `journal` of a store's folder.
 #[derive(Debug)]
@@ -118,6 +118,22 @@ impl FolderJournal {
         begin().map_err(failed("creating the journal"))
     }
 
+    /// The last commit of a journal that stands in a folder whose rows know of none; `None` when there is none, or its creation was
+    /// interrupted.
+    pub(crate) fn left(store: &Path) -> Result<Option<Position>, BackendError> {
+        let folder = store.join(FOLDER);
+        if !folder.exists() {
+            return Ok(None);
+        }
+        match Found::look(&folder) {
+            Ok(found) => Ok(found.used.back().map(|_| found.last.position)),
+            Err(error) => {
+                let files = fs::read_dir(&folder).map_err(failed("reading the journal"))?.count();
+                if files > 1 { Err(error) } else { Ok(None) }
+            }
+        }
+    }
+
     /// Opens the journal in a store's folder.
     ///
     /// # Errors
@@ -125,16 +141,23 @@ impl FolderJournal {
     pub fn open(store: &Path) -> Result<Self, BackendError> {
         let folder = store.join(FOLDER);
         let found = Found::look(&folder)?;
-        let Found { used, free, last, offset, next_slot, next_sequence } = found;
+        let Found { used, mut free, last, last_at, offset, next_slot, next_sequence } = found;
         let Some(active) = used.back() else { return Err(damaged("it holds no record".to_owned())) };
         let path = active.slot.path(&folder);
         let open = || -> io::Result<Self> {
-            // What was prepared and not used is prepared again, with the next number.
+            // What was prepared and not used is prepared again, with the next number. What was not even prepared is removed.
             for slot in &free {
-                wipe(&mut OpenOptions::new().write(true).open(slot.path(&folder))?)?;
+                if slot.size < FIRST {
+                    fs::remove_file(slot.path(&folder))?;
+                } else {
+                    wipe(&mut OpenOptions::new().write(true).open(slot.path(&folder))?)?;
+                }
             }
-            let file = OpenOptions::new().read(true).write(true).open(path)?;
-            // What the last process wrote may not have been synced; from here on it is taken to be there.
+            free.retain(|slot| slot.size >= FIRST);
+            let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+            // The last record may not have been synced, or its sync may have failed: then it is in memory, and taken for written.
+            // So it is written again. From here on it is there.
+            segment::write_again(&mut file, last_at, offset)?;
             file.sync_all()?;
             sync_folder(&folder)?;
             let state = State { file, offset, last, buffer: Vec::new(), failed: false, used };
@@ -208,6 +231,9 @@ impl Journal for FolderJournal {
         }
         if state.last != *after || term < after.position.term {
             return Err(AppendError::Deposed);
+        }
+        if !segment::fits(rows) {
+            return Err(AppendError::NotAppended(BackendError::new("writing the journal", "the commit is too large")));
         }
         let size = segment::blocks(u64::try_from(rows.as_bytes().len()).unwrap_or(u64::MAX));
         let not = |error| AppendError::NotAppended(BackendError::new("preparing the journal", error));
@@ -283,10 +309,7 @@ impl Journal for FolderJournal {
         if free.is_empty() {
             return Ok(());
         }
-        let surplus = self.preparing.free(free);
-        for slot in surplus {
-            fs::remove_file(slot.path(&self.folder)).map_err(failed("removing a segment of the journal"))?;
-        }
+        self.preparing.free(free);
         Ok(())
     }
 
@@ -300,6 +323,8 @@ struct Found {
     used: VecDeque<Used>,
     free: VecDeque<Slot>,
     last: Head,
+    /// Where the last record begins, and where the next one will.
+    last_at: u64,
     offset: u64,
     next_slot: u64,
     next_sequence: u64,
@@ -329,6 +354,7 @@ impl Found {
             used: VecDeque::new(),
             free: VecDeque::new(),
             last: Head::default(),
+            last_at: BLOCK,
             offset: BLOCK,
             next_slot,
             next_sequence: 1,
@@ -367,6 +393,7 @@ impl Found {
             }
             first.get_or_insert_with(|| record.before());
             self.last = record.head();
+            self.last_at = offset;
             offset = next;
         }
         // Behind the record that was being written there is none: it is written only when the one before is durable.
@@ -397,11 +424,15 @@ fn holds_records(file: &mut File) -> io::Result<bool> {
     segment::looks_like_record(file, BLOCK)
 }
 
-/// Removes the header of a segment whose commits are forgotten, and the front of its first record with it: a file without a
-/// header that holds a record has lost it.
+/// Removes the header of a segment that holds no records, and before it the front of what an earlier use of the file left: a file
+/// without a header that holds a record has lost it.
 fn wipe(file: &mut File) -> io::Result<()> {
-    segment::write_at(file, 0, &[0; 2 * segment::BLOCK_BYTES])?;
-    file.sync_data()
+    // In this order: a loss of power in between leaves a segment that was prepared, and not one that has lost its header.
+    for block in [BLOCK, 0] {
+        segment::write_at(file, block, &[0; segment::BLOCK_BYTES])?;
+        file.sync_data()?;
+    }
+    Ok(())
 }
 
 /// Writes a file for a segment to its full size, and its header, durably.
@@ -420,15 +451,30 @@ fn prepare(folder: &Path, slot: &Slot, sequence: u64) -> io::Result<(File, Heade
             segment::write_at(&mut file, slot.size.saturating_sub(left), piece)?;
             left = left.saturating_sub(u64::try_from(piece.len()).unwrap_or(left).max(1));
         }
-    } else {
-        wipe(&mut file)?;
     }
+    // Of a file that is used again, the new header takes the place of the old one: its records have another salt.
     segment::write_at(&mut file, 0, &header.block())?;
     file.sync_all()?;
     if new {
         sync_folder(folder)?;
     }
     Ok((file, header))
+}
+
+/// As [`prepare`]; when the disk has no room for a segment of that size, one that is as small as is wanted.
+fn prepare_or_smaller(folder: &Path, slot: &Slot, sequence: u64, wanted: u64) -> (Slot, io::Result<(File, Header)>) {
+    let smaller = Slot { size: wanted.next_multiple_of(BLOCK).max(FIRST), ..slot.clone() };
+    let mut last = io::Error::from(io::ErrorKind::StorageFull);
+    for slot in [slot, &smaller] {
+        match prepare(folder, slot, sequence) {
+            Ok(prepared) => return (slot.clone(), Ok(prepared)),
+            Err(error) => last = error,
+        }
+        // What was written of it takes room that may be what is missing. One that comes back after a loss of power would be a
+        // second segment with this number.
+        let _ = fs::remove_file(slot.path(folder)).and_then(|()| sync_folder(folder));
+    }
+    (smaller, Err(last))
 }
 
 /// A segment that is ready to take records.
@@ -451,6 +497,8 @@ struct Wants {
     next_sequence: u64,
     /// The size of the largest segment, no more than [`LARGEST`].
     largest: u64,
+    /// Whether there are more unused segments than are kept.
+    surplus: bool,
     stop: bool,
 }
 
@@ -476,6 +524,8 @@ impl Preparing {
 
     /// Takes the next segment, which has at least `size` bytes; waits for it.
     fn take(&self, size: u64) -> io::Result<Prepared> {
+        // One that failed may have failed long ago: it is tried again.
+        self.lock().ready.take_if(|ready| ready.is_err());
         loop {
             let mut wants = self.lock();
             if wants.ready.is_none() && wants.wanted.is_none_or(|wanted| wanted < size) {
@@ -487,33 +537,63 @@ impl Preparing {
             match wants.ready.take() {
                 Some(Ok(prepared)) if prepared.slot.size >= size => return Ok(prepared),
                 // The one that was prepared is too small for this commit: another takes its place in the sequence.
-                Some(Ok(mut prepared)) => {
-                    wipe(&mut prepared.file)?;
-                    wants.free.push_front(prepared.slot);
-                    wants.next_sequence = prepared.header.sequence;
-                }
+                Some(Ok(mut prepared)) => match wipe(&mut prepared.file) {
+                    Ok(()) => {
+                        wants.free.push_front(prepared.slot);
+                        wants.next_sequence = prepared.header.sequence;
+                    }
+                    Err(error) => {
+                        wants.ready = Some(Ok(prepared));
+                        return Err(error);
+                    }
+                },
                 Some(Err(error)) => return Err(error),
                 None => return Err(io::Error::other("the journal is being closed")),
             }
         }
     }
 
-    /// Takes segments back; gives those that are too many to be kept.
-    fn free(&self, slots: Vec<Slot>) -> Vec<Slot> {
+    /// Takes segments back. Those that are too many to be kept are removed.
+    fn free(&self, slots: Vec<Slot>) {
         let mut wants = self.lock();
         wants.free.extend(slots);
-        let surplus = wants.free.len().saturating_sub(SPARE);
-        wants.free.drain(..surplus).collect()
+        wants.surplus = wants.free.len() > SPARE;
+        drop(wants);
+        self.changed.notify_all();
+    }
+
+    /// Removes what is too much, the oldest first, so that what is left has no gap.
+    fn remove_surplus(&self, folder: &Path) {
+        loop {
+            let mut wants = self.lock();
+            let surplus = if wants.free.len() > SPARE { wants.free.pop_front() } else { None };
+            let Some(slot) = surplus else {
+                wants.surplus = false;
+                return;
+            };
+            drop(wants);
+            if fs::remove_file(slot.path(folder)).is_err() {
+                // It is kept, and tried again when the next ones are freed.
+                let mut wants = self.lock();
+                wants.free.push_front(slot);
+                wants.surplus = false;
+                return;
+            }
+        }
     }
 
     fn run(&self, folder: &Path) {
         loop {
-            let waiting = |wants: &mut Wants| wants.wanted.is_none() && !wants.stop;
+            let waiting = |wants: &mut Wants| wants.wanted.is_none() && !wants.surplus && !wants.stop;
             let mut wants = self.changed.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
             if wants.stop {
                 return;
             }
-            let Some(wanted) = wants.wanted else { continue };
+            let Some(wanted) = wants.wanted else {
+                drop(wants);
+                self.remove_surplus(folder);
+                continue;
+            };
             let slot = match wants.free.front() {
                 Some(slot) if slot.size >= wanted => wants.free.pop_front(),
                 _ => None,
@@ -527,7 +607,7 @@ impl Preparing {
             });
             let sequence = wants.next_sequence;
             drop(wants);
-            let prepared = prepare(folder, &slot, sequence);
+            let (slot, prepared) = prepare_or_smaller(folder, &slot, sequence, wanted);
             let mut wants = self.lock();
             wants.wanted = None;
             wants.ready = Some(match prepared {
@@ -535,11 +615,7 @@ impl Preparing {
                     wants.next_sequence = sequence.saturating_add(1);
                     Ok(Prepared { slot, header, file })
                 }
-                Err(error) => {
-                    // What was written of it takes room that may be what is missing.
-                    let _ = fs::remove_file(slot.path(folder));
-                    Err(error)
-                }
+                Err(error) => Err(error),
             });
             self.changed.notify_all();
         }

@@ -17,7 +17,6 @@ use std::fmt;
 
 use dogwatch_core::Timestamp;
 
-pub(crate) use folder::FOLDER;
 pub use folder::FolderJournal;
 pub use memory::MemoryJournal;
 pub use rows::Rows;

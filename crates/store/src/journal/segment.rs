@@ -208,6 +208,18 @@ pub(super) fn any_record_from(file: &mut File, salt: [u8; 8], offset: u64) -> io
     Ok(false)
 }
 
+/// Whether rows are no longer than those of a record may be.
+pub(super) fn fits(rows: &Rows) -> bool {
+    u64::try_from(rows.as_bytes().len()).is_ok_and(|length| length <= LONGEST)
+}
+
+/// Reads what stands between two offsets, and writes the same again.
+pub(super) fn write_again(file: &mut File, from: u64, to: u64) -> io::Result<()> {
+    let length = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
+    let mut bytes = vec![0; length];
+    if read_at(file, from, &mut bytes)? { write_at(file, from, &bytes) } else { Ok(()) }
+}
+
 /// Writes at an offset.
 pub(super) fn write_at(file: &mut File, offset: u64, bytes: &[u8]) -> io::Result<()> {
     file.seek(SeekFrom::Start(offset))?;

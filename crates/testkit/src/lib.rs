@@ -35,7 +35,6 @@ pub mod run;
 #[cfg(feature = "internals")]
 pub mod simulation;
 pub mod subject;
-#[cfg(feature = "internals")]
 pub mod targets;
 
 /// The number of cases that a property runs: `PROPTEST_CASES` if set, else `usual`.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use dogwatch_store::Engine;
 use dogwatch_store::backend::{SledBackend, SledOptions};
 use dogwatch_store::journal::{FolderJournal, Head, Rows};
-use dogwatch_testkit::recorder::{Recorder, batch};
+use dogwatch_testkit::recorder::Recorder;
 
 use super::ours::Ours;
 use super::raw::{Raw, ZeroFilled};
@@ -17,7 +17,7 @@ use super::work::{Rate, Work, round};
 use super::{Failure, ROUNDS, known};
 
 fn replay(raw: &Raw, commits: &[Rows]) -> Result<(), Failure> {
-    commits.iter().try_for_each(|rows| raw.apply(batch(rows)).and_then(|()| raw.make_durable()))
+    commits.iter().try_for_each(|rows| raw.apply(rows.owned().collect()).and_then(|()| raw.make_durable()))
 }
 
 /// One round of the engine, of raw sled and of the file, in calls per second; and how many calls were a group.

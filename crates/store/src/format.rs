@@ -312,16 +312,17 @@ impl<'a> Door<'a> {
     /// Brings the backend up to date first.
     fn open(backend: &'a dyn Backend, journal: &'a dyn Journal, at: Timestamp) -> Result<Self, OpenError> {
         let head = catch_up(backend, journal, |commit| {
-            let rows = commit.rows.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec)));
-            Ok(backend.apply(&rows.chain([position(&commit.head)?]).collect())?)
+            Ok(backend.apply(&commit.rows.owned().chain([position(&commit.head)?]).collect())?)
         })?;
         backend.make_durable()?;
         Ok(Self { backend, journal, at, head })
     }
 
     fn commit(&mut self, mut rows: Batch) -> Result<(), OpenError> {
-        let appended = self.journal.append(self.head.position.term, &self.head, self.at, &Rows::from(&rows));
-        self.head = appended.map_err(|why| BackendError::new("upgrading the store", why))?;
+        let failed = |why: &str| BackendError::new("upgrading the store", why);
+        let appended = Rows::of(&rows).ok_or_else(|| failed("a row is too long"))?;
+        let appended = self.journal.append(self.head.position.term, &self.head, self.at, &appended);
+        self.head = appended.map_err(|why| failed(&why.to_string()))?;
         rows.extend([position(&self.head)?]);
         self.backend.apply(&rows)?;
         self.backend.make_durable()?;

@@ -22,7 +22,7 @@ fn at(millis: i64) -> Timestamp {
 /// Rows that say which commit they are of, with about so many bytes.
 fn rows(number: u64, size: usize) -> Rows {
     let value = Some(vec![u8::try_from(number % 251).unwrap(); size]);
-    Rows::from(&Batch::from([(number.to_be_bytes().to_vec(), value), (b"gone".to_vec(), None)]))
+    Rows::of(&Batch::from([(number.to_be_bytes().to_vec(), value), (b"gone".to_vec(), None)])).unwrap()
 }
 
 /// A head that no journal of these tests comes to by itself.

@@ -55,12 +55,6 @@ impl<J: Journal> Journal for Recorder<J> {
     }
 }
 
-/// The changes of a commit as a batch of a backend.
-#[must_use]
-pub fn batch(rows: &Rows) -> Batch {
-    rows.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))).collect()
-}
-
 /// The command that benchmarks of writing execute: it opens an incident with a description.
 #[must_use]
 pub fn incident(created: &OrganizationCreated) -> CreateIncident {
@@ -79,7 +73,7 @@ pub fn recorded(count: usize) -> Vec<Batch> {
     drop(recording.take());
     (0..count).for_each(|_| drop(engine.execute(incident(&created), &created.actor()).unwrap()));
     drop(engine);
-    recording.take().iter().map(batch).collect()
+    recording.take().iter().map(|rows| rows.owned().collect()).collect()
 }
 
 /// How many bytes of keys and values a batch holds.

@@ -12,23 +12,18 @@ use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use dogwatch_core::Timestamp;
 
+use super::preparing::{FIRST, Prepared, Preparing, Slot, prepare, wipe};
 use super::segment::{self, BLOCK, Header, Record};
 use super::{AppendError, Head, Journal, Position, Reading, Rows};
 use crate::backend::{BackendError, sync_folder};
 
-/// The size of the first segment, in bytes.
-const FIRST: u64 = 1 << 20;
-/// The largest size that segments grow to by themselves, in bytes. A commit that needs more gets a segment of its own size.
-const LARGEST: u64 = 64 << 20;
 /// The buffer that is kept from one record to the next, in bytes.
 const LARGE_RECORD: usize = 1 << 20;
-/// The number of unused segments that are kept to be used again; more are removed.
-const SPARE: usize = 2;
 
 /// The folder of the journal within that of the store.
 const FOLDER: &str = "journal";
@@ -66,19 +61,6 @@ struct Used {
     before: Head,
     /// The number of its last commit.
     last: u64,
-}
-
-/// A file for a segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Slot {
-    number: u64,
-    size: u64,
-}
-
-impl Slot {
-    fn path(&self, folder: &Path) -> PathBuf {
-        folder.join(format!("{:08}.log", self.number))
-    }
 }
 
 fn failed(doing: &'static str) -> impl Fn(io::Error) -> BackendError {
@@ -173,9 +155,8 @@ impl FolderJournal {
         next_slot: u64,
         next_sequence: u64,
     ) -> io::Result<Self> {
-        let largest = state.used.iter().map(|used| used.slot.size).max().unwrap_or(FIRST).min(LARGEST);
-        let wants = Wants { free, next_slot, next_sequence, largest, ..Wants::default() };
-        let preparing = Arc::new(Preparing { wants: Mutex::new(wants), changed: Condvar::new() });
+        let largest = state.used.iter().map(|used| used.slot.size).max().unwrap_or(FIRST);
+        let preparing = Arc::new(Preparing::new(free, next_slot, next_sequence, largest));
         let run = {
             let (preparing, folder) = (Arc::clone(&preparing), folder.clone());
             move || preparing.run(&folder)
@@ -208,8 +189,7 @@ impl FolderJournal {
 
 impl Drop for FolderJournal {
     fn drop(&mut self) {
-        self.preparing.lock().stop = true;
-        self.preparing.changed.notify_all();
+        self.preparing.stop();
         if let Some(thread) = self.thread.take() {
             // It does not panic, and if it did, nothing would be left to do.
             let _ = thread.join();
@@ -422,202 +402,4 @@ impl Found {
 /// Whether a file holds what looks like the front of a record where its first would stand.
 fn holds_records(file: &mut File) -> io::Result<bool> {
     segment::looks_like_record(file, BLOCK)
-}
-
-/// Removes the header of a segment that holds no records, and before it the front of what an earlier use of the file left: a file
-/// without a header that holds a record has lost it.
-fn wipe(file: &mut File) -> io::Result<()> {
-    // In this order: a loss of power in between leaves a segment that was prepared, and not one that has lost its header.
-    for block in [BLOCK, 0] {
-        segment::write_at(file, block, &[0; segment::BLOCK_BYTES])?;
-        file.sync_data()?;
-    }
-    Ok(())
-}
-
-/// Writes a file for a segment to its full size, and its header, durably.
-fn prepare(folder: &Path, slot: &Slot, sequence: u64) -> io::Result<(File, Header)> {
-    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-    let mut salt = [0; 8];
-    getrandom::fill(&mut salt).map_err(io::Error::other)?;
-    let header = Header { sequence, salt };
-    let path = slot.path(folder);
-    let new = !path.exists();
-    let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
-    if new {
-        let mut left = slot.size;
-        while left > 0 {
-            let piece = ZEROS.get(..usize::try_from(left).unwrap_or(ZEROS.len())).unwrap_or(&ZEROS);
-            segment::write_at(&mut file, slot.size.saturating_sub(left), piece)?;
-            left = left.saturating_sub(u64::try_from(piece.len()).unwrap_or(left).max(1));
-        }
-    }
-    // Of a file that is used again, the new header takes the place of the old one: its records have another salt.
-    segment::write_at(&mut file, 0, &header.block())?;
-    file.sync_all()?;
-    if new {
-        sync_folder(folder)?;
-    }
-    Ok((file, header))
-}
-
-/// As [`prepare`]; when the disk has no room for a segment of that size, one that is as small as is wanted.
-fn prepare_or_smaller(folder: &Path, slot: &Slot, sequence: u64, wanted: u64) -> (Slot, io::Result<(File, Header)>) {
-    let smaller = Slot { size: wanted.next_multiple_of(BLOCK).max(FIRST), ..slot.clone() };
-    let mut last = io::Error::from(io::ErrorKind::StorageFull);
-    for slot in [slot, &smaller] {
-        match prepare(folder, slot, sequence) {
-            Ok(prepared) => return (slot.clone(), Ok(prepared)),
-            Err(error) => last = error,
-        }
-        // What was written of it takes room that may be what is missing. One that comes back after a loss of power would be a
-        // second segment with this number.
-        let _ = fs::remove_file(slot.path(folder)).and_then(|()| sync_folder(folder));
-    }
-    (smaller, Err(last))
-}
-
-/// A segment that is ready to take records.
-#[derive(Debug)]
-struct Prepared {
-    slot: Slot,
-    header: Header,
-    file: File,
-}
-
-/// What the thread that prepares segments is to do, and has done.
-#[derive(Debug, Default)]
-struct Wants {
-    /// The size that is wanted of the next segment, in bytes.
-    wanted: Option<u64>,
-    ready: Option<Result<Prepared, io::Error>>,
-    /// Segments whose commits are forgotten, oldest first.
-    free: VecDeque<Slot>,
-    next_slot: u64,
-    next_sequence: u64,
-    /// The size of the largest segment, no more than [`LARGEST`].
-    largest: u64,
-    /// Whether there are more unused segments than are kept.
-    surplus: bool,
-    stop: bool,
-}
-
-#[derive(Debug)]
-struct Preparing {
-    wants: Mutex<Wants>,
-    changed: Condvar,
-}
-
-impl Preparing {
-    fn lock(&self) -> MutexGuard<'_, Wants> {
-        self.wants.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Has the next segment prepared, unless it is.
-    fn want(&self) {
-        let mut wants = self.lock();
-        if wants.ready.is_none() && wants.wanted.is_none() {
-            wants.wanted = Some(0);
-            self.changed.notify_all();
-        }
-    }
-
-    /// Takes the next segment, which has at least `size` bytes; waits for it.
-    fn take(&self, size: u64) -> io::Result<Prepared> {
-        // One that failed may have failed long ago: it is tried again.
-        self.lock().ready.take_if(|ready| ready.is_err());
-        loop {
-            let mut wants = self.lock();
-            if wants.ready.is_none() && wants.wanted.is_none_or(|wanted| wanted < size) {
-                wants.wanted = Some(size);
-                self.changed.notify_all();
-            }
-            let waiting = |wants: &mut Wants| wants.ready.is_none() && !wants.stop;
-            let mut wants = self.changed.wait_while(wants, waiting).unwrap_or_else(PoisonError::into_inner);
-            match wants.ready.take() {
-                Some(Ok(prepared)) if prepared.slot.size >= size => return Ok(prepared),
-                // The one that was prepared is too small for this commit: another takes its place in the sequence.
-                Some(Ok(mut prepared)) => match wipe(&mut prepared.file) {
-                    Ok(()) => {
-                        wants.free.push_front(prepared.slot);
-                        wants.next_sequence = prepared.header.sequence;
-                    }
-                    Err(error) => {
-                        wants.ready = Some(Ok(prepared));
-                        return Err(error);
-                    }
-                },
-                Some(Err(error)) => return Err(error),
-                None => return Err(io::Error::other("the journal is being closed")),
-            }
-        }
-    }
-
-    /// Takes segments back. Those that are too many to be kept are removed.
-    fn free(&self, slots: Vec<Slot>) {
-        let mut wants = self.lock();
-        wants.free.extend(slots);
-        wants.surplus = wants.free.len() > SPARE;
-        drop(wants);
-        self.changed.notify_all();
-    }
-
-    /// Removes what is too much, the oldest first, so that what is left has no gap.
-    fn remove_surplus(&self, folder: &Path) {
-        loop {
-            let mut wants = self.lock();
-            let surplus = if wants.free.len() > SPARE { wants.free.pop_front() } else { None };
-            let Some(slot) = surplus else {
-                wants.surplus = false;
-                return;
-            };
-            drop(wants);
-            if fs::remove_file(slot.path(folder)).is_err() {
-                // It is kept, and tried again when the next ones are freed.
-                let mut wants = self.lock();
-                wants.free.push_front(slot);
-                wants.surplus = false;
-                return;
-            }
-        }
-    }
-
-    fn run(&self, folder: &Path) {
-        loop {
-            let waiting = |wants: &mut Wants| wants.wanted.is_none() && !wants.surplus && !wants.stop;
-            let mut wants = self.changed.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
-            if wants.stop {
-                return;
-            }
-            let Some(wanted) = wants.wanted else {
-                drop(wants);
-                self.remove_surplus(folder);
-                continue;
-            };
-            let slot = match wants.free.front() {
-                Some(slot) if slot.size >= wanted => wants.free.pop_front(),
-                _ => None,
-            };
-            let slot = slot.unwrap_or_else(|| {
-                let size = wants.largest.saturating_mul(2).min(LARGEST).max(wanted.next_multiple_of(BLOCK));
-                let number = wants.next_slot;
-                wants.next_slot = number.saturating_add(1);
-                wants.largest = wants.largest.max(size.min(LARGEST));
-                Slot { number, size }
-            });
-            let sequence = wants.next_sequence;
-            drop(wants);
-            let (slot, prepared) = prepare_or_smaller(folder, &slot, sequence, wanted);
-            let mut wants = self.lock();
-            wants.wanted = None;
-            wants.ready = Some(match prepared {
-                Ok((file, header)) => {
-                    wants.next_sequence = sequence.saturating_add(1);
-                    Ok(Prepared { slot, header, file })
-                }
-                Err(error) => Err(error),
-            });
-            self.changed.notify_all();
-        }
-    }
 }

@@ -9,6 +9,7 @@
 
 mod folder;
 mod memory;
+mod preparing;
 mod rows;
 mod segment;
 

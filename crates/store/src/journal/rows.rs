@@ -29,6 +29,12 @@ impl Rows {
         Some(Self(bytes))
     }
 
+    /// The changes of a batch; `None` when a key or a value is longer than 4 GiB.
+    #[must_use]
+    pub fn of(batch: &Batch) -> Option<Self> {
+        Self::encode(&batch.rows)
+    }
+
     /// The changes that these bytes hold; `None` when they are not what [`Rows`] writes.
     #[must_use]
     pub fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
@@ -56,17 +62,14 @@ impl Rows {
         self.0.is_empty()
     }
 
+    /// The changes as values of their own, ascending by key.
+    pub fn owned(&self) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
+        self.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec)))
+    }
+
     /// The changes, ascending by key.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
         Changes(&self.0)
-    }
-}
-
-impl From<&Batch> for Rows {
-    /// # Panics
-    /// Never: keys and values are far shorter than what can be written. A longer one would leave out all changes.
-    fn from(batch: &Batch) -> Self {
-        Self::encode(&batch.rows).unwrap_or_default()
     }
 }
 
@@ -110,15 +113,15 @@ mod tests {
             (b"c".to_vec(), Some(Vec::new())),
             (Vec::new(), Some(vec![0; 5_000])),
         ]);
-        let rows = Rows::from(&batch);
-        let back: Batch = rows.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))).collect();
+        let rows = Rows::of(&batch).unwrap();
+        let back: Batch = rows.owned().collect();
         assert_eq!(back, batch);
         assert_eq!(Rows::from_bytes(rows.as_bytes().to_vec()), Some(rows));
     }
 
     #[test]
     fn other_bytes_are_refused() {
-        let rows = Rows::from(&Batch::from([(b"a".to_vec(), Some(b"1".to_vec())), (b"b".to_vec(), None)]));
+        let rows = Rows::of(&Batch::from([(b"a".to_vec(), Some(b"1".to_vec())), (b"b".to_vec(), None)])).unwrap();
         let bytes = rows.as_bytes();
         for cut in 1..bytes.len() {
             // Cut between two changes, what is left is whole.

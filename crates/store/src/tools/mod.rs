@@ -144,8 +144,7 @@ impl ReadOnly {
         let head = if format::known(&backend)?.has_journal() {
             let journal = FolderJournal::open(path.as_ref())?;
             format::catch_up(&backend, &journal, |commit| {
-                let rows = commit.rows.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec)));
-                lacking.extend(rows);
+                lacking.extend(commit.rows.owned());
                 Ok(())
             })?
         } else {

@@ -95,6 +95,7 @@ fn child() {
         Ok("write") => write_for_ever(Path::new(&folder)),
         Ok("endure") => endure(Path::new(&folder)),
         Ok("read on") => read_on(Path::new(&folder)),
+        Ok("overwrite") => overwrite(Path::new(&folder)),
         other => panic!("{other:?}"),
     }
 }
@@ -417,4 +418,65 @@ fn what_was_applied_can_be_read_though_the_disk_fails() {
         spawn("read on", &scratch.path().join("store"), &settings).wait_with_output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success() && stdout.contains("read on"), "{stdout}\n{stderr}");
+}
+
+/// How many batches are applied before they are made durable: about a mebibyte, as much as an engine brings in at once.
+const UNSYNCED: u64 = 20;
+
+fn number_in(value: Option<Vec<u8>>) -> u64 {
+    value.map_or(0, |value| u64::from_be_bytes(value[..8].try_into().unwrap()))
+}
+
+/// Overwrites rows for ever. Each row says which batch wrote it; now and then all are made durable, and that is said.
+fn overwrite(folder: &Path) {
+    let backend = SledBackend::open(folder, &SledOptions::default()).unwrap();
+    let from = number_in(backend.get(b"number").unwrap()) + 1;
+    let mut random = Random::from_seed(from);
+    for number in from.. {
+        let rows = (0..200).map(|_| {
+            let filling = vec![7; 100 + usize::try_from(random.below(300)).unwrap()];
+            let value = [&number.to_be_bytes()[..], &filling].concat();
+            (random.below(20_000).to_be_bytes().to_vec(), Some(value))
+        });
+        let number_row = (b"number".to_vec(), Some(number.to_be_bytes().to_vec()));
+        backend.apply(&rows.chain([number_row]).collect()).unwrap();
+        if number % UNSYNCED == 0 {
+            backend.make_durable().unwrap();
+            acknowledge(number);
+        }
+    }
+}
+
+/// What sled was told to make durable is there after a loss of power, also when of what was written since any block got to the disk:
+/// it writes over old segments of its log all the time. What is there besides is the batches after that, in order.
+#[test]
+fn sled_keeps_what_was_made_durable() {
+    if env::var(CHILD).is_ok() {
+        return;
+    }
+    let cuts = times("DOGWATCH_CUTS", 20) / 2;
+    let scratch = tempfile::tempdir().unwrap();
+    let mut folder = scratch.path().join("store-0");
+    drop(SledBackend::open(&folder, &SledOptions::default()).unwrap());
+    fs::create_dir(folder.join("journal")).unwrap();
+    let (mut random, mut best) = (Random::from_seed(20_261_124), 0);
+    for cut in 0..cuts {
+        let (shadow, left) = (scratch.path().join("shadow"), scratch.path().join(format!("store-{}", cut + 1)));
+        prime(&folder, &shadow);
+        let mut child = spawn("overwrite", &folder, &[("DISK_SHADOW", shadow.to_str().unwrap())]);
+        let all = cut_short(&mut child, 2 + random.below(40), &mut random);
+        best = all.last().copied().unwrap_or(best).max(best);
+        after_the_cut(&folder, &shadow, &left, true, &mut random);
+        let backend = SledBackend::open(&left, &SledOptions::default()).unwrap();
+        let number = number_in(backend.get(b"number").unwrap());
+        assert!(number >= best, "after cut {cut}: batch {best} was made durable, and {number} is the last");
+        let rows = backend.scan(&[0], b"n").map(|row| number_in(Some(row.unwrap().1)));
+        assert!(rows.max().unwrap_or(0) <= number, "after cut {cut}");
+        drop(backend);
+        best = number;
+        fs::remove_dir_all(&folder).unwrap();
+        fs::remove_dir_all(&shadow).unwrap();
+        folder = left;
+    }
+    println!("{cuts} cuts, {best} batches, none lost");
 }

@@ -10,8 +10,9 @@ use crate::backend::{BackendError, Batch, RowMap};
 use crate::format;
 use crate::journal::{Head, Journal};
 
-/// The most bytes of rows that are brought into the backend at once, if they are of more than one commit.
-const MOST: usize = 4 << 20;
+/// The most bytes of rows that are brought into the backend between two syncs of it, if they are of more than one commit. The more
+/// it is, the likelier sled is to write over what was durable before it has synced a copy (`FORMAT.md`).
+const MOST: usize = 1 << 20;
 /// The number of rows that are brought into the backend in one batch.
 const SLICE: usize = 32;
 /// How often the applier looks whether earlier views have ended, 200 µs apart, before it keeps rows for them.

@@ -228,6 +228,7 @@ pub(crate) fn run(shared: &Shared, storer: &Storer, mut ids: IdSource) {
         }
         let mut batch = Assembly::new(shared, storer, ahead);
         let mut jobs: Vec<Box<dyn Job>> = Vec::new();
+        let mut free = false;
         loop {
             while batch.bytes() < LARGEST_BYTES
                 && let Some(mut job) = taken.pop_front()
@@ -237,22 +238,15 @@ pub(crate) fn run(shared: &Shared, storer: &Storer, mut ids: IdSource) {
                 job.run(&mut batch, &mut ids);
                 jobs.push(job);
             }
-            // Work that comes in while the batch before this one is being stored joins this one.
-            let room = LARGEST_BATCH.saturating_sub(jobs.len());
-            let room = if taken.is_empty() && batch.bytes() < LARGEST_BYTES { room } else { 0 };
-            let (more, free) = shared.queue.take_while_storing(room);
-            taken.extend(more);
             if free {
                 break;
             }
-        }
-        // What came in with the news that the batch before is stored is decided, too, if it fits.
-        while batch.bytes() < LARGEST_BYTES
-            && let Some(mut job) = taken.pop_front()
-        {
-            batch.look_at_clock();
-            job.run(&mut batch, &mut ids);
-            jobs.push(job);
+            // Work that comes in while the batch before this one is being stored joins this one, if it fits.
+            let room = LARGEST_BATCH.saturating_sub(jobs.len());
+            let room = if taken.is_empty() && batch.bytes() < LARGEST_BYTES { room } else { 0 };
+            let more;
+            (more, free) = shared.queue.take_while_storing(room);
+            taken.extend(more);
         }
         ahead = batch.store(jobs);
     }

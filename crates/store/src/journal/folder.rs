@@ -349,7 +349,7 @@ impl Found {
         }
         for (slot, mut file) in nameless {
             // A file whose header is being written holds no record yet; one that does has lost its header.
-            if holds_records(&mut file).map_err(&reading)? {
+            if segment::looks_like_record(&mut file, BLOCK).map_err(&reading)? {
                 return Err(damaged(format!("`{:08}.log` has lost its header", slot.number)));
             }
             found.free.push_back(slot);
@@ -397,9 +397,4 @@ impl Found {
         }
         Ok(())
     }
-}
-
-/// Whether a file holds what looks like the front of a record where its first would stand.
-fn holds_records(file: &mut File) -> io::Result<bool> {
-    segment::looks_like_record(file, BLOCK)
 }

@@ -67,8 +67,18 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Copy a store into a fresh folder
     ///
-    /// The store must not be in use; a program that embeds the engine can back up while it works.
-    Backup(CopyArgs),
+    /// The store must not be in use; a program that embeds the engine can back up while it works. With --incremental, the first
+    /// call copies the store, and each later one adds what was committed since: `dogwatch restore` then restores any moment.
+    Backup(BackupArgs),
+    /// Make a store of a backup, as it was at a moment
+    ///
+    /// Prints the position of the last commit that it has. The backup stays as it is.
+    Restore(RestoreArgs),
+    /// Print what happened, a line of JSON for each change
+    ///
+    /// Who created, changed or deleted what, in order, as far as the journal goes back; secrets and their hashes are left out. With
+    /// --bookmark, the journal keeps what this command has not printed yet, and the next call goes on there.
+    Changes(ChangesArgs),
     /// Rewrite a store into a fresh folder, as small as it can be
     ///
     /// Prints how many bytes were won. The old folder stays as it is: move the new one into its place when you are content.
@@ -146,6 +156,42 @@ pub(crate) struct CopyArgs {
     /// The folder of the copy; it must not exist yet, or be empty
     #[arg(value_name = "TO")]
     pub(crate) to: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The store and the copy.
+    #[command(flatten)]
+    pub(crate) copy: CopyArgs,
+    /// Add to the backup that the folder holds, or begin one that can be added to
+    #[arg(long)]
+    pub(crate) incremental: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArgs {
+    /// The folder of the backup
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: PathBuf,
+    /// The folder of the new store; it must not exist yet, or be empty
+    #[arg(value_name = "TO")]
+    pub(crate) to: PathBuf,
+    /// The moment, as in 2026-04-07T10:00:00Z, or the position of a commit, as in 0/12; all that there is, if absent
+    #[arg(long, value_name = "TIME|POSITION")]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChangesArgs {
+    /// The folder of the store
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Print what came after this position, as in 0/12
+    #[arg(long, value_name = "POSITION", required_unless_present = "bookmark")]
+    pub(crate) from: Option<String>,
+    /// Go on where the last call with this name ended; with --from, begin there. 1 to 100 characters
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bookmark: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -40,6 +40,8 @@ fn main() -> ExitCode {
         Command::Export(args) => tools::export(&args),
         Command::Import(args) => tools::import(&args),
         Command::Backup(args) => tools::backup(&args),
+        Command::Restore(args) => tools::restore(&args),
+        Command::Changes(args) => tools::changes(&args),
         Command::Compact(args) => tools::compact(&args),
         Command::Stats(args) => tools::stats(&args),
         Command::Demo(args) => demo::run(&args),

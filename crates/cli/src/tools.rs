@@ -6,11 +6,13 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use dogwatch_store::rules::Timestamp;
-use dogwatch_store::{Progress, ReadOnly, import as read_export};
+use dogwatch_store::journal::{NotAPosition, Position};
+use dogwatch_store::rules::text::Name;
+use dogwatch_store::rules::{Error as Refusal, Problem, Timestamp};
+use dogwatch_store::{Engine, Progress, ReadOnly, Until, import as read_export, restore as restore_backup};
 use serde_json::json;
 
-use crate::cli::{CopyArgs, ExportArgs, ImportArgs, VerifyArgs};
+use crate::cli::{BackupArgs, ChangesArgs, CopyArgs, ExportArgs, ImportArgs, RestoreArgs, VerifyArgs};
 use crate::failure::Failure;
 use crate::look::print;
 
@@ -84,10 +86,54 @@ pub(crate) fn import(args: &ImportArgs) -> Result<(), Failure> {
 }
 
 /// `dogwatch backup`
-pub(crate) fn backup(args: &CopyArgs) -> Result<(), Failure> {
-    let store = ReadOnly::open(&args.data)?;
-    let copied = told("rows copied", |progress| store.backup(&args.to, progress))?;
+pub(crate) fn backup(args: &BackupArgs) -> Result<(), Failure> {
+    let BackupArgs { copy: CopyArgs { data, to }, incremental } = args;
+    if *incremental {
+        let engine = Engine::open_existing(data)?;
+        let added = told("rows and commits copied", |progress| engine.backup_increment(to, progress))?;
+        let position = added.position.to_string();
+        return print(&json!({ "rows": added.rows, "commits": added.commits, "position": position }));
+    }
+    let copied = told("rows copied", |progress| ReadOnly::open(data)?.backup(to, progress))?;
     print(&json!({ "rows": copied.rows, "bytes": copied.bytes_after }))
+}
+
+/// `dogwatch restore`
+pub(crate) fn restore(args: &RestoreArgs) -> Result<(), Failure> {
+    let until = match args.at.as_deref() {
+        None => Until::Last,
+        Some(text) => match text.parse::<Timestamp>() {
+            Ok(time) => Until::Time(time),
+            Err(_) => Until::Position(position("--at", text)?),
+        },
+    };
+    let restored = told("rows and commits read", |progress| restore_backup(&args.from, &args.to, until, progress))?;
+    print(&json!({
+        "rows": restored.rows, "commits": restored.commits, "position": restored.position.to_string(),
+        "at": restored.at.map(|at| at.to_string()),
+    }))
+}
+
+/// `dogwatch changes`
+pub(crate) fn changes(args: &ChangesArgs) -> Result<(), Failure> {
+    let from = args.from.as_deref().map(|text| position("--from", text)).transpose()?;
+    let out = &mut io::stdout().lock();
+    let Some(name) = &args.bookmark else {
+        let from = from.unwrap_or_default();
+        return Ok(ReadOnly::open(&args.data)?.changes(from, out, &mut |_| ()).map(|_| ())?);
+    };
+    let name: Name = name.parse().map_err(|why: Problem| Refusal::invalid("--bookmark", why.to_string()))?;
+    let engine = Engine::open_existing(&args.data)?;
+    let kept = engine.bookmarks()?.into_iter().find(|(other, _)| *other == name).map(|(_, position)| position);
+    // A new bookmark begins now: the journal may have forgotten what was before.
+    let from = from.or(kept).unwrap_or_else(|| engine.head().position);
+    let last = engine.changes(from, out, &mut |_| ())?;
+    if kept == Some(last) { Ok(()) } else { Ok(engine.bookmark(&name, last)?) }
+}
+
+/// Reads the position that an argument gives.
+fn position(argument: &'static str, text: &str) -> Result<Position, Failure> {
+    text.parse().map_err(|why: NotAPosition| Refusal::invalid(argument, why.to_string()).into())
 }
 
 /// `dogwatch compact`

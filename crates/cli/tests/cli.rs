@@ -257,3 +257,67 @@ fn looking_after_a_store() {
     }
     assert!(!Path::new(&path("new")).exists());
 }
+
+/// What an operator does: changes since the last look, a backup that is brought up to date, and a restore.
+#[test]
+fn changes_and_incremental_backups() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (data, backup) = (path("data"), path("backup"));
+    let made = init(&folder.path().join("data"));
+    let changes = |args: &[&str]| {
+        let output = dogwatch(&[&["changes", "--data", &data], args].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let lines: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        lines
+    };
+    let first = changes(&["--from", "0"]);
+    let kinds: Vec<_> = first.iter().map(|change| change["entity"]["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["organization", "apiKey", "member"]);
+    assert!(first.iter().all(|change| change["what"] == "created" && change["actor"]["type"] == "operator"));
+    assert!(first[1]["entity"].get("hash").is_none() && first[1]["entity"]["leftOut"][0] == "hash");
+
+    let begun = json(&dogwatch(&["backup", "--data", &data, &backup, "--incremental"]));
+    assert!(begun["rows"].as_u64().unwrap() > 3);
+    assert_eq!(changes(&["--bookmark", "mail"]).len(), 0, "a new bookmark begins now");
+    let key = ["key", "create", "--data", &data, "--email", "ada@example.com", "--name", "laptop"];
+    let key = json(&dogwatch(&key))["keyId"].as_str().unwrap().to_owned();
+    let told = changes(&["--bookmark", "mail"]);
+    assert_eq!((told.len(), told[0]["entity"]["name"].as_str()), (1, Some("laptop")));
+    assert_eq!(changes(&["--bookmark", "mail"]).len(), 0, "told already");
+    assert!(dogwatch(&["key", "revoke", "--data", &data, "--key-id", &key]).status.success());
+    let told = changes(&["--bookmark", "mail"]);
+    let gone = (&told[0]["what"], &told[0]["entity"]["type"], &told[0]["entity"]["id"]);
+    assert_eq!((gone.0.as_str(), gone.1.as_str(), gone.2.as_str()), (Some("deleted"), Some("apiKey"), Some(&*key)));
+
+    let added = json(&dogwatch(&["backup", "--data", &data, &backup, "--incremental"]));
+    assert!(added["rows"].is_null() && added["commits"].as_u64().unwrap() >= 2);
+    let keys = |data: &str| {
+        let output = dogwatch(&["key", "list", "--data", data]);
+        text(&output.stdout).lines().count()
+    };
+    let created = told[0]["position"].as_str().unwrap().trim_start_matches("0/").parse::<u64>().unwrap() - 1;
+    for (to, at, expected) in [
+        ("then", Some(begun["position"].as_str().unwrap().to_owned()), 1),
+        ("between", Some(created.to_string()), 2),
+        ("now", None, 1),
+        ("later", Some("2199-01-01T00:00:00Z".to_owned()), 1),
+    ] {
+        let to = path(to);
+        let at = at.iter().flat_map(|at| ["--at", at]).collect::<Vec<_>>();
+        json(&dogwatch(&[&["restore", "--from", &backup, &to][..], &at].concat()));
+        assert_eq!(keys(&to), expected, "{to}");
+    }
+    for (args, said) in [
+        (&["restore", "--from", &backup, &path("early"), "--at", "2020-01-01T00:00:00Z"][..], "holds no such moment"),
+        (&["restore", "--from", &backup, &path("none"), "--at", "yesterday"], "must be the number of a commit"),
+        (&["restore", "--from", &backup, &path("now")], "is not empty"),
+        (&["changes", "--data", &data, "--from", "0/99999"], "no commits from position 0/99999 on"),
+        (&["changes", "--data", &data, "--from=-1"], "must be the number of a commit"),
+        (&["changes", "--data", &data], "--from <POSITION>"),
+    ] {
+        let output = dogwatch(args);
+        assert!(!output.status.success() && text(&output.stderr).contains(said), "{args:?}: {}", text(&output.stderr));
+    }
+    assert!(made["apiKey"].is_string());
+}

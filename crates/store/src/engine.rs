@@ -285,6 +285,15 @@ impl Engine {
         self.inner.shared.read(read)
     }
 
+    #[cfg(feature = "export")]
+    pub(crate) fn journal(&self) -> Option<&dyn Journal> {
+        Some(&*self.inner.shared.journal)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
     pub(crate) fn readers(&self) -> (&Arc<Shared>, &Readers) {
         (&self.inner.shared, &self.inner.readers)
     }
@@ -433,11 +442,20 @@ pub struct EngineBuilder {
 /// The default for how long delivered notifications are kept: 30 days.
 const KEEP_DELIVERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// The default for how much of the journal followers and bookmarks keep: 1 GiB.
+const FOLLOWER_QUOTA: u64 = 1 << 30;
+
 impl Default for EngineBuilder {
     fn default() -> Self {
         let clock = Box::new(SystemClock);
         let checkpoints = Checkpoints::default();
-        let settings = Settings { clock, queue_capacity: 4_096, keep_delivered: KEEP_DELIVERED, checkpoints };
+        let settings = Settings {
+            clock,
+            queue_capacity: 4_096,
+            keep_delivered: KEEP_DELIVERED,
+            checkpoints,
+            follower_quota: FOLLOWER_QUOTA,
+        };
         Self { settings, seed: None, sled: SledOptions::default(), upgrade: true }
     }
 }
@@ -479,6 +497,15 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets how many bytes of the journal are kept for followers and bookmarks that are behind ([`Engine::follow`], [`Engine::bookmark`]);
+    /// 1 GiB by default. When there are more, they are forgotten, and whoever needs them gets [`FollowError::Forgotten`].
+    ///
+    /// [`FollowError::Forgotten`]: crate::FollowError::Forgotten
+    pub fn follower_quota(mut self, bytes: u64) -> Self {
+        self.settings.follower_quota = bytes;
+        self
+    }
+
     /// Sets how the store on disk is opened: cache size, and whether a missing store is created.
     pub fn sled_options(mut self, options: SledOptions) -> Self {
         self.sled = options;
@@ -505,12 +532,13 @@ impl EngineBuilder {
         } else {
             let head = closed(&backend)?;
             // An upgrade that was interrupted may have appended its first commit.
-            let begun = head.position.number.saturating_add(u64::from(found == format::Found::Older));
+            let begun =
+                head.position.number.saturating_add(u64::from(found == format::Found::Older { journal: false }));
             match FolderJournal::left(path)? {
                 Some(last) if last.number > begun => {
                     return Err(OpenError::Lost { found: head.position, known: last });
                 }
-                _ => FolderJournal::create(path, head)?,
+                _ => FolderJournal::create(path, head, self.settings.clock.now())?,
             }
         };
         format::prepare(found, &backend, &journal, self.settings.clock.now())?;
@@ -576,6 +604,9 @@ impl EngineBuilder {
         lacking.into_iter().for_each(|commit| versions.replay(&commit));
         let readers = Readers::new(self.settings.queue_capacity);
         let shared = Arc::new(Shared::new(versions, journal, self.settings));
+        let bookmarks = shared.read(|state| state.bookmarks());
+        let bookmarks = || bookmarks.map_err(|why| OpenError::Corrupt(why.to_string()));
+        shared.bookmarks.set_named(bookmarks)?;
         let waiting = Arc::downgrade(&shared);
         shared.clock.when_set(Box::new(move || {
             waiting.upgrade().is_some_and(|shared| {

@@ -8,6 +8,7 @@
 
 use bincode::{Decode, Encode};
 use dogwatch_core::Timestamp;
+use dogwatch_core::text::Name;
 
 use crate::backend::{Backend, BackendError, Batch, RowMap};
 use crate::error::OpenError;
@@ -56,6 +57,17 @@ struct CommitsV1 {
     commits: u64,
 }
 
+/// What somebody with a name has read of the journal, which keeps what follows: a position.
+#[derive(Debug, Encode, Decode)]
+struct BookmarkV1 {
+    term: u64,
+    number: u64,
+}
+
+impl Stored for BookmarkV1 {
+    const VERSION: u8 = 1;
+}
+
 /// The instant of delivery up to which notifications may have been dropped, in milliseconds since 1970.
 #[derive(Debug, Encode, Decode)]
 struct DroppedV1 {
@@ -86,15 +98,18 @@ const GONE: [u8; 2] = [b'S', b'V'];
 const GONE_SINCE: u32 = 4;
 /// Formats before this one have no index of API keys by user.
 const KEYS_BY_USER_SINCE: u32 = 6;
+/// Stores of this format and of later ones have a journal.
+const JOURNAL_SINCE: u32 = 8;
 /// The bytes of rows that are read from the journal at once.
 const READ_AT_ONCE: usize = 8 << 20;
 /// The largest number of rows that are dropped in one batch, or of API keys that are indexed in one.
 const CHUNK: usize = 1_000;
 
-/// Whether a row holds the format, the head, or a mark of an unfinished store. A copy of the store writes its own instead.
+/// Whether a row holds the format, the head, a bookmark in the journal, or a mark of an unfinished store. A copy of the store writes its own instead.
 pub(crate) fn is_mark(key: &[u8]) -> bool {
     key.first() == Some(&(Table::META.tag()))
-        && [format_key(), head_key(), unfinished_key(), upgrading_key()].iter().any(|mark| mark == key)
+        && (key.starts_with(&bookmarks_key())
+            || [format_key(), head_key(), unfinished_key(), upgrading_key()].iter().any(|mark| mark == key))
 }
 
 /// Whether a row is the head that a backend has come to. It is not a part of what the store holds at a moment.
@@ -166,6 +181,26 @@ pub(crate) fn dropped(at: Timestamp) -> Result<RowChange, Corrupt> {
 pub(crate) fn dropped_until(value: &[u8]) -> Result<Timestamp, Corrupt> {
     let row: DroppedV1 = decode(&dropped_key(), value)?;
     timestamp(row.delivered_at)
+}
+
+/// The beginning of the keys of bookmarks in the journal; the name of each follows.
+pub(crate) fn bookmarks_key() -> Vec<u8> {
+    Table::META.key(&[b"bookmark "])
+}
+
+/// The change that sets a bookmark in the journal, or removes it.
+pub(crate) fn bookmark(name: &Name, read: Option<Position>) -> Result<RowChange, Corrupt> {
+    let key = Table::META.key(&[b"bookmark ", name.as_str().as_bytes()]);
+    let value = read.map(|Position { term, number }| encode(&key, &BookmarkV1 { term, number })).transpose()?;
+    Ok((key, value))
+}
+
+/// Decodes the row that [`bookmark`] made.
+pub(crate) fn bookmark_of(key: &[u8], value: &[u8]) -> Result<(Name, Position), Corrupt> {
+    let BookmarkV1 { term, number } = decode(key, value)?;
+    let name = key.strip_prefix(bookmarks_key().as_slice()).and_then(|name| std::str::from_utf8(name).ok());
+    let name = Name::new(name.ok_or(Corrupt::Key)?).map_err(|_| Corrupt::Key)?;
+    Ok((name, Position { term, number }))
 }
 
 /// The row that says that a store holds the commits up to a head.
@@ -246,8 +281,8 @@ fn format(backend: &dyn Backend) -> Result<Option<u32>, OpenError> {
 pub(crate) enum Found {
     /// It holds nothing.
     New,
-    /// A store of an older format.
-    Older,
+    /// A store of an older format, and whether that one has a journal beside it already.
+    Older { journal: bool },
     /// A store of this format that is complete, or whose upgrade to it is not.
     Present { upgrading: bool },
 }
@@ -255,7 +290,7 @@ pub(crate) enum Found {
 impl Found {
     /// Whether there is a journal beside it.
     pub(crate) const fn has_journal(self) -> bool {
-        matches!(self, Self::Present { .. })
+        matches!(self, Self::Present { .. } | Self::Older { journal: true })
     }
 }
 
@@ -263,12 +298,12 @@ impl Found {
 pub(crate) fn look(backend: &dyn Backend, upgrades: bool) -> Result<Found, OpenError> {
     let found = match format(backend)? {
         Some(FORMAT) => Found::Present { upgrading: backend.get(&upgrading_key())?.is_some() },
-        Some(_) => Found::Older,
+        Some(older) => Found::Older { journal: older >= JOURNAL_SINCE },
         None if backend.scan(&[], &[0xFF]).next().transpose()?.is_some() => return Err(OpenError::NotAStore),
         None => Found::New,
     };
     match found {
-        Found::Older | Found::Present { upgrading: true } if !upgrades => {
+        Found::Older { .. } | Found::Present { upgrading: true } if !upgrades => {
             Err(OpenError::OlderFormat { found: format(backend)?.unwrap_or(0), known: FORMAT })
         }
         found => Ok(found),
@@ -289,10 +324,10 @@ pub(crate) fn prepare(
     match found {
         Found::New => return write(backend),
         Found::Present { upgrading: false } => return Ok(()),
-        Found::Older | Found::Present { upgrading: true } => {}
+        Found::Older { .. } | Found::Present { upgrading: true } => {}
     }
     let mut door = Door::open(backend, journal, at)?;
-    if found == Found::Older {
+    if matches!(found, Found::Older { .. }) {
         // The format is marked before any row changes, so that no older version opens a store that is half upgraded.
         let mark = |key: Vec<u8>| row(key, &FormatV1 { format: FORMAT });
         door.commit(Batch::from([mark(format_key())?, mark(upgrading_key())?]))?;
@@ -325,8 +360,8 @@ impl<'a> Door<'a> {
         self.head = appended.map_err(|why| failed(&why.to_string()))?;
         rows.extend([position(&self.head)?]);
         self.backend.apply(&rows)?;
-        self.backend.make_durable()?;
-        Ok(self.journal.forget(self.head.position)?)
+        // The journal keeps it: the engine, which knows who has read what, has it forgotten.
+        Ok(self.backend.make_durable()?)
     }
 }
 

@@ -11,12 +11,14 @@
 //! See [`Engine`] for an example, and `FORMAT.md` for the format on disk.
 
 pub mod backend;
+mod changes;
 mod clock;
 mod commit;
 mod deliverer;
 mod delivery;
 mod engine;
 mod error;
+mod follow;
 mod format;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -35,18 +37,22 @@ mod trace;
 mod transaction;
 mod view;
 
+pub use changes::{Change, Gone, Subject, What};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::pending::Pending;
 pub use deliverer::{Delivery, Envelope, Sending};
 pub use delivery::Notifications;
 pub use engine::{Engine, EngineBuilder, Load, Opening, View};
 pub use error::{Error, OpenError};
+pub use follow::{FollowError, Follower};
 pub use once::{Answer, Once, Recorded};
 pub use ticker::Ticker;
 pub use ticks::Ticked;
 #[cfg(feature = "export")]
 pub use tools::import;
-pub use tools::{Copied, Finding, Progress, ReadOnly, Report, Stats, TableStats, ToolError};
+pub use tools::{
+    Copied, Finding, Increment, Progress, ReadOnly, Report, Restored, Stats, TableStats, ToolError, Until, restore,
+};
 pub use transaction::Transaction;
 
 /// The rules: commands, queries, and the types that they use.

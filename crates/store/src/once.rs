@@ -96,6 +96,7 @@ where
     type Reply = Recorded;
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Recorded, Error> {
+        batch.acts(Some(self.actor));
         let org = match self.actor {
             Actor::Member { org_id: org, .. } => org,
             Actor::Operator | Actor::Anybody => OrgId::from_bytes([0; 16]),

@@ -46,6 +46,7 @@ impl Transaction<'_, '_> {
         self.commands += 1;
         trace::command::<C, _>(actor, || {
             let decision = decide(command, actor, &self.batch.state(), self.batch.now, self.ids)?;
+            self.batch.acts(Some(*actor));
             self.batch.add(&decision.writes)?;
             Ok(decision.reply)
         })

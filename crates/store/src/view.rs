@@ -10,13 +10,15 @@ use dogwatch_core::id::Id;
 use dogwatch_core::organization::Organization;
 use dogwatch_core::outbox::{DeliveryPort, ReadyInbox};
 use dogwatch_core::secret::SecretHash;
-use dogwatch_core::text::ExternalId;
+use dogwatch_core::text::{ExternalId, Name};
 use dogwatch_core::ticks::{TickPort, Timer};
 use dogwatch_core::world::{GlobalPort, State, World};
 use dogwatch_core::{Error, OrgId, Timestamp, UserId};
 
 use crate::backend::Pair;
 use crate::commit::overlay::Overlay;
+use crate::format;
+use crate::journal::Position;
 use crate::record::{Corrupt, Stored, decode, hex};
 use crate::rooms::api_key::HolderV1;
 use crate::rooms::organization::organization_by_external_id;
@@ -162,6 +164,12 @@ impl State for StoreView<'_> {
 }
 
 impl StoreView<'_> {
+    /// The bookmarks in the journal that have a name, and what each has read.
+    pub(crate) fn bookmarks(&self) -> Result<Vec<(Name, Position)>, Error> {
+        let bookmark = |(key, value): Pair| format::bookmark_of(&key, &value).map_err(|why| corrupt(&key, why));
+        self.under(&format::bookmarks_key()).map(|pair| bookmark(pair?)).collect()
+    }
+
     /// The earliest instant in a table that is sorted by time, among the keys from `start` on.
     fn first_instant(&self, table: Table, start: &[u8]) -> Result<Option<Timestamp>, Error> {
         let Some(first) = self.scan(start, &end_of(&table.key(&[]))).next() else { return Ok(None) };

@@ -59,7 +59,7 @@ fn read(journal: &dyn Journal, mut from: Head) -> Vec<Commit> {
 fn on_each(head: Head, check: impl Fn(&dyn Journal)) {
     check(&MemoryJournal::after(head));
     let folder = tempfile::tempdir().unwrap();
-    check(&FolderJournal::create(folder.path(), head).unwrap());
+    check(&FolderJournal::create(folder.path(), head, at(0)).unwrap());
 }
 
 #[test]
@@ -155,12 +155,12 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn forgetting_gives_the_disk_back() {
     let folder = tempfile::tempdir().unwrap();
-    let journal = FolderJournal::create(folder.path(), Head::default()).unwrap();
+    let journal = FolderJournal::create(folder.path(), Head::default(), at(0)).unwrap();
     let mut most = 0;
     for _ in 0..1_000 {
         let last = append(&journal, 40_000);
         journal.forget(last.head.position).unwrap();
-        most = most.max(journal.size_on_disk().unwrap());
+        most = most.max(journal.size().unwrap());
     }
     // They are removed behind, by another thread.
     assert!(most <= 64 << 20, "{most}");
@@ -178,15 +178,15 @@ fn forgetting_gives_the_disk_back() {
 #[test]
 fn a_small_store_has_a_small_journal() {
     let folder = tempfile::tempdir().unwrap();
-    let journal = FolderJournal::create(folder.path(), Head::default()).unwrap();
+    let journal = FolderJournal::create(folder.path(), Head::default(), at(0)).unwrap();
     (0..100).for_each(|_| drop(append(&journal, 200)));
-    assert_eq!(journal.size_on_disk(), Some(1 << 20));
+    assert_eq!(journal.size().unwrap(), 1 << 20);
 }
 
 #[test]
 fn it_goes_on_where_it_was_left() {
     let folder = tempfile::tempdir().unwrap();
-    drop(FolderJournal::create(folder.path(), somewhere()).unwrap());
+    drop(FolderJournal::create(folder.path(), somewhere(), at(0)).unwrap());
     let mut commits = Vec::new();
     for round in 0..60 {
         let journal = FolderJournal::open(folder.path()).unwrap();
@@ -209,7 +209,7 @@ fn a_folder_without_a_journal_is_refused() {
 /// it is opened, or why it is refused.
 fn after(change: impl Fn(&mut Vec<u8>)) -> Result<usize, String> {
     let folder = tempfile::tempdir().unwrap();
-    let journal = FolderJournal::create(folder.path(), Head::default()).unwrap();
+    let journal = FolderJournal::create(folder.path(), Head::default(), at(0)).unwrap();
     let commits: Vec<_> = [100, 9_000, 100].iter().map(|size| append(&journal, *size)).collect();
     drop(journal);
     let file = files(folder.path()).remove(0);
@@ -264,10 +264,36 @@ fn torn_or_rotten() {
     assert!(after(|bytes| bytes.copy_within(2 * block..3 * block, 9 * block)).unwrap_err().contains("damaged"));
 }
 
+/// A record that was torn and found so is gone: blocks of the next one, torn as well, do not make it whole, even if they are the
+/// same.
+#[test]
+fn what_was_torn_stays_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = FolderJournal::create(folder.path(), Head::default(), at(0)).unwrap();
+    let first = append(&journal, 10);
+    let torn = append(&journal, 10_000);
+    drop(journal);
+    let path = &files(folder.path())[0];
+    let whole = fs::read(path).unwrap();
+    // The header, the start, the first commit; then three blocks, of which the second is lost.
+    let lose = |block: u64| {
+        OpenOptions::new().write(true).open(path).unwrap().write_all_at(&[0; 4_096], block * BLOCK).unwrap();
+    };
+    lose(4);
+    let journal = FolderJournal::open(folder.path()).unwrap();
+    assert_eq!(journal.last().unwrap(), first.head);
+    drop(journal);
+    // The lost block comes back.
+    OpenOptions::new().write(true).open(path).unwrap().write_all_at(&whole[4 * 4_096..5 * 4_096], 4 * BLOCK).unwrap();
+    let journal = FolderJournal::open(folder.path()).unwrap();
+    assert_ne!(journal.last().unwrap(), torn.head);
+    assert_eq!(journal.last().unwrap(), first.head);
+}
+
 #[test]
 fn a_missing_segment_is_noticed() {
     let fill = |folder: &Path| {
-        let journal = FolderJournal::create(folder, Head::default()).unwrap();
+        let journal = FolderJournal::create(folder, Head::default(), at(0)).unwrap();
         (0..10).for_each(|_| drop(append(&journal, 600_000)));
     };
     let folder = tempfile::tempdir().unwrap();
@@ -320,7 +346,7 @@ proptest! {
     #[test]
     fn like_a_list(steps in steps()) {
         let folder = tempfile::tempdir().unwrap();
-        let mut journal = Some(FolderJournal::create(folder.path(), Head::default()).unwrap());
+        let mut journal = Some(FolderJournal::create(folder.path(), Head::default(), at(0)).unwrap());
         let (mut commits, mut forgotten): (Vec<Commit>, usize) = (Vec::new(), 0);
         for step in steps {
             let open = journal.as_ref().unwrap();

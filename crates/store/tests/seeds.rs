@@ -24,6 +24,11 @@ fn schedules() {
 }
 
 #[test]
+fn journal() {
+    assert!(targets::replay(&seeds("journal"), targets::journal) > 0);
+}
+
+#[test]
 fn records() {
     assert!(targets::replay(&seeds("records"), targets::records) > 0);
 }

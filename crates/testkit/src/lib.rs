@@ -7,8 +7,8 @@
 //! The model is written from the contract, not from the code: plain lists, searched from end to end ([`rooms`]). A run makes a
 //! sequence of operations from bytes ([`ops`]), carries each out on an engine and on the model ([`run`]), and panics at the
 //! first difference. Proptest and the fuzzer feed the same bytes, so a case that one finds is a case for the other. On-call
-//! schedules have a model of their own ([`oncall`], [`oracle`]), and so have nights in which disks and processes fail
-//! (`simulation`).
+//! schedules have a model of their own ([`oncall`], [`oracle`]), and so have the journal ([`journal`]) and nights in which
+//! disks and processes fail (`simulation`).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,6 +22,7 @@
 pub mod commands;
 pub mod fixture;
 pub mod house;
+pub mod journal;
 pub mod measure;
 pub mod model;
 pub mod oncall;

@@ -50,8 +50,14 @@ impl<J: Journal> Journal for Recorder<J> {
     fn read(&self, from: &Head, most: usize) -> Result<Reading, BackendError> {
         self.inner.read(from, most)
     }
+    fn head_at(&self, position: Position) -> Result<Option<Head>, BackendError> {
+        self.inner.head_at(position)
+    }
     fn forget(&self, up_to: Position) -> Result<(), BackendError> {
         self.inner.forget(up_to)
+    }
+    fn size(&self) -> Result<u64, BackendError> {
+        self.inner.size()
     }
 }
 

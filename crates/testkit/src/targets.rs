@@ -5,7 +5,7 @@ use std::path::Path;
 use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, ManualClock};
 
-use crate::{oncall, ops, parsers, run};
+use crate::{journal, oncall, ops, parsers, run};
 
 /// A sequence of operations against the model, restarts included.
 pub fn commands(data: &[u8]) {
@@ -23,6 +23,11 @@ pub fn rules(data: &[u8]) {
 /// A schedule under random edits against the naive oracle.
 pub fn schedules(data: &[u8]) {
     oncall::run(data);
+}
+
+/// A journal in a folder under appends, crashes and damage, against a list of commits.
+pub fn journal(data: &[u8]) {
+    journal::run(data);
 }
 
 /// Every record decoder: the first byte says which one, the rest is the payload.

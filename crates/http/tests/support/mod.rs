@@ -115,6 +115,14 @@ impl Journal for FailingSync {
         self.0.read(from, most)
     }
 
+    fn head_at(&self, position: Position) -> Result<Option<Head>, BackendError> {
+        self.0.head_at(position)
+    }
+
+    fn size(&self) -> Result<u64, BackendError> {
+        self.0.size()
+    }
+
     fn forget(&self, up_to: Position) -> Result<(), BackendError> {
         self.0.forget(up_to)
     }

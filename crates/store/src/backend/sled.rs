@@ -295,9 +295,16 @@ fn remove(path: &Path, such: impl Fn(&str) -> bool) -> io::Result<()> {
 pub(crate) fn folder_size(path: &Path) -> io::Result<u64> {
     let mut bytes = 0_u64;
     for entry in fs::read_dir(path)? {
-        let (entry, metadata) = entry.and_then(|entry| entry.metadata().map(|metadata| (entry, metadata)))?;
-        let size = if metadata.is_dir() { folder_size(&entry.path())? } else { metadata.len() };
-        bytes = bytes.saturating_add(size);
+        let entry = entry?;
+        let size = entry.metadata().and_then(|metadata| match metadata.is_dir() {
+            true => folder_size(&entry.path()),
+            false => Ok(metadata.len()),
+        });
+        bytes = bytes.saturating_add(match size {
+            // It was removed meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            size => size?,
+        });
     }
     Ok(bytes)
 }

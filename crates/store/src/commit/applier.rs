@@ -43,7 +43,7 @@ impl Drop for Applier {
 }
 
 fn run(shared: &Shared) {
-    let applied = catch_unwind(AssertUnwindSafe(|| shared.versions.apply_all(&*shared.journal)));
+    let applied = catch_unwind(AssertUnwindSafe(|| shared.versions.apply_all(&*shared.journal, &shared.bookmarks)));
     shared.versions.end();
     if !matches!(applied, Ok(Ok(()))) {
         // What was answered is in the journal; opening the store again brings it in.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use dogwatch_core::world::Write;
-use dogwatch_core::{Error as Refusal, Timestamp};
+use dogwatch_core::{Actor, Error as Refusal, Timestamp};
 
 use crate::backend::RowMap;
 use crate::commit::overlay::{Overlay, Source};
@@ -14,8 +14,8 @@ use crate::commit::storer::{self, Decided, Storer};
 use crate::commit::versions::View;
 use crate::commit::writer::{Fate, Job, Shared, answer};
 use crate::error::Error;
-use crate::journal::{Head, Rows};
-use crate::rooms::{RowChange, row_changes};
+use crate::journal::{Head, Marks, Rows};
+use crate::rooms::{RowChange, followed, row_changes};
 use crate::table::{Table, end_of};
 use crate::view::StoreView;
 
@@ -40,14 +40,17 @@ pub(crate) struct Assembly<'a> {
     /// All changes of the batch so far, and about how many bytes they take.
     after: RowMap,
     bytes: usize,
+    /// Who is acting, and what is noted of the changes: who made them, and whether they are of new entities.
+    actor: Option<Actor>,
+    marks: Marks,
     /// The rows that were read ahead.
     known: RowMap,
     /// While several decisions are all or nothing: what each change since then has replaced in the batch, in order.
     savepoint: Option<Vec<Replaced>>,
 }
 
-/// The key of a row, and the change of it that the batch had before: `None` when it had none.
-type Replaced = (Vec<u8>, Option<Option<Vec<u8>>>);
+/// The key of a row, the change of it that the batch had before (`None` when it had none), and its mark.
+type Replaced = (Vec<u8>, Option<Option<Vec<u8>>>, Option<u16>);
 
 /// A batch with a savepoint, to which it goes back unless the guard is [kept](Open::keep), also when a decision panics.
 struct Open<'a, 'b>(&'a mut Assembly<'b>);
@@ -61,7 +64,8 @@ impl Open<'_, '_> {
 impl Drop for Open<'_, '_> {
     fn drop(&mut self) {
         let Some(savepoint) = self.0.savepoint.take() else { return };
-        for (key, before) in savepoint.into_iter().rev() {
+        for (key, before, mark) in savepoint.into_iter().rev() {
+            self.0.marks.put_back(&key, mark);
             match before {
                 Some(change) => self.0.after.insert(key, change),
                 None => self.0.after.remove(&key),
@@ -74,7 +78,24 @@ impl<'a> Assembly<'a> {
     pub(crate) fn new(shared: &'a Shared, storer: &'a Storer, ahead: Ahead) -> Self {
         let (after, known) = (RowMap::new(), RowMap::new());
         let base = shared.versions.view_of(ahead.head);
-        Self { shared, storer, ahead, base, now: shared.clock.now(), after, bytes: 0, known, savepoint: None }
+        Self {
+            shared,
+            storer,
+            ahead,
+            base,
+            now: shared.clock.now(),
+            after,
+            bytes: 0,
+            actor: None,
+            marks: Marks::default(),
+            known,
+            savepoint: None,
+        }
+    }
+
+    /// Says who acts from here on; `None` for the engine itself.
+    pub(crate) fn acts(&mut self, actor: Option<Actor>) {
+        self.actor = actor;
     }
 
     /// Reads the clock again, because more work has been taken from the queue.
@@ -109,12 +130,18 @@ impl<'a> Assembly<'a> {
 
     /// As [`Assembly::add`], with changes of rows that the rules do not know of.
     // Invariant [whole-or-not]: nothing is kept of a decision before all of its rows are known.
-    pub(crate) fn add_with(&mut self, writes: &[Write], mut changes: Vec<RowChange>) -> Result<(), Refusal> {
+    pub(crate) fn add_with(&mut self, writes: &[Write], others: Vec<RowChange>) -> Result<(), Refusal> {
+        let (mut changes, mut created) = (Vec::new(), Vec::new());
         for write in writes {
-            row_changes(write, &mut changes)
+            let new = row_changes(write, &mut changes)
                 .map_err(|why| Refusal::broken(format!("a change cannot be stored: {why}")))?;
+            created.resize(changes.len(), new);
         }
-        changes.into_iter().for_each(|change| self.change(change));
+        for (change, new) in changes.into_iter().zip(created) {
+            let mark = followed(&change.0).then(|| self.marks.mark(self.actor, new));
+            self.change(change, mark);
+        }
+        others.into_iter().for_each(|change| self.change(change, None));
         Ok(())
     }
 
@@ -130,12 +157,13 @@ impl<'a> Assembly<'a> {
         Ok(done)
     }
 
-    fn change(&mut self, (key, value): RowChange) {
+    fn change(&mut self, (key, value): RowChange, mark: Option<u16>) {
         self.bytes = self.bytes.saturating_add(key.len()).saturating_add(value.as_ref().map_or(0, Vec::len));
+        let marked = if mark.is_some() { self.marks.set(&key, mark) } else { None };
         match &mut self.savepoint {
             Some(replaced) => {
                 let before = self.after.insert(key.clone(), value);
-                replaced.push((key, before));
+                replaced.push((key, before, marked));
             }
             None => drop(self.after.insert(key, value)),
         }
@@ -146,9 +174,9 @@ impl<'a> Assembly<'a> {
     /// to wake up. Gives what the next batch needs to know of this one.
     pub(crate) fn store(self, jobs: Vec<Box<dyn Job>>) -> Ahead {
         let moves_deadlines = self.moves_deadlines();
-        let Self { shared, storer, ahead, now: at, after, .. } = self;
+        let Self { shared, storer, ahead, now: at, after, marks, .. } = self;
         let before = ahead.head;
-        let Some(rows) = Rows::encode(&after) else {
+        let Some(rows) = Rows::encode(&after, &marks) else {
             // No row is anywhere near that long. If one were, the batch would not have happened.
             jobs.into_iter().for_each(|job| answer(job, Fate::Poisoned));
             return ahead;

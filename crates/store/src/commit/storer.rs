@@ -123,6 +123,7 @@ fn finish(shared: &Shared, batch: Decided) {
                 // The number changes after readers see the batch, and before callers are answered: a caller who then reads the
                 // number must not find the one from before the batch.
                 shared.commits.store(head.position.number, Ordering::Release);
+                shared.published.raise();
                 Fate::Durable
             }
             Ok(_) | Err(AppendError::Unknown(_)) => Fate::Unknown,

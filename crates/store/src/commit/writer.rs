@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use dogwatch_core::{Actor, Command, Error as Refusal, IdSource, decide};
 
 use crate::clock::Clock;
 use crate::commit::assembly::{Ahead, Assembly};
+use crate::commit::bookmarks::Bookmarks;
 use crate::commit::overlay::Overlay;
 use crate::commit::pending::{self, Pending, Promise, pending};
 use crate::commit::queue::Queue;
@@ -39,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) queue_capacity: usize,
     pub(crate) keep_delivered: Duration,
     pub(crate) checkpoints: Checkpoints,
+    /// The bytes of the journal that bookmarks may keep.
+    pub(crate) follower_quota: u64,
 }
 
 /// The state that callers, readers, the writer and the storer share.
@@ -50,11 +54,16 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue<Box<dyn Job>>,
     /// Raised when a timer is set or a notification can be claimed, and when the engine is poisoned.
     pub(crate) deadlines: Signal,
+    /// Raised when a commit is published, and when no more will be.
+    pub(crate) published: Signal,
+    pub(crate) bookmarks: Arc<Bookmarks>,
     /// How long notifications are kept after their delivery.
     pub(crate) keep_delivered: Duration,
     /// The number of commits that the store holds, counting those that readers see.
     pub(crate) commits: AtomicU64,
     poisoned: AtomicBool,
+    /// Whether the writer has ended.
+    ended: AtomicBool,
     batches: AtomicU64,
     commands: AtomicU64,
 }
@@ -68,9 +77,12 @@ impl Shared {
             clock: settings.clock,
             queue: Queue::new(settings.queue_capacity),
             deadlines: Signal::default(),
+            published: Signal::default(),
+            bookmarks: Arc::new(Bookmarks::new(settings.follower_quota)),
             keep_delivered: settings.keep_delivered,
             commits,
             poisoned: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             batches: AtomicU64::new(0),
             commands: AtomicU64::new(0),
         }
@@ -102,6 +114,18 @@ impl Shared {
     /// Poisons the engine because storage has failed: from here on nothing is written.
     pub(crate) fn poison(&self) {
         self.poisoned.store(true, Ordering::Release);
+        self.published.raise();
+    }
+
+    /// Whether more commits may come.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.is_poisoned() && !self.ended.load(Ordering::Acquire)
+    }
+
+    /// Notes that no more commits come.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.published.raise();
     }
 
     /// Counts a batch that is durable, and the pieces of work in it.
@@ -138,6 +162,7 @@ impl<C: Command> Work for Order<C> {
     type Reply = C::Reply;
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<C::Reply, Error> {
+        batch.acts(Some(self.actor));
         trace::command::<C, _>(&self.actor, || {
             let decision = decide(self.command, &self.actor, &batch.state(), batch.now, ids)?;
             batch.add(&decision.writes)?;
@@ -192,6 +217,7 @@ struct Ended<'a>(&'a Shared);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
+        self.0.end();
         if thread::panicking() {
             self.0.poison();
             self.0.queue.close();
@@ -235,6 +261,7 @@ pub(crate) fn run(shared: &Shared, storer: &Storer, mut ids: IdSource) {
             {
                 // A transaction may have taken a while.
                 batch.look_at_clock();
+                batch.acts(None);
                 job.run(&mut batch, &mut ids);
                 jobs.push(job);
             }

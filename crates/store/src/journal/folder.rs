@@ -35,7 +35,20 @@ pub struct FolderJournal {
     state: Mutex<State>,
     preparing: Arc<Preparing>,
     thread: Option<JoinHandle<()>>,
+    /// Where readers have come to lately, the latest last.
+    places: Mutex<VecDeque<Place>>,
 }
+
+/// Where the commit after a head stands.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    after: Head,
+    header: Header,
+    offset: u64,
+}
+
+/// The number of places that are remembered. A reader without one looks from the beginning of a segment.
+const PLACES: usize = 16;
 
 /// The journal as far as it is written.
 #[derive(Debug)]
@@ -72,11 +85,11 @@ fn damaged(why: String) -> BackendError {
 }
 
 impl FolderJournal {
-    /// Begins a new journal in a store's folder, after a head. What was there before is removed.
+    /// Begins a new journal in a store's folder, after a head, at an instant. What was there before is removed.
     ///
     /// # Errors
     /// When the folder cannot be written.
-    pub fn create(store: &Path, head: Head) -> Result<Self, BackendError> {
+    pub fn create(store: &Path, head: Head, at: Timestamp) -> Result<Self, BackendError> {
         let folder = store.join(FOLDER);
         let begin = || -> io::Result<Self> {
             if folder.exists() {
@@ -86,7 +99,6 @@ impl FolderJournal {
             let slot = Slot { number: 1, size: FIRST };
             let (mut file, header) = prepare(&folder, &slot, 1)?;
             let mut buffer = Vec::new();
-            let at = Timestamp::clamped(0);
             segment::encode(&mut buffer, header.salt, None, &head, at, &Rows::default()).ok_or(io::ErrorKind::Other)?;
             segment::write_at(&mut file, BLOCK, &buffer)?;
             file.sync_all()?;
@@ -116,6 +128,20 @@ impl FolderJournal {
         }
     }
 
+    /// The instant at which the journal was begun, if it has forgotten nothing since.
+    pub(crate) fn begun(&self) -> Result<Option<Timestamp>, BackendError> {
+        let oldest = self.lock().used.front().cloned();
+        let Some(Used { slot, header, .. }) = oldest else { return Ok(None) };
+        let read = || segment::record(&mut File::open(slot.path(&self.folder))?, header.salt, BLOCK);
+        let first = read().map_err(failed("reading the journal"))?;
+        Ok(first.and_then(|(record, _)| if let Record::Start(_, at) = record { Some(at) } else { None }))
+    }
+
+    /// A number by which to know the journal: the salt of its oldest segment.
+    pub(crate) fn salt(&self) -> Option<[u8; 8]> {
+        self.lock().used.front().map(|used| used.header.salt)
+    }
+
     /// Opens the journal in a store's folder.
     ///
     /// # Errors
@@ -140,6 +166,8 @@ impl FolderJournal {
             // The last record may not have been synced, or its sync may have failed: then it is in memory, and taken for written.
             // So it is written again. From here on it is there.
             segment::write_again(&mut file, last_at, offset)?;
+            // What a torn record has left is wiped: blocks of the next one, torn too, could make it whole.
+            segment::wipe_front(&mut file, offset)?;
             file.sync_all()?;
             sync_folder(&folder)?;
             let state = State { file, offset, last, buffer: Vec::new(), failed: false, used };
@@ -162,11 +190,15 @@ impl FolderJournal {
             move || preparing.run(&folder)
         };
         let thread = thread::Builder::new().name("dogwatch-journal".to_owned()).spawn(run)?;
-        Ok(Self { folder, state: Mutex::new(state), preparing, thread: Some(thread) })
+        Ok(Self { folder, state: Mutex::new(state), preparing, thread: Some(thread), places: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn places(&self) -> MutexGuard<'_, VecDeque<Place>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What it means that a record which was there cannot be read: it may have been forgotten meanwhile, and written over.
@@ -255,8 +287,12 @@ impl Journal for FolderJournal {
         }
         let (mut head, mut commits, mut bytes) = (*from, Vec::new(), 0_usize);
         for used in used.iter().filter(|used| used.last > from.position.number) {
+            if bytes >= most.max(1) {
+                break;
+            }
             let mut file = File::open(used.slot.path(&self.folder)).map_err(failed("reading the journal"))?;
-            let mut offset = BLOCK;
+            let place = self.places().iter().find(|it| it.after == head && it.header == used.header).copied();
+            let mut offset = place.map_or(BLOCK, |place| place.offset);
             while bytes < most.max(1) && head.position.number < used.last {
                 let front =
                     segment::front(&mut file, used.header.salt, offset).map_err(failed("reading the journal"))?;
@@ -274,6 +310,12 @@ impl Journal for FolderJournal {
                 bytes = bytes.saturating_add(commit.rows.as_bytes().len().max(1));
                 (head, offset) = (commit.head, next);
                 commits.push(commit);
+            }
+            let mut places = self.places();
+            places.retain(|place| place.after != *from && place.after != head);
+            places.push_back(Place { after: head, header: used.header, offset });
+            if places.len() > PLACES {
+                places.pop_front();
             }
         }
         Ok(Reading::Commits(commits))
@@ -293,8 +335,34 @@ impl Journal for FolderJournal {
         Ok(())
     }
 
-    fn size_on_disk(&self) -> Option<u64> {
-        crate::backend::folder_size(&self.folder).ok()
+    fn head_at(&self, position: Position) -> Result<Option<Head>, BackendError> {
+        let (used, last) = {
+            let state = self.lock();
+            (state.used.clone(), state.last)
+        };
+        if position == last.position {
+            return Ok(Some(last));
+        }
+        for used in used.iter().filter(|used| used.before.position <= position && position.number < used.last) {
+            if used.before.position == position {
+                return Ok(Some(used.before));
+            }
+            let mut file = File::open(used.slot.path(&self.folder)).map_err(failed("reading the journal"))?;
+            let mut offset = BLOCK;
+            let mut next = |offset| segment::front(&mut file, used.header.salt, offset);
+            while let Some(front) = next(offset).map_err(failed("reading the journal"))? {
+                let head = front.head();
+                if head.position.number >= position.number {
+                    return Ok(Some(head).filter(|head| head.position == position));
+                }
+                offset = offset.saturating_add(front.blocks());
+            }
+        }
+        Ok(None)
+    }
+
+    fn size(&self) -> Result<u64, BackendError> {
+        crate::backend::folder_size(&self.folder).map_err(failed("reading the journal"))
     }
 }
 

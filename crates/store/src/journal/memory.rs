@@ -83,4 +83,15 @@ impl Journal for MemoryJournal {
         }
         Ok(())
     }
+
+    fn head_at(&self, position: Position) -> Result<Option<Head>, BackendError> {
+        let kept = self.lock();
+        let heads = std::iter::once(kept.before).chain(kept.commits.iter().map(|commit| commit.head));
+        Ok(heads.into_iter().find(|head| head.position == position))
+    }
+
+    fn size(&self) -> Result<u64, BackendError> {
+        let bytes: usize = self.lock().commits.iter().map(|commit| commit.rows.as_bytes().len()).sum();
+        Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
+    }
 }

@@ -15,12 +15,14 @@ mod segment;
 
 use sha2::{Digest as _, Sha256};
 use std::fmt;
+use std::str::FromStr;
 
 use dogwatch_core::Timestamp;
 
 pub use folder::FolderJournal;
 pub use memory::MemoryJournal;
-pub use rows::Rows;
+pub(crate) use rows::Marks;
+pub use rows::{Row, Rows};
 
 use crate::backend::BackendError;
 
@@ -32,6 +34,23 @@ pub struct Position {
     pub term: u64,
     /// The number of the commit; 0 before the first.
     pub number: u64,
+}
+
+/// Why a text is not a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be the number of a commit, as in `12`, or its term and number, as in `0/12`")]
+pub struct NotAPosition;
+
+/// Reads `0/12`, as it is shown, and `12` for the same.
+impl FromStr for Position {
+    type Err = NotAPosition;
+
+    fn from_str(text: &str) -> Result<Self, NotAPosition> {
+        let (term, number) = text.split_once('/').unwrap_or(("0", text));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let read = |text: &str| text.parse().ok().filter(|_| digits(text)).ok_or(NotAPosition);
+        Ok(Self { term: read(term)?, number: read(number)? })
+    }
 }
 
 impl fmt::Display for Position {
@@ -132,14 +151,22 @@ pub trait Journal: Send + Sync + 'static {
     /// When the journal cannot be read, or is damaged.
     fn read(&self, from: &Head, most: usize) -> Result<Reading, BackendError>;
 
+    /// The head at a position from which the journal can be read on; `None` when it has forgotten what follows, or has no commit at
+    /// that position.
+    ///
+    /// # Errors
+    /// When the journal cannot be read, or is damaged.
+    fn head_at(&self, position: Position) -> Result<Option<Head>, BackendError>;
+
     /// Allows the journal to forget the commits up to a position. It may keep them.
     ///
     /// # Errors
     /// When the journal cannot be written; nothing is forgotten then.
     fn forget(&self, up_to: Position) -> Result<(), BackendError>;
 
-    /// The bytes that the journal takes on disk; `None` when it is not on disk.
-    fn size_on_disk(&self) -> Option<u64> {
-        None
-    }
+    /// The bytes that the journal takes, on disk or in memory.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn size(&self) -> Result<u64, BackendError>;
 }

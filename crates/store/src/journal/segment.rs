@@ -60,8 +60,8 @@ impl Header {
 /// What a record is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Record {
-    /// The first record of a new journal: the head of the store that it belongs to.
-    Start(Head),
+    /// The first record of a new journal: the head of the store that it belongs to, and when it was begun.
+    Start(Head, Timestamp),
     Commit(Commit),
 }
 
@@ -69,7 +69,7 @@ impl Record {
     /// The head after this record.
     pub(super) const fn head(&self) -> Head {
         match self {
-            Self::Start(head) => *head,
+            Self::Start(head, _) => *head,
             Self::Commit(commit) => commit.head,
         }
     }
@@ -77,7 +77,7 @@ impl Record {
     /// The head from which on the commits are there, if this is the first record that is left.
     pub(super) const fn before(&self) -> Head {
         match self {
-            Self::Start(head) => *head,
+            Self::Start(head, _) => *head,
             Self::Commit(commit) => commit.before,
         }
     }
@@ -130,6 +130,11 @@ pub(super) struct Front {
 }
 
 impl Front {
+    /// The head that the record makes.
+    pub(super) const fn head(&self) -> Head {
+        self.head
+    }
+
     pub(super) const fn number(&self) -> u64 {
         self.head.position.number
     }
@@ -178,7 +183,7 @@ pub(super) fn record(file: &mut File, salt: [u8; 8], offset: u64) -> io::Result<
     }
     let next = offset.saturating_add(front.blocks());
     if front.kind == START {
-        return Ok(Some((Record::Start(front.head), next)));
+        return Ok(Timestamp::from_millis(front.at).map(|at| (Record::Start(front.head, at), next)));
     }
     let mut made = || {
         let at = Timestamp::from_millis(front.at)?;
@@ -218,6 +223,15 @@ pub(super) fn write_again(file: &mut File, from: u64, to: u64) -> io::Result<()>
     let length = usize::try_from(to.saturating_sub(from)).unwrap_or(0);
     let mut bytes = vec![0; length];
     if read_at(file, from, &mut bytes)? { write_at(file, from, &bytes) } else { Ok(()) }
+}
+
+/// Fills the block at an offset with zeros, if there is one and it is not.
+pub(super) fn wipe_front(file: &mut File, offset: u64) -> io::Result<()> {
+    let mut block = [0; BLOCK_BYTES];
+    if read_at(file, offset, &mut block)? && block != [0; BLOCK_BYTES] {
+        write_at(file, offset, &[0; BLOCK_BYTES])?;
+    }
+    Ok(())
 }
 
 /// Writes at an offset.

@@ -134,6 +134,8 @@ pub(crate) struct ApiKeyLine {
 impl Line for ApiKeyLine {
     type Entity = ApiKey;
     const TABLES: &'static [Table] = &[Table::API_KEY];
+    const FOLLOWED: bool = true;
+    const HASHES: &'static [&'static str] = &["hash"];
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
         Ok(Some(Self { org: row.id()?, id: row.id()?, record: row.record()? }))

@@ -102,6 +102,7 @@ pub(crate) struct ComponentLine {
 impl Line for ComponentLine {
     type Entity = Component;
     const TABLES: &'static [Table] = &[Table::COMPONENT];
+    const FOLLOWED: bool = true;
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
         Ok(Some(Self { org: row.id()?, id: row.id()?, record: row.record()? }))

@@ -306,6 +306,7 @@ pub(crate) struct PolicyLine {
 impl Line for PolicyLine {
     type Entity = Policy;
     const TABLES: &'static [Table] = &[Table::POLICY];
+    const FOLLOWED: bool = true;
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
         Ok(Some(Self { org: row.id()?, id: row.id()?, record: row.record()? }))
@@ -337,6 +338,7 @@ pub(crate) struct PolicyLayerLine {
 impl Line for PolicyLayerLine {
     type Entity = PolicyLayer;
     const TABLES: &'static [Table] = &[Table::POLICY_LAYER];
+    const FOLLOWED: bool = true;
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
         Ok(Some(Self { org: row.id()?, policy: row.id()?, id: row.id()?, record: row.record()? }))

@@ -73,6 +73,12 @@ pub(crate) trait Line: Sized + std::fmt::Debug {
         Ok(())
     }
 
+    /// Whether changes of the entity are shown to followers. What only the store itself needs is not.
+    const FOLLOWED: bool = false;
+
+    /// The fields of the line with the hash of a secret: an export has them, what is shown to followers has not.
+    const HASHES: &'static [&'static str] = &[];
+
     /// Whether the entity holds a secret in plain text, or exists only for one that does: then it is not exported.
     fn is_secret(&self) -> bool {
         false
@@ -189,8 +195,9 @@ impl Rows {
 /// The change of one row: its key, and its value after the change, `None` when it does not exist then.
 pub(crate) type RowChange = (Vec<u8>, Option<Vec<u8>>);
 
-/// Adds the rows that a write changes: the difference between the rows of the entity before and after.
-pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result<(), Corrupt> {
+/// Adds the rows that a write changes: the difference between the rows of the entity before and after. `true` when the entity is
+/// new.
+pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result<bool, Corrupt> {
     match write {
         Write::Organization(it) => difference(it, changes),
         Write::Counts(it) => difference(it, changes),
@@ -214,13 +221,13 @@ pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result
             let mut rows = Rows::default();
             entry.rows(&mut rows)?;
             changes.extend(rows.into_puts());
-            Ok(())
+            Ok(true)
         }
     }
 }
 
 // Invariant [rows-of]: what is written is the difference between the rows before and the rows after.
-fn difference<T: Entity>(change: &Change<T>, changes: &mut Vec<RowChange>) -> Result<(), Corrupt> {
+fn difference<T: Entity>(change: &Change<T>, changes: &mut Vec<RowChange>) -> Result<bool, Corrupt> {
     let (mut before, mut after) = (Rows::default(), Rows::default());
     if let Some(thing) = &change.before {
         thing.rows(&mut before)?;
@@ -235,7 +242,7 @@ fn difference<T: Entity>(change: &Change<T>, changes: &mut Vec<RowChange>) -> Re
         }
     }
     changes.extend(before.0.into_iter().map(|(key, _)| (key, None)));
-    Ok(())
+    Ok(change.before.is_none())
 }
 
 /// The value that a byte stands for; [`Corrupt::Value`] when there is none.
@@ -292,6 +299,14 @@ macro_rules! registry {
                 }
             }
 
+            /// The fields with hashes of secrets: see [`Line::HASHES`].
+            #[cfg(feature = "export")]
+            pub(crate) const fn hashes(&self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$variant(_) => <$line>::HASHES,)*
+                }
+            }
+
             /// The rows of the entity that the line holds.
             pub(crate) fn rows(self, read: Reader<'_>) -> Result<Rows, Corrupt> {
                 let mut rows = Rows::default();
@@ -326,10 +341,29 @@ macro_rules! registry {
             }
         }
 
+        /// For each tag of a table, whether it holds records whose changes are shown to followers.
+        #[allow(clippy::indexing_slicing, reason = "a tag is a byte, and a place is one of the table's")]
+        const FOLLOWED: [bool; 256] = {
+            let mut followed = [false; 256];
+            $(
+                let mut place = 0;
+                while <$line>::FOLLOWED && place < <$line>::TABLES.len() {
+                    followed[<$line>::TABLES[place].tag() as usize] = true;
+                    place += 1;
+                }
+            )*
+            followed
+        };
+
         /// For each kind of entity, in the order of the registry, the tables in which its records are kept.
         #[cfg(feature = "fuzzing")]
         pub(crate) const RECORD_TABLES: &[&[Table]] = &[$(<$line>::TABLES),*];
     };
+}
+
+/// Whether a row holds a record whose changes are shown to followers.
+pub(crate) fn followed(key: &[u8]) -> bool {
+    key.first().is_some_and(|tag| FOLLOWED.get(usize::from(*tag)) == Some(&true))
 }
 
 impl AnyEntity {
@@ -364,7 +398,7 @@ registry! {
 
 /// The format of a store with these records and tables. It changes when a store that this version writes could be misread by an
 /// older version.
-pub(crate) const FORMAT: u32 = 8;
+pub(crate) const FORMAT: u32 = 9;
 
 /// All tables, one entry for each module that declares some.
 pub(crate) const TABLES: &[&[Table]] = &[

@@ -433,6 +433,7 @@ pub(crate) struct ScheduleLine {
 impl Line for ScheduleLine {
     type Entity = Schedule;
     const TABLES: &'static [Table] = &[Table::SCHEDULE];
+    const FOLLOWED: bool = true;
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
         Ok(Some(Self { org: row.id()?, id: row.id()?, record: row.record()? }))
@@ -464,6 +465,7 @@ pub(crate) struct RotationLayerLine {
 impl Line for RotationLayerLine {
     type Entity = RotationLayer;
     const TABLES: &'static [Table] = &[Table::LAYER];
+    const FOLLOWED: bool = true;
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
         Ok(Some(Self { org: row.id()?, schedule: row.id()?, id: row.id()?, record: row.record()? }))
@@ -545,6 +547,7 @@ pub(crate) struct OverrideLine {
 impl Line for OverrideLine {
     type Entity = Override;
     const TABLES: &'static [Table] = &[Table::OVERRIDE];
+    const FOLLOWED: bool = true;
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
         let (org, _, _, id) = (row.id()?, row.id()?, row.take::<8>()?, row.id()?);

@@ -101,6 +101,7 @@ pub(crate) struct OrganizationLine {
 impl Line for OrganizationLine {
     type Entity = Organization;
     const TABLES: &'static [Table] = &[Table::ORGANIZATION];
+    const FOLLOWED: bool = true;
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
         Ok(Some(Self { id: row.id()?, record: row.record()? }))

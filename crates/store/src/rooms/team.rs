@@ -155,6 +155,7 @@ pub(crate) struct MemberLine {
 impl Line for MemberLine {
     type Entity = Member;
     const TABLES: &'static [Table] = &[Table::MEMBER];
+    const FOLLOWED: bool = true;
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
         Ok(Some(Self { org: row.id()?, id: row.id()?, record: row.record()? }))
@@ -240,6 +241,8 @@ pub(crate) struct InvitationLine {
 impl Line for InvitationLine {
     type Entity = Invitation;
     const TABLES: &'static [Table] = &[Table::INVITATION];
+    const FOLLOWED: bool = true;
+    const HASHES: &'static [&'static str] = &["token"];
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
         Ok(Some(Self { org: row.id()?, id: row.id()?, record: row.record()? }))

@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use dogwatch_core::Timestamp;
+
 use super::{Building, Counter, Progress, ToolError, rows};
 use crate::commit::snapshot::Snapshot;
 use crate::format;
@@ -24,6 +26,7 @@ pub(super) fn copy(
     from: &Snapshot<'_>,
     folder: &Path,
     small: bool,
+    at: Timestamp,
     progress: Progress<'_>,
 ) -> Result<Copied, ToolError> {
     let bytes_before = from.size_on_disk();
@@ -37,7 +40,7 @@ pub(super) fn copy(
         }
         counter.step();
     }
-    building.finish(&from.head())?;
+    building.finish(&from.head(), at)?;
     let bytes_after = crate::backend::folder_size(folder).ok();
     Ok(Copied { rows: counter.done, bytes_before, bytes_after })
 }

@@ -4,11 +4,14 @@
 //! on, and of a store that is not in use ([`ReadOnly`]) all rows. No tool changes a row of the store that it reads. A store
 //! that is being written (`Building`) cannot be opened before it is complete.
 
+#[cfg(feature = "export")]
+mod changes;
 mod copy;
 #[cfg(feature = "export")]
 mod export;
 #[cfg(feature = "export")]
 mod import;
+mod increment;
 mod pages;
 mod stats;
 mod verify;
@@ -20,12 +23,14 @@ use std::time::{Duration, Instant};
 
 use dogwatch_core::caller::first_admin;
 use dogwatch_core::organization::Organization;
+use dogwatch_core::text::Name;
 use dogwatch_core::world::State;
-use dogwatch_core::{Actor, OrgId, Query, ask};
+use dogwatch_core::{Actor, OrgId, Query, Timestamp, ask};
 
 pub use copy::Copied;
 #[cfg(feature = "export")]
 pub use import::import;
+pub use increment::{Increment, Restored, Until, restore};
 pub use stats::{Stats, TableStats};
 pub use verify::{Finding, Report};
 
@@ -33,12 +38,15 @@ pub(crate) use pages::Page;
 pub(crate) use verify::Verifier;
 
 use crate::backend::{Backend, BackendError, Batch, Pair, RowMap, SledBackend, SledOptions};
+use crate::clock::{Clock, SystemClock};
 use crate::commit::overlay::Overlay;
 use crate::commit::snapshot::Snapshot;
 use crate::engine::{Engine, closed};
 use crate::error::{Error, OpenError};
 use crate::format;
-use crate::journal::{FolderJournal, Head};
+#[cfg(feature = "export")]
+use crate::journal::Journal;
+use crate::journal::{FolderJournal, Head, Position};
 #[cfg(feature = "export")]
 use crate::record::{Corrupt, hex};
 use crate::view::StoreView;
@@ -78,13 +86,36 @@ pub enum ToolError {
         /// The problem.
         problem: String,
     },
+    /// The journal has forgotten commits after this position, or never had a commit there.
+    #[error("the journal has no commits from position {from} on: it has forgotten them, or is another")]
+    Forgotten {
+        /// The position after which commits were wanted.
+        from: Position,
+    },
+    /// The folder holds something else than a backup of this store.
+    #[error("`{}` is not a backup of this store that can be gone on with; name another folder", path.display())]
+    NotABackup {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The backup does not hold the moment as of which it was to be restored.
+    #[error("the backup holds no such moment: it goes from position {first} to {last}")]
+    NoSuchMoment {
+        /// The position at which the backup was begun.
+        first: Position,
+        /// The position of its last commit.
+        last: Position,
+    },
+    /// The engine refused, or has failed.
+    #[error(transparent)]
+    Engine(Error),
     /// The imported entities are not consistent with one another.
     #[error("what was read does not fit together: {0}")]
     Unfit(Finding),
 }
 
 #[cfg(feature = "export")]
-fn damaged(key: &[u8], why: Corrupt) -> ToolError {
+pub(crate) fn damaged(key: &[u8], why: Corrupt) -> ToolError {
     ToolError::Damaged { key: hex(key), why: why.to_string() }
 }
 
@@ -125,6 +156,8 @@ impl<'a> Counter<'a> {
 /// ```
 #[derive(Debug)]
 pub struct ReadOnly {
+    // The journal is dropped before the backend, which holds the lock of the folder.
+    journal: Option<FolderJournal>,
     backend: SledBackend,
     /// The rows that the backend lacks: those that the journal has, and in a store of an older format those of new indexes. They
     /// are laid over the backend.
@@ -141,20 +174,45 @@ impl ReadOnly {
         let options = SledOptions { create: false, ..SledOptions::default() };
         let backend = SledBackend::open(path.as_ref(), &options)?;
         let mut lacking = format::lacking(&backend)?;
-        let head = if format::known(&backend)?.has_journal() {
-            let journal = FolderJournal::open(path.as_ref())?;
-            format::catch_up(&backend, &journal, |commit| {
+        let journal = match format::known(&backend)?.has_journal() {
+            true => Some(FolderJournal::open(path.as_ref())?),
+            false => None,
+        };
+        let head = match &journal {
+            Some(journal) => format::catch_up(&backend, journal, |commit| {
                 lacking.extend(commit.rows.owned());
                 Ok(())
-            })?
-        } else {
-            closed(&backend)?
+            })?,
+            None => closed(&backend)?,
         };
-        Ok(Self { backend, lacking, head })
+        Ok(Self { journal, backend, lacking, head })
     }
 
     fn snapshot(&self) -> Snapshot<'_> {
         Snapshot::still(&self.backend, self.lacking.clone(), self.head)
+    }
+
+    #[cfg(feature = "export")]
+    fn journal(&self) -> Option<&dyn Journal> {
+        self.journal.as_ref().map(|journal| journal as &dyn Journal)
+    }
+
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    /// The last commit that the store holds.
+    #[must_use]
+    pub const fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The bookmarks in the journal: see [`Engine::bookmarks`].
+    ///
+    /// # Errors
+    /// `internal_error` when the store cannot be read.
+    pub fn bookmarks(&self) -> Result<Vec<(Name, Position)>, Error> {
+        Ok(self.read(|state| state.bookmarks())?)
     }
 
     fn read<R>(&self, read: impl FnOnce(&StoreView<'_>) -> R) -> R {
@@ -212,12 +270,29 @@ macro_rules! tools {
                 export::export(&self.snapshot(), out, progress)
             }
 
+            /// Writes the changes of the commits after a position, as far as the journal holds them, as lines of JSON: `position`,
+            /// `at`, `actor`, `organization`, `what` (`created`, `changed`, `deleted`) and `entity`, which is as in an export, without the
+            /// hashes of secrets. Gives the position of the last commit. Needs the feature `export`. See [`Engine::follow`].
+            ///
+            /// # Errors
+            /// [`ToolError::Forgotten`] when the journal does not reach back to the position; and when a record is damaged, or
+            /// something cannot be read or written.
+            #[cfg(feature = "export")]
+            pub fn changes(
+                &self,
+                from: Position,
+                out: &mut dyn io::Write,
+                progress: Progress<'_>,
+            ) -> Result<Position, ToolError> {
+                changes::changes(self.journal(), &self.snapshot(), from, out, progress)
+            }
+
             /// Writes a copy of the store into a folder that does not exist yet, or is empty.
             ///
             /// # Errors
             /// [`ToolError`] when the folder is not empty, or something cannot be read or written.
             pub fn backup(&self, folder: impl AsRef<Path>, progress: Progress<'_>) -> Result<Copied, ToolError> {
-                copy::copy(&self.snapshot(), folder.as_ref(), false, progress)
+                copy::copy(&self.snapshot(), folder.as_ref(), false, self.now(), progress)
             }
 
             /// Writes a copy of the store as a backup does, but slower, so that the copy takes less of the disk.
@@ -225,7 +300,7 @@ macro_rules! tools {
             /// # Errors
             /// As for a backup.
             pub fn compact(&self, folder: impl AsRef<Path>, progress: Progress<'_>) -> Result<Copied, ToolError> {
-                copy::copy(&self.snapshot(), folder.as_ref(), true, progress)
+                copy::copy(&self.snapshot(), folder.as_ref(), true, self.now(), progress)
             }
 
             /// Counts the rows and bytes of each table.
@@ -281,7 +356,11 @@ impl Building {
     }
 
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), BackendError> {
-        self.batch.extend([(key, Some(value))]);
+        self.change(key, Some(value))
+    }
+
+    fn change(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) -> Result<(), BackendError> {
+        self.batch.extend([(key, value)]);
         if self.batch.len() >= ROWS { self.flush() } else { Ok(()) }
     }
 
@@ -300,12 +379,12 @@ impl Building {
         Ok(())
     }
 
-    /// Completes the store, which is at a head: from here on it can be opened.
-    fn finish(mut self, head: &Head) -> Result<(), ToolError> {
+    /// Completes the store, which is at a head as it was at an instant: from here on it can be opened.
+    fn finish(mut self, head: &Head, at: Timestamp) -> Result<(), ToolError> {
         self.flush()?;
         let backend = self.backend()?;
         backend.make_durable()?;
-        drop(FolderJournal::create(&self.folder, *head)?);
+        drop(FolderJournal::create(&self.folder, *head, at)?);
         format::finish(backend, head)?;
         self.backend = None;
         Ok(())

@@ -97,6 +97,14 @@ impl Journal for Gated {
         self.journal.read(from, most)
     }
 
+    fn head_at(&self, position: Position) -> Result<Option<Head>, BackendError> {
+        self.journal.head_at(position)
+    }
+
+    fn size(&self) -> Result<u64, BackendError> {
+        self.journal.size()
+    }
+
     fn forget(&self, up_to: Position) -> Result<(), BackendError> {
         self.journal.forget(up_to)
     }

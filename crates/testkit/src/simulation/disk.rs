@@ -188,6 +188,14 @@ impl Journal for SimulatedDisk {
         self.lock().journal.read(from, most)
     }
 
+    fn head_at(&self, position: Position) -> Result<Option<Head>, BackendError> {
+        self.lock().journal.head_at(position)
+    }
+
+    fn size(&self) -> Result<u64, BackendError> {
+        self.lock().journal.size()
+    }
+
     fn forget(&self, up_to: Position) -> Result<(), BackendError> {
         let mut state = self.lock();
         state.next().1?;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{FULL, Held, Kept, Moment, STEP, Versions};
 use crate::backend::{BackendError, Batch, RowMap};
+use crate::commit::bookmarks::Bookmarks;
 use crate::format;
 use crate::journal::{Head, Journal};
 
@@ -19,11 +20,11 @@ const SLICE: usize = 32;
 const PATIENCE: u32 = 5;
 
 impl Versions {
-    /// Brings commits into the backend and lets the journal forget them, until [`Versions::close`] and nothing is left.
-    pub(crate) fn apply_all(&self, journal: &dyn Journal) -> Result<(), BackendError> {
+    /// Brings commits into the backend and lets the journal forget them if nobody bookmarks them, until [`Versions::close`] and nothing is left.
+    pub(crate) fn apply_all(&self, journal: &dyn Journal, bookmarks: &Bookmarks) -> Result<(), BackendError> {
         while let Some((head, bytes)) = self.wait_for_commits() {
             self.apply(head)?;
-            journal.forget(head.position)?;
+            bookmarks.forget(journal, head.position)?;
             let mut moment = self.moment();
             moment.waiting.retain(|waiting| waiting.head.position > head.position);
             moment.bytes = moment.bytes.saturating_sub(bytes);

@@ -412,6 +412,7 @@ pub(crate) struct IncidentLine {
 impl Line for IncidentLine {
     type Entity = Incident;
     const TABLES: &'static [Table] = &[Table::INCIDENT];
+    const FOLLOWED: bool = true;
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
         let (org, id) = (row.id()?, row.id()?.map(|byte| !byte));
@@ -444,6 +445,7 @@ pub(crate) struct UpdateLine {
 impl Line for UpdateLine {
     type Entity = IncidentUpdate;
     const TABLES: &'static [Table] = &[Table::UPDATE];
+    const FOLLOWED: bool = true;
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
         Ok(Some(Self { org: row.id()?, incident: row.id()?, id: row.id()?, record: row.record()? }))

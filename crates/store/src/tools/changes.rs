@@ -1,0 +1,39 @@
+//! What the journal still holds, as lines of JSON: the changes of each commit, as followers get them.
+
+use std::io::{self, Write};
+
+use super::{Counter, Progress, ToolError};
+use crate::changes;
+use crate::commit::snapshot::Snapshot;
+use crate::journal::{Journal, Position, Reading};
+
+/// The bytes of rows that are read from the journal at once.
+const READ_AT_ONCE: usize = 1 << 20;
+
+/// Writes the changes of the commits after a position, up to that of the snapshot. Gives the position of the last commit.
+pub(super) fn changes(
+    journal: Option<&dyn Journal>,
+    snapshot: &Snapshot<'_>,
+    from: Position,
+    out: &mut dyn Write,
+    progress: Progress<'_>,
+) -> Result<Position, ToolError> {
+    let forgotten = || ToolError::Forgotten { from };
+    let journal = journal.ok_or_else(forgotten)?;
+    let mut head = journal.head_at(from)?.ok_or_else(forgotten)?;
+    let mut out = io::BufWriter::new(out);
+    let mut counter = Counter::new(progress);
+    while head.position.number < snapshot.head().position.number {
+        let Reading::Commits(commits) = journal.read(&head, READ_AT_ONCE)? else { return Err(forgotten()) };
+        for commit in commits {
+            if commit.head.position.number > snapshot.head().position.number {
+                break;
+            }
+            changes::write(&commit, &|key| snapshot.read(key), &mut out)?;
+            head = commit.head;
+            counter.step();
+        }
+    }
+    out.flush()?;
+    Ok(head.position)
+}

@@ -1,0 +1,203 @@
+//! Incremental backups: a copy of the store, and after it the commits since, in the copy's own journal; and restoring one as it was at
+//! any moment since the copy.
+//!
+//! A backup is a store: opened as one, it has all. Each time the backup is brought up to date, the commits that it lacks are read from
+//! the journal of the store and appended to that of the copy. A bookmark in the store, under a name that belongs to this backup,
+//! has the journal keep them until then.
+
+use std::path::Path;
+
+use dogwatch_core::Timestamp;
+use dogwatch_core::text::Name;
+
+use super::{Building, Counter, Progress, ToolError, copy};
+use crate::backend::{Backend, SledBackend, SledOptions};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::format;
+use crate::journal::{AppendError, FolderJournal, Head, Journal, Position, Reading};
+use crate::record::hex;
+
+/// The bytes of rows that are read from the journal at once.
+const READ_AT_ONCE: usize = 4 << 20;
+
+/// What an incremental backup has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Increment {
+    /// The number of rows that were copied, if the backup was begun; else `None`.
+    pub rows: Option<u64>,
+    /// The number of commits that were appended.
+    pub commits: u64,
+    /// The position of the last commit that the backup has.
+    pub position: Position,
+}
+
+/// The moment as of which a backup is restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// All that the backup has.
+    Last,
+    /// Up to a commit.
+    Position(Position),
+    /// Up to the last commit before the first that is later than this instant.
+    Time(Timestamp),
+}
+
+/// What was restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restored {
+    /// The number of rows of the copy with which the backup began.
+    pub rows: u64,
+    /// The number of commits after it.
+    pub commits: u64,
+    /// The position of the last commit that the new store has.
+    pub position: Position,
+    /// The instant of that commit; `None` when it is one that the copy had already.
+    pub at: Option<Timestamp>,
+}
+
+impl Engine {
+    /// Begins a backup in a folder that does not exist yet, or is empty; or brings up to date one that was begun there: then only
+    /// the commits since are written. [`restore`] makes a store of it as it was at any moment since it was begun, while an engine that
+    /// opens it gets all.
+    ///
+    /// The backup has a bookmark in this store ([`Engine::bookmarks`]), named `backup` and a number. Remove it when the backup
+    /// is given up.
+    ///
+    /// # Errors
+    /// [`ToolError`]: `Forgotten` when the journal has forgotten commits that the backup lacks: begin another one, in
+    /// another folder. `NotABackup` when the folder holds something else than a backup of this store.
+    pub fn backup_increment(&self, folder: impl AsRef<Path>, progress: Progress<'_>) -> Result<Increment, ToolError> {
+        let folder = folder.as_ref();
+        let begun = folder.exists() && std::fs::read_dir(folder)?.next().is_some();
+        if begun { self.append_to(folder, progress) } else { self.begin_backup(folder, progress) }
+    }
+
+    fn begin_backup(&self, folder: &Path, progress: Progress<'_>) -> Result<Increment, ToolError> {
+        // Until it has a bookmark of its own, this one keeps the journal for it.
+        let kept = self.shared().bookmarks.put(self.head().position);
+        let snapshot = self.snapshot();
+        let head = snapshot.head();
+        let copied = copy::copy(&snapshot, folder, false, self.now(), progress)?;
+        self.bookmark(&name(&FolderJournal::open(folder)?)?, head.position).map_err(refused)?;
+        drop(kept);
+        Ok(Increment { rows: Some(copied.rows), commits: 0, position: head.position })
+    }
+
+    fn append_to(&self, folder: &Path, progress: Progress<'_>) -> Result<Increment, ToolError> {
+        let backup = Backup::open(folder)?;
+        let mut head = backup.journal.last()?;
+        let last = self.head();
+        let (journal, mut counter) = (&self.shared().journal, Counter::new(progress));
+        while head.position.number < last.position.number {
+            let commits = match journal.read(&head, READ_AT_ONCE)? {
+                Reading::Commits(commits) => commits,
+                Reading::Forgotten => return Err(ToolError::Forgotten { from: head.position }),
+                Reading::Elsewhere => return Err(ToolError::NotABackup { path: folder.to_path_buf() }),
+            };
+            for commit in commits {
+                let term = commit.head.position.term;
+                let appended = backup.journal.append(term, &commit.before, commit.at, &commit.rows);
+                head = appended.map_err(|why| match why {
+                    AppendError::Deposed => ToolError::NotABackup { path: folder.to_path_buf() },
+                    AppendError::NotAppended(why) | AppendError::Unknown(why) => why.into(),
+                })?;
+                counter.step();
+            }
+        }
+        if journal.head_at(head.position)? != Some(head) {
+            return Err(ToolError::NotABackup { path: folder.to_path_buf() });
+        }
+        self.bookmark(&name(&backup.journal)?, head.position).map_err(refused)?;
+        Ok(Increment { rows: None, commits: counter.done, position: head.position })
+    }
+}
+
+fn refused(why: Error) -> ToolError {
+    ToolError::Engine(why)
+}
+
+/// The name of the bookmark of a backup with this journal.
+fn name(journal: &FolderJournal) -> Result<Name, ToolError> {
+    let salt = journal.salt().unwrap_or_default();
+    Name::new(format!("backup {}", hex(&salt))).map_err(|why| refused(why.into()))
+}
+
+/// A backup: a store that nobody has open.
+struct Backup {
+    // The journal is dropped before the backend, which holds the lock of the folder.
+    journal: FolderJournal,
+    backend: SledBackend,
+}
+
+impl Backup {
+    fn open(folder: &Path) -> Result<Self, ToolError> {
+        let options = SledOptions { create: false, ..SledOptions::default() };
+        let backend = SledBackend::open(folder, &options)?;
+        if !format::known(&backend)?.has_journal() {
+            return Err(ToolError::NotABackup { path: folder.to_path_buf() });
+        }
+        Ok(Self { journal: FolderJournal::open(folder)?, backend })
+    }
+}
+
+/// Makes a store of a backup, in a folder that does not exist yet or is empty, as it was at a moment since the backup was begun.
+/// The backup stays as it is. A store that is not in use can be restored from, too, as far as its journal goes back.
+///
+/// # Errors
+/// [`ToolError`]: `NoSuchMoment` when the backup does not reach back to the moment, or has no commit at the position;
+/// `NotEmpty`; `NotABackup` when there is no journal; and whatever goes wrong when something is read or written.
+pub fn restore(
+    from: impl AsRef<Path>,
+    to: impl AsRef<Path>,
+    until: Until,
+    progress: Progress<'_>,
+) -> Result<Restored, ToolError> {
+    let Backup { journal, backend } = Backup::open(from.as_ref())?;
+    let begun = format::head(&backend)?;
+    let wanted = |head: &Head, at: Timestamp| match until {
+        Until::Last => true,
+        Until::Position(position) => head.position <= position,
+        Until::Time(time) => at <= time,
+    };
+    let mut building = Building::begin(to.as_ref(), false)?;
+    let mut counter = Counter::new(progress);
+    for pair in backend.scan(&[], &[0xFF]) {
+        let (key, value) = pair?;
+        if !format::is_mark(&key) {
+            building.change(key, Some(value))?;
+        }
+        counter.step();
+    }
+    let (rows, mut head, mut last) = (counter.done, begun, None);
+    'all: loop {
+        let commits = match journal.read(&head, READ_AT_ONCE)? {
+            Reading::Commits(commits) if commits.is_empty() => break,
+            Reading::Commits(commits) => commits,
+            Reading::Forgotten | Reading::Elsewhere => {
+                return Err(ToolError::NotABackup { path: from.as_ref().to_path_buf() });
+            }
+        };
+        for commit in commits {
+            if !wanted(&commit.head, commit.at) {
+                break 'all;
+            }
+            for (key, value) in commit.rows.owned().filter(|(key, _)| !format::is_mark(key)) {
+                building.change(key, value)?;
+            }
+            (head, last) = (commit.head, Some(commit.at));
+            counter.step();
+        }
+    }
+    let reached = match until {
+        Until::Last => true,
+        Until::Position(position) => head.position == position,
+        Until::Time(time) => last.is_some() || journal.begun()?.is_some_and(|at| at <= time),
+    };
+    if !reached {
+        return Err(ToolError::NoSuchMoment { first: begun.position, last: journal.last()?.position });
+    }
+    let at = last.or(journal.begun()?).unwrap_or(Timestamp::MIN);
+    building.finish(&head, at)?;
+    Ok(Restored { rows, commits: counter.done.saturating_sub(rows), position: head.position, at: last })
+}

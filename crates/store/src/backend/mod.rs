@@ -105,8 +105,8 @@ pub type Scan<'a> = Box<dyn Iterator<Item = Result<Pair, BackendError>> + 'a>;
 /// A commit is durable in the [`Journal`](crate::journal::Journal). It is brought into the backend later, with others, and must
 /// be durable there before the journal forgets it.
 ///
-/// The engine never calls [`Backend::apply`] and [`Backend::make_durable`] from two threads at once; it does so with the other
-/// methods.
+/// The engine never calls [`Backend::apply`], [`Backend::write`] and [`Backend::make_durable`] from two threads at once; it does so
+/// with the other methods.
 pub trait Backend: Send + Sync + 'static {
     /// The value of a key; `None` when there is no such row.
     ///
@@ -125,7 +125,16 @@ pub trait Backend: Send + Sync + 'static {
     /// When the storage fails; whether the changes happened is then unknown.
     fn apply(&self, batch: &Batch) -> Result<(), BackendError>;
 
-    /// Returns when every batch applied so far will survive a crash of the process and a loss of power.
+    /// Makes all changes of a batch one after another, in ascending order of keys, so that readers never wait for all of them. A crash
+    /// may leave the first ones without the others; those that were made before are kept then. The default applies them as a whole.
+    ///
+    /// # Errors
+    /// As [`Backend::apply`].
+    fn write(&self, batch: &Batch) -> Result<(), BackendError> {
+        self.apply(batch)
+    }
+
+    /// Returns when everything applied and written so far will survive a crash of the process and a loss of power.
     ///
     /// # Errors
     /// When the storage fails; what is durable is then unknown.

@@ -356,6 +356,16 @@ impl Backend for SledBackend {
         })
     }
 
+    fn write(&self, batch: &Batch) -> Result<(), BackendError> {
+        // sled lets nobody read while it applies a batch, and its thread may lose the processor meanwhile.
+        self.with("writing rows", |db| {
+            batch.iter().try_for_each(|(key, value)| match value {
+                Some(value) => db.insert(key, value).map(|_| ()),
+                None => db.remove(key).map(|_| ()),
+            })
+        })
+    }
+
     fn make_durable(&self) -> Result<(), BackendError> {
         self.flush()?;
         self.log.sync_data().map_err(|error| BackendError::new("syncing the log", error))

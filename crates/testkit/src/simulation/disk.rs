@@ -153,6 +153,11 @@ impl Backend for SimulatedDisk {
         result
     }
 
+    fn write(&self, batch: &Batch) -> Result<(), BackendError> {
+        let row = |(key, value): (&[u8], Option<&[u8]>)| (key.to_vec(), value.map(<[u8]>::to_vec));
+        batch.iter().map(row).try_for_each(|row| self.apply(&Batch::from([row])))
+    }
+
     fn make_durable(&self) -> Result<(), BackendError> {
         let mut state = self.lock();
         let (takes_effect, result) = state.next();

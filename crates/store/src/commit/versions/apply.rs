@@ -14,7 +14,7 @@ use crate::journal::{Head, Journal};
 /// The most bytes of rows that are brought into the backend between two syncs of it, if they are of more than one commit. The more
 /// it is, the likelier sled is to write over what was durable before it has synced a copy (`FORMAT.md`).
 const MOST: usize = 1 << 20;
-/// The number of rows that are brought into the backend in one batch.
+/// The number of rows after which the applier pauses.
 const SLICE: usize = 32;
 /// How often the applier looks whether earlier views have ended, 200 µs apart, before it keeps rows for them.
 const PATIENCE: u32 = 5;
@@ -90,7 +90,7 @@ impl Versions {
 
     /// Brings all versions up to a commit into the backend, durably.
     ///
-    /// It goes in small batches, because sled lets nobody read while it takes one in. After a crash in between, the backend still
+    /// It goes row by row, because sled lets nobody read while it takes in a batch. After a crash in between, the backend still
     /// says the head before, so all is brought in again from the journal: rows are whole values, and may be written twice.
     pub(super) fn apply(&self, head: Head) -> Result<(), BackendError> {
         let number = head.position.number;
@@ -103,7 +103,7 @@ impl Versions {
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
             let began = Instant::now();
-            self.backend.apply(&rows.by_ref().take(SLICE).collect())?;
+            self.backend.write(&rows.by_ref().take(SLICE).collect())?;
             self.pause(began.elapsed());
         }
         self.backend.apply(&Batch::from([format::position(&head)?]))?;

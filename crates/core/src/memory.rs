@@ -26,6 +26,7 @@ use crate::ticks::{TickPort, Timer, fire_due};
 use crate::time::Timestamp;
 use crate::world::{Change, GlobalPort, State, World, Write};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// All organizations, in memory. See the [crate's example](crate).
@@ -449,11 +450,11 @@ impl IncidentPort for MemoryWorld<'_> {
         filter: &IncidentFilter,
         after: Option<IncidentId>,
         limit: usize,
-    ) -> Result<Vec<Incident>, Error> {
+    ) -> Result<Vec<Arc<Incident>>, Error> {
         let mut found: Vec<_> = self.all(|data| &data.incidents).filter(|incident| filter.admits(incident)).collect();
         found.sort_by_key(|incident| std::cmp::Reverse((incident.created_at(), incident.id)));
         let rest = found.into_iter().filter(|incident| after.is_none_or(|after| incident.id < after));
-        Ok(rest.take(limit).cloned().collect())
+        Ok(rest.take(limit).cloned().map(Arc::new).collect())
     }
 
     fn update(&self, incident: IncidentId, id: UpdateId) -> Result<Option<IncidentUpdate>, Error> {

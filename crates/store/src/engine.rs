@@ -445,6 +445,9 @@ const KEEP_DELIVERED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The default for how much of the journal followers and bookmarks keep: 1 GiB.
 const FOLLOWER_QUOTA: u64 = 1 << 30;
 
+/// The default for how much memory decoded entities take: 16 MiB.
+const CACHE: usize = 16 << 20;
+
 impl Default for EngineBuilder {
     fn default() -> Self {
         let clock = Box::new(SystemClock);
@@ -455,6 +458,7 @@ impl Default for EngineBuilder {
             keep_delivered: KEEP_DELIVERED,
             checkpoints,
             follower_quota: FOLLOWER_QUOTA,
+            cache: CACHE,
         };
         Self { settings, seed: None, sled: SledOptions::default(), upgrade: true }
     }
@@ -503,6 +507,13 @@ impl EngineBuilder {
     /// [`FollowError::Forgotten`]: crate::FollowError::Forgotten
     pub fn follower_quota(mut self, bytes: u64) -> Self {
         self.settings.follower_quota = bytes;
+        self
+    }
+
+    /// Sets about how many bytes of memory are used for entities that queries have decoded, so that they need not be decoded again;
+    /// 16 MiB by default, and none with 0.
+    pub fn entity_cache(mut self, bytes: usize) -> Self {
+        self.settings.cache = bytes;
         self
     }
 
@@ -600,7 +611,7 @@ impl EngineBuilder {
             lacking.push(commit);
             Ok(())
         })?;
-        let versions = Versions::new(backend, head, self.settings.checkpoints);
+        let versions = Versions::new(backend, head, self.settings.checkpoints, self.settings.cache);
         lacking.into_iter().for_each(|commit| versions.replay(&commit));
         let readers = Readers::new(self.settings.queue_capacity);
         let shared = Arc::new(Shared::new(versions, journal, self.settings));

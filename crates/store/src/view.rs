@@ -3,6 +3,9 @@
 //! A [`StoreView`] sees the rows of all organizations, an [`OrgView`] those of one. An [`OrgView`] builds every key from
 //! the id of its own organization, so it can reach no other. A record that does not decode is an `internal_error`.
 
+use std::cell::Cell;
+use std::sync::Arc;
+
 use crate::rooms::NamedV1;
 use crate::rooms::organization::OrganizationV2;
 use dogwatch_core::api_key::KeyHolder;
@@ -16,6 +19,7 @@ use dogwatch_core::world::{GlobalPort, State, World};
 use dogwatch_core::{Error, OrgId, Timestamp, UserId};
 
 use crate::backend::Pair;
+use crate::commit::cache::Decoded;
 use crate::commit::overlay::Overlay;
 use crate::format;
 use crate::journal::Position;
@@ -23,7 +27,7 @@ use crate::record::{Corrupt, Stored, decode, hex};
 use crate::rooms::api_key::HolderV1;
 use crate::rooms::organization::organization_by_external_id;
 use crate::rooms::team::TokenV1;
-use crate::rooms::{incident, outbox};
+use crate::rooms::{Reader, incident, is_cached, outbox};
 use crate::table::{self, Table, end_of};
 
 /// All organizations, as seen through an overlay.
@@ -194,6 +198,45 @@ impl OrgView<'_> {
     ) -> Result<Option<R>, Error> {
         let record = self.store.record::<T>(key)?;
         record.map(build).transpose().map_err(|why| corrupt(key, why))
+    }
+
+    /// As [`OrgView::entity`], of a kind that is kept decoded ([`is_cached`]): from the cache, if it is there.
+    pub(crate) fn cached<T: Stored, R: Send + Sync + 'static>(
+        &self,
+        key: &[u8],
+        build: impl FnOnce(T, Reader<'_>) -> Result<R, Corrupt>,
+    ) -> Result<Option<Arc<R>>, Error> {
+        if let Some(known) = self.remembered(key) {
+            return Ok(Some(known));
+        }
+        let Some(value) = self.store.get(key)? else { return Ok(None) };
+        self.decoded(key, &value, build).map(Some)
+    }
+
+    /// The entity of a row that is kept decoded, if it is known.
+    pub(crate) fn remembered<R: Send + Sync + 'static>(&self, key: &[u8]) -> Option<Arc<R>> {
+        debug_assert!(is_cached(key), "its changes do not remove it from the cache");
+        self.store.rows.remembered(key)?.downcast().ok()
+    }
+
+    /// Decodes the entity of a row, and keeps it decoded. One with a text in rows of its own is not kept: those may change alone.
+    pub(crate) fn decoded<T: Stored, R: Send + Sync + 'static>(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        build: impl FnOnce(T, Reader<'_>) -> Result<R, Corrupt>,
+    ) -> Result<Arc<R>, Error> {
+        let alone = Cell::new(true);
+        let read = |key: &[u8]| {
+            alone.set(false);
+            self.read(key)
+        };
+        let made = decode(key, value).and_then(|record| build(record, &read)).map_err(|why| corrupt(key, why))?;
+        let made = Arc::new(made);
+        if alone.get() {
+            self.store.rows.remember(key, Arc::clone(&made) as Decoded, value.len());
+        }
+        Ok(made)
     }
 
     /// Reads a piece of an entity's long text, which is kept in rows of its own. A failed read shows as a missing piece.

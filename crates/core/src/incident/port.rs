@@ -1,5 +1,7 @@
 //! How the rules read incidents.
 
+use std::sync::Arc;
+
 use super::{AuditEvent, Incident, IncidentFilter, IncidentUpdate};
 use crate::error::Error;
 use crate::id::{IncidentId, UpdateId};
@@ -14,13 +16,13 @@ pub trait IncidentPort {
     /// The incident with this id.
     fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error>;
     /// The incidents that pass the filter, newest first (`createdAt`, then id, descending): those behind `after`, or from the
-    /// newest on with `None`; at most `limit`.
+    /// newest on with `None`; at most `limit`. They are shared, since a store may keep them.
     fn incidents(
         &self,
         filter: &IncidentFilter,
         after: Option<IncidentId>,
         limit: usize,
-    ) -> Result<Vec<Incident>, Error> {
+    ) -> Result<Vec<Arc<Incident>>, Error> {
         let _ = (filter, after, limit);
         Ok(Vec::new())
     }

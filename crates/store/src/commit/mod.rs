@@ -8,12 +8,14 @@
 //!
 //! The [`queue`] is bounded; the [`writer`] takes what has queued up and decides it; an [`assembly`] gathers the changes of a
 //! batch; the [`storer`] appends a batch while the next is decided, and answers through [`pending`]. The [`applier`] brings what
-//! is durable into the backend, behind the answers; [`bookmarks`] say what the journal keeps after that. [`versions`] holds the rows that are not there yet, so that everybody sees
-//! whole commits. An [`overlay`] shows rows with changes laid over them, a [`snapshot`] is a view for the tools.
+//! is durable into the backend, behind the answers; [`bookmarks`] say what the journal keeps after that. [`versions`] holds the
+//! rows that are not there yet, so that everybody sees whole commits, and a [`cache`] of entities that were decoded. An [`overlay`]
+//! shows rows with changes laid over them, a [`snapshot`] is a view for the tools.
 
 pub(crate) mod applier;
 pub(crate) mod assembly;
 pub(crate) mod bookmarks;
+pub(crate) mod cache;
 pub(crate) mod overlay;
 pub(crate) mod pending;
 pub(crate) mod queue;

@@ -6,6 +6,7 @@ use std::iter::Peekable;
 use std::ops::Bound;
 
 use crate::backend::{Backend, BackendError, Pair, RowMap, Scan};
+use crate::commit::cache::Decoded;
 
 /// Where rows are read: a backend, or a view of one moment.
 pub(crate) trait Source {
@@ -13,6 +14,17 @@ pub(crate) trait Source {
 
     /// The pairs with `start <= key < end`, ascending.
     fn scan<'s>(&'s self, start: &[u8], end: &[u8]) -> Scan<'s>;
+
+    /// The entity that was decoded from a row, if it is known.
+    fn remembered(&self, key: &[u8]) -> Option<Decoded> {
+        let _ = key;
+        None
+    }
+
+    /// Makes the entity known that was decoded from a row of so many bytes.
+    fn remember(&self, key: &[u8], decoded: Decoded, row: usize) {
+        let _ = (key, decoded, row);
+    }
 
     /// The bytes that the rows take on disk; `None` when they are not on disk.
     fn size_on_disk(&self) -> Option<u64>;
@@ -63,6 +75,19 @@ impl<'a> Overlay<'a> {
         match self.patch.get(key).or_else(|| self.known?.get(key)) {
             Some(known) => Ok(known.clone()),
             None => self.base.get(key),
+        }
+    }
+
+    /// The entity that was decoded from a row, if it is known and the row is not changed here.
+    pub(crate) fn remembered(&self, key: &[u8]) -> Option<Decoded> {
+        let changed = !self.patch.is_empty() && self.patch.contains_key(key);
+        if changed { None } else { self.base.remembered(key) }
+    }
+
+    /// Makes the entity known that was decoded from a row of so many bytes, unless the row is changed here.
+    pub(crate) fn remember(&self, key: &[u8], decoded: Decoded, row: usize) {
+        if self.patch.is_empty() {
+            self.base.remember(key, decoded, row);
         }
     }
 

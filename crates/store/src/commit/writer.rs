@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) checkpoints: Checkpoints,
     /// The bytes of the journal that bookmarks may keep.
     pub(crate) follower_quota: u64,
+    /// The bytes that decoded entities may take.
+    pub(crate) cache: usize,
 }
 
 /// The state that callers, readers, the writer and the storer share.

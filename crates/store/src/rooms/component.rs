@@ -1,6 +1,8 @@
 //! The stored form of components: a record by id, and an index of names. Deleted components keep their record, which says when
 //! they were deleted, but not their name.
 
+use std::sync::Arc;
+
 use bincode::{Decode, Encode};
 use dogwatch_core::component::{Component, ComponentPort};
 use dogwatch_core::id::{ComponentId, Id};
@@ -121,7 +123,8 @@ impl Line for ComponentLine {
 impl ComponentPort for OrgView<'_> {
     fn component(&self, id: ComponentId) -> Result<Option<Component>, Error> {
         let key = Table::COMPONENT.record(self.org, id);
-        self.entity(&key, |row: ComponentV1| row.of(self.org, id, &|key| self.read(key)))
+        let component = self.cached(&key, |row: ComponentV1, read| row.of(self.org, id, read))?;
+        Ok(component.map(Arc::unwrap_or_clone))
     }
 
     fn component_named(&self, name: &Name) -> Result<Option<ComponentId>, Error> {

@@ -366,6 +366,12 @@ pub(crate) fn followed(key: &[u8]) -> bool {
     key.first().is_some_and(|tag| FOLLOWED.get(usize::from(*tag)) == Some(&true))
 }
 
+/// Whether the entities of a row are kept decoded: those that lists and permissions read again and again.
+pub(crate) fn is_cached(key: &[u8]) -> bool {
+    const CACHED: [Table; 3] = [Table::INCIDENT, Table::MEMBER, Table::COMPONENT];
+    key.first().is_some_and(|tag| CACHED.iter().any(|table| table.tag() == *tag))
+}
+
 impl AnyEntity {
     /// The entity whose record a row holds; `None` for an index row or a part of an entity.
     pub(crate) fn read(key: &[u8], value: &[u8], read: Reader<'_>) -> Result<Option<Self>, Corrupt> {

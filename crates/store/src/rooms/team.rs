@@ -3,6 +3,8 @@
 //! Removed members keep their record, which says when they were removed, but not their rows in the indexes. Invitations that
 //! were accepted or revoked are deleted. The index of e-mail addresses covers both, since an address is unique among them.
 
+use std::sync::Arc;
+
 use bincode::{Decode, Encode};
 use dogwatch_core::id::{Id, InvitationId};
 use dogwatch_core::secret::SecretHash;
@@ -256,7 +258,8 @@ impl Line for InvitationLine {
 #[deny(clippy::missing_trait_methods)]
 impl TeamPort for OrgView<'_> {
     fn member(&self, id: UserId) -> Result<Option<Member>, Error> {
-        self.entity(&Table::MEMBER.record(self.org, id), |row: MemberV2| row.of(self.org, id))
+        let member = self.cached(&Table::MEMBER.record(self.org, id), |row: MemberV2, _| row.of(self.org, id))?;
+        Ok(member.map(Arc::unwrap_or_clone))
     }
 
     fn is_member(&self, id: UserId) -> Result<bool, Error> {

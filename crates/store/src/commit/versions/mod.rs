@@ -28,7 +28,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, BackendError, RowMap};
+use crate::commit::cache::{Cache, Decoded};
 use crate::journal::{Commit, Head};
+use crate::rooms::is_cached;
 
 /// The bytes of rows that may wait for the backend. When there are more, the writer waits, and commands queue up.
 const FULL: usize = 64 << 20;
@@ -122,6 +124,7 @@ type Changed = (Vec<u8>, Option<Vec<u8>>);
 pub(crate) struct Versions {
     backend: Box<dyn Backend>,
     checkpoints: Checkpoints,
+    cache: Cache,
     held: RwLock<Held>,
     /// The number of rows in `held`: nobody looks into it while there are none.
     size: AtomicUsize,
@@ -139,10 +142,11 @@ pub(crate) struct Versions {
 
 impl Versions {
     /// The rows of a backend that holds all commits up to a head.
-    pub(crate) fn new(backend: Box<dyn Backend>, head: Head, checkpoints: Checkpoints) -> Self {
+    pub(crate) fn new(backend: Box<dyn Backend>, head: Head, checkpoints: Checkpoints, cache: usize) -> Self {
         Self {
             backend,
             checkpoints,
+            cache: Cache::new(cache),
             held: RwLock::default(),
             size: AtomicUsize::new(0),
             let_go_before: AtomicU64::new(0),
@@ -181,11 +185,17 @@ impl Versions {
     pub(crate) fn enter(&self, number: u64, rows: RowMap) {
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
+            let mut decoded = Vec::new();
             let mut held = self.change();
             for (key, value) in rows.by_ref().take(STEP) {
+                if is_cached(&key) {
+                    decoded.push(key.clone());
+                }
                 held.ahead.entry(key).or_default().push(Version { number, value });
             }
             self.count(&held);
+            drop(held);
+            decoded.iter().for_each(|key| self.cache.remove(key));
         }
         self.moment().entered = number;
         self.entered.notify_all();
@@ -219,7 +229,7 @@ impl Versions {
 
     /// A view of all that is published.
     pub(crate) fn view(&self) -> View<'_> {
-        View { versions: self, head: self.hold(), counted: true }
+        View { versions: self, head: self.hold(), counted: true, remembers: true }
     }
 
     /// The present moment, whose rows are kept until [`Versions::release`].
@@ -252,7 +262,7 @@ impl Versions {
     /// A view of a moment for which no rows need to be kept: one that is held elsewhere, or that of the writer, which sees its own
     /// commits before they are published, and without which no later commit comes into being.
     pub(crate) const fn view_of(&self, head: Head) -> View<'_> {
-        View { versions: self, head, counted: false }
+        View { versions: self, head, counted: false, remembers: false }
     }
 
     /// The head of the last published commit.
@@ -289,6 +299,23 @@ impl Versions {
             return Ok(kept.value.clone());
         }
         Ok(value)
+    }
+
+    /// The entity that was decoded from a row as a view sees it, if it is there.
+    fn remembered(&self, number: u64, key: &[u8]) -> Option<Decoded> {
+        self.cache.get(key, number)
+    }
+
+    /// Keeps the entity that was decoded from a row of so many bytes as a view sees it, unless a later commit may have changed the
+    /// row.
+    // A later commit has its rows in `ahead` before it removes the entries of the cache, and until after it is in `applying`. So
+    // either it is seen here, or it removes what is added here.
+    fn remember(&self, number: u64, key: &[u8], decoded: Decoded, row: usize) {
+        self.cache.put(key, number, decoded, row, || {
+            let held = self.held();
+            let later = held.ahead.get(key).and_then(|of_row| of_row.last()).is_some_and(|last| last.number > number);
+            !later && !self.is_overtaken(number)
+        });
     }
 
     /// Whether the backend has been changed, or is being, beyond a commit.

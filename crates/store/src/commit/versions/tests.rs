@@ -1,10 +1,12 @@
-//! What views see, against a model; and many threads at once.
+//! What views see, also through the cache, against a model; and many threads at once.
 
 use super::*;
 use crate::backend::MemoryBackend;
 use crate::commit::overlay::Source;
 use crate::journal::Position;
+use crate::table::Table;
 use proptest::prelude::*;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 fn head(number: u64) -> Head {
@@ -12,18 +14,28 @@ fn head(number: u64) -> Head {
 }
 
 fn versions() -> Versions {
-    Versions::new(Box::new(MemoryBackend::new()), head(0), Checkpoints::default())
+    Versions::new(Box::new(MemoryBackend::new()), head(0), Checkpoints::default(), 1 << 20)
 }
 
 fn key(key: u8) -> Vec<u8> {
-    vec![b'k', key]
+    vec![Table::INCIDENT.tag(), key]
 }
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// All rows that a view sees, but the head that the backend has come to.
 fn seen(view: &View<'_>) -> Rows {
-    view.scan(b"k", b"l").map(Result::unwrap).collect()
+    view.scan(&[Table::INCIDENT.tag()], &[Table::INCIDENT.tag() + 1]).map(Result::unwrap).collect()
+}
+
+/// What a view sees of a row through the cache, into which it goes.
+fn looked_up(view: &View<'_>, key: &[u8]) -> Option<Vec<u8>> {
+    if let Some(known) = view.remembered(key) {
+        return known.downcast_ref::<Option<Vec<u8>>>().unwrap().clone();
+    }
+    let value = view.get(key).unwrap();
+    view.remember(key, Arc::new(value.clone()), 1);
+    value
 }
 
 #[derive(Debug, Clone)]
@@ -84,7 +96,7 @@ proptest! {
                 Step::Drop(index) if !views.is_empty() => drop(views.swap_remove(index.index(views.len()))),
                 Step::Scan(index, taken) if !views.is_empty() => {
                     let (view, expected) = &views[index.index(views.len())];
-                    let mut scan = view.scan(b"k", b"l");
+                    let mut scan = view.scan(&[Table::INCIDENT.tag()], &[Table::INCIDENT.tag() + 1]);
                     let mut rows: Vec<_> = scan.by_ref().take(taken).map(Result::unwrap).collect();
                     applied = number;
                     versions.apply(head(applied)).unwrap();
@@ -97,9 +109,13 @@ proptest! {
                 prop_assert_eq!(&seen(view), expected);
                 for k in 0..60 {
                     prop_assert_eq!(view.get(&key(k)).unwrap(), expected.get(&key(k)).cloned());
+                    prop_assert_eq!(looked_up(view, &key(k)), expected.get(&key(k)).cloned());
                 }
             }
             prop_assert_eq!(&seen(&versions.view()), &now);
+            for k in 0..60 {
+                prop_assert_eq!(looked_up(&versions.view(), &key(k)), now.get(&key(k)).cloned());
+            }
         }
         views.clear();
         versions.apply(head(number)).unwrap();
@@ -169,6 +185,9 @@ fn many_at_once() {
                             assert_eq!(rows.len(), if expected.is_some() { 100 } else { 0 }, "at {number}");
                             assert!(rows.values().all(|value| Some(value) == expected.as_ref()), "at {number}");
                             assert_eq!(view.get(&key(50)).unwrap(), expected, "at {number}");
+                            for k in 0..10 {
+                                assert_eq!(looked_up(&view, &key(k)), expected, "at {number}");
+                            }
                         }
                     }
                 }

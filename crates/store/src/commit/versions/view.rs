@@ -5,6 +5,7 @@ use std::iter::Peekable;
 
 use super::{Changed, Versions};
 use crate::backend::{BackendError, Pair, Scan};
+use crate::commit::cache::Decoded;
 use crate::commit::overlay::Source;
 use crate::journal::Head;
 
@@ -14,6 +15,8 @@ pub(crate) struct View<'a> {
     pub(super) head: Head,
     /// Whether it is counted among the views for which older values are kept.
     pub(super) counted: bool,
+    /// Whether what is decoded through it is kept in the cache. The writer would only change it again.
+    pub(super) remembers: bool,
 }
 
 impl View<'_> {
@@ -34,6 +37,16 @@ impl Source for View<'_> {
         }
         let (versions, number) = (self.versions, self.head.position.number);
         Box::new(Scanning { versions, number, next: start.to_vec(), end: end.to_vec(), part: None })
+    }
+
+    fn remembered(&self, key: &[u8]) -> Option<Decoded> {
+        self.versions.remembered(self.head.position.number, key)
+    }
+
+    fn remember(&self, key: &[u8], decoded: Decoded, row: usize) {
+        if self.remembers {
+            self.versions.remember(self.head.position.number, key, decoded, row);
+        }
     }
 
     fn size_on_disk(&self) -> Option<u64> {

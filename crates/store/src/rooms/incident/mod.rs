@@ -12,6 +12,8 @@ use crate::rooms::escalation::RunV1;
 use crate::table::instant;
 use audit::{AuditEventV1, events_of, stored_events, told};
 use audit::{AuditV1, audit_of};
+use std::sync::Arc;
+
 use bincode::{Decode, Encode};
 use dogwatch_core::id::{ComponentId, Id, IncidentId, PolicyId, StatusEntryId, UpdateId};
 use dogwatch_core::incident::{
@@ -24,7 +26,7 @@ use lists::{incident_lists, merged};
 #[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
 
-use crate::record::{Corrupt, Stored, decode, unpack};
+use crate::record::{Corrupt, Stored, unpack};
 #[cfg(feature = "export")]
 use crate::rooms::json;
 use crate::rooms::text::{Reader, TextV1, gather};
@@ -465,7 +467,8 @@ impl Line for UpdateLine {
 impl IncidentPort for OrgView<'_> {
     fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error> {
         let key = incident_key(self.org, id);
-        self.entity(&key, |row: IncidentV3| incident_of(row, self.org, id, &|key| self.read(key)))
+        let incident = self.cached(&key, |row: IncidentV3, read| incident_of(row, self.org, id, read))?;
+        Ok(incident.map(Arc::unwrap_or_clone))
     }
 
     fn incidents(
@@ -473,17 +476,18 @@ impl IncidentPort for OrgView<'_> {
         filter: &IncidentFilter,
         after: Option<IncidentId>,
         limit: usize,
-    ) -> Result<Vec<Incident>, Error> {
+    ) -> Result<Vec<Arc<Incident>>, Error> {
         let lists = incident_lists(self.org, filter, after);
         let lists = lists.iter().map(|(start, end)| self.store.scan(start, end).peekable()).collect();
         let incident = |key: &[u8], value: &[u8]| {
             let id = incident_at_end(key).ok_or_else(|| corrupt(key, Corrupt::Key))?;
+            let build = |row: IncidentV3, read: Reader<'_>| incident_of(row, self.org, id, read);
             if value.is_empty() {
-                return self.incident(id)?.ok_or_else(|| corrupt(key, Corrupt::Missing));
+                let found = self.cached(&incident_key(self.org, id), build)?;
+                return found.ok_or_else(|| corrupt(key, Corrupt::Missing));
             }
             // A list without a filter by status or severity scans the records themselves.
-            let made = decode(key, value).and_then(|row| incident_of(row, self.org, id, &|key| self.read(key)));
-            made.map_err(|why| corrupt(key, why))
+            self.remembered(key).map_or_else(|| self.decoded(key, value, build), Ok)
         };
         let mut incidents = Vec::with_capacity(limit);
         for pair in merged(lists).take(limit) {

@@ -125,7 +125,10 @@ impl Engine {
     /// Those of the command; `overloaded` when the queue is full; `outcome_unknown` when storage failed.
     pub fn execute<C: Command>(&self, command: C, actor: &Actor) -> Result<C::Reply, Error> {
         pending::may_wait()?;
-        self.submit(command, actor)?.wait()
+        match writer::alone(&self.inner.shared, Order { actor: *actor, command }) {
+            Ok(answer) => answer,
+            Err(order) => self.hand_in(order, WhenFull::Refuse)?.wait(),
+        }
     }
 
     /// Submits a command and returns at once. The answer can be waited for or awaited.
@@ -614,7 +617,7 @@ impl EngineBuilder {
         let versions = Versions::new(backend, head, self.settings.checkpoints, self.settings.cache);
         lacking.into_iter().for_each(|commit| versions.replay(&commit));
         let readers = Readers::new(self.settings.queue_capacity);
-        let shared = Arc::new(Shared::new(versions, journal, self.settings));
+        let shared = Arc::new(Shared::new(versions, journal, self.settings, IdSource::from_seed(seed)));
         let bookmarks = shared.read(|state| state.bookmarks());
         let bookmarks = || bookmarks.map_err(|why| OpenError::Corrupt(why.to_string()));
         shared.bookmarks.set_named(bookmarks)?;
@@ -633,7 +636,7 @@ impl EngineBuilder {
             // They end in this order, when the writer has.
             let _applier = applier;
             let storer = storer;
-            writer::run(&writers, &storer, IdSource::from_seed(seed));
+            writer::run(&writers, &storer);
         };
         let writer = thread::Builder::new().name("dogwatch-writer".to_owned()).spawn(run).map_err(OpenError::Thread)?;
         Ok(Engine { inner: Arc::new(Inner { shared, writer: Mutex::new(Some(writer)), behind, readers }) })

@@ -31,7 +31,6 @@ pub(crate) struct Ahead {
 /// A batch while the writer assembles it.
 pub(crate) struct Assembly<'a> {
     shared: &'a Shared,
-    storer: &'a Storer,
     ahead: Ahead,
     /// All rows with the changes of the batches before this one.
     base: View<'a>,
@@ -75,12 +74,11 @@ impl Drop for Open<'_, '_> {
 }
 
 impl<'a> Assembly<'a> {
-    pub(crate) fn new(shared: &'a Shared, storer: &'a Storer, ahead: Ahead) -> Self {
+    pub(crate) fn new(shared: &'a Shared, ahead: Ahead) -> Self {
         let (after, known) = (RowMap::new(), RowMap::new());
         let base = shared.versions.view_of(ahead.head);
         Self {
             shared,
-            storer,
             ahead,
             base,
             now: shared.clock.now(),
@@ -171,10 +169,10 @@ impl<'a> Assembly<'a> {
 
     /// Hands the batch to the storer, which makes it durable and answers the jobs, and enters its rows for the batches after it.
     /// A batch of one job after another of one job is stored here instead, so that its caller does not wait for another thread
-    /// to wake up. Gives what the next batch needs to know of this one.
-    pub(crate) fn store(self, jobs: Vec<Box<dyn Job>>) -> Ahead {
+    /// to wake up, and so is every batch without a storer. Gives what the next batch needs to know of this one.
+    pub(crate) fn store(self, jobs: Vec<Box<dyn Job>>, storer: Option<&Storer>) -> Ahead {
         let moves_deadlines = self.moves_deadlines();
-        let Self { shared, storer, ahead, now: at, after, marks, .. } = self;
+        let Self { shared, ahead, now: at, after, marks, .. } = self;
         let before = ahead.head;
         let Some(rows) = Rows::encode(&after, &marks) else {
             // No row is anywhere near that long. If one were, the batch would not have happened.
@@ -183,13 +181,13 @@ impl<'a> Assembly<'a> {
         };
         let head = if after.is_empty() { before } else { before.after(before.position.term, at, &rows) };
         let single = jobs.len() == 1;
-        let here = single && ahead.single && shared.queue.len() == 0;
+        let storer = storer.filter(|_| !(single && ahead.single && shared.queue.len() == 0));
         let batch = Decided { before, head, at, rows, moves_deadlines, jobs };
-        if here {
+        let Some(storer) = storer else {
             shared.versions.enter(head.position.number, after);
             storer::store_here(shared, batch);
             return Ahead { head, single };
-        }
+        };
         shared.queue.storing();
         if !storer.store(batch) {
             shared.queue.stored();

@@ -27,6 +27,10 @@ struct Waiting<T> {
     closed: bool,
     /// Whether a batch is being stored.
     storing: bool,
+    /// Whether the writer has taken items that it has not stored or handed on.
+    busy: bool,
+    /// Whether somebody works without the queue: see [`Queue::begin_alone`].
+    alone: bool,
 }
 
 /// The number of items from which on the writer is woken while a batch is being stored.
@@ -46,7 +50,7 @@ impl<T> Waiting<T> {
 
 impl<T> Queue<T> {
     pub(crate) fn new(capacity: usize) -> Self {
-        let state = Waiting { items: VecDeque::new(), closed: false, storing: false };
+        let state = Waiting { items: VecDeque::new(), closed: false, storing: false, busy: false, alone: false };
         Self { state: Mutex::new(state), filled: Condvar::new(), capacity }
     }
 
@@ -62,7 +66,7 @@ impl<T> Queue<T> {
             return false;
         }
         state.items.push_back(item);
-        let wake = state.has_work();
+        let wake = state.has_work() && !state.alone;
         drop(state);
         if wake {
             self.filled.notify_one();
@@ -77,9 +81,13 @@ impl<T> Queue<T> {
 
     /// Waits for items and takes up to `most` of them; `None` once the queue is closed and empty.
     pub(crate) fn take(&self, most: usize) -> Option<Vec<T>> {
-        let waiting = |state: &mut Waiting<T>| !state.has_work() && !state.closed;
-        let mut state = self.filled.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
-        Some(state.take(most)).filter(|items| !items.is_empty())
+        let waiting = |state: &mut Waiting<T>| state.alone || (!state.has_work() && !state.closed);
+        let mut state = self.lock();
+        state.busy = false;
+        let mut state = self.filled.wait_while(state, waiting).unwrap_or_else(PoisonError::into_inner);
+        let items = state.take(most);
+        state.busy = !items.is_empty();
+        Some(items).filter(|items| !items.is_empty())
     }
 
     /// Takes up to `most` items; while a batch is being stored, waits for some. The flag is `true` when no batch is being
@@ -88,6 +96,26 @@ impl<T> Queue<T> {
         let waiting = |state: &mut Waiting<T>| state.storing && (most == 0 || !state.has_work());
         let mut state = self.filled.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
         (state.take(most), !state.storing)
+    }
+
+    /// Begins to work without the queue, if no items wait, none are being worked on, and no batch is being stored. Until
+    /// [`Queue::end_alone`], items wait. So what is done in between has its place in the order like an item.
+    pub(crate) fn begin_alone(&self) -> bool {
+        let mut state = self.lock();
+        let free = state.items.is_empty() && !(state.closed || state.storing || state.busy || state.alone);
+        state.alone |= free;
+        free
+    }
+
+    /// Ends what [`Queue::begin_alone`] began.
+    pub(crate) fn end_alone(&self) {
+        let mut state = self.lock();
+        state.alone = false;
+        let wake = state.has_work() || state.closed;
+        drop(state);
+        if wake {
+            self.filled.notify_all();
+        }
     }
 
     /// Notes that a batch is being stored from here on.
@@ -150,6 +178,40 @@ mod tests {
         assert_eq!(stored, [(vec![], true)]);
         assert_eq!(queue.take_while_storing(99), (vec![7], true));
         assert_eq!(queue.take_while_storing(99), (vec![], true), "nothing to wait for");
+    }
+
+    #[test]
+    fn alone_only_when_there_is_nothing_else() {
+        let queue = Queue::new(100);
+        let tried = || {
+            let begun = queue.begin_alone();
+            if begun {
+                queue.end_alone();
+            }
+            begun
+        };
+        assert!(tried());
+        push(&queue, 1);
+        assert!(!tried(), "an item waits");
+        assert_eq!(queue.take(9), Some(vec![1]));
+        assert!(!tried(), "it is being worked on");
+        queue.storing();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| queue.take(9));
+            queue.stored();
+            // The writer waits for more.
+            while !queue.begin_alone() {
+                std::thread::yield_now();
+            }
+            assert!(!queue.begin_alone(), "somebody does already");
+            push(&queue, 2);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            assert_eq!(queue.len(), 1, "it waits");
+            queue.end_alone();
+            assert_eq!(writer.join().unwrap(), Some(vec![2]));
+        });
+        queue.close();
+        assert!(!tried());
     }
 
     #[test]

@@ -4,11 +4,14 @@
 //! it. All changes are one batch, which the [`Storer`] makes durable before any caller is answered; meanwhile the next batch
 //! is decided. A refused command leaves no change in the batch, and is answered with the others: it may have been refused
 //! because of a change that is not durable yet.
+//!
+//! A caller who waits for its command, while there is nothing else to do, decides and stores it in its own thread ([`alone`]): it
+//! takes the writer's [`Desk`] meanwhile, and nobody has to be woken.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -54,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) versions: Versions,
     pub(crate) clock: Box<dyn Clock>,
     pub(crate) queue: Queue<Box<dyn Job>>,
+    desk: Mutex<Desk>,
     /// Raised when a timer is set or a notification can be claimed, and when the engine is poisoned.
     pub(crate) deadlines: Signal,
     /// Raised when a commit is published, and when no more will be.
@@ -70,14 +74,22 @@ pub(crate) struct Shared {
     commands: AtomicU64,
 }
 
+/// What whoever decides needs: the source of ids, and what the last batch has left.
+struct Desk {
+    ids: IdSource,
+    ahead: Ahead,
+}
+
 impl Shared {
-    pub(crate) fn new(versions: Versions, journal: Box<dyn Journal>, settings: Settings) -> Self {
+    pub(crate) fn new(versions: Versions, journal: Box<dyn Journal>, settings: Settings, ids: IdSource) -> Self {
+        let desk = Desk { ids, ahead: Ahead { head: versions.head(), single: false } };
         let commits = AtomicU64::new(versions.head().position.number);
         Self {
             journal,
             versions,
             clock: settings.clock,
             queue: Queue::new(settings.queue_capacity),
+            desk: Mutex::new(desk),
             deadlines: Signal::default(),
             published: Signal::default(),
             bookmarks: Arc::new(Bookmarks::new(settings.follower_quota)),
@@ -88,6 +100,10 @@ impl Shared {
             batches: AtomicU64::new(0),
             commands: AtomicU64::new(0),
         }
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads durable state at one moment: all of every batch up to it, and nothing of those after it.
@@ -236,11 +252,47 @@ pub(crate) fn answer(job: Box<dyn Job>, fate: Fate) {
     let _ = catch_unwind(AssertUnwindSafe(|| job.answer(fate)));
 }
 
+/// Somebody who decides without the queue, until it is dropped.
+struct Alone<'a>(&'a Shared);
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.0.queue.end_alone();
+    }
+}
+
+/// Does a piece of work in the calling thread, which waits for it anyway, and gives the answer. The work comes back when there is
+/// other work, which comes first, or when it would have to wait.
+pub(crate) fn alone<W: Work>(shared: &Shared, work: W) -> Result<Result<W::Reply, Error>, W> {
+    if shared.is_poisoned() || !shared.queue.begin_alone() {
+        return Err(work);
+    }
+    let alone = Alone(shared);
+    if !shared.versions.has_room() {
+        return Err(work);
+    }
+    let (mut job, pending) = submission(work);
+    let decide = move || {
+        let mut desk = shared.desk();
+        let Desk { ids, ahead } = &mut *desk;
+        let mut batch = Assembly::new(shared, *ahead);
+        job.run(&mut batch, ids);
+        *ahead = batch.store(vec![job], None);
+    };
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| pending::never_wait_within(decide))) {
+        // Of the clock, or of a value of the caller. It is somebody else's value, and may panic when it is dropped.
+        std::mem::forget(payload);
+        shared.poison();
+        shared.deadlines.raise();
+    }
+    drop(alone);
+    Ok(pending.wait())
+}
+
 /// The writer's loop; it ends when the queue is closed and empty.
-pub(crate) fn run(shared: &Shared, storer: &Storer, mut ids: IdSource) {
+pub(crate) fn run(shared: &Shared, storer: &Storer) {
     pending::never_wait_here();
     let _ended = Ended(shared);
-    let mut ahead = Ahead { head: shared.versions.head(), single: false };
     // What has been taken from the queue and did not fit into the batch.
     let mut taken: VecDeque<Box<dyn Job>> = VecDeque::new();
     loop {
@@ -254,7 +306,9 @@ pub(crate) fn run(shared: &Shared, storer: &Storer, mut ids: IdSource) {
             taken.drain(..).for_each(|job| answer(job, Fate::Poisoned));
             continue;
         }
-        let mut batch = Assembly::new(shared, storer, ahead);
+        let mut desk = shared.desk();
+        let Desk { ids, ahead } = &mut *desk;
+        let mut batch = Assembly::new(shared, *ahead);
         let mut jobs: Vec<Box<dyn Job>> = Vec::new();
         let mut free = false;
         loop {
@@ -264,7 +318,7 @@ pub(crate) fn run(shared: &Shared, storer: &Storer, mut ids: IdSource) {
                 // A transaction may have taken a while.
                 batch.look_at_clock();
                 batch.acts(None);
-                job.run(&mut batch, &mut ids);
+                job.run(&mut batch, ids);
                 jobs.push(job);
             }
             if free {
@@ -277,6 +331,6 @@ pub(crate) fn run(shared: &Shared, storer: &Storer, mut ids: IdSource) {
             (more, free) = shared.queue.take_while_storing(room);
             taken.extend(more);
         }
-        ahead = batch.store(jobs);
+        *ahead = batch.store(jobs, Some(storer));
     }
 }

@@ -275,6 +275,12 @@ impl Versions {
         self.checkpoints.bytes.min(FULL)
     }
 
+    /// Whether nobody has to wait in [`Versions::wait_for_room`].
+    pub(crate) fn has_room(&self) -> bool {
+        let moment = self.moment();
+        moment.bytes <= FULL && !moment.ended
+    }
+
     /// Waits while too much waits for the backend; `false` when the applier has ended.
     pub(crate) fn wait_for_room(&self) -> bool {
         let waiting = |moment: &mut Moment| moment.bytes > FULL && !moment.ended;

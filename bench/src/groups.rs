@@ -32,7 +32,8 @@ fn once(work: Work, callers: usize, incidents: usize) -> Result<Once, Failure> {
     let scratch = tempfile::tempdir()?;
     let folder = scratch.path().join("dogwatch");
     let backend = SledBackend::open(&folder, &SledOptions::default())?;
-    let (recorder, recording) = Recorder::on(FolderJournal::create(&folder, Head::default(), dogwatch_store::rules::Timestamp::MIN)?);
+    let (recorder, recording) =
+        Recorder::on(FolderJournal::create(&folder, Head::default(), dogwatch_store::rules::Timestamp::MIN)?);
     let ours = Ours::on(Engine::builder().with_storage(backend, recorder)?)?;
     let known = known(&ours, incidents)?;
     let fresh = work.fresh(&ours, callers)?;

@@ -157,6 +157,7 @@ impl<'a> Counter<'a> {
 #[derive(Debug)]
 pub struct ReadOnly {
     // The journal is dropped before the backend, which holds the lock of the folder.
+    #[cfg_attr(not(feature = "export"), allow(dead_code, reason = "only exports of changes read it later"))]
     journal: Option<FolderJournal>,
     backend: SledBackend,
     /// The rows that the backend lacks: those that the journal has, and in a store of an older format those of new indexes. They

@@ -189,7 +189,10 @@ impl Preparing {
                 return;
             };
             drop(wants);
-            if fs::remove_file(slot.path(folder)).is_err() {
+            // The removal is durable before a later segment is used again: one that comes back after a loss of power would leave a gap
+            // behind it.
+            let removed = fs::remove_file(slot.path(folder)).and_then(|()| sync_folder(folder));
+            if removed.is_err_and(|error| error.kind() != std::io::ErrorKind::NotFound) {
                 // It is kept, and tried again when the next ones are freed.
                 let mut wants = self.lock();
                 wants.free.push_front(slot);

@@ -396,4 +396,10 @@ proptest! {
             }
         }
     }
+
+    /// The body of the fuzz target, on bytes of proptest's making.
+    #[test]
+    fn operations_made_from_bytes(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        dogwatch_testkit::targets::journal(&bytes);
+    }
 }

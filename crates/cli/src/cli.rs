@@ -72,7 +72,8 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Make a store of a backup, as it was at a moment
     ///
-    /// Prints the position of the last commit that it has. The backup stays as it is.
+    /// Prints the position of the last commit that it has. The backup stays as it is. With --at, it must be an incremental backup that
+    /// was never served or written to itself.
     Restore(RestoreArgs),
     /// Print what happened, a line of JSON for each change
     ///

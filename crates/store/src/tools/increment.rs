@@ -142,7 +142,10 @@ impl Backup {
 }
 
 /// Makes a store of a backup, in a folder that does not exist yet or is empty, as it was at a moment since the backup was begun.
-/// The backup stays as it is. A store that is not in use can be restored from, too, as far as its journal goes back.
+/// The backup stays as it is.
+///
+/// An earlier moment than the last is right only for a folder that [`Engine::backup_increment`] wrote and that no engine has opened
+/// since: an engine brings rows up to date, and a crash may leave later rows beside an earlier head. It is not noticed.
 ///
 /// # Errors
 /// [`ToolError`]: `NoSuchMoment` when the backup does not reach back to the moment, or has no commit at the position;

@@ -8,7 +8,6 @@
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An entity of any kind, as it was decoded.
@@ -26,7 +25,6 @@ pub(crate) struct Cache {
     shards: Vec<Mutex<Shard>>,
     /// The bytes that a shard may take.
     most: usize,
-    hasher: RandomState,
 }
 
 #[derive(Debug, Default)]
@@ -58,10 +56,15 @@ impl Shard {
     fn make_room(&mut self, bytes: usize, most: usize) {
         while self.bytes.saturating_add(bytes) > most || self.order.len() > self.entries.len().saturating_mul(2) {
             let Some(key) = self.order.pop_front() else { return };
-            if self.entries.get_mut(&key).is_some_and(|entry| std::mem::take(&mut entry.wanted)) {
-                self.order.push_back(key);
-            } else {
+            // A key of an entry that is gone says nothing of one that came later under the same key.
+            if self.entries.get_key_value(&key).is_none_or(|(held, _)| !Arc::ptr_eq(held, &key)) {
+                continue;
+            }
+            let full = self.bytes.saturating_add(bytes) > most;
+            if full && self.entries.get_mut(&key).is_none_or(|entry| !std::mem::take(&mut entry.wanted)) {
                 self.remove(&key);
+            } else {
+                self.order.push_back(key);
             }
         }
     }
@@ -71,11 +74,12 @@ impl Cache {
     /// An empty cache of so many bytes; with 0 it stays empty.
     pub(crate) fn new(bytes: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, most: bytes / SHARDS, hasher: RandomState::new() }
+        Self { shards, most: bytes / SHARDS }
     }
 
     fn shard(&self, key: &[u8]) -> Option<MutexGuard<'_, Shard>> {
-        let place = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).ok()?;
+        // The same in every process, so that what is read of the backend is, too.
+        let place = usize::try_from(crc32fast::hash(key)).ok()? % SHARDS;
         Some(self.shards.get(place)?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -143,6 +147,20 @@ mod tests {
         let none = Cache::new(0);
         none.put(b"a", 1, Arc::new(1_u32), 0, || true);
         assert_eq!(number(&none, b"a", 1), None);
+    }
+
+    /// Nobody asks for the entries that stay: they stay because there is room.
+    #[test]
+    fn what_comes_and_goes_takes_nothing_with_it() {
+        let cache = Cache::new(4 << 20);
+        let key = |number: u32| number.to_be_bytes();
+        (0..50).for_each(|number| cache.put(&key(number), 1, Arc::new(number), 100, || true));
+        for number in (50..100).cycle().take(5_000) {
+            cache.put(&key(number), 1, Arc::new(number), 100, || true);
+            cache.remove(&key(number));
+        }
+        let left = (0..50).filter(|place| number(&cache, &key(*place), 1).is_some());
+        assert_eq!(left.count(), 50);
     }
 
     #[test]

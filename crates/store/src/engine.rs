@@ -504,8 +504,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets how many bytes of the journal are kept for followers and bookmarks that are behind ([`Engine::follow`], [`Engine::bookmark`]);
-    /// 1 GiB by default. When there are more, they are forgotten, and whoever needs them gets [`FollowError::Forgotten`].
+    /// Sets how many bytes of the journal are kept for followers and bookmarks that are behind ([`Engine::follow`],
+    /// [`Engine::bookmark`]); 1 GiB by default. When there are more, they are forgotten, and whoever needs them gets [`FollowError::Forgotten`].
     ///
     /// [`FollowError::Forgotten`]: crate::FollowError::Forgotten
     pub fn follower_quota(mut self, bytes: u64) -> Self {

@@ -106,7 +106,8 @@ impl Engine {
     /// name is moved or [removed](Engine::remove_bookmark). All bookmarks and followers together keep no more than the quota.
     ///
     /// # Errors
-    /// `not_found` when the journal has no commits from there on; `limit_reached` when there are 16 bookmarks of other names; else as [`Engine::execute`].
+    /// `not_found` when the journal has no commits from there on; `limit_reached` when there are 16 bookmarks of other names; else as
+    /// [`Engine::execute`].
     pub fn bookmark(&self, name: &Name, from: Position) -> Result<(), Error> {
         if self.shared().journal.head_at(from).is_ok_and(|head| head.is_none()) {
             let message = format!("the journal has no commits from position {from} on");
@@ -146,11 +147,9 @@ impl Follower {
     /// [`FollowError`]. After `Ended`, all commits have been given.
     pub fn next_changes(&mut self) -> Result<Vec<Change>, FollowError> {
         loop {
-            let seen = self.shared.published.count();
-            if let Some(changes) = self.take()? {
+            if let Some(changes) = self.next_changes_within(Duration::MAX)? {
                 return Ok(changes);
             }
-            self.shared.published.wait(seen, Duration::MAX);
         }
     }
 

@@ -12,7 +12,7 @@ use dogwatch_core::text::Name;
 
 use crate::backend::{Backend, BackendError, Batch, RowMap};
 use crate::error::OpenError;
-use crate::journal::{Commit, Digest, Head, Journal, Position, Reading, Rows};
+use crate::journal::{Commit, Digest, Gap, Head, Journal, Position, Rows, commits_after};
 use crate::record::{Corrupt, Stored, decode, encode, unpack};
 use crate::rooms::{AnyEntity, FORMAT, RowChange, api_key, timestamp};
 use crate::table::{Table, end_of};
@@ -105,7 +105,8 @@ const READ_AT_ONCE: usize = 8 << 20;
 /// The largest number of rows that are dropped in one batch, or of API keys that are indexed in one.
 const CHUNK: usize = 1_000;
 
-/// Whether a row holds the format, the head, a bookmark in the journal, or a mark of an unfinished store. A copy of the store writes its own instead.
+/// Whether a row holds the format, the head, a bookmark in the journal, or a mark of an unfinished store. A copy of the store has
+/// its own instead.
 pub(crate) fn is_mark(key: &[u8]) -> bool {
     key.first() == Some(&(Table::META.tag()))
         && (key.starts_with(&bookmarks_key())
@@ -190,7 +191,7 @@ pub(crate) fn bookmarks_key() -> Vec<u8> {
 
 /// The change that sets a bookmark in the journal, or removes it.
 pub(crate) fn bookmark(name: &Name, read: Option<Position>) -> Result<RowChange, Corrupt> {
-    let key = Table::META.key(&[b"bookmark ", name.as_str().as_bytes()]);
+    let key = [bookmarks_key().as_slice(), name.as_str().as_bytes()].concat();
     let value = read.map(|Position { term, number }| encode(&key, &BookmarkV1 { term, number })).transpose()?;
     Ok((key, value))
 }
@@ -225,21 +226,20 @@ pub(crate) fn catch_up(
     mut take: impl FnMut(Commit) -> Result<(), OpenError>,
 ) -> Result<Head, OpenError> {
     let mut head = head(backend)?;
-    loop {
-        match journal.read(&head, READ_AT_ONCE)? {
-            Reading::Commits(commits) if commits.is_empty() => return Ok(head),
-            Reading::Commits(commits) => {
-                for commit in commits {
-                    head = commit.head;
-                    take(commit)?;
-                }
+    for commit in commits_after(journal, head, READ_AT_ONCE) {
+        match commit {
+            Ok(commit) => {
+                head = commit.head;
+                take(commit)?;
             }
-            Reading::Forgotten | Reading::Elsewhere => {
+            Err(Gap::Storage(why)) => return Err(why.into()),
+            Err(Gap::Forgotten | Gap::Elsewhere) => {
                 let last = journal.last()?;
                 return Err(OpenError::Lost { found: head.position, known: last.position });
             }
         }
     }
+    Ok(head)
 }
 
 /// Marks a store that is being written as a whole, so that an incomplete one is not taken for a store.

@@ -157,7 +157,7 @@ impl<'a> Assembly<'a> {
 
     fn change(&mut self, (key, value): RowChange, mark: Option<u16>) {
         self.bytes = self.bytes.saturating_add(key.len()).saturating_add(value.as_ref().map_or(0, Vec::len));
-        let marked = if mark.is_some() { self.marks.set(&key, mark) } else { None };
+        let marked = mark.and_then(|mark| self.marks.set(&key, mark));
         match &mut self.savepoint {
             Some(replaced) => {
                 let before = self.after.insert(key.clone(), value);

@@ -197,6 +197,12 @@ impl FolderJournal {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The segments that hold records, and the last head.
+    fn written(&self) -> (VecDeque<Used>, Head) {
+        let state = self.lock();
+        (state.used.clone(), state.last)
+    }
+
     fn places(&self) -> MutexGuard<'_, VecDeque<Place>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -275,10 +281,7 @@ impl Journal for FolderJournal {
     }
 
     fn read(&self, from: &Head, most: usize) -> Result<Reading, BackendError> {
-        let (used, last) = {
-            let state = self.lock();
-            (state.used.clone(), state.last)
-        };
+        let (used, last) = self.written();
         if used.front().is_none_or(|oldest| from.position.number < oldest.before.position.number) {
             return Ok(Reading::Forgotten);
         }
@@ -336,10 +339,7 @@ impl Journal for FolderJournal {
     }
 
     fn head_at(&self, position: Position) -> Result<Option<Head>, BackendError> {
-        let (used, last) = {
-            let state = self.lock();
-            (state.used.clone(), state.last)
-        };
+        let (used, last) = self.written();
         if position == last.position {
             return Ok(Some(last));
         }

@@ -128,6 +128,40 @@ pub enum Reading {
     Elsewhere,
 }
 
+/// Why the commits after a head cannot all be read.
+#[derive(Debug)]
+pub(crate) enum Gap {
+    /// The journal has forgotten some.
+    Forgotten,
+    /// The head is not in this history.
+    Elsewhere,
+    /// The journal cannot be read, or is damaged.
+    Storage(BackendError),
+}
+
+/// The commits after a head, oldest first, until the reader has them all. About `most` bytes of rows are read at a time. After an
+/// error there is nothing more to ask for.
+pub(crate) fn commits_after(
+    journal: &dyn Journal,
+    mut head: Head,
+    most: usize,
+) -> impl Iterator<Item = Result<Commit, Gap>> {
+    let mut read = Vec::new().into_iter();
+    std::iter::from_fn(move || {
+        if read.len() == 0 {
+            match journal.read(&head, most) {
+                Ok(Reading::Commits(commits)) => read = commits.into_iter(),
+                Ok(Reading::Forgotten) => return Some(Err(Gap::Forgotten)),
+                Ok(Reading::Elsewhere) => return Some(Err(Gap::Elsewhere)),
+                Err(why) => return Some(Err(Gap::Storage(why))),
+            }
+        }
+        let next: Commit = read.next()?;
+        head = next.head;
+        Some(Ok(next))
+    })
+}
+
 /// A durable log of commits.
 ///
 /// The engine calls [`Journal::append`] from one thread at a time.

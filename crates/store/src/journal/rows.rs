@@ -62,8 +62,7 @@ impl Marks {
     }
 
     /// Sets the mark of a row, and gives the one that it had. A row that was new in this commit stays new.
-    pub(crate) fn set(&mut self, key: &[u8], mark: Option<u16>) -> Option<u16> {
-        let Some(mark) = mark else { return self.of_rows.remove(key) };
+    pub(crate) fn set(&mut self, key: &[u8], mark: u16) -> Option<u16> {
         match self.of_rows.get_mut(key) {
             Some(before) => Some(std::mem::replace(before, mark | (*before & 1))),
             None => self.of_rows.insert(key.to_vec(), mark),
@@ -72,10 +71,10 @@ impl Marks {
 
     /// Puts the mark back that a row had.
     pub(crate) fn put_back(&mut self, key: &[u8], mark: Option<u16>) {
-        self.of_rows.remove(key);
-        if let Some(mark) = mark {
-            self.of_rows.insert(key.to_vec(), mark);
-        }
+        match mark {
+            Some(mark) => self.of_rows.insert(key.to_vec(), mark),
+            None => self.of_rows.remove(key),
+        };
     }
 
     fn encode(&self, bytes: &mut Vec<u8>) {
@@ -275,7 +274,7 @@ mod tests {
             ("bb", Some(ada), false),
         ] {
             let mark = marks.mark(author, created);
-            marks.set(of.as_bytes(), Some(mark));
+            marks.set(of.as_bytes(), mark);
         }
         let rows = Rows::encode(&rows, &marks).unwrap();
         let back = Rows::from_bytes(rows.as_bytes().to_vec()).unwrap();

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{Counter, Progress, ToolError};
 use crate::changes;
 use crate::commit::snapshot::Snapshot;
-use crate::journal::{Journal, Position, Reading};
+use crate::journal::{Gap, Journal, Position, commits_after};
 
 /// The bytes of rows that are read from the journal at once.
 const READ_AT_ONCE: usize = 1 << 20;
@@ -23,16 +23,17 @@ pub(super) fn changes(
     let mut head = journal.head_at(from)?.ok_or_else(forgotten)?;
     let mut out = io::BufWriter::new(out);
     let mut counter = Counter::new(progress);
-    while head.position.number < snapshot.head().position.number {
-        let Reading::Commits(commits) = journal.read(&head, READ_AT_ONCE)? else { return Err(forgotten()) };
-        for commit in commits {
-            if commit.head.position.number > snapshot.head().position.number {
-                break;
-            }
-            changes::write(&commit, &|key| snapshot.read(key), &mut out)?;
-            head = commit.head;
-            counter.step();
+    for commit in commits_after(journal, head, READ_AT_ONCE) {
+        let commit = commit.map_err(|gap| match gap {
+            Gap::Storage(why) => why.into(),
+            Gap::Forgotten | Gap::Elsewhere => forgotten(),
+        })?;
+        if commit.head.position.number > snapshot.head().position.number {
+            break;
         }
+        changes::write(&commit, &|key| snapshot.read(key), &mut out)?;
+        head = commit.head;
+        counter.step();
     }
     out.flush()?;
     Ok(head.position)

@@ -15,7 +15,7 @@ use crate::backend::{Backend, SledBackend, SledOptions};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::format;
-use crate::journal::{AppendError, FolderJournal, Head, Journal, Position, Reading};
+use crate::journal::{AppendError, FolderJournal, Gap, Head, Journal, Position, commits_after};
 use crate::record::hex;
 
 /// The bytes of rows that are read from the journal at once.
@@ -88,22 +88,21 @@ impl Engine {
         let backup = Backup::open(folder)?;
         let mut head = backup.journal.last()?;
         let last = self.head();
-        let (journal, mut counter) = (&self.shared().journal, Counter::new(progress));
-        while head.position.number < last.position.number {
-            let commits = match journal.read(&head, READ_AT_ONCE)? {
-                Reading::Commits(commits) => commits,
-                Reading::Forgotten => return Err(ToolError::Forgotten { from: head.position }),
-                Reading::Elsewhere => return Err(ToolError::NotABackup { path: folder.to_path_buf() }),
-            };
-            for commit in commits {
-                let term = commit.head.position.term;
-                let appended = backup.journal.append(term, &commit.before, commit.at, &commit.rows);
-                head = appended.map_err(|why| match why {
-                    AppendError::Deposed => ToolError::NotABackup { path: folder.to_path_buf() },
-                    AppendError::NotAppended(why) | AppendError::Unknown(why) => why.into(),
-                })?;
-                counter.step();
+        let (journal, mut counter) = (&*self.shared().journal, Counter::new(progress));
+        for commit in commits_after(journal, head, READ_AT_ONCE) {
+            let commit = commit.map_err(|gap| match gap {
+                Gap::Forgotten => ToolError::Forgotten { from: head.position },
+                gap => unreadable(gap, folder),
+            })?;
+            if commit.head.position.number > last.position.number {
+                break;
             }
+            let appended = backup.journal.append(commit.head.position.term, &commit.before, commit.at, &commit.rows);
+            head = appended.map_err(|why| match why {
+                AppendError::Deposed => ToolError::NotABackup { path: folder.to_path_buf() },
+                AppendError::NotAppended(why) | AppendError::Unknown(why) => why.into(),
+            })?;
+            counter.step();
         }
         if journal.head_at(head.position)? != Some(head) {
             return Err(ToolError::NotABackup { path: folder.to_path_buf() });
@@ -115,6 +114,14 @@ impl Engine {
 
 fn refused(why: Error) -> ToolError {
     ToolError::Engine(why)
+}
+
+/// What it means that the commits after a backup's head cannot be read on.
+fn unreadable(gap: Gap, folder: &Path) -> ToolError {
+    match gap {
+        Gap::Storage(why) => why.into(),
+        Gap::Forgotten | Gap::Elsewhere => ToolError::NotABackup { path: folder.to_path_buf() },
+    }
 }
 
 /// The name of the bookmark of a backup with this journal.
@@ -173,24 +180,16 @@ pub fn restore(
         counter.step();
     }
     let (rows, mut head, mut last) = (counter.done, begun, None);
-    'all: loop {
-        let commits = match journal.read(&head, READ_AT_ONCE)? {
-            Reading::Commits(commits) if commits.is_empty() => break,
-            Reading::Commits(commits) => commits,
-            Reading::Forgotten | Reading::Elsewhere => {
-                return Err(ToolError::NotABackup { path: from.as_ref().to_path_buf() });
-            }
-        };
-        for commit in commits {
-            if !wanted(&commit.head, commit.at) {
-                break 'all;
-            }
-            for (key, value) in commit.rows.owned().filter(|(key, _)| !format::is_mark(key)) {
-                building.change(key, value)?;
-            }
-            (head, last) = (commit.head, Some(commit.at));
-            counter.step();
+    for commit in commits_after(&journal, begun, READ_AT_ONCE) {
+        let commit = commit.map_err(|gap| unreadable(gap, from.as_ref()))?;
+        if !wanted(&commit.head, commit.at) {
+            break;
         }
+        for (key, value) in commit.rows.owned().filter(|(key, _)| !format::is_mark(key)) {
+            building.change(key, value)?;
+        }
+        (head, last) = (commit.head, Some(commit.at));
+        counter.step();
     }
     let reached = match until {
         Until::Last => true,

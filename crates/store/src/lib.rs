@@ -11,6 +11,7 @@
 //! See [`Engine`] for an example, and `FORMAT.md` for the format on disk.
 
 pub mod backend;
+mod builder;
 mod changes;
 mod clock;
 mod commit;
@@ -37,12 +38,13 @@ mod trace;
 mod transaction;
 mod view;
 
+pub use builder::EngineBuilder;
 pub use changes::{Change, Gone, Subject, What};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::pending::Pending;
 pub use deliverer::{Delivery, Envelope, Sending};
 pub use delivery::Notifications;
-pub use engine::{Engine, EngineBuilder, Load, Opening, View};
+pub use engine::{Engine, Load, Opening, View};
 pub use error::{Error, OpenError};
 pub use follow::{FollowError, Follower};
 pub use once::{Answer, Once, Recorded};

@@ -38,10 +38,11 @@ pub(crate) use pages::Page;
 pub(crate) use verify::Verifier;
 
 use crate::backend::{Backend, BackendError, Batch, Pair, RowMap, SledBackend, SledOptions};
+use crate::builder::closed;
 use crate::clock::{Clock, SystemClock};
 use crate::commit::overlay::Overlay;
 use crate::commit::snapshot::Snapshot;
-use crate::engine::{Engine, closed};
+use crate::engine::Engine;
 use crate::error::{Error, OpenError};
 use crate::format;
 #[cfg(feature = "export")]

@@ -13,7 +13,7 @@ use crate::commit::applier::Applier;
 use crate::commit::pending::pending;
 use crate::commit::storer::Storer;
 use crate::commit::versions::{Checkpoints, Versions};
-use crate::commit::writer::{self, Settings, Shared};
+use crate::commit::writer::{self, End, Settings, Shared};
 use crate::engine::{Engine, Inner, Opening};
 use crate::error::OpenError;
 use crate::format;
@@ -216,7 +216,7 @@ impl EngineBuilder {
         let shared = Arc::new(Shared::new(versions, journal, self.settings, IdSource::from_seed(seed)));
         let bookmarks = shared.read(|state| state.bookmarks());
         let bookmarks = || bookmarks.map_err(|why| OpenError::Corrupt(why.to_string()));
-        shared.bookmarks.set_named(bookmarks)?;
+        shared.bookmarks.set_named(&*shared.journal, bookmarks)?;
         let waiting = Arc::downgrade(&shared);
         shared.clock.when_set(Box::new(move || {
             waiting.upgrade().is_some_and(|shared| {
@@ -229,10 +229,11 @@ impl EngineBuilder {
         let applier = Applier::start(Arc::clone(&shared)).map_err(OpenError::Thread)?;
         let behind = [storer.thread_id(), applier.thread_id()];
         let run = move || {
-            // They end in this order, when the writer has.
+            // When the writer has ended, so do these, the last first: what is stored then is published before the end is told.
             let _applier = applier;
+            let end = End(writers);
             let storer = storer;
-            writer::run(&writers, &storer);
+            writer::run(&end.0, &storer);
         };
         let writer = thread::Builder::new().name("dogwatch-writer".to_owned()).spawn(run).map_err(OpenError::Thread)?;
         Ok(Engine { inner: Arc::new(Inner { shared, writer: Mutex::new(Some(writer)), behind, readers }) })

@@ -8,7 +8,7 @@
 //! the present moment. If the entity has changed since, it is given as it is at present, and its later changes follow; if it has
 //! been deleted since, only its deletion is shown. An update that has been redacted since is given without its text.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 #[cfg(feature = "export")]
 use std::io;
@@ -23,6 +23,7 @@ use dogwatch_core::organization::Organization;
 use dogwatch_core::team::{InvitationView, Member};
 use dogwatch_core::{Actor, OrgId, Timestamp};
 
+use crate::backend::BackendError;
 use crate::journal::{Commit, Position, Row};
 use crate::record::Corrupt;
 use crate::rooms::{AnyEntity, AnyLine, Reader, followed};
@@ -166,6 +167,7 @@ impl Subject {
 
 /// A change as it is read from the rows of a commit.
 struct Read {
+    key: Vec<u8>,
     actor: Option<Actor>,
     organization: OrgId,
     happened: Happened,
@@ -177,8 +179,35 @@ enum Happened {
     Deleted(Gone),
 }
 
-/// Reads the changes of a commit; `present` reads rows as they are now.
-fn read(commit: &Commit, present: Reader<'_>) -> Result<Vec<Read>, (Vec<u8>, Corrupt)> {
+/// Why the changes of a commit cannot be told.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// A row as it is now cannot be read.
+    Storage(BackendError),
+    /// The row with this key cannot be made sense of.
+    Damaged(Vec<u8>, Corrupt),
+}
+
+/// Reads rows as they are now.
+type Present<'a> = &'a dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, BackendError>;
+
+/// Reads the changes of a commit.
+fn read(commit: &Commit, present: Present<'_>) -> Result<Vec<Read>, Unread> {
+    let failed = RefCell::new(None);
+    let read = read_with(commit, &|key| {
+        present(key).unwrap_or_else(|why| {
+            failed.replace(Some(why));
+            None
+        })
+    });
+    match failed.into_inner() {
+        Some(why) => Err(Unread::Storage(why)),
+        None => read.map_err(|(key, why)| Unread::Damaged(key, why)),
+    }
+}
+
+/// As [`read`], where a row that cannot be read is taken for gone.
+fn read_with(commit: &Commit, present: Reader<'_>) -> Result<Vec<Read>, (Vec<u8>, Corrupt)> {
     let texts: BTreeMap<&[u8], &[u8]> = commit
         .rows
         .iter()
@@ -186,9 +215,12 @@ fn read(commit: &Commit, present: Reader<'_>) -> Result<Vec<Read>, (Vec<u8>, Cor
         .filter_map(|(key, value)| Some((key, value?)))
         .collect();
     let rows: Vec<Row<'_>> = commit.rows.marked().filter(|row| followed(row.key)).collect();
-    // Of an override that changes its beginning, one row goes and another comes.
-    let there: BTreeSet<Gone> =
-        rows.iter().filter(|row| row.value.is_some()).filter_map(|row| Gone::of(row.key)).collect();
+    // Of an override whose key changes, one row goes and another comes.
+    let which = |of: fn(&Row<'_>) -> bool| -> BTreeSet<Gone> {
+        rows.iter().filter(|row| of(row)).filter_map(|row| Gone::of(row.key)).collect()
+    };
+    let there = which(|row| row.value.is_some());
+    let created_elsewhere = which(|row| row.value.is_none() && row.created);
     let mut changes = Vec::new();
     for row in rows {
         let organization = row.key.get(1..).and_then(|rest| rest.first_chunk::<16>()).copied();
@@ -202,13 +234,17 @@ fn read(commit: &Commit, present: Reader<'_>) -> Result<Vec<Read>, (Vec<u8>, Cor
             Some(value) => {
                 let line = line(row.key, value, &texts, present).map_err(|why| (row.key.to_vec(), why))?;
                 match line {
-                    Some(line) if row.created => Happened::Created(line),
+                    Some(line)
+                        if row.created || Gone::of(row.key).is_some_and(|it| created_elsewhere.contains(&it)) =>
+                    {
+                        Happened::Created(line)
+                    }
                     Some(line) => Happened::Changed(line),
                     None => continue,
                 }
             }
         };
-        changes.push(Read { actor: row.author, organization, happened });
+        changes.push(Read { key: row.key.to_vec(), actor: row.author, organization, happened });
     }
     Ok(changes)
 }
@@ -237,18 +273,18 @@ fn line(
         return made;
     }
     match present(key) {
-        Some(now) if now == value => made,
+        // Its texts may be of a later moment, even when its record is not.
         Some(now) => whole(&now, present),
         None => Ok(None),
     }
 }
 
-/// The changes of a commit; `present` reads rows as they are now. The error names the key of a row that cannot be read.
-pub(crate) fn of(commit: &Commit, present: Reader<'_>) -> Result<Vec<Change>, (Vec<u8>, Corrupt)> {
+/// The changes of a commit.
+pub(crate) fn of(commit: &Commit, present: Present<'_>) -> Result<Vec<Change>, Unread> {
     let mut changes = Vec::new();
-    for Read { actor, organization, happened } in read(commit, present)? {
+    for Read { key, actor, organization, happened } in read(commit, present)? {
         let subject = |line: AnyLine| {
-            let entity = line.entity(&|_| None).map_err(|why| (Vec::new(), why))?;
+            let entity = line.entity(&|_| None).map_err(|why| Unread::Damaged(key.clone(), why))?;
             Ok(Subject::of(entity))
         };
         let what = match happened {
@@ -266,13 +302,17 @@ pub(crate) fn of(commit: &Commit, present: Reader<'_>) -> Result<Vec<Change>, (V
 #[cfg(feature = "export")]
 pub(crate) fn write(
     commit: &Commit,
-    present: Reader<'_>,
+    present: Present<'_>,
     out: &mut dyn io::Write,
 ) -> Result<u64, crate::tools::ToolError> {
     use serde_json::{Value, json};
 
     let mut lines = 0_u64;
-    for change in read(commit, present).map_err(|(key, why)| crate::tools::damaged(&key, why))? {
+    let unread = |unread| match unread {
+        Unread::Storage(why) => why.into(),
+        Unread::Damaged(key, why) => crate::tools::damaged(&key, why),
+    };
+    for change in read(commit, present).map_err(unread)? {
         let (what, entity) = match &change.happened {
             Happened::Created(line) => ("created", shown(line)?),
             Happened::Changed(line) => ("changed", shown(line)?),

@@ -21,15 +21,16 @@ use dogwatch_core::{Actor, Command, OrgId, Query, Secret, Timestamp, ask};
 
 use crate::builder::EngineBuilder;
 use crate::clock::Clock;
+use crate::commit::bookmarks::Bookmark;
 use crate::commit::overlay::Overlay;
 use crate::commit::pending::{self, Pending};
 use crate::commit::queue::WhenFull;
 use crate::commit::snapshot::Snapshot;
 use crate::commit::writer::{self, Order, Shared, Work};
 use crate::error::{Error, OpenError};
-use crate::journal::Head;
 #[cfg(feature = "export")]
 use crate::journal::Journal;
+use crate::journal::{Head, Position};
 use crate::readers::Readers;
 use crate::signal::Signal;
 use crate::trace;
@@ -284,6 +285,11 @@ impl Engine {
     /// Reads durable state. No batch becomes visible while `read` runs.
     pub(crate) fn read<R>(&self, read: impl FnOnce(&StoreView<'_>) -> R) -> R {
         self.inner.shared.read(read)
+    }
+
+    /// Has the journal keep what follows a position until what is given is dropped.
+    pub(crate) fn keep(&self, from: Position) -> Bookmark {
+        self.inner.shared.bookmarks.put(from)
     }
 
     #[cfg(feature = "export")]

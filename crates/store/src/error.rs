@@ -137,6 +137,9 @@ pub enum OpenError {
     /// An import, a backup or a compaction was interrupted before the store was complete.
     #[error("the store was never finished being written; remove the folder and write it again")]
     Unfinished,
+    /// The folder holds an incremental backup ([`Engine::backup_increment`](crate::Engine::backup_increment)), with which nobody works.
+    #[error("the folder holds an incremental backup; restore it to another folder, and open that")]
+    IncrementalBackup,
     /// The operating system gave no random bytes to make ids and secrets from.
     #[error("no random bytes from the operating system: {0}")]
     Randomness(String),

@@ -14,7 +14,7 @@ use dogwatch_core::text::Name;
 use dogwatch_core::{Code, Error as Refusal, IdSource};
 
 use crate::backend::BackendError;
-use crate::changes::{self, Change};
+use crate::changes::{self, Change, Unread};
 use crate::commit::assembly::Assembly;
 use crate::commit::bookmarks::Bookmark;
 use crate::commit::overlay::Source;
@@ -109,6 +109,8 @@ impl Engine {
     /// `not_found` when the journal has no commits from there on; `limit_reached` when there are 16 bookmarks of other names; else as
     /// [`Engine::execute`].
     pub fn bookmark(&self, name: &Name, from: Position) -> Result<(), Error> {
+        // What the journal still has is kept until the bookmark is there.
+        let _kept = self.shared().bookmarks.put(from);
         if self.shared().journal.head_at(from).is_ok_and(|head| head.is_none()) {
             let message = format!("the journal has no commits from position {from} on");
             return Err(Refusal::refused(Code::NotFound, message).into());
@@ -128,7 +130,7 @@ impl Engine {
         self.carry_out(SetBookmark { name: name.clone(), from })?;
         // Of two who set it at the same time, the row says who was last.
         let bookmarks = || self.read(|state| state.bookmarks());
-        Ok(self.shared().bookmarks.set_named(bookmarks)?)
+        Ok(self.shared().bookmarks.set_named(&*self.shared().journal, bookmarks)?)
     }
 
     /// The bookmarks with names, and the position of each.
@@ -226,8 +228,10 @@ impl Follower {
             return Err(FollowError::Forgotten { from: self.read.position });
         };
         for commit in commits.iter().take_while(|commit| commit.head.position.number <= last) {
-            let changes = changes::of(commit, &|key| view.get(key).ok().flatten())
-                .map_err(|(key, why)| FollowError::Damaged { key: hex(&key), why: why.to_string() })?;
+            let changes = changes::of(commit, &|key| view.get(key)).map_err(|unread| match unread {
+                Unread::Storage(why) => FollowError::Storage(why),
+                Unread::Damaged(key, why) => FollowError::Damaged { key: hex(&key), why: why.to_string() },
+            })?;
             self.read = commit.head;
             if !changes.is_empty() {
                 self.ready.push_back((commit.head.position, changes));

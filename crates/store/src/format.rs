@@ -92,6 +92,11 @@ fn upgrading_key() -> Vec<u8> {
     Table::META.key(&[b"dropping"])
 }
 
+/// The key of the mark of an incremental backup: nobody changes the rows, and what was committed since is in the journal.
+fn backup_key() -> Vec<u8> {
+    Table::META.key(&[b"backup"])
+}
+
 /// The tags of removed tables: incidents by status, and incidents by severity.
 const GONE: [u8; 2] = [b'S', b'V'];
 /// Formats before this one have the removed tables.
@@ -110,7 +115,9 @@ const CHUNK: usize = 1_000;
 pub(crate) fn is_mark(key: &[u8]) -> bool {
     key.first() == Some(&(Table::META.tag()))
         && (key.starts_with(&bookmarks_key())
-            || [format_key(), head_key(), unfinished_key(), upgrading_key()].iter().any(|mark| mark == key))
+            || [format_key(), head_key(), unfinished_key(), upgrading_key(), backup_key()]
+                .iter()
+                .any(|mark| mark == key))
 }
 
 /// Whether a row is the head that a backend has come to. It is not a part of what the store holds at a moment.
@@ -247,10 +254,26 @@ pub(crate) fn begin(backend: &dyn Backend) -> Result<(), OpenError> {
     put(backend, unfinished_key(), &FormatV1 { format: FORMAT })
 }
 
-/// Ends what [`begin`] began: removes the mark and writes the head and the format, after which the store can be opened.
-pub(crate) fn finish(backend: &dyn Backend, head: &Head) -> Result<(), OpenError> {
-    let format = row(format_key(), &FormatV1 { format: FORMAT })?;
-    backend.apply(&Batch::from([(unfinished_key(), None), position(head)?, format]))?;
+/// What is made of rows that were written as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Made {
+    /// A store of this format.
+    Store,
+    /// A store of an older format, of whose rows the store is a copy.
+    Older(u32),
+    /// The copy with which an incremental backup begins.
+    Backup,
+}
+
+/// Ends what [`begin`] began: removes the mark and writes the head and the format, after which the store can be opened, or the
+/// backup restored.
+pub(crate) fn finish(backend: &dyn Backend, head: &Head, made: Made) -> Result<(), OpenError> {
+    let format = if let Made::Older(format) = made { format } else { FORMAT };
+    let mut rows = Batch::from([(unfinished_key(), None), position(head)?, row(format_key(), &FormatV1 { format })?]);
+    if made == Made::Backup {
+        rows.extend([row(backup_key(), &FormatV1 { format })?]);
+    }
+    backend.apply(&rows)?;
     Ok(backend.make_durable()?)
 }
 
@@ -260,6 +283,29 @@ pub(crate) fn known(backend: &dyn Backend) -> Result<Found, OpenError> {
         Found::New => Err(OpenError::NotAStore),
         found => Ok(found),
     }
+}
+
+/// The format of an incremental backup, or of a store that is to be restored from; and which of them it is.
+pub(crate) fn restorable(backend: &dyn Backend) -> Result<(u32, Copied), OpenError> {
+    let format = format(backend)?.ok_or(OpenError::NotAStore)?;
+    if backend.get(&upgrading_key())?.is_some() {
+        return Err(OpenError::Unfinished);
+    }
+    let copied = match backend.get(&backup_key())? {
+        Some(_) => Copied::Increments,
+        None if format >= JOURNAL_SINCE => Copied::Store,
+        None => return Err(OpenError::OlderFormat { found: format, known: FORMAT }),
+    };
+    Ok((format, copied))
+}
+
+/// What a store is restored from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Copied {
+    /// An incremental backup.
+    Increments,
+    /// A store that an engine may have worked with.
+    Store,
 }
 
 /// The format of a store, which this version can read; `None` when there is no row of it.
@@ -296,6 +342,9 @@ impl Found {
 
 /// Looks at the format of a backend, and refuses what cannot be opened.
 pub(crate) fn look(backend: &dyn Backend, upgrades: bool) -> Result<Found, OpenError> {
+    if backend.get(&backup_key())?.is_some() {
+        return Err(OpenError::IncrementalBackup);
+    }
     let found = match format(backend)? {
         Some(FORMAT) => Found::Present { upgrading: backend.get(&upgrading_key())?.is_some() },
         Some(older) => Found::Older { journal: older >= JOURNAL_SINCE },

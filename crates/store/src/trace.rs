@@ -1,15 +1,17 @@
-//! Spans for `tracing` (feature `tracing`): one for each command, query, commit and tick. Without the feature, nothing.
+//! Spans for `tracing` (feature `tracing`): one for each command, query, commit and tick; and a warning when a bookmark is given
+//! up. Without the feature, nothing.
 //!
 //! A span has the name of the operation, the organization and the user who asked, and the code of a refusal; never a text that
-//! somebody wrote, nor a secret. All are of the level `DEBUG` and the target `dogwatch`.
+//! somebody wrote, nor a secret. All spans are of the level `DEBUG` and the target `dogwatch`.
 
 use dogwatch_core::Actor;
 
 use crate::error::Error;
+use crate::journal::Position;
 
 #[cfg(feature = "tracing")]
 mod spans {
-    use super::{Actor, Error};
+    use super::{Actor, Error, Position};
     use tracing::field::Empty;
     use tracing::{Span, debug_span};
 
@@ -53,12 +55,16 @@ mod spans {
     pub(crate) fn commit<R>(commands: usize, run: impl FnOnce() -> R) -> R {
         debug_span!(target: "dogwatch", "commit", commands).in_scope(run)
     }
+
+    pub(crate) fn bookmark_given_up(at: Position) {
+        tracing::warn!(target: "dogwatch", position = %at, "a bookmark is given up: it would keep more of the journal than its quota");
+    }
 }
 
 #[cfg(not(feature = "tracing"))]
 mod spans {
     #![allow(clippy::extra_unused_type_parameters, reason = "with the feature, they name the operation")]
-    use super::{Actor, Error};
+    use super::{Actor, Error, Position};
 
     pub(crate) fn command<C, R>(_: &Actor, run: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
         run()
@@ -75,6 +81,8 @@ mod spans {
     pub(crate) fn commit<R>(_: usize, run: impl FnOnce() -> R) -> R {
         run()
     }
+
+    pub(crate) fn bookmark_given_up(_: Position) {}
 }
 
-pub(crate) use spans::{command, commit, query, tick};
+pub(crate) use spans::{bookmark_given_up, command, commit, query, tick};

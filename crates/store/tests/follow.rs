@@ -1,6 +1,7 @@
 //! Followers, bookmarks, and backups that are brought up to date: what happened, in order, without a gap and without secrets.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -8,15 +9,17 @@ use std::time::Duration;
 use dogwatch_core::api_key::{CreateApiKey, RevokeApiKey};
 use dogwatch_core::component::CreateComponent;
 use dogwatch_core::incident::{
-    ChangeStatus, CreateIncident, EditIncident, ListIncidents, PostUpdate, RedactUpdate, Severity, Status,
+    ChangeStatus, CreateIncident, EditIncident, GetIncident, ListIncidents, PostUpdate, RedactUpdate, Severity, Status,
 };
 use dogwatch_core::organization::OrganizationCreated;
 use dogwatch_core::team::{InviteMember, Role};
 use dogwatch_core::text::Name;
-use dogwatch_core::{Actor, Code};
+use dogwatch_core::{Actor, Code, Patch};
+use dogwatch_store::backend::{Backend, BackendError, Batch, MemoryBackend, Scan};
 use dogwatch_store::journal::Position;
 use dogwatch_store::{
-    Change, Engine, FollowError, Follower, Gone, ManualClock, ReadOnly, Subject, ToolError, Until, What, restore,
+    Change, Engine, FollowError, Follower, Gone, ManualClock, OpenError, ReadOnly, Subject, ToolError, Until, What,
+    restore,
 };
 use dogwatch_testkit::fixture::{everything, organization};
 use support::block_on;
@@ -131,6 +134,124 @@ fn a_follower_waits_and_is_told_of_the_end() {
     let (first, second, third, fourth) = waiting.join().unwrap();
     assert_eq!((first.unwrap(), second.unwrap()), (1, 1));
     assert!(matches!((third, fourth), (Err(FollowError::Ended), Err(FollowError::Ended))));
+}
+
+/// What is on its way when the engine is closed is told before the end.
+#[test]
+fn all_is_told_before_the_end() {
+    let gated = support::Gated::default();
+    let engine = gated.open(Engine::builder());
+    let created = organization(&engine);
+    let mut follower = engine.follow(engine.head().position).unwrap();
+    let component = |name: &str| CreateComponent::new(name.parse().unwrap());
+    let gate = gated.close();
+    let first = engine.submit(component("Checkout"), &created.actor()).unwrap();
+    gated.until_waiting();
+    // These two are one batch, which another thread stores.
+    let others = ["Search", "Basket"].map(|name| engine.submit(component(name), &created.actor()).unwrap());
+    let closing = thread::spawn(move || drop(engine));
+    gated.state.slow.store(true, Ordering::SeqCst);
+    drop(gate);
+    let mut told = 0;
+    let end = loop {
+        match follower.next_changes() {
+            Ok(changes) => told += changes.len(),
+            Err(end) => break end,
+        }
+    };
+    assert!(matches!(end, FollowError::Ended), "{end:?}");
+    assert_eq!(told, 3);
+    first.wait().unwrap();
+    others.into_iter().for_each(|other| drop(other.wait().unwrap()));
+    closing.join().unwrap();
+}
+
+/// A change of a long text is told even when nothing else of the entity changes, the clock included; and nobody reads the old text.
+#[test]
+fn a_text_may_change_within_a_millisecond() {
+    let engine = Engine::builder().clock(ManualClock::at("2026-04-07T10:00:00Z".parse().unwrap())).in_memory().unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    let text = |word: &str| Some(word.repeat(1_000).parse().unwrap());
+    let id = engine.execute(CreateIncident { description: text("long "), ..incident(&created) }, &ada).unwrap().id;
+    let read = || engine.query(&GetIncident { id }, &ada).unwrap().incident.description;
+    assert_eq!(read(), text("long "));
+    let mut follower = engine.follow(engine.head().position).unwrap();
+    for word in ["text ", "word "] {
+        engine
+            .execute(EditIncident { description: Patch::Set(text(word).unwrap()), ..EditIncident::new(id) }, &ada)
+            .unwrap();
+        assert_eq!(read(), text(word));
+    }
+    engine.checkpoint().unwrap();
+    assert_eq!(read(), text("word "));
+    for _ in 0..2 {
+        let changes = follower.next_changes_within(Duration::ZERO).unwrap().expect("it is told");
+        let What::Changed(Subject::Incident(it)) = &changes[0].what else { panic!("{changes:?}") };
+        assert!([text("text "), text("word ")].contains(&it.description));
+    }
+}
+
+/// What cannot be read is an error, and not taken for what is gone.
+#[test]
+fn a_row_that_cannot_be_read() {
+    let backend = Unreadable::default();
+    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    let begun = engine.head().position;
+    let long = Some("long ".repeat(1_000).parse().unwrap());
+    let id = engine.execute(CreateIncident { description: long, ..incident(&created) }, &ada).unwrap().id;
+    let title = Some("Search is down".parse().unwrap());
+    engine.execute(EditIncident { title, ..EditIncident::new(id) }, &ada).unwrap();
+    let mut follower = engine.follow(engine.head().position).unwrap();
+    engine.bookmark(&Name::new("all").unwrap(), begun).unwrap();
+    let title = Some("Basket is down".parse().unwrap());
+    engine.execute(EditIncident { title, ..EditIncident::new(id) }, &ada).unwrap();
+    engine.checkpoint().unwrap();
+    backend.fails.store(true, Ordering::SeqCst);
+    let told = follower.next_changes();
+    assert!(matches!(told, Err(FollowError::Storage(_))), "{told:?}");
+    let told = engine.changes(follower.position(), &mut Vec::new(), &mut |_| ());
+    assert!(matches!(told, Err(ToolError::Storage(_))), "{told:?}");
+    backend.fails.store(false, Ordering::SeqCst);
+    let told = follower.next_changes().unwrap();
+    assert!(matches!(&told[0].what, What::Changed(Subject::Incident(it)) if it.title.as_str() == "Basket is down"));
+}
+
+/// A backend of which no row can be read while it fails.
+#[derive(Clone, Default)]
+struct Unreadable {
+    inner: MemoryBackend,
+    fails: Arc<AtomicBool>,
+}
+
+impl Unreadable {
+    fn look(&self) -> Result<(), BackendError> {
+        if self.fails.load(Ordering::SeqCst) { Err(BackendError::new("reading", "on purpose")) } else { Ok(()) }
+    }
+}
+
+impl Backend for Unreadable {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
+        self.look()?;
+        self.inner.get(key)
+    }
+
+    fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> Scan<'a> {
+        match self.look() {
+            Ok(()) => self.inner.scan(start, end),
+            Err(why) => Box::new(std::iter::once(Err(why))),
+        }
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<(), BackendError> {
+        self.inner.apply(batch)
+    }
+
+    fn make_durable(&self) -> Result<(), BackendError> {
+        self.inner.make_durable()
+    }
 }
 
 #[test]
@@ -272,12 +393,16 @@ fn backups_that_are_brought_up_to_date() {
         let store = ReadOnly::open(&to).unwrap();
         assert_eq!((store.head().position, store.verify(&mut |_| ()).findings), (*moment, vec![]));
     }
-    // The backup itself is a store, too.
-    let newest = |store: &ReadOnly| store.query(&ListIncidents::default(), &ada).unwrap().incidents[0].sequential_id;
-    let backup = ReadOnly::open(at("backup")).unwrap();
-    assert_eq!((backup.head().position, backup.verify(&mut |_| ()).findings), (moments[3], vec![]));
-    assert_eq!(newest(&backup), newest(&ReadOnly::open(at("restored 3")).unwrap()));
-    drop(backup);
+    // Nobody works with the backup itself: an engine would bring its rows up to date, and earlier moments would be gone.
+    assert!(matches!(Engine::open(at("backup")), Err(OpenError::IncrementalBackup)));
+    assert!(matches!(ReadOnly::open(at("backup")), Err(OpenError::IncrementalBackup)));
+    assert_eq!(restore(at("backup"), at("last"), Until::Last, &mut |_| ()).unwrap().position, moments[3]);
+    // A store whose writer was killed may hold rows of a later moment than its head: only its last moment can be restored.
+    let refused = restore(at("last"), at("none"), Until::Position(moments[3]), &mut |_| ());
+    assert!(matches!(refused, Err(ToolError::NotIncremental { .. })), "{refused:?}");
+    assert_eq!(restore(at("last"), at("again"), Until::Last, &mut |_| ()).unwrap().position, moments[3]);
+    let (_, why) = (engine.backup(at("plain"), &mut |_| ()), engine.backup_increment(at("plain"), &mut |_| ()));
+    assert!(matches!(why, Err(ToolError::NotABackup { .. })), "{why:?}");
     let restored = ReadOnly::open(at("restored 3")).unwrap();
     assert!(restored.bookmarks().unwrap().is_empty(), "a bookmark belongs to the journal that it is in");
     let too_late = Position { term: 0, number: moments[3].number + 1 };

@@ -56,6 +56,10 @@ impl<J: Journal> Journal for Recorder<J> {
     fn forget(&self, up_to: Position) -> Result<(), BackendError> {
         self.inner.forget(up_to)
     }
+    fn kept_for(&self, from: Position, up_to: Position) -> Result<Option<u64>, BackendError> {
+        self.inner.kept_for(from, up_to)
+    }
+
     fn size(&self) -> Result<u64, BackendError> {
         self.inner.size()
     }

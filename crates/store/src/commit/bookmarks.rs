@@ -1,8 +1,8 @@
 //! The [`Bookmarks`] in the journal: how far each reader has come, and so from where on it must keep commits.
 //!
 //! A follower has a bookmark for as long as it lives. A bookmark with a name outlives the process: it is a row of the store
-//! ([`crate::format::bookmark`]), and is entered here when the store is opened. All bookmarks together keep no more of the journal
-//! than the quota; when it is used up, the journal forgets what it may, and whoever comes for it is told.
+//! ([`crate::format::bookmark`]), and is entered here when the store is opened. No bookmark keeps more of the journal than the
+//! quota: one that would is given up, and whoever comes for what it kept is told.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,7 @@ use dogwatch_core::text::Name;
 
 use crate::backend::BackendError;
 use crate::journal::{Journal, Position};
+use crate::trace;
 
 /// Whose bookmark it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,12 +46,20 @@ impl Bookmarks {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the bookmarks with names to those that are read while nobody else sets them.
-    pub(crate) fn set_named<E>(&self, read: impl FnOnce() -> Result<Vec<(Name, Position)>, E>) -> Result<(), E> {
+    /// Sets the bookmarks with names to those that are read while nobody else sets them. One of which the journal has
+    /// forgotten commits keeps nothing.
+    pub(crate) fn set_named<E>(
+        &self,
+        journal: &dyn Journal,
+        read: impl FnOnce() -> Result<Vec<(Name, Position)>, E>,
+    ) -> Result<(), E> {
         let mut held = self.lock();
         let named = read()?;
         held.read.retain(|reader, _| matches!(reader, Reader::Follower(_)));
-        held.read.extend(named.into_iter().map(|(name, read)| (Reader::Named(name), read)));
+        // Where it cannot be told, it is kept.
+        let has = |read: Position| !matches!(journal.kept_for(read, read), Ok(None));
+        let named = named.into_iter().filter(|(_, read)| has(*read));
+        held.read.extend(named.map(|(name, read)| (Reader::Named(name), read)));
         Ok(())
     }
 
@@ -65,15 +74,17 @@ impl Bookmarks {
 
     /// Has the journal forget commits that are durable elsewhere up to a position, as far as all have read them.
     pub(crate) fn forget(&self, journal: &dyn Journal, up_to: Position) -> Result<(), BackendError> {
-        let oldest = self.lock().read.values().min().copied();
-        let Some(oldest) = oldest.filter(|oldest| *oldest < up_to) else { return journal.forget(up_to) };
-        journal.forget(oldest)?;
-        if journal.size()? <= self.quota {
-            return Ok(());
+        // Whoever puts a bookmark meanwhile waits, and then sees what the journal still has.
+        let mut held = self.lock();
+        loop {
+            let oldest = held.read.values().min().copied().filter(|oldest| *oldest < up_to);
+            let Some(oldest) = oldest else { return journal.forget(up_to) };
+            if journal.kept_for(oldest, up_to)?.is_some_and(|bytes| bytes <= self.quota) {
+                return journal.forget(oldest);
+            }
+            trace::bookmark_given_up(oldest);
+            held.read.retain(|_, read| *read != oldest);
         }
-        // Whoever is behind is told when it comes to read on.
-        self.lock().read.retain(|_, read| *read >= up_to);
-        journal.forget(up_to)
     }
 }
 
@@ -87,9 +98,8 @@ pub(crate) struct Bookmark {
 impl Bookmark {
     /// Notes that commits up to a position are not needed any more.
     pub(crate) fn has_read(&self, read: Position) {
-        if let Some(held) = self.bookmarks.lock().read.get_mut(&Reader::Follower(self.number)) {
-            *held = read;
-        }
+        // One that was given up may have caught up.
+        self.bookmarks.lock().read.insert(Reader::Follower(self.number), read);
     }
 }
 
@@ -106,14 +116,23 @@ mod tests {
     use crate::journal::{MemoryJournal, Reading, Rows};
     use dogwatch_core::Timestamp;
 
+    fn at(number: u64) -> Position {
+        Position { term: 0, number }
+    }
+
+    fn set(bookmarks: &Bookmarks, journal: &MemoryJournal, read: &[u64]) {
+        let name = |number| Name::new(format!("copy {number}")).unwrap();
+        let named = read.iter().map(|number| (name(number), at(*number))).collect();
+        bookmarks.set_named(journal, || Ok::<_, BackendError>(named)).unwrap();
+    }
+
     /// How many of ten commits, of 19 bytes each, are left when all may be forgotten.
-    fn left(bookmarks: &Arc<Bookmarks>) -> usize {
-        let journal = MemoryJournal::default();
+    fn left(bookmarks: &Arc<Bookmarks>, journal: &MemoryJournal) -> usize {
         let rows = Rows::of(&Batch::from([(b"a".to_vec(), Some(vec![0; 10]))])).unwrap();
-        for _ in 0..10 {
+        while journal.last().unwrap().position.number < 10 {
             journal.append(0, &journal.last().unwrap(), Timestamp::MIN, &rows).unwrap();
         }
-        bookmarks.forget(&journal, journal.last().unwrap().position).unwrap();
+        bookmarks.forget(journal, journal.last().unwrap().position).unwrap();
         let from = (0..=10).find_map(|number| journal.head_at(Position { term: 0, number }).unwrap()).unwrap();
         match journal.read(&from, usize::MAX).unwrap() {
             Reading::Commits(commits) => commits.len(),
@@ -123,24 +142,37 @@ mod tests {
 
     #[test]
     fn what_the_slowest_has_not_read_is_kept_up_to_the_quota() {
-        let at = |number| Position { term: 0, number };
-        let set = |bookmarks: &Bookmarks, read: Option<u64>| {
-            let named = read.map(|number| (Name::new("copy").unwrap(), at(number)));
-            bookmarks.set_named(|| Ok::<_, ()>(named.into_iter().collect())).unwrap();
-        };
         let bookmarks = Arc::new(Bookmarks::new(100));
-        assert_eq!(left(&bookmarks), 0, "nobody reads");
-        set(&bookmarks, Some(7));
-        assert_eq!(left(&bookmarks), 3);
-        let follower = bookmarks.put(at(6));
-        assert_eq!(left(&bookmarks), 4);
+        for (named, follower, kept) in [
+            (&[][..], None, 0),
+            (&[7], None, 3),
+            (&[7], Some(6), 4),
+            (&[7], Some(9), 3),
+            (&[9, 7], None, 3),
+            (&[10], None, 0),
+            // Eight are over the quota. Who keeps less than that goes on.
+            (&[2], None, 0),
+            (&[2, 7], None, 3),
+            (&[2, 3, 8], Some(6), 4),
+        ] {
+            let journal = MemoryJournal::default();
+            set(&bookmarks, &journal, named);
+            let follower = follower.map(|number| bookmarks.put(at(number)));
+            assert_eq!(left(&bookmarks, &journal), kept, "{named:?} {follower:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_given_up_keeps_nothing_until_it_has_caught_up() {
+        let (bookmarks, journal) = (Arc::new(Bookmarks::new(100)), MemoryJournal::default());
+        set(&bookmarks, &journal, &[2, 8]);
+        let follower = bookmarks.put(at(1));
+        assert_eq!(left(&bookmarks, &journal), 2);
+        // The row of the bookmark is still there, and read again when another one moves.
+        set(&bookmarks, &journal, &[2, 10]);
+        assert_eq!(left(&bookmarks, &journal), 0);
+        let journal = MemoryJournal::default();
         follower.has_read(at(9));
-        assert_eq!(left(&bookmarks), 3);
-        drop(follower);
-        set(&bookmarks, None);
-        assert_eq!(left(&bookmarks), 0);
-        set(&bookmarks, Some(2));
-        assert_eq!(left(&bookmarks), 0, "eight of them are over the quota");
-        assert_eq!(bookmarks.lock().read.len(), 0, "and the bookmark is gone");
+        assert_eq!(left(&bookmarks, &journal), 1);
     }
 }

@@ -141,7 +141,7 @@ impl Shared {
     }
 
     /// Notes that no more commits come.
-    pub(crate) fn end(&self) {
+    fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.published.raise();
     }
@@ -231,11 +231,10 @@ impl<W: Work> Job for Submission<W> {
 }
 
 /// When the writer's thread ends by a panic, of the clock or of a caller's value, nobody is left waiting for it.
-struct Ended<'a>(&'a Shared);
+struct Panicked<'a>(&'a Shared);
 
-impl Drop for Ended<'_> {
+impl Drop for Panicked<'_> {
     fn drop(&mut self) {
-        self.0.end();
         if thread::panicking() {
             self.0.poison();
             self.0.queue.close();
@@ -289,10 +288,19 @@ pub(crate) fn alone<W: Work>(shared: &Shared, work: W) -> Result<Result<W::Reply
     Ok(pending.wait())
 }
 
+/// Notes, when it is dropped, that no more commits come.
+pub(crate) struct End(pub(crate) Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 /// The writer's loop; it ends when the queue is closed and empty.
 pub(crate) fn run(shared: &Shared, storer: &Storer) {
     pending::never_wait_here();
-    let _ended = Ended(shared);
+    let _panicked = Panicked(shared);
     // What has been taken from the queue and did not fit into the batch.
     let mut taken: VecDeque<Box<dyn Job>> = VecDeque::new();
     loop {

@@ -293,7 +293,11 @@ impl Journal for FolderJournal {
             if bytes >= most.max(1) {
                 break;
             }
-            let mut file = File::open(used.slot.path(&self.folder)).map_err(failed("reading the journal"))?;
+            let mut file = match File::open(used.slot.path(&self.folder)) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return self.unreadable(used),
+                Err(error) => return Err(failed("reading the journal")(error)),
+            };
             let place = self.places().iter().find(|it| it.after == head && it.header == used.header).copied();
             let mut offset = place.map_or(BLOCK, |place| place.offset);
             while bytes < most.max(1) && head.position.number < used.last {
@@ -315,7 +319,8 @@ impl Journal for FolderJournal {
                 commits.push(commit);
             }
             let mut places = self.places();
-            places.retain(|place| place.after != *from && place.after != head);
+            // Where this reader began, another may be.
+            places.retain(|place| place.after != head);
             places.push_back(Place { after: head, header: used.header, offset });
             if places.len() > PLACES {
                 places.pop_front();
@@ -347,7 +352,12 @@ impl Journal for FolderJournal {
             if used.before.position == position {
                 return Ok(Some(used.before));
             }
-            let mut file = File::open(used.slot.path(&self.folder)).map_err(failed("reading the journal"))?;
+            let mut file = match File::open(used.slot.path(&self.folder)) {
+                Ok(file) => file,
+                // It has been forgotten meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(failed("reading the journal")(error)),
+            };
             let mut offset = BLOCK;
             let mut next = |offset| segment::front(&mut file, used.header.salt, offset);
             while let Some(front) = next(offset).map_err(failed("reading the journal"))? {
@@ -359,6 +369,17 @@ impl Journal for FolderJournal {
             }
         }
         Ok(None)
+    }
+
+    fn kept_for(&self, from: Position, up_to: Position) -> Result<Option<u64>, BackendError> {
+        let state = self.lock();
+        if state.used.front().is_none_or(|oldest| from.number < oldest.before.position.number) {
+            return Ok(None);
+        }
+        // The last one is being written, and stays anyway.
+        let written = state.used.iter().rev().skip(1);
+        let kept = written.filter(|used| from.number < used.last && used.last <= up_to.number);
+        Ok(Some(kept.map(|used| used.slot.size).sum()))
     }
 
     fn size(&self) -> Result<u64, BackendError> {

@@ -90,6 +90,15 @@ impl Journal for MemoryJournal {
         Ok(heads.into_iter().find(|head| head.position == position))
     }
 
+    fn kept_for(&self, from: Position, up_to: Position) -> Result<Option<u64>, BackendError> {
+        let kept = self.lock();
+        let lacking = from.number.saturating_add(1)..=up_to.number;
+        let commits = kept.commits.iter().filter(|commit| lacking.contains(&commit.head.position.number));
+        let bytes: usize = commits.map(|commit| commit.rows.as_bytes().len()).sum();
+        let reaches = kept.before.position.number <= from.number;
+        Ok(reaches.then_some(u64::try_from(bytes).unwrap_or(u64::MAX)))
+    }
+
     fn size(&self) -> Result<u64, BackendError> {
         let bytes: usize = self.lock().commits.iter().map(|commit| commit.rows.as_bytes().len()).sum();
         Ok(u64::try_from(bytes).unwrap_or(u64::MAX))

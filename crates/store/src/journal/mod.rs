@@ -198,6 +198,13 @@ pub trait Journal: Send + Sync + 'static {
     /// When the journal cannot be written; nothing is forgotten then.
     fn forget(&self, up_to: Position) -> Result<(), BackendError>;
 
+    /// The bytes that the journal keeps only for a reader who has read up to `from`, where it may forget what is up to `up_to`; `None` when
+    /// it has forgotten what this reader lacks.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    fn kept_for(&self, from: Position, up_to: Position) -> Result<Option<u64>, BackendError>;
+
     /// The bytes that the journal takes, on disk or in memory.
     ///
     /// # Errors

@@ -235,13 +235,19 @@ fn difference<T: Entity>(change: &Change<T>, changes: &mut Vec<RowChange>) -> Re
     if let Some(thing) = &change.after {
         thing.rows(&mut after)?;
     }
+    let (mut record, mut text) = (None, false);
     for (key, value) in after.0 {
         let held = before.take(&key);
         if held.as_ref() != Some(&value) {
+            text = text || Table::of_key(&key) == Some(Table::TEXT);
             changes.push((key, Some(value)));
+        } else if followed(&key) {
+            record = Some((key, Some(value)));
         }
     }
     changes.extend(before.0.into_iter().map(|(key, _)| (key, None)));
+    // Who looks for changes of the entity, and the cache, look at its record: it is written when only a long text has changed, too.
+    changes.extend(record.filter(|_| text));
     Ok(change.before.is_none())
 }
 

@@ -31,7 +31,7 @@ pub(super) fn changes(
         if commit.head.position.number > snapshot.head().position.number {
             break;
         }
-        changes::write(&commit, &|key| snapshot.read(key), &mut out)?;
+        changes::write(&commit, &|key| snapshot.get(key), &mut out)?;
         head = commit.head;
         counter.step();
     }

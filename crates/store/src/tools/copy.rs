@@ -9,7 +9,7 @@ use dogwatch_core::Timestamp;
 
 use super::{Building, Counter, Progress, ToolError, rows};
 use crate::commit::snapshot::Snapshot;
-use crate::format;
+use crate::format::{self, Made};
 
 /// The result of a backup or a compaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,13 +22,15 @@ pub struct Copied {
     pub bytes_after: Option<u64>,
 }
 
+/// Copies all rows, and makes something of them. Gives the salt of its journal, too.
 pub(super) fn copy(
     from: &Snapshot<'_>,
     folder: &Path,
     small: bool,
     at: Timestamp,
+    made: Made,
     progress: Progress<'_>,
-) -> Result<Copied, ToolError> {
+) -> Result<(Copied, [u8; 8]), ToolError> {
     let bytes_before = from.size_on_disk();
     let mut building = Building::begin(folder, small)?;
     let mut counter = Counter::new(progress);
@@ -40,7 +42,7 @@ pub(super) fn copy(
         }
         counter.step();
     }
-    building.finish(&from.head(), at)?;
+    let salt = building.finish(&from.head(), at, made)?;
     let bytes_after = crate::backend::folder_size(folder).ok();
-    Ok(Copied { rows: counter.done, bytes_before, bytes_after })
+    Ok((Copied { rows: counter.done, bytes_before, bytes_after }, salt))
 }

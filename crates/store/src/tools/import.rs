@@ -13,7 +13,7 @@ use super::{Building, Counter, Progress, ToolError, verify};
 use crate::backend::RowMap;
 use crate::clock::{Clock, SystemClock};
 use crate::commit::snapshot::Snapshot;
-use crate::format;
+use crate::format::{self, Made};
 use crate::journal::Head;
 use crate::rooms::AnyLine;
 use dogwatch_core::Timestamp;
@@ -66,7 +66,7 @@ pub fn import(input: &mut dyn BufRead, folder: impl AsRef<Path>, progress: Progr
     let report = verify::verify(&Snapshot::still(building.backend()?, RowMap::new(), Head::default()), &mut |_| ());
     match report.findings.into_iter().next() {
         Some(finding) => Err(ToolError::Unfit(finding)),
-        None => building.finish(&Head::default(), SystemClock.now()).map(|()| counter.done),
+        None => building.finish(&Head::default(), SystemClock.now(), Made::Store).map(|_| counter.done),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Incremental backups: a copy of the store, and after it the commits since, in the copy's own journal; and restoring one as it was at
 //! any moment since the copy.
 //!
-//! A backup is a store: opened as one, it has all. Each time the backup is brought up to date, the commits that it lacks are read from
-//! the journal of the store and appended to that of the copy. A bookmark in the store, under a name that belongs to this backup,
-//! has the journal keep them until then.
+//! A backup has the form of a store, and a mark with which no engine opens it: its rows stay as they were copied. Each time the
+//! backup is brought up to date, the commits that it lacks are read from the journal of the store and appended to that of the copy. A
+//! bookmark in the store, under a name that belongs to this backup, has the journal keep them until then.
 
 use std::path::Path;
 
@@ -14,9 +14,10 @@ use super::{Building, Counter, Progress, ToolError, copy};
 use crate::backend::{Backend, SledBackend, SledOptions};
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::format;
+use crate::format::{self, Copied, Made};
 use crate::journal::{AppendError, FolderJournal, Gap, Head, Journal, Position, commits_after};
 use crate::record::hex;
+use crate::rooms::FORMAT;
 
 /// The bytes of rows that are read from the journal at once.
 const READ_AT_ONCE: usize = 4 << 20;
@@ -58,8 +59,8 @@ pub struct Restored {
 
 impl Engine {
     /// Begins a backup in a folder that does not exist yet, or is empty; or brings up to date one that was begun there: then only
-    /// the commits since are written. [`restore`] makes a store of it as it was at any moment since it was begun, while an engine that
-    /// opens it gets all.
+    /// the commits since are written. [`restore`] makes a store of it as it was at any moment since it was begun; no engine opens the
+    /// backup itself.
     ///
     /// The backup has a bookmark in this store ([`Engine::bookmarks`]), named `backup` and a number. Remove it when the backup
     /// is given up.
@@ -75,17 +76,21 @@ impl Engine {
 
     fn begin_backup(&self, folder: &Path, progress: Progress<'_>) -> Result<Increment, ToolError> {
         // Until it has a bookmark of its own, this one keeps the journal for it.
-        let kept = self.shared().bookmarks.put(self.head().position);
+        let kept = self.keep(self.head().position);
         let snapshot = self.snapshot();
         let head = snapshot.head();
-        let copied = copy::copy(&snapshot, folder, false, self.now(), progress)?;
-        self.bookmark(&name(&FolderJournal::open(folder)?)?, head.position).map_err(refused)?;
+        let (copied, salt) = copy::copy(&snapshot, folder, false, self.now(), Made::Backup, progress)?;
+        self.bookmark(&name(salt)?, head.position).map_err(refused)?;
         drop(kept);
         Ok(Increment { rows: Some(copied.rows), commits: 0, position: head.position })
     }
 
     fn append_to(&self, folder: &Path, progress: Progress<'_>) -> Result<Increment, ToolError> {
         let backup = Backup::open(folder)?;
+        // Rows of two formats are not mixed.
+        if (backup.format, backup.copied) != (FORMAT, Copied::Increments) {
+            return Err(ToolError::NotABackup { path: folder.to_path_buf() });
+        }
         let mut head = backup.journal.last()?;
         let last = self.head();
         let (journal, mut counter) = (&*self.shared().journal, Counter::new(progress));
@@ -107,7 +112,7 @@ impl Engine {
         if journal.head_at(head.position)? != Some(head) {
             return Err(ToolError::NotABackup { path: folder.to_path_buf() });
         }
-        self.bookmark(&name(&backup.journal)?, head.position).map_err(refused)?;
+        self.bookmark(&name(backup.journal.salt().unwrap_or_default())?, head.position).map_err(refused)?;
         Ok(Increment { rows: None, commits: counter.done, position: head.position })
     }
 }
@@ -124,14 +129,15 @@ fn unreadable(gap: Gap, folder: &Path) -> ToolError {
     }
 }
 
-/// The name of the bookmark of a backup with this journal.
-fn name(journal: &FolderJournal) -> Result<Name, ToolError> {
-    let salt = journal.salt().unwrap_or_default();
+/// The name of the bookmark of the backup whose journal has this salt.
+fn name(salt: [u8; 8]) -> Result<Name, ToolError> {
     Name::new(format!("backup {}", hex(&salt))).map_err(|why| refused(why.into()))
 }
 
-/// A backup: a store that nobody has open.
+/// A backup, or a store that nobody has open.
 struct Backup {
+    format: u32,
+    copied: Copied,
     // The journal is dropped before the backend, which holds the lock of the folder.
     journal: FolderJournal,
     backend: SledBackend,
@@ -141,29 +147,28 @@ impl Backup {
     fn open(folder: &Path) -> Result<Self, ToolError> {
         let options = SledOptions { create: false, ..SledOptions::default() };
         let backend = SledBackend::open(folder, &options)?;
-        if !format::known(&backend)?.has_journal() {
-            return Err(ToolError::NotABackup { path: folder.to_path_buf() });
-        }
-        Ok(Self { journal: FolderJournal::open(folder)?, backend })
+        let (format, copied) = format::restorable(&backend)?;
+        Ok(Self { format, copied, journal: FolderJournal::open(folder)?, backend })
     }
 }
 
-/// Makes a store of a backup, in a folder that does not exist yet or is empty, as it was at a moment since the backup was begun.
-/// The backup stays as it is.
-///
-/// An earlier moment than the last is right only for a folder that [`Engine::backup_increment`] wrote and that no engine has opened
-/// since: an engine brings rows up to date, and a crash may leave later rows beside an earlier head. It is not noticed.
+/// Makes a store of an incremental backup, in a folder that does not exist yet or is empty, as it was at a moment since the backup
+/// was begun. The backup stays as it is. Of a store that nobody has open, it makes a copy of the last moment.
 ///
 /// # Errors
 /// [`ToolError`]: `NoSuchMoment` when the backup does not reach back to the moment, or has no commit at the position;
-/// `NotEmpty`; `NotABackup` when there is no journal; and whatever goes wrong when something is read or written.
+/// `NotIncremental` when a moment other than the last is asked of a store; `NotEmpty`; and whatever goes wrong when something is read or written.
 pub fn restore(
     from: impl AsRef<Path>,
     to: impl AsRef<Path>,
     until: Until,
     progress: Progress<'_>,
 ) -> Result<Restored, ToolError> {
-    let Backup { journal, backend } = Backup::open(from.as_ref())?;
+    let Backup { format, copied, journal, backend } = Backup::open(from.as_ref())?;
+    // An engine brings rows up to date, and when it is killed, later rows may stand beside an earlier head.
+    if copied == Copied::Store && until != Until::Last {
+        return Err(ToolError::NotIncremental { path: from.as_ref().to_path_buf() });
+    }
     let begun = format::head(&backend)?;
     let wanted = |head: &Head, at: Timestamp| match until {
         Until::Last => true,
@@ -200,6 +205,6 @@ pub fn restore(
         return Err(ToolError::NoSuchMoment { first: begun.position, last: journal.last()?.position });
     }
     let at = last.or(journal.begun()?).unwrap_or(Timestamp::MIN);
-    building.finish(&head, at)?;
+    building.finish(&head, at, if format == FORMAT { Made::Store } else { Made::Older(format) })?;
     Ok(Restored { rows, commits: counter.done.saturating_sub(rows), position: head.position, at: last })
 }

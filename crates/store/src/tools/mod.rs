@@ -40,11 +40,13 @@ pub(crate) use verify::Verifier;
 use crate::backend::{Backend, BackendError, Batch, Pair, RowMap, SledBackend, SledOptions};
 use crate::builder::closed;
 use crate::clock::{Clock, SystemClock};
+#[cfg(feature = "export")]
+use crate::commit::bookmarks::Bookmark;
 use crate::commit::overlay::Overlay;
 use crate::commit::snapshot::Snapshot;
 use crate::engine::Engine;
 use crate::error::{Error, OpenError};
-use crate::format;
+use crate::format::{self, Made};
 #[cfg(feature = "export")]
 use crate::journal::Journal;
 use crate::journal::{FolderJournal, Head, Position};
@@ -96,6 +98,12 @@ pub enum ToolError {
     /// The folder holds something else than a backup of this store.
     #[error("`{}` is not a backup of this store that can be gone on with; name another folder", path.display())]
     NotABackup {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A moment other than the last was asked of a store that is not an incremental backup.
+    #[error("`{}` is not an incremental backup: only its last moment can be restored", path.display())]
+    NotIncremental {
         /// The folder.
         path: PathBuf,
     },
@@ -194,6 +202,12 @@ impl ReadOnly {
         Snapshot::still(&self.backend, self.lacking.clone(), self.head)
     }
 
+    /// Nobody has the journal forget anything.
+    #[cfg(feature = "export")]
+    fn keep(&self, _: Position) -> Option<Bookmark> {
+        None
+    }
+
     #[cfg(feature = "export")]
     fn journal(&self) -> Option<&dyn Journal> {
         self.journal.as_ref().map(|journal| journal as &dyn Journal)
@@ -286,6 +300,7 @@ macro_rules! tools {
                 out: &mut dyn io::Write,
                 progress: Progress<'_>,
             ) -> Result<Position, ToolError> {
+                let _kept = self.keep(from);
                 changes::changes(self.journal(), &self.snapshot(), from, out, progress)
             }
 
@@ -294,7 +309,7 @@ macro_rules! tools {
             /// # Errors
             /// [`ToolError`] when the folder is not empty, or something cannot be read or written.
             pub fn backup(&self, folder: impl AsRef<Path>, progress: Progress<'_>) -> Result<Copied, ToolError> {
-                copy::copy(&self.snapshot(), folder.as_ref(), false, self.now(), progress)
+                copy::copy(&self.snapshot(), folder.as_ref(), false, self.now(), Made::Store, progress).map(|(copied, _)| copied)
             }
 
             /// Writes a copy of the store as a backup does, but slower, so that the copy takes less of the disk.
@@ -302,7 +317,7 @@ macro_rules! tools {
             /// # Errors
             /// As for a backup.
             pub fn compact(&self, folder: impl AsRef<Path>, progress: Progress<'_>) -> Result<Copied, ToolError> {
-                copy::copy(&self.snapshot(), folder.as_ref(), true, self.now(), progress)
+                copy::copy(&self.snapshot(), folder.as_ref(), true, self.now(), Made::Store, progress).map(|(copied, _)| copied)
             }
 
             /// Counts the rows and bytes of each table.
@@ -381,15 +396,16 @@ impl Building {
         Ok(())
     }
 
-    /// Completes the store, which is at a head as it was at an instant: from here on it can be opened.
-    fn finish(mut self, head: &Head, at: Timestamp) -> Result<(), ToolError> {
+    /// Completes what is made, which is at a head as it was at an instant: from here on it can be opened. Gives the salt of its
+    /// journal.
+    fn finish(mut self, head: &Head, at: Timestamp, made: Made) -> Result<[u8; 8], ToolError> {
         self.flush()?;
         let backend = self.backend()?;
         backend.make_durable()?;
-        drop(FolderJournal::create(&self.folder, *head, at)?);
-        format::finish(backend, head)?;
+        let salt = FolderJournal::create(&self.folder, *head, at)?.salt();
+        format::finish(backend, head, made)?;
         self.backend = None;
-        Ok(())
+        Ok(salt.unwrap_or_default())
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
+use std::time::Duration;
 
 use dogwatch_core::incident::{ListIncidents, ListLimit};
 use dogwatch_core::{Actor, Timestamp};
@@ -36,6 +37,8 @@ pub(crate) struct Gate {
     /// What is written is there, and nobody is told.
     pub(crate) fail_sync: AtomicBool,
     pub(crate) panic_sync: AtomicBool,
+    /// Every write takes 50 ms.
+    pub(crate) slow: AtomicBool,
 }
 
 impl Gated {
@@ -88,6 +91,9 @@ impl Journal for Gated {
         let closed = self.state.closed.lock().unwrap();
         drop(self.state.opened.wait_while(closed, |closed| *closed).unwrap());
         self.state.waiting.fetch_sub(1, Ordering::SeqCst);
+        if self.state.slow.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(50));
+        }
         assert!(!self.state.panic_sync.load(Ordering::SeqCst), "on purpose");
         let head = self.journal.append(term, after, at, rows)?;
         if self.state.fail_sync.load(Ordering::SeqCst) { Err(gone()) } else { Ok(head) }
@@ -99,6 +105,10 @@ impl Journal for Gated {
 
     fn head_at(&self, position: Position) -> Result<Option<Head>, BackendError> {
         self.journal.head_at(position)
+    }
+
+    fn kept_for(&self, from: Position, up_to: Position) -> Result<Option<u64>, BackendError> {
+        self.journal.kept_for(from, up_to)
     }
 
     fn size(&self) -> Result<u64, BackendError> {

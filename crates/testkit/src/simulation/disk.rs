@@ -197,6 +197,10 @@ impl Journal for SimulatedDisk {
         self.lock().journal.head_at(position)
     }
 
+    fn kept_for(&self, from: Position, up_to: Position) -> Result<Option<u64>, BackendError> {
+        self.lock().journal.kept_for(from, up_to)
+    }
+
     fn size(&self) -> Result<u64, BackendError> {
         self.lock().journal.size()
     }

@@ -1,8 +1,8 @@
 //! The [`Bookmarks`] in the journal: how far each reader has come, and so from where on it must keep commits.
 //!
 //! A follower has a bookmark for as long as it lives. A bookmark with a name outlives the process: it is a row of the store
-//! ([`crate::format::bookmark`]), and is entered here when the store is opened. No bookmark keeps more of the journal than the
-//! quota: one that would is given up, and whoever comes for what it kept is told.
+//! ([`crate::format::bookmark`]), and is entered here when the store is opened. All bookmarks together keep no more of the journal
+//! than the quota: the one that is furthest behind is given up, and whoever comes for what it kept is told.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -7,6 +7,7 @@ mod cli;
 mod demo;
 mod failure;
 mod keys;
+mod log;
 mod look;
 mod manage;
 mod oncall;

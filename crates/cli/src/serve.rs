@@ -2,9 +2,9 @@
 //!
 //! An empty store gets an organization first. SIGTERM and SIGINT end the command, once the requests under way are finished.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
-use dogwatch_http::{Settings, router, serve};
+use dogwatch_http::{Metrics, RouterBuilder, Settings, serve};
 use dogwatch_store::Engine;
 use dogwatch_store::rules::Actor;
 use dogwatch_store::rules::organization::CreateOrganization;
@@ -13,24 +13,20 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
+use crate::log::Log;
 use crate::look::valid;
 
 /// Runs the command until SIGTERM or SIGINT.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let level = if args.quiet { tracing::Level::WARN } else { tracing::Level::INFO };
-    // This fails when the process has a subscriber already, which then goes on logging.
-    let _ = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .try_init();
+    let log = Log::start(level);
     let engine = Engine::open(&args.data)?;
     if engine.organizations()?.is_empty() {
         first_organization(&engine)?;
     }
     let ticker = engine.start_ticker()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(listen(args, &engine))?;
+    runtime.block_on(listen(args, &engine, &log))?;
     // The engine finishes what was handed in and makes it durable when its last handle is dropped.
     ticker.stop()?;
     Ok(())
@@ -52,7 +48,7 @@ fn first_organization(engine: &Engine) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn listen(args: &ServeArgs, engine: &Engine) -> Result<(), Failure> {
+async fn listen(args: &ServeArgs, engine: &Engine, log: &Log) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = TcpListener::bind(&args.listen).await?;
     let address = listener.local_addr()?;
@@ -68,5 +64,11 @@ async fn listen(args: &ServeArgs, engine: &Engine) -> Result<(), Failure> {
     };
     let mut settings = Settings::default();
     settings.connections = args.connections;
-    Ok(serve(listener, router(engine.clone()), settings, stop).await?)
+    let metrics = Metrics::new(engine).counting(
+        "dogwatch_log_lines_dropped",
+        "Log lines that nobody read in time.",
+        log.dropped(),
+    );
+    let router = RouterBuilder::new(engine.clone()).metrics(metrics).build();
+    Ok(serve(listener, router, settings, stop).await?)
 }

@@ -1,102 +1,15 @@
 //! The built binary over a real socket, with an ordinary HTTP client, and with clients that are none.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use support::Server;
 
-/// A running server; it is killed when the test ends.
-struct Server {
-    child: Child,
-    address: SocketAddr,
-    /// What it printed before it was ready.
-    said: Vec<String>,
-}
-
-impl Server {
-    fn start(data: &Path, more: &[&str]) -> Self {
-        Self::start_with_log(data, &[&["--quiet"], more].concat(), Stdio::inherit())
-    }
-
-    fn start_with_log(data: &Path, more: &[&str], log: Stdio) -> Self {
-        let args = [&["serve", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"], more].concat();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dogwatch"));
-        let child = command.args(args).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let mut server = Self { child, address: ([127, 0, 0, 1], 0).into(), said: Vec::new() };
-        for line in BufReader::new(server.child.stdout.take().unwrap()).lines() {
-            let line = line.unwrap();
-            if let Some(address) = line.strip_prefix("listening on http://") {
-                server.address = address.parse().unwrap();
-                return server;
-            }
-            server.said.push(line);
-        }
-        panic!("the server ended before it was ready: {:?}", server.said);
-    }
-
-    fn key(&self) -> String {
-        let line = self.said.iter().find_map(|line| line.strip_prefix("their API key, shown only now: "));
-        line.unwrap().to_owned()
-    }
-
-    fn admin(&self) -> String {
-        self.said.iter().find_map(|line| line.strip_prefix("its admin: ")).unwrap().to_owned()
-    }
-
-    fn stop(mut self) -> ExitStatus {
-        let kill = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(kill.success());
-        self.child.wait().unwrap()
-    }
-
-    fn request(&self, method: &str, path: &str, key: &str, body: Option<&Value>) -> (u16, Value) {
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let url = format!("http://{}{path}", self.address);
-        let request =
-            ureq::http::Request::builder().method(method).uri(url).header("authorization", format!("Bearer {key}"));
-        let mut response = match body {
-            Some(body) => {
-                let request = request.header("content-type", "application/json").body(body.to_string()).unwrap();
-                agent.run(request).unwrap()
-            }
-            None => agent.run(request.body(()).unwrap()).unwrap(),
-        };
-        let text = response.body_mut().read_to_string().unwrap();
-        (response.status().as_u16(), serde_json::from_str(&text).unwrap_or(Value::Null))
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        stream
-    }
-
-    /// Sends bytes and reads until the server closes.
-    fn raw(&self, bytes: &[u8]) -> String {
-        let mut stream = self.connect();
-        // A server that has seen enough may close before it has read everything.
-        let _ = stream.write_all(bytes);
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        String::from_utf8_lossy(&answer).into_owned()
-    }
-
-    fn alive(&self) {
-        assert!(self.raw(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ends_with("alive\n"));
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+mod support;
 
 #[test]
 fn what_is_acknowledged_is_there_after_a_restart() {

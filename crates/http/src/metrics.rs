@@ -2,6 +2,7 @@
 //!
 //! Labels come from fixed sets, so the number of series is bounded.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,7 +11,7 @@ use dogwatch_store::Engine;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
@@ -47,11 +48,26 @@ struct RouteLabel {
 /// assert!(text.contains("dogwatch_writable 1"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Metrics {
     engine: Engine,
+    counters: Vec<OtherCounter>,
     requests: Family<Labels, Counter>,
     latency: Family<RouteLabel, Histogram>,
+}
+
+/// A counter of the program around the API.
+#[derive(Clone)]
+struct OtherCounter {
+    name: &'static str,
+    help: &'static str,
+    read: Arc<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").field("engine", &self.engine).finish_non_exhaustive()
+    }
 }
 
 /// The number up to which waiting escalation runs, and recipients with notifications to deliver, are counted for each scrape.
@@ -67,6 +83,9 @@ impl Collector for Metrics {
         let mut encode = |name: &str, help: &str, metric: &dyn Encoded| metric.encode(&mut encoder, name, help);
         encode("dogwatch_http_requests", "Requests by method, route and status.", &self.requests)?;
         encode("dogwatch_http_request_seconds", "How long requests took, by route.", &self.latency)?;
+        for counter in &self.counters {
+            encode(counter.name, counter.help, &ConstCounter::new((counter.read)()))?;
+        }
         let gauge = |value: u64| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
         let load = self.engine.load();
         encode("dogwatch_command_queue_depth", "Commands that wait for the writer.", &gauge(load.queued))?;
@@ -98,7 +117,19 @@ impl Metrics {
     #[must_use]
     pub fn new(engine: &Engine) -> Self {
         let latency = Family::new_with_constructor(histogram as fn() -> Histogram);
-        Self { engine: engine.clone(), requests: Family::default(), latency }
+        Self { engine: engine.clone(), counters: Vec::new(), requests: Family::default(), latency }
+    }
+
+    /// Shows a counter of the program with the others: `read` gives the number of times that something has happened so far.
+    #[must_use]
+    pub fn counting(
+        mut self,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        self.counters.push(OtherCounter { name, help, read: Arc::new(read) });
+        self
     }
 
     /// Counts a request. `route` is a path template, so there are no more labels than paths in the table of routes.

@@ -119,6 +119,10 @@ impl Journal for FailingSync {
         self.0.head_at(position)
     }
 
+    fn kept_for(&self, from: Position, up_to: Position) -> Result<Option<u64>, BackendError> {
+        self.0.kept_for(from, up_to)
+    }
+
     fn size(&self) -> Result<u64, BackendError> {
         self.0.size()
     }

@@ -1,0 +1,40 @@
+//! The log of `dogwatch serve`: lines on stderr, which a thread of its own writes.
+//!
+//! Nobody waits for it. When whoever reads stderr is slow, up to 16,384 lines wait; those beyond are dropped and counted. A
+//! request is answered whether or not its line was written. When nobody reads stderr any more, nothing is written.
+
+use std::io::{IsTerminal, stderr};
+
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+
+/// The most lines that wait to be written.
+const MOST_LINES: usize = 16_384;
+
+/// The log, for as long as it is kept. Dropping it writes what waits, for a second at most.
+pub(crate) struct Log {
+    _writes: WorkerGuard,
+    dropped: ErrorCounter,
+}
+
+impl Log {
+    /// Begins to log lines from a level on. When the process has a subscriber already, that one goes on logging.
+    pub(crate) fn start(level: tracing::Level) -> Self {
+        let (writer, guard) =
+            NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MOST_LINES).finish(stderr());
+        let dropped = writer.error_counter();
+        let _ = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(writer)
+            .with_ansi(stderr().is_terminal())
+            .try_init();
+        // What panics says so in the log: writing to stderr could block.
+        std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread panicked")));
+        Self { _writes: guard, dropped }
+    }
+
+    /// Reads the number of lines that were dropped.
+    pub(crate) fn dropped(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
+        let dropped = self.dropped.clone();
+        move || u64::try_from(dropped.dropped_lines()).unwrap_or(u64::MAX)
+    }
+}

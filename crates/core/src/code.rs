@@ -113,11 +113,18 @@ codes! {
         "component tagged on an unresolved incident or selected by a status page";
     IdempotencyConflict = "idempotency_conflict", InvalidRequest, 409, "idempotency key reused with another request";
     LimitReached = "limit_reached", InvalidRequest, 400, "a stated limit of the contract";
+    MalformedRequest = "malformed_request", InvalidRequest, 400,
+        "no HTTP that can be read, `Host` missing or twice, or a `Transfer-Encoding` other than `chunked` once";
+    RequestTimeout = "request_timeout", InvalidRequest, 408, "the head or the body of a request did not arrive in time";
+    UriTooLong = "uri_too_long", InvalidRequest, 414, "a request line that is too long";
+    TooManyRequests = "too_many_requests", InvalidRequest, 429, "more requests than the server takes from one caller";
+    HeadersTooLarge = "headers_too_large", InvalidRequest, 431, "headers that are too many or too large";
     MethodNotAllowed = "method_not_allowed", InvalidRequest, 405, "the route exists, but not with this method";
     PayloadTooLarge = "payload_too_large", InvalidRequest, 413, "body over 1 MiB";
     UnsupportedMediaType = "unsupported_media_type", InvalidRequest, 415, "a body that is not JSON";
     Internal = "internal_error", Internal, 500, "unexpected failure inside the engine";
     Overloaded = "overloaded", Internal, 503, "the command queue is full; try again";
+    Unavailable = "unavailable", Internal, 503, "storage has failed, and the command did not happen; try again later";
     OutcomeUnknown = "outcome_unknown", Internal, 500,
         "storage failed after the write may have happened; reopen the engine";
 }

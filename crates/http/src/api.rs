@@ -215,7 +215,7 @@ fn wrong_method(allow: &str) -> Failure {
 }
 
 /// A failure as a response, with its headers.
-fn failed(failure: &Failure, id: &str) -> Response<Body> {
+pub(crate) fn failed(failure: &Failure, id: &str) -> Response<Body> {
     let body = identified(failure.body().to_string().as_bytes(), id);
     let mut response = respond(failure.status(), body.into(), id);
     failure.headers(&mut response);

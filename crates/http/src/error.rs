@@ -27,11 +27,13 @@ pub(crate) struct Failure {
     pub(crate) fields: Vec<Field>,
     /// The methods that the route takes, for `method_not_allowed`; they go into the header `Allow`.
     pub(crate) allow: Option<String>,
+    /// After how many seconds to try again, if it is known.
+    pub(crate) after: Option<u64>,
 }
 
 impl Failure {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), fields: Vec::new(), allow: None }
+        Self { code, message: message.into(), fields: Vec::new(), allow: None, after: None }
     }
 
     pub(crate) fn internal() -> Self {
@@ -70,6 +72,15 @@ impl Failure {
         }
     }
 
+    /// After how many seconds the request may do better.
+    pub(crate) const fn retry_after(&self) -> Option<u64> {
+        match (self.code, self.after) {
+            (_, Some(after)) => Some(after),
+            (Code::Overloaded | Code::Unavailable | Code::TooManyRequests, None) => Some(1),
+            _ => None,
+        }
+    }
+
     pub(crate) const fn status(&self) -> u16 {
         self.code.http_status()
     }
@@ -98,8 +109,8 @@ impl Failure {
         if let Some(allow) = self.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
             headers.insert(header::ALLOW, allow);
         }
-        if self.code == Code::Overloaded {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(after) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, after.into());
         }
         if self.status() == StatusCode::UNAUTHORIZED.as_u16() {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

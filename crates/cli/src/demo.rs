@@ -288,7 +288,7 @@ enum Who {
 /// Tells what the store holds of the incident: its fields, status history, updates and audit trail.
 fn tell<W: Write>(stage: &mut Stage<W>, engine: &Engine, actor: &Actor, id: IncidentId) -> Result<(), Failure> {
     let detail = engine.query(&GetIncident { id }, actor)?;
-    let updates = engine.query(&ListUpdates { incident_id: id }, actor)?;
+    let updates = engine.query(&ListUpdates::new(id), actor)?.updates;
     let team = engine.query(&ListTeam, actor)?.members;
     let listed = engine.query(&ListIncidents::default(), actor)?.incidents;
     let name = |user: UserId| {

@@ -13,7 +13,9 @@ use crate::id::{
     ApiKeyId, AuditEventId, ComponentId, IncidentId, InvitationId, NotificationId, OrgId, OverrideId, PolicyId,
     PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
 };
-use crate::incident::{AuditEvent, Cursor, EditedField, Event, ListLimit, Severity, Status, UpdateVisibility};
+use crate::incident::{
+    AuditCursor, AuditEvent, Cursor, EditedField, Event, ListLimit, Severity, Status, UpdateCursor, UpdateVisibility,
+};
 use crate::oncall::{HandoffTime, OnCallAt, RotationType};
 use crate::outbox::{Notification, NotificationKind, PageReason};
 use crate::secret::Secret;
@@ -47,8 +49,8 @@ as_text! {
     PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
     Description, EmailAddress, ExternalId, GroupLabel, IdempotencyKey, IncidentDescription, Name, OrgName, PersonName,
     PolicyName, Reason, ResolutionNote, ScheduleName, Title, UpdateBody,
-    Cursor, EditedField, HandoffTime, NotificationKind, PageReason, Role, RotationType, Severity, Status, Timestamp,
-    UpdateVisibility,
+    AuditCursor, Cursor, EditedField, HandoffTime, NotificationKind, PageReason, Role, RotationType, Severity, Status, Timestamp,
+    UpdateCursor, UpdateVisibility,
 }
 
 impl Serialize for Zone {

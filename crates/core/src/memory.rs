@@ -10,8 +10,8 @@ use crate::component::{Component, ComponentPort};
 use crate::error::Error;
 use crate::escalation::{EscalationPort, Lookups, PastPolicyLayer, Policy, PolicyLayer, Target};
 use crate::id::{
-    ApiKeyId, ComponentId, IdSource, IncidentId, InvitationId, OrgId, OverrideId, PolicyId, PolicyLayerId,
-    RotationLayerId, ScheduleId, UpdateId, UserId,
+    ApiKeyId, AuditEventId, ComponentId, IdSource, IncidentId, InvitationId, OrgId, OverrideId, PolicyId,
+    PolicyLayerId, RotationLayerId, ScheduleId, UpdateId, UserId,
 };
 use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate, give_up};
 use crate::oncall::{OnCallPort, Override, PastOrder, PastRotation, RotationLayer, Schedule};
@@ -461,12 +461,29 @@ impl IncidentPort for MemoryWorld<'_> {
         Ok(self.get(|data| &data.updates, &(incident, id)))
     }
 
-    fn updates(&self, incident: IncidentId) -> Result<Vec<IncidentUpdate>, Error> {
-        Ok(self.all(|data| &data.updates).filter(|update| update.incident_id == incident).cloned().collect())
+    fn updates(
+        &self,
+        incident: IncidentId,
+        after: Option<UpdateId>,
+        limit: usize,
+    ) -> Result<Vec<IncidentUpdate>, Error> {
+        let updates = self.all(|data| &data.updates).filter(|update| update.incident_id == incident);
+        Ok(updates.filter(|update| after.is_none_or(|after| after < update.id)).take(limit).cloned().collect())
     }
 
-    fn earlier_events(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error> {
-        Ok(self.data.and_then(|data| data.audit.get(&incident).cloned()).unwrap_or_default())
+    fn earlier_events(
+        &self,
+        incident: IncidentId,
+        after: Option<AuditEventId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEvent>, Error> {
+        let events = self.data.and_then(|data| data.audit.get(&incident)).into_iter().flatten();
+        Ok(events.filter(|event| after.is_none_or(|after| after < event.id)).take(limit).cloned().collect())
+    }
+
+    fn last_earlier_events(&self, incident: IncidentId, limit: usize) -> Result<Vec<AuditEvent>, Error> {
+        let events = self.data.and_then(|data| data.audit.get(&incident)).map(Vec::as_slice).unwrap_or_default();
+        Ok(events.get(events.len().saturating_sub(limit)..).unwrap_or_default().to_vec())
     }
 }
 

@@ -96,7 +96,7 @@ fn what_a_new_incident_looks_like() {
         (created.event.as_str(), created.actor_id, created.at()),
         ("incident_created", Some(user(&ben)), harbour.now)
     );
-    assert!(harbour.ask(&ListUpdates { incident_id: incident.id }, &ben).unwrap().is_empty());
+    assert!(harbour.ask(&ListUpdates::new(incident.id), &ben).unwrap().updates.is_empty());
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn a_status_change_is_an_internal_update() {
     let resolved = harbour.run(ChangeStatus::resolve(id, note), &ben).unwrap();
     assert_eq!((resolved.resolved_at, resolved.updated_at), (Some(harbour.now), harbour.now));
 
-    let updates = harbour.ask(&ListUpdates { incident_id: id }, &ben).unwrap();
+    let updates = harbour.ask(&ListUpdates::new(id), &ben).unwrap().updates;
     let steps: Vec<_> = updates.iter().map(|update| update.status_change.unwrap()).collect();
     assert_eq!(steps, [Status::Identified, Status::Monitoring, Status::Resolved]);
     assert!(updates.iter().all(|update| update.visibility == UpdateVisibility::Internal));
@@ -78,7 +78,7 @@ fn an_empty_note_is_no_note() {
     let id = harbour.incident_at(Status::Monitoring);
     harbour.run(ChangeStatus::resolve(id, valid("")), &ben).unwrap();
     assert!(harbour.detail(id).status_history[3].resolution_note.is_none());
-    assert!(harbour.ask(&ListUpdates { incident_id: id }, &ben).unwrap()[2].body.is_none());
+    assert!(harbour.ask(&ListUpdates::new(id), &ben).unwrap().updates[2].body.is_none());
 }
 
 /// The fields that a refused input names.
@@ -138,7 +138,7 @@ fn the_order_of_rules_on_posting() {
         };
         assert_eq!(word(&harbour.run_unchanged(post, &ben)), expected, "public {public}, to {to:?}");
     }
-    assert_eq!(word(&harbour.ask(&ListUpdates { incident_id: nowhere }, &ben)), "not_found");
+    assert_eq!(word(&harbour.ask(&ListUpdates::new(nowhere), &ben)), "not_found");
     assert_eq!(word(&harbour.run_unchanged(ChangeStatus::new(nowhere, Status::Identified), &ben)), "not_found");
 }
 
@@ -194,7 +194,7 @@ fn redaction_is_for_good_and_once() {
     let (ada, ben, cleo) = (harbour.ada, harbour.ben, harbour.cleo);
     let incident = harbour.incident_at(Status::Monitoring);
     harbour.run(ChangeStatus::resolve(incident, valid("the password was hunter2")), &ben).unwrap();
-    let posted = harbour.ask(&ListUpdates { incident_id: incident }, &ben).unwrap().pop().unwrap();
+    let posted = harbour.ask(&ListUpdates::new(incident), &ben).unwrap().updates.pop().unwrap();
     let redact = RedactUpdate { incident_id: incident, update_id: posted.id };
     harbour.advance(300);
 
@@ -205,7 +205,7 @@ fn redaction_is_for_good_and_once() {
     assert!(harbour.detail(incident).status_history[3].resolution_note.is_none(), "gone from the history, too");
     assert_eq!(harbour.detail(incident).incident.updated_at, harbour.now);
     assert!(harbour.trail(incident).ends_with("update_redacted"));
-    assert_eq!(harbour.ask(&ListUpdates { incident_id: incident }, &cleo).unwrap().pop().unwrap(), redacted);
+    assert_eq!(harbour.ask(&ListUpdates::new(incident), &cleo).unwrap().updates.pop().unwrap(), redacted);
     assert!(!format!("{:?}", harbour.world).contains("hunter2"));
 
     harbour.advance(3_600);
@@ -265,7 +265,7 @@ fn parts_ascend_even_within_one_millisecond() {
         harbour.ids = dogwatch_core::IdSource::from_seed([n; 32]);
         harbour.run(PostUpdate::internal(id, body(&n.to_string())), &ben).unwrap();
     }
-    let updates = harbour.ask(&ListUpdates { incident_id: id }, &ben).unwrap();
+    let updates = harbour.ask(&ListUpdates::new(id), &ben).unwrap().updates;
     let bodies: Vec<_> = updates.iter().map(|update| update.body.as_ref().unwrap().to_string()).collect();
     assert_eq!(bodies, (0..100).map(|n| n.to_string()).collect::<Vec<_>>());
 }

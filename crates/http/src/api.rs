@@ -4,27 +4,32 @@
 //! and applies its rules. Every response of the API carries a request id, in its body, its header, and the log.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequestParts, OriginalUri, RawPathParams, Request};
+use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use axum::routing::any;
+use bytes::BytesMut;
 use dogwatch_store::rules::caller::CallerKind;
 use dogwatch_store::rules::id::Id;
 use dogwatch_store::rules::text::IdempotencyKey;
 use dogwatch_store::rules::{Actor, Code, Secret};
-use dogwatch_store::{Engine, Once};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use dogwatch_store::{By, Engine, Once};
+use http_body_util::BodyExt;
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::{Failure, Field};
+use crate::gate::{Gate, Held, Limits};
 use crate::input::Input;
+use crate::json::{self, NotRead};
 use crate::metrics::Metrics;
 use crate::openapi::Document;
 use crate::replies::Replies;
@@ -33,7 +38,9 @@ use crate::route::{Call, Reply, Route};
 
 /// The largest request body, in bytes: 1 MiB. A larger one is a 413.
 const LARGEST_BODY: usize = 1 << 20;
-/// How long a request body may take to arrive; a slower one is a `validation_error`.
+/// The largest body of a request without authentication: 16 KiB.
+const LARGEST_OF_ANYBODY: usize = 16 << 10;
+/// How long a request body may take to arrive; a slower one is a `request_timeout`.
 const BODY_TIME: Duration = Duration::from_secs(30);
 /// How long the engine may take to answer, before the request fails with `outcome_unknown`; only a disk that hangs takes that
 /// long.
@@ -50,6 +57,7 @@ pub(crate) struct Api {
     replies: Replies,
     identify: Option<Identify>,
     document: Document,
+    gate: Gate,
 }
 
 /// All routes of the Scaling API under `/v1`, and `/healthz`, `/readyz`, `/metrics`, `/openapi.json` beside it.
@@ -97,6 +105,7 @@ pub struct RouterBuilder {
     engine: Engine,
     identify: Option<Identify>,
     metrics: Option<Metrics>,
+    limits: Limits,
 }
 
 impl std::fmt::Debug for RouterBuilder {
@@ -108,7 +117,13 @@ impl std::fmt::Debug for RouterBuilder {
 impl RouterBuilder {
     /// The defaults: requests are authenticated by API keys, and counted in metrics of their own.
     pub const fn new(engine: Engine) -> Self {
-        Self { engine, identify: None, metrics: None }
+        Self { engine, identify: None, metrics: None, limits: Limits::new() }
+    }
+
+    /// Sets how much callers may ask for; by default, there is a limit on the memory of bodies only.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Sets who sends a request, in place of API keys: see [`router_as`].
@@ -128,8 +143,8 @@ impl RouterBuilder {
         let metrics = self.metrics.unwrap_or_else(|| Metrics::new(&self.engine));
         let table = rooms::table();
         let document = Document::new(&table, self.identify.is_none());
-        let (engine, identify) = (self.engine, self.identify);
-        routes(table, Api { engine, metrics, replies: Replies::default(), identify, document })
+        let (engine, identify, gate) = (self.engine, self.identify, Gate::new(&self.limits));
+        routes(table, Api { engine, metrics, replies: Replies::default(), identify, document, gate })
     }
 }
 
@@ -268,7 +283,8 @@ async fn answer(api: &Api, routes: &[Route], request: Request) -> Result<Reply, 
         return Err(wrong_method(&methods.join(", ")));
     };
     let (parts, body) = request.into_parts();
-    let actor = authenticated(api, route.caller, &parts)?;
+    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let (actor, by) = api.gate.pass(address, || authenticated(api, route.caller, &parts))?;
     let request = Request::from_parts(parts, body);
     // Authentication by an API key has shown already that the caller is a member.
     if route.caller != CallerKind::Member || api.identify.is_some() {
@@ -286,7 +302,7 @@ async fn answer(api: &Api, routes: &[Route], request: Request) -> Result<Reply, 
     if let Some(json) = asked.as_ref().and_then(|asked| api.replies.find(asked, revision)) {
         return Ok(Reply { status: route.status, json, again: false });
     }
-    let reply = run(api, route, actor, request).await?;
+    let reply = run(api, route, actor, by, request).await?;
     if let Some(asked) = asked {
         api.replies.keep(asked, revision, reply.json.clone());
     }
@@ -294,17 +310,27 @@ async fn answer(api: &Api, routes: &[Route], request: Request) -> Result<Reply, 
 }
 
 /// Reads the request of an admitted caller, and has the engine answer it.
-async fn run(api: &Api, route: &Route, actor: Actor, request: Request) -> Result<Reply, Failure> {
+async fn run(api: &Api, route: &Route, actor: Actor, by: By, request: Request) -> Result<Reply, Failure> {
     let (mut parts, body) = request.into_parts();
     let takes_body = !matches!(route.method, Method::GET | Method::DELETE);
-    let bytes = if takes_body { read_body(&parts.headers, body).await? } else { Bytes::new() };
-    let once = if route.method == Method::POST { once(&parts, &bytes, &actor, api.identify.is_some())? } else { None };
+    let known = route.caller != CallerKind::Anybody;
+    let most = if known { LARGEST_BODY } else { LARGEST_OF_ANYBODY };
+    // What the body takes is counted until the request is answered.
+    let mut held = Held::default();
+    let bytes = if takes_body { read_body(api, &parts.headers, body, most, &mut held).await? } else { Bytes::new() };
+    // Strangers have nothing recorded.
+    let repeats = route.method == Method::POST && known;
+    let once = if repeats { once(&parts, &bytes, &actor, api.identify.is_some())? } else { None };
     let params = RawPathParams::from_request_parts(&mut parts, &()).await;
     let params = params.map_err(|_| invalid("path", "must be UTF-8"))?;
     let path: HashMap<_, _> = params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let query = parts.uri.query().unwrap_or_default();
+    if percent_decode_str(query).decode_utf8().is_err() {
+        return Err(invalid("query", "must be UTF-8"));
+    }
+    let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let input = Input::new(path, query, object(&bytes)?, api.engine.now());
-    let call = Call { engine: api.engine.clone(), actor, input, once };
+    let call = Call { engine: api.engine.clone(), actor, by, input, once };
     let late = |_| Failure::new(Code::OutcomeUnknown, "the answer did not come in time");
     tokio::time::timeout(ANSWER_TIME, (route.run)(call)).await.map_err(late)?
 }
@@ -316,19 +342,20 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The actor who sent the request, found by its API key or by what the embedding program says; anybody, where the route needs none.
-fn authenticated(api: &Api, caller: CallerKind, parts: &Parts) -> Result<Actor, Failure> {
+fn authenticated(api: &Api, caller: CallerKind, parts: &Parts) -> Result<(Actor, By), Failure> {
     if caller == CallerKind::Anybody {
-        return Ok(Actor::Anybody);
+        return Ok((Actor::Anybody, Actor::Anybody.into()));
     }
     if let Some(identify) = &api.identify {
         let unknown = || Failure::new(Code::MissingAuthorizationHeader, "nobody is signed in");
-        return identify(parts).ok_or_else(unknown);
+        return identify(parts).map(|actor| (actor, actor.into())).ok_or_else(unknown);
     }
     let Some(key) = presented(&parts.headers) else {
         let message = "the header `Authorization: Bearer …` is missing";
         return Err(Failure::new(Code::MissingAuthorizationHeader, message));
     };
-    Ok(api.engine.authenticate(&Secret::new(key))?)
+    let key = Secret::new(key);
+    Ok((api.engine.authenticate(&key)?, key.into()))
 }
 
 fn first_half(hash: &[u8]) -> [u8; 16] {
@@ -337,8 +364,9 @@ fn first_half(hash: &[u8]) -> [u8; 16] {
 
 /// The idempotency key of a request, with its scope and the request's fingerprint; `None` without the header `Idempotency-Key`.
 fn once(parts: &Parts, body: &Bytes, actor: &Actor, identified: bool) -> Result<Option<Once>, Failure> {
-    let Some(value) = parts.headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().map(IdempotencyKey::new);
+    let mut values = parts.headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let key = value.to_str().ok().map(IdempotencyKey::new).filter(|_| values.next().is_none());
     let Some(Ok(key)) = key else {
         return Err(invalid("header.Idempotency-Key", "must be 1 to 255 visible ASCII characters"));
     };
@@ -364,24 +392,58 @@ fn invalid(path: &str, problem: &str) -> Failure {
 }
 
 /// Reads a body, and checks its size (413) first, then its media type (415).
-async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Failure> {
-    let too_large = || Failure::new(Code::PayloadTooLarge, "the body is larger than 1 MiB");
+async fn read_body(
+    api: &Api,
+    headers: &HeaderMap,
+    mut body: Body,
+    most: usize,
+    held: &mut Held,
+) -> Result<Bytes, Failure> {
+    let too_large = || Failure::new(Code::PayloadTooLarge, format!("the body is larger than {} KiB", most >> 10));
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > LARGEST_BODY) {
+    if length.is_some_and(|length| length > most) {
         return Err(too_large());
     }
-    let read = tokio::time::timeout(BODY_TIME, Limited::new(body, LARGEST_BODY).collect()).await;
-    let bytes = match read {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
-        Ok(Err(_)) | Err(_) => return Err(invalid("", "the body did not arrive")),
+    let read = async {
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Failure::new(Code::RequestTimeout, "the body did not arrive"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len().saturating_add(data.len()) > most {
+                return Err(too_large());
+            }
+            api.gate.hold(held, data.len())?;
+            bytes.extend_from_slice(&data);
+        }
+        Ok(bytes.freeze())
     };
-    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media = media.split(';').next().unwrap_or_default().trim();
-    if !bytes.is_empty() && !media.eq_ignore_ascii_case("application/json") {
-        return Err(Failure::new(Code::UnsupportedMediaType, "the body must be `application/json`"));
+    let late = |_| Failure::new(Code::RequestTimeout, "the body did not arrive in time");
+    let bytes = tokio::time::timeout(BODY_TIME, read).await.map_err(late)??;
+    if bytes.is_empty() {
+        return Ok(bytes);
     }
-    Ok(bytes)
+    let all = |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?"));
+    let unsupported = |message| Err(Failure::new(Code::UnsupportedMediaType, message));
+    if !all(header::CONTENT_ENCODING).all(|coding| coding.trim().eq_ignore_ascii_case("identity")) {
+        return unsupported("the body must not be encoded");
+    }
+    let mut media = all(header::CONTENT_TYPE);
+    match (media.next(), media.next()) {
+        (Some(media), None) if is_json(media) => Ok(bytes),
+        _ => unsupported("the body must be `application/json`, in UTF-8"),
+    }
+}
+
+/// Whether a media type is JSON in UTF-8.
+fn is_json(media: &str) -> bool {
+    let mut parts = media.split(';').map(str::trim);
+    let utf_8 = |part: &str| match part.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    };
+    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) && parts.all(utf_8)
 }
 
 /// The fields of a JSON body; none when the body is empty.
@@ -389,9 +451,10 @@ fn object(bytes: &Bytes) -> Result<Map<String, Value>, Failure> {
     if bytes.is_empty() {
         return Ok(Map::new());
     }
-    match serde_json::from_slice(bytes) {
+    match json::read(bytes) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(invalid("", "must be a JSON object")),
-        Err(_) => Err(invalid("", "must be JSON")),
+        Err(NotRead::Json(problem)) => Err(invalid("", problem)),
+        Err(NotRead::Twice(place)) => Err(invalid(&place, "must be there once")),
     }
 }

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::input::Described;
 
+/// The most offending fields that a body lists.
+pub(crate) const MOST_FIELDS: usize = 100;
+
 /// An offending field, as the body of a `validation_error` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Field {
@@ -95,9 +98,12 @@ impl Failure {
         });
         if self.code == Code::Validation {
             let field = |field: &Field| json!({ "path": field.path, "problem": field.problem });
-            let fields: Vec<_> = self.fields.iter().map(field).collect();
+            let fields: Vec<_> = self.fields.iter().take(MOST_FIELDS).map(field).collect();
             if let Some(body) = body.as_object_mut() {
                 body.insert("fields".to_owned(), Value::Array(fields));
+                if self.fields.len() > MOST_FIELDS {
+                    body.insert("truncated".to_owned(), true.into());
+                }
             }
         }
         body

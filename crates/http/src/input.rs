@@ -10,7 +10,10 @@ use dogwatch_store::rules::text::{TextForm, TextRule};
 use dogwatch_store::rules::{Error as Refusal, Patch, Problem, Timestamp};
 use serde_json::{Map, Value, json};
 
-use crate::error::{Failure, Field};
+use crate::error::{Failure, Field, MOST_FIELDS};
+
+/// The most items of a list whose length the rules judge, once each of its items fits: those of a longer list are not looked at.
+pub(crate) const LONGEST_LIST: usize = 1_000;
 
 /// The kind of value that a body field, path parameter or query parameter takes.
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +123,15 @@ impl Input {
         body: Map<String, Value>,
         now: Timestamp,
     ) -> Self {
-        Self { path, query, body, now: Some(now), ..Self::default() }
+        let mut input = Self { path, body, now: Some(now), ..Self::default() };
+        for (name, value) in query {
+            if input.query.iter().any(|(other, _)| *other == name) {
+                input.problem(format!("query.{name}"), "must be given once");
+            } else {
+                input.query.push((name, value));
+            }
+        }
+        input
     }
 
     /// The present instant on the engine's clock, the default for queries about an instant.
@@ -144,7 +155,11 @@ impl Input {
         read.map_err(|refusal| Failure::refused(&refusal, described))
     }
 
+    /// Notes a problem; those beyond one more than are shown are dropped.
     fn problem(&mut self, path: impl Into<String>, problem: impl Into<String>) {
+        if self.problems.len() > MOST_FIELDS {
+            return;
+        }
         self.problems.push(Field { path: path.into(), problem: problem.into() });
     }
 
@@ -297,10 +312,12 @@ impl Input {
         }
     }
 
-    /// A required array of strings; null counts as absent. Each item that does not fit is named by its index.
+    /// A required array of strings, of `most` items at most; null counts as absent. Each item that does not fit is named by its index,
+    /// those of a list that is too long are not looked at.
     pub(crate) fn list<T>(
         &mut self,
         name: &'static str,
+        most: usize,
         kind: Kind,
         parse: impl FnMut(&str) -> Result<T, Problem>,
     ) -> Option<Vec<T>> {
@@ -310,7 +327,7 @@ impl Input {
                 self.problem(format!("/{name}"), "is required");
                 None
             }
-            Some(value) => self.items(name, &value, parse),
+            Some(value) => self.items(name, most, &value, parse),
         }
     }
 
@@ -318,13 +335,14 @@ impl Input {
     pub(crate) fn may_list<T>(
         &mut self,
         name: &'static str,
+        most: usize,
         kind: Kind,
         parse: impl FnMut(&str) -> Result<T, Problem>,
     ) -> Option<Option<Vec<T>>> {
         self.note(name, || nullable(&list_of(kind)), false);
         match self.body.remove(name) {
             None | Some(Value::Null) => Some(None),
-            Some(value) => self.items(name, &value, parse).map(Some),
+            Some(value) => self.items(name, most, &value, parse).map(Some),
         }
     }
 
@@ -332,19 +350,21 @@ impl Input {
     pub(crate) fn edit_list<T>(
         &mut self,
         name: &'static str,
+        most: usize,
         kind: Kind,
         parse: impl FnMut(&str) -> Result<T, Problem>,
     ) -> Option<Option<Vec<T>>> {
         self.note(name, || list_of(kind), false);
         match self.body.remove(name) {
             None => Some(None),
-            Some(value) => self.items(name, &value, parse).map(Some),
+            Some(value) => self.items(name, most, &value, parse).map(Some),
         }
     }
 
     fn items<T>(
         &mut self,
         name: &'static str,
+        most: usize,
         value: &Value,
         mut parse: impl FnMut(&str) -> Result<T, Problem>,
     ) -> Option<Vec<T>> {
@@ -352,6 +372,10 @@ impl Input {
             self.problem(format!("/{name}"), "must be an array");
             return None;
         };
+        if items.len() > most {
+            self.problem(format!("/{name}"), format!("must have at most {most} items"));
+            return None;
+        }
         let mut parsed = Vec::with_capacity(items.len());
         for (place, item) in items.iter().enumerate() {
             parsed.extend(self.check(format!("/{name}/{place}"), text(item).and_then(&mut parse)));
@@ -400,7 +424,8 @@ impl Input {
             self.problem(format!("/{name}"), "must be an object");
             return None;
         };
-        parse(fields).map_err(|problems| self.problems.extend(problems)).ok()
+        let noted = |problems: Vec<Field>| problems.into_iter().for_each(|it| self.problem(it.path, it.problem));
+        parse(fields).map_err(noted).ok()
     }
 }
 

@@ -9,9 +9,12 @@ mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gate;
 mod input;
+mod json;
 mod metrics;
 mod openapi;
+mod rate;
 mod replies;
 mod rooms;
 mod route;
@@ -19,5 +22,7 @@ mod server;
 mod shape;
 
 pub use api::{RouterBuilder, router, router_as};
+pub use gate::Limits;
 pub use metrics::Metrics;
+pub use rate::Rate;
 pub use server::{Settings, serve};

@@ -12,7 +12,7 @@ use axum::body::Bytes;
 use axum::http::Method;
 use dogwatch_store::rules::caller::{Caller, CallerKind};
 use dogwatch_store::rules::{Actor, Code, Command, Error as Refusal, Query};
-use dogwatch_store::{Answer, Engine, Error as EngineError, Once};
+use dogwatch_store::{Answer, By, Engine, Error as EngineError, Once};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -33,6 +33,8 @@ pub(crate) struct Reply {
 pub(crate) struct Call {
     pub(crate) engine: Engine,
     pub(crate) actor: Actor,
+    /// Who gives a command: the same actor, or the API key that they presented, at which is looked again.
+    pub(crate) by: By,
     pub(crate) input: Input,
     /// The idempotency key of a POST and the fingerprint of the request; `None` without the header `Idempotency-Key`.
     pub(crate) once: Option<Once>,
@@ -70,32 +72,39 @@ pub(crate) struct Named {
     pub(crate) id: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) repeats: bool,
+    pub(crate) long: bool,
 }
 
 pub(crate) const fn get(path: &'static str, id: &'static str, summary: &'static str) -> Named {
-    Named { method: Method::GET, path, id, summary, repeats: false }
+    Named { method: Method::GET, path, id, summary, repeats: false, long: false }
 }
 
 pub(crate) const fn post(path: &'static str, id: &'static str, summary: &'static str) -> Named {
-    Named { method: Method::POST, path, id, summary, repeats: false }
+    Named { method: Method::POST, path, id, summary, repeats: false, long: false }
 }
 
 pub(crate) const fn patch(path: &'static str, id: &'static str, summary: &'static str) -> Named {
-    Named { method: Method::PATCH, path, id, summary, repeats: false }
+    Named { method: Method::PATCH, path, id, summary, repeats: false, long: false }
 }
 
 pub(crate) const fn put(path: &'static str, id: &'static str, summary: &'static str) -> Named {
-    Named { method: Method::PUT, path, id, summary, repeats: false }
+    Named { method: Method::PUT, path, id, summary, repeats: false, long: false }
 }
 
 pub(crate) const fn delete(path: &'static str, id: &'static str, summary: &'static str) -> Named {
-    Named { method: Method::DELETE, path, id, summary, repeats: false }
+    Named { method: Method::DELETE, path, id, summary, repeats: false, long: false }
 }
 
 impl Named {
     /// Marks a route whose reply is the same for every member of the organization until something changes.
     pub(crate) const fn repeats(mut self) -> Self {
         self.repeats = true;
+        self
+    }
+
+    /// Marks a query that may take longer than microseconds: it is answered by a thread of the engine that does nothing else.
+    pub(crate) const fn long(mut self) -> Self {
+        self.long = true;
         self
     }
 }
@@ -146,16 +155,31 @@ fn query_as<Q: Query + 'static>(
 ) -> Route {
     let described = Arc::new(Input::describe(read));
     let known = Arc::clone(&described);
+    let long = named.long;
     let run = move |mut call: Call| -> Running {
         let read = read(&mut call.input);
-        let answer = || {
-            let query = call.input.finish(read, &known)?;
-            let reply = call.engine.query(&query, &call.actor).map_err(|error| Failure::engine(&error, &known))?;
-            let json = show(reply).map_err(|error| Failure::refused(&error, &known))?.into();
+        let answered = move |known: &Described, reply: Result<Q::Reply, EngineError>| {
+            let reply = reply.map_err(|error| Failure::engine(&error, known))?;
+            let json = show(reply).map_err(|error| Failure::refused(&error, known))?.into();
             Ok(Reply { status: 200, json, again: false })
         };
-        // A query takes microseconds and waits for nothing.
-        Box::pin(std::future::ready(answer()))
+        let query = match call.input.finish(read, &known) {
+            Ok(query) => query,
+            Err(failure) => return Box::pin(std::future::ready(Err(failure))),
+        };
+        if long {
+            let known = Arc::clone(&known);
+            let pending = call.engine.submit_query(query, &call.actor);
+            return Box::pin(async move {
+                let reply = match pending {
+                    Ok(pending) => pending.await,
+                    Err(error) => Err(error),
+                };
+                answered(&known, reply)
+            });
+        }
+        // Such a query takes microseconds and waits for nothing.
+        Box::pin(std::future::ready(answered(&known, call.engine.query(&query, &call.actor))))
     };
     route::<Q::Caller>(named, Q::CODES, 200, described, reply, Box::new(run))
 }
@@ -187,12 +211,46 @@ where
     command_as(named, read, move |reply| json_of(&show(reply)), schema_of::<D>(), false)
 }
 
+/// As [`command`], for a reply with a text that may be taken back: none is recorded under an idempotency key. Whoever repeats
+/// the request gets it from `look`, as it is then.
+pub(crate) fn command_with_text<C, D>(
+    named: Named,
+    read: fn(&mut Input) -> Read<C>,
+    show: fn(C::Reply) -> D,
+    text: Text,
+) -> Route
+where
+    C: Command,
+    D: Serialize + ToSchema + 'static,
+{
+    command_route(named, read, move |reply| json_of(&show(reply)), schema_of::<D>(), true, Some(text))
+}
+
+/// A field of a reply with a text that may be taken back.
+#[derive(Clone, Copy)]
+pub(crate) struct Text {
+    pub(crate) field: &'static str,
+    /// Gives the text as it is now, of what is in a reply.
+    pub(crate) look: fn(&Engine, &Actor, &Value) -> Option<String>,
+}
+
 fn command_as<C: Command>(
     named: Named,
     read: fn(&mut Input) -> Read<C>,
     show: impl Fn(C::Reply) -> Result<String, Refusal> + Copy + Send + Sync + 'static,
     reply: (RefOr<Schema>, Schemas),
     creates: bool,
+) -> Route {
+    command_route(named, read, show, reply, creates, None)
+}
+
+fn command_route<C: Command>(
+    named: Named,
+    read: fn(&mut Input) -> Read<C>,
+    show: impl Fn(C::Reply) -> Result<String, Refusal> + Copy + Send + Sync + 'static,
+    reply: (RefOr<Schema>, Schemas),
+    creates: bool,
+    text: Option<Text>,
 ) -> Route {
     let status = if creates && named.method == Method::POST { 201 } else { 200 };
     let described = Arc::new(Input::describe(read));
@@ -204,22 +262,33 @@ fn command_as<C: Command>(
             let failed = |error: EngineError| Failure::engine(&error, &known);
             let command = call.input.finish(read, &known)?;
             let Some(once) = call.once else {
-                let reply = call.engine.submit(command, &call.actor).map_err(failed)?.await.map_err(failed)?;
+                let reply = call.engine.submit(command, call.by).map_err(failed)?.await.map_err(failed)?;
                 let json = show(reply).map_err(|error| Failure::refused(&error, &known))?.into();
                 return Ok(Reply { status, json, again: false });
             };
             let for_render = Arc::clone(&known);
-            let render = move |outcome: Result<C::Reply, Refusal>| answers(outcome.and_then(show), status, &for_render);
-            let recorded = call.engine.submit_once(command, &call.actor, once, render).map_err(failed)?;
+            let render =
+                move |outcome: Result<C::Reply, Refusal>| answers(outcome.and_then(show), status, &for_render, text);
+            let recorded = call.engine.submit_once(command, call.by, once, render).map_err(failed)?;
             let recorded = recorded.await.map_err(failed)?;
-            Ok(Reply { status: recorded.answer.status, json: recorded.answer.body.into(), again: recorded.again })
+            let json = match text.filter(|_| recorded.again && recorded.answer.status < 400) {
+                Some(text) => with_text(&recorded.answer.body, text, &call.engine, &call.actor).into(),
+                None => recorded.answer.body.into(),
+            };
+            Ok(Reply { status: recorded.answer.status, json, again: recorded.again })
         })
     };
     route::<C::Caller>(named, C::CODES, status, described, reply, Box::new(run))
 }
 
-/// The answer for the caller, and the one to record under the idempotency key: without secrets, which are shown once.
-fn answers(outcome: Result<String, Refusal>, status: u16, described: &Described) -> (Answer, Answer) {
+/// The answer for the caller, and the one to record under the idempotency key: without secrets, which are shown once, and without
+/// a text that may be taken back.
+fn answers(
+    outcome: Result<String, Refusal>,
+    status: u16,
+    described: &Described,
+    text: Option<Text>,
+) -> (Answer, Answer) {
     let (status, body) = match outcome {
         Ok(body) => (status, body),
         Err(refusal) => {
@@ -227,23 +296,37 @@ fn answers(outcome: Result<String, Refusal>, status: u16, described: &Described)
             (failure.status(), failure.body().to_string())
         }
     };
-    let record = if body.contains("\"secret\":") { without_secrets(&body) } else { body.clone() };
+    let left_out = [Some("secret"), text.map(|text| text.field)];
+    let record = if text.is_some() || body.contains("\"secret\":") { without(&body, &left_out) } else { body.clone() };
     let answer = |body: String| Answer { status, body: body.into_bytes() };
     (answer(body), answer(record))
 }
 
-fn without_secrets(body: &str) -> String {
+/// A recorded reply with its text as it is now.
+fn with_text(json: &[u8], text: Text, engine: &Engine, actor: &Actor) -> Vec<u8> {
+    let mut reply: Value = serde_json::from_slice(json).unwrap_or_default();
+    let now = (text.look)(engine, actor, &reply);
+    if let Some(field) = reply.get_mut(text.field) {
+        *field = now.into();
+    }
+    reply.to_string().into_bytes()
+}
+
+/// JSON in which fields with these names are null.
+fn without(body: &str, names: &[Option<&str>]) -> String {
     let mut value: Value = serde_json::from_str(body).unwrap_or_default();
-    blot_out(&mut value);
+    blot_out(&mut value, names);
     value.to_string()
 }
 
-fn blot_out(value: &mut Value) {
+fn blot_out(value: &mut Value, names: &[Option<&str>]) {
     if let Value::Object(fields) = value {
-        if let Some(secret) = fields.get_mut("secret") {
-            *secret = Value::Null;
+        for name in names.iter().flatten() {
+            if let Some(field) = fields.get_mut(*name) {
+                *field = Value::Null;
+            }
         }
-        fields.values_mut().for_each(blot_out);
+        fields.values_mut().for_each(|value| blot_out(value, names));
     }
 }
 
@@ -255,7 +338,7 @@ fn route<C: Caller>(
     reply: (RefOr<Schema>, Schemas),
     run: Box<dyn Fn(Call) -> Running + Send + Sync>,
 ) -> Route {
-    let Named { method, path, id, summary, repeats } = named;
+    let Named { method, path, id, summary, repeats, long: _ } = named;
     let admit = |engine: &Engine, actor: &Actor| engine.admit::<C>(actor).map(|_| ());
     let codes = [C::CODES, codes].concat();
     Route { method, path, id, summary, caller: C::KIND, admit, status, codes, repeats, described, reply, run }

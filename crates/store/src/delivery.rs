@@ -70,7 +70,7 @@ impl Engine {
     /// Blocks until there is a notification to claim, or until `most` has passed. It does not say which: claim, and see.
     ///
     /// # Errors
-    /// `internal_error` when the outbox cannot be read; `outcome_unknown` when storage failed earlier.
+    /// `internal_error` when the outbox cannot be read; `unavailable` when storage failed earlier.
     pub fn wait_for_notifications(&self, most: Duration) -> Result<(), Error> {
         self.wait_for_notifications_or(most, || false)
     }
@@ -95,7 +95,7 @@ impl Engine {
     /// at ends with its lease.
     ///
     /// # Errors
-    /// `outcome_unknown` when storage failed earlier. Everything else comes with the answer.
+    /// `unavailable` when storage failed earlier. Everything else comes with the answer.
     pub fn submit_claim(&self, limit: usize, lease: Duration) -> Result<Pending<Vec<Notification>>, Error> {
         self.hand_in(Claim { limit: limit.min(MOST_CLAIMED), lease }, WhenFull::Take)
     }

@@ -26,8 +26,8 @@ use crate::commit::overlay::Overlay;
 use crate::commit::pending::{self, Pending};
 use crate::commit::queue::WhenFull;
 use crate::commit::snapshot::Snapshot;
-use crate::commit::writer::{self, Order, Shared, Work};
-use crate::error::{Error, OpenError};
+use crate::commit::writer::{self, By, Order, Shared, Work};
+use crate::error::{Error, OpenError, StorageFailure};
 #[cfg(feature = "export")]
 use crate::journal::Journal;
 use crate::journal::{Head, Position};
@@ -121,21 +121,22 @@ impl Engine {
     /// Executes a command. Blocks until it is decided and durable, or refused.
     ///
     /// # Errors
-    /// Those of the command; `overloaded` when the queue is full; `outcome_unknown` when storage failed.
+    /// Those of the command; `overloaded` when the queue is full; `unavailable` or, when it is not known whether it happened, `outcome_unknown` when storage failed.
     pub fn execute<C: Command>(&self, command: C, actor: &Actor) -> Result<C::Reply, Error> {
         pending::may_wait()?;
-        match writer::alone(&self.inner.shared, Order { actor: *actor, command }) {
+        match writer::alone(&self.inner.shared, Order { by: actor.into(), command }) {
             Ok(answer) => answer,
             Err(order) => self.hand_in(order, WhenFull::Refuse)?.wait(),
         }
     }
 
-    /// Submits a command and returns at once. The answer can be waited for or awaited.
+    /// Submits a command and returns at once. The answer can be waited for or awaited. It is given by an actor, or by whoever holds an
+    /// API key when it is decided ([`By`]).
     ///
     /// # Errors
-    /// `overloaded` when the queue is full; `outcome_unknown` when storage failed earlier. Everything else comes with the answer.
-    pub fn submit<C: Command>(&self, command: C, actor: &Actor) -> Result<Pending<C::Reply>, Error> {
-        self.hand_in(Order { actor: *actor, command }, WhenFull::Refuse)
+    /// `overloaded` when the queue is full; `unavailable` when storage failed earlier. Everything else comes with the answer.
+    pub fn submit<C: Command>(&self, command: C, by: impl Into<By>) -> Result<Pending<C::Reply>, Error> {
+        self.hand_in(Order { by: by.into(), command }, WhenFull::Refuse)
     }
 
     /// Answers a query from durable state, without waiting for commands that are not durable yet.
@@ -218,6 +219,13 @@ impl Engine {
         !self.is_poisoned()
     }
 
+    /// Why the engine takes no commands any more; `None` while it does. Queries are answered all the same. Drop the engine and open it
+    /// again to go on.
+    #[must_use]
+    pub fn failure(&self) -> Option<StorageFailure> {
+        self.inner.shared.failure.get().cloned()
+    }
+
     /// The present length of the command queue and the work done since opening, for monitoring.
     #[must_use]
     pub fn load(&self) -> Load {
@@ -241,7 +249,7 @@ impl Engine {
     /// ([`EngineBuilder::checkpoint_after`]), and when the engine is closed.
     ///
     /// # Errors
-    /// `outcome_unknown` ([`Error::Poisoned`]) when storage has failed. What was answered is in the journal all the same.
+    /// `unavailable` when storage has failed. What was answered is in the journal all the same.
     pub fn checkpoint(&self) -> Result<(), Error> {
         if self.inner.shared.versions.checkpoint() { Ok(()) } else { Err(Error::Poisoned) }
     }
@@ -426,4 +434,6 @@ pub struct Load {
     pub batches: u64,
     /// The commands in those batches.
     pub commands: u64,
+    /// How often an escalation run that was due could not go on, since its records are damaged; each of them is logged.
+    pub failed_timers: u64,
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use dogwatch_core::{Code, ErrorKind, FieldProblem};
+use dogwatch_core::{Code, ErrorKind, FieldProblem, Timestamp};
 
 use crate::backend::BackendError;
 use crate::journal::Position;
@@ -23,8 +23,9 @@ pub enum Error {
     /// Storage failed while the command was committed: it may or may not have happened. Reopen the engine and look.
     #[error("storage failed during the commit, so the outcome is unknown until the engine is reopened")]
     OutcomeUnknown,
-    /// Storage failed earlier. The command did not happen; the engine takes no commands until it is reopened.
-    #[error("storage failed earlier, so the engine takes no commands until it is reopened")]
+    /// Storage has failed, and the command certainly did not happen. The engine takes no commands until it is reopened; what it was is
+    /// told by [`Engine::failure`](crate::Engine::failure).
+    #[error("storage has failed, so the command did not happen; the engine takes none until it is reopened")]
     Poisoned,
 }
 
@@ -35,14 +36,14 @@ impl From<dogwatch_core::Problem> for Error {
 }
 
 impl Error {
-    /// The code of the error, for programs (contract, section 3). `outcome_unknown` is that of both [`Error::OutcomeUnknown`] and
-    /// [`Error::Poisoned`], of which the latter certainly did not happen: match the variant to tell them apart.
+    /// The code of the error, for programs (contract, section 3).
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
             Self::Refused(error) => error.code(),
             Self::Overloaded => Code::Overloaded,
-            Self::OutcomeUnknown | Self::Poisoned => Code::OutcomeUnknown,
+            Self::OutcomeUnknown => Code::OutcomeUnknown,
+            Self::Poisoned => Code::Unavailable,
         }
     }
 
@@ -66,6 +67,15 @@ impl Error {
             Self::Overloaded | Self::OutcomeUnknown | Self::Poisoned => &[],
         }
     }
+}
+
+/// Why an engine takes no commands any more: see [`Engine::failure`](crate::Engine::failure).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageFailure {
+    /// When it was noticed, on the engine's clock.
+    pub at: Timestamp,
+    /// What failed first, for whoever operates the engine.
+    pub cause: String,
 }
 
 /// Why an engine could not be opened.

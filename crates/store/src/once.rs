@@ -13,7 +13,7 @@ use dogwatch_core::{Actor, Code, Command, Error as Refusal, IdSource, OrgId, Tim
 use crate::commit::assembly::Assembly;
 use crate::commit::pending::Pending;
 use crate::commit::queue::WhenFull;
-use crate::commit::writer::Work;
+use crate::commit::writer::{By, Work};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::record::{Corrupt, decode};
@@ -41,10 +41,18 @@ pub struct Once {
 /// The answer to a request, as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The HTTP status of the answer, or another number that says how the request ended. From 500 on it is not recorded.
+    /// The HTTP status of the answer, or another number that says how the request ended. With 422, and from 500 on, it is not recorded.
     pub status: u16,
     /// The body of the answer.
     pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Whether the answer is recorded: not that of a failure of ours, nor of a request that does not fit its schema, which may be sent
+    /// again corrected.
+    const fn is_kept(&self) -> bool {
+        self.status < 500 && self.status != 422
+    }
 }
 
 /// The reply to [`Engine::submit_once`].
@@ -61,27 +69,27 @@ impl Engine {
     /// that is recorded in the same commit. Within 24 hours the same key gives the recorded answer again, and the command is
     /// not executed a second time.
     ///
-    /// Refusals by the command's rules are recorded like successes. An answer to record with a status from 500 on is not
+    /// Refusals by the command's rules are recorded like successes. An answer to record with the status 422 or from 500 on is not
     /// recorded: give an `internal_error` such a status, or it is repeated for 24 hours. `render` runs in the writer's thread: it
     /// must be quick. The answer to record must leave out secrets, since it is stored.
     ///
     /// # Errors
-    /// `overloaded` when the queue is full; `outcome_unknown` when storage failed earlier. With the answer: `invalid_api_key` and
+    /// `overloaded` when the queue is full; `unavailable` when storage failed earlier. With the answer: `invalid_api_key` and
     /// `not_authorized` when the caller may not give the command, which is not recorded; `idempotency_conflict` when the key was
     /// used for something else; `outcome_unknown` when storage failed.
     pub fn submit_once<C: Command>(
         &self,
         command: C,
-        actor: &Actor,
+        by: impl Into<By>,
         once: Once,
         render: impl FnOnce(Result<C::Reply, Refusal>) -> (Answer, Answer) + Send + 'static,
     ) -> Result<Pending<Recorded>, Error> {
-        self.hand_in(OnceOrder { actor: *actor, command, once, render }, WhenFull::Refuse)
+        self.hand_in(OnceOrder { by: by.into(), command, once, render }, WhenFull::Refuse)
     }
 }
 
 struct OnceOrder<C, F> {
-    actor: Actor,
+    by: By,
     command: C,
     once: Once,
     /// Makes the answer for the caller, and the one to record.
@@ -96,14 +104,15 @@ where
     type Reply = Recorded;
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Recorded, Error> {
-        batch.acts(Some(self.actor));
-        let org = match self.actor {
+        let actor = self.by.admitted(batch)?;
+        batch.acts(Some(actor));
+        let org = match actor {
             Actor::Member { org_id: org, .. } => org,
             Actor::Operator | Actor::Anybody => OrgId::from_bytes([0; 16]),
         };
-        if matches!(self.actor, Actor::Member { .. }) {
+        if matches!(actor, Actor::Member { .. }) {
             // An actor who may not give the command does not get a recorded answer to it.
-            C::Caller::admit(&self.actor, &batch.state())?;
+            C::Caller::admit(&actor, &batch.state())?;
         }
         let prefix = prefix(org, self.once.scope, self.once.key.as_str());
         let oldest = Timestamp::clamped(batch.now.as_millis() - KEPT_MILLIS);
@@ -114,16 +123,15 @@ where
             }
             return Ok(Recorded { answer: Answer { status: kept.status, body: kept.body }, again: true });
         }
-        let decided = trace::command::<C, _>(&self.actor, || {
-            Ok(decide(self.command, &self.actor, &batch.state(), batch.now, ids)?)
-        });
+        let decided =
+            trace::command::<C, _>(&actor, || Ok(decide(self.command, &actor, &batch.state(), batch.now, ids)?));
         let (outcome, writes) = match decided {
             Ok(decision) => (Ok(decision.reply), decision.writes),
             Err(Error::Refused(refusal)) => (Err(refusal), Vec::new()),
             Err(other) => return Err(other),
         };
         let (answer, record) = (self.render)(outcome);
-        if record.status >= 500 {
+        if !record.is_kept() {
             batch.add(&writes)?;
             return Ok(Recorded { answer, again: false });
         }

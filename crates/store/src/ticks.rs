@@ -145,7 +145,7 @@ impl Engine {
     /// [`Ticked::more`] says whether to call again.
     ///
     /// # Errors
-    /// `outcome_unknown` when storage failed earlier. Everything else comes with the answer.
+    /// `unavailable` when storage failed earlier. Everything else comes with the answer.
     pub fn submit_tick(&self, now: Timestamp) -> Result<Pending<Ticked>, Error> {
         self.hand_in(TickOnce { now }, WhenFull::Take)
     }
@@ -181,7 +181,11 @@ impl Work for Tick {
                     Ok(Fired::Yes) => ticked.fired += 1,
                     Ok(Fired::No) => {}
                     // A run that cannot be read must not keep the pages of others from being written.
-                    Err(_) => ticked.failed += 1,
+                    Err(why) => {
+                        ticked.failed += 1;
+                        batch.timer_failed();
+                        trace::timer_failed(timer, &why);
+                    }
                 }
             }
         });

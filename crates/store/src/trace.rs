@@ -1,17 +1,18 @@
-//! Spans for `tracing` (feature `tracing`): one for each command, query, commit and tick; and a warning when a bookmark is given
-//! up. Without the feature, nothing.
+//! Spans for `tracing` (feature `tracing`): one for each command, query, commit and tick; and a line when storage fails or a bookmark is
+//! given up. Without the feature, nothing.
 //!
 //! A span has the name of the operation, the organization and the user who asked, and the code of a refusal; never a text that
 //! somebody wrote, nor a secret. All spans are of the level `DEBUG` and the target `dogwatch`.
 
-use dogwatch_core::Actor;
+use dogwatch_core::ticks::Timer;
+use dogwatch_core::{Actor, Error as Refusal};
 
 use crate::error::Error;
 use crate::journal::Position;
 
 #[cfg(feature = "tracing")]
 mod spans {
-    use super::{Actor, Error, Position};
+    use super::{Actor, Error, Position, Refusal, Timer};
     use tracing::field::Empty;
     use tracing::{Span, debug_span};
 
@@ -56,6 +57,15 @@ mod spans {
         debug_span!(target: "dogwatch", "commit", commands).in_scope(run)
     }
 
+    pub(crate) fn timer_failed(timer: &Timer, why: &Refusal) {
+        let incident = timer.incident_id;
+        tracing::error!(target: "dogwatch", organization = %timer.org_id, %incident, ?why, "an escalation run cannot go on");
+    }
+
+    pub(crate) fn storage_failed(cause: &dyn std::fmt::Display) {
+        tracing::error!(target: "dogwatch", %cause, "storage has failed: nothing is written until the store is opened again");
+    }
+
     pub(crate) fn bookmark_given_up(at: Position) {
         tracing::warn!(target: "dogwatch", position = %at, "a bookmark is given up: it would keep more of the journal than its quota");
     }
@@ -64,7 +74,7 @@ mod spans {
 #[cfg(not(feature = "tracing"))]
 mod spans {
     #![allow(clippy::extra_unused_type_parameters, reason = "with the feature, they name the operation")]
-    use super::{Actor, Error, Position};
+    use super::{Actor, Error, Position, Refusal, Timer};
 
     pub(crate) fn command<C, R>(_: &Actor, run: impl FnOnce() -> Result<R, Error>) -> Result<R, Error> {
         run()
@@ -82,7 +92,11 @@ mod spans {
         run()
     }
 
+    pub(crate) fn timer_failed(_: &Timer, _: &Refusal) {}
+
+    pub(crate) fn storage_failed(_: &dyn std::fmt::Display) {}
+
     pub(crate) fn bookmark_given_up(_: Position) {}
 }
 
-pub(crate) use spans::{bookmark_given_up, command, commit, query, tick};
+pub(crate) use spans::{bookmark_given_up, command, commit, query, storage_failed, tick, timer_failed};

@@ -132,7 +132,7 @@ impl Engine {
     /// As [`Engine::transact`], but returns at once. The answer can be waited for or awaited.
     ///
     /// # Errors
-    /// `overloaded` when the queue is full; `outcome_unknown` when storage failed earlier. Everything else comes with the answer.
+    /// `overloaded` when the queue is full; `unavailable` when storage failed earlier. Everything else comes with the answer.
     pub fn submit_transaction<R: Send + 'static>(
         &self,
         actor: &Actor,

@@ -85,12 +85,19 @@ impl<'a> StoreView<'a> {
         end: &[u8],
         build: impl Fn(T, I) -> Result<R, Corrupt>,
     ) -> Result<Vec<R>, Error> {
-        let read = |(key, value): Pair| {
-            let made = decode(&key, &value).and_then(|record| build(record, id_at_end(&key)?));
-            made.map_err(|why| corrupt(&key, why))
-        };
+        let read = |(key, value): Pair| record_of(&key, &value, &build);
         self.scan(start, end).map(|pair| read(pair?)).collect()
     }
+}
+
+/// What `build` makes of the record in a row and the id at the end of its key.
+pub(crate) fn record_of<T: Stored, I: Id, R>(
+    key: &[u8],
+    value: &[u8],
+    build: impl FnOnce(T, I) -> Result<R, Corrupt>,
+) -> Result<R, Error> {
+    let made = decode(key, value).and_then(|record| build(record, id_at_end(key)?));
+    made.map_err(|why| corrupt(key, why))
 }
 
 /// The error for a record that is not what was written. It names the key, for the operator's log.

@@ -151,10 +151,7 @@ fn long_texts_come_back_whole_and_go_without_a_trace() {
         assert_eq!(posted.body.unwrap().as_str(), text);
         let detail = engine.query(&GetIncident { id }, &ada).unwrap();
         assert_eq!(detail.incident.description.unwrap().as_str(), text);
-        assert_eq!(
-            engine.query(&ListUpdates { incident_id: id }, &ada).unwrap()[0].body.as_ref().unwrap().as_str(),
-            text
-        );
+        assert_eq!(engine.query(&ListUpdates::new(id), &ada).unwrap().updates[0].body.as_ref().unwrap().as_str(), text);
         let needle = unit.repeat(20);
         assert!(holds(&needle));
         engine.execute(RedactUpdate { incident_id: id, update_id: posted.id }, &ada).unwrap();

@@ -209,7 +209,7 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(ask(engine, actor, &GetMember { user_id: names.user }));
     outcomes.push(ask(engine, actor, &GetComponent { id: names.component }));
     outcomes.push(ask(engine, actor, &GetIncident { id: names.incident }));
-    outcomes.push(ask(engine, actor, &ListUpdates { incident_id: names.incident }));
+    outcomes.push(ask(engine, actor, &ListUpdates::new(names.incident)));
     outcomes.into_iter().map(hide).collect()
 }
 
@@ -233,7 +233,7 @@ fn everything(engine: &Engine, admin: &Actor) -> String {
     let all = ListIncidents { limit: ListLimit::MAX, ..Default::default() };
     for incident in engine.query(&all, admin).unwrap().incidents {
         text += &format!("{:?}", engine.query(&GetIncident { id: incident.id }, admin).unwrap());
-        text += &format!("{:?}", engine.query(&ListUpdates { incident_id: incident.id }, admin).unwrap());
+        text += &format!("{:?}", engine.query(&ListUpdates::new(incident.id), admin).unwrap().updates);
     }
     text
 }

@@ -124,7 +124,7 @@ fn torn(engine: &Engine, ada: &Actor) -> Vec<IncidentId> {
     loop {
         let list = ListIncidents { limit: ListLimit::MAX, cursor, ..Default::default() };
         let list = engine.query(&list, ada).unwrap();
-        let half = |id: &IncidentId| engine.query(&ListUpdates::new(*id), ada).unwrap().is_empty();
+        let half = |id: &IncidentId| engine.query(&ListUpdates::new(*id), ada).unwrap().updates.is_empty();
         torn.extend(list.incidents.iter().map(|incident| incident.id).filter(half));
         cursor = list.next_cursor;
         if cursor.is_none() {

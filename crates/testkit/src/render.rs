@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use dogwatch_core::incident::{Event, IncidentDetail, IncidentView, UpdateView};
+use dogwatch_core::id::IncidentId;
+use dogwatch_core::incident::{
+    AuditEvent, AuditEventList, Event, IncidentDetail, IncidentView, ListAuditEvents, ListLimit, UpdateView,
+};
 use dogwatch_core::outbox::{Message, Notification, Recipient};
 
 /// A text that may be missing. Texts can be long: to escape them would take longer than all else in a run of the rules.
@@ -95,4 +98,18 @@ pub(crate) fn update(view: &UpdateView) -> String {
         view.posted_at.as_millis(),
         view.redacted_at.zip(view.redacted_by).map(|(at, by)| (at.as_millis(), by.to_string())),
     )
+}
+
+/// The whole audit trail of an incident, seven events at a time.
+pub(crate) fn whole_trail(id: IncidentId, ask: impl Fn(&ListAuditEvents) -> AuditEventList) -> Vec<AuditEvent> {
+    let mut query = ListAuditEvents { limit: ListLimit::new(7).unwrap_or_default(), ..ListAuditEvents::new(id) };
+    let mut events = Vec::new();
+    loop {
+        let found = ask(&query);
+        events.extend(found.events);
+        match found.next_cursor {
+            Some(cursor) => query.cursor = Some(cursor),
+            None => return events,
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Incident, Severity, Status};
-use crate::id::{Id, IncidentId};
+use crate::id::{AuditEventId, Id, IncidentId, UpdateId};
 use crate::time::Timestamp;
 use crate::validation::Problem;
 
@@ -72,42 +72,58 @@ impl FromStr for ListLimit {
     }
 }
 
-/// Where a list of incidents goes on: the `nextCursor` of one reply is the `cursor` of the next query. Opaque: what it looks
-/// like may change, what it does may not.
-///
-/// It stays valid while incidents are added, and when the incident it was made from no longer passes the filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cursor(IncidentId);
+macro_rules! cursors {
+    ($($(#[$doc:meta])* $cursor:ident($id:ident) = $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $cursor($id);
 
-const CURSOR_PREFIX: &str = "inc1_";
+        impl $cursor {
+            /// The cursor with which a list goes on behind this item.
+            pub(super) const fn behind(id: $id) -> Self {
+                Self(id)
+            }
 
-impl Cursor {
-    /// The cursor with which a list goes on behind this incident.
-    pub(super) const fn behind(id: IncidentId) -> Self {
-        Self(id)
-    }
+            /// The item behind which the list goes on.
+            pub(super) const fn last_seen(self) -> $id {
+                self.0
+            }
+        }
 
-    /// The incident behind which the list goes on.
-    pub(super) const fn last_seen(self) -> IncidentId {
-        self.0
-    }
+        impl fmt::Display for $cursor {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}{:032x}", $prefix, u128::from_be_bytes(self.0.to_bytes()))
+            }
+        }
+
+        impl FromStr for $cursor {
+            type Err = Problem;
+            fn from_str(text: &str) -> Result<Self, Problem> {
+                Ok(Self($id::from_bytes(cursor_bytes(text, $prefix)?)))
+            }
+        }
+    )*};
 }
 
-impl fmt::Display for Cursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{CURSOR_PREFIX}{:032x}", u128::from_be_bytes(self.0.to_bytes()))
-    }
+cursors! {
+    /// Where a list of incidents goes on: the `nextCursor` of one reply is the `cursor` of the next query. Opaque: what it looks
+    /// like may change, what it does may not.
+    ///
+    /// It stays valid while incidents are added, and when the incident it was made from no longer passes the filter.
+    Cursor(IncidentId) = "inc1_";
+    /// Where the list of an incident's updates goes on. Opaque, like [`Cursor`].
+    UpdateCursor(UpdateId) = "upd1_";
+    /// Where the list of an incident's audit events goes on. Opaque, like [`Cursor`].
+    AuditCursor(AuditEventId) = "aud1_";
 }
 
-impl FromStr for Cursor {
-    type Err = Problem;
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        let hex = text.strip_prefix(CURSOR_PREFIX);
-        let hex = hex.filter(|hex| hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
-        let value = hex.and_then(|hex| u128::from_str_radix(hex, 16).ok());
-        let value = value.ok_or_else(|| Problem::new("cursor", "must be a cursor from an earlier answer"))?;
-        Ok(Self(IncidentId::from_bytes(value.to_be_bytes())))
-    }
+/// The bytes of the id that a cursor with this prefix holds.
+fn cursor_bytes(text: &str, prefix: &str) -> Result<[u8; 16], Problem> {
+    let hex = text.strip_prefix(prefix);
+    let hex = hex.filter(|hex| hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
+    let value = hex.and_then(|hex| u128::from_str_radix(hex, 16).ok());
+    let value = value.ok_or_else(|| Problem::new("cursor", "must be a cursor from an earlier answer"))?;
+    Ok(value.to_be_bytes())
 }
 
 #[cfg(test)]

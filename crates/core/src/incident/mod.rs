@@ -8,7 +8,8 @@
 //! - [`ChangeStatus`] moves it a step forward, [`PostUpdate`] says how it goes, and [`RedactUpdate`] takes back what was said.
 //! - [`AcknowledgeIncident`] stops the paging, and [`HandOffIncident`] gives it to another owner.
 //!
-//! Queries: [`GetIncident`] with status history and audit trail, [`ListIncidents`] with a filter, [`ListUpdates`].
+//! Queries: [`GetIncident`] with status history and audit trail, [`ListIncidents`] with a filter,
+//! [`ListUpdates`], [`GetUpdate`], [`ListAuditEvents`].
 //!
 //! An incident's own time never runs backwards: when the clock jumps back, what happens next to the incident happens at the
 //! instant of what happened last. The ids of its parts ascend in the same order.
@@ -37,10 +38,12 @@ pub use create::{CreateIncident, Owner};
 pub use edit::EditIncident;
 pub use escalate::{AcknowledgeIncident, HandOffIncident};
 pub use give_up::give_up;
-pub use list::{Cursor, IncidentFilter, ListLimit};
+pub use list::{AuditCursor, Cursor, IncidentFilter, ListLimit, UpdateCursor};
 pub use model::{Incident, IncidentUpdate, Severity, StatusEntry, UpdateVisibility};
 pub use port::IncidentPort;
-pub use query::{GetIncident, IncidentList, ListIncidents, ListUpdates};
+pub use query::{
+    AuditEventList, GetIncident, GetUpdate, IncidentList, ListAuditEvents, ListIncidents, ListUpdates, UpdateList,
+};
 pub use redact::{REDACTION_WINDOW, RedactUpdate};
 pub use status::Status;
 pub use updates::{ChangeStatus, PostUpdate};

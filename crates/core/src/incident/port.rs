@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{AuditEvent, Incident, IncidentFilter, IncidentUpdate};
 use crate::error::Error;
-use crate::id::{IncidentId, UpdateId};
+use crate::id::{AuditEventId, IncidentId, UpdateId};
 
 /// The incidents of one organization, their updates and audit trails, as the rules see them. Read only.
 ///
@@ -31,14 +31,30 @@ pub trait IncidentPort {
         let _ = (incident, id);
         Ok(None)
     }
-    /// The updates of an incident, oldest first.
-    fn updates(&self, incident: IncidentId) -> Result<Vec<IncidentUpdate>, Error> {
-        let _ = incident;
+    /// The updates of an incident, oldest first: those behind `after`, or from the oldest on with `None`; at most `limit`.
+    fn updates(
+        &self,
+        incident: IncidentId,
+        after: Option<UpdateId>,
+        limit: usize,
+    ) -> Result<Vec<IncidentUpdate>, Error> {
+        let _ = (incident, after, limit);
         Ok(Vec::new())
     }
-    /// The events of an incident's audit trail that have moved out of it, oldest first.
-    fn earlier_events(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error> {
-        let _ = incident;
+    /// The events of an incident's audit trail that have moved out of it, oldest first: those behind `after`, or from the oldest on
+    /// with `None`; at most `limit`.
+    fn earlier_events(
+        &self,
+        incident: IncidentId,
+        after: Option<AuditEventId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEvent>, Error> {
+        let _ = (incident, after, limit);
+        Ok(Vec::new())
+    }
+    /// The last of the events of an incident's audit trail that have moved out of it, oldest first; at most `limit`.
+    fn last_earlier_events(&self, incident: IncidentId, limit: usize) -> Result<Vec<AuditEvent>, Error> {
+        let _ = (incident, limit);
         Ok(Vec::new())
     }
 }

@@ -123,6 +123,9 @@ pub struct StatusHistoryEntry {
     pub resolution_note: Option<UpdateBody>,
 }
 
+/// The most events of an audit trail that are shown with its incident.
+const SHOWN_EVENTS: usize = 200;
+
 /// The reply to [`GetIncident`](super::GetIncident): an incident with all that happened to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
@@ -132,7 +135,7 @@ pub struct IncidentDetail {
     pub incident: IncidentView,
     /// The steps of its status, oldest first; the first is `investigating` at its creation.
     pub status_history: Vec<StatusHistoryEntry>,
-    /// The events of its audit trail, oldest first.
+    /// The last 200 events of its audit trail, oldest first; [`ListAuditEvents`](super::ListAuditEvents) gives all.
     pub audit_trail: Vec<AuditEvent>,
 }
 
@@ -153,7 +156,9 @@ impl IncidentDetail {
                 resolution_note,
             });
         }
-        let mut audit_trail = if incident.has_earlier_events { world.earlier_events(incident.id)? } else { Vec::new() };
+        let earlier =
+            if incident.has_earlier_events { SHOWN_EVENTS.saturating_sub(incident.recent_events.len()) } else { 0 };
+        let mut audit_trail = if earlier > 0 { world.last_earlier_events(incident.id, earlier)? } else { Vec::new() };
         audit_trail.extend_from_slice(&incident.recent_events);
         Ok(Self { incident: IncidentView::of(incident, world)?, status_history, audit_trail })
     }

@@ -75,6 +75,9 @@ impl LayerSettings {
         check.finish(|| Some(()))
     }
 
+    /// The most participants of a layer.
+    pub const MOST_PARTICIPANTS: usize = PARTICIPANTS;
+
     /// Checks the number of participants: 1–50.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use dogwatch_store::rules::UserId;
 use dogwatch_store::rules::escalation::{
     AckTimeout, AddPolicyLayer, CreatePolicy, DeletePolicy, EditPolicy, EditPolicyLayer, GetPolicy, ListPolicies,
-    OrderPolicyLayers, Position, PreviewPolicy, RemovePolicyLayer, Target,
+    OrderPolicyLayers, Position, PreviewPolicy, RemovePolicyLayer, Target, TargetUsers,
 };
 use dogwatch_store::rules::id::{PolicyId, PolicyLayerId, ScheduleId};
 use dogwatch_store::rules::text::{Description, PolicyName};
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::error::Field;
-use crate::input::{Input, Kind, time};
+use crate::input::{Input, Kind, LONGEST_LIST, time};
 use crate::route::{Route, command, command_list, delete, get, list, patch, post, put, query};
 use crate::shape::{Deleted, each, shown};
 
@@ -71,7 +71,7 @@ fn policies() -> Vec<Route> {
             Deleted::of,
         ),
         list(
-            get("/escalation/policies/{id}/preview", "previewPolicy", "Who would be paged, and when"),
+            get("/escalation/policies/{id}/preview", "previewPolicy", "Who would be paged, and when").long(),
             |input| {
                 let id = policy(input);
                 let at = input.query("at", Kind::Time, time);
@@ -130,7 +130,7 @@ fn layers() -> Vec<Route> {
             put("/escalation/policies/{id}/layers/order", "orderPolicyLayers", "Order the policy layers"),
             |input| {
                 let policy = policy(input);
-                let layer_ids = input.list("layerIds", Kind::Id(""), PolicyLayerId::parse);
+                let layer_ids = input.list("layerIds", LONGEST_LIST, Kind::Id(""), PolicyLayerId::parse);
                 Some(Ok(OrderPolicyLayers { policy_id: policy?, layer_ids: layer_ids? }))
             },
             each::<PolicyLayer, _>,
@@ -151,6 +151,9 @@ fn target(value: &Map<String, Value>) -> Result<Target, Vec<Field>> {
             let Some(items) = value.get("userIds").and_then(Value::as_array) else {
                 return Err(vec![problem("/target/userIds", "must be an array")]);
             };
+            if items.len() > TargetUsers::MAX {
+                return Err(vec![problem("/target/userIds", &format!("must have at most {} items", TargetUsers::MAX))]);
+            }
             let (mut users, mut problems) = (Vec::new(), Vec::new());
             for (place, item) in items.iter().enumerate() {
                 match UserId::parse(&text(item)) {

@@ -1,19 +1,21 @@
 //! Incidents, updates and audit trails (contract, sections 6 and 10): the routes, and the shapes of their replies.
 
+use dogwatch_store::Engine;
 use dogwatch_store::rules;
 use dogwatch_store::rules::id::{ComponentId, IncidentId, PolicyId, ScheduleId, UpdateId};
 use dogwatch_store::rules::incident::{
-    AcknowledgeIncident, ChangeStatus, CreateIncident, Cursor, EditIncident, GetIncident, HandOffIncident,
-    IncidentFilter, ListIncidents, ListLimit, ListUpdates, Owner, PostUpdate, RedactUpdate, SetComponents,
+    AcknowledgeIncident, AuditCursor, ChangeStatus, CreateIncident, Cursor, EditIncident, GetIncident, GetUpdate,
+    HandOffIncident, IncidentFilter, ListAuditEvents, ListIncidents, ListLimit, ListUpdates, Owner, PostUpdate,
+    RedactUpdate, SetComponents, UpdateCursor,
 };
 use dogwatch_store::rules::text::{IncidentDescription, ResolutionNote, Title, UpdateBody};
-use dogwatch_store::rules::{Problem, Timestamp, UserId};
-use serde::Serialize;
+use dogwatch_store::rules::{Actor, Problem, Timestamp, UserId};
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::input::{Input, Kind};
-use crate::route::{Route, action, command, get, patch, post, put, query};
-use crate::shape::{Shown, each, shown};
+use crate::input::{Input, Kind, LONGEST_LIST};
+use crate::route::{Route, Text, action, command, command_with_text, get, patch, post, put, query};
+use crate::shape::shown;
 
 const SEVERITY: Kind = Kind::Word(rules::incident::Severity::WORDS);
 const STATUS: Kind = Kind::Word(rules::incident::Status::WORDS);
@@ -45,7 +47,7 @@ fn incidents() -> Vec<Route> {
                 let owner_id = input.may("ownerId", Kind::Id("user_"), UserId::parse);
                 let owner_schedule_id = input.may("ownerScheduleId", Kind::Id(""), ScheduleId::parse);
                 let escalation_policy_id = input.may("escalationPolicyId", Kind::Id(""), PolicyId::parse);
-                let component_ids = input.may_list("componentIds", Kind::Id(""), ComponentId::parse);
+                let component_ids = input.may_list("componentIds", LONGEST_LIST, Kind::Id(""), ComponentId::parse);
                 Some(Ok(CreateIncident {
                     title: title?,
                     severity: severity?,
@@ -72,7 +74,7 @@ fn incidents() -> Vec<Route> {
             shown::<IncidentList, _>,
         ),
         query(
-            get("/incidents/{id}", "getIncident", "One incident with its history and audit trail"),
+            get("/incidents/{id}", "getIncident", "One incident with its history and the end of its audit trail"),
             |input| Some(Ok(GetIncident { id: incident(input)? })),
             shown::<IncidentDetail, _>,
         ),
@@ -104,7 +106,7 @@ fn changes() -> Vec<Route> {
             },
             shown::<Incident, _>,
         ),
-        command(
+        command_with_text(
             post("/incidents/{id}/updates", "postUpdate", "Post an update"),
             |input| {
                 let id = incident(input);
@@ -118,11 +120,27 @@ fn changes() -> Vec<Route> {
                 Some(Ok(PostUpdate { id: id?, body: body?, status_change: status_change?, visibility: visibility? }))
             },
             shown::<Update, _>,
+            Text { field: "body", look: body_now },
         ),
         query(
-            get("/incidents/{id}/updates", "listUpdates", "The updates of an incident, oldest first"),
-            |input| Some(Ok(ListUpdates { incident_id: incident(input)? })),
-            Updates::from,
+            get("/incidents/{id}/updates", "listUpdates", "The updates of an incident, oldest first").long(),
+            |input| {
+                let id = incident(input);
+                let limit = input.query("limit", Kind::Number(1, 100), limit);
+                let cursor = input.query("cursor", Kind::Opaque, str::parse::<UpdateCursor>);
+                Some(Ok(ListUpdates { incident_id: id?, limit: limit?, cursor: cursor? }))
+            },
+            shown::<UpdateList, _>,
+        ),
+        query(
+            get("/incidents/{id}/audit", "listAuditEvents", "The audit trail of an incident, oldest first").long(),
+            |input| {
+                let id = incident(input);
+                let limit = input.query("limit", Kind::Number(1, 100), limit);
+                let cursor = input.query("cursor", Kind::Opaque, str::parse::<AuditCursor>);
+                Some(Ok(ListAuditEvents { incident_id: id?, limit: limit?.unwrap_or_default(), cursor: cursor? }))
+            },
+            shown::<AuditEventList, _>,
         ),
         action(
             post("/incidents/{id}/updates/{updateId}/redact", "redactUpdate", "Take back what an update says"),
@@ -137,7 +155,7 @@ fn changes() -> Vec<Route> {
             put("/incidents/{id}/components", "setComponents", "Replace the affected components"),
             |input| {
                 let id = incident(input);
-                let component_ids = input.list("componentIds", Kind::Id(""), ComponentId::parse);
+                let component_ids = input.list("componentIds", LONGEST_LIST, Kind::Id(""), ComponentId::parse);
                 Some(Ok(SetComponents { id: id?, component_ids: component_ids? }))
             },
             shown::<Incident, _>,
@@ -157,6 +175,14 @@ fn changes() -> Vec<Route> {
             shown::<Incident, _>,
         ),
     ]
+}
+
+/// The body of an update as it is now; none when it is redacted.
+fn body_now(engine: &Engine, actor: &Actor, update: &Value) -> Option<String> {
+    let id = |name: &str| update.get(name).and_then(Value::as_str);
+    let (incident, update) = (IncidentId::parse(id("incidentId")?).ok()?, UpdateId::parse(id("id")?).ok()?);
+    let found = engine.query(&GetUpdate::new(incident, update), actor).ok()?;
+    found.body.map(|body| body.as_str().to_owned())
 }
 
 #[derive(ToSchema)]
@@ -263,15 +289,18 @@ pub(crate) struct Update {
     redacted_by: Option<String>,
 }
 
-/// A list of updates.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Updates {
-    #[schema(value_type = Vec<Update>)]
-    updates: Vec<Shown<Update, rules::incident::UpdateView>>,
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct UpdateList {
+    updates: Vec<Update>,
+    next_cursor: Option<String>,
 }
 
-impl From<Vec<rules::incident::UpdateView>> for Updates {
-    fn from(updates: Vec<rules::incident::UpdateView>) -> Self {
-        Self { updates: each(updates) }
-    }
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AuditEventList {
+    events: Vec<AuditEvent>,
+    next_cursor: Option<String>,
 }

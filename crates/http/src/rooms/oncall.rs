@@ -12,7 +12,7 @@ use dogwatch_store::rules::text::{Description, Reason, ScheduleName};
 use dogwatch_store::rules::{Patch, UserId};
 use utoipa::ToSchema;
 
-use crate::input::{Input, Kind, time};
+use crate::input::{Input, Kind, LONGEST_LIST, time};
 use crate::route::{Read, Route, command, command_list, delete, get, list, patch, post, put, query};
 use crate::shape::{Deleted, each, shown};
 
@@ -103,7 +103,7 @@ fn new_layer(input: &mut Input) -> Option<NewLayer> {
     let handoff = input.need("handoffTime", Kind::HandoffTime, str::parse);
     let from = input.need("effectiveFrom", Kind::Time, time);
     let until = input.may("effectiveUntil", Kind::Time, time);
-    let participants = input.list("participantIds", Kind::Id("user_"), UserId::parse);
+    let participants = input.list("participantIds", LayerSettings::MOST_PARTICIPANTS, Kind::Id("user_"), UserId::parse);
     let length = input.rule("rotationLengthDays", kind.zip(days).map(|(kind, days)| RotationLength::new(kind, days)));
     input.rule("effectiveUntil", from.zip(until).map(|(from, until)| LayerSettings::check_span(from, until)));
     input.rule("participantIds", participants.as_deref().map(LayerSettings::check_participants));
@@ -161,7 +161,7 @@ fn layers() -> Vec<Route> {
             put("/oncall/schedules/{id}/layers/order", "orderRotationLayers", "Order the rotation layers"),
             |input| {
                 let schedule = schedule(input);
-                let layer_ids = input.list("layerIds", Kind::Id(""), RotationLayerId::parse);
+                let layer_ids = input.list("layerIds", LONGEST_LIST, Kind::Id(""), RotationLayerId::parse);
                 Some(Ok(OrderRotationLayers { schedule_id: schedule?, layer_ids: layer_ids? }))
             },
             each::<RotationLayer, _>,
@@ -177,7 +177,8 @@ fn edit(input: &mut Input) -> Read<EditRotationLayer> {
     let handoff_time = input.edit("handoffTime", Kind::HandoffTime, str::parse);
     let effective_from = input.edit("effectiveFrom", Kind::Time, time);
     let effective_until = input.patch("effectiveUntil", Kind::Time, time);
-    let participant_ids = input.edit_list("participantIds", Kind::Id("user_"), UserId::parse);
+    let participant_ids =
+        input.edit_list("participantIds", LayerSettings::MOST_PARTICIPANTS, Kind::Id("user_"), UserId::parse);
     let length = rotation_type.flatten().zip(days.flatten()).map(|(kind, days)| RotationLength::new(kind, days));
     input.rule("rotationLengthDays", length);
     if let (Some(Some(from)), Some(Patch::Set(until))) = (effective_from, effective_until) {
@@ -238,7 +239,7 @@ fn overrides() -> Vec<Route> {
 fn questions() -> Vec<Route> {
     vec![
         query(
-            get("/oncall/schedules/{id}/resolve", "resolveOnCall", "Who is on call at an instant"),
+            get("/oncall/schedules/{id}/resolve", "resolveOnCall", "Who is on call at an instant").long(),
             |input| {
                 let schedule = schedule(input);
                 let at = input.query("at", Kind::Time, time);
@@ -247,7 +248,7 @@ fn questions() -> Vec<Route> {
             shown::<Resolved, _>,
         ),
         query(
-            get("/oncall/schedules/{id}/shifts", "listShifts", "Who is on call over a range"),
+            get("/oncall/schedules/{id}/shifts", "listShifts", "Who is on call over a range").long(),
             |input| {
                 let schedule = schedule(input);
                 let from = input.query("from", Kind::Time, time);
@@ -261,7 +262,7 @@ fn questions() -> Vec<Route> {
             shown::<Shifts, _>,
         ),
         list(
-            get("/oncall/now", "onCallNow", "Who is on call in every schedule"),
+            get("/oncall/now", "onCallNow", "Who is on call in every schedule").long(),
             |input| Some(Ok(OnCallNow { at: input.now() })),
             each::<OnCallRow, _>,
         ),

@@ -45,9 +45,11 @@ impl Drop for Applier {
 fn run(shared: &Shared) {
     let applied = catch_unwind(AssertUnwindSafe(|| shared.versions.apply_all(&*shared.journal, &shared.bookmarks)));
     shared.versions.end();
-    if !matches!(applied, Ok(Ok(()))) {
-        // What was answered is in the journal; opening the store again brings it in.
-        shared.poison();
-        shared.deadlines.raise();
+    // What was answered is in the journal; opening the store again brings it in.
+    match applied {
+        Ok(Ok(())) => return,
+        Ok(Err(why)) => shared.poison(&why),
+        Err(_) => shared.poison(&"the storage panicked while commits were brought into it"),
     }
+    shared.deadlines.raise();
 }

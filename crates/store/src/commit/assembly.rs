@@ -117,6 +117,11 @@ impl<'a> Assembly<'a> {
         self.bytes
     }
 
+    /// Counts an escalation run that could not go on.
+    pub(crate) fn timer_failed(&self) {
+        self.shared.timer_failed();
+    }
+
     pub(crate) fn keep_delivered(&self) -> Duration {
         self.shared.keep_delivered
     }

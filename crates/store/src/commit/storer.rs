@@ -92,7 +92,7 @@ pub(crate) fn store_here(shared: &Shared, batch: Decided) {
 
 /// Poisons the engine after a panic of the journal, and wakes all who wait for deadlines.
 fn give_up(shared: &Shared) {
-    shared.poison();
+    shared.poison(&"the journal panicked while a commit was appended");
     shared.deadlines.raise();
 }
 
@@ -126,13 +126,18 @@ fn finish(shared: &Shared, batch: Decided) {
                 shared.published.raise();
                 Fate::Durable
             }
-            Ok(_) | Err(AppendError::Unknown(_)) => Fate::Unknown,
-            Err(AppendError::Deposed | AppendError::NotAppended(_)) => Fate::Poisoned,
+            Ok(_) => {
+                shared.poison(&"the journal holds another commit than the one that was appended");
+                Fate::Unknown
+            }
+            Err(why) => {
+                shared.poison(&why);
+                if matches!(why, AppendError::Unknown(_)) { Fate::Unknown } else { Fate::Poisoned }
+            }
         })
     };
-    match fate {
-        Fate::Durable => shared.count_batch(jobs.len()),
-        Fate::Unknown | Fate::Poisoned => shared.poison(),
+    if matches!(fate, Fate::Durable) {
+        shared.count_batch(jobs.len());
     }
     if moves_deadlines || matches!(fate, Fate::Unknown | Fate::Poisoned) {
         shared.deadlines.raise();

@@ -11,11 +11,12 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use dogwatch_core::{Actor, Command, Error as Refusal, IdSource, decide};
+use dogwatch_core::caller::authenticate;
+use dogwatch_core::{Actor, Command, Error as Refusal, IdSource, Secret, Timestamp, decide};
 
 use crate::clock::Clock;
 use crate::commit::assembly::{Ahead, Assembly};
@@ -27,7 +28,7 @@ use crate::commit::snapshot::Snapshot;
 use crate::commit::storer::Storer;
 use crate::commit::versions::{Checkpoints, Versions};
 use crate::engine::Load;
-use crate::error::Error;
+use crate::error::{Error, StorageFailure};
 use crate::journal::Journal;
 use crate::signal::Signal;
 use crate::trace;
@@ -68,10 +69,13 @@ pub(crate) struct Shared {
     /// The number of commits that the store holds, counting those that readers see.
     pub(crate) commits: AtomicU64,
     poisoned: AtomicBool,
+    /// Why it is.
+    pub(crate) failure: OnceLock<StorageFailure>,
     /// Whether the writer has ended.
     ended: AtomicBool,
     batches: AtomicU64,
     commands: AtomicU64,
+    failed_timers: AtomicU64,
 }
 
 /// What whoever decides needs: the source of ids, and what the last batch has left.
@@ -96,9 +100,11 @@ impl Shared {
             keep_delivered: settings.keep_delivered,
             commits,
             poisoned: AtomicBool::new(false),
+            failure: OnceLock::new(),
             ended: AtomicBool::new(false),
             batches: AtomicU64::new(0),
             commands: AtomicU64::new(0),
+            failed_timers: AtomicU64::new(0),
         }
     }
 
@@ -118,7 +124,8 @@ impl Shared {
 
     pub(crate) fn load(&self) -> Load {
         let (batches, commands) = (self.batches.load(Ordering::Relaxed), self.commands.load(Ordering::Relaxed));
-        Load { queued: u64::try_from(self.queue.len()).unwrap_or(u64::MAX), batches, commands }
+        let failed_timers = self.failed_timers.load(Ordering::Relaxed);
+        Load { queued: u64::try_from(self.queue.len()).unwrap_or(u64::MAX), batches, commands, failed_timers }
     }
 
     pub(crate) fn revision(&self) -> u64 {
@@ -129,8 +136,12 @@ impl Shared {
         self.poisoned.load(Ordering::Acquire)
     }
 
-    /// Poisons the engine because storage has failed: from here on nothing is written.
-    pub(crate) fn poison(&self) {
+    /// Poisons the engine because storage has failed: from here on nothing is written. The first cause is kept and logged.
+    pub(crate) fn poison(&self, cause: &dyn std::fmt::Display) {
+        let at = catch_unwind(AssertUnwindSafe(|| self.clock.now())).unwrap_or(Timestamp::MIN);
+        if self.failure.set(StorageFailure { at, cause: cause.to_string() }).is_ok() {
+            trace::storage_failed(cause);
+        }
         self.poisoned.store(true, Ordering::Release);
         self.published.raise();
     }
@@ -144,6 +155,10 @@ impl Shared {
     fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.published.raise();
+    }
+
+    pub(crate) fn timer_failed(&self) {
+        self.failed_timers.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a batch that is durable, and the pieces of work in it.
@@ -170,9 +185,45 @@ pub(crate) trait Work: Send + 'static {
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Error>;
 }
 
-/// A command and the actor who gives it.
+/// Who gives a command.
+#[derive(Debug, Clone)]
+pub enum By {
+    /// Somebody whom the program knows.
+    Actor(Actor),
+    /// Whoever holds this API key at the moment at which the command is decided: a key that has been revoked meanwhile does not act.
+    ApiKey(Secret),
+}
+
+impl By {
+    pub(crate) fn admitted(&self, batch: &Assembly<'_>) -> Result<Actor, Refusal> {
+        match self {
+            Self::Actor(actor) => Ok(*actor),
+            Self::ApiKey(key) => authenticate(key, &batch.state(), batch.now),
+        }
+    }
+}
+
+impl From<&Actor> for By {
+    fn from(actor: &Actor) -> Self {
+        Self::Actor(*actor)
+    }
+}
+
+impl From<Actor> for By {
+    fn from(actor: Actor) -> Self {
+        Self::Actor(actor)
+    }
+}
+
+impl From<Secret> for By {
+    fn from(key: Secret) -> Self {
+        Self::ApiKey(key)
+    }
+}
+
+/// A command and who gives it.
 pub(crate) struct Order<C> {
-    pub(crate) actor: Actor,
+    pub(crate) by: By,
     pub(crate) command: C,
 }
 
@@ -180,9 +231,10 @@ impl<C: Command> Work for Order<C> {
     type Reply = C::Reply;
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<C::Reply, Error> {
-        batch.acts(Some(self.actor));
-        trace::command::<C, _>(&self.actor, || {
-            let decision = decide(self.command, &self.actor, &batch.state(), batch.now, ids)?;
+        let actor = self.by.admitted(batch)?;
+        batch.acts(Some(actor));
+        trace::command::<C, _>(&actor, || {
+            let decision = decide(self.command, &actor, &batch.state(), batch.now, ids)?;
             batch.add(&decision.writes)?;
             Ok(decision.reply)
         })
@@ -236,7 +288,7 @@ struct Panicked<'a>(&'a Shared);
 impl Drop for Panicked<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.poison();
+            self.0.poison(&"the writer panicked, of the clock or of a value of a caller");
             self.0.queue.close();
             while let Some(jobs) = self.0.queue.take(LARGEST_BATCH) {
                 jobs.into_iter().for_each(|job| answer(job, Fate::Poisoned));
@@ -281,7 +333,7 @@ pub(crate) fn alone<W: Work>(shared: &Shared, work: W) -> Result<Result<W::Reply
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| pending::never_wait_within(decide))) {
         // Of the clock, or of a value of the caller. It is somebody else's value, and may panic when it is dropped.
         std::mem::forget(payload);
-        shared.poison();
+        shared.poison(&"the writer panicked, of the clock or of a value of a caller");
         shared.deadlines.raise();
     }
     drop(alone);

@@ -550,7 +550,7 @@ impl Run<'_> {
     /// Learns the id of the update that was just posted.
     fn learn_last_update(&mut self, org: usize, actor: &Actor, index: usize) {
         let incident = valid(&self.orgs[org].incidents[index].id);
-        let last = self.subject().query(&ListUpdates { incident_id: incident }, actor).unwrap().pop().unwrap();
+        let last = self.subject().query(&ListUpdates::new(incident), actor).unwrap().updates.pop().unwrap();
         self.orgs[org].incidents[index].updates.last_mut().unwrap().id = last.id.to_string();
     }
 
@@ -568,12 +568,22 @@ impl Run<'_> {
         let model = &self.orgs[org];
         let incident = &model.incidents[index];
         let id = valid(&incident.id);
-        let detail = self.subject().query(&GetIncident { id }, actor).unwrap();
+        let mut detail = self.subject().query(&GetIncident { id }, actor).unwrap();
         assert_eq!(render::incident(&detail.incident), incident.shown(model));
+        let trail = render::whole_trail(id, |query| self.subject().query(query, actor).unwrap());
+        assert_eq!(detail.audit_trail, trail[trail.len().saturating_sub(200)..], "the last 200");
+        detail.audit_trail = trail;
         assert_eq!(render::past(&detail), incident.shown_past(model));
-        let updates = self.subject().query(&ListUpdates { incident_id: id }, actor).unwrap();
+        let updates = self.subject().query(&ListUpdates::new(id), actor).unwrap().updates;
         let expected: Vec<_> = incident.updates.iter().map(|update| update.shown(model, incident)).collect();
         assert_eq!(updates.iter().map(render::update).collect::<Vec<_>>(), expected);
+        let mut query = ListUpdates { limit: Some(ListLimit::new(3).unwrap()), ..ListUpdates::new(id) };
+        for page in updates.chunks(3) {
+            let found = self.subject().query(&query, actor).unwrap();
+            assert_eq!(found.updates, page);
+            query.cursor = found.next_cursor;
+        }
+        assert_eq!(query.cursor, None);
     }
 
     /// Walks a list of incidents, `limit` at a time, and compares it with the model's.

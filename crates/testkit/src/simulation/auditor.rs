@@ -8,11 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dogwatch_core::escalation::{GetPolicy, ListPolicies, PolicyLayerView, Target};
 use dogwatch_core::id::{AuditEventId, IncidentId, NotificationId, PolicyId, ScheduleId};
-use dogwatch_core::incident::{AuditEvent, Event, GetIncident, IncidentDetail, Status};
+use dogwatch_core::incident::{
+    AuditEvent, AuditEventList, Event, GetIncident, IncidentDetail, ListAuditEvents, Status,
+};
 use dogwatch_core::oncall::ResolveOnCall;
 use dogwatch_core::outbox::{ListNotifications, Notification, PageReason};
 use dogwatch_core::{Actor, Timestamp, UserId};
 use dogwatch_store::Engine;
+
+use crate::render::whole_trail;
 
 /// A breach of the contract, described for people.
 pub type Complaint = String;
@@ -206,7 +210,11 @@ impl Auditor {
     pub fn audit(&mut self, engine: &Engine, touched: &[IncidentId], instants: Instants) -> Result<(), Complaint> {
         for id in touched {
             let detail = engine.query(&GetIncident { id: *id }, &self.admin);
-            let detail = detail.map_err(|error| format!("incident {id} is gone: {error}"))?;
+            let mut detail = detail.map_err(|error| format!("incident {id} is gone: {error}"))?;
+            // An incident shows the end of its trail only.
+            let nothing = || AuditEventList { events: Vec::new(), next_cursor: None };
+            let page = |query: &ListAuditEvents| engine.query(query, &self.admin).unwrap_or_else(|_| nothing());
+            detail.audit_trail = whole_trail(*id, page);
             self.follow(engine, *id, &detail, instants).map_err(|complaint| {
                 let trail: Vec<_> = detail.audit_trail.iter().map(|event| (event.at(), &event.event)).collect();
                 format!("incident {id}: {complaint}\n{instants:?}\n{trail:#?}\n{:#?}", self.incidents.get(id))

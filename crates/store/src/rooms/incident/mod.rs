@@ -9,13 +9,14 @@ mod check;
 mod lists;
 
 use crate::rooms::escalation::RunV1;
-use crate::table::instant;
+use crate::table::{end_of, instant};
 use audit::{AuditEventV1, events_of, stored_events, told};
 use audit::{AuditV1, audit_of};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
-use dogwatch_core::id::{ComponentId, Id, IncidentId, PolicyId, StatusEntryId, UpdateId};
+use dogwatch_core::id::{AuditEventId, ComponentId, Id, IncidentId, PolicyId, StatusEntryId, UpdateId};
 use dogwatch_core::incident::{
     AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate, Severity, Status, StatusEntry, UpdateVisibility,
 };
@@ -26,6 +27,7 @@ use lists::{incident_lists, merged};
 #[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
 
+use crate::backend::Pair;
 use crate::record::{Corrupt, Stored, unpack};
 #[cfg(feature = "export")]
 use crate::rooms::json;
@@ -33,7 +35,7 @@ use crate::rooms::text::{Reader, TextV1, gather};
 use crate::rooms::{Entity, Line, Raw, Row, Rows, by_byte, text, timestamp};
 use crate::table::Table;
 use crate::tools::{Page, Verifier};
-use crate::view::{OrgView, corrupt};
+use crate::view::{OrgView, corrupt, record_of};
 
 impl Table {
     /// Incidents, newest first.
@@ -502,17 +504,76 @@ impl IncidentPort for OrgView<'_> {
         self.entity(&key, |row: UpdateV1| update_of(row, self.org, incident, id, &|key| self.read(key)))
     }
 
-    fn updates(&self, incident: IncidentId) -> Result<Vec<IncidentUpdate>, Error> {
+    fn updates(
+        &self,
+        incident: IncidentId,
+        after: Option<UpdateId>,
+        limit: usize,
+    ) -> Result<Vec<IncidentUpdate>, Error> {
         let prefix = Table::UPDATE.record(self.org, incident);
-        self.store.records(&prefix, |row: UpdateV1, id| update_of(row, self.org, incident, id, &|key| self.read(key)))
+        let start = after.map_or_else(|| prefix.clone(), |after| [&prefix[..], &after.to_bytes(), &[0]].concat());
+        let build = |row: UpdateV1, id| update_of(row, self.org, incident, id, &|key| self.read(key));
+        let rows = self.store.scan(&start, &end_of(&prefix)).take(limit);
+        rows.map(|pair| pair.and_then(|(key, value)| record_of(&key, &value, build))).collect()
     }
 
-    fn earlier_events(&self, incident: IncidentId) -> Result<Vec<AuditEvent>, Error> {
+    fn earlier_events(
+        &self,
+        incident: IncidentId,
+        after: Option<AuditEventId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEvent>, Error> {
         let prefix = Table::AUDIT.record(self.org, incident);
-        let rows: Vec<Vec<AuditEvent>> =
-            self.store.records(&prefix, |row: AuditV1, _: dogwatch_core::id::AuditEventId| audit_of(row))?;
-        Ok(rows.into_iter().flatten().collect())
+        let mut events = Vec::new();
+        // A row is named after its first event: the one before may hold the events behind `after`, and which it is, is seen only in the
+        // row behind it. Keys are cheap to go over.
+        let mut before: Option<Pair> = None;
+        let wanted = |event: &AuditEvent| after.is_none_or(|after| after < event.id);
+        for pair in self.store.under(&prefix) {
+            let pair = pair?;
+            let begins_behind = pair.0.last_chunk::<16>().is_some_and(|id| after.is_none_or(|it| it.to_bytes() < *id));
+            if !begins_behind {
+                before = Some(pair);
+                continue;
+            }
+            if let Some((key, value)) = before.take() {
+                events.extend(events_in(&key, &value)?.into_iter().filter(wanted));
+            }
+            events.extend(events_in(&pair.0, &pair.1)?);
+            if events.len() >= limit {
+                break;
+            }
+        }
+        if let Some((key, value)) = before {
+            events.extend(events_in(&key, &value)?.into_iter().filter(wanted));
+        }
+        events.truncate(limit);
+        Ok(events)
     }
+
+    fn last_earlier_events(&self, incident: IncidentId, limit: usize) -> Result<Vec<AuditEvent>, Error> {
+        let prefix = Table::AUDIT.record(self.org, incident);
+        // A row holds one event at least, and there is no way but forward.
+        let mut rows = VecDeque::with_capacity(limit.saturating_add(1));
+        for pair in self.store.under(&prefix) {
+            rows.push_back(pair?);
+            if rows.len() > limit {
+                rows.pop_front();
+            }
+        }
+        let mut events = VecDeque::new();
+        while events.len() < limit
+            && let Some((key, value)) = rows.pop_back()
+        {
+            events_in(&key, &value)?.into_iter().rev().for_each(|event| events.push_front(event));
+        }
+        Ok(events.split_off(events.len().saturating_sub(limit)).into())
+    }
+}
+
+/// The events in a row of the table `Audit`.
+fn events_in(key: &[u8], value: &[u8]) -> Result<Vec<AuditEvent>, Error> {
+    record_of(key, value, |row: AuditV1, _: AuditEventId| audit_of(row))
 }
 
 #[cfg(test)]

@@ -1,0 +1,146 @@
+//! The [`Gate`] before the engine: how much callers may ask for ([`Limits`]).
+//!
+//! Before anything is looked up, the address of a request is asked whether it has asked too often, and whether it has guessed keys too
+//! often. After authentication, its API key is asked. What bodies take in memory is bounded over all requests.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dogwatch_store::By;
+use dogwatch_store::rules::{Actor, Code};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error::Failure;
+use crate::rate::{Rate, Rates};
+use crate::server::place;
+
+/// How much callers may ask for. What has no limit is `None`.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Limits {
+    /// How often one API key may be used; 429 `too_many_requests` beyond it. Without API keys, how often one member may ask.
+    pub per_key: Option<Rate>,
+    /// How often one address may ask, or one /64 of IPv6. Needs [`serve`](crate::serve()).
+    pub per_address: Option<Rate>,
+    /// How often one address may present an API key that is not valid. Needs [`serve`](crate::serve()).
+    pub wrong_keys: Option<Rate>,
+    /// The most bytes that the bodies of all requests together may take; 32 MiB by default. Beyond it, 503 `overloaded`.
+    pub bodies: usize,
+}
+
+impl Limits {
+    pub(crate) const fn new() -> Self {
+        Self { per_key: None, per_address: None, wrong_keys: None, bodies: 32 << 20 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The bytes that stand for one permit.
+const UNIT: usize = 1 << 10;
+
+pub(crate) struct Gate {
+    keys: Option<Rates<u128>>,
+    addresses: Option<Rates<IpAddr>>,
+    wrong_keys: Option<Rates<IpAddr>>,
+    bodies: Arc<Semaphore>,
+}
+
+/// What a request's body takes of the memory for all bodies, until it is dropped.
+#[derive(Default)]
+pub(crate) struct Held {
+    permits: Vec<OwnedSemaphorePermit>,
+    /// The bytes that the permits have room for.
+    room: usize,
+}
+
+fn too_many(wait: Duration, message: &str) -> Failure {
+    // Whole seconds, so that whoever waits for so long is not told to wait again.
+    let after = wait.as_secs().saturating_add(1);
+    Failure { after: Some(after), ..Failure::new(Code::TooManyRequests, message) }
+}
+
+impl Gate {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            keys: limits.per_key.map(Rates::new),
+            addresses: limits.per_address.map(Rates::new),
+            wrong_keys: limits.wrong_keys.map(Rates::new),
+            bodies: Arc::new(Semaphore::new((limits.bodies / UNIT).min(Semaphore::MAX_PERMITS))),
+        }
+    }
+
+    /// Finds out who sends a request, unless too much has come from there.
+    pub(crate) fn pass(
+        &self,
+        address: Option<IpAddr>,
+        authenticate: impl FnOnce() -> Result<(Actor, By), Failure>,
+    ) -> Result<(Actor, By), Failure> {
+        let (now, place) = (Instant::now(), address.map(place));
+        if let (Some(rates), Some(place)) = (&self.addresses, place) {
+            rates.take(place, now).map_err(|wait| too_many(wait, "too many requests from this address"))?;
+        }
+        let guesses = self.wrong_keys.as_ref().zip(place);
+        if let Some((rates, place)) = guesses {
+            rates.has(place, now).map_err(|wait| too_many(wait, "too many keys from this address were not valid"))?;
+        }
+        let (actor, by) = authenticate().inspect_err(|failure| {
+            if let (Some((rates, place)), Code::InvalidApiKey) = (guesses, failure.code) {
+                let _ = rates.take(place, now);
+            }
+        })?;
+        if let (Some(rates), Some(caller)) = (&self.keys, caller(&actor, &by)) {
+            rates.take(caller, now).map_err(|wait| too_many(wait, "too many requests with this API key"))?;
+        }
+        Ok((actor, by))
+    }
+
+    /// Counts bytes of a body.
+    pub(crate) fn hold(&self, held: &mut Held, bytes: usize) -> Result<(), Failure> {
+        if held.room < bytes {
+            let units = bytes.div_ceil(UNIT);
+            let permits = u32::try_from(units).ok().map(|units| Arc::clone(&self.bodies).try_acquire_many_owned(units));
+            let Some(Ok(permits)) = permits else {
+                return Err(Failure::new(Code::Overloaded, "the bodies of all requests take too much memory"));
+            };
+            held.permits.push(permits);
+            held.room = held.room.saturating_add(units.saturating_mul(UNIT));
+        }
+        held.room = held.room.saturating_sub(bytes);
+        Ok(())
+    }
+}
+
+/// Whose requests are counted together.
+fn caller(actor: &Actor, by: &By) -> Option<u128> {
+    use dogwatch_store::rules::id::Id;
+    match (by, actor) {
+        (By::ApiKey(key), _) => key.hash().to_bytes().first_chunk::<16>().map(|half| u128::from_be_bytes(*half)),
+        (By::Actor(_), Actor::Member { user_id, .. }) => Some(u128::from_be_bytes(user_id.to_bytes())),
+        (By::Actor(_), _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_bodies_is_bounded() {
+        let gate = Gate::new(&Limits { bodies: 10 * UNIT, ..Limits::new() });
+        let (mut first, mut second) = (Held::default(), Held::default());
+        for _ in 0..8 * UNIT {
+            gate.hold(&mut first, 1).unwrap();
+        }
+        assert!(gate.hold(&mut second, 3 * UNIT).is_err());
+        gate.hold(&mut second, 2 * UNIT).unwrap();
+        assert_eq!(gate.hold(&mut first, 1).unwrap_err().code, Code::Overloaded);
+        drop(second);
+        gate.hold(&mut first, 1).unwrap();
+    }
+}

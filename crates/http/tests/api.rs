@@ -128,6 +128,7 @@ fn cases(server: &Server) -> Vec<Case> {
         ),
         Case("POST", "/incidents/{incident}/updates", json!({ "visibility": "internal" }), 422, ""),
         Case("GET", "/incidents/{incident}/updates", Value::Null, 200, ""),
+        Case("GET", "/incidents/{incident}/audit", Value::Null, 200, ""),
         Case("POST", "/incidents/{incident}/updates/{update}/redact", Value::Null, 200, ""),
         Case("PUT", "/incidents/{incident}/components", json!({ "componentIds": [] }), 200, ""),
         Case("POST", "/incidents/{incident}/acknowledge", Value::Null, 200, ""),
@@ -390,12 +391,17 @@ async fn every_code() {
     note(&answer, 500, "internal_error");
     assert!(!answer.body.to_string().contains("corrupt"), "what is inside stays inside: {}", answer.body);
     let failing = server.engine_with_a_failing_disk();
-    for _ in 0..2 {
+    for (status, code) in [(500, "outcome_unknown"), (503, "unavailable"), (503, "unavailable")] {
         let answer = request(&failing, "POST", "/v1/components", Some(&server.key), component.clone()).await;
-        note(&answer, 500, "outcome_unknown");
+        note(&answer, status, code);
+        assert_eq!(answer.header("retry-after"), if status == 503 { "1" } else { "" });
     }
     let (ready, _) = support::status_and_text(&failing, "/readyz").await;
     assert_eq!(ready, StatusCode::SERVICE_UNAVAILABLE);
+    // These are of the server and its limits: `tests/bounds.rs` here, and `tests/hostile.rs` of the program.
+    for code in ["malformed_request", "request_timeout", "uri_too_long", "headers_too_large", "too_many_requests"] {
+        assert!(seen.insert(code.to_owned()));
+    }
     let missing: Vec<_> = Code::ALL.iter().filter(|code| !seen.contains(code.as_str())).collect();
     assert!(missing.is_empty(), "no case has {missing:?}");
 }

@@ -169,6 +169,11 @@ impl Server {
         dogwatch_http::router(engine)
     }
 
+    /// Where the engine keeps its rows.
+    pub(crate) const fn disk(&self) -> &MemoryBackend {
+        &self.disk
+    }
+
     /// A copy of all rows.
     fn rows(&self) -> MemoryBackend {
         self.engine.checkpoint().unwrap();

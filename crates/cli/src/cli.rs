@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use dogwatch_http::Rate;
 
 /// Incident response in one folder: incidents with an enforced lifecycle, on-call schedules, escalation; without a database.
 #[derive(Debug, Parser)]
@@ -237,11 +238,52 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
     /// How many connections there may be at once
-    #[arg(long, value_name = "N", default_value_t = 1_024)]
+    #[arg(long, value_name = "N", default_value_t = 1_024, env = "DOGWATCH_CONNECTIONS")]
     pub(crate) connections: usize,
+    /// How many of them from one address; behind a proxy, all come from its address
+    #[arg(long, value_name = "N", default_value_t = 256, env = "DOGWATCH_CONNECTIONS_PER_ADDRESS")]
+    pub(crate) connections_per_address: usize,
+    /// How long a client may take for its headers, and a connection may be idle
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, env = "DOGWATCH_HEADER_SECONDS")]
+    pub(crate) header_seconds: u64,
+    /// How long a client may read nothing of an answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, env = "DOGWATCH_WRITE_SECONDS")]
+    pub(crate) write_seconds: u64,
+    /// How long requests under way may take when the server stops
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, env = "DOGWATCH_DRAIN_SECONDS")]
+    pub(crate) drain_seconds: u64,
+    /// How often an API key may be used: N a second and BURST at once, or `off`
+    #[arg(long, value_name = "N/BURST", default_value = "20000/50000", env = "DOGWATCH_RATE_PER_KEY", value_parser = rate)]
+    pub(crate) rate_per_key: RateArg,
+    /// How often an address may ask, or a /64 of IPv6
+    #[arg(long, value_name = "N/BURST", default_value = "40000/100000", env = "DOGWATCH_RATE_PER_ADDRESS", value_parser = rate)]
+    pub(crate) rate_per_address: RateArg,
+    /// How often an address may present a key that is not valid
+    #[arg(long, value_name = "N/BURST", default_value = "5/50", env = "DOGWATCH_RATE_WRONG_KEYS", value_parser = rate)]
+    pub(crate) rate_wrong_keys: RateArg,
+    /// How much memory the bodies of all requests may take together
+    #[arg(long, value_name = "MIB", default_value_t = 32, env = "DOGWATCH_BODY_MEMORY")]
+    pub(crate) body_memory: usize,
+    /// Refuse a folder without a store, instead of making one
+    #[arg(long, env = "DOGWATCH_EXISTING")]
+    pub(crate) existing: bool,
     /// Log only what is wrong
-    #[arg(long)]
+    #[arg(long, env = "DOGWATCH_QUIET")]
     pub(crate) quiet: bool,
+}
+
+/// A rate, or none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RateArg(pub(crate) Option<Rate>);
+
+fn rate(text: &str) -> Result<RateArg, &'static str> {
+    if text == "off" {
+        return Ok(RateArg(None));
+    }
+    let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number > 0);
+    let (per_second, burst) = text.split_once('/').unwrap_or((text, text));
+    let rate = number(per_second).zip(number(burst)).map(|(per_second, burst)| Rate::new(per_second, burst));
+    rate.map(|rate| RateArg(Some(rate))).ok_or("must be N a second, N/BURST, or `off`")
 }
 
 #[derive(Debug, Args)]

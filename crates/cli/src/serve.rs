@@ -3,8 +3,9 @@
 //! An empty store gets an organization first. SIGTERM and SIGINT end the command, once the requests under way are finished.
 
 use std::io::Write;
+use std::time::Duration;
 
-use dogwatch_http::{Metrics, RouterBuilder, Settings, serve};
+use dogwatch_http::{Limits, Metrics, RouterBuilder, Settings, serve};
 use dogwatch_store::Engine;
 use dogwatch_store::rules::Actor;
 use dogwatch_store::rules::organization::CreateOrganization;
@@ -20,7 +21,7 @@ use crate::look::valid;
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let level = if args.quiet { tracing::Level::WARN } else { tracing::Level::INFO };
     let log = Log::start(level);
-    let engine = Engine::open(&args.data)?;
+    let engine = if args.existing { Engine::open_existing(&args.data)? } else { Engine::open(&args.data)? };
     if engine.organizations()?.is_empty() {
         first_organization(&engine)?;
     }
@@ -62,13 +63,23 @@ async fn listen(args: &ServeArgs, engine: &Engine, log: &Log) -> Result<(), Fail
         }
         tracing::info!("stopping: requests under way are finished");
     };
+    let seconds = Duration::from_secs;
     let mut settings = Settings::default();
     settings.connections = args.connections;
+    settings.connections_per_address = args.connections_per_address;
+    settings.header_time = seconds(args.header_seconds);
+    settings.write_time = seconds(args.write_seconds);
+    settings.drain_time = seconds(args.drain_seconds);
+    let mut limits = Limits::default();
+    limits.per_key = args.rate_per_key.0;
+    limits.per_address = args.rate_per_address.0;
+    limits.wrong_keys = args.rate_wrong_keys.0;
+    limits.bodies = args.body_memory.saturating_mul(1 << 20);
     let metrics = Metrics::new(engine).counting(
         "dogwatch_log_lines_dropped",
         "Log lines that nobody read in time.",
         log.dropped(),
     );
-    let router = RouterBuilder::new(engine.clone()).metrics(metrics).build();
+    let router = RouterBuilder::new(engine.clone()).metrics(metrics).limits(limits).build();
     Ok(serve(listener, router, settings, stop).await?)
 }

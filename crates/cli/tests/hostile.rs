@@ -1,10 +1,12 @@
 //! Clients, readers of the log and disks that mean harm, or are only careless: the server goes on for everybody else.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
+use std::io::{Read, Write};
 use std::process::Stdio;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::Server;
 
 mod support;
@@ -48,4 +50,139 @@ fn a_log_that_nobody_ever_reads_does_not_stop_it_from_stopping() {
     }
     assert!(server.stop().success());
     drop(unread);
+}
+
+/// What is no request is refused like any other: with a code and a request id.
+#[test]
+fn what_is_no_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--header-seconds", "2"]);
+    let many = format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{}\r\n", "x-many: y\r\n".repeat(200));
+    let large = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx-large: {}\r\n\r\n", "y".repeat(100 << 10));
+    let long = format!("GET /{} HTTP/1.1\r\nhost: x\r\n\r\n", "a".repeat(100 << 10));
+    let endless = format!("GET /{}", "a".repeat(1 << 20));
+    let chunked = "transfer-encoding: chunked\r\n";
+    let post = |headers: &str| format!("POST /v1/incidents HTTP/1.1\r\n{headers}\r\n0\r\n\r\n");
+    for (request, status, code) in [
+        ("\x16\x03\x01\x02\x00\r\n\r\n", 400, "malformed_request"),
+        ("GET  HTTP/1.1\r\n\r\n", 400, "malformed_request"),
+        ("GET /healthz HTTP/1.1\r\n\r\n", 400, "malformed_request"),
+        ("GET /healthz HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400, "malformed_request"),
+        ("GET /healthz HTTP/1.1\r\nhost: x\r\nb\u{e4}d header\r\n\r\n", 400, "malformed_request"),
+        ("POST /v1/incidents HTTP/1.1\r\nhost: x\r\ncontent-length: x\r\n\r\n", 400, "malformed_request"),
+        (&post(&format!("host: x\r\n{chunked}{chunked}")), 400, "malformed_request"),
+        (&post("host: x\r\ntransfer-encoding: gzip, chunked\r\n"), 400, "malformed_request"),
+        (&post("host: x\r\ntransfer-encoding: gzip\r\n"), 400, "malformed_request"),
+        (&post(&format!("host: x\r\n{chunked}")), 401, "missing_authorization_header"),
+        (&many, 431, "headers_too_large"),
+        (&large, 431, "headers_too_large"),
+        (&long, 414, "uri_too_long"),
+        (&endless, 414, "uri_too_long"),
+    ] {
+        let answer = server.raw(request.as_bytes());
+        let shown: String = request.chars().take(60).collect();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{shown:?}: {answer:?}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap_or_else(|_| panic!("{shown:?}: {body:?}"));
+        assert_eq!((&body["code"], &body["statusCode"]), (&json!(code), &json!(status)), "{shown:?}");
+        let id = body["requestId"].as_str().unwrap();
+        assert!(head.to_lowercase().contains(&format!("x-request-id: {id}")), "{shown:?}");
+    }
+    // What came before on the connection is answered all the same.
+    let answers = server.raw(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nno request at all\r\n\r\n");
+    assert!(answers.starts_with("HTTP/1.1 200 ") && answers.contains("malformed_request"), "{answers}");
+    server.alive();
+}
+
+#[test]
+fn slow_heads_and_slow_readers() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--header-seconds", "1", "--write-seconds", "1", "--connections", "8"]);
+    let answer = server.raw(b"GET /healthz HTTP/1.1\r\nhost:");
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("request_timeout"), "{answer}");
+    assert_eq!(server.raw(b""), "", "nothing was said");
+    // These ask for more than they ever read, and keep their seats only for as long as they may.
+    let ask = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2_000);
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let mut client = server.connect();
+            client.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+            let _ = client.write_all(&ask);
+            client
+        })
+        .collect();
+    let began = Instant::now();
+    while !server.raw(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ends_with("alive\n") {
+        assert!(began.elapsed() < Duration::from_secs(30), "who does not read keeps everybody out");
+        thread::sleep(Duration::from_millis(50));
+    }
+    drop(clients);
+}
+
+#[test]
+fn one_address_has_some_of_the_seats() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--connections-per-address", "2"]);
+    let alive = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut two: Vec<_> = (0..2).map(|_| server.connect()).collect();
+    for client in &mut two {
+        client.write_all(alive).unwrap();
+        client.read_exact(&mut [0; 12]).unwrap();
+    }
+    // Whoever is turned away sees it, also while sending a lot.
+    for _ in 0..10 {
+        let answer = server.raw(&[&alive[..], &[b'x'; 200_000]].concat());
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("overloaded"), "{answer:?}");
+    }
+}
+
+/// The memory that a process takes, in MiB.
+fn resident(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() >> 10
+}
+
+#[test]
+fn bodies_that_do_not_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--body-memory", "4", "--connections-per-address", "1000"]);
+    let key = server.key();
+    let head = |path: &str, length: usize| {
+        let key = format!("authorization: Bearer {key}\r\ncontent-type: application/json\r\n");
+        format!("POST {path} HTTP/1.1\r\nhost: x\r\n{key}content-length: {length}\r\n\r\n").into_bytes()
+    };
+    // Too large: refused before it is read, and everybody sees it.
+    for _ in 0..30 {
+        let request = [head("/v1/incidents", (1 << 20) + 1), vec![b' '; (1 << 20) + 1]].concat();
+        let answer = server.raw(&request);
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer:?}");
+    }
+    let before = resident(&server);
+    // Of strangers hardly anything is read.
+    let request = [head("/v1/invitations/accept", 1 << 20), vec![b' '; 900 << 10]].concat();
+    let answer = server.raw(&request);
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer:?}");
+    // Of members no more than there is memory for.
+    let request = [head("/v1/incidents", 1 << 20), vec![b' '; 900 << 10]].concat();
+    let mut stalled = Vec::new();
+    for _ in 0..100 {
+        let mut client = server.connect();
+        client.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+        let _ = client.write_all(&request);
+        stalled.push(client);
+    }
+    let mut refused = 0;
+    for client in &mut stalled {
+        client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let mut answer = [0; 12];
+        if client.read_exact(&mut answer).is_ok() {
+            assert_eq!(&answer, b"HTTP/1.1 503");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 96, "four have their place");
+    let after = resident(&server);
+    assert!(after < before + 64, "{before} MiB before, {after} MiB after");
+    server.alive();
 }

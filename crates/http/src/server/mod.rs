@@ -16,7 +16,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::{HeaderMap, Request, Response, Version, header};
+use axum::http::{HeaderMap, Request, Response, Uri, Version, header};
 use dogwatch_store::rules::Code;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -141,8 +141,8 @@ async fn connection(
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut router = router.clone();
         Box::pin(async move {
-            if let Some(problem) = malformed(request.version(), request.headers()) {
-                return Ok::<_, Infallible>(refused(problem));
+            if let Some((code, problem)) = unfit(request.uri(), request.version(), request.headers()) {
+                return Ok::<_, Infallible>(refused(code, problem));
             }
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(ConnectInfo(address));
@@ -182,7 +182,20 @@ async fn connection(
     drop(seat);
 }
 
-/// What makes a request ambiguous: two parties that read it could take it for different ones.
+/// What is wrong with a head that the HTTP layer lets pass: it is larger than may be, or ambiguous, so that two parties that read it
+/// could take it for different requests.
+fn unfit(uri: &Uri, version: Version, headers: &HeaderMap) -> Option<(Code, &'static str)> {
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    if path > LARGEST_HEAD {
+        return Some((Code::UriTooLong, "the path and query are longer than 64 KiB"));
+    }
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len().saturating_add(value.len())).sum();
+    if path.saturating_add(size) > LARGEST_HEAD {
+        return Some((Code::HeadersTooLarge, "the head is larger than 64 KiB"));
+    }
+    malformed(version, headers).map(|problem| (Code::MalformedRequest, problem))
+}
+
 fn malformed(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     let hosts = headers.get_all(header::HOST).iter().count();
     if hosts > 1 || (hosts == 0 && version >= Version::HTTP_11) {
@@ -196,9 +209,9 @@ fn malformed(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     }
 }
 
-/// The answer to a malformed request, after which the connection is closed: what follows may be anything.
-fn refused(problem: &str) -> Response<Body> {
-    let mut response = failed(&Failure::new(Code::MalformedRequest, problem), &new_id());
+/// The answer to a head that is unfit, after which the connection is closed: what follows may be anything.
+fn refused(code: Code, problem: &str) -> Response<Body> {
+    let mut response = failed(&Failure::new(code, problem), &new_id());
     response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     response
 }

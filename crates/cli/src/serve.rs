@@ -1,21 +1,38 @@
 //! `dogwatch serve`: the API over HTTP, from the store in one folder.
 //!
 //! An empty store gets an organization first. SIGTERM and SIGINT end the command, once the requests under way are finished.
+//!
+//! When storage fails, because the disk is full or gone, reads are answered from what there is, and the store is opened again as soon
+//! as its folder can be written ([`keep_open`]).
 
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dogwatch_http::{Limits, Metrics, RouterBuilder, Settings, serve};
-use dogwatch_store::Engine;
+use axum::Router;
+use dogwatch_http::{Limits, Metrics, RouterBuilder, Settings, serve_latest, unavailable};
 use dogwatch_store::rules::Actor;
 use dogwatch_store::rules::organization::CreateOrganization;
+use dogwatch_store::{Engine, OpenError, Ticker};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::look::valid;
+
+/// How often it is looked whether storage has failed.
+const LOOK: Duration = Duration::from_millis(250);
+/// The shortest and the longest wait before the store is opened again.
+const SHORTEST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(30);
+/// The room that there must be in the folder: what the journal and the database take when they grow.
+const ROOM: usize = 16 << 20;
 
 /// Runs the command until SIGTERM or SIGINT.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
@@ -23,18 +40,19 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let log = Log::start(level);
     let engine = if args.existing { Engine::open_existing(&args.data)? } else { Engine::open(&args.data)? };
     if engine.organizations()?.is_empty() {
-        first_organization(&engine)?;
+        first_organization(&engine, &args.data)?;
     }
-    let ticker = engine.start_ticker()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(listen(args, &engine, &log))?;
     // The engine finishes what was handed in and makes it durable when its last handle is dropped.
-    ticker.stop()?;
-    Ok(())
+    runtime.block_on(listen(args, engine, &log))
 }
 
-/// Makes an empty store usable: an organization, its admin, and an API key that is shown once.
-fn first_organization(engine: &Engine) -> Result<(), Failure> {
+/// The file in the folder of the store that holds the first API key, when nobody sat before a terminal to read it.
+const FIRST_KEY: &str = "first-api-key";
+
+/// Makes an empty store usable: an organization, its admin, and an API key. It is shown once on a terminal; what is printed elsewhere
+/// is often kept as a log, so there it goes into a file for the owner only.
+fn first_organization(engine: &Engine, data: &Path) -> Result<(), Failure> {
     let command = CreateOrganization::new(
         valid("My organization")?,
         valid("admin@example.com")?,
@@ -42,18 +60,27 @@ fn first_organization(engine: &Engine) -> Result<(), Failure> {
         valid("User")?,
     );
     let created = engine.execute(command, &Actor::Operator)?;
-    let mut out = std::io::stdout();
+    let mut out = io::stdout();
     writeln!(out, "created an organization: {}", created.organization.id)?;
     writeln!(out, "its admin: {}", created.admin.member.id)?;
-    writeln!(out, "their API key, shown only now: {}", created.admin.api_key.secret.reveal())?;
+    let key = created.admin.api_key.secret.reveal();
+    if out.is_terminal() {
+        writeln!(out, "their API key, shown only now: {key}")?;
+    } else {
+        let path = data.join(FIRST_KEY);
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
+        writeln!(file, "{key}")?;
+        file.sync_all()?;
+        writeln!(out, "their API key is in `{}`: remove the file when you have it", path.display())?;
+    }
     Ok(())
 }
 
-async fn listen(args: &ServeArgs, engine: &Engine, log: &Log) -> Result<(), Failure> {
+async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let listener = TcpListener::bind(&args.listen).await?;
     let address = listener.local_addr()?;
-    let mut out = std::io::stdout();
+    let mut out = io::stdout();
     writeln!(out, "listening on http://{address}")?;
     out.flush()?;
     let stop = async move {
@@ -75,11 +102,90 @@ async fn listen(args: &ServeArgs, engine: &Engine, log: &Log) -> Result<(), Fail
     limits.per_address = args.rate_per_address.0;
     limits.wrong_keys = args.rate_wrong_keys.0;
     limits.bodies = args.body_memory.saturating_mul(1 << 20);
-    let metrics = Metrics::new(engine).counting(
-        "dogwatch_log_lines_dropped",
-        "Log lines that nobody read in time.",
-        log.dropped(),
-    );
-    let router = RouterBuilder::new(engine.clone()).metrics(metrics).limits(limits).build();
-    Ok(serve(listener, router, settings, stop).await?)
+    let name = "dogwatch_log_lines_dropped";
+    let metrics = Metrics::new(&engine).counting(name, "Log lines that nobody read in time.", log.dropped());
+    let router =
+        move |engine: &Engine| RouterBuilder::new(engine.clone()).metrics(metrics.of(engine)).limits(limits).build();
+    let (latest, routers) = watch::channel(router(&engine));
+    let (ends, ending) = watch::channel(false);
+    let kept = tokio::spawn(keep_open(args.data.clone(), engine, latest, router, ending));
+    let served = serve_latest(listener, routers, settings, stop).await;
+    let _ = ends.send(true);
+    kept.await.map_err(io::Error::other)??;
+    Ok(served?)
 }
+
+/// Keeps the store open and its ticker running until it is to stop. After a failure of storage, it waits until the folder can be
+/// written, and opens the store again.
+async fn keep_open(
+    data: PathBuf,
+    mut engine: Engine,
+    latest: watch::Sender<Router>,
+    router: impl Fn(&Engine) -> Router,
+    mut ending: watch::Receiver<bool>,
+) -> Result<(), Failure> {
+    let mut ticker = engine.start_ticker()?;
+    loop {
+        tokio::select! {
+            _ = ending.wait_for(|end| *end) => break,
+            () = sleep(LOOK) => {}
+        }
+        let Some(failure) = engine.failure() else { continue };
+        tracing::error!(cause = %failure.cause, "storage has failed: the store is opened again when its folder can be written");
+        end(ticker);
+        let opened = tokio::select! {
+            _ = ending.wait_for(|end| *end) => return Ok(()),
+            opened = reopened(&data, engine, &latest) => opened,
+        };
+        tracing::warn!("the store is open again");
+        drop(latest.send_replace(router(&opened)));
+        engine = opened;
+        ticker = engine.start_ticker()?;
+    }
+    end(ticker);
+    Ok(())
+}
+
+/// Stops a ticker. What made it end by itself has been said already.
+fn end(ticker: Ticker) {
+    let _ = ticker.stop();
+}
+
+/// Opens the store again, as often as it takes. Until the folder can be written, the engine that has failed answers reads.
+async fn reopened(data: &Path, failed: Engine, latest: &watch::Sender<Router>) -> Engine {
+    let mut wait = SHORTEST;
+    let mut failed = Some(failed);
+    loop {
+        sleep(wait).await;
+        wait = wait.saturating_mul(2).min(LONGEST);
+        let folder = data.to_path_buf();
+        let has_room = tokio::task::spawn_blocking(move || has_room(&folder)).await;
+        if let Ok(Err(why)) = has_room {
+            tracing::error!(%why, "the folder of the store cannot be written");
+            continue;
+        }
+        if let Some(engine) = failed.take() {
+            // Requests under way hold it, too: the folder is free when they are finished.
+            drop(latest.send_replace(unavailable()));
+            drop(tokio::task::spawn_blocking(move || drop(engine)));
+        }
+        match Engine::builder().open_in_background(data).await {
+            Ok(engine) => return engine,
+            Err(OpenError::InUse { .. }) => wait = SHORTEST,
+            Err(why) => tracing::error!(%why, "the store cannot be opened"),
+        }
+    }
+}
+
+/// Checks that the folder can be written, by writing into it.
+fn has_room(data: &Path) -> io::Result<()> {
+    let path = data.join("room.tmp");
+    let written = File::create(&path).and_then(|mut file| {
+        (0..ROOM / ZEROS.len()).try_for_each(|_| file.write_all(&ZEROS))?;
+        file.sync_all()
+    });
+    let _ = fs::remove_file(&path);
+    written
+}
+
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];

@@ -1,7 +1,10 @@
 //! Clients, readers of the log and disks that mean harm, or are only careless: the server goes on for everybody else.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -185,4 +188,86 @@ fn bodies_that_do_not_come() {
     let after = resident(&server);
     assert!(after < before + 64, "{before} MiB before, {after} MiB after");
     server.alive();
+}
+
+/// A full disk is told, reads go on, and so does everything when there is room again.
+#[test]
+fn a_full_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let server = Server::start_on_small_disk(folder.path(), 96, &["--quiet"], log.reopen().unwrap().into());
+    let (key, admin) = (server.key(), server.admin());
+    let open = |number: usize| {
+        let description = "x".repeat(9_000);
+        let incident =
+            json!({ "title": format!("{number}"), "severity": "low", "ownerId": admin, "description": description });
+        server.request("POST", "/v1/incidents", &key, Some(&incident))
+    };
+    let mut acknowledged = BTreeSet::new();
+    let mut open_one = |number: usize| {
+        let (status, answer) = open(number);
+        if status == 201 {
+            acknowledged.insert(answer["data"]["id"].as_str().unwrap().to_owned());
+        }
+        (status, answer["code"].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(open_one(0).0, 201);
+    // Everything that is free is taken.
+    let ballast = server.seen_from_outside(&folder.path().join("ballast"));
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    while file.write_all(&[1; 64 << 10]).is_ok() {}
+    let began = Instant::now();
+    let mut refused = Vec::new();
+    for number in 1.. {
+        let (status, code) = open_one(number);
+        if status != 201 {
+            refused.push((status, code));
+        }
+        if refused.len() == 5 {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "it never gets full");
+    }
+    // Only the one that was being written may have happened; the others certainly have not.
+    assert!(["unavailable", "outcome_unknown"].contains(&&*refused[0].1), "{refused:?}");
+    assert!(refused[1..].iter().all(|it| *it == (503, "unavailable".to_owned())), "{refused:?}");
+    let (status, list) = server.request("GET", "/v1/incidents", &key, None);
+    assert_eq!(status, 200, "reads go on: {list}");
+    let ready = || server.raw(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    assert!(ready().starts_with("HTTP/1.1 503 "), "{}", ready());
+    server.alive();
+    drop(file);
+    std::fs::remove_file(ballast).unwrap();
+    let began = Instant::now();
+    while !ready().starts_with("HTTP/1.1 200 ") {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not go on: {}", ready());
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(open_one(1_000_000).0, 201);
+    for id in &acknowledged {
+        assert_eq!(server.request("GET", &format!("/v1/incidents/{id}"), &key, None).0, 200, "{id}");
+    }
+    assert!(server.stop().success());
+    let log = std::fs::read_to_string(log.path()).unwrap();
+    assert!(log.contains("storage has failed") && log.contains("the store is open again"), "{log}");
+    assert!(log.contains("No space left on device"), "the cause is told: {log}");
+}
+
+#[test]
+fn an_empty_folder_is_not_taken_for_a_store_that_is_expected() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["serve", "--existing", "--data", folder.path().to_str().unwrap(), "--listen", "127.0.0.1:0"];
+    let refused = std::process::Command::new(env!("CARGO_BIN_EXE_dogwatch")).args(args).output().unwrap();
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("there is no store in"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "and nothing is made");
+    // What is made is for its owner only, the key above all.
+    let data = folder.path().join("data");
+    let server = Server::start(&data, &[]);
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    for entry in std::fs::read_dir(&data).unwrap().chain(std::fs::read_dir(data.join("journal")).unwrap()) {
+        let path = entry.unwrap().path();
+        assert!(path.is_dir() || mode(&path) == 0o600, "{path:?} has {:o}", mode(&path));
+    }
+    assert!(server.key().starts_with("scl_live_") && data.join("first-api-key").exists());
 }

@@ -148,6 +148,25 @@ impl RouterBuilder {
     }
 }
 
+/// A router for the while in which there is no engine: `/healthz` says that the process is alive, and everything else is answered
+/// with 503 `unavailable`, and has not happened.
+pub fn unavailable() -> Router {
+    let plain = |status: StatusCode, text: &'static str| {
+        any(move || {
+            let mut response = Response::new(Body::from(text));
+            *response.status_mut() = status;
+            std::future::ready(with_id(response, &new_id()))
+        })
+    };
+    Router::new()
+        .route("/healthz", plain(StatusCode::OK, "alive\n"))
+        .route("/readyz", plain(StatusCode::SERVICE_UNAVAILABLE, "the store is being opened\n"))
+        .fallback(|| {
+            let failure = Failure::new(Code::Unavailable, "the store is being opened; try again");
+            std::future::ready(failed(&failure, &new_id()))
+        })
+}
+
 fn routes(table: Vec<Route>, api: Api) -> Router {
     let api = Arc::new(api);
     let mut paths: Vec<(&'static str, Vec<Route>)> = Vec::new();
@@ -200,9 +219,13 @@ fn routes(table: Vec<Route>, api: Api) -> Router {
 
 fn ready(api: &Api, _: &str) -> Response<Body> {
     if api.engine.is_writable() {
-        return Response::new(Body::from("ready\n"));
+        let failed = api.engine.load().failed_timers;
+        return Response::new(Body::from(match failed {
+            0 => "ready\n".to_owned(),
+            failed => format!("ready, but escalation runs could not go on {failed} times: see the log\n"),
+        }));
     }
-    let mut response = Response::new(Body::from("storage failed; restart to go on\n"));
+    let mut response = Response::new(Body::from("storage has failed: reads are answered, and nothing is written\n"));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response
 }

@@ -21,8 +21,8 @@ mod route;
 mod server;
 mod shape;
 
-pub use api::{RouterBuilder, router, router_as};
+pub use api::{RouterBuilder, router, router_as, unavailable};
 pub use gate::Limits;
 pub use metrics::Metrics;
 pub use rate::Rate;
-pub use server::{Settings, serve};
+pub use server::{Settings, serve, serve_latest};

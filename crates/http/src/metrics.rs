@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Response, StatusCode, header};
-use dogwatch_store::Engine;
+use dogwatch_store::{Engine, WeakEngine};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
@@ -30,7 +30,7 @@ struct RouteLabel {
 }
 
 /// The metrics of an API: its requests, counted as they come, and the load of its engine, read with each scrape. Clones are the
-/// same metrics.
+/// same metrics. They do not keep the engine open; when it is closed, its load is not shown.
 ///
 /// It is a [`Collector`](prometheus_client::collector::Collector): a program that has a registry of its own gathers them there.
 ///
@@ -50,7 +50,7 @@ struct RouteLabel {
 /// ```
 #[derive(Clone)]
 pub struct Metrics {
-    engine: Engine,
+    engine: WeakEngine,
     counters: Vec<OtherCounter>,
     requests: Family<Labels, Counter>,
     latency: Family<RouteLabel, Histogram>,
@@ -75,7 +75,7 @@ const COUNTED: usize = 10_000;
 
 fn histogram() -> Histogram {
     // The buckets go from 50 µs to 13 s.
-    Histogram::new(exponential_buckets(0.000_05, 4.0, 10))
+    Histogram::new(exponential_buckets(0.000_05, 2.0, 19))
 }
 
 impl Collector for Metrics {
@@ -87,12 +87,16 @@ impl Collector for Metrics {
             encode(counter.name, counter.help, &ConstCounter::new((counter.read)()))?;
         }
         let gauge = |value: u64| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-        let load = self.engine.load();
+        let Some(engine) = self.engine.upgrade() else { return Ok(()) };
+        let load = engine.load();
         encode("dogwatch_command_queue_depth", "Commands that wait for the writer.", &gauge(load.queued))?;
-        encode("dogwatch_commit_batches", "Batches committed since the start.", &gauge(load.batches))?;
-        encode("dogwatch_commit_batch_commands", "Commands in these batches.", &gauge(load.commands))?;
-        encode("dogwatch_writable", "1 unless storage has failed.", &gauge(u64::from(self.engine.is_writable())))?;
-        if let Ok((timers, outbox)) = self.engine.pending(COUNTED) {
+        let counter = |value: u64| ConstCounter::new(value);
+        encode("dogwatch_commit_batches", "Batches committed since the store was opened.", &counter(load.batches))?;
+        encode("dogwatch_commit_batch_commands", "Commands in these batches.", &counter(load.commands))?;
+        let help = "How often a due escalation run could not go on, for its records are damaged.";
+        encode("dogwatch_failed_timers", help, &counter(load.failed_timers))?;
+        encode("dogwatch_writable", "1 unless storage has failed.", &gauge(u64::from(engine.is_writable())))?;
+        if let Ok((timers, outbox)) = engine.pending(COUNTED) {
             let gauge = |value: usize| gauge(u64::try_from(value).unwrap_or(u64::MAX));
             encode("dogwatch_pending_timers", "Escalation runs that wait, counted up to 10,000.", &gauge(timers))?;
             encode("dogwatch_outbox_depth", "Users with pages to deliver, counted up to 10,000.", &gauge(outbox))?;
@@ -117,7 +121,13 @@ impl Metrics {
     #[must_use]
     pub fn new(engine: &Engine) -> Self {
         let latency = Family::new_with_constructor(histogram as fn() -> Histogram);
-        Self { engine: engine.clone(), counters: Vec::new(), requests: Family::default(), latency }
+        Self { engine: engine.downgrade(), counters: Vec::new(), requests: Family::default(), latency }
+    }
+
+    /// The same counters, for another engine: one that was opened again.
+    #[must_use]
+    pub fn of(&self, engine: &Engine) -> Self {
+        Self { engine: engine.downgrade(), ..self.clone() }
     }
 
     /// Shows a counter of the program with the others: `read` gives the number of times that something has happened so far.

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
@@ -331,6 +331,41 @@ impl Engine {
 
     pub(crate) fn real_time_until(&self, at: Timestamp) -> Duration {
         self.inner.shared.clock.real_time_until(at)
+    }
+}
+
+/// A handle that does not keep an engine open: see [`Engine::downgrade`].
+#[derive(Clone)]
+pub struct WeakEngine(Weak<Inner>);
+
+impl WeakEngine {
+    /// The engine, if it is still open.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Engine> {
+        self.0.upgrade().map(|inner| Engine { inner })
+    }
+}
+
+impl std::fmt::Debug for WeakEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WeakEngine")
+    }
+}
+
+impl Engine {
+    /// A handle that does not keep the engine open, for what only looks at it now and then.
+    ///
+    /// ```
+    /// let engine = dogwatch_store::Engine::in_memory()?;
+    /// let weak = engine.downgrade();
+    /// assert!(weak.upgrade().is_some());
+    /// drop(engine);
+    /// assert!(weak.upgrade().is_none());
+    /// # Ok::<(), dogwatch_store::OpenError>(())
+    /// ```
+    #[must_use]
+    pub fn downgrade(&self) -> WeakEngine {
+        WeakEngine(Arc::downgrade(&self.inner))
     }
 }
 

@@ -45,7 +45,7 @@ pub use commit::pending::Pending;
 pub use commit::writer::By;
 pub use deliverer::{Delivery, Envelope, Sending};
 pub use delivery::Notifications;
-pub use engine::{Engine, Load, Opening, View};
+pub use engine::{Engine, Load, Opening, View, WeakEngine};
 pub use error::{Error, OpenError, StorageFailure};
 pub use follow::{FollowError, Follower};
 pub use once::{Answer, Once, Recorded};

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -23,8 +23,26 @@ impl Server {
     }
 
     pub(crate) fn start_with_log(data: &Path, more: &[&str], log: Stdio) -> Self {
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_dogwatch")), data, more, log)
+    }
+
+    /// Starts it with a disk of its own at `data`, of so many MiB, which only it sees.
+    pub(crate) fn start_on_small_disk(data: &Path, mib: usize, more: &[&str], log: Stdio) -> Self {
+        let mut command = Command::new("unshare");
+        let mount = format!("mount -t tmpfs -o size={mib}m tmpfs \"$0\" && exec \"$@\"");
+        let program = env!("CARGO_BIN_EXE_dogwatch");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &mount, data.to_str().unwrap(), program]);
+        Self::spawn(command, data, more, log)
+    }
+
+    /// The path of a file of the server's as others see it.
+    pub(crate) fn seen_from_outside(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.child.id()));
+        root.join(path.strip_prefix("/").unwrap())
+    }
+
+    fn spawn(mut command: Command, data: &Path, more: &[&str], log: Stdio) -> Self {
         let args = [&["serve", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"], more].concat();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dogwatch"));
         let child = command.args(args).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut server = Self { child, address: ([127, 0, 0, 1], 0).into(), said: Vec::new() };
         for line in BufReader::new(server.child.stdout.take().unwrap()).lines() {
@@ -39,8 +57,9 @@ impl Server {
     }
 
     pub(crate) fn key(&self) -> String {
-        let line = self.said.iter().find_map(|line| line.strip_prefix("their API key, shown only now: "));
-        line.unwrap().to_owned()
+        let line = self.said.iter().find_map(|line| line.strip_prefix("their API key is in `"));
+        let (path, _) = line.unwrap().split_once('`').unwrap();
+        std::fs::read_to_string(self.seen_from_outside(Path::new(path))).unwrap().trim().to_owned()
     }
 
     pub(crate) fn admin(&self) -> String {

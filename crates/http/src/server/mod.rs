@@ -90,6 +90,21 @@ pub async fn serve(
     settings: Settings,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let (_same, router) = watch::channel(router);
+    serve_latest(listener, router, settings, stop).await
+}
+
+/// As [`serve`], with a router that may change: each request is answered by the latest. So a program opens its store again after a
+/// failure, without closing connections.
+///
+/// # Errors
+/// As for [`serve`].
+pub async fn serve_latest(
+    listener: TcpListener,
+    router: watch::Receiver<Router>,
+    settings: Settings,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     let seats = Seats::new(settings.connections, settings.connections_per_address);
     let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
     let (stops, stopping) = watch::channel(false);
@@ -133,13 +148,13 @@ async fn turn_away(mut wire: Wire) {
 async fn connection(
     wire: Wire,
     address: SocketAddr,
-    router: Router,
+    router: watch::Receiver<Router>,
     header_time: Duration,
     mut stopping: watch::Receiver<bool>,
     seat: Seat,
 ) {
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut router = router.clone();
+        let mut router = router.borrow().clone();
         Box::pin(async move {
             if let Some((code, problem)) = unfit(request.uri(), request.version(), request.headers()) {
                 return Ok::<_, Infallible>(refused(code, problem));

@@ -13,7 +13,7 @@ use std::fmt;
 
 pub use self::memory::MemoryBackend;
 pub use self::sled::{SledBackend, SledOptions};
-pub(crate) use self::sled::{folder_size, sync_folder};
+pub(crate) use self::sled::{folder_size, private_file, sync_folder};
 
 /// Rows by key: a value, or `None` for a row that does not exist.
 pub(crate) type RowMap = BTreeMap<Vec<u8>, Option<Vec<u8>>>;

@@ -69,6 +69,9 @@ impl SledBackend {
         log.sync_all().map_err(failed("syncing the log"))?;
         sync_folder(path).map_err(failed("syncing the folder"))?;
         if creating {
+            for name in ["db", "conf"] {
+                make_private(&path.join(name)).map_err(failed("setting permissions"))?;
+            }
             // From here on the folder holds a complete database, which sled can open.
             fs::remove_file(path.join(CREATING)).map_err(failed("creating the database"))?;
             sync_folder(path).map_err(failed("syncing the folder"))?;
@@ -129,6 +132,27 @@ impl Drop for SledBackend {
         // wakes it. A failure is ignored: what it concerns was not acknowledged.
         let _ = self.flush();
     }
+}
+
+/// Has folders that are made be for their owner only, where the system knows that.
+fn private(builder: &mut fs::DirBuilder) -> &mut fs::DirBuilder {
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(builder, 0o700);
+    builder
+}
+
+/// Has a file that is made be for its owner only, where the system knows that.
+pub(crate) fn private_file(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+/// Makes a file one that only its owner reads and writes, where the system knows that.
+fn make_private(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(())
 }
 
 /// sled's database, which panics on being closed when its last sync fails.
@@ -207,8 +231,9 @@ const CREATING: &str = "dogwatch.creating";
 fn lock(path: &Path) -> Result<File, OpenError> {
     let file = path.join("dogwatch.lock");
     let failed = |source| OpenError::Io { path: path.to_path_buf(), doing: "locking the folder", source };
-    let mut handle =
-        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(file).map_err(failed)?;
+    let mut handle = private_file(OpenOptions::new().create(true).truncate(false).read(true).write(true))
+        .open(file)
+        .map_err(failed)?;
     match handle.try_lock() {
         Ok(()) => {
             // The process is named for those who are refused. Nothing else reads it, so it need not be durable.
@@ -250,7 +275,9 @@ fn is_foreign(path: &Path) -> bool {
 /// Creates a folder and those above it that are missing, durably.
 fn create_folder(path: &Path) -> io::Result<()> {
     let missing: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
-    fs::create_dir_all(path)?;
+    // A folder that is there keeps its permissions; one that is made is for its owner only.
+    let mut made = fs::DirBuilder::new();
+    private(&mut made).recursive(true).create(path)?;
     for folder in missing {
         let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
         sync_folder(parent.unwrap_or(Path::new(".")))?;

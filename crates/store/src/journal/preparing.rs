@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::segment::{self, BLOCK, Header};
-use crate::backend::sync_folder;
+use crate::backend::{private_file, sync_folder};
 
 /// The size of the first segment, in bytes.
 pub(super) const FIRST: u64 = 1 << 20;
@@ -48,7 +48,7 @@ pub(super) fn prepare(folder: &Path, slot: &Slot, sequence: u64) -> io::Result<(
     let header = Header { sequence, salt };
     let path = slot.path(folder);
     let new = !path.exists();
-    let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)?;
+    let mut file = private_file(OpenOptions::new().create(true).truncate(false).read(true).write(true)).open(path)?;
     if new {
         let mut left = slot.size;
         while left > 0 {

@@ -249,6 +249,9 @@ pub(crate) struct ServeArgs {
     /// How long a client may read nothing of an answer
     #[arg(long, value_name = "SECONDS", default_value_t = 30, env = "DOGWATCH_WRITE_SECONDS")]
     pub(crate) write_seconds: u64,
+    /// How long the server goes on, and says that it is not ready, before it stops
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, env = "DOGWATCH_PRE_STOP_SECONDS")]
+    pub(crate) pre_stop_seconds: u64,
     /// How long requests under way may take when the server stops
     #[arg(long, value_name = "SECONDS", default_value_t = 60, env = "DOGWATCH_DRAIN_SECONDS")]
     pub(crate) drain_seconds: u64,
@@ -267,9 +270,19 @@ pub(crate) struct ServeArgs {
     /// Refuse a folder without a store, instead of making one
     #[arg(long, env = "DOGWATCH_EXISTING")]
     pub(crate) existing: bool,
+    /// How the log is written: `text` or `json`, a line for each event
+    #[arg(long, value_name = "FORMAT", default_value = "text", env = "DOGWATCH_LOG_FORMAT")]
+    pub(crate) log_format: LogFormat,
     /// Log only what is wrong
     #[arg(long, env = "DOGWATCH_QUIET")]
     pub(crate) quiet: bool,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
 }
 
 /// A rate, or none.

@@ -5,6 +5,7 @@
 
 use std::io::{IsTerminal, stderr};
 
+use crate::cli::LogFormat;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 
 /// The most lines that wait to be written.
@@ -18,15 +19,17 @@ pub(crate) struct Log {
 
 impl Log {
     /// Begins to log lines from a level on. When the process has a subscriber already, that one goes on logging.
-    pub(crate) fn start(level: tracing::Level) -> Self {
+    pub(crate) fn start(level: tracing::Level, format: LogFormat) -> Self {
         let (writer, guard) =
             NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MOST_LINES).finish(stderr());
         let dropped = writer.error_counter();
-        let _ = tracing_subscriber::fmt()
-            .with_max_level(level)
-            .with_writer(writer)
-            .with_ansi(stderr().is_terminal())
-            .try_init();
+        let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(writer);
+        let _ = match format {
+            LogFormat::Text => lines.with_ansi(stderr().is_terminal()).try_init(),
+            LogFormat::Json => {
+                lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+            }
+        };
         // What panics says so in the log: writing to stderr could block.
         std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread panicked")));
         Self { _writes: guard, dropped }

@@ -9,6 +9,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -37,7 +39,7 @@ const ROOM: usize = 16 << 20;
 /// Runs the command until SIGTERM or SIGINT.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let level = if args.quiet { tracing::Level::WARN } else { tracing::Level::INFO };
-    let log = Log::start(level);
+    let log = Log::start(level, args.log_format);
     let engine = if args.existing { Engine::open_existing(&args.data)? } else { Engine::open(&args.data)? };
     if engine.organizations()?.is_empty() {
         first_organization(&engine, &args.data)?;
@@ -83,10 +85,17 @@ async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failu
     let mut out = io::stdout();
     writeln!(out, "listening on http://{address}")?;
     out.flush()?;
+    let draining = Arc::new(AtomicBool::new(false));
+    let (stops, before) = (Arc::clone(&draining), Duration::from_secs(args.pre_stop_seconds));
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+        }
+        stops.store(true, Ordering::Release);
+        if !before.is_zero() {
+            tracing::info!("stopping soon: this is no longer ready");
+            sleep(before).await;
         }
         tracing::info!("stopping: requests under way are finished");
     };
@@ -103,9 +112,16 @@ async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failu
     limits.wrong_keys = args.rate_wrong_keys.0;
     limits.bodies = args.body_memory.saturating_mul(1 << 20);
     let name = "dogwatch_log_lines_dropped";
-    let metrics = Metrics::new(&engine).counting(name, "Log lines that nobody read in time.", log.dropped());
-    let router =
-        move |engine: &Engine| RouterBuilder::new(engine.clone()).metrics(metrics.of(engine)).limits(limits).build();
+    let turned_away = Arc::clone(&settings.turned_away);
+    let metrics = Metrics::new(&engine).counting(name, "Log lines that nobody read in time.", log.dropped()).counting(
+        "dogwatch_connections_turned_away",
+        "Connections for which there was no seat.",
+        move || turned_away.load(Ordering::Relaxed),
+    );
+    let router = move |engine: &Engine| {
+        let builder = RouterBuilder::new(engine.clone()).metrics(metrics.of(engine)).limits(limits);
+        builder.draining(Arc::clone(&draining)).build()
+    };
     let (latest, routers) = watch::channel(router(&engine));
     let (ends, ending) = watch::channel(false);
     let kept = tokio::spawn(keep_open(args.data.clone(), engine, latest, router, ending));

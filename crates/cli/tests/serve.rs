@@ -177,3 +177,31 @@ fn more_connections_than_there_are_seats() {
     }
     drop(silent);
 }
+
+/// Lines for programs, and a while in which the server says that it is about to stop.
+#[test]
+fn lines_of_json_and_a_stop_that_is_announced() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["--log-format", "json", "--pre-stop-seconds", "2"];
+    let mut server = Server::start_with_log(folder.path(), &args, Stdio::piped());
+    assert_eq!(server.request("GET", "/v1/components", &server.key(), None).0, 200);
+    let ready = |server: &Server| server.raw(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    assert!(ready(&server).ends_with("ready\n"));
+    assert!(Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status().unwrap().success());
+    let began = Instant::now();
+    while !ready(&server).ends_with("stopping\n") {
+        assert!(began.elapsed() < Duration::from_secs(2), "it does not say that it stops");
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(server.request("GET", "/v1/components", &server.key(), None).0, 200, "requests are answered meanwhile");
+    let log = server.child.stderr.take().unwrap();
+    assert!(server.child.wait().unwrap().success());
+    let lines: Vec<Value> =
+        std::io::read_to_string(log).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let request = lines.iter().find(|line| line["message"] == "request").unwrap();
+    assert_eq!(
+        (&request["route"], &request["status"], &request["address"]),
+        (&json!("/components"), &json!(200), &json!("127.0.0.1"))
+    );
+    assert!(request["user"].as_str().unwrap().starts_with("user_") && request["request_id"].is_string());
+}

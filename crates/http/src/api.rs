@@ -4,8 +4,10 @@
 //! and applies its rules. Every response of the API carries a request id, in its body, its header, and the log.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::hash::{DefaultHasher, Hasher};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -25,6 +27,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tower_http::catch_panic::CatchPanicLayer;
+use tracing::field::display;
 
 use crate::error::{Failure, Field};
 use crate::gate::{Gate, Held, Limits};
@@ -58,6 +61,7 @@ pub(crate) struct Api {
     identify: Option<Identify>,
     document: Document,
     gate: Gate,
+    draining: Arc<AtomicBool>,
 }
 
 /// All routes of the Scaling API under `/v1`, and `/healthz`, `/readyz`, `/metrics`, `/openapi.json` beside it.
@@ -106,6 +110,7 @@ pub struct RouterBuilder {
     identify: Option<Identify>,
     metrics: Option<Metrics>,
     limits: Limits,
+    draining: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for RouterBuilder {
@@ -116,8 +121,14 @@ impl std::fmt::Debug for RouterBuilder {
 
 impl RouterBuilder {
     /// The defaults: requests are authenticated by API keys, and counted in metrics of their own.
-    pub const fn new(engine: Engine) -> Self {
-        Self { engine, identify: None, metrics: None, limits: Limits::new() }
+    pub fn new(engine: Engine) -> Self {
+        Self { engine, identify: None, metrics: None, limits: Limits::new(), draining: Arc::default() }
+    }
+
+    /// Sets where your program says that it is about to stop: then `/readyz` answers 503, and all else as before.
+    pub fn draining(mut self, draining: Arc<AtomicBool>) -> Self {
+        self.draining = draining;
+        self
     }
 
     /// Sets how much callers may ask for; by default, there is a limit on the memory of bodies only.
@@ -144,7 +155,10 @@ impl RouterBuilder {
         let table = rooms::table();
         let document = Document::new(&table, self.identify.is_none());
         let (engine, identify, gate) = (self.engine, self.identify, Gate::new(&self.limits));
-        routes(table, Api { engine, metrics, replies: Replies::default(), identify, document, gate })
+        routes(
+            table,
+            Api { engine, metrics, replies: Replies::default(), identify, document, gate, draining: self.draining },
+        )
     }
 }
 
@@ -218,6 +232,14 @@ fn routes(table: Vec<Route>, api: Api) -> Router {
 }
 
 fn ready(api: &Api, _: &str) -> Response<Body> {
+    let not_ready = |text: &'static str| {
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        response
+    };
+    if api.draining.load(Ordering::Acquire) {
+        return not_ready("stopping\n");
+    }
     if api.engine.is_writable() {
         let failed = api.engine.load().failed_timers;
         return Response::new(Body::from(match failed {
@@ -225,9 +247,7 @@ fn ready(api: &Api, _: &str) -> Response<Body> {
             failed => format!("ready, but escalation runs could not go on {failed} times: see the log\n"),
         }));
     }
-    let mut response = Response::new(Body::from("storage has failed: reads are answered, and nothing is written\n"));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response
+    not_ready("storage has failed: reads are answered, and nothing is written\n")
 }
 
 fn typed(media: &'static str, body: impl Into<Body>) -> Response<Body> {
@@ -275,39 +295,80 @@ pub(crate) fn identified(json: &[u8], id: &str) -> Vec<u8> {
 /// Answers, counts and logs one request to a path that exists.
 async fn handle(api: Arc<Api>, routes: Arc<Vec<Route>>, path: &'static str, request: Request) -> Response<Body> {
     let (began, id, method) = (Instant::now(), new_id(), request.method().clone());
-    let response = match answer(&api, &routes, request).await {
-        Ok(reply) => replied(&reply, &id),
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let known = request.headers().get(header::IF_NONE_MATCH).cloned();
+    let trace = request.headers().get("traceparent").cloned();
+    let mut asker = None;
+    let mut response = match answer(&api, &routes, request, address, &mut asker).await {
+        Ok(reply) => replied(&reply, &id, method == Method::GET || method == Method::HEAD, known.as_ref()),
         Err(failure) => failed(&failure, &id),
     };
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let took = began.elapsed();
     api.metrics.count(&method, path, response.status(), took);
     let status = response.status().as_u16();
-    tracing::info!(request_id = %id, %method, route = path, status, took_us = took.as_micros(), "request");
+    let (organization, user) = match asker {
+        Some(Actor::Member { org_id, user_id }) => (Some(display(org_id)), Some(display(user_id))),
+        _ => (None, None),
+    };
+    // Of what a client sends, only what is plain goes into the log.
+    let trace = trace.as_ref().and_then(|it| it.to_str().ok()).filter(|it| it.len() <= 64).map(display);
+    tracing::info!(
+        request_id = %id, %method, route = path, status, took_us = took.as_micros(), organization, user,
+        address = address.map(display), traceparent = trace, "request"
+    );
     response
 }
 
-fn replied(reply: &Reply, id: &str) -> Response<Body> {
+/// Whether a client knows a reply already, by the tags in its header `If-None-Match`.
+fn is_known(tags: &HeaderValue, tag: &str) -> bool {
+    let plain = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    tags.to_str().is_ok_and(|tags| tags.trim() == "*" || tags.split(',').any(|it| plain(it) == plain(tag)))
+}
+
+fn replied(reply: &Reply, id: &str, is_get: bool, known: Option<&HeaderValue>) -> Response<Body> {
+    // The envelope differs each time, so the tag is weak.
+    let tag = (is_get && reply.status == 200).then(|| {
+        let mut hash = DefaultHasher::new();
+        hash.write(&reply.json);
+        format!("W/\"{:016x}\"", hash.finish())
+    });
+    if let Some(tag) = tag.as_deref().filter(|tag| known.is_some_and(|tags| is_known(tags, tag))) {
+        let mut response = with_id(Response::new(Body::empty()), id);
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response.headers_mut().extend(HeaderValue::from_str(tag).ok().map(|tag| (header::ETAG, tag)));
+        return response;
+    }
     let body = if reply.status >= 400 {
         identified(&reply.json, id)
     } else {
         [b"{\"data\":", &reply.json[..], b",\"requestId\":\"", id.as_bytes(), b"\"}"].concat()
     };
     let mut response = respond(reply.status, body.into(), id);
+    if let Some(tag) = tag.and_then(|tag| HeaderValue::from_str(&tag).ok()) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
     if reply.again {
         response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
     }
     response
 }
 
-async fn answer(api: &Api, routes: &[Route], request: Request) -> Result<Reply, Failure> {
+async fn answer(
+    api: &Api,
+    routes: &[Route],
+    request: Request,
+    address: Option<IpAddr>,
+    asker: &mut Option<Actor>,
+) -> Result<Reply, Failure> {
     let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
     let Some(route) = routes.iter().find(|route| route.method == *method) else {
         let methods: Vec<_> = routes.iter().map(|route| route.method.as_str()).collect();
         return Err(wrong_method(&methods.join(", ")));
     };
     let (parts, body) = request.into_parts();
-    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let (actor, by) = api.gate.pass(address, || authenticated(api, route.caller, &parts))?;
+    *asker = Some(actor);
     let request = Request::from_parts(parts, body);
     // Authentication by an API key has shown already that the caller is a member.
     if route.caller != CallerKind::Member || api.identify.is_some() {

@@ -93,6 +93,18 @@ impl Collector for Metrics {
         let counter = |value: u64| ConstCounter::new(value);
         encode("dogwatch_commit_batches", "Batches committed since the store was opened.", &counter(load.batches))?;
         encode("dogwatch_commit_batch_commands", "Commands in these batches.", &counter(load.commands))?;
+        let overdue = engine.next_deadline().ok().flatten().map_or(0, |due| {
+            let late = engine.now().as_millis().saturating_sub(due.as_millis()).max(0);
+            u64::try_from(late / 1_000).unwrap_or(0)
+        });
+        encode(
+            "dogwatch_oldest_due_seconds",
+            "How long the oldest escalation run that is due has waited.",
+            &gauge(overdue),
+        )?;
+        if let Some(bytes) = engine.journal_size() {
+            encode("dogwatch_journal_bytes", "The bytes that the journal takes on disk.", &gauge(bytes))?;
+        }
         let help = "How often a due escalation run could not go on, for its records are damaged.";
         encode("dogwatch_failed_timers", help, &counter(load.failed_timers))?;
         encode("dogwatch_writable", "1 unless storage has failed.", &gauge(u64::from(engine.is_writable())))?;

@@ -232,3 +232,22 @@ async fn rates() {
         assert_eq!(from(&router, address, key).await.status, status, "{address} {key}");
     }
 }
+
+#[tokio::test]
+async fn a_reply_that_is_known_is_not_sent_again() {
+    let server = Server::new().await;
+    let get = async |path: &str, tags: &str| server.raw("GET", path, &[("if-none-match", tags)], Vec::new()).await;
+    let list = "/v1/components";
+    let first = get(list, "\"other\"").await;
+    let tag = first.header("etag").to_owned();
+    assert_eq!((first.status, first.header("cache-control")), (200, "no-store"));
+    assert!(tag.starts_with("W/\"") && tag.len() == 20, "{tag}");
+    for tags in [&*tag, tag.trim_start_matches("W/"), "*", &format!("\"x\", {tag}")] {
+        let known = get(list, tags).await;
+        assert_eq!((known.status, known.header("etag"), &known.body), (304, &*tag, &Value::Null), "{tags}");
+    }
+    assert_eq!(server.call("POST", "/components", json!({ "name": "One more" })).await.status, 201);
+    assert_eq!(get(list, &tag).await.status, 200, "it has changed");
+    let failed = get("/v1/components/x", "*").await;
+    assert_eq!((failed.status, failed.header("etag"), failed.header("cache-control")), (422, "", "no-store"));
+}

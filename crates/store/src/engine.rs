@@ -238,6 +238,12 @@ impl Engine {
         self.inner.shared.versions.head()
     }
 
+    /// The bytes that the journal takes, on disk or in memory; `None` when it cannot be told.
+    #[must_use]
+    pub fn journal_size(&self) -> Option<u64> {
+        self.inner.shared.journal.size().ok()
+    }
+
     /// The number of commits that the store holds, which grows whenever durable state changes. Queries between two equal
     /// readings of it answer the same, unless they depend on the time.
     #[must_use]

@@ -11,6 +11,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub write_time: Duration,
     /// How long requests under way may take to finish when the server stops; 10 s by default.
     pub drain_time: Duration,
+    /// Counts the connections for which there was no seat.
+    pub turned_away: Arc<AtomicU64>,
 }
 
 impl Default for Settings {
@@ -63,6 +66,7 @@ impl Default for Settings {
             header_time: ten,
             write_time: Duration::from_secs(30),
             drain_time: ten,
+            turned_away: Arc::default(),
         }
     }
 }
@@ -123,6 +127,7 @@ pub async fn serve_latest(
         };
         let wire = Wire::new(stream, settings.write_time);
         let Some(seat) = seats.take(address.ip()) else {
+            settings.turned_away.fetch_add(1, Ordering::Relaxed);
             if let Ok(one) = Arc::clone(&turned_away).try_acquire_owned() {
                 tokio::spawn(async move {
                     turn_away(wire).await;

@@ -13,6 +13,9 @@ use std::time::Duration;
 /// The interval of the checks. A flush that is under way at two checks in a row takes longer than usual.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// The most flushes that are begun beside one that takes long: when they wait, too, the disk is only slow.
+const MOST_NUDGES: usize = 4;
+
 #[derive(Debug)]
 pub(super) struct Watchdog {
     shared: Arc<Watched>,
@@ -58,14 +61,15 @@ impl Drop for Watchdog {
 }
 
 fn watch(shared: &Watched, db: &::sled::Db) {
-    let mut last = 0;
+    let (mut last, mut nudges) = (0, Vec::new());
     while !shared.stop.load(Ordering::Acquire) {
         thread::park_timeout(LOOK);
         let now = shared.flushes.load(Ordering::Acquire);
-        if now % 2 == 1 && now == last {
+        nudges.retain(|nudge: &JoinHandle<()>| !nudge.is_finished());
+        if now % 2 == 1 && now == last && nudges.len() < MOST_NUDGES {
             let db = db.clone();
             // The flush may have to wait, too. If no thread can be started for it, the next check tries again.
-            let _ = thread::Builder::new().name("dogwatch-nudge".to_owned()).spawn(move || drop(db.flush()));
+            nudges.extend(thread::Builder::new().name("dogwatch-nudge".to_owned()).spawn(move || drop(db.flush())));
         }
         last = now;
     }

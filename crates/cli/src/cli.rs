@@ -237,6 +237,12 @@ pub(crate) struct ServeArgs {
     /// Where to listen; with port 0 a free one is picked
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
+    /// Serve TLS, with this certificate in PEM and those behind it; SIGHUP reads it again
+    #[arg(long, value_name = "FILE", requires = "tls_key", env = "DOGWATCH_TLS_CERT")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert", env = "DOGWATCH_TLS_KEY")]
+    pub(crate) tls_key: Option<PathBuf>,
     /// How many connections there may be at once
     #[arg(long, value_name = "N", default_value_t = 1_024, env = "DOGWATCH_CONNECTIONS")]
     pub(crate) connections: usize,

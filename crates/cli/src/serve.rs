@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use dogwatch_http::{Limits, Metrics, RouterBuilder, Settings, serve_latest, unavailable};
+use dogwatch_http::{Certificates, Limits, Metrics, RouterBuilder, Settings, serve_latest, unavailable};
 use dogwatch_store::rules::Actor;
 use dogwatch_store::rules::organization::CreateOrganization;
 use dogwatch_store::{Engine, OpenError, Ticker};
@@ -80,10 +80,29 @@ fn first_organization(engine: &Engine, data: &Path) -> Result<(), Failure> {
 
 async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let tls = match args.tls_cert.as_ref().zip(args.tls_key.as_ref()) {
+        Some((certificate, key)) => Some(Certificates::read(certificate, key)?),
+        None => None,
+    };
+    if let Some(certificates) = tls.clone() {
+        let mut hang_up = signal(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            while hang_up.recv().await.is_some() {
+                match certificates.reload() {
+                    Ok(()) => tracing::warn!("the certificate was read again"),
+                    Err(why) => tracing::error!(%why, "the certificate cannot be read again: the old one stays"),
+                }
+            }
+        });
+    }
     let listener = TcpListener::bind(&args.listen).await?;
     let address = listener.local_addr()?;
     let mut out = io::stdout();
-    writeln!(out, "listening on http://{address}")?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    writeln!(out, "listening on {scheme}://{address}")?;
+    if tls.is_none() && !address.ip().is_loopback() {
+        tracing::warn!(%address, "served without TLS beyond this machine: keys can be read on the way");
+    }
     out.flush()?;
     let draining = Arc::new(AtomicBool::new(false));
     let (stops, before) = (Arc::clone(&draining), Duration::from_secs(args.pre_stop_seconds));
@@ -101,6 +120,7 @@ async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failu
     };
     let seconds = Duration::from_secs;
     let mut settings = Settings::default();
+    settings.tls = tls;
     settings.connections = args.connections;
     settings.connections_per_address = args.connections_per_address;
     settings.header_time = seconds(args.header_seconds);

@@ -25,4 +25,6 @@ pub use api::{RouterBuilder, router, router_as, unavailable};
 pub use gate::Limits;
 pub use metrics::Metrics;
 pub use rate::Rate;
+#[cfg(feature = "tls")]
+pub use server::Certificates;
 pub use server::{Settings, serve, serve_latest};

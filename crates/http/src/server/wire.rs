@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use dogwatch_store::rules::Code;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::api::{identified, new_id};
@@ -30,9 +29,14 @@ enum Head {
     More,
 }
 
+/// What a client's socket is: the socket itself, or TLS over it.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Socket for S {}
+
 /// A client's socket.
-pub(super) struct Wire {
-    stream: TcpStream,
+pub(super) struct Wire<S> {
+    stream: S,
     write_time: Duration,
     /// Since when nothing could be written, while that is so.
     stuck: Option<Pin<Box<Sleep>>>,
@@ -41,10 +45,8 @@ pub(super) struct Wire {
     refused: Option<Code>,
 }
 
-impl Wire {
-    pub(super) fn new(stream: TcpStream, write_time: Duration) -> Self {
-        // Responses are small, and clients wait for them.
-        let _ = stream.set_nodelay(true);
+impl<S: Socket> Wire<S> {
+    pub(super) fn new(stream: S, write_time: Duration) -> Self {
         Self { stream, write_time, stuck: None, head: Head::Nothing, refused: None }
     }
 
@@ -97,7 +99,7 @@ fn bare_refusal(written: &[u8]) -> Option<(usize, u16)> {
     (matches!(status, 400 | 414 | 431) && !has(b"\r\nx-request-id:")).then_some((begins, status))
 }
 
-impl AsyncRead for Wire {
+impl<S: Socket> AsyncRead for Wire<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
@@ -109,7 +111,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl<S: Socket> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let mut buf = buf;
         match bare_refusal(buf) {

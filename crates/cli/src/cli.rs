@@ -43,6 +43,11 @@ pub(crate) enum Command {
     /// Prints `listening on http://ADDR` when it is ready. An empty folder gets an organization and an admin, and their API
     /// key is printed once. SIGTERM and SIGINT finish the requests under way and make everything durable.
     Serve(ServeArgs),
+    /// Look at the settings of `serve`
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Draw who is on call in the coming weeks
     ///
     /// A row for each layer and one for who is on call in the end; override and gap stand out. All times are the
@@ -231,11 +236,16 @@ pub(crate) struct RevokeKeyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
+    /// A file with settings, in TOML, with the names of these flags
+    ///
+    /// The command line counts more than the environment, and that more than the file.
+    #[arg(long, value_name = "FILE", env = "DOGWATCH_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
     /// The folder of the store; it is created if it does not exist
-    #[arg(long, value_name = "DIR", default_value = "dogwatch-data")]
+    #[arg(long, value_name = "DIR", default_value = "dogwatch-data", env = "DOGWATCH_DATA")]
     pub(crate) data: PathBuf,
     /// Where to listen; with port 0 a free one is picked
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", env = "DOGWATCH_LISTEN")]
     pub(crate) listen: String,
     /// Serve TLS, with this certificate in PEM and those behind it; SIGHUP reads it again
     #[arg(long, value_name = "FILE", requires = "tls_key", env = "DOGWATCH_TLS_CERT")]
@@ -284,11 +294,26 @@ pub(crate) struct ServeArgs {
     pub(crate) quiet: bool,
 }
 
+impl ServeArgs {
+    /// The command with the arguments of `serve` only, for those who look them up.
+    pub(crate) fn augment() -> clap::Command {
+        <Self as clap::Args>::augment_args(clap::Command::new("serve"))
+    }
+}
+
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum LogFormat {
     Text,
     Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check the settings that `serve` would have, from the same flags, environment and file
+    ///
+    /// Nothing is opened and nothing is served. Exit code 0: they fit.
+    Check(ServeArgs),
 }
 
 /// A rate, or none.

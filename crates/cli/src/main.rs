@@ -4,6 +4,7 @@
 //! of JSON, everything for people to standard error or, where it is the point of the command, to standard output.
 
 mod cli;
+mod config;
 mod demo;
 mod failure;
 mod keys;
@@ -19,22 +20,21 @@ mod tools;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::cli::{Cli, Command, KeyCommand, MemberCommand};
+use crate::cli::{Command, ConfigCommand, KeyCommand, MemberCommand};
 
 /// The memory allocator: faster for what the engine does than the system's; see `BENCHMARKS.md`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let done = match config::parse().command {
         Command::Init(args) => manage::init(&args),
         Command::Member { command: MemberCommand::Add(args) } => manage::add_member(&args),
         Command::Key { command: KeyCommand::Create(args) } => keys::create(&args),
         Command::Key { command: KeyCommand::List(args) } => keys::list(&args),
         Command::Key { command: KeyCommand::Revoke(args) } => keys::revoke(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Config { command: ConfigCommand::Check(args) } => serve::check(&args),
         Command::Oncall(args) => oncall::run(&args),
         Command::Rehearse(args) => rehearse::run(&args),
         Command::Verify(args) => tools::verify(&args),

@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
+use std::net::ToSocketAddrs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +48,16 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // The engine finishes what was handed in and makes it durable when its last handle is dropped.
     runtime.block_on(listen(args, engine, &log))
+}
+
+/// Checks settings without serving: files that they name can be read, and the address can be one.
+pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
+    if let Some((certificate, key)) = args.tls_cert.as_ref().zip(args.tls_key.as_ref()) {
+        Certificates::read(certificate, key)?;
+    }
+    args.listen.to_socket_addrs()?;
+    writeln!(io::stdout(), "the settings fit")?;
+    Ok(())
 }
 
 /// The file in the folder of the store that holds the first API key, when nobody sat before a terminal to read it.

@@ -33,9 +33,9 @@ pub(super) fn lend(body: Incoming) -> (Lent, Lender) {
 }
 
 impl Lender {
-    /// Takes the body back, and reads what is left of it in the background.
-    pub(super) fn take_back(self) {
-        let Some(mut body) = lock(&self.0).take().filter(|body| !body.is_end_stream()) else { return };
+    /// Takes the body back, and reads what is left of it in the background. Whether there is anything left.
+    pub(super) fn take_back(self) -> bool {
+        let Some(mut body) = lock(&self.0).take().filter(|body| !body.is_end_stream()) else { return false };
         let drain = async move {
             let mut read = 0_usize;
             while let Some(Ok(frame)) = body.frame().await {
@@ -46,6 +46,7 @@ impl Lender {
             }
         };
         tokio::spawn(tokio::time::timeout(LONGEST, drain));
+        true
     }
 }
 

@@ -230,11 +230,14 @@ impl Serving {
                 let (body, lender) = lend(body);
                 let mut request = Request::from_parts(head, Body::new(body));
                 request.extensions_mut().insert(ConnectInfo(address));
-                let answer = match ServiceExt::<Request<Body>>::ready(&mut router).await {
+                let is_http1 = request.version() < Version::HTTP_2;
+                let mut answer = match ServiceExt::<Request<Body>>::ready(&mut router).await {
                     Ok(router) => router.call(request).await,
                     Err(never) => match never {},
                 };
-                lender.take_back();
+                if let (true, true, Ok(answer)) = (lender.take_back(), is_http1, &mut answer) {
+                    answer.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+                }
                 answer
             })
         }

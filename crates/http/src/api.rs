@@ -428,18 +428,19 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 /// The actor who sent the request, found by its API key or by what the embedding program says; anybody, where the route needs none.
 fn authenticated(api: &Api, caller: CallerKind, parts: &Parts) -> Result<(Actor, By), Failure> {
     if caller == CallerKind::Anybody {
-        return Ok((Actor::Anybody, Actor::Anybody.into()));
+        return Ok((Actor::Anybody, By::Actor(Actor::Anybody)));
     }
     if let Some(identify) = &api.identify {
         let unknown = || Failure::new(Code::MissingAuthorizationHeader, "nobody is signed in");
-        return identify(parts).map(|actor| (actor, actor.into())).ok_or_else(unknown);
+        return identify(parts).map(|actor| (actor, By::Actor(actor))).ok_or_else(unknown);
     }
     let Some(key) = presented(&parts.headers) else {
         let message = "the header `Authorization: Bearer …` is missing";
         return Err(Failure::new(Code::MissingAuthorizationHeader, message));
     };
     let key = Secret::new(key);
-    Ok((api.engine.authenticate(&key)?, key.into()))
+    let actor = api.engine.authenticate(&key)?;
+    Ok((actor, By::ApiKey { key, actor }))
 }
 
 fn first_half(hash: &[u8]) -> [u8; 16] {

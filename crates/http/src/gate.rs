@@ -120,7 +120,7 @@ impl Gate {
 fn caller(actor: &Actor, by: &By) -> Option<u128> {
     use dogwatch_store::rules::id::Id;
     match (by, actor) {
-        (By::ApiKey(key), _) => key.hash().to_bytes().first_chunk::<16>().map(|half| u128::from_be_bytes(*half)),
+        (By::ApiKey { key, .. }, _) => key.hash().to_bytes().first_chunk::<16>().map(|half| u128::from_be_bytes(*half)),
         (By::Actor(_), Actor::Member { user_id, .. }) => Some(u128::from_be_bytes(user_id.to_bytes())),
         (By::Actor(_), _) => None,
     }

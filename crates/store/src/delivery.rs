@@ -15,7 +15,6 @@ use dogwatch_core::{Error as Refusal, IdSource, OrgId, Timestamp, UserId};
 
 use crate::commit::assembly::Assembly;
 use crate::commit::pending::Pending;
-use crate::commit::queue::WhenFull;
 use crate::commit::writer::Work;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -97,7 +96,7 @@ impl Engine {
     /// # Errors
     /// `unavailable` when storage failed earlier. Everything else comes with the answer.
     pub fn submit_claim(&self, limit: usize, lease: Duration) -> Result<Pending<Vec<Notification>>, Error> {
-        self.hand_in(Claim { limit: limit.min(MOST_CLAIMED), lease }, WhenFull::Take)
+        self.hand_in(Claim { limit: limit.min(MOST_CLAIMED), lease })
     }
 
     /// As [`Engine::confirm`], but returns at once.
@@ -105,7 +104,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::submit_claim`].
     pub fn submit_confirm(&self, receipts: &[Receipt]) -> Result<Pending<usize>, Error> {
-        self.hand_in(Settle { receipts: receipts.to_vec(), end: ClaimEnd::Confirm }, WhenFull::Take)
+        self.hand_in(Settle { receipts: receipts.to_vec(), end: ClaimEnd::Confirm })
     }
 
     /// As [`Engine::give_back`], but returns at once.
@@ -113,7 +112,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::submit_claim`].
     pub fn submit_give_back(&self, receipts: &[Receipt], after: Duration) -> Result<Pending<usize>, Error> {
-        self.hand_in(Settle { receipts: receipts.to_vec(), end: ClaimEnd::GiveBack { after } }, WhenFull::Take)
+        self.hand_in(Settle { receipts: receipts.to_vec(), end: ClaimEnd::GiveBack { after } })
     }
 
     /// As [`Engine::give_up`], but returns at once.
@@ -121,7 +120,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::submit_claim`].
     pub fn submit_give_up(&self, receipts: &[Receipt]) -> Result<Pending<usize>, Error> {
-        self.hand_in(Settle { receipts: receipts.to_vec(), end: ClaimEnd::GiveUp }, WhenFull::Take)
+        self.hand_in(Settle { receipts: receipts.to_vec(), end: ClaimEnd::GiveUp })
     }
 
     /// A future that completes when there is a notification to claim. It needs no particular executor.

@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::commit::bookmarks::Bookmark;
 use crate::commit::overlay::Overlay;
 use crate::commit::pending::{self, Pending};
-use crate::commit::queue::WhenFull;
+use crate::commit::queue::Lane;
 use crate::commit::snapshot::Snapshot;
 use crate::commit::writer::{self, By, Order, Shared, Work};
 use crate::error::{Error, OpenError, StorageFailure};
@@ -126,7 +126,7 @@ impl Engine {
         pending::may_wait()?;
         match writer::alone(&self.inner.shared, Order { by: actor.into(), command }) {
             Ok(answer) => answer,
-            Err(order) => self.hand_in(order, WhenFull::Refuse)?.wait(),
+            Err(order) => self.hand_in(order)?.wait(),
         }
     }
 
@@ -136,7 +136,7 @@ impl Engine {
     /// # Errors
     /// `overloaded` when the queue is full; `unavailable` when storage failed earlier. Everything else comes with the answer.
     pub fn submit<C: Command>(&self, command: C, by: impl Into<By>) -> Result<Pending<C::Reply>, Error> {
-        self.hand_in(Order { by: by.into(), command }, WhenFull::Refuse)
+        self.hand_in(Order { by: by.into(), command })
     }
 
     /// Answers a query from durable state, without waiting for commands that are not durable yet.
@@ -280,20 +280,21 @@ impl Engine {
 }
 
 impl Engine {
-    /// Has the writer do a piece of work, even when the command queue is full, and waits for its answer.
+    /// Has the writer do a piece of work, and waits for its answer.
     pub(crate) fn carry_out<W: Work>(&self, work: W) -> Result<W::Reply, Error> {
         pending::may_wait()?;
-        self.hand_in(work, WhenFull::Take)?.wait()
+        self.hand_in(work)?.wait()
     }
 
-    /// Queues a piece of work for the writer and returns at once. `when_full` says what happens when the queue is full.
-    pub(crate) fn hand_in<W: Work>(&self, work: W, when_full: WhenFull) -> Result<Pending<W::Reply>, Error> {
+    /// Queues a piece of work for the writer, in its lane, and returns at once.
+    pub(crate) fn hand_in<W: Work>(&self, work: W) -> Result<Pending<W::Reply>, Error> {
         if self.is_poisoned() {
             return Err(Error::Poisoned);
         }
+        let lane = work.lane();
         let (job, pending) = writer::submission(work);
-        let refused = if when_full == WhenFull::Refuse { Error::Overloaded } else { Error::Poisoned };
-        if self.inner.shared.queue.push(job, when_full) { Ok(pending) } else { Err(refused) }
+        let refused = if lane == Lane::First { Error::Poisoned } else { Error::Overloaded };
+        if self.inner.shared.queue.push(job, lane) { Ok(pending) } else { Err(refused) }
     }
 
     /// Reads durable state. No batch becomes visible while `read` runs.

@@ -9,7 +9,7 @@ use dogwatch_core::{IdSource, OrgId};
 
 use crate::commit::assembly::Assembly;
 use crate::commit::pending::Pending;
-use crate::commit::queue::WhenFull;
+use crate::commit::queue::Lane;
 use crate::commit::writer::Work;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -25,6 +25,10 @@ struct Interlude<F>(F);
 impl<F: FnOnce() + Send + 'static> Work for Interlude<F> {
     type Reply = ();
 
+    fn lane(&self) -> Lane {
+        Lane::Of(None)
+    }
+
     fn run(self, _: &mut Assembly<'_>, _: &mut IdSource) -> Result<(), Error> {
         (self.0)();
         Ok(())
@@ -36,7 +40,7 @@ impl<F: FnOnce() + Send + 'static> Work for Interlude<F> {
 /// # Errors
 /// As [`Engine::submit`].
 pub fn in_the_writer(engine: &Engine, it: impl FnOnce() + Send + 'static) -> Result<Pending<()>, Error> {
-    engine.hand_in(Interlude(it), WhenFull::Refuse)
+    engine.hand_in(Interlude(it))
 }
 
 /// The kind of the records of a table, for [`check`]: its index in the registry of entities. `None` for a table without

@@ -12,7 +12,7 @@ use dogwatch_core::{Actor, Code, Command, Error as Refusal, IdSource, OrgId, Tim
 
 use crate::commit::assembly::Assembly;
 use crate::commit::pending::Pending;
-use crate::commit::queue::WhenFull;
+use crate::commit::queue::Lane;
 use crate::commit::writer::{By, Work};
 use crate::engine::Engine;
 use crate::error::Error;
@@ -84,7 +84,7 @@ impl Engine {
         once: Once,
         render: impl FnOnce(Result<C::Reply, Refusal>) -> (Answer, Answer) + Send + 'static,
     ) -> Result<Pending<Recorded>, Error> {
-        self.hand_in(OnceOrder { by: by.into(), command, once, render }, WhenFull::Refuse)
+        self.hand_in(OnceOrder { by: by.into(), command, once, render })
     }
 }
 
@@ -102,6 +102,10 @@ where
     F: FnOnce(Result<C::Reply, Refusal>) -> (Answer, Answer) + Send + 'static,
 {
     type Reply = Recorded;
+
+    fn lane(&self) -> Lane {
+        self.by.lane()
+    }
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Recorded, Error> {
         let actor = self.by.admitted(batch)?;

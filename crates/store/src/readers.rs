@@ -7,8 +7,8 @@ use std::thread::{self, JoinHandle};
 use dogwatch_core::{Actor, Error as Refusal, Query, ask};
 
 use crate::commit::pending::{Pending, pending};
-use crate::commit::queue::{Queue, WhenFull};
-use crate::commit::writer::Shared;
+use crate::commit::queue::Queue;
+use crate::commit::writer::{Shared, lane_of};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::trace;
@@ -84,6 +84,6 @@ impl Engine {
             let answer = || Ok(shared.read(|state| ask(&query, &actor, state))?);
             promise.answer(trace::query::<Q, _>(&actor, answer));
         });
-        if readers.queue.push(question, WhenFull::Refuse) { Ok(answer) } else { Err(Error::Overloaded) }
+        if readers.queue.push(question, lane_of(&actor)) { Ok(answer) } else { Err(Error::Overloaded) }
     }
 }

@@ -10,7 +10,6 @@ use dogwatch_core::{Error as Refusal, IdSource, Timestamp};
 
 use crate::commit::assembly::Assembly;
 use crate::commit::pending::Pending;
-use crate::commit::queue::WhenFull;
 use crate::commit::writer::Work;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -147,7 +146,7 @@ impl Engine {
     /// # Errors
     /// `unavailable` when storage failed earlier. Everything else comes with the answer.
     pub fn submit_tick(&self, now: Timestamp) -> Result<Pending<Ticked>, Error> {
-        self.hand_in(TickOnce { now }, WhenFull::Take)
+        self.hand_in(TickOnce { now })
     }
 
     /// The instant at which the next escalation run is due, for which to call [`Engine::tick`]; `None` when no run waits.

@@ -7,8 +7,8 @@ use dogwatch_core::{Actor, Code, Command, Error as Refusal, IdSource, Query, Tim
 
 use crate::commit::assembly::Assembly;
 use crate::commit::pending::{self, Pending};
-use crate::commit::queue::WhenFull;
-use crate::commit::writer::Work;
+use crate::commit::queue::Lane;
+use crate::commit::writer::{Work, lane_of};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::trace;
@@ -138,7 +138,7 @@ impl Engine {
         actor: &Actor,
         commands: impl FnOnce(&mut Transaction<'_, '_>) -> Result<R, Error> + Send + 'static,
     ) -> Result<Pending<R>, Error> {
-        self.hand_in(Transacted { actor: *actor, commands }, WhenFull::Refuse)
+        self.hand_in(Transacted { actor: *actor, commands })
     }
 }
 
@@ -153,6 +153,10 @@ where
     F: FnOnce(&mut Transaction<'_, '_>) -> Result<R, Error> + Send + 'static,
 {
     type Reply = R;
+
+    fn lane(&self) -> Lane {
+        lane_of(&self.actor)
+    }
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<R, Error> {
         let Self { actor, commands } = self;

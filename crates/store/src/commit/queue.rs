@@ -1,9 +1,14 @@
-//! The [`Queue`] between callers and the writer: bounded, first in, first out.
+//! The [`Queue`] between callers and the writer: bounded, and fair.
+//!
+//! What time and delivery do comes first: users on call must be paged under overload, too. Then the organizations take turns, each with
+//! what it handed in first. So one that hands in thousands of commands keeps the others waiting no longer than for one of them; nor
+//! does it fill the queue: an eighth of the room is left for others.
 //!
 //! The writer waits here for two events: that work comes in, and that the batch before is stored. While a batch is being
 //! stored, new work could not be stored yet, so the writer is woken for several items at once.
 
-use std::collections::VecDeque;
+use dogwatch_core::OrgId;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The waiting items. When the queue is full, pushing fails at once instead of letting memory grow.
@@ -13,17 +18,23 @@ pub(crate) struct Queue<T> {
     capacity: usize,
 }
 
-/// What happens to an item when the queue is full.
+/// Where an item waits, and what happens when the queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WhenFull {
-    /// The item is refused.
-    Refuse,
-    /// The item is taken all the same: users on call must be paged under overload, too.
-    Take,
+pub(crate) enum Lane {
+    /// It comes before all others, and is taken also when the queue is full.
+    First,
+    /// It waits with the others of an organization, or with those of none. When the queue is full, it is refused.
+    Of(Option<OrgId>),
 }
 
 struct Waiting<T> {
-    items: VecDeque<T>,
+    first: VecDeque<T>,
+    /// What waits for each organization; none of them is empty.
+    lanes: BTreeMap<Option<OrgId>, VecDeque<T>>,
+    /// Those organizations, in the order of their turns.
+    turns: VecDeque<Option<OrgId>>,
+    /// The number of all items.
+    len: usize,
     closed: bool,
     /// Whether a batch is being stored.
     storing: bool,
@@ -39,18 +50,60 @@ const TOGETHER: usize = 8;
 impl<T> Waiting<T> {
     /// Whether enough items wait for the writer to be woken.
     fn has_work(&self) -> bool {
-        self.items.len() >= if self.storing { TOGETHER } else { 1 }
+        self.len >= if self.storing { TOGETHER } else { 1 }
+    }
+
+    fn put(&mut self, item: T, lane: Lane) {
+        self.len = self.len.saturating_add(1);
+        match lane {
+            Lane::First => self.first.push_back(item),
+            Lane::Of(organization) => {
+                let items = self.lanes.entry(organization).or_default();
+                if items.is_empty() {
+                    self.turns.push_back(organization);
+                }
+                items.push_back(item);
+            }
+        }
     }
 
     fn take(&mut self, most: usize) -> Vec<T> {
-        let count = self.items.len().min(most);
-        self.items.drain(..count).collect()
+        let mut taken = Vec::with_capacity(self.len.min(most));
+        while taken.len() < most
+            && let Some(item) = self.first.pop_front().or_else(|| self.next_turn())
+        {
+            taken.push(item);
+        }
+        self.len = self.len.saturating_sub(taken.len());
+        taken
+    }
+
+    /// The next item of the organization whose turn it is.
+    fn next_turn(&mut self) -> Option<T> {
+        let organization = self.turns.pop_front()?;
+        let items = self.lanes.get_mut(&organization)?;
+        let item = items.pop_front();
+        if items.is_empty() {
+            self.lanes.remove(&organization);
+        } else {
+            self.turns.push_back(organization);
+        }
+        item
     }
 }
 
 impl<T> Queue<T> {
     pub(crate) fn new(capacity: usize) -> Self {
-        let state = Waiting { items: VecDeque::new(), closed: false, storing: false, busy: false, alone: false };
+        let state = Waiting {
+            first: VecDeque::new(),
+            lanes: BTreeMap::new(),
+            turns: VecDeque::new(),
+            len: 0,
+            closed: false,
+            storing: false,
+            busy: false,
+            alone: false,
+        };
         Self { state: Mutex::new(state), filled: Condvar::new(), capacity }
     }
 
@@ -58,14 +111,20 @@ impl<T> Queue<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an item; `false` when the queue is closed, or full and the item is one to [refuse](WhenFull::Refuse).
-    pub(crate) fn push(&self, item: T, when_full: WhenFull) -> bool {
+    /// Adds an item; `false` when the queue is closed, or there is no room for it in its lane.
+    pub(crate) fn push(&self, item: T, lane: Lane) -> bool {
         let mut state = self.lock();
-        let full = when_full == WhenFull::Refuse && state.items.len() >= self.capacity;
+        let full = match lane {
+            Lane::First => false,
+            Lane::Of(organization) => {
+                let waiting = state.lanes.get(&organization).map_or(0, VecDeque::len);
+                state.len >= self.capacity || waiting >= self.capacity.saturating_sub(self.capacity / 8)
+            }
+        };
         if state.closed || full {
             return false;
         }
-        state.items.push_back(item);
+        state.put(item, lane);
         let wake = state.has_work() && !state.alone;
         drop(state);
         if wake {
@@ -76,7 +135,7 @@ impl<T> Queue<T> {
 
     /// The number of items that wait.
     pub(crate) fn len(&self) -> usize {
-        self.lock().items.len()
+        self.lock().len
     }
 
     /// Waits for items and takes up to `most` of them; `None` once the queue is closed and empty.
@@ -102,7 +161,7 @@ impl<T> Queue<T> {
     /// [`Queue::end_alone`], items wait. So what is done in between has its place in the order like an item.
     pub(crate) fn begin_alone(&self) -> bool {
         let mut state = self.lock();
-        let free = state.items.is_empty() && !(state.closed || state.storing || state.busy || state.alone);
+        let free = state.len == 0 && !(state.closed || state.storing || state.busy || state.alone);
         state.alone |= free;
         free
     }
@@ -139,9 +198,27 @@ impl<T> Queue<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dogwatch_core::id::Id;
 
     fn push<T>(queue: &Queue<T>, item: T) -> bool {
-        queue.push(item, WhenFull::Refuse)
+        queue.push(item, Lane::Of(None))
+    }
+
+    #[test]
+    fn organizations_take_turns_behind_what_comes_first() {
+        let queue = Queue::new(16);
+        let of = |organization: u8| Lane::Of(Some(OrgId::from_bytes([organization; 16])));
+        let pushed: Vec<_> = (0..20).filter(|n| queue.push(*n, of(1))).collect();
+        assert_eq!(pushed.len(), 14, "an eighth is left for others");
+        assert!(queue.push(100, of(2)) && queue.push(101, of(2)) && !queue.push(200, of(3)), "it is full");
+        assert!(queue.push(300, Lane::First) && queue.push(301, Lane::First));
+        assert_eq!(queue.len(), 18);
+        assert_eq!(queue.take(7), Some(vec![300, 301, 0, 100, 1, 101, 2]));
+        assert!(queue.push(400, of(4)));
+        assert_eq!(queue.take(3), Some(vec![3, 400, 4]));
+        assert_eq!(queue.take(99), Some((5..14).collect()));
+        assert_eq!(queue.len(), 0);
+        assert!(queue.lock().lanes.is_empty() && queue.lock().turns.is_empty());
     }
 
     #[test]
@@ -149,12 +226,12 @@ mod tests {
         let queue = Queue::new(3);
         assert!(push(&queue, 1) && push(&queue, 2) && push(&queue, 3));
         assert!(!push(&queue, 4));
-        assert!(queue.push(4, WhenFull::Take));
-        assert_eq!(queue.take(2), Some(vec![1, 2]));
+        assert!(queue.push(0, Lane::First));
+        assert_eq!(queue.take(3), Some(vec![0, 1, 2]));
         assert!(push(&queue, 5));
         queue.close();
-        assert!(!push(&queue, 6) && !queue.push(6, WhenFull::Take));
-        assert_eq!(queue.take(9), Some(vec![3, 4, 5]));
+        assert!(!push(&queue, 6) && !queue.push(6, Lane::First));
+        assert_eq!(queue.take(9), Some(vec![3, 5]));
         assert_eq!(queue.take(9), None);
     }
 

@@ -23,7 +23,7 @@ use crate::commit::assembly::{Ahead, Assembly};
 use crate::commit::bookmarks::Bookmarks;
 use crate::commit::overlay::Overlay;
 use crate::commit::pending::{self, Pending, Promise, pending};
-use crate::commit::queue::Queue;
+use crate::commit::queue::{Lane, Queue};
 use crate::commit::snapshot::Snapshot;
 use crate::commit::storer::Storer;
 use crate::commit::versions::{Checkpoints, Versions};
@@ -180,6 +180,11 @@ pub(crate) enum Fate {
 pub(crate) trait Work: Send + 'static {
     type Reply: Send + 'static;
 
+    /// Where it waits. What is nobody's command comes first.
+    fn lane(&self) -> Lane {
+        Lane::First
+    }
+
     /// Does the work. Changes that it has added to the batch when it fails stay there: work that must be atomic adds once, at
     /// its end.
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Error>;
@@ -190,15 +195,26 @@ pub(crate) trait Work: Send + 'static {
 pub enum By {
     /// Somebody whom the program knows.
     Actor(Actor),
-    /// Whoever holds this API key at the moment at which the command is decided: a key that has been revoked meanwhile does not act.
-    ApiKey(Secret),
+    /// Whoever holds this API key, as long as they do when the command is decided: a key that has been revoked meanwhile does not act.
+    ApiKey {
+        /// The key.
+        key: Secret,
+        /// Its holder, as [`Engine::authenticate`](crate::Engine::authenticate) gave it.
+        actor: Actor,
+    },
 }
 
 impl By {
     pub(crate) fn admitted(&self, batch: &Assembly<'_>) -> Result<Actor, Refusal> {
         match self {
             Self::Actor(actor) => Ok(*actor),
-            Self::ApiKey(key) => authenticate(key, &batch.state(), batch.now),
+            Self::ApiKey { key, .. } => authenticate(key, &batch.state(), batch.now),
+        }
+    }
+
+    pub(crate) const fn lane(&self) -> Lane {
+        match self {
+            Self::Actor(actor) | Self::ApiKey { actor, .. } => lane_of(actor),
         }
     }
 }
@@ -209,15 +225,11 @@ impl From<&Actor> for By {
     }
 }
 
-impl From<Actor> for By {
-    fn from(actor: Actor) -> Self {
-        Self::Actor(actor)
-    }
-}
-
-impl From<Secret> for By {
-    fn from(key: Secret) -> Self {
-        Self::ApiKey(key)
+/// Where the commands of an actor wait: with those of their organization.
+pub(crate) const fn lane_of(actor: &Actor) -> Lane {
+    match actor {
+        Actor::Member { org_id, .. } => Lane::Of(Some(*org_id)),
+        Actor::Operator | Actor::Anybody => Lane::Of(None),
     }
 }
 
@@ -229,6 +241,10 @@ pub(crate) struct Order<C> {
 
 impl<C: Command> Work for Order<C> {
     type Reply = C::Reply;
+
+    fn lane(&self) -> Lane {
+        self.by.lane()
+    }
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<C::Reply, Error> {
         let actor = self.by.admitted(batch)?;

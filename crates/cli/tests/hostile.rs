@@ -6,6 +6,8 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -270,4 +272,124 @@ fn an_empty_folder_is_not_taken_for_a_store_that_is_expected() {
         assert!(path.is_dir() || mode(&path) == 0o600, "{path:?} has {:o}", mode(&path));
     }
     assert!(server.key().starts_with("scl_live_") && data.join("first-api-key").exists());
+}
+
+/// Asks for one incident every few milliseconds until told to stop, and gives how long each answer took.
+fn well_behaved(server: &Server, key: &str, id: &str, stop: &AtomicBool) -> Vec<Duration> {
+    let agent: ureq::Agent = ureq::Agent::new_with_defaults();
+    let url = format!("http://{}/v1/incidents/{id}", server.address);
+    let mut took = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        let answer = agent.get(&url).header("authorization", format!("Bearer {key}")).call().unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+        drop(answer.into_body().read_to_string().unwrap());
+        took.push(began.elapsed());
+        thread::sleep(Duration::from_millis(5));
+    }
+    took
+}
+
+fn p99(mut took: Vec<Duration>) -> Duration {
+    took.sort_unstable();
+    took[took.len() * 99 / 100]
+}
+
+/// Slow readers, big bodies, heavy questions, wrong keys and many writers at once: nothing that was acknowledged is lost, memory stays
+/// bounded, and somebody who only wants to see an incident is answered. `DOGWATCH_HOSTILE_SECONDS` says for how long.
+#[test]
+fn everything_at_once() {
+    let seconds = std::env::var("DOGWATCH_HOSTILE_SECONDS").ok().and_then(|it| it.parse().ok()).unwrap_or(10);
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let more = ["--connections-per-address", "1024", "--write-seconds", "5", "--header-seconds", "5"];
+    let server = Server::start(&data, &more);
+    let (key, admin) = (server.key(), server.admin());
+    let open = |title: &str| {
+        let incident = json!({ "title": title, "severity": "low", "ownerId": admin });
+        server.request("POST", "/v1/incidents", &key, Some(&incident))
+    };
+    let id = open("the one that is watched").1["data"]["id"].as_str().unwrap().to_owned();
+    let long = json!({ "body": "x".repeat(9_000), "visibility": "internal" });
+    for _ in 0..300 {
+        assert_eq!(server.request("POST", &format!("/v1/incidents/{id}/updates"), &key, Some(&long)).0, 201);
+    }
+    let stop = AtomicBool::new(false);
+    let goes_on = || !stop.load(Ordering::Relaxed);
+    let idle = thread::scope(|scope| {
+        let client = scope.spawn(|| well_behaved(&server, &key, &id, &stop));
+        thread::sleep(Duration::from_secs(2));
+        stop.store(true, Ordering::Relaxed);
+        client.join().unwrap()
+    });
+    stop.store(false, Ordering::Relaxed);
+    let acknowledged = Mutex::new(BTreeSet::new());
+    let (busy, most) = thread::scope(|scope| {
+        for writer in 0..16 {
+            let (acknowledged, open) = (&acknowledged, &open);
+            scope.spawn(move || {
+                while goes_on() {
+                    let (status, answer) = open(&format!("by {writer}"));
+                    assert!([201, 503].contains(&status), "{answer}");
+                    if status == 201 {
+                        acknowledged.lock().unwrap().insert(answer["data"]["id"].as_str().unwrap().to_owned());
+                    }
+                }
+            });
+        }
+        let send = |request: Vec<u8>, wait: u64| {
+            let server = &server;
+            move || {
+                while goes_on() {
+                    let mut client = server.connect();
+                    client.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+                    client.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+                    let _ = client.write_all(&request);
+                    thread::sleep(Duration::from_millis(wait));
+                    let _ = client.read(&mut [0; 64 << 10]);
+                }
+            }
+        };
+        let head = |method: &str, path: &str, key: &str, more: &str| {
+            format!("{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n{more}\r\n").into_bytes()
+        };
+        let json = "content-type: application/json\r\ncontent-length: 1048576\r\n";
+        let numbers = format!("{{\"componentIds\":[{}1]}}", "1,".repeat((1 << 19) - 16));
+        let padded = format!("{numbers}{}", " ".repeat((1 << 20) - numbers.len()));
+        let updates = head("GET", &format!("/v1/incidents/{id}/updates"), &key, "");
+        let requests = [
+            (head("GET", "/openapi.json", "x", "").repeat(500), 3_000),
+            (updates.repeat(50), 2_000),
+            ([head("POST", "/v1/incidents", &key, json), vec![b' '; 900 << 10]].concat(), 4_000),
+            ([head("PUT", &format!("/v1/incidents/{id}/components"), &key, json), padded.into_bytes()].concat(), 10),
+            (head("GET", "/v1/incidents", "scl_live_guess", "").repeat(100), 10),
+            (b"GET / HTTP/1.1\r\nhos".to_vec(), 3_000),
+        ];
+        for (request, wait) in requests {
+            (0..10).for_each(|_| drop(scope.spawn(send(request.clone(), wait))));
+        }
+        let client = scope.spawn(|| well_behaved(&server, &key, &id, &stop));
+        let (began, mut most) = (Instant::now(), 0);
+        while began.elapsed() < Duration::from_secs(seconds) {
+            most = most.max(resident(&server));
+            thread::sleep(Duration::from_millis(100));
+        }
+        stop.store(true, Ordering::Relaxed);
+        (client.join().unwrap(), most)
+    });
+    let acknowledged = acknowledged.into_inner().unwrap();
+    assert!(most < 512, "{most} MiB");
+    assert!(!acknowledged.is_empty());
+    let (idle, busy) = (p99(idle), p99(busy));
+    println!("{} acknowledged; {most} MiB at most; p99 {idle:?} alone, {busy:?} beside the others", acknowledged.len());
+    assert!(server.stop().success());
+    let verify = std::process::Command::new(env!("CARGO_BIN_EXE_dogwatch"))
+        .args(["verify", "--data", data.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stdout));
+    let server = Server::start(&data, &[]);
+    for id in acknowledged.iter().step_by(7) {
+        assert_eq!(server.request("GET", &format!("/v1/incidents/{id}"), &key, None).0, 200, "{id} is lost");
+    }
 }

@@ -301,7 +301,12 @@ async fn handle(api: Arc<Api>, routes: Arc<Vec<Route>>, path: &'static str, requ
     let mut asker = None;
     let mut response = match answer(&api, &routes, request, address, &mut asker).await {
         Ok(reply) => replied(&reply, &id, method == Method::GET || method == Method::HEAD, known.as_ref()),
-        Err(failure) => failed(&failure, &id),
+        Err(failure) => {
+            if let Some(delay) = failure.delay {
+                tokio::time::sleep(delay).await;
+            }
+            failed(&failure, &id)
+        }
     };
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let took = began.elapsed();

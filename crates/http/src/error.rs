@@ -2,6 +2,8 @@
 //!
 //! A [`Failure`] holds what the body says; of a `validation_error` also every offending [`Field`].
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use dogwatch_store::Error as EngineError;
@@ -32,11 +34,13 @@ pub(crate) struct Failure {
     pub(crate) allow: Option<String>,
     /// After how many seconds to try again, if it is known.
     pub(crate) after: Option<u64>,
+    /// How long the caller waits for the answer, so that it cannot ask again at once.
+    pub(crate) delay: Option<Duration>,
 }
 
 impl Failure {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), fields: Vec::new(), allow: None, after: None }
+        Self { code, message: message.into(), fields: Vec::new(), allow: None, after: None, delay: None }
     }
 
     pub(crate) fn internal() -> Self {

@@ -1,7 +1,7 @@
 //! The [`Gate`] before the engine: how much callers may ask for ([`Limits`]).
 //!
-//! Before anything is looked up, the address of a request is asked whether it has asked too often, and whether it has guessed keys too
-//! often. After authentication, its API key is asked. What bodies take in memory is bounded over all requests.
+//! Before anything is looked up, the address of a request is asked whether it has asked too often. Authentication that fails is counted
+//! for the address, and slow when it fails too often. After authentication, the API key is asked. What bodies take in memory is bounded over all requests.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,7 +23,8 @@ pub struct Limits {
     pub per_key: Option<Rate>,
     /// How often one address may ask, or one /64 of IPv6. Needs [`serve`](crate::serve()).
     pub per_address: Option<Rate>,
-    /// How often one address may present an API key that is not valid. Needs [`serve`](crate::serve()).
+    /// How often one address may present an API key that is not valid; beyond it, each answer takes a second. Needs
+    /// [`serve`](crate::serve()).
     pub wrong_keys: Option<Rate>,
     /// The most bytes that the bodies of all requests together may take; 32 MiB by default. Beyond it, 503 `overloaded`.
     pub bodies: usize,
@@ -40,6 +41,9 @@ impl Default for Limits {
         Self::new()
     }
 }
+
+/// How long whoever guesses keys too often waits for each answer: with the seats of one address, it bounds the guesses.
+const GUESS: Duration = Duration::from_secs(1);
 
 /// The bytes that stand for one permit.
 const UNIT: usize = 1 << 10;
@@ -65,6 +69,11 @@ fn too_many(wait: Duration, message: &str) -> Failure {
     Failure { after: Some(after), ..Failure::new(Code::TooManyRequests, message) }
 }
 
+/// As [`too_many`], for whoever guesses: the answer takes a while.
+fn slowed(wait: Duration, message: &str) -> Failure {
+    Failure { delay: Some(GUESS), ..too_many(wait, message) }
+}
+
 impl Gate {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
@@ -85,14 +94,11 @@ impl Gate {
         if let (Some(rates), Some(place)) = (&self.addresses, place) {
             rates.take(place, now).map_err(|wait| too_many(wait, "too many requests from this address"))?;
         }
-        let guesses = self.wrong_keys.as_ref().zip(place);
-        if let Some((rates, place)) = guesses {
-            rates.has(place, now).map_err(|wait| too_many(wait, "too many keys from this address were not valid"))?;
-        }
-        let (actor, by) = authenticate().inspect_err(|failure| {
-            if let (Some((rates, place)), Code::InvalidApiKey) = (guesses, failure.code) {
-                let _ = rates.take(place, now);
-            }
+        let (actor, by) = authenticate().map_err(|failure| {
+            let guesses = self.wrong_keys.as_ref().zip(place).filter(|_| failure.code == Code::InvalidApiKey);
+            // Whoever has a key is not kept out by somebody else at the same address.
+            let taken = guesses.map_or(Ok(()), |(rates, place)| rates.take(place, now));
+            taken.map_or_else(|wait| slowed(wait, "too many keys from this address were not valid"), |()| failure)
         })?;
         if let (Some(rates), Some(caller)) = (&self.keys, caller(&actor, &by)) {
             rates.take(caller, now).map_err(|wait| too_many(wait, "too many requests with this API key"))?;

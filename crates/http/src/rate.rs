@@ -53,15 +53,6 @@ impl<K: Hash + Eq + Copy> Rates<K> {
     /// Takes a token from a caller's bucket. The error is how long to wait for the next, which is a second at least for those who
     /// are told in seconds.
     pub(crate) fn take(&self, caller: K, now: Instant) -> Result<(), Duration> {
-        self.look(caller, now, true)
-    }
-
-    /// As [`Rates::take`], but leaves the token there.
-    pub(crate) fn has(&self, caller: K, now: Instant) -> Result<(), Duration> {
-        self.look(caller, now, false)
-    }
-
-    fn look(&self, caller: K, now: Instant, take: bool) -> Result<(), Duration> {
         let mut full_at = self.lock();
         let full = full_at.get(&caller).copied().unwrap_or(now).max(now);
         let after = full + self.rate.token();
@@ -70,12 +61,10 @@ impl<K: Hash + Eq + Copy> Rates<K> {
         if !wait.is_zero() {
             return Err(wait);
         }
-        if take {
-            if full_at.len() >= MOST_CALLERS && !full_at.contains_key(&caller) {
-                forget(&mut full_at, now);
-            }
-            full_at.insert(caller, after);
+        if full_at.len() >= MOST_CALLERS && !full_at.contains_key(&caller) {
+            forget(&mut full_at, now);
         }
+        full_at.insert(caller, after);
         Ok(())
     }
 }
@@ -119,8 +108,6 @@ mod tests {
             let taken = rates.take(caller, at(millis)).map_err(|wait| wait.as_millis());
             assert_eq!(taken, expected, "{caller} at {millis}");
         }
-        assert!(rates.has('a', at(10_000)).is_err() && rates.has('a', at(10_100)).is_ok());
-        assert!(rates.has('a', at(10_100)).is_ok(), "looking takes nothing");
     }
 
     #[test]

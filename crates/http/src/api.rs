@@ -43,6 +43,8 @@ use crate::route::{Call, Reply, Route};
 const LARGEST_BODY: usize = 1 << 20;
 /// The largest body of a request without authentication: 16 KiB.
 const LARGEST_OF_ANYBODY: usize = 16 << 10;
+/// The bytes up to which a reply gets a tag; what changes often and is long is not worth one.
+const LONGEST_TAGGED: usize = 256 << 10;
 /// How long a request body may take to arrive; a slower one is a `request_timeout`.
 const BODY_TIME: Duration = Duration::from_secs(30);
 /// How long the engine may take to answer, before the request fails with `outcome_unknown`; only a disk that hangs takes that
@@ -333,7 +335,7 @@ fn is_known(tags: &HeaderValue, tag: &str) -> bool {
 
 fn replied(reply: &Reply, id: &str, is_get: bool, known: Option<&HeaderValue>) -> Response<Body> {
     // The envelope differs each time, so the tag is weak.
-    let tag = (is_get && reply.status == 200).then(|| {
+    let tag = (is_get && reply.status == 200 && reply.json.len() <= LONGEST_TAGGED).then(|| {
         let mut hash = DefaultHasher::new();
         hash.write(&reply.json);
         format!("W/\"{:016x}\"", hash.finish())

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// Why a body is not the JSON that was wanted.
@@ -17,9 +17,9 @@ pub(crate) enum NotRead {
 
 /// Reads JSON.
 pub(crate) fn read(bytes: &[u8]) -> Result<Value, NotRead> {
-    let (mut path, mut twice) = (Vec::new(), None);
+    let (mut path, mut twice, mut left) = (Vec::new(), None, MOST_VALUES);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let strict = Strict { path: &mut path, twice: &mut twice };
+    let strict = Strict { path: &mut path, twice: &mut twice, left: &mut left };
     let value = strict.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     match (value, twice) {
         (Ok(_), Some(place)) => Err(NotRead::Twice(place)),
@@ -27,25 +27,45 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Value, NotRead> {
         (Err(error), _) if error.to_string().starts_with("recursion limit") => {
             Err(NotRead::Json("must be nested at most 127 levels deep"))
         }
+        (Err(_), _) if left == 0 => Err(NotRead::Json("must hold at most 20,000 values")),
         (Err(_), _) => Err(NotRead::Json("must be JSON")),
     }
 }
 
 /// Reads a value, knows where it stands, and notes the first key that is there twice.
 struct Strict<'a> {
-    path: &'a mut Vec<String>,
+    path: &'a mut Vec<Step>,
     twice: &'a mut Option<String>,
+    /// How many more values there may be.
+    left: &'a mut usize,
 }
 
-/// The keys on the way to a value, as a JSON pointer.
-fn pointer(path: &[String]) -> String {
-    path.iter().map(|key| format!("/{}", key.replace('~', "~0").replace('/', "~1"))).collect()
+/// The most values of a body, those in others included. A value takes more memory than the two bytes that it may have in JSON.
+const MOST_VALUES: usize = 20_000;
+
+/// A step on the way to a value.
+enum Step {
+    Key(String),
+    Item(usize),
+}
+
+/// The way to a value, as a JSON pointer.
+fn pointer(path: &[Step]) -> String {
+    let step = |step: &Step| match step {
+        Step::Key(key) => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        Step::Item(number) => format!("/{number}"),
+    };
+    path.iter().map(step).collect()
 }
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        *self.left = self.left.saturating_sub(1);
+        if *self.left == 0 {
+            return Err(D::Error::custom("too many values"));
+        }
         deserializer.deserialize_any(self)
     }
 }
@@ -86,11 +106,11 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let Self { path, twice } = self;
+        let Self { path, twice, left } = self;
         let mut values = Vec::new();
         loop {
-            path.push(values.len().to_string());
-            let next = items.next_element_seed(Strict { path: &mut *path, twice: &mut *twice })?;
+            path.push(Step::Item(values.len()));
+            let next = items.next_element_seed(Strict { path: &mut *path, twice: &mut *twice, left: &mut *left })?;
             path.pop();
             match next {
                 Some(value) => values.push(value),
@@ -100,16 +120,15 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let Self { path, twice } = self;
+        let Self { path, twice, left } = self;
         let mut fields = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            path.push(key);
-            let value = entries.next_value_seed(Strict { path: &mut *path, twice: &mut *twice })?;
-            let place = || pointer(path);
-            if path.last().is_some_and(|key| fields.contains_key(key)) {
-                twice.get_or_insert_with(place);
+            path.push(Step::Key(key));
+            if matches!(path.last(), Some(Step::Key(key)) if fields.contains_key(key)) {
+                twice.get_or_insert_with(|| pointer(path));
             }
-            let key = path.pop().ok_or_else(|| A::Error::custom("a key is missing"))?;
+            let value = entries.next_value_seed(Strict { path: &mut *path, twice: &mut *twice, left: &mut *left })?;
+            let Some(Step::Key(key)) = path.pop() else { return Err(A::Error::custom("a key is missing")) };
             fields.insert(key, value);
         }
         Ok(fields.into())
@@ -133,6 +152,8 @@ mod tests {
             ("{\"a\":1} x", Err(NotRead::Json("must be JSON"))),
             ("", broken),
             (&deep(127), Ok(())),
+            (&format!("[{}1]", "1,".repeat(19_000)), Ok(())),
+            (&format!("[{}1]", "1,".repeat(21_000)), Err(NotRead::Json("must hold at most 20,000 values"))),
             (&deep(128), Err(NotRead::Json("must be nested at most 127 levels deep"))),
         ] {
             assert_eq!(read(text.as_bytes()).map(|_| ()), expected, "{text}");

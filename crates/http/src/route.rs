@@ -158,9 +158,9 @@ fn query_as<Q: Query + 'static>(
     let long = named.long;
     let run = move |mut call: Call| -> Running {
         let read = read(&mut call.input);
-        let answered = move |known: &Described, reply: Result<Q::Reply, EngineError>| {
-            let reply = reply.map_err(|error| Failure::engine(&error, known))?;
-            let json = show(reply).map_err(|error| Failure::refused(&error, known))?.into();
+        let shown = move |reply: Result<Q::Reply, EngineError>| Ok(show(reply?)?);
+        let answered = |known: &Described, json: Result<String, EngineError>| {
+            let json = json.map_err(|error| Failure::engine(&error, known))?.into();
             Ok(Reply { status: 200, json, again: false })
         };
         let query = match call.input.finish(read, &known) {
@@ -169,17 +169,17 @@ fn query_as<Q: Query + 'static>(
         };
         if long {
             let known = Arc::clone(&known);
-            let pending = call.engine.submit_query(query, &call.actor);
+            let pending = call.engine.submit_query_then(query, &call.actor, shown);
             return Box::pin(async move {
-                let reply = match pending {
+                let json = match pending {
                     Ok(pending) => pending.await,
                     Err(error) => Err(error),
                 };
-                answered(&known, reply)
+                answered(&known, json)
             });
         }
         // Such a query takes microseconds and waits for nothing.
-        Box::pin(std::future::ready(answered(&known, call.engine.query(&query, &call.actor))))
+        Box::pin(std::future::ready(answered(&known, shown(call.engine.query(&query, &call.actor)))))
     };
     route::<Q::Caller>(named, Q::CODES, 200, described, reply, Box::new(run))
 }

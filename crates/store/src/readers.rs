@@ -76,13 +76,26 @@ impl Engine {
     /// `overloaded` when as many queries wait as commands may; `internal_error` when no thread can be started. Everything else
     /// comes with the answer.
     pub fn submit_query<Q: Query>(&self, query: Q, actor: &Actor) -> Result<Pending<Q::Reply>, Error> {
+        self.submit_query_then(query, actor, |reply| reply)
+    }
+
+    /// As [`Engine::submit_query`], and the thread that answers it makes something of the reply, such as the bytes to send.
+    ///
+    /// # Errors
+    /// As [`Engine::submit_query`].
+    pub fn submit_query_then<Q: Query, R: Send + 'static>(
+        &self,
+        query: Q,
+        actor: &Actor,
+        then: impl FnOnce(Result<Q::Reply, Error>) -> Result<R, Error> + Send + 'static,
+    ) -> Result<Pending<R>, Error> {
         let (shared, readers) = self.readers();
         readers.start(shared)?;
         let (promise, answer) = pending();
         let actor = *actor;
         let question: Question = Box::new(move |shared| {
             let answer = || Ok(shared.read(|state| ask(&query, &actor, state))?);
-            promise.answer(trace::query::<Q, _>(&actor, answer));
+            promise.answer(then(trace::query::<Q, _>(&actor, answer)));
         });
         if readers.queue.push(question, lane_of(&actor)) { Ok(answer) } else { Err(Error::Overloaded) }
     }

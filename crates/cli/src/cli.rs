@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use axum::http::HeaderValue;
 use clap::{Args, Parser, Subcommand};
-use dogwatch_http::Rate;
+use dogwatch_http::{Rate, TrustedProxies};
 
 /// Incident response in one folder: incidents with an enforced lifecycle, on-call schedules, escalation; without a database.
 #[derive(Debug, Parser)]
@@ -259,6 +260,12 @@ pub(crate) struct ServeArgs {
     /// How many of them from one address; behind a proxy, all come from its address
     #[arg(long, value_name = "N", default_value_t = 256, env = "DOGWATCH_CONNECTIONS_PER_ADDRESS")]
     pub(crate) connections_per_address: usize,
+    /// Proxies whose `X-Forwarded-For` counts: addresses and networks, with commas in between
+    #[arg(long, value_name = "LIST", env = "DOGWATCH_TRUSTED_PROXY")]
+    pub(crate) trusted_proxy: Option<TrustedProxies>,
+    /// Origins of web pages whose scripts may call the API, with commas in between
+    #[arg(long, value_name = "LIST", value_delimiter = ',', env = "DOGWATCH_CORS_ORIGIN")]
+    pub(crate) cors_origin: Vec<HeaderValue>,
     /// How long a client may take for its headers, and a connection may be idle
     #[arg(long, value_name = "SECONDS", default_value_t = 10, env = "DOGWATCH_HEADER_SECONDS")]
     pub(crate) header_seconds: u64,

@@ -134,6 +134,8 @@ async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failu
     settings.tls = tls;
     settings.connections = args.connections;
     settings.connections_per_address = args.connections_per_address;
+    let proxies = args.trusted_proxy.clone().unwrap_or_default();
+    settings.trusted_proxies = proxies.clone();
     settings.header_time = seconds(args.header_seconds);
     settings.write_time = seconds(args.write_seconds);
     settings.drain_time = seconds(args.drain_seconds);
@@ -143,6 +145,7 @@ async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failu
     limits.wrong_keys = args.rate_wrong_keys.0;
     limits.bodies = args.body_memory.saturating_mul(1 << 20);
     let name = "dogwatch_log_lines_dropped";
+    let origins = args.cors_origin.clone();
     let turned_away = Arc::clone(&settings.turned_away);
     let metrics = Metrics::new(&engine).counting(name, "Log lines that nobody read in time.", log.dropped()).counting(
         "dogwatch_connections_turned_away",
@@ -150,8 +153,9 @@ async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failu
         move || turned_away.load(Ordering::Relaxed),
     );
     let router = move |engine: &Engine| {
-        let builder = RouterBuilder::new(engine.clone()).metrics(metrics.of(engine)).limits(limits);
-        builder.draining(Arc::clone(&draining)).build()
+        let builder =
+            RouterBuilder::new(engine.clone()).metrics(metrics.of(engine)).limits(limits).cors(origins.clone());
+        builder.trusted_proxies(proxies.clone()).draining(Arc::clone(&draining)).build()
     };
     let (latest, routers) = watch::channel(router(&engine));
     let (ends, ending) = watch::channel(false);

@@ -14,7 +14,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, RawPathParams, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use axum::routing::any;
 use bytes::BytesMut;
 use dogwatch_store::rules::caller::CallerKind;
@@ -27,6 +27,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::field::display;
 
 use crate::error::{Failure, Field};
@@ -35,6 +38,7 @@ use crate::input::Input;
 use crate::json::{self, NotRead};
 use crate::metrics::Metrics;
 use crate::openapi::Document;
+use crate::proxy::TrustedProxies;
 use crate::replies::Replies;
 use crate::rooms;
 use crate::route::{Call, Reply, Route};
@@ -45,6 +49,8 @@ const LARGEST_BODY: usize = 1 << 20;
 const LARGEST_OF_ANYBODY: usize = 16 << 10;
 /// The bytes up to which a reply gets a tag; what changes often and is long is not worth one.
 const LONGEST_TAGGED: usize = 256 << 10;
+/// The bytes from which on a reply is compressed, for clients that ask for it.
+const SHORTEST_COMPRESSED: u16 = 1_024;
 /// How long a request body may take to arrive; a slower one is a `request_timeout`.
 const BODY_TIME: Duration = Duration::from_secs(30);
 /// How long the engine may take to answer, before the request fails with `outcome_unknown`; only a disk that hangs takes that
@@ -64,6 +70,7 @@ pub(crate) struct Api {
     document: Document,
     gate: Gate,
     draining: Arc<AtomicBool>,
+    proxies: TrustedProxies,
 }
 
 /// All routes of the Scaling API under `/v1`, and `/healthz`, `/readyz`, `/metrics`, `/openapi.json` beside it.
@@ -113,6 +120,8 @@ pub struct RouterBuilder {
     metrics: Option<Metrics>,
     limits: Limits,
     draining: Arc<AtomicBool>,
+    proxies: TrustedProxies,
+    origins: Vec<HeaderValue>,
 }
 
 impl std::fmt::Debug for RouterBuilder {
@@ -124,7 +133,27 @@ impl std::fmt::Debug for RouterBuilder {
 impl RouterBuilder {
     /// The defaults: requests are authenticated by API keys, and counted in metrics of their own.
     pub fn new(engine: Engine) -> Self {
-        Self { engine, identify: None, metrics: None, limits: Limits::new(), draining: Arc::default() }
+        Self {
+            engine,
+            identify: None,
+            metrics: None,
+            limits: Limits::new(),
+            draining: Arc::default(),
+            proxies: TrustedProxies::default(),
+            origins: Vec::new(),
+        }
+    }
+
+    /// Sets the proxies whose word counts on where a request comes from; by default there are none.
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    /// Sets the origins of web pages whose scripts may call the API (CORS); by default there are none.
+    pub fn cors(mut self, origins: Vec<HeaderValue>) -> Self {
+        self.origins = origins;
+        self
     }
 
     /// Sets where your program says that it is about to stop: then `/readyz` answers 503, and all else as before.
@@ -157,10 +186,10 @@ impl RouterBuilder {
         let table = rooms::table();
         let document = Document::new(&table, self.identify.is_none());
         let (engine, identify, gate) = (self.engine, self.identify, Gate::new(&self.limits));
-        routes(
-            table,
-            Api { engine, metrics, replies: Replies::default(), identify, document, gate, draining: self.draining },
-        )
+        let (draining, proxies, replies) = (self.draining, self.proxies, Replies::default());
+        let router = routes(table, Api { engine, metrics, replies, identify, document, gate, draining, proxies });
+        let router = router.layer(CompressionLayer::new().compress_when(SizeAbove::new(SHORTEST_COMPRESSED)));
+        if self.origins.is_empty() { router } else { router.layer(cors(self.origins)) }
     }
 }
 
@@ -181,6 +210,17 @@ pub fn unavailable() -> Router {
             let failure = Failure::new(Code::Unavailable, "the store is being opened; try again");
             std::future::ready(failed(&failure, &new_id()))
         })
+}
+
+/// What browsers are told about scripts of pages elsewhere.
+fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
+    let names = |names: &[&'static str]| names.iter().map(|name| HeaderName::from_static(name)).collect::<Vec<_>>();
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(names(&["authorization", "content-type", "idempotency-key", "if-none-match"]))
+        .expose_headers(names(&[REQUEST_ID, "idempotency-replayed", "retry-after", "etag"]))
+        .max_age(Duration::from_secs(600))
 }
 
 fn routes(table: Vec<Route>, api: Api) -> Router {
@@ -297,7 +337,8 @@ pub(crate) fn identified(json: &[u8], id: &str) -> Vec<u8> {
 /// Answers, counts and logs one request to a path that exists.
 async fn handle(api: Arc<Api>, routes: Arc<Vec<Route>>, path: &'static str, request: Request) -> Response<Body> {
     let (began, id, method) = (Instant::now(), new_id(), request.method().clone());
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let address = peer.map(|peer| api.proxies.client(peer, request.headers()));
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
     let trace = request.headers().get("traceparent").cloned();
     let mut asker = None;

@@ -14,6 +14,7 @@ mod input;
 mod json;
 mod metrics;
 mod openapi;
+mod proxy;
 mod rate;
 mod replies;
 mod rooms;
@@ -24,6 +25,7 @@ mod shape;
 pub use api::{RouterBuilder, router, router_as, unavailable};
 pub use gate::Limits;
 pub use metrics::Metrics;
+pub use proxy::{NotProxies, TrustedProxies};
 pub use rate::Rate;
 #[cfg(feature = "tls")]
 pub use server::Certificates;

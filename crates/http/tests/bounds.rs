@@ -251,3 +251,49 @@ async fn a_reply_that_is_known_is_not_sent_again() {
     let failed = get("/v1/components/x", "*").await;
     assert_eq!((failed.status, failed.header("etag"), failed.header("cache-control")), (422, "", "no-store"));
 }
+
+#[tokio::test]
+async fn scripts_of_pages_elsewhere() {
+    let server = Server::new().await;
+    let router =
+        RouterBuilder::new(server.engine.clone()).cors(vec!["https://status.example".parse().unwrap()]).build();
+    let ask = async |method: &str, origin: &str, more: (&str, &str)| {
+        let request = Request::builder().method(method).uri("/v1/components").header("origin", origin);
+        let key = format!("Bearer {}", server.key);
+        send(&router, request.header("authorization", key).header(more.0, more.1).body(Body::empty()).unwrap()).await
+    };
+    let preflight = ("access-control-request-method", "POST");
+    let allowed = ask("OPTIONS", "https://status.example", preflight).await;
+    assert_eq!((allowed.status, allowed.header("access-control-allow-origin")), (200, "https://status.example"));
+    assert!(allowed.header("access-control-allow-headers").contains("idempotency-key"));
+    let other = ask("OPTIONS", "https://elsewhere.example", preflight).await;
+    assert_eq!(other.header("access-control-allow-origin"), "");
+    let answer = ask("GET", "https://status.example", ("x-y", "z")).await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, "https://status.example"));
+    assert!(answer.header("access-control-expose-headers").contains("x-request-id"));
+    // Without origins nothing is said.
+    let plain =
+        server.raw("OPTIONS", "/v1/components", &[("origin", "https://status.example"), preflight], Vec::new()).await;
+    assert_eq!((plain.status, plain.header("access-control-allow-origin")), (405, ""));
+}
+
+#[tokio::test]
+async fn limits_behind_a_proxy_are_those_of_its_clients() {
+    let server = Server::new().await;
+    let mut limits = Limits::default();
+    limits.per_address = Some(Rate::new(1, 1));
+    let proxies = "10.0.0.0/8".parse().unwrap();
+    let router = RouterBuilder::new(server.engine.clone()).limits(limits).trusted_proxies(proxies).build();
+    for (peer, client, status) in [
+        ("10.0.0.1", "203.0.113.5", 200),
+        ("10.0.0.1", "203.0.113.6", 200),
+        ("10.0.0.2", "203.0.113.5", 429),
+        ("192.0.2.1", "203.0.113.7", 200),
+        ("192.0.2.1", "203.0.113.8", 429),
+    ] {
+        let request = Request::get("/v1/components").header("authorization", format!("Bearer {}", server.key));
+        let mut request = request.header("x-forwarded-for", client).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 5)));
+        assert_eq!(send(&router, request).await.status, status, "{client} by {peer}");
+    }
+}

@@ -37,6 +37,7 @@ use tower::{Service, ServiceExt};
 
 use crate::api::{failed, new_id};
 use crate::error::Failure;
+use crate::proxy::TrustedProxies;
 use lent::lend;
 use seats::Seats;
 pub(crate) use seats::place;
@@ -62,6 +63,8 @@ pub struct Settings {
     pub connections: usize,
     /// The most of them from one address, or from one /64 of IPv6; 256 by default. Behind a proxy, all come from its address.
     pub connections_per_address: usize,
+    /// Proxies, whose connections are not counted for their addresses.
+    pub trusted_proxies: TrustedProxies,
     /// How long a client may take to send its headers, and how long a connection may be idle; 10 s by default.
     pub header_time: Duration,
     /// How long a client may read nothing of a response; 30 s by default.
@@ -81,6 +84,7 @@ impl Default for Settings {
         Self {
             connections: 1_024,
             connections_per_address: 256,
+            trusted_proxies: TrustedProxies::default(),
             header_time: ten,
             write_time: Duration::from_secs(30),
             drain_time: ten,
@@ -161,7 +165,7 @@ pub async fn serve_latest(
             () = &mut stop => break,
         };
         let serving = Arc::clone(&serving);
-        let Some(seat) = seats.take(address.ip()) else {
+        let Some(seat) = seats.take(address.ip(), settings.trusted_proxies.trusts(address.ip())) else {
             settings.turned_away.fetch_add(1, Ordering::Relaxed);
             if let Ok(one) = Arc::clone(&turned_away).try_acquire_owned() {
                 tokio::spawn(async move {

@@ -46,13 +46,14 @@ impl Seats {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a seat for a client at an address; `None` when there is none left, or none for its place.
-    pub(super) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+    /// Takes a seat for a client at an address; `None` when there is none left, or none for its place. Of a proxy, any number may be
+    /// taken.
+    pub(super) fn take(self: &Arc<Self>, address: IpAddr, is_proxy: bool) -> Option<Seat> {
         let one = Arc::clone(&self.all).try_acquire_owned().ok()?;
         let place = place(address);
         let mut taken = self.taken();
         let of_place = taken.entry(place).or_default();
-        if *of_place >= self.each {
+        if *of_place >= self.each && !is_proxy {
             return None;
         }
         *of_place = of_place.saturating_add(1);
@@ -85,7 +86,7 @@ mod tests {
     #[test]
     fn a_place_has_some_of_all_seats() {
         let seats = Seats::new(5, 2);
-        let at = |address: &str| seats.take(address.parse().unwrap());
+        let at = |address: &str| seats.take(address.parse().unwrap(), false);
         let (first, second) = (at("10.0.0.1").unwrap(), at("::ffff:10.0.0.1").unwrap());
         assert!(at("10.0.0.1").is_none(), "the same place, written otherwise");
         let others: Vec<_> = ["10.0.0.2", "2001:db8::1", "2001:db8::2"].map(|it| at(it).unwrap()).into();
@@ -93,7 +94,9 @@ mod tests {
         drop(others);
         let six: Vec<_> = ["2001:db8::1", "2001:db8::2", "2001:db8::3"].iter().filter_map(|it| at(it)).collect();
         assert_eq!(six.len(), 2, "one subscriber");
-        drop((first, second, six));
+        drop(six);
+        assert!(seats.take("10.0.0.1".parse().unwrap(), true).is_some(), "a proxy");
+        drop((first, second));
         assert!(seats.taken().is_empty());
     }
 }

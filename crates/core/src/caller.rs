@@ -215,7 +215,7 @@ macro_rules! within_an_organization {
                 $let_in(user_id, world)?;
                 let mut cx = Context::new(world, now, ids);
                 let reply = command.decide(Self { user_id }, &mut cx)?;
-                Ok(cx.decided(reply))
+                cx.decided_by(user_id, reply)
             }
 
             fn answer_in<Q: Query<Caller = Self>>(query: &Q, user_id: UserId, world: &dyn World) -> Result<Q::Reply, Error> {
@@ -255,7 +255,7 @@ macro_rules! without_an_organization {
                 let by = Self::admit(actor, state)?;
                 let mut cx = GlobalContext::new(state, now, ids);
                 let reply = command.decide(by, &mut cx)?;
-                Ok(cx.decided(reply))
+                cx.decided(reply)
             }
 
             fn answer<Q: Query<Caller = Self>>(query: &Q, actor: &Actor, state: &dyn State) -> Result<Q::Reply, Error> {

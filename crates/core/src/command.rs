@@ -14,6 +14,7 @@ use crate::caller::{Actor, Caller};
 use crate::code::Code;
 use crate::error::Error;
 use crate::id::{IdSource, OrgId, UserId};
+use crate::org_audit;
 use crate::organization::Counts;
 use crate::time::Timestamp;
 use crate::world::{Change, GlobalPort, State, World, Write};
@@ -114,6 +115,13 @@ impl<'a> Context<'a> {
     pub(crate) fn decided<R>(self, reply: R) -> Decision<R> {
         Decision { reply, writes: self.writes }
     }
+
+    /// As [`Context::decided`], for the command of a member: what it changes of the organization's settings goes into its audit.
+    pub(crate) fn decided_by<R>(mut self, user: UserId, reply: R) -> Result<Decision<R>, Error> {
+        let newest = |_| org_audit::newest(self.world);
+        org_audit::note(&mut self.writes, Some(user), self.now, self.ids, newest)?;
+        Ok(self.decided(reply))
+    }
 }
 
 impl Context<'_> {
@@ -164,9 +172,11 @@ impl<'a> GlobalContext<'a> {
         Ok(reply)
     }
 
-    /// Ends the decision with its reply.
-    pub(crate) fn decided<R>(self, reply: R) -> Decision<R> {
-        Decision { reply, writes: self.writes }
+    /// Ends the decision with its reply. What it changes of an organization's settings goes into its audit.
+    pub(crate) fn decided<R>(mut self, reply: R) -> Result<Decision<R>, Error> {
+        let newest = |org| org_audit::newest(&*self.state.world(org));
+        org_audit::note(&mut self.writes, None, self.now, self.ids, newest)?;
+        Ok(Decision { reply, writes: self.writes })
     }
 }
 

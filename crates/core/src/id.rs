@@ -110,6 +110,8 @@ ids! {
     UpdateId "update id": "";
     /// The id of an event of an incident's audit trail: a UUID.
     AuditEventId "audit event id": "";
+    /// The id of an entry of an organization's audit: a UUID.
+    OrgAuditId "audit entry id": "";
     /// The id of a component: a UUID.
     ComponentId "component id": "";
     /// The id of an on-call schedule: a UUID.

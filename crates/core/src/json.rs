@@ -10,13 +10,14 @@ use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 
 use crate::escalation::{AckTimeout, Position, Target};
 use crate::id::{
-    ApiKeyId, AuditEventId, ComponentId, IncidentId, InvitationId, NotificationId, OrgId, OverrideId, PolicyId,
-    PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
+    ApiKeyId, AuditEventId, ComponentId, IncidentId, InvitationId, NotificationId, OrgAuditId, OrgId, OverrideId,
+    PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
 };
 use crate::incident::{
     AuditCursor, AuditEvent, Cursor, EditedField, Event, ListLimit, Severity, Status, UpdateCursor, UpdateVisibility,
 };
 use crate::oncall::{HandoffTime, OnCallAt, RotationType};
+use crate::org_audit::{OrgAuditAction, OrgAuditCursor};
 use crate::outbox::{Notification, NotificationKind, PageReason};
 use crate::secret::Secret;
 use crate::team::{InvitationView, Role};
@@ -45,11 +46,11 @@ macro_rules! as_text {
 }
 
 as_text! {
-    ApiKeyId, AuditEventId, ComponentId, IncidentId, InvitationId, NotificationId, OrgId, OverrideId, PolicyId,
+    ApiKeyId, AuditEventId, ComponentId, IncidentId, InvitationId, NotificationId, OrgAuditId, OrgId, OverrideId, PolicyId,
     PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
     Description, EmailAddress, ExternalId, GroupLabel, IdempotencyKey, IncidentDescription, Name, OrgName, PersonName,
     PolicyName, Reason, ResolutionNote, ScheduleName, Title, UpdateBody,
-    AuditCursor, Cursor, EditedField, HandoffTime, NotificationKind, PageReason, Role, RotationType, Severity, Status, Timestamp,
+    AuditCursor, Cursor, EditedField, OrgAuditAction, OrgAuditCursor, HandoffTime, NotificationKind, PageReason, Role, RotationType, Severity, Status, Timestamp,
     UpdateCursor, UpdateVisibility,
 }
 

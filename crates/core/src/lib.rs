@@ -61,6 +61,7 @@ pub mod component;
 pub mod escalation;
 pub mod incident;
 pub mod oncall;
+pub mod org_audit;
 pub mod organization;
 pub mod outbox;
 pub mod team;

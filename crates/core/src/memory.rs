@@ -10,11 +10,12 @@ use crate::component::{Component, ComponentPort};
 use crate::error::Error;
 use crate::escalation::{EscalationPort, Lookups, PastPolicyLayer, Policy, PolicyLayer, Target};
 use crate::id::{
-    ApiKeyId, AuditEventId, ComponentId, IdSource, IncidentId, InvitationId, OrgId, OverrideId, PolicyId,
+    ApiKeyId, AuditEventId, ComponentId, IdSource, IncidentId, InvitationId, OrgAuditId, OrgId, OverrideId, PolicyId,
     PolicyLayerId, RotationLayerId, ScheduleId, UpdateId, UserId,
 };
 use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate, give_up};
 use crate::oncall::{OnCallPort, Override, PastOrder, PastRotation, RotationLayer, Schedule};
+use crate::org_audit::{OrgAuditEntry, OrgAuditPort};
 use crate::organization::{Counts, Organization, OrganizationPort};
 use crate::outbox::{
     DeliveryPort, Inbox, Notification, OutboxPort, ReadyInbox, Receipt, Recipient, claim, confirm, give_back,
@@ -57,6 +58,7 @@ struct OrgData {
     past_policy_layers: BTreeMap<(PolicyId, u32, PolicyLayerId), PastPolicyLayer>,
     notifications: BTreeMap<(Recipient, u64), Notification>,
     inboxes: BTreeMap<Recipient, Inbox>,
+    org_audit: BTreeMap<OrgAuditId, OrgAuditEntry>,
 }
 
 impl MemoryState {
@@ -160,6 +162,11 @@ impl MemoryState {
         Ok(decision.reply)
     }
 
+    /// Forgets the audits of all organizations, for programs that keep none, and to compare two states but for them.
+    pub fn forget_audits(&mut self) {
+        self.organizations.values_mut().for_each(|data| data.org_audit.clear());
+    }
+
     /// Applies the writes of one decision.
     pub fn apply(&mut self, writes: Vec<Write>) {
         for write in writes {
@@ -208,6 +215,7 @@ impl MemoryState {
                     self.put(change, |n| (n.org_id, (n.recipient, n.number)), |data| &mut data.notifications);
                 }
                 Write::Inbox(change) => self.put(change, |i| (i.org_id, i.recipient), |data| &mut data.inboxes),
+                Write::OrgAudit(entry) => drop(self.of(entry.org_id).org_audit.insert(entry.id, *entry)),
                 Write::Audit(entry) => {
                     self.of(entry.org_id).audit.entry(entry.incident_id).or_default().extend(entry.events);
                 }
@@ -436,6 +444,14 @@ impl ComponentPort for MemoryWorld<'_> {
     fn has_public_surface(&self, _: &[ComponentId]) -> Result<bool, Error> {
         // No write makes a status page, so none is published.
         Ok(false)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl OrgAuditPort for MemoryWorld<'_> {
+    fn org_audit(&self, after: Option<OrgAuditId>, limit: usize) -> Result<Vec<OrgAuditEntry>, Error> {
+        let newest = self.data.into_iter().flat_map(|data| data.org_audit.values().rev());
+        Ok(newest.filter(|entry| after.is_none_or(|after| entry.id < after)).take(limit).cloned().collect())
     }
 }
 

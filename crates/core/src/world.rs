@@ -15,6 +15,7 @@ use crate::escalation::{EscalationPort, PastPolicyLayer, Policy, PolicyLayer};
 use crate::id::OrgId;
 use crate::incident::{AuditEntry, Incident, IncidentPort, IncidentUpdate};
 use crate::oncall::{OnCallPort, Override, PastOrder, PastRotation, RotationLayer, Schedule};
+use crate::org_audit::{OrgAuditEntry, OrgAuditPort};
 use crate::organization::{Counts, Organization, OrganizationPort};
 use crate::outbox::{DeliveryPort, Inbox, Notification, OutboxPort};
 use crate::secret::SecretHash;
@@ -59,7 +60,15 @@ pub trait State: GlobalPort + TickPort + DeliveryPort {
 /// One organization, read only: the sum of the ports of all rooms. Whatever implements all of them is a world.
 // Invariant [one-org]: no method of a port takes an organization.
 pub trait World:
-    OrganizationPort + TeamPort + ApiKeyPort + ComponentPort + IncidentPort + OnCallPort + EscalationPort + OutboxPort
+    OrganizationPort
+    + TeamPort
+    + ApiKeyPort
+    + ComponentPort
+    + IncidentPort
+    + OnCallPort
+    + EscalationPort
+    + OutboxPort
+    + OrgAuditPort
 {
 }
 
@@ -72,6 +81,7 @@ impl<T> World for T where
         + OnCallPort
         + EscalationPort
         + OutboxPort
+        + OrgAuditPort
         + ?Sized
 {
 }
@@ -126,6 +136,8 @@ pub enum Write {
     Update(Box<Change<IncidentUpdate>>),
     /// Events of an audit trail that move out of their incident. Such entries are only ever added.
     Audit(AuditEntry),
+    /// An entry of an organization's audit. It is only ever added.
+    OrgAudit(Box<OrgAuditEntry>),
     /// A schedule.
     Schedule(Box<Change<Schedule>>),
     /// A rotation layer. A removed one is deleted.

@@ -52,7 +52,7 @@ fn the_order_of_rules_on_schedules() {
 fn deleting_a_schedule_leaves_nothing_behind() {
     let mut night = Night::new();
     let (ada, ben, cleo) = (night.harbour.ada, night.harbour.ben, night.harbour.cleo);
-    let before = night.harbour.world.clone();
+    let mut before = night.harbour.world.clone();
     let id = night.harbour.run(create("Gone", "UTC"), &ben).unwrap().id;
     let night_id = std::mem::replace(&mut night.id, id);
     let layer = night.add("one", daily("2026-04-01T00:00:00Z", &[&ben, &cleo])).unwrap().id;
@@ -61,7 +61,11 @@ fn deleting_a_schedule_leaves_nothing_behind() {
     let edit = EditRotationLayer { participant_ids: Some(vec![user(&cleo)]), ..EditRotationLayer::new(id, layer) };
     night.harbour.run(edit, &ben).unwrap();
     assert_eq!(night.harbour.run(DeleteSchedule { id }, &ben).unwrap(), id);
-    assert!(night.harbour.world == before, "as if it had never been");
+    let mut after = night.harbour.world.clone();
+    assert!(after != before, "the audit tells it");
+    before.forget_audits();
+    after.forget_audits();
+    assert!(after == before, "as if it had never been");
     assert_eq!(word(&night.harbour.run_unchanged(DeleteSchedule { id }, &ben)), "not_found");
     assert_eq!(word(&night.harbour.run(DeleteSchedule { id: night_id }, &ben)), "ok");
 }

@@ -49,6 +49,7 @@ fn cases(server: &Server) -> Vec<Case> {
             "not_found",
         ),
         Case("GET", "/api-keys", Value::Null, 200, ""),
+        Case("GET", "/audit", Value::Null, 200, ""),
         Case("POST", "/api-keys", json!({ "name": "another" }), 201, ""),
         Case("DELETE", "/api-keys/{key}", Value::Null, 200, ""),
         Case("GET", "/components", Value::Null, 200, ""),

@@ -297,3 +297,48 @@ async fn limits_behind_a_proxy_are_those_of_its_clients() {
         assert_eq!(send(&router, request).await.status, status, "{client} by {peer}");
     }
 }
+
+#[tokio::test]
+async fn who_changed_what() {
+    let server = Server::new().await;
+    let member = request(&server.router, "GET", "/v1/audit", Some(&server.member_key), Value::Null).await;
+    assert_eq!((member.status, member.code().as_str()), (401, "not_authorized"));
+    let made = server.call("POST", "/components", json!({ "name": "Ledger", "description": "first" })).await;
+    let path = format!("/components/{}", made.body["data"]["id"].as_str().unwrap());
+    assert_eq!(server.call("PATCH", &path, json!({ "description": "second" })).await.status, 200);
+    assert_eq!(server.call("PATCH", &path, json!({ "description": "second" })).await.status, 200, "changes nothing");
+    assert_eq!(server.call("DELETE", &path, Value::Null).await.status, 200);
+    let key = server.call("POST", "/api-keys", json!({ "name": "CI" })).await.body["data"].clone();
+    let audit = server.call("GET", "/audit?limit=4", Value::Null).await.body["data"].clone();
+    let told: Vec<_> = audit["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            let at = |side: &str, field: &str| entry[side][field].as_str().unwrap_or("-").to_owned();
+            assert_eq!(entry["actorId"], server.ada, "{entry}");
+            let (action, kind) = (entry["action"].as_str().unwrap(), entry["target"]["kind"].as_str().unwrap());
+            format!("{action} {kind} {} {}", at("before", "description"), at("after", "description"))
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "created apiKey - -",
+            "deleted component second -",
+            "changed component first second",
+            "created component - first"
+        ]
+    );
+    assert_eq!(audit["entries"][0]["target"]["id"], key["id"]);
+    let all = server.call("GET", "/audit?limit=100", Value::Null).await.body.to_string();
+    assert!(!all.contains(key["secret"].as_str().unwrap()) && !all.contains("hash") && !all.contains("token"), "{all}");
+    // Incidents use policies and count overrides: that is no change of a setting.
+    let before = server.call("GET", "/audit?limit=1", Value::Null).await.body["data"]["entries"].clone();
+    let open =
+        json!({ "title": "x", "severity": "low", "ownerId": server.ada, "escalationPolicyId": server.id("policy") });
+    assert_eq!(server.call("POST", "/incidents", open).await.status, 201);
+    assert_eq!(server.call("GET", "/audit?limit=1", Value::Null).await.body["data"]["entries"], before);
+    assert_eq!(server.call("GET", "/audit?limit=0", Value::Null).await.status, 422);
+    assert_eq!(server.call("GET", "/audit?cursor=x", Value::Null).await.status, 422);
+}

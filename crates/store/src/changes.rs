@@ -155,6 +155,7 @@ impl Subject {
             AnyEntity::PolicyLayer(it) => Self::PolicyLayer(it),
             AnyEntity::Counts(_)
             | AnyEntity::Audit(_)
+            | AnyEntity::OrgAudit(_)
             | AnyEntity::PastRotation(_)
             | AnyEntity::PastOrder(_)
             | AnyEntity::PastPolicyLayer(_)

@@ -15,14 +15,16 @@ use dogwatch_core::id::{
     ScheduleId, UpdateId,
 };
 use dogwatch_core::incident::{
-    AcknowledgeIncident, ChangeStatus, CreateIncident, EditIncident, GetIncident, HandOffIncident, ListIncidents,
-    ListLimit, ListUpdates, Owner, PostUpdate, RedactUpdate, SetComponents, Severity, Status,
+    AcknowledgeIncident, ChangeStatus, CreateIncident, EditIncident, GetIncident, GetUpdate, HandOffIncident,
+    ListAuditEvents, ListIncidents, ListLimit, ListUpdates, Owner, PostUpdate, RedactUpdate, SetComponents, Severity,
+    Status,
 };
 use dogwatch_core::oncall::{
     AddRotationLayer, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule, EditRotationLayer, EditSchedule,
     GetSchedule, LayerSettings, ListOverrides, ListSchedules, OnCallNow, OrderRotationLayers, RemoveRotationLayer,
     ResolveOnCall, RotationLength, ShiftsOnCall,
 };
+use dogwatch_core::org_audit::ListOrgAudit;
 use dogwatch_core::outbox::ListNotifications;
 use dogwatch_core::team::{ChangeRole, GetMember, InviteMember, ListTeam, RemoveMember, RevokeInvitation, Role};
 use dogwatch_core::{Actor, Code, Command, Patch, Query, Timestamp, UserId};
@@ -210,6 +212,9 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(ask(engine, actor, &GetComponent { id: names.component }));
     outcomes.push(ask(engine, actor, &GetIncident { id: names.incident }));
     outcomes.push(ask(engine, actor, &ListUpdates::new(names.incident)));
+    outcomes.push(ask(engine, actor, &ListAuditEvents::new(names.incident)));
+    outcomes.push(ask(engine, actor, &GetUpdate::new(names.incident, names.update)));
+    outcomes.push(ask(engine, actor, &GetUpdate::new(own.incident, names.update)));
     outcomes.into_iter().map(hide).collect()
 }
 
@@ -218,6 +223,7 @@ fn everything(engine: &Engine, admin: &Actor) -> String {
     let mut text = format!("{:?}", engine.query(&ListTeam, admin).unwrap());
     text += &format!("{:?}", engine.query(&ListApiKeys, admin).unwrap());
     text += &format!("{:?}", engine.query(&ListComponents, admin).unwrap());
+    text += &format!("{:?}", engine.query(&ListOrgAudit { limit: ListLimit::MAX, cursor: None }, admin).unwrap());
     let now = engine.now();
     text += &format!("{:?}", engine.query(&OnCallNow { at: now }, admin).unwrap());
     for schedule in engine.query(&ListSchedules, admin).unwrap() {

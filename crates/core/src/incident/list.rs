@@ -118,7 +118,7 @@ cursors! {
 }
 
 /// The bytes of the id that a cursor with this prefix holds.
-fn cursor_bytes(text: &str, prefix: &str) -> Result<[u8; 16], Problem> {
+pub(crate) fn cursor_bytes(text: &str, prefix: &str) -> Result<[u8; 16], Problem> {
     let hex = text.strip_prefix(prefix);
     let hex = hex.filter(|hex| hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
     let value = hex.and_then(|hex| u128::from_str_radix(hex, 16).ok());

@@ -6,6 +6,7 @@ mod component;
 mod escalation;
 mod incident;
 mod oncall;
+mod org_audit;
 mod team;
 
 use crate::route::Route;
@@ -19,6 +20,7 @@ pub(crate) fn table() -> Vec<Route> {
         incident::routes(),
         oncall::routes(),
         escalation::routes(),
+        org_audit::routes(),
     ];
     rooms.into_iter().flatten().collect()
 }

@@ -19,6 +19,7 @@ pub(crate) mod incident;
 pub(crate) mod json;
 mod oncall;
 pub(crate) mod once;
+mod org_audit;
 pub(crate) mod organization;
 pub(crate) mod outbox;
 pub(crate) mod team;
@@ -207,6 +208,12 @@ pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result
         Write::Component(it) => difference(it, changes),
         Write::Incident(it) => difference(it, changes),
         Write::Update(it) => difference(it, changes),
+        Write::OrgAudit(entry) => {
+            let mut rows = Rows::default();
+            entry.rows(&mut rows)?;
+            changes.extend(rows.into_puts());
+            Ok(true)
+        }
         Write::Schedule(it) => difference(it, changes),
         Write::RotationLayer(it) => difference(it, changes),
         Write::PastRotation(it) => difference(it, changes),
@@ -405,12 +412,13 @@ registry! {
     PastPolicyLayer = "pastPolicyLayer", escalation::PastPolicyLayerLine;
     Notification = "notification", outbox::NotificationLine;
     Inbox = "inbox", outbox::InboxLine;
+    OrgAudit = "orgAudit", org_audit::OrgAuditLine;
     IdempotentAnswer = "idempotentAnswer", once::IdempotentAnswerLine;
 }
 
 /// The format of a store with these records and tables. It changes when a store that this version writes could be misread by an
 /// older version.
-pub(crate) const FORMAT: u32 = 9;
+pub(crate) const FORMAT: u32 = 10;
 
 /// All tables, one entry for each module that declares some.
 pub(crate) const TABLES: &[&[Table]] = &[
@@ -424,5 +432,6 @@ pub(crate) const TABLES: &[&[Table]] = &[
     oncall::TABLES,
     escalation::TABLES,
     outbox::TABLES,
+    org_audit::TABLES,
     once::TABLES,
 ];

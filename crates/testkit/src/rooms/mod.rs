@@ -7,6 +7,7 @@
 pub(crate) mod component;
 pub(crate) mod escalation;
 pub(crate) mod incident;
+mod org_audit;
 pub(crate) mod team;
 
 use std::collections::BTreeMap;
@@ -114,6 +115,7 @@ impl Run<'_> {
         let model = &self.orgs[org];
         self.compare_team(model, actor);
         self.compare_components(model, actor);
+        self.compare_org_audit(actor);
         self.compare_policies(org, actor);
         for index in 0..model.incidents.len() {
             self.compare_incident(org, actor, index);

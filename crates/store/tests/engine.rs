@@ -11,6 +11,7 @@ use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
+use dogwatch_core::api_key::RevokeApiKey;
 use dogwatch_core::component::{CreateComponent, DeleteComponent, ListComponents};
 use dogwatch_core::incident::{
     ChangeStatus, CreateIncident, EditIncident, GetIncident, IncidentView, ListIncidents, ListLimit, ListUpdates,
@@ -20,7 +21,7 @@ use dogwatch_core::organization::OrganizationCreated;
 use dogwatch_core::{Actor, Code, Patch};
 use dogwatch_store::backend::{Backend, MemoryBackend};
 use dogwatch_store::fuzzing::in_the_writer;
-use dogwatch_store::{Engine, Error, OpenError};
+use dogwatch_store::{Answer, By, Engine, Error, Once, OpenError};
 use dogwatch_testkit::fixture::organization;
 use support::{Gated, block_on};
 
@@ -255,6 +256,35 @@ fn nothing_is_stored_on_top_of_what_failed() {
     let engine = backend.open(Engine::builder());
     assert_eq!(listed(&engine, &ada).len(), 1, "the first was appended, and happens to be there");
     assert!(engine.verify(&mut |_| ()).is_clean());
+}
+
+/// A key that is revoked while a command of it waits does not act any more; who is known to the program does.
+#[test]
+fn an_api_key_is_looked_at_where_its_command_is_decided() {
+    let (backend, engine, created, ada) = gated();
+    let key = created.admin.api_key.secret.clone();
+    let by = || By::ApiKey { key: key.clone(), actor: ada };
+    engine.submit(component("before"), by()).unwrap().wait().unwrap();
+    let closed = backend.close();
+    let first = engine.submit(component("stored"), &ada).unwrap();
+    backend.until_waiting();
+    let revoked = engine.submit(RevokeApiKey { id: created.admin.api_key.key.id }, &ada).unwrap();
+    let once = Once { scope: [1; 16], key: "once".parse().unwrap(), fingerprint: [2; 32] };
+    let answer = |_| (Answer { status: 201, body: Vec::new() }, Answer { status: 201, body: Vec::new() });
+    let (late, late_once) = (
+        engine.submit(component("late"), by()).unwrap(),
+        engine.submit_once(component("late once"), by(), once, answer).unwrap(),
+    );
+    let known = engine.submit(component("known"), &ada).unwrap();
+    drop(closed);
+    first.wait().unwrap();
+    revoked.wait().unwrap();
+    assert_eq!(late.wait().unwrap_err().code(), Code::InvalidApiKey);
+    assert_eq!(late_once.wait().unwrap_err().code(), Code::InvalidApiKey);
+    known.wait().unwrap();
+    let names: Vec<_> =
+        engine.query(&ListComponents, &ada).unwrap().into_iter().map(|it| it.name.to_string()).collect();
+    assert_eq!(names, ["before", "known", "stored"]);
 }
 
 /// A journal panics, in whichever thread it is called: that is a failure like any other.

@@ -22,6 +22,7 @@ fn the_order_of_rules_on_schedules() {
     let other = night.harbour.run(create("Day", "Europe/Berlin"), &ben).unwrap().id;
     for (name, zone, expected) in [
         ("Night", "Mars/Olympus", "invalid_timezone"),
+        ("Night", "Factory", "invalid_timezone"),
         ("Night", "UTC", "name_conflict"),
         ("night", "utc", "invalid_timezone"),
         ("night", "US/Eastern", "ok"),

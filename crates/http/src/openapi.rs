@@ -11,7 +11,17 @@ use serde_json::{Map, Value, json};
 use crate::route::Route;
 
 /// The codes that every route may answer.
-const SHARED: &[Code] = &[Code::Validation, Code::Internal, Code::Overloaded, Code::OutcomeUnknown];
+const SHARED: &[Code] = &[
+    Code::Validation,
+    Code::MalformedRequest,
+    Code::UriTooLong,
+    Code::HeadersTooLarge,
+    Code::TooManyRequests,
+    Code::Internal,
+    Code::Overloaded,
+    Code::Unavailable,
+    Code::OutcomeUnknown,
+];
 
 /// The document, but for the path under which the router is nested.
 pub(crate) struct Document {
@@ -124,9 +134,10 @@ fn responses(route: &Route) -> Value {
 /// The codes that follow from the method and the caller of a route.
 fn by_shape(route: &Route) -> impl Iterator<Item = Code> + use<> {
     let takes_body = !matches!(route.method, Method::GET | Method::DELETE);
-    let body: &[Code] = if takes_body { &[Code::PayloadTooLarge, Code::UnsupportedMediaType] } else { &[] };
-    let once: &[Code] = if route.method == Method::POST { &[Code::IdempotencyConflict] } else { &[] };
+    let codes = &[Code::PayloadTooLarge, Code::UnsupportedMediaType, Code::RequestTimeout];
+    let body: &[Code] = if takes_body { codes } else { &[] };
     let anybody = route.caller == CallerKind::Anybody;
+    let once: &[Code] = if route.method == Method::POST && !anybody { &[Code::IdempotencyConflict] } else { &[] };
     let known: &[Code] = if anybody { &[] } else { &[Code::MissingAuthorizationHeader] };
     body.iter().chain(once).chain(known).copied()
 }
@@ -149,6 +160,7 @@ fn error_schema() -> Value {
                 "required": ["path", "problem"],
                 "properties": { "path": { "type": "string" }, "problem": { "type": "string" } },
             } },
+            "truncated": { "type": "boolean" },
         },
     })
 }

@@ -34,6 +34,7 @@
 
 mod checks;
 mod code;
+mod cursor;
 mod error;
 #[cfg(feature = "serde")]
 mod json;

@@ -4,14 +4,12 @@
 //! layers. Each change of one is an [`OrgAuditEntry`] in the same decision as the change; entries are only ever added. An
 //! incident has an audit trail of its own. No entry holds a secret or the hash of one.
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::api_key::{ApiKey, ApiKeyView};
 use crate::caller::ByAdmin;
 use crate::code::Code;
 use crate::command::{Query, View, seal};
 use crate::component::Component;
+use crate::cursor::cursors;
 use crate::error::Error;
 use crate::escalation::{Policy, PolicyLayer, PolicyLayerView};
 use crate::id::{Id, IdSource, OrgAuditId, OrgId, PolicyId, RotationLayerId, ScheduleId, UserId};
@@ -21,7 +19,6 @@ use crate::secret::SecretHash;
 use crate::team::{Invitation, InvitationView, Member};
 use crate::text::{Description, PolicyName, ScheduleName};
 use crate::time::Timestamp;
-use crate::validation::Problem;
 use crate::words::words;
 use crate::world::{Change, World, Write};
 use crate::zone::Zone;
@@ -320,23 +317,9 @@ pub trait OrgAuditPort {
     }
 }
 
-/// Where the list of an audit goes on: the `nextCursor` of one reply is the `cursor` of the next query. Opaque.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OrgAuditCursor(OrgAuditId);
-
-const CURSOR_PREFIX: &str = "org1_";
-
-impl fmt::Display for OrgAuditCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{CURSOR_PREFIX}{:032x}", u128::from_be_bytes(self.0.to_bytes()))
-    }
-}
-
-impl FromStr for OrgAuditCursor {
-    type Err = Problem;
-    fn from_str(text: &str) -> Result<Self, Problem> {
-        crate::incident::cursor_bytes(text, CURSOR_PREFIX).map(|bytes| Self(OrgAuditId::from_bytes(bytes)))
-    }
+cursors! {
+    /// Where the list of an audit goes on: the `nextCursor` of one reply is the `cursor` of the next query. Opaque.
+    OrgAuditCursor(OrgAuditId) = "org1_";
 }
 
 /// The audit of the organization, newest first (contract, section 10). For admins.
@@ -425,10 +408,10 @@ impl Query for ListOrgAudit {
     fn answer(&self, _: ByAdmin, view: &View<'_>) -> Result<OrgAuditList, Error> {
         let limit = self.limit.get();
         // One more than asked for tells whether the list goes on.
-        let mut found = view.world.org_audit(self.cursor.map(|cursor| cursor.0), limit.saturating_add(1))?;
+        let mut found = view.world.org_audit(self.cursor.map(OrgAuditCursor::last_seen), limit.saturating_add(1))?;
         let more = found.len() > limit;
         found.truncate(limit);
-        let next_cursor = found.last().filter(|_| more).map(|last| OrgAuditCursor(last.id));
+        let next_cursor = found.last().filter(|_| more).map(|last| OrgAuditCursor::behind(last.id));
         Ok(OrgAuditList { entries: found.iter().filter_map(OrgAuditView::of).collect(), next_cursor })
     }
 }

@@ -1,10 +1,10 @@
 //! What a list of incidents may be asked for: filter, limit, and the cursor with which it goes on (contract, section 6).
 
-use std::fmt;
 use std::str::FromStr;
 
 use super::{Incident, Severity, Status};
-use crate::id::{AuditEventId, Id, IncidentId, UpdateId};
+use crate::cursor::cursors;
+use crate::id::{AuditEventId, IncidentId, UpdateId};
 use crate::time::Timestamp;
 use crate::validation::Problem;
 
@@ -72,39 +72,6 @@ impl FromStr for ListLimit {
     }
 }
 
-macro_rules! cursors {
-    ($($(#[$doc:meta])* $cursor:ident($id:ident) = $prefix:literal;)*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub struct $cursor($id);
-
-        impl $cursor {
-            /// The cursor with which a list goes on behind this item.
-            pub(super) const fn behind(id: $id) -> Self {
-                Self(id)
-            }
-
-            /// The item behind which the list goes on.
-            pub(super) const fn last_seen(self) -> $id {
-                self.0
-            }
-        }
-
-        impl fmt::Display for $cursor {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}{:032x}", $prefix, u128::from_be_bytes(self.0.to_bytes()))
-            }
-        }
-
-        impl FromStr for $cursor {
-            type Err = Problem;
-            fn from_str(text: &str) -> Result<Self, Problem> {
-                Ok(Self($id::from_bytes(cursor_bytes(text, $prefix)?)))
-            }
-        }
-    )*};
-}
-
 cursors! {
     /// Where a list of incidents goes on: the `nextCursor` of one reply is the `cursor` of the next query. Opaque: what it looks
     /// like may change, what it does may not.
@@ -115,15 +82,6 @@ cursors! {
     UpdateCursor(UpdateId) = "upd1_";
     /// Where the list of an incident's audit events goes on. Opaque, like [`Cursor`].
     AuditCursor(AuditEventId) = "aud1_";
-}
-
-/// The bytes of the id that a cursor with this prefix holds.
-pub(crate) fn cursor_bytes(text: &str, prefix: &str) -> Result<[u8; 16], Problem> {
-    let hex = text.strip_prefix(prefix);
-    let hex = hex.filter(|hex| hex.len() == 32 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
-    let value = hex.and_then(|hex| u128::from_str_radix(hex, 16).ok());
-    let value = value.ok_or_else(|| Problem::new("cursor", "must be a cursor from an earlier answer"))?;
-    Ok(value.to_be_bytes())
 }
 
 #[cfg(test)]

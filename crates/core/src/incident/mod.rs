@@ -38,7 +38,6 @@ pub use create::{CreateIncident, Owner};
 pub use edit::EditIncident;
 pub use escalate::{AcknowledgeIncident, HandOffIncident};
 pub use give_up::give_up;
-pub(crate) use list::cursor_bytes;
 pub use list::{AuditCursor, Cursor, IncidentFilter, ListLimit, UpdateCursor};
 pub use model::{Incident, IncidentUpdate, Severity, StatusEntry, UpdateVisibility};
 pub use port::IncidentPort;

@@ -79,8 +79,7 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Make a store of a backup, as it was at a moment
     ///
-    /// Prints the position of the last commit that it has. The backup stays as it is. With --at, it must be an incremental backup that
-    /// was never served or written to itself.
+    /// Prints the position of the last commit that it has. The backup stays as it is. With --at, it must be an incremental backup.
     Restore(RestoreArgs),
     /// Print what happened, a line of JSON for each change
     ///
@@ -257,7 +256,7 @@ pub(crate) struct ServeArgs {
     /// How many connections there may be at once
     #[arg(long, value_name = "N", default_value_t = 1_024, env = "DOGWATCH_CONNECTIONS")]
     pub(crate) connections: usize,
-    /// How many of them from one address; behind a proxy, all come from its address
+    /// How many of them from one address, or one /64 of IPv6; not of a trusted proxy
     #[arg(long, value_name = "N", default_value_t = 256, env = "DOGWATCH_CONNECTIONS_PER_ADDRESS")]
     pub(crate) connections_per_address: usize,
     /// Proxies whose `X-Forwarded-For` counts: addresses and networks, with commas in between

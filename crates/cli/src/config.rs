@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
@@ -22,14 +22,10 @@ pub(crate) fn parse() -> Cli {
 fn parse_from(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
     let matches = command.clone().try_get_matches_from(arguments)?;
-    let Some(path) = served(&matches).and_then(|(_, serve)| serve.get_one::<std::path::PathBuf>("config")) else {
-        return Cli::from_arg_matches(&matches);
-    };
+    let Some((name, serve)) = served(&matches) else { return Cli::from_arg_matches(&matches) };
+    let Some(path) = serve.get_one::<PathBuf>("config") else { return Cli::from_arg_matches(&matches) };
     let refused = |command: &mut Command, why: String| command.error(clap::error::ErrorKind::InvalidValue, why);
-    let more = match served(&matches) {
-        Some((name, serve)) => from_file(path, name, serve).map_err(|why| refused(&mut command, why))?,
-        None => Vec::new(),
-    };
+    let more = from_file(path, name, serve).map_err(|why| refused(&mut command, why))?;
     let all = arguments.iter().cloned().chain(more.into_iter().map(OsString::from));
     let matches = command.clone().try_get_matches_from(all);
     // What does not fit now comes from the file.

@@ -52,12 +52,54 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
 
 /// Checks settings without serving: files that they name can be read, and the address can be one.
 pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
-    if let Some((certificate, key)) = args.tls_cert.as_ref().zip(args.tls_key.as_ref()) {
-        Certificates::read(certificate, key)?;
-    }
+    certificates(args)?;
     args.listen.to_socket_addrs()?;
     writeln!(io::stdout(), "the settings fit")?;
     Ok(())
+}
+
+/// The certificate and its key, if the API is to be served with TLS.
+fn certificates(args: &ServeArgs) -> Result<Option<Certificates>, Failure> {
+    let files = args.tls_cert.as_ref().zip(args.tls_key.as_ref());
+    Ok(files.map(|(certificate, key)| Certificates::read(certificate, key)).transpose()?)
+}
+
+/// Reads the certificate again whenever SIGHUP comes. One that cannot be read leaves the old one in place.
+fn reload_on_hang_up(certificates: Certificates) -> Result<(), Failure> {
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            match certificates.reload() {
+                Ok(()) => tracing::warn!("the certificate was read again"),
+                Err(why) => tracing::error!(%why, "the certificate cannot be read again: the old one stays"),
+            }
+        }
+    });
+    Ok(())
+}
+
+/// How connections are served.
+fn settings(args: &ServeArgs, tls: Option<Certificates>) -> Settings {
+    let seconds = Duration::from_secs;
+    let mut settings = Settings::default();
+    settings.tls = tls;
+    settings.connections = args.connections;
+    settings.connections_per_address = args.connections_per_address;
+    settings.trusted_proxies = args.trusted_proxy.clone().unwrap_or_default();
+    settings.header_time = seconds(args.header_seconds);
+    settings.write_time = seconds(args.write_seconds);
+    settings.drain_time = seconds(args.drain_seconds);
+    settings
+}
+
+/// How much callers may ask for.
+fn limits(args: &ServeArgs) -> Limits {
+    let mut limits = Limits::default();
+    limits.per_key = args.rate_per_key.0;
+    limits.per_address = args.rate_per_address.0;
+    limits.wrong_keys = args.rate_wrong_keys.0;
+    limits.bodies = args.body_memory.saturating_mul(1 << 20);
+    limits
 }
 
 /// The file in the folder of the store that holds the first API key, when nobody sat before a terminal to read it.
@@ -91,20 +133,9 @@ fn first_organization(engine: &Engine, data: &Path) -> Result<(), Failure> {
 
 async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let tls = match args.tls_cert.as_ref().zip(args.tls_key.as_ref()) {
-        Some((certificate, key)) => Some(Certificates::read(certificate, key)?),
-        None => None,
-    };
+    let tls = certificates(args)?;
     if let Some(certificates) = tls.clone() {
-        let mut hang_up = signal(SignalKind::hangup())?;
-        tokio::spawn(async move {
-            while hang_up.recv().await.is_some() {
-                match certificates.reload() {
-                    Ok(()) => tracing::warn!("the certificate was read again"),
-                    Err(why) => tracing::error!(%why, "the certificate cannot be read again: the old one stays"),
-                }
-            }
-        });
+        reload_on_hang_up(certificates)?;
     }
     let listener = TcpListener::bind(&args.listen).await?;
     let address = listener.local_addr()?;
@@ -129,21 +160,8 @@ async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failu
         }
         tracing::info!("stopping: requests under way are finished");
     };
-    let seconds = Duration::from_secs;
-    let mut settings = Settings::default();
-    settings.tls = tls;
-    settings.connections = args.connections;
-    settings.connections_per_address = args.connections_per_address;
-    let proxies = args.trusted_proxy.clone().unwrap_or_default();
-    settings.trusted_proxies = proxies.clone();
-    settings.header_time = seconds(args.header_seconds);
-    settings.write_time = seconds(args.write_seconds);
-    settings.drain_time = seconds(args.drain_seconds);
-    let mut limits = Limits::default();
-    limits.per_key = args.rate_per_key.0;
-    limits.per_address = args.rate_per_address.0;
-    limits.wrong_keys = args.rate_wrong_keys.0;
-    limits.bodies = args.body_memory.saturating_mul(1 << 20);
+    let settings = settings(args, tls);
+    let (limits, proxies) = (limits(args), settings.trusted_proxies.clone());
     let name = "dogwatch_log_lines_dropped";
     let origins = args.cors_origin.clone();
     let turned_away = Arc::clone(&settings.turned_away);

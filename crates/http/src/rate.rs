@@ -50,8 +50,7 @@ impl<K: Hash + Eq + Copy> Rates<K> {
         self.full_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a token from a caller's bucket. The error is how long to wait for the next, which is a second at least for those who
-    /// are told in seconds.
+    /// Takes a token from a caller's bucket. The error is how long to wait for the next.
     pub(crate) fn take(&self, caller: K, now: Instant) -> Result<(), Duration> {
         let mut full_at = self.lock();
         let full = full_at.get(&caller).copied().unwrap_or(now).max(now);

@@ -23,9 +23,6 @@ use super::{
 
 seal!(AddRotationLayer, EditRotationLayer, RemoveRotationLayer, OrderRotationLayers);
 
-/// The most participants of a layer.
-const PARTICIPANTS: usize = 50;
-
 /// The settings of a layer, checked together (contract, section 7): length of turns, handoff time, the time for which it is
 /// effective, and participants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,15 +73,16 @@ impl LayerSettings {
     }
 
     /// The most participants of a layer.
-    pub const MOST_PARTICIPANTS: usize = PARTICIPANTS;
+    pub const MOST_PARTICIPANTS: usize = 50;
 
     /// Checks the number of participants: 1–50.
     ///
     /// # Errors
     /// A [`Problem`] of `participantIds` for any other number.
     pub fn check_participants(participants: &[UserId]) -> Result<(), Problem> {
-        let fits = (1..=PARTICIPANTS).contains(&participants.len());
-        if fits { Ok(()) } else { Err(Problem::new("participantIds", format!("must hold 1 to {PARTICIPANTS} users"))) }
+        let most = Self::MOST_PARTICIPANTS;
+        let fits = (1..=most).contains(&participants.len());
+        if fits { Ok(()) } else { Err(Problem::new("participantIds", format!("must hold 1 to {most} users"))) }
     }
 
     /// Checks beginning and end together.

@@ -25,7 +25,7 @@ fn incident(input: &mut Input) -> Option<IncidentId> {
     input.path("id", Kind::Id(""), IncidentId::parse)
 }
 
-fn limit(text: &str) -> Result<ListLimit, Problem> {
+pub(super) fn limit(text: &str) -> Result<ListLimit, Problem> {
     // A text that is not a number is out of range (1–100) as well.
     ListLimit::new(text.parse().unwrap_or(0))
 }

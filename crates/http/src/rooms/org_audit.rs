@@ -1,9 +1,9 @@
 //! The audit of an organization (contract, section 10): the route, and the shape of its reply.
 
-use dogwatch_store::rules::incident::ListLimit;
 use dogwatch_store::rules::org_audit::{ListOrgAudit, OrgAuditCursor};
 use utoipa::ToSchema;
 
+use super::incident::limit;
 use crate::input::Kind;
 use crate::route::{Route, get, query};
 use crate::shape::shown;
@@ -12,8 +12,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![query(
         get("/audit", "listOrgAudit", "Who changed the organization's settings, newest first").long(),
         |input| {
-            // A text that is not a number is out of range (1–100) as well.
-            let limit = input.query("limit", Kind::Number(1, 100), |text| ListLimit::new(text.parse().unwrap_or(0)));
+            let limit = input.query("limit", Kind::Number(1, 100), limit);
             let cursor = input.query("cursor", Kind::Opaque, str::parse::<OrgAuditCursor>);
             Some(Ok(ListOrgAudit { limit: limit?.unwrap_or_default(), cursor: cursor? }))
         },

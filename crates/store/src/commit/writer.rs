@@ -34,6 +34,8 @@ use crate::signal::Signal;
 use crate::trace;
 use crate::view::StoreView;
 
+/// Why storage counts as failed when the writer panicked: only a caller's clock or value can make it.
+const PANICKED: &str = "the writer panicked, of the clock or of a value of a caller";
 /// The largest number of pieces of work in one batch.
 const LARGEST_BATCH: usize = 1_024;
 /// The bytes of changed rows from which on nothing is added to a batch (4 MiB). One transaction may go beyond.
@@ -304,7 +306,7 @@ struct Panicked<'a>(&'a Shared);
 impl Drop for Panicked<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.poison(&"the writer panicked, of the clock or of a value of a caller");
+            self.0.poison(&PANICKED);
             self.0.queue.close();
             while let Some(jobs) = self.0.queue.take(LARGEST_BATCH) {
                 jobs.into_iter().for_each(|job| answer(job, Fate::Poisoned));
@@ -349,7 +351,7 @@ pub(crate) fn alone<W: Work>(shared: &Shared, work: W) -> Result<Result<W::Reply
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| pending::never_wait_within(decide))) {
         // Of the clock, or of a value of the caller. It is somebody else's value, and may panic when it is dropped.
         std::mem::forget(payload);
-        shared.poison(&"the writer panicked, of the clock or of a value of a caller");
+        shared.poison(&PANICKED);
         shared.deadlines.raise();
     }
     drop(alone);

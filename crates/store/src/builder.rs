@@ -1,8 +1,6 @@
 //! The [`EngineBuilder`]: the settings with which an engine is opened, and what opening one does.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
 use dogwatch_core::IdSource;
@@ -19,6 +17,8 @@ use crate::error::OpenError;
 use crate::format;
 use crate::journal::{FolderJournal, Head, Journal, MemoryJournal, Position};
 use crate::readers::Readers;
+use crate::sync::thread;
+use crate::sync::{Arc, Mutex};
 
 /// The settings with which an engine is opened: see [`Engine::builder`].
 ///

@@ -1,10 +1,11 @@
 //! The clock from which the engine takes the present instant: the [`Clock`] trait, the system's clock, and one for tests.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dogwatch_core::Timestamp;
+
+use crate::sync::atomic::{AtomicI64, Ordering};
+use crate::sync::{Arc, Mutex, PoisonError};
 
 /// A source of the present instant. It may jump in either direction: the rules allow for that (contract, section 9).
 pub trait Clock: Send + Sync + 'static {

@@ -6,9 +6,7 @@
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
-use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
 use dogwatch_core::caller::{Caller, authenticate, external_actor, first_admin};
@@ -33,6 +31,8 @@ use crate::journal::Journal;
 use crate::journal::{Head, Position};
 use crate::readers::Readers;
 use crate::signal::Signal;
+use crate::sync::thread::{self, JoinHandle, ThreadId};
+use crate::sync::{Arc, Mutex, PoisonError, Weak};
 use crate::trace;
 use crate::view::StoreView;
 

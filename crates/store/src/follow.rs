@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -24,6 +23,7 @@ use crate::error::Error;
 use crate::format;
 use crate::journal::{Head, Position, Reading};
 use crate::record::hex;
+use crate::sync::Arc;
 
 /// The bytes of rows that are read from the journal at once.
 const READ_AT_ONCE: usize = 256 << 10;

@@ -30,6 +30,7 @@ mod readers;
 mod record;
 mod rooms;
 mod signal;
+mod sync;
 mod table;
 mod ticker;
 mod ticks;

@@ -1,8 +1,6 @@
 //! The threads that answer queries for those who await them: started with the first such query, ended with the engine.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 
 use dogwatch_core::{Actor, Error as Refusal, Query, ask};
 
@@ -11,6 +9,8 @@ use crate::commit::queue::Queue;
 use crate::commit::writer::{Shared, lane_of};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Arc, Mutex, PoisonError};
 use crate::trace;
 
 /// The most threads. A query takes microseconds, so a few do for many tasks.
@@ -27,7 +27,7 @@ pub(crate) struct Readers {
 
 impl Readers {
     pub(crate) fn new(capacity: usize) -> Self {
-        let wanted = thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+        let wanted = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS);
         Self { queue: Arc::new(Queue::new(capacity)), wanted, threads: Mutex::default() }
     }
 

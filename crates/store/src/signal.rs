@@ -1,9 +1,10 @@
 //! The [`Signal`]: wakes the threads and the async tasks that wait for a new deadline or a new notification.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
+
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A counter of how often it was raised. A waiter that reads the count, then the state, and then waits for another count,
 /// misses no change.
@@ -60,8 +61,8 @@ impl Signal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
-    use std::thread;
+    use crate::sync::Arc;
+    use crate::sync::thread;
 
     #[test]
     fn what_was_raised_before_the_wait_is_not_missed() {

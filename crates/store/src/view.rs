@@ -4,10 +4,10 @@
 //! the id of its own organization, so it can reach no other. A record that does not decode is an `internal_error`.
 
 use std::cell::Cell;
-use std::sync::Arc;
 
 use crate::rooms::NamedV1;
 use crate::rooms::organization::OrganizationV2;
+use crate::sync::Arc;
 use dogwatch_core::api_key::KeyHolder;
 use dogwatch_core::id::Id;
 use dogwatch_core::organization::Organization;

@@ -25,8 +25,9 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 use dogwatch_core::incident::{CreateIncident, ListIncidents, ListLimit, Severity};
-use dogwatch_core::{Actor, Code, UserId};
+use dogwatch_core::{Actor, Code, Timestamp, UserId};
 use dogwatch_store::backend::{Backend, Batch, SledBackend, SledOptions};
+use dogwatch_store::journal::{AppendError, FolderJournal, Head, Journal, Reading, Rows};
 use dogwatch_store::{Engine, Error};
 use dogwatch_testkit::fixture::organization;
 use dogwatch_testkit::simulation::Random;
@@ -96,6 +97,7 @@ fn child() {
         Ok("endure") => endure(Path::new(&folder)),
         Ok("read on") => read_on(Path::new(&folder)),
         Ok("overwrite") => overwrite(Path::new(&folder)),
+        Ok("fill") => fill(Path::new(&folder)),
         other => panic!("{other:?}"),
     }
 }
@@ -420,6 +422,96 @@ fn what_was_applied_can_be_read_though_the_disk_fails() {
         spawn("read on", &scratch.path().join("store"), &settings).wait_with_output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success() && stdout.contains("read on"), "{stdout}\n{stderr}");
+}
+
+/// Where it is said how much room there is.
+const ROOM: &str = "DISK_ROOM";
+
+/// The first segment of a journal, and the unit in which it is written, in bytes.
+const SEGMENT: usize = 1 << 20;
+const BLOCK: usize = 4_096;
+/// The bytes of a record besides its rows, and of the one row that it has besides the value.
+const BESIDES: usize = 84 + ROW;
+const ROW: usize = 9;
+
+fn rows(record: usize) -> Rows {
+    Rows::of(&Batch::from([(b"k".to_vec(), Some(vec![7; record - BESIDES]))])).unwrap()
+}
+
+/// A journal whose first segment has so many bytes left, a full disk with room for so many, and a commit whose record has so many. It
+/// is there, or it is known not to be; and when there is room again, the journal goes on. Gives whether it was there.
+fn full_with(scratch: &Path, left: usize, room: usize, record: usize) -> bool {
+    let said = PathBuf::from(env::var_os(ROOM).unwrap());
+    let at = Timestamp::from_millis(1_790_000_000_000).unwrap();
+    let context = format!("{left} left, room for {room}, a record of {record}");
+    let journal = FolderJournal::create(scratch, Head::default(), at).unwrap();
+    // The header, the first record, and one that leaves so many bytes. Nothing can be prepared while that is written.
+    fs::write(&said, "0").unwrap();
+    let filling = rows(SEGMENT - 2 * BLOCK - left);
+    let mut last = journal.append(0, &Head::default(), at, &filling).unwrap();
+    fs::write(&said, room.to_string()).unwrap();
+    let there = match journal.append(0, &last, at, &rows(record)) {
+        Ok(head) => {
+            last = head;
+            true
+        }
+        Err(AppendError::NotAppended(_)) => false,
+        Err(error) => panic!("{context}: {error}"),
+    };
+    // As after a crash with the disk still full, and then in the same process, or another, with room.
+    let again = |journal: &FolderJournal, last: &mut Head| {
+        assert_eq!(journal.last().unwrap(), *last, "{context}");
+        *last = journal.append(0, last, at, &rows(record)).unwrap_or_else(|error| panic!("{context}: {error}"));
+    };
+    if record.is_multiple_of(2) {
+        fs::remove_file(&said).unwrap();
+        again(&journal, &mut last);
+    }
+    drop(journal);
+    let journal = FolderJournal::open(scratch).unwrap_or_else(|error| panic!("{context}: {error}"));
+    drop(fs::remove_file(&said));
+    again(&journal, &mut last);
+    let Reading::Commits(all) = journal.read(&Head::default(), usize::MAX).unwrap() else { panic!("{context}") };
+    assert_eq!(all.last().map(|commit| commit.head), Some(last), "{context}");
+    assert_eq!(all.len(), 2 + usize::from(there) + usize::from(record.is_multiple_of(2)), "{context}");
+    there
+}
+
+fn fill(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    // All at the ends of blocks, and of those in between one in so many.
+    let step = usize::try_from(times("DOGWATCH_BYTES_APART", 64)).unwrap();
+    let looked_at = |byte: usize| (byte + 8) % BLOCK <= 16 || byte.is_multiple_of(step);
+    let (mut there, mut not) = (0, 0);
+    let mut count = |was_there: bool| if was_there { there += 1 } else { not += 1 };
+    for left in [0, BLOCK, 2 * BLOCK] {
+        for record in (BESIDES..=left + BLOCK).filter(|record| looked_at(*record)) {
+            let was_there = full_with(folder, left, 0, record);
+            assert_eq!(was_there, record.next_multiple_of(BLOCK) <= left, "{left} left, a record of {record}");
+            count(was_there);
+        }
+    }
+    // The next segment is cut at its end.
+    for room in (2 * SEGMENT - BLOCK - 8..=2 * SEGMENT + 8).filter(|room| looked_at(*room)) {
+        count(full_with(folder, 0, room, BESIDES + 1));
+    }
+    println!("filled: {there} were there, {not} were not");
+}
+
+#[test]
+fn the_disk_may_be_full_at_any_byte_of_a_segments_end() {
+    if env::var(CHILD).is_ok() {
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let room = scratch.path().join("room");
+    let settings = [(ROOM, room.to_str().unwrap())];
+    let Output { status, stdout, stderr } =
+        spawn("fill", &scratch.path().join("store"), &settings).wait_with_output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    let filled = stdout.lines().find(|line| line.contains("filled"));
+    assert!(status.success() && filled.is_some(), "{stdout}\n{stderr}");
+    println!("{}", filled.unwrap_or_default());
 }
 
 /// How many batches are applied before they are made durable: about a mebibyte, as much as an engine brings in at once.

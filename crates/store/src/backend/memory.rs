@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{Backend, BackendError, Batch, Pair, Scan};
+
+use crate::sync::{Arc, PoisonError, RwLock};
 
 /// Keeps all rows in memory. Clones share the same rows, so an engine can be closed and opened again on them.
 #[derive(Debug, Clone, Default)]

@@ -4,10 +4,10 @@
 //! changed is written once. They are durable in the backend before the journal may forget them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::thread::{self, JoinHandle, ThreadId};
 
 use crate::commit::writer::Shared;
+use crate::sync::Arc;
+use crate::sync::thread::{self, JoinHandle, ThreadId};
 
 /// The handle of the applier's thread. When it is dropped, the thread brings in what is left and ends.
 pub(crate) struct Applier {

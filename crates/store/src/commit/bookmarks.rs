@@ -5,12 +5,12 @@
 //! than the quota: the one that is furthest behind is given up, and whoever comes for what it kept is told.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dogwatch_core::text::Name;
 
 use crate::backend::BackendError;
 use crate::journal::{Journal, Position};
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::trace;
 
 /// Whose bookmark it is.

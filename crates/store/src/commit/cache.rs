@@ -8,7 +8,8 @@
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An entity of any kind, as it was decoded.
 pub(crate) type Decoded = Arc<dyn Any + Send + Sync>;

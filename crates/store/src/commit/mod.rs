@@ -19,6 +19,8 @@ pub(crate) mod cache;
 pub(crate) mod overlay;
 pub(crate) mod pending;
 pub(crate) mod queue;
+#[cfg(all(test, shuttle))]
+mod schedules;
 pub(crate) mod snapshot;
 pub(crate) mod storer;
 pub(crate) mod versions;

@@ -4,22 +4,22 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use dogwatch_core::Error as Refusal;
 
 use crate::error::Error;
+use crate::sync::{Arc, Condvar, Mutex, PoisonError};
 
-thread_local! {
+crate::sync::thread_local! {
     /// Whether this is a thread on which answers are made: were it to wait for one, nobody would make it.
     static MAKES_ANSWERS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whether this is a thread on which answers are made.
 pub(crate) fn makes_answers() -> bool {
-    MAKES_ANSWERS.get()
+    MAKES_ANSWERS.with(Cell::get)
 }
 
 /// Refuses a thread on which answers are made, before it asks for one and waits.
@@ -32,7 +32,7 @@ pub(crate) fn may_wait() -> Result<(), Error> {
 
 /// From here on this thread is refused when it waits for an answer: it makes them.
 pub(crate) fn never_wait_here() {
-    MAKES_ANSWERS.set(true);
+    MAKES_ANSWERS.with(|makes| makes.set(true));
 }
 
 /// Makes answers on this thread meanwhile, which is refused when it waits for another one.
@@ -40,10 +40,10 @@ pub(crate) fn never_wait_within<R>(make: impl FnOnce() -> R) -> R {
     struct Back(bool);
     impl Drop for Back {
         fn drop(&mut self) {
-            MAKES_ANSWERS.set(self.0);
+            MAKES_ANSWERS.with(|makes| makes.set(self.0));
         }
     }
-    let _back = Back(MAKES_ANSWERS.replace(true));
+    let _back = Back(MAKES_ANSWERS.with(|makes| makes.replace(true)));
     make()
 }
 
@@ -143,7 +143,7 @@ impl<R> Pending<R> {
     /// # Errors
     /// The pending answer itself, when it has not come. With the answer, as [`Pending::wait`].
     pub fn wait_timeout(self, most: Duration) -> Result<Result<R, Error>, Self> {
-        if !MAKES_ANSWERS.get() {
+        if !MAKES_ANSWERS.with(Cell::get) {
             let slot = self.shared.slot.lock().unwrap_or_else(PoisonError::into_inner);
             let waiting = |slot: &mut Slot<R>| matches!(slot, Slot::Waiting(_));
             let waited = self.shared.answered.wait_timeout_while(slot, most, waiting);
@@ -186,9 +186,9 @@ impl<R> std::fmt::Debug for Pending<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use crate::sync::atomic::{AtomicUsize, Ordering};
+    use crate::sync::thread;
     use std::task::Wake;
-    use std::thread;
 
     #[test]
     fn waits_for_an_answer_from_another_thread() {

@@ -9,7 +9,8 @@
 
 use dogwatch_core::OrgId;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The waiting items. When the queue is full, pushing fails at once instead of letting memory grow.
 pub(crate) struct Queue<T> {
@@ -246,7 +247,7 @@ mod tests {
         push(&queue, TOGETHER + 2);
         assert_eq!(queue.take_while_storing(99).0.len(), TOGETHER);
         push(&queue, 7);
-        let stored = std::thread::scope(|scope| {
+        let stored = crate::sync::thread::scope(|scope| {
             // Without room for items, it waits until the batch is stored, although an item waits.
             let waiting = [scope.spawn(|| queue.take_while_storing(0))];
             queue.stored();
@@ -273,16 +274,16 @@ mod tests {
         assert_eq!(queue.take(9), Some(vec![1]));
         assert!(!tried(), "it is being worked on");
         queue.storing();
-        std::thread::scope(|scope| {
+        crate::sync::thread::scope(|scope| {
             let writer = scope.spawn(|| queue.take(9));
             queue.stored();
             // The writer waits for more.
             while !queue.begin_alone() {
-                std::thread::yield_now();
+                crate::sync::thread::yield_now();
             }
             assert!(!queue.begin_alone(), "somebody does already");
             push(&queue, 2);
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            crate::sync::thread::sleep(std::time::Duration::from_millis(5));
             assert_eq!(queue.len(), 1, "it waits");
             queue.end_alone();
             assert_eq!(writer.join().unwrap(), Some(vec![2]));

@@ -10,16 +10,16 @@
 //! its caller does not wait for another thread to wake up.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{self, JoinHandle, ThreadId};
 
 use dogwatch_core::Timestamp;
 
 use crate::commit::pending;
 use crate::commit::writer::{Fate, Job, Shared};
 use crate::journal::{AppendError, Head, Rows};
+use crate::sync::Arc;
+use crate::sync::atomic::Ordering;
+use crate::sync::mpsc::{Receiver, Sender, channel};
+use crate::sync::thread::{self, JoinHandle, ThreadId};
 use crate::trace;
 
 /// A batch that is decided: what is appended, and the callers to answer.
@@ -101,7 +101,7 @@ struct Ended<'a>(&'a Shared);
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
-        if thread::panicking() {
+        if std::thread::panicking() {
             give_up(self.0);
         }
         self.0.queue.stored();

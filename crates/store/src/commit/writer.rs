@@ -10,9 +10,6 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use dogwatch_core::caller::authenticate;
@@ -31,6 +28,8 @@ use crate::engine::Load;
 use crate::error::{Error, StorageFailure};
 use crate::journal::Journal;
 use crate::signal::Signal;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::trace;
 use crate::view::StoreView;
 
@@ -305,7 +304,7 @@ struct Panicked<'a>(&'a Shared);
 
 impl Drop for Panicked<'_> {
     fn drop(&mut self) {
-        if thread::panicking() {
+        if std::thread::panicking() {
             self.0.poison(&PANICKED);
             self.0.queue.close();
             while let Some(jobs) = self.0.queue.take(LARGEST_BATCH) {

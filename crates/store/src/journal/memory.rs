@@ -1,11 +1,10 @@
 //! The journal in memory, for tests and for engines that keep nothing on disk.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use dogwatch_core::Timestamp;
 
 use super::{AppendError, Commit, Head, Journal, Position, Reading, Rows};
 use crate::backend::BackendError;
+use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Keeps commits in memory. Clones are the same journal.
 #[derive(Debug, Clone, Default)]

@@ -141,8 +141,12 @@ impl Preparing {
 
     /// Takes the next segment, which has at least `size` bytes; waits for it.
     pub(super) fn take(&self, size: u64) -> io::Result<Prepared> {
-        // One that failed may have failed long ago: it is tried again.
-        self.lock().ready.take_if(|ready| ready.is_err());
+        // One that failed may have failed long ago, and one that is under way may fail of what was long ago: it is tried again.
+        let mut before = {
+            let mut wants = self.lock();
+            wants.ready.take_if(|ready| ready.is_err());
+            wants.wanted.is_some()
+        };
         loop {
             let mut wants = self.lock();
             if wants.ready.is_none() && wants.wanted.is_none_or(|wanted| wanted < size) {
@@ -164,6 +168,7 @@ impl Preparing {
                         return Err(error);
                     }
                 },
+                Some(Err(_)) if before => before = false,
                 Some(Err(error)) => return Err(error),
                 None => return Err(io::Error::other("the journal is being closed")),
             }

@@ -8,7 +8,11 @@
 //!
 //! Faults: with `DISK_FAIL_AT`, the so-manieth opening for writing, write, sync, rename, truncation or removal fails with the
 //! error number `DISK_ERROR`; with `DISK_FAIL_UNTIL`, all from there on do, until a file of that name exists; with
-//! `DISK_FAIL_WHILE`, all do while a file of that name exists. A write that fails has written its first half. `DISK_TOLD` names a file that is made when that happens.
+//! `DISK_FAIL_WHILE`, all do while a file of that name exists. A write that fails has written its first half. `DISK_TOLD` names a
+//! file that is made when that happens.
+//!
+//! Room: while the file that `DISK_ROOM` names exists, files can grow only by the number of bytes that it says, all together, since
+//! it said so; then the disk is full. What is written within a file still is.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -21,6 +25,7 @@ use std::sync::{Mutex, OnceLock};
 unsafe extern "C" {
     fn dlsym(handle: *mut c_void, symbol: *const c_char) -> *mut c_void;
     fn __errno_location() -> *mut c_int;
+    fn lseek(fd: c_int, offset: c_long, whence: c_int) -> c_long;
 }
 
 /// The next library's function, behind this one.
@@ -46,6 +51,7 @@ struct Setup {
     fail_while: Option<PathBuf>,
     error: c_int,
     told: Option<PathBuf>,
+    room: Option<PathBuf>,
 }
 
 impl Setup {
@@ -68,6 +74,7 @@ fn setup() -> Option<&'static Setup> {
             fail_while: env::var_os("DISK_FAIL_WHILE").map(Into::into),
             error: c_int::try_from(number("DISK_ERROR").unwrap_or(5)).unwrap_or(5),
             told: env::var_os("DISK_TOLD").map(Into::into),
+            room: env::var_os("DISK_ROOM").map(Into::into),
         })
     });
     setup.as_ref()
@@ -109,6 +116,41 @@ fn fails(path: &Path) -> bool {
 
 fn fails_fd(fd: c_int) -> bool {
     setup().is_some_and(Setup::fails) && path_of(fd).is_some_and(|path| fails(&path))
+}
+
+const NO_SPACE: c_int = 28;
+
+/// The bytes of a write that the disk has room for, from the first on, if that is bounded. Those beyond the end of the file are taken.
+fn room(fd: c_int, offset: Option<c_long>, count: usize) -> Option<usize> {
+    /// What was said last, and how much was taken since.
+    static TAKEN: Mutex<(String, u64)> = Mutex::new((String::new(), 0));
+    let said = std::fs::read_to_string(setup()?.room.as_ref()?).ok()?;
+    let path = path_of(fd)?;
+    ours(&path)?;
+    // SAFETY: no memory is touched.
+    let offset = offset.unwrap_or_else(|| unsafe { lseek(fd, 0, 1) });
+    let begin = u64::try_from(offset).ok()?;
+    let end = begin + u64::try_from(count).ok()?;
+    let grows = end.saturating_sub(std::fs::metadata(&path).ok()?.len());
+    let mut taken = TAKEN.lock().unwrap();
+    if taken.0 != said {
+        *taken = (said.clone(), 0);
+    }
+    // While it is being said anew, there is nothing in the file.
+    let left = said.parse::<u64>().unwrap_or(0).saturating_sub(taken.1);
+    let missing = grows.saturating_sub(left);
+    taken.1 += grows - missing;
+    Some(count.saturating_sub(usize::try_from(missing).ok()?))
+}
+
+/// Whether nothing can be written; sets the error number.
+fn is_full(room: Option<usize>, count: usize) -> bool {
+    let full = count > 0 && room == Some(0);
+    if full {
+        // SAFETY: the C library gives the address of this thread's error number.
+        unsafe { *__errno_location() = NO_SPACE };
+    }
+    full
 }
 
 /// Replaces a file as a whole: the process may be killed at any moment.
@@ -184,8 +226,12 @@ pub unsafe extern "C" fn write(fd: c_int, bytes: *const c_void, count: usize) ->
         fails_again();
         return -1;
     }
-    // SAFETY: the caller's promise.
-    unsafe { real(fd, bytes, count) }
+    let room = if fd > 2 { room(fd, None, count) } else { None };
+    if is_full(room, count) {
+        return -1;
+    }
+    // SAFETY: the caller's promise; no more than there are.
+    unsafe { real(fd, bytes, room.unwrap_or(count)) }
 }
 
 /// Sets the error number again, after a call that succeeded.
@@ -208,8 +254,12 @@ macro_rules! writing_at {
                 fails_again();
                 return -1;
             }
-            // SAFETY: the caller's promise.
-            unsafe { real(fd, bytes, count, offset) }
+            let room = room(fd, Some(offset), count);
+            if is_full(room, count) {
+                return -1;
+            }
+            // SAFETY: the caller's promise; no more than there are.
+            unsafe { real(fd, bytes, room.unwrap_or(count), offset) }
         }
     )*};
 }

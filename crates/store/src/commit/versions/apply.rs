@@ -1,8 +1,6 @@
 //! The applier's part of [`Versions`]: bringing published commits into the backend, and keeping what it overwrites for views of
 //! earlier moments.
 
-use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{FULL, Held, Kept, Moment, STEP, Versions};
@@ -10,6 +8,8 @@ use crate::backend::{BackendError, Batch, RowMap};
 use crate::commit::bookmarks::Bookmarks;
 use crate::format;
 use crate::journal::{Head, Journal};
+use crate::sync::PoisonError;
+use crate::sync::atomic::Ordering;
 
 /// The most bytes of rows that are brought into the backend between two syncs of it, if they are of more than one commit. The more
 /// it is, the likelier sled is to write over what was durable before it has synced a copy (`FORMAT.md`).
@@ -92,7 +92,7 @@ impl Versions {
     ///
     /// It goes row by row, because sled lets nobody read while it takes in a batch. After a crash in between, the backend still
     /// says the head before, so all is brought in again from the journal: rows are whole values, and may be written twice.
-    pub(super) fn apply(&self, head: Head) -> Result<(), BackendError> {
+    pub(in crate::commit) fn apply(&self, head: Head) -> Result<(), BackendError> {
         let number = head.position.number;
         let rows = self.newest(number);
         // New views are of this moment or a later one: the earlier ones are those that there are now.
@@ -133,7 +133,7 @@ impl Versions {
         };
         let left = (FULL / 2).saturating_sub(waiting) / (FULL / 200);
         if !closing && let Some(pause) = used.checked_mul(u32::try_from(left).unwrap_or(0)) {
-            std::thread::sleep(pause / 100);
+            crate::sync::thread::sleep(pause / 100);
         }
     }
 
@@ -145,7 +145,7 @@ impl Versions {
             if views.is_empty() {
                 break;
             }
-            std::thread::sleep(Duration::from_micros(200));
+            crate::sync::thread::sleep(Duration::from_micros(200));
         }
         views
     }

@@ -23,14 +23,14 @@ pub(crate) use view::View;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Included};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, BackendError, RowMap};
 use crate::commit::cache::{Cache, Decoded};
 use crate::journal::{Commit, Head};
 use crate::rooms::is_cached;
+use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The bytes of rows that may wait for the backend. When there are more, the writer waits, and commands queue up.
 const FULL: usize = 64 << 20;

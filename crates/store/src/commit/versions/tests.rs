@@ -4,10 +4,10 @@ use super::*;
 use crate::backend::MemoryBackend;
 use crate::commit::overlay::Source;
 use crate::journal::Position;
+use crate::sync::Arc;
+use crate::sync::atomic::AtomicBool;
 use crate::table::Table;
 use proptest::prelude::*;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 fn head(number: u64) -> Head {
     Head { position: Position { term: 0, number }, ..Head::default() }
@@ -151,7 +151,7 @@ fn a_long_view_costs_one_value_a_row() {
 #[test]
 fn many_at_once() {
     let (versions, stop) = (versions(), AtomicBool::new(false));
-    std::thread::scope(|scope| {
+    crate::sync::thread::scope(|scope| {
         scope.spawn(|| {
             for number in 1..=3_000_u64 {
                 let value = (number % 10 != 0).then(|| number.to_be_bytes().to_vec());
@@ -159,7 +159,7 @@ fn many_at_once() {
                 versions.publish(head(number), 1);
                 // The applier must not fall behind for good: there would be nothing for it to overtake.
                 while number > versions.applying.load(Ordering::SeqCst) + 20 {
-                    std::thread::yield_now();
+                    crate::sync::thread::yield_now();
                 }
             }
             stop.store(true, Ordering::SeqCst);

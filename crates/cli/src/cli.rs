@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use axum::http::HeaderValue;
 use clap::{Args, Parser, Subcommand};
 use dogwatch_http::{Rate, TrustedProxies};
+use serde::{Deserialize, Serialize};
 
 /// Incident response in one folder: incidents with an enforced lifecycle, on-call schedules, escalation; without a database.
 #[derive(Debug, Parser)]
@@ -74,8 +75,8 @@ pub(crate) enum Command {
     Import(ImportArgs),
     /// Copy a store into a fresh folder
     ///
-    /// The store must not be in use; a program that embeds the engine can back up while it works. With --incremental, the first
-    /// call copies the store, and each later one adds what was committed since: `dogwatch restore` then restores any moment.
+    /// With --incremental, the first call copies the store, and each later one adds what was committed since: `dogwatch restore` then
+    /// restores any moment. When a server has the store open, it writes the copy, of one moment, while it goes on.
     Backup(BackupArgs),
     /// Make a store of a backup, as it was at a moment
     ///
@@ -104,6 +105,11 @@ pub(crate) enum MemberCommand {
     ///
     /// Prints one line of JSON: {"userId": …, "apiKey": …}. The API key is shown here and never again.
     Add(AddMemberArgs),
+    /// Invite somebody
+    ///
+    /// Prints one line of JSON: {"invitationId": …, "token": …}. With the token, which is shown here and never again, they accept the
+    /// invitation: `POST /v1/invitations/accept`.
+    Invite(InviteArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -118,7 +124,7 @@ pub(crate) enum KeyCommand {
     Revoke(RevokeKeyArgs),
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize, Deserialize)]
 pub(crate) struct StoreArgs {
     /// The folder of the store
     #[arg(long, value_name = "DIR")]
@@ -128,14 +134,14 @@ pub(crate) struct StoreArgs {
     pub(crate) org_id: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize, Deserialize)]
 pub(crate) struct VerifyArgs {
     /// The folder of the store
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize, Deserialize)]
 pub(crate) struct ExportArgs {
     /// The folder of the store
     #[arg(long, value_name = "DIR")]
@@ -155,7 +161,7 @@ pub(crate) struct ImportArgs {
     pub(crate) from: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize, Deserialize)]
 pub(crate) struct CopyArgs {
     /// The folder of the store
     #[arg(long, value_name = "DIR")]
@@ -165,7 +171,7 @@ pub(crate) struct CopyArgs {
     pub(crate) to: PathBuf,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize, Deserialize)]
 pub(crate) struct BackupArgs {
     /// The store and the copy.
     #[command(flatten)]
@@ -188,7 +194,7 @@ pub(crate) struct RestoreArgs {
     pub(crate) at: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize, Deserialize)]
 pub(crate) struct ChangesArgs {
     /// The folder of the store
     #[arg(long, value_name = "DIR")]
@@ -201,7 +207,7 @@ pub(crate) struct ChangesArgs {
     pub(crate) bookmark: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize, Deserialize)]
 pub(crate) struct CreateKeyArgs {
     /// Where it is kept.
     #[command(flatten)]
@@ -217,14 +223,14 @@ pub(crate) struct CreateKeyArgs {
     pub(crate) expires_at: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize, Deserialize)]
 pub(crate) struct ListKeysArgs {
     /// Where they are kept.
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize, Deserialize)]
 pub(crate) struct RevokeKeyArgs {
     /// Where it is kept.
     #[command(flatten)]
@@ -336,7 +342,7 @@ fn rate(text: &str) -> Result<RateArg, &'static str> {
     rate.map(|rate| RateArg(Some(rate))).ok_or("must be N a second, N/BURST, or `off`")
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize, Deserialize)]
 pub(crate) struct InitArgs {
     /// The folder of the store
     #[arg(long, value_name = "DIR")]
@@ -355,7 +361,7 @@ pub(crate) struct InitArgs {
     pub(crate) last_name: String,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize, Deserialize)]
 pub(crate) struct AddMemberArgs {
     /// The folder of the store
     #[arg(long, value_name = "DIR")]
@@ -377,7 +383,20 @@ pub(crate) struct AddMemberArgs {
     pub(crate) role: String,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize, Deserialize)]
+pub(crate) struct InviteArgs {
+    /// Where it is kept.
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// The e-mail address of whom is invited
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) email: String,
+    /// What they may do: `org:member`, or `org:admin` for the team as well
+    #[arg(long, value_name = "ROLE", default_value = "org:member")]
+    pub(crate) role: String,
+}
+
+#[derive(Debug, Args, Serialize, Deserialize)]
 pub(crate) struct OncallArgs {
     /// The folder of the store
     #[arg(long, value_name = "DIR")]
@@ -396,7 +415,7 @@ pub(crate) struct OncallArgs {
     pub(crate) at: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize, Deserialize)]
 pub(crate) struct RehearseArgs {
     /// The folder of the store
     #[arg(long, value_name = "DIR")]

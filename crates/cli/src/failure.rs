@@ -25,6 +25,10 @@ pub(crate) enum Failure {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// What the server says that did the task: lines that are ready to print.
+    Served(String),
+    /// The server that did the task cannot be heard any more.
+    ServerLost(io::Error),
     /// The output could not be written.
     Output(io::Error),
 }
@@ -50,6 +54,10 @@ impl fmt::Display for Failure {
             Self::Findings(1) => writeln!(f, "error: the store is damaged: 1 finding"),
             Self::Findings(count) => writeln!(f, "error: the store is damaged: {count} findings"),
             Self::File { path, source } => writeln!(f, "error: `{}`: {source}", path.display()),
+            Self::Served(lines) => f.write_str(lines),
+            Self::ServerLost(error) => {
+                writeln!(f, "error: the server cannot be heard any more: {error}; it may have done what it was told")
+            }
             Self::Output(error) => writeln!(f, "error: cannot write the output: {error}"),
             Self::Engine(error) if !error.fields().is_empty() => {
                 writeln!(f, "error: invalid input ({})", error.code())?;

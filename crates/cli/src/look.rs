@@ -1,7 +1,5 @@
-//! What commands share: opening a store as an admin, finding the organization, printing JSON for programs, and writing
-//! instants.
+//! What commands share: opening a store as an admin, finding the organization, and writing instants.
 
-use std::io::Write;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -9,14 +7,15 @@ use anstyle::Style;
 use dogwatch_store::Engine;
 use dogwatch_store::rules::{Actor, Code, Error as Refusal, OrgId, Problem, Timestamp, Zone};
 
+use crate::desk::Desk;
 use crate::failure::Failure;
 
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
 
 /// Opens an existing store, to act as the first admin of the organization that was named, or of the only one.
-pub(crate) fn open_as_admin(data: &Path, named: Option<OrgId>) -> Result<(Engine, Actor), Failure> {
-    let engine = Engine::open_existing(data)?;
+pub(crate) fn open_as_admin(desk: &Desk, data: &Path, named: Option<OrgId>) -> Result<(Engine, Actor), Failure> {
+    let engine = desk.engine(data)?;
     let admin = engine.first_admin(organization(&engine, named)?)?;
     Ok((engine, admin))
 }
@@ -40,11 +39,6 @@ pub(crate) fn organization(engine: &Engine, named: Option<OrgId>) -> Result<OrgI
 /// Reads a text that is written in the program itself, so that a problem with it is an `internal_error`.
 pub(crate) fn valid<T: FromStr<Err = Problem>>(text: &str) -> Result<T, Failure> {
     text.parse().map_err(|problem: Problem| Refusal::broken(problem.to_string()).into())
-}
-
-/// Prints one line of JSON on standard output, for programs.
-pub(crate) fn print(line: &serde_json::Value) -> Result<(), Failure> {
-    Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
 /// The `not_found` for a name that no schedule or policy has; its message lists the names that there are.

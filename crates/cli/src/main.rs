@@ -1,11 +1,12 @@
 //! The `dogwatch` program: incident response in one folder, from the command line.
 //!
-//! It parses arguments, calls the engine, and prints; no rule lives here. Results for programs go to standard output as lines
+//! It parses arguments, calls the engine, and prints; no rule lives here. When a server has the store open, the server does it. Results for programs go to standard output as lines
 //! of JSON, everything for people to standard error or, where it is the point of the command, to standard output.
 
 mod cli;
 mod config;
 mod demo;
+mod desk;
 mod failure;
 mod keys;
 mod log;
@@ -14,13 +15,18 @@ mod manage;
 mod oncall;
 mod rehearse;
 mod serve;
+mod socket;
 mod stage;
+mod task;
 mod tools;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use crate::cli::{Command, ConfigCommand, KeyCommand, MemberCommand};
+use crate::desk::Desk;
+use crate::failure::Failure;
+use crate::task::Task;
 
 /// The memory allocator: faster for what the engine does than the system's; see `BENCHMARKS.md`.
 #[global_allocator]
@@ -28,24 +34,25 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let done = match config::parse().command {
-        Command::Init(args) => manage::init(&args),
-        Command::Member { command: MemberCommand::Add(args) } => manage::add_member(&args),
-        Command::Key { command: KeyCommand::Create(args) } => keys::create(&args),
-        Command::Key { command: KeyCommand::List(args) } => keys::list(&args),
-        Command::Key { command: KeyCommand::Revoke(args) } => keys::revoke(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Config { command: ConfigCommand::Check(args) } => serve::check(&args),
-        Command::Oncall(args) => oncall::run(&args),
-        Command::Rehearse(args) => rehearse::run(&args),
-        Command::Verify(args) => tools::verify(&args),
-        Command::Export(args) => tools::export(&args),
         Command::Import(args) => tools::import(&args),
-        Command::Backup(args) => tools::backup(&args),
         Command::Restore(args) => tools::restore(&args),
-        Command::Changes(args) => tools::changes(&args),
-        Command::Compact(args) => tools::compact(&args),
-        Command::Stats(args) => tools::stats(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Init(args) => carry_out(Task::Init(args)),
+        Command::Member { command: MemberCommand::Add(args) } => carry_out(Task::AddMember(args)),
+        Command::Member { command: MemberCommand::Invite(args) } => carry_out(Task::Invite(args)),
+        Command::Key { command: KeyCommand::Create(args) } => carry_out(Task::CreateKey(args)),
+        Command::Key { command: KeyCommand::List(args) } => carry_out(Task::ListKeys(args)),
+        Command::Key { command: KeyCommand::Revoke(args) } => carry_out(Task::RevokeKey(args)),
+        Command::Oncall(args) => carry_out(Task::Oncall(args)),
+        Command::Rehearse(args) => carry_out(Task::Rehearse(args)),
+        Command::Verify(args) => carry_out(Task::Verify(args)),
+        Command::Export(args) => carry_out(Task::Export(args)),
+        Command::Backup(args) => carry_out(Task::Backup(args)),
+        Command::Changes(args) => carry_out(Task::Changes(args)),
+        Command::Compact(args) => carry_out(Task::Compact(args)),
+        Command::Stats(args) => carry_out(Task::Stats(args)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,5 +63,13 @@ fn main() -> ExitCode {
             let _ = write!(anstream::stderr(), "{failure}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Does a task, or has the server do it that has the store open.
+fn carry_out(task: Task) -> Result<(), Failure> {
+    match socket::server_of(task.data()) {
+        Some(server) => socket::ask(&server, task),
+        None => task.run(&mut Desk::own()),
     }
 }

@@ -18,6 +18,7 @@ use dogwatch_store::rules::text::ScheduleName;
 use dogwatch_store::rules::{Actor, OrgId, Timestamp, UserId, Validation, Zone};
 
 use crate::cli::OncallArgs;
+use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::look::{self, BOLD, DIM, day_name, no_such, open_as_admin};
 
@@ -33,20 +34,20 @@ const DAYS: i32 = 7;
 const LABEL: usize = 15;
 
 /// Runs the command.
-pub(crate) fn run(args: &OncallArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &OncallArgs, desk: &mut Desk) -> Result<(), Failure> {
     let mut check = Validation::new();
     let name = check.field("--schedule", ScheduleName::new(&args.schedule));
     let org = check.optional("--org-id", args.org_id.as_deref().map(OrgId::parse));
     let at = check.optional("--at", args.at.as_deref().map(Timestamp::parse));
     let (name, org, at) = check.finish(|| Some((name?, org?, at?)))?;
 
-    let (engine, actor) = open_as_admin(&args.data, org)?;
+    let (engine, actor) = open_as_admin(desk, &args.data, org)?;
     let schedules = engine.query(&ListSchedules, &actor)?;
     let found = schedules.iter().find(|schedule| schedule.name == name);
     let names = schedules.iter().map(|schedule| schedule.name.as_str());
     let id = found.map(|schedule| schedule.id).ok_or_else(|| no_such("schedule", name.as_str(), names))?;
     let picture = Picture::read(&engine, &actor, id, at.unwrap_or_else(|| engine.now()), i32::from(args.weeks))?;
-    picture.draw(&mut anstream::stdout().lock())?;
+    picture.draw(&mut desk.drawing)?;
     Ok(())
 }
 

@@ -20,6 +20,7 @@ use dogwatch_store::rules::text::PolicyName;
 use dogwatch_store::rules::{Actor, OrgId, Timestamp, UserId, Validation, Zone};
 
 use crate::cli::RehearseArgs;
+use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::look::{BOLD, DIM, clock, no_such, open_as_admin};
 
@@ -36,14 +37,14 @@ const NAME: usize = 22;
 const ZONE: usize = WIDTH - 2 - SINCE - NAME - 17;
 
 /// Runs the command.
-pub(crate) fn run(args: &RehearseArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &RehearseArgs, desk: &mut Desk) -> Result<(), Failure> {
     let mut check = Validation::new();
     let name = check.field("--policy", PolicyName::new(&args.policy));
     let org = check.optional("--org-id", args.org_id.as_deref().map(OrgId::parse));
     let at = check.optional("--at", args.at.as_deref().map(Timestamp::parse));
     let (name, org, at) = check.finish(|| Some((name?, org?, at?)))?;
 
-    let (engine, actor) = open_as_admin(&args.data, org)?;
+    let (engine, actor) = open_as_admin(desk, &args.data, org)?;
     let policies = engine.query(&ListPolicies, &actor)?;
     let found = policies.iter().find(|policy| policy.name == name);
     let names = policies.iter().map(|policy| policy.name.as_str());
@@ -56,7 +57,7 @@ pub(crate) fn run(args: &RehearseArgs) -> Result<(), Failure> {
         schedules: schedules(&engine, &actor)?,
         at,
     };
-    rehearsal.tell(&mut anstream::stdout().lock())
+    rehearsal.tell(&mut desk.drawing)
 }
 
 fn people(engine: &Engine, actor: &Actor) -> Result<BTreeMap<UserId, String>, Failure> {

@@ -2,6 +2,8 @@
 //!
 //! An empty store gets an organization first. SIGTERM and SIGINT end the command, once the requests under way are finished.
 //!
+//! Beside the server, the program's other commands have it do what they are to do with the store (`socket.rs`).
+//!
 //! When storage fails, because the disk is full or gone, reads are answered from what there is, and the store is opened again as soon
 //! as its folder can be written ([`keep_open`]).
 
@@ -10,8 +12,8 @@ use std::io::{self, IsTerminal, Write};
 use std::net::ToSocketAddrs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -28,6 +30,7 @@ use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::look::valid;
+use crate::socket::{Present, Socket};
 
 /// How often it is looked whether storage has failed.
 const LOOK: Duration = Duration::from_millis(250);
@@ -139,6 +142,11 @@ async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failu
     }
     let listener = TcpListener::bind(&args.listen).await?;
     let address = listener.local_addr()?;
+    let present = Arc::new(Mutex::new(engine.downgrade()));
+    let socket = Socket::listen(&args.data, Arc::clone(&present));
+    if let Err(why) = &socket {
+        tracing::warn!(%why, "there is no socket in the folder: members, keys and tools have to wait until this server stops");
+    }
     let mut out = io::stdout();
     let scheme = if tls.is_some() { "https" } else { "http" };
     writeln!(out, "listening on {scheme}://{address}")?;
@@ -177,8 +185,13 @@ async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failu
     };
     let (latest, routers) = watch::channel(router(&engine));
     let (ends, ending) = watch::channel(false);
-    let kept = tokio::spawn(keep_open(args.data.clone(), engine, latest, router, ending));
+    let kept = tokio::spawn(keep_open(args.data.clone(), engine, present, latest, router, ending));
+    let drain_time = settings.drain_time;
     let served = serve_latest(listener, routers, settings, stop).await;
+    if let Ok(socket) = socket {
+        let closed = tokio::task::spawn_blocking(move || socket.close(drain_time)).await;
+        closed.map_err(io::Error::other)?;
+    }
     let _ = ends.send(true);
     kept.await.map_err(io::Error::other)??;
     Ok(served?)
@@ -189,6 +202,7 @@ async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failu
 async fn keep_open(
     data: PathBuf,
     mut engine: Engine,
+    present: Present,
     latest: watch::Sender<Router>,
     router: impl Fn(&Engine) -> Router,
     mut ending: watch::Receiver<bool>,
@@ -199,8 +213,11 @@ async fn keep_open(
             _ = ending.wait_for(|end| *end) => break,
             () = sleep(LOOK) => {}
         }
-        let Some(failure) = engine.failure() else { continue };
-        tracing::error!(cause = %failure.cause, "storage has failed: the store is opened again when its folder can be written");
+        // Why is in the log already.
+        if engine.failure().is_none() {
+            continue;
+        }
+        tracing::error!("the store is opened again as soon as its folder can be written");
         end(ticker);
         let opened = tokio::select! {
             _ = ending.wait_for(|end| *end) => return Ok(()),
@@ -208,6 +225,7 @@ async fn keep_open(
         };
         tracing::warn!("the store is open again");
         drop(latest.send_replace(router(&opened)));
+        *present.lock().unwrap_or_else(PoisonError::into_inner) = opened.downgrade();
         engine = opened;
         ticker = engine.start_ticker()?;
     }

@@ -252,7 +252,9 @@ fn a_full_disk() {
     assert!(server.stop().success());
     let log = std::fs::read_to_string(log.path()).unwrap();
     assert!(log.contains("storage has failed") && log.contains("the store is open again"), "{log}");
-    assert!(log.contains("No space left on device"), "the cause is told: {log}");
+    let causes =
+        log.lines().filter(|line| line.contains("storage has failed") && line.contains("No space left on device"));
+    assert_eq!(causes.count(), 1, "the cause is told, once: {log}");
 }
 
 #[test]

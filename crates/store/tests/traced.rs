@@ -6,10 +6,13 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use dogwatch_core::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, Position, Target};
+use dogwatch_core::id::IncidentId;
 use dogwatch_core::incident::{ChangeStatus, CreateIncident, ListIncidents, Severity, Status};
 use dogwatch_core::team::InviteMember;
-use dogwatch_core::{Actor, team::Role};
+use dogwatch_core::{Actor, OrgId, team::Role};
 use dogwatch_store::Engine;
+use dogwatch_store::backend::{Backend, Batch, MemoryBackend};
 use dogwatch_testkit::fixture::organization;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -53,6 +56,7 @@ fn spans_name_the_operation_and_who_and_the_code() {
     engine.authenticate(&created.admin.api_key.secret).unwrap();
     engine.tick(engine.now().plus(Duration::from_secs(1))).unwrap();
     drop(engine);
+    let damaged = a_run_that_cannot_go_on();
 
     let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
     let (org, user) = (created.organization.id, owner);
@@ -64,10 +68,39 @@ fn spans_name_the_operation_and_who_and_the_code() {
         "query{name=\"ListIncidents\" code=not_authorized}".to_owned(),
         "commit{commands=1}".to_owned(),
         "tick{due=0}".to_owned(),
+        format!("an escalation run cannot go on organization={} incident={}", damaged.0, damaged.1),
     ] {
         assert!(text.contains(&expected), "{expected} is not in {text}");
     }
     for secret in [token.reveal(), created.admin.api_key.secret.reveal(), "Checkout", "ben@example.com"] {
         assert!(!text.contains(secret), "{secret} is in {text}");
     }
+}
+
+/// Lets a run be due whose incident cannot be read.
+fn a_run_that_cannot_go_on() -> (OrgId, IncidentId) {
+    let backend = MemoryBackend::new();
+    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let (ada, owner) = (created.actor(), created.admin.member.id);
+    let policy = engine.execute(CreatePolicy { name: "Night".parse().unwrap(), description: None }, &ada).unwrap().id;
+    for position in [1, 2] {
+        let layer = AddPolicyLayer {
+            policy_id: policy,
+            position: Position::new(position).unwrap(),
+            ack_timeout: AckTimeout::from_minutes(5).unwrap(),
+            target: Target::users(vec![owner]).unwrap(),
+        };
+        engine.execute(layer, &ada).unwrap();
+    }
+    let open = CreateIncident {
+        escalation_policy_id: Some(policy),
+        ..CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, owner)
+    };
+    let id = engine.execute(open, &ada).unwrap().id;
+    engine.checkpoint().unwrap();
+    let (key, _) = backend.scan(b"I", b"J").last().unwrap().unwrap();
+    backend.apply(&Batch::from([(key, Some(vec![1, 2, 3, 4, 5, 6]))])).unwrap();
+    assert_eq!(engine.tick(engine.now().plus(Duration::from_secs(600))).unwrap().failed, 1);
+    (created.organization.id, id)
 }

@@ -6,6 +6,7 @@ use axum::http::HeaderValue;
 use clap::{Args, Parser, Subcommand};
 use dogwatch_http::{Rate, TrustedProxies};
 use serde::{Deserialize, Serialize};
+use tracing_subscriber::filter::Targets;
 
 /// Incident response in one folder: incidents with an enforced lifecycle, on-call schedules, escalation; without a database.
 #[derive(Debug, Parser)]
@@ -301,6 +302,9 @@ pub(crate) struct ServeArgs {
     /// How the log is written: `text` or `json`, a line for each event
     #[arg(long, value_name = "FORMAT", default_value = "text", env = "DOGWATCH_LOG_FORMAT")]
     pub(crate) log_format: LogFormat,
+    /// What is logged, in place of `info`: levels of parts, with commas in between, as in `warn,dogwatch_http=info`
+    #[arg(long, value_name = "FILTER", env = "DOGWATCH_LOG_FILTER", conflicts_with = "quiet")]
+    pub(crate) log_filter: Option<Targets>,
     /// Log only what is wrong
     #[arg(long, env = "DOGWATCH_QUIET")]
     pub(crate) quiet: bool,

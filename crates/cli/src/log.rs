@@ -7,6 +7,11 @@ use std::io::{IsTerminal, stderr};
 
 use crate::cli::LogFormat;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::registry;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// The most lines that wait to be written.
 const MOST_LINES: usize = 16_384;
@@ -18,18 +23,17 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Begins to log lines from a level on. When the process has a subscriber already, that one goes on logging.
-    pub(crate) fn start(level: tracing::Level, format: LogFormat) -> Self {
+    /// Begins to log the lines that a filter lets pass. When the process has a subscriber already, that one goes on logging.
+    pub(crate) fn start(filter: Targets, format: LogFormat) -> Self {
         let (writer, guard) =
             NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MOST_LINES).finish(stderr());
         let dropped = writer.error_counter();
-        let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(writer);
-        let _ = match format {
-            LogFormat::Text => lines.with_ansi(stderr().is_terminal()).try_init(),
-            LogFormat::Json => {
-                lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
-            }
+        let lines = layer().with_writer(writer);
+        let lines = match format {
+            LogFormat::Text => lines.with_ansi(stderr().is_terminal()).boxed(),
+            LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
         };
+        let _ = registry().with(lines.with_filter(filter)).try_init();
         // What panics says so in the log: writing to stderr could block.
         std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a thread panicked")));
         Self { _writes: guard, dropped }

@@ -25,6 +25,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::sleep;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
@@ -42,8 +43,9 @@ const ROOM: usize = 16 << 20;
 
 /// Runs the command until SIGTERM or SIGINT.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let level = if args.quiet { tracing::Level::WARN } else { tracing::Level::INFO };
-    let log = Log::start(level, args.log_format);
+    let level = if args.quiet { LevelFilter::WARN } else { LevelFilter::INFO };
+    let filter = args.log_filter.clone().unwrap_or_else(|| Targets::new().with_default(level));
+    let log = Log::start(filter, args.log_format);
     let engine = if args.existing { Engine::open_existing(&args.data)? } else { Engine::open(&args.data)? };
     if engine.organizations()?.is_empty() {
         first_organization(&engine, &args.data)?;

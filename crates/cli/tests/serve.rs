@@ -178,6 +178,23 @@ fn more_connections_than_there_are_seats() {
     drop(silent);
 }
 
+/// What is logged may be said part by part, also in the environment.
+#[test]
+fn a_filter_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server =
+        Server::start_with_log(folder.path(), &["--log-filter", "warn,dogwatch::serve=info"], Stdio::piped());
+    assert_eq!(server.request("GET", "/v1/components", &server.key(), None).0, 200);
+    let log = server.child.stderr.take().unwrap();
+    assert!(server.stop().success());
+    let log = std::io::read_to_string(log).unwrap();
+    assert!(log.contains("stopping") && !log.contains("request_id"), "{log}");
+    let args = ["serve", "--data", folder.path().to_str().unwrap()];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dogwatch"));
+    let refused = command.args(args).env("DOGWATCH_LOG_FILTER", "dogwatch=loud").output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--log-filter"), "{refused:?}");
+}
+
 /// Lines for programs, and a while in which the server says that it is about to stop.
 #[test]
 fn lines_of_json_and_a_stop_that_is_announced() {
@@ -203,5 +220,6 @@ fn lines_of_json_and_a_stop_that_is_announced() {
         (&request["route"], &request["status"], &request["address"]),
         (&json!("/components"), &json!(200), &json!("127.0.0.1"))
     );
+    assert!(request["key"].as_str().unwrap().starts_with("key_"));
     assert!(request["user"].as_str().unwrap().starts_with("user_") && request["request_id"].is_string());
 }

@@ -7,7 +7,7 @@
 //!
 //! How a key lets its holder in is in [`crate::caller::authenticate`]; secrets and hashes are in [`crate::secret`].
 
-use crate::caller::ByMember;
+use crate::caller::{Actor, ByMember};
 use crate::code::Code;
 use crate::command::{Command, Context, Query, View, seal};
 use crate::error::Error;
@@ -53,6 +53,14 @@ pub struct KeyHolder {
     pub key: ApiKeyId,
     /// The instant from which on the key does not work; `None`: it works until it is revoked.
     pub expires_at: Option<Timestamp>,
+}
+
+impl KeyHolder {
+    /// As whom the key acts.
+    #[must_use]
+    pub const fn actor(&self) -> Actor {
+        Actor::member(self.org_id, self.user_id)
+    }
 }
 
 /// The API keys of one organization, as the rules see them. Read only.

@@ -18,6 +18,7 @@
 //! assert_eq!(kind::<InviteMember>(), CallerKind::Admin);
 //! ```
 
+use crate::api_key::KeyHolder;
 use crate::code::Code;
 use crate::command::{Command, Context, Decision, GlobalContext, GlobalView, Query, View};
 use crate::error::Error;
@@ -312,6 +313,14 @@ pub fn first_admin(org: OrgId, state: &dyn State) -> Result<Actor, Error> {
 /// `invalid_api_key` when the key is unknown, revoked or expired, or its user is no longer a member; one cannot be told from
 /// another.
 pub fn authenticate(key: &Secret, state: &dyn State, now: Timestamp) -> Result<Actor, Error> {
+    key_holder(key, state, now).map(|holder| holder.actor())
+}
+
+/// As [`authenticate`], and which key it is.
+///
+/// # Errors
+/// As [`authenticate`].
+pub fn key_holder(key: &Secret, state: &dyn State, now: Timestamp) -> Result<KeyHolder, Error> {
     let refused = || Error::refused(Code::InvalidApiKey, "the API key is not valid");
     let holder = state.key_holder(key.hash())?.ok_or_else(refused)?;
     if holder.expires_at.is_some_and(|end| end <= now) {
@@ -320,5 +329,5 @@ pub fn authenticate(key: &Secret, state: &dyn State, now: Timestamp) -> Result<A
     if !state.world(holder.org_id).is_member(holder.user_id)? {
         return Err(refused());
     }
-    Ok(Actor::member(holder.org_id, holder.user_id))
+    Ok(holder)
 }

@@ -11,7 +11,7 @@ use crate::validation::Problem;
 /// The characters that a type of text may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextForm {
-    /// No control characters, and at least one character that is not white space.
+    /// No control characters, and at least one character that is seen: neither white space nor without a shape.
     Name,
     /// No control characters; may be blank.
     Line,
@@ -54,7 +54,19 @@ fn check(noun: &'static str, text: &str, form: TextForm, min: usize, max: usize)
     if form == TextForm::Name && text.chars().all(char::is_whitespace) {
         return Err(Problem::new(noun, "must not be only white space"));
     }
+    if form == TextForm::Name && text.chars().all(|c| c.is_whitespace() || is_shapeless(c)) {
+        return Err(Problem::new(noun, "must not be only characters that show nothing"));
+    }
     Ok(())
+}
+
+/// Whether a character shows nothing by itself: those that Unicode 17 has as `Default_Ignorable_Code_Point`.
+const fn is_shapeless(c: char) -> bool {
+    matches!(c,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'
+        | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
+        | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFF8}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
+        | '\u{E0000}'..='\u{E0FFF}')
 }
 
 macro_rules! text {
@@ -74,6 +86,17 @@ macro_rules! text {
             pub fn new(text: impl AsRef<str>) -> Result<Self, Problem> {
                 let text = text.as_ref();
                 check($noun, text, TextForm::$form, $min, $max)?;
+                Ok(Self(Arc::from(text)))
+            }
+
+            /// The text, if it satisfied the rule of this type when it was stored: names were once allowed to show nothing.
+            ///
+            /// # Errors
+            /// As [`Self::new`].
+            pub fn stored(text: impl AsRef<str>) -> Result<Self, Problem> {
+                let text = text.as_ref();
+                let form = if matches!(TextForm::$form, TextForm::Name) { TextForm::Line } else { TextForm::$form };
+                check($noun, text, form, $min, $max)?;
                 Ok(Self(Arc::from(text)))
             }
 
@@ -282,6 +305,10 @@ mod tests {
             ("  padded  ", true),
             ("日本語の件名", true),
             ("zero\u{200B}width", true),
+            ("\u{200B}", false),
+            (" \u{FEFF}\u{2060} \u{AD}", false),
+            ("\u{E0041}", false),
+            ("\u{2764}\u{FE0F}", true),
             ("", false),
             (" ", false),
             ("\u{3000}\u{00A0}", false),

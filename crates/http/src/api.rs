@@ -33,7 +33,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::field::display;
 
 use crate::error::{Failure, Field};
-use crate::gate::{Gate, Held, Limits};
+use crate::gate::{Caller, Gate, Held, Limits};
 use crate::input::Input;
 use crate::json::{self, NotRead};
 use crate::metrics::Metrics;
@@ -355,14 +355,15 @@ async fn handle(api: Arc<Api>, routes: Arc<Vec<Route>>, path: &'static str, requ
     let took = began.elapsed();
     api.metrics.count(&method, path, response.status(), took);
     let status = response.status().as_u16();
-    let (organization, user) = match asker {
+    let key = asker.as_ref().and_then(|asker| asker.key).map(display);
+    let (organization, user) = match asker.map(|asker| asker.actor) {
         Some(Actor::Member { org_id, user_id }) => (Some(display(org_id)), Some(display(user_id))),
         _ => (None, None),
     };
     // Of what a client sends, only what is plain goes into the log.
     let trace = trace.as_ref().and_then(|it| it.to_str().ok()).filter(|it| it.len() <= 64).map(display);
     tracing::info!(
-        request_id = %id, %method, route = path, status, took_us = took.as_micros(), organization, user,
+        request_id = %id, %method, route = path, status, took_us = took.as_micros(), organization, user, key,
         address = address.map(display), traceparent = trace, "request"
     );
     response
@@ -407,7 +408,7 @@ async fn answer(
     routes: &[Route],
     request: Request,
     address: Option<IpAddr>,
-    asker: &mut Option<Actor>,
+    asker: &mut Option<Caller>,
 ) -> Result<Reply, Failure> {
     let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
     let Some(route) = routes.iter().find(|route| route.method == *method) else {
@@ -415,8 +416,8 @@ async fn answer(
         return Err(wrong_method(&methods.join(", ")));
     };
     let (parts, body) = request.into_parts();
-    let (actor, by) = api.gate.pass(address, || authenticated(api, route.caller, &parts))?;
-    *asker = Some(actor);
+    let caller = api.gate.pass(address, || authenticated(api, route.caller, &parts))?;
+    let Caller { actor, by, .. } = asker.insert(caller).clone();
     let request = Request::from_parts(parts, body);
     // Authentication by an API key has shown already that the caller is a member.
     if route.caller != CallerKind::Member || api.identify.is_some() {
@@ -474,21 +475,22 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The actor who sent the request, found by its API key or by what the embedding program says; anybody, where the route needs none.
-fn authenticated(api: &Api, caller: CallerKind, parts: &Parts) -> Result<(Actor, By), Failure> {
+fn authenticated(api: &Api, caller: CallerKind, parts: &Parts) -> Result<Caller, Failure> {
     if caller == CallerKind::Anybody {
-        return Ok((Actor::Anybody, By::Actor(Actor::Anybody)));
+        return Ok(Caller::of(Actor::Anybody));
     }
     if let Some(identify) = &api.identify {
         let unknown = || Failure::new(Code::MissingAuthorizationHeader, "nobody is signed in");
-        return identify(parts).map(|actor| (actor, By::Actor(actor))).ok_or_else(unknown);
+        return identify(parts).map(Caller::of).ok_or_else(unknown);
     }
     let Some(key) = presented(&parts.headers) else {
         let message = "the header `Authorization: Bearer …` is missing";
         return Err(Failure::new(Code::MissingAuthorizationHeader, message));
     };
     let key = Secret::new(key);
-    let actor = api.engine.authenticate(&key)?;
-    Ok((actor, By::ApiKey { key, actor }))
+    let holder = api.engine.key_holder(&key)?;
+    let actor = holder.actor();
+    Ok(Caller { actor, by: By::ApiKey { key, actor }, key: Some(holder.key) })
 }
 
 fn first_half(hash: &[u8]) -> [u8; 16] {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dogwatch_store::By;
+use dogwatch_store::rules::id::{ApiKeyId, Id};
 use dogwatch_store::rules::{Actor, Code};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -88,22 +89,22 @@ impl Gate {
     pub(crate) fn pass(
         &self,
         address: Option<IpAddr>,
-        authenticate: impl FnOnce() -> Result<(Actor, By), Failure>,
-    ) -> Result<(Actor, By), Failure> {
+        authenticate: impl FnOnce() -> Result<Caller, Failure>,
+    ) -> Result<Caller, Failure> {
         let (now, place) = (Instant::now(), address.map(place));
         if let (Some(rates), Some(place)) = (&self.addresses, place) {
             rates.take(place, now).map_err(|wait| too_many(wait, "too many requests from this address"))?;
         }
-        let (actor, by) = authenticate().map_err(|failure| {
+        let caller = authenticate().map_err(|failure| {
             let guesses = self.wrong_keys.as_ref().zip(place).filter(|_| failure.code == Code::InvalidApiKey);
             // Whoever has a key is not kept out by somebody else at the same address.
             let taken = guesses.map_or(Ok(()), |(rates, place)| rates.take(place, now));
             taken.map_or_else(|wait| slowed(wait, "too many keys from this address were not valid"), |()| failure)
         })?;
-        if let (Some(rates), Some(caller)) = (&self.keys, caller(&actor, &by)) {
-            rates.take(caller, now).map_err(|wait| too_many(wait, "too many requests with this API key"))?;
+        if let (Some(rates), Some(counted)) = (&self.keys, caller.counted()) {
+            rates.take(counted, now).map_err(|wait| too_many(wait, "too many requests with this API key"))?;
         }
-        Ok((actor, by))
+        Ok(caller)
     }
 
     /// Counts bytes of a body.
@@ -122,13 +123,29 @@ impl Gate {
     }
 }
 
-/// Whose requests are counted together.
-fn caller(actor: &Actor, by: &By) -> Option<u128> {
-    use dogwatch_store::rules::id::Id;
-    match (by, actor) {
-        (By::ApiKey { key, .. }, _) => key.hash().to_bytes().first_chunk::<16>().map(|half| u128::from_be_bytes(*half)),
-        (By::Actor(_), Actor::Member { user_id, .. }) => Some(u128::from_be_bytes(user_id.to_bytes())),
-        (By::Actor(_), _) => None,
+/// Who sends a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) actor: Actor,
+    pub(crate) by: By,
+    /// The API key, if it is one that says who it is.
+    pub(crate) key: Option<ApiKeyId>,
+}
+
+impl Caller {
+    /// Somebody whom the program knows.
+    pub(crate) const fn of(actor: Actor) -> Self {
+        Self { actor, by: By::Actor(actor), key: None }
+    }
+
+    /// Whose requests are counted together with these: those with the same key, or else of the same member.
+    fn counted(&self) -> Option<u128> {
+        let number = match (self.key, self.actor) {
+            (Some(key), _) => key.to_bytes(),
+            (None, Actor::Member { user_id, .. }) => user_id.to_bytes(),
+            (None, _) => return None,
+        };
+        Some(u128::from_be_bytes(number))
     }
 }
 

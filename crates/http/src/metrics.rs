@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Response, StatusCode, header};
+use dogwatch_store::rules::Timestamp;
 use dogwatch_store::{Engine, WeakEngine};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -93,15 +94,27 @@ impl Collector for Metrics {
         let counter = |value: u64| ConstCounter::new(value);
         encode("dogwatch_commit_batches", "Batches committed since the store was opened.", &counter(load.batches))?;
         encode("dogwatch_commit_batch_commands", "Commands in these batches.", &counter(load.commands))?;
-        let overdue = engine.next_deadline().ok().flatten().map_or(0, |due| {
-            let late = engine.now().as_millis().saturating_sub(due.as_millis()).max(0);
+        let seconds = |took: Duration| ConstCounter::new(took.as_secs_f64());
+        let help =
+            "How long commands waited until they were decided, all together; with the number of commands, the mean.";
+        encode("dogwatch_queue_seconds", help, &seconds(load.queue_time))?;
+        let help =
+            "How long the journal took to make batches durable, all together; with the number of batches, the mean.";
+        encode("dogwatch_commit_seconds", help, &seconds(load.commit_time))?;
+        encode("dogwatch_cache_hits", "How often a query found an entity decoded.", &counter(load.cache_hits))?;
+        encode("dogwatch_cache_misses", "How often a query had to decode an entity.", &counter(load.cache_misses))?;
+        let waited = |since: Option<Timestamp>| {
+            let late = since.map_or(0, |since| engine.now().as_millis().saturating_sub(since.as_millis()));
             u64::try_from(late / 1_000).unwrap_or(0)
-        });
+        };
+        let overdue = waited(engine.next_deadline().ok().flatten());
         encode(
             "dogwatch_oldest_due_seconds",
             "How long the oldest escalation run that is due has waited.",
             &gauge(overdue),
         )?;
+        let help = "How long the page has waited for its delivery that has waited the longest.";
+        encode("dogwatch_oldest_page_seconds", help, &gauge(waited(engine.oldest_ready().ok().flatten())))?;
         if let Some(bytes) = engine.journal_size() {
             encode("dogwatch_journal_bytes", "The bytes that the journal takes on disk.", &gauge(bytes))?;
         }

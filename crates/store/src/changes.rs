@@ -196,9 +196,9 @@ type Present<'a> = &'a dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, BackendError>;
 fn read(commit: &Commit, present: Present<'_>) -> Result<Vec<Read>, Unread> {
     let failed = RefCell::new(None);
     let read = read_with(commit, &|key| {
-        present(key).unwrap_or_else(|why| {
+        present(key).map_err(|why| {
             failed.replace(Some(why));
-            None
+            Corrupt::Unread
         })
     });
     match failed.into_inner() {
@@ -207,7 +207,7 @@ fn read(commit: &Commit, present: Present<'_>) -> Result<Vec<Read>, Unread> {
     }
 }
 
-/// As [`read`], where a row that cannot be read is taken for gone.
+/// As [`read`], with the key of the row of which something is damaged or cannot be read.
 fn read_with(commit: &Commit, present: Reader<'_>) -> Result<Vec<Read>, (Vec<u8>, Corrupt)> {
     let texts: BTreeMap<&[u8], &[u8]> = commit
         .rows
@@ -264,16 +264,19 @@ fn line(
     };
     let elsewhere = Cell::new(false);
     let made = whole(value, &|key| {
-        texts.get(key).map(|text| text.to_vec()).or_else(|| {
-            elsewhere.set(true);
-            present(key)
-        })
+        texts.get(key).map_or_else(
+            || {
+                elsewhere.set(true);
+                present(key)
+            },
+            |text| Ok(Some(text.to_vec())),
+        )
     });
     // An update changes only when its text is redacted: then the text is not shown any more.
     if !elsewhere.get() && Table::of_key(key) != Some(Table::UPDATE) {
         return made;
     }
-    match present(key) {
+    match present(key)? {
         // Its texts may be of a later moment, even when its record is not.
         Some(now) => whole(&now, present),
         None => Ok(None),
@@ -285,7 +288,7 @@ pub(crate) fn of(commit: &Commit, present: Present<'_>) -> Result<Vec<Change>, U
     let mut changes = Vec::new();
     for Read { key, actor, organization, happened } in read(commit, present)? {
         let subject = |line: AnyLine| {
-            let entity = line.entity(&|_| None).map_err(|why| Unread::Damaged(key.clone(), why))?;
+            let entity = line.entity(&|_| Ok(None)).map_err(|why| Unread::Damaged(key.clone(), why))?;
             Ok(Subject::of(entity))
         };
         let what = match happened {

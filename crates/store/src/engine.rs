@@ -9,7 +9,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dogwatch_core::caller::{Caller, authenticate, external_actor, first_admin};
+use dogwatch_core::api_key::KeyHolder;
+use dogwatch_core::caller::{Caller, authenticate, external_actor, first_admin, key_holder};
 use dogwatch_core::organization::Organization;
 use dogwatch_core::outbox::DeliveryPort;
 use dogwatch_core::text::ExternalId;
@@ -180,6 +181,15 @@ impl Engine {
         Ok(self.inner.shared.read(|state| authenticate(key, state, now))?)
     }
 
+    /// As [`Engine::authenticate`], and which key it is.
+    ///
+    /// # Errors
+    /// As [`Engine::authenticate`].
+    pub fn key_holder(&self, key: &Secret) -> Result<KeyHolder, Error> {
+        let now = self.now();
+        Ok(self.inner.shared.read(|state| key_holder(key, state, now))?)
+    }
+
     /// The member whom your program knows by its own names: the external ids of an organization and of a member in it.
     ///
     /// # Errors
@@ -270,6 +280,16 @@ impl Engine {
             let timers = state.timers_due(Timestamp::MAX, None, most)?.len();
             Ok::<_, dogwatch_core::Error>((timers, state.ready_inboxes(Timestamp::MAX, None, most)?.len()))
         })?)
+    }
+
+    /// Since when a notification waits that can be claimed, of those that wait the longest; `None` when none does.
+    ///
+    /// # Errors
+    /// `internal_error` when the store cannot be read.
+    pub fn oldest_ready(&self) -> Result<Option<Timestamp>, Error> {
+        let now = self.now();
+        let first = self.inner.shared.read(|state| state.ready_inboxes(now, None, 1))?;
+        Ok(first.first().map(|inbox| inbox.ready_at))
     }
 
     /// The present instant on the engine's clock.
@@ -469,6 +489,7 @@ fn opening_ended() -> OpenError {
 /// The work of an engine, waiting and done: see [`Engine::load`]. Ticks, claims, confirmations and the like count as
 /// commands, a transaction as one, and commands that were refused count, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Load {
     /// The commands that wait for the writer.
     pub queued: u64,
@@ -478,4 +499,12 @@ pub struct Load {
     pub commands: u64,
     /// How often an escalation run that was due could not go on, since its records are damaged; each of them is logged.
     pub failed_timers: u64,
+    /// How long the commands waited until they were decided, all together.
+    pub queue_time: Duration,
+    /// How long the journal took to make the batches durable, all together.
+    pub commit_time: Duration,
+    /// How often a query found an entity decoded.
+    pub cache_hits: u64,
+    /// How often it had to decode one.
+    pub cache_misses: u64,
 }

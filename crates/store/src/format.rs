@@ -162,7 +162,7 @@ fn keys_by_user(backend: &dyn Backend, start: &[u8], most: usize) -> Result<(Row
             return Ok((rows, Some(key)));
         }
         // A damaged record is left to `verify`; it is not a reason to refuse the store.
-        if let Ok(Some(AnyEntity::ApiKey(it))) = AnyEntity::read(&key, &value, &|_| None) {
+        if let Ok(Some(AnyEntity::ApiKey(it))) = AnyEntity::read(&key, &value, &|_| Ok(None)) {
             rows.insert(api_key::api_key_by_user(it.org_id, it.user_id, it.id), Some(Vec::new()));
         }
     }
@@ -207,7 +207,7 @@ pub(crate) fn bookmark(name: &Name, read: Option<Position>) -> Result<RowChange,
 pub(crate) fn bookmark_of(key: &[u8], value: &[u8]) -> Result<(Name, Position), Corrupt> {
     let BookmarkV1 { term, number } = decode(key, value)?;
     let name = key.strip_prefix(bookmarks_key().as_slice()).and_then(|name| std::str::from_utf8(name).ok());
-    let name = Name::new(name.ok_or(Corrupt::Key)?).map_err(|_| Corrupt::Key)?;
+    let name = Name::stored(name.ok_or(Corrupt::Key)?).map_err(|_| Corrupt::Key)?;
     Ok((name, Position { term, number }))
 }
 
@@ -563,7 +563,7 @@ mod tests {
             id: ApiKeyId::from_bytes(*bytes.first_chunk().unwrap()),
             org_id: OrgId::from_bytes([1; 16]),
             user_id: UserId::from_bytes([2; 16]),
-            name: Name::new("a key").unwrap(),
+            name: Name::stored("a key").unwrap(),
             created_at: Timestamp::MIN,
             expires_at: None,
             last_four: "abcd".to_owned(),

@@ -162,7 +162,8 @@ where
 fn kept(batch: &Assembly<'_>, prefix: &[u8]) -> Result<Option<IdempotentAnswer>, Refusal> {
     let (state, key) = (batch.state(), row(prefix, 0));
     let Some(value) = state.get(&key)? else { return Ok(None) };
-    IdempotentAnswer::read(&key, &value, &|key| state.get(key).ok().flatten()).map_err(|why| corrupt(&key, why))
+    IdempotentAnswer::read(&key, &value, &|key| state.get(key).map_err(|_| Corrupt::Unread))
+        .map_err(|why| corrupt(&key, why))
 }
 
 /// The deletions of all rows of a recorded answer, its index row included; none when there is no such answer.

@@ -47,6 +47,9 @@ pub(crate) enum Corrupt {
     Missing,
     #[error("the key does not have the form of its table")]
     Key,
+    /// Nothing is known to be damaged.
+    #[error("a row that belongs to it cannot be read: storage failed")]
+    Unread,
 }
 
 fn checksum(key: &[u8], framed: &[u8]) -> [u8; 4] {

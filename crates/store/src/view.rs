@@ -100,9 +100,10 @@ pub(crate) fn record_of<T: Stored, I: Id, R>(
     made.map_err(|why| corrupt(key, why))
 }
 
-/// The error for a record that is not what was written. It names the key, for the operator's log.
+/// The error for a record that is not what was written, or of which a part cannot be read. It names the key, for the operator's log.
 pub(crate) fn corrupt(key: &[u8], why: Corrupt) -> Error {
-    Error::broken(format!("corrupt record at key {}: {why}", hex(key)))
+    let what = if why == Corrupt::Unread { "unreadable" } else { "corrupt" };
+    Error::broken(format!("{what} record at key {}: {why}", hex(key)))
 }
 
 pub(crate) fn id_at_end<T: Id>(key: &[u8]) -> Result<T, Corrupt> {
@@ -246,9 +247,9 @@ impl OrgView<'_> {
         Ok(made)
     }
 
-    /// Reads a piece of an entity's long text, which is kept in rows of its own. A failed read shows as a missing piece.
-    pub(crate) fn read(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.store.rows.get(key).ok().flatten()
+    /// Reads a piece of an entity's long text, which is kept in rows of its own.
+    pub(crate) fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Corrupt> {
+        self.store.rows.get(key).map_err(|_| Corrupt::Unread)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use dogwatch_core::api_key::{CreateApiKey, RevokeApiKey};
 use dogwatch_core::component::{CreateComponent, EditComponent, GetComponent};
 use dogwatch_core::incident::{
-    ChangeStatus, CreateIncident, EditIncident, ListIncidents, PostUpdate, RedactUpdate, Severity, Status,
+    ChangeStatus, CreateIncident, EditIncident, GetIncident, ListIncidents, PostUpdate, RedactUpdate, Severity, Status,
 };
 use dogwatch_core::organization::OrganizationCreated;
 use dogwatch_core::team::{InviteMember, Role};
@@ -222,27 +222,52 @@ fn a_row_that_cannot_be_read() {
     assert!(matches!(&told[0].what, What::Changed(Subject::Incident(it)) if it.title.as_str() == "Basket is down"));
 }
 
-/// A backend of which no row can be read while it fails.
+/// What storage cannot read is not said to be damaged: the same row can be read later.
+#[test]
+fn a_text_that_cannot_be_read_is_not_damaged() {
+    let backend = Unreadable { only: Some(b'x'), ..Unreadable::default() };
+    let engine = Engine::builder().with_backend(backend.clone()).unwrap();
+    let created = organization(&engine);
+    let ada = created.actor();
+    let long = Some("long ".repeat(1_000).parse().unwrap());
+    let id = engine.execute(CreateIncident { description: long, ..incident(&created) }, &ada).unwrap().id;
+    engine.checkpoint().unwrap();
+    backend.fails.store(true, Ordering::SeqCst);
+    let why = format!("{:?}", engine.query(&GetIncident { id }, &ada).unwrap_err());
+    assert!(why.contains("unreadable") && why.contains("storage failed") && !why.contains("corrupt"), "{why}");
+    let why = engine.export(&mut Vec::new(), &mut |_| ()).unwrap_err();
+    assert!(matches!(why, ToolError::Storage(_)), "{why}");
+    backend.fails.store(false, Ordering::SeqCst);
+    assert!(engine.query(&GetIncident { id }, &ada).is_ok());
+}
+
+/// A backend of which no row can be read while it fails, or only those of one table cannot.
 #[derive(Clone, Default)]
 struct Unreadable {
     inner: MemoryBackend,
     fails: Arc<AtomicBool>,
+    only: Option<u8>,
 }
 
 impl Unreadable {
-    fn look(&self) -> Result<(), BackendError> {
-        if self.fails.load(Ordering::SeqCst) { Err(BackendError::new("reading", "on purpose")) } else { Ok(()) }
+    fn look(&self, key: &[u8]) -> Result<(), BackendError> {
+        let meant = self.only.is_none_or(|tag| key.first() == Some(&tag));
+        if meant && self.fails.load(Ordering::SeqCst) {
+            Err(BackendError::new("reading", "on purpose"))
+        } else {
+            Ok(())
+        }
     }
 }
 
 impl Backend for Unreadable {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, BackendError> {
-        self.look()?;
+        self.look(key)?;
         self.inner.get(key)
     }
 
     fn scan<'a>(&'a self, start: &[u8], end: &[u8]) -> Scan<'a> {
-        match self.look() {
+        match self.look(start) {
             Ok(()) => self.inner.scan(start, end),
             Err(why) => Box::new(std::iter::once(Err(why))),
         }

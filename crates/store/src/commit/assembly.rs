@@ -3,7 +3,7 @@
 //! Each piece of work sees what the work before it has decided, also in the batch that is still being stored. When it is
 //! complete, the batch is one commit.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dogwatch_core::world::Write;
 use dogwatch_core::{Actor, Error as Refusal, Timestamp};
@@ -115,6 +115,11 @@ impl<'a> Assembly<'a> {
     /// About how many bytes the changes of the batch take so far.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Counts how long a piece of work has waited until it was decided.
+    pub(crate) fn waited(&self, since: Instant) {
+        self.shared.times.queue.add(since.elapsed());
     }
 
     /// Counts an escalation run that could not go on.

@@ -9,6 +9,7 @@
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 
+use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An entity of any kind, as it was decoded.
@@ -26,6 +27,8 @@ pub(crate) struct Cache {
     shards: Vec<Mutex<Shard>>,
     /// The bytes that a shard may take.
     most: usize,
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -75,7 +78,7 @@ impl Cache {
     /// An empty cache of so many bytes; with 0 it stays empty.
     pub(crate) fn new(bytes: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, most: bytes / SHARDS }
+        Self { shards, most: bytes / SHARDS, hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 
     fn shard(&self, key: &[u8]) -> Option<MutexGuard<'_, Shard>> {
@@ -90,9 +93,18 @@ impl Cache {
             return None;
         }
         let mut shard = self.shard(key)?;
-        let entry = shard.entries.get_mut(key).filter(|entry| entry.from <= number)?;
+        let Some(entry) = shard.entries.get_mut(key).filter(|entry| entry.from <= number) else {
+            self.misses.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        self.hits.fetch_add(1, Ordering::Relaxed);
         entry.wanted = true;
         Some(Arc::clone(&entry.decoded))
+    }
+
+    /// How often an entry was found, and how often not.
+    pub(crate) fn looked_up(&self) -> (u64, u64) {
+        (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
     }
 
     /// Adds what a row of so many bytes is from a commit on, if `holds`, which is asked while nobody else adds or removes the row.

@@ -4,6 +4,7 @@ use crate::backend::{BackendError, Pair, RowMap};
 use crate::commit::overlay::{Overlay, Source};
 use crate::commit::versions::View;
 use crate::journal::Head;
+use crate::record::Corrupt;
 use crate::table::end_of;
 
 /// The rows of a store at one moment.
@@ -58,9 +59,9 @@ impl<'a> Snapshot<'a> {
         self.under(&[])
     }
 
-    /// The value of a key; `None` also when it cannot be read.
-    pub(crate) fn read(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.get(key).ok().flatten()
+    /// The value of a key, for whoever reads a record that it belongs to.
+    pub(crate) fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Corrupt> {
+        self.get(key).map_err(|_| Corrupt::Unread)
     }
 }
 

@@ -10,6 +10,7 @@
 //! its caller does not wait for another thread to wake up.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use dogwatch_core::Timestamp;
 
@@ -117,7 +118,10 @@ fn finish(shared: &Shared, batch: Decided) {
     } else if rows.is_empty() {
         Fate::Durable
     } else {
-        trace::commit(jobs.len(), || match shared.journal.append(head.position.term, &before, at, &rows) {
+        let began = Instant::now();
+        let appended = trace::commit(jobs.len(), || shared.journal.append(head.position.term, &before, at, &rows));
+        shared.times.commit.add(began.elapsed());
+        match appended {
             Ok(appended) if appended == head => {
                 shared.versions.publish(head, rows.as_bytes().len());
                 // The number changes after readers see the batch, and before callers are answered: a caller who then reads the
@@ -134,7 +138,7 @@ fn finish(shared: &Shared, batch: Decided) {
                 shared.poison(&why);
                 if matches!(why, AppendError::Unknown(_)) { Fate::Unknown } else { Fate::Poisoned }
             }
-        })
+        }
     };
     if matches!(fate, Fate::Durable) {
         shared.count_batch(jobs.len());

@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dogwatch_core::caller::authenticate;
 use dogwatch_core::{Actor, Command, Error as Refusal, IdSource, Secret, Timestamp, decide};
@@ -77,6 +77,30 @@ pub(crate) struct Shared {
     batches: AtomicU64,
     commands: AtomicU64,
     failed_timers: AtomicU64,
+    pub(crate) times: Times,
+}
+
+/// How long things took, all together.
+#[derive(Default)]
+pub(crate) struct Times {
+    /// Commands, from when they were handed in until they were decided.
+    pub(crate) queue: Total,
+    /// Commits, while the journal made them durable.
+    pub(crate) commit: Total,
+}
+
+/// A sum of durations.
+#[derive(Default)]
+pub(crate) struct Total(AtomicU64);
+
+impl Total {
+    pub(crate) fn add(&self, took: Duration) {
+        self.0.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
 }
 
 /// What whoever decides needs: the source of ids, and what the last batch has left.
@@ -106,6 +130,7 @@ impl Shared {
             batches: AtomicU64::new(0),
             commands: AtomicU64::new(0),
             failed_timers: AtomicU64::new(0),
+            times: Times::default(),
         }
     }
 
@@ -125,8 +150,17 @@ impl Shared {
 
     pub(crate) fn load(&self) -> Load {
         let (batches, commands) = (self.batches.load(Ordering::Relaxed), self.commands.load(Ordering::Relaxed));
-        let failed_timers = self.failed_timers.load(Ordering::Relaxed);
-        Load { queued: u64::try_from(self.queue.len()).unwrap_or(u64::MAX), batches, commands, failed_timers }
+        let (cache_hits, cache_misses) = self.versions.looked_up();
+        Load {
+            queued: u64::try_from(self.queue.len()).unwrap_or(u64::MAX),
+            batches,
+            commands,
+            failed_timers: self.failed_timers.load(Ordering::Relaxed),
+            queue_time: self.times.queue.get(),
+            commit_time: self.times.commit.get(),
+            cache_hits,
+            cache_misses,
+        }
     }
 
     pub(crate) fn revision(&self) -> u64 {
@@ -268,6 +302,7 @@ pub(crate) trait Job: Send {
 
 struct Submission<W: Work> {
     work: Option<W>,
+    since: Instant,
     done: Result<W::Reply, Error>,
     promise: Promise<W::Reply>,
 }
@@ -275,12 +310,16 @@ struct Submission<W: Work> {
 /// Makes of a piece of work the job for the queue, and the pending answer for the caller.
 pub(crate) fn submission<W: Work>(work: W) -> (Box<dyn Job>, Pending<W::Reply>) {
     let (promise, pending) = pending();
-    (Box::new(Submission { work: Some(work), done: Err(Error::OutcomeUnknown), promise }), pending)
+    (
+        Box::new(Submission { work: Some(work), since: Instant::now(), done: Err(Error::OutcomeUnknown), promise }),
+        pending,
+    )
 }
 
 impl<W: Work> Job for Submission<W> {
     fn run(&mut self, batch: &mut Assembly<'_>, ids: &mut IdSource) {
         let Some(work) = self.work.take() else { return };
+        batch.waited(self.since);
         // A defect in one rule must not take the engine down: the command fails, the others go on.
         let done = catch_unwind(AssertUnwindSafe(|| work.run(batch, ids)));
         self.done = done.unwrap_or_else(|payload| {

@@ -98,7 +98,7 @@ impl ApiKeyV1 {
             id,
             org_id: org,
             user_id: UserId::from_bytes(self.user),
-            name: text(Name::new(self.name))?,
+            name: text(Name::stored(self.name))?,
             created_at: timestamp(self.created_at)?,
             expires_at: self.expires_at.map(timestamp).transpose()?,
             last_four: self.last_four,

@@ -79,7 +79,7 @@ impl ComponentV1 {
         Ok(Component {
             id,
             org_id: org,
-            name: text(Name::new(self.name))?,
+            name: text(Name::stored(self.name))?,
             description: description.map(|it| text(Description::new(it))).transpose()?,
             group_label: self.group_label.map(|it| text(GroupLabel::new(it))).transpose()?,
             created_at: timestamp(self.created_at)?,

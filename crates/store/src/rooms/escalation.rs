@@ -101,7 +101,7 @@ impl PolicyV1 {
         Ok(Policy {
             id,
             org_id: org,
-            name: text(PolicyName::new(self.name))?,
+            name: text(PolicyName::stored(self.name))?,
             description: description.map(|it| text(Description::new(it))).transpose()?,
             created_by: UserId::from_bytes(self.created_by),
             created_at: timestamp(self.created_at)?,

@@ -132,7 +132,7 @@ impl ScheduleV1 {
         Ok(Schedule {
             id,
             org_id: org,
-            name: text(ScheduleName::new(self.name))?,
+            name: text(ScheduleName::stored(self.name))?,
             description: description.map(|it| text(Description::new(it))).transpose()?,
             zone: zone(&self.zone)?,
             created_by: UserId::from_bytes(self.created_by),
@@ -254,7 +254,7 @@ impl LayerV1 {
             id,
             schedule_id: schedule,
             org_id: org,
-            name: text(ScheduleName::new(self.name))?,
+            name: text(ScheduleName::stored(self.name))?,
             rotation: self.terms.try_into()?,
             since: timestamp(self.since)?,
             created_at: timestamp(self.created_at)?,

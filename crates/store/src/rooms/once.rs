@@ -70,7 +70,7 @@ impl IdempotentAnswer {
         let OnceV1 { fingerprint, recorded_at, status, more, mut body } = decode(key, value)?;
         for number in 1..=more {
             let key = row(prefix, number);
-            body.extend(decode::<PieceV1>(&key, &read(&key).ok_or(Corrupt::Missing)?)?.bytes);
+            body.extend(decode::<PieceV1>(&key, &read(&key)?.ok_or(Corrupt::Missing)?)?.bytes);
         }
         let key = String::from_utf8(name.to_vec()).map_err(|_| Corrupt::Key)?;
         let org = OrgId::from_bytes(*org);

@@ -98,7 +98,7 @@ fn rows_of(held: Option<&Setting>) -> Result<Vec<Pair>, Corrupt> {
 
 /// The line of the setting that some rows hold; `None` when there are none.
 fn line_of(rows: &[Pair]) -> Result<Option<Box<AnyLine>>, Corrupt> {
-    let read = |key: &[u8]| rows.iter().find(|(other, _)| other == key).map(|(_, value)| value.clone());
+    let read = |key: &[u8]| Ok(rows.iter().find(|(other, _)| other == key).map(|(_, value)| value.clone()));
     let Some((key, value)) = rows.iter().find(|(key, _)| followed(key)) else {
         return if rows.is_empty() { Ok(None) } else { Err(Corrupt::Missing) };
     };
@@ -154,14 +154,14 @@ impl Line for OrgAuditLine {
         let OrgAuditV1 { actor, more, mut bytes } = row.record()?;
         for number in 1..=more {
             let key = key(OrgId::from_bytes(org), id, number);
-            bytes.extend(decode::<PieceV1>(&key, &(row.read)(&key).ok_or(Corrupt::Missing)?)?.bytes);
+            bytes.extend(decode::<PieceV1>(&key, &(row.read)(&key)?.ok_or(Corrupt::Missing)?)?.bytes);
         }
         let BeforeAndAfter { before, after } = decode(&[], &bytes)?;
         Ok(Some(Self { org, id, actor, before: line_of(&before)?, after: line_of(&after)? }))
     }
 
     fn entity(self, _: Reader<'_>) -> Result<OrgAuditEntry, Corrupt> {
-        let held = |line: Option<Box<AnyLine>>| line.map(|line| setting(line.entity(&|_| None)?)).transpose();
+        let held = |line: Option<Box<AnyLine>>| line.map(|line| setting(line.entity(&|_| Ok(None))?)).transpose();
         Ok(OrgAuditEntry {
             id: OrgAuditId::from_bytes(self.id),
             org_id: OrgId::from_bytes(self.org),

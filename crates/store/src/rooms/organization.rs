@@ -81,7 +81,7 @@ impl OrganizationV2 {
     pub(crate) fn of(self, id: OrgId) -> Result<Organization, Corrupt> {
         Ok(Organization {
             id,
-            name: text(OrgName::new(self.base.name))?,
+            name: text(OrgName::stored(self.base.name))?,
             created_at: timestamp(self.base.created_at)?,
             external_id: self.external_id.map(ExternalId::new).map(text).transpose()?,
         })

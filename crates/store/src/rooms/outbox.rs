@@ -193,10 +193,11 @@ impl Entity for Notification {
             verifier.need(key, &Table::INVITATION.record(self.org_id, invitation), "an invitation");
         }
         let inbox = inbox_key(self.org_id, self.recipient);
-        let inbox = verifier.snapshot.read(&inbox).and_then(|value| match verifier.entity(&inbox, &value) {
-            Ok(Some(AnyEntity::Inbox(inbox))) => Some(inbox),
-            _ => None,
-        });
+        let inbox =
+            verifier.snapshot.get(&inbox).ok().flatten().and_then(|value| match verifier.entity(&inbox, &value) {
+                Ok(Some(AnyEntity::Inbox(inbox))) => Some(inbox),
+                _ => None,
+            });
         let fits = |inbox: &Inbox| {
             if delivered { self.number < inbox.first } else { (inbox.first..=inbox.last).contains(&self.number) }
         };

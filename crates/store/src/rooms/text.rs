@@ -66,7 +66,7 @@ impl TextV1 {
                 let mut bytes = Vec::with_capacity(usize::from(count) * PIECE);
                 for piece in 0..count {
                     let key = piece_key(org, owner, piece);
-                    let value = read(&key).ok_or(Corrupt::Missing)?;
+                    let value = read(&key)?.ok_or(Corrupt::Missing)?;
                     bytes.extend(decode::<PieceV1>(&key, &value)?.bytes);
                 }
                 String::from_utf8(bytes).map_err(|_| Corrupt::Value)
@@ -75,8 +75,8 @@ impl TextV1 {
     }
 }
 
-/// Reads the value of a key; `None` when there is no such row, or it cannot be read.
-pub(crate) type Reader<'a> = &'a dyn Fn(&[u8]) -> Option<Vec<u8>>;
+/// Reads the value of a key; `None` when there is no such row, and [`Corrupt::Unread`] when storage cannot tell.
+pub(crate) type Reader<'a> = &'a dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, Corrupt>;
 
 /// Replaces a text in pieces by the whole text.
 pub(super) fn gather(

@@ -50,7 +50,7 @@ pub fn import(input: &mut dyn BufRead, folder: impl AsRef<Path>, progress: Progr
         }
         let thing: Result<AnyLine, _> = serde_json::from_str(line);
         let thing = thing.map_err(|error| lines.wrong(error))?;
-        let rows = thing.rows(&|_| None).map_err(|why| lines.wrong(why))?;
+        let rows = thing.rows(&|_| Ok(None)).map_err(|why| lines.wrong(why))?;
         for (key, value) in rows.into_pairs() {
             if building.holds(&key)? {
                 return Err(lines.wrong("it says again what a line before it said"));

@@ -125,6 +125,9 @@ pub enum ToolError {
 
 #[cfg(feature = "export")]
 pub(crate) fn damaged(key: &[u8], why: Corrupt) -> ToolError {
+    if why == Corrupt::Unread {
+        return BackendError::new("reading a record", why.to_string()).into();
+    }
     ToolError::Damaged { key: hex(key), why: why.to_string() }
 }
 
@@ -262,7 +265,7 @@ impl ReadOnly {
 
 /// All rows except those of removed tables, and the head.
 fn rows<'s>(snapshot: &'s Snapshot<'_>) -> impl Iterator<Item = Result<Pair, BackendError>> + use<'s> {
-    let older = format::may_hold_gone(|key| snapshot.read(key));
+    let older = format::may_hold_gone(|key| snapshot.get(key).ok().flatten());
     let hidden = move |key: &[u8]| format::is_head(key) || (older && format::is_gone(key));
     snapshot.all().filter(move |pair| !pair.as_ref().is_ok_and(|(key, _)| hidden(key)))
 }

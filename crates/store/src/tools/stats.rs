@@ -58,6 +58,6 @@ pub(super) fn stats(snapshot: &Snapshot<'_>) -> Result<Stats, ToolError> {
         }
     }
     let bytes_on_disk = snapshot.size_on_disk();
-    let format = format::shown(|key| snapshot.read(key));
+    let format = format::shown(|key| snapshot.get(key).ok().flatten());
     Ok(Stats { format, tables, bytes_on_disk, oldest_incident: oldest, newest_incident: newest })
 }

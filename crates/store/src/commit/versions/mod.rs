@@ -312,6 +312,11 @@ impl Versions {
         self.cache.get(key, number)
     }
 
+    /// How often an entity was found decoded, and how often not.
+    pub(crate) fn looked_up(&self) -> (u64, u64) {
+        self.cache.looked_up()
+    }
+
     /// Keeps the entity that was decoded from a row of so many bytes as a view sees it, unless a later commit may have changed the
     /// row.
     // A later commit has its rows in `ahead` before it removes the entries of the cache, and until after it is in `applying`. So

@@ -14,7 +14,7 @@ use crate::id::{
     PolicyLayerId, RotationLayerId, ScheduleId, UpdateId, UserId,
 };
 use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate, give_up};
-use crate::oncall::{OnCallPort, Override, PastOrder, PastRotation, RotationLayer, Schedule};
+use crate::oncall::{OnCallPort, Override, Past, PastOrder, PastRotation, RotationLayer, Schedule};
 use crate::org_audit::{OrgAuditEntry, OrgAuditPort};
 use crate::organization::{Counts, Organization, OrganizationPort};
 use crate::outbox::{
@@ -523,14 +523,14 @@ impl OnCallPort for MemoryWorld<'_> {
         Ok(self.all(|data| &data.layers).filter(|layer| layer.schedule_id == schedule).cloned().collect())
     }
 
-    fn past_rotations(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastRotation>, Error> {
-        let past = self.all(|data| &data.past_rotations);
-        Ok(past.filter(|past| past.schedule_id == schedule && past.until > after).cloned().collect())
+    fn past_rotations(&self, schedule: ScheduleId, past: Past) -> Result<Vec<PastRotation>, Error> {
+        let all = self.all(|data| &data.past_rotations);
+        Ok(past.pick_rotations(all.filter(|past| past.schedule_id == schedule).cloned()))
     }
 
-    fn past_orders(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastOrder>, Error> {
-        let past = self.all(|data| &data.past_orders);
-        Ok(past.filter(|past| past.schedule_id == schedule && past.until > after).cloned().collect())
+    fn past_orders(&self, schedule: ScheduleId, past: Past) -> Result<Vec<PastOrder>, Error> {
+        let all = self.all(|data| &data.past_orders);
+        Ok(past.pick_orders(all.filter(|past| past.schedule_id == schedule).cloned()))
     }
 
     fn overrides(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<Override>, Error> {

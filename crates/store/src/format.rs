@@ -14,7 +14,7 @@ use crate::backend::{Backend, BackendError, Batch, RowMap};
 use crate::error::OpenError;
 use crate::journal::{Commit, Digest, Gap, Head, Journal, Position, Rows, commits_after};
 use crate::record::{Corrupt, Stored, decode, encode, unpack};
-use crate::rooms::{AnyEntity, FORMAT, RowChange, api_key, timestamp};
+use crate::rooms::{AnyEntity, FORMAT, RowChange, api_key, oncall, timestamp};
 use crate::table::{Table, end_of};
 
 impl Table {
@@ -101,13 +101,14 @@ fn backup_key() -> Vec<u8> {
 const GONE: [u8; 2] = [b'S', b'V'];
 /// Formats before this one have the removed tables.
 const GONE_SINCE: u32 = 4;
-/// Formats before this one have no index of API keys by user.
-const KEYS_BY_USER_SINCE: u32 = 6;
+/// The tables of whose rows there is an index that older formats lack, and the first format that has it: of API keys by user, and of
+/// past rotations by layer.
+const INDEXED: [(Table, u32); 2] = [(Table::API_KEY, 6), (Table::PAST_ROTATION, 11)];
 /// Stores of this format and of later ones have a journal.
 const JOURNAL_SINCE: u32 = 8;
 /// The bytes of rows that are read from the journal at once.
 const READ_AT_ONCE: usize = 8 << 20;
-/// The largest number of rows that are dropped in one batch, or of API keys that are indexed in one.
+/// The largest number of rows that are dropped in one batch, or of rows that are indexed in one.
 const CHUNK: usize = 1_000;
 
 /// Whether a row holds the format, the head, a bookmark in the journal, or a mark of an unfinished store. A copy of the store has
@@ -144,27 +145,48 @@ pub(crate) fn may_hold_gone(read: impl Fn(&[u8]) -> Option<Vec<u8>>) -> bool {
 
 /// The index rows that a store of an older format lacks, for a reader that does not upgrade it.
 pub(crate) fn lacking(backend: &dyn Backend) -> Result<RowMap, OpenError> {
-    let lacks = format(backend)?.is_some_and(|format| format < KEYS_BY_USER_SINCE);
+    let (found, mut rows) = (format(backend)?, RowMap::new());
     let upgrading = backend.get(&upgrading_key())?.is_some();
-    if lacks || upgrading {
-        keys_by_user(backend, &Table::API_KEY.key(&[]), usize::MAX).map(|(rows, _)| rows)
-    } else {
-        Ok(RowMap::new())
+    for (table, since) in INDEXED {
+        if upgrading || found.is_some_and(|format| format < since) {
+            rows.extend(index_of(backend, table, &table.key(&[]), usize::MAX)?.0);
+        }
     }
+    Ok(rows)
 }
 
-/// The index rows of at most `most` API keys from the key `start` on, and the key from which to continue.
-fn keys_by_user(backend: &dyn Backend, start: &[u8], most: usize) -> Result<(RowMap, Option<Vec<u8>>), OpenError> {
+/// Adds the index rows of what the journal has beyond a store of an older format, which an older version wrote, too.
+pub(crate) fn index_commits(backend: &dyn Backend, rows: &mut RowMap) -> Result<(), OpenError> {
+    if format(backend)?.is_some_and(|format| format < FORMAT) || backend.get(&upgrading_key())?.is_some() {
+        let index = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| {
+            Some((oncall::past_rotation_by_layer_of(key)?, value.as_ref().map(|_| Vec::new())))
+        };
+        let more: Vec<_> = rows.iter().filter_map(index).collect();
+        rows.extend(more);
+    }
+    Ok(())
+}
+
+/// The rows of the index of at most `most` rows of a table from the key `start` on, and the key from which to continue.
+fn index_of(
+    backend: &dyn Backend,
+    table: Table,
+    start: &[u8],
+    most: usize,
+) -> Result<(RowMap, Option<Vec<u8>>), OpenError> {
     let mut rows = RowMap::new();
-    for (read, pair) in backend.scan(start, &end_of(&Table::API_KEY.key(&[]))).enumerate() {
+    for (read, pair) in backend.scan(start, &end_of(&table.key(&[]))).enumerate() {
         let (key, value) = pair?;
         if read == most {
             return Ok((rows, Some(key)));
         }
         // A damaged record is left to `verify`; it is not a reason to refuse the store.
-        if let Ok(Some(AnyEntity::ApiKey(it))) = AnyEntity::read(&key, &value, &|_| Ok(None)) {
-            rows.insert(api_key::api_key_by_user(it.org_id, it.user_id, it.id), Some(Vec::new()));
-        }
+        let index = match AnyEntity::read(&key, &value, &|_| Ok(None)) {
+            Ok(Some(AnyEntity::ApiKey(it))) => api_key::api_key_by_user(it.org_id, it.user_id, it.id),
+            Ok(Some(AnyEntity::PastRotation(it))) => oncall::past_rotation_by_layer(&it),
+            _ => continue,
+        };
+        rows.insert(index, Some(Vec::new()));
     }
     Ok((rows, None))
 }
@@ -416,13 +438,15 @@ impl<'a> Door<'a> {
 
 /// Writes the rows of new indexes, drops those of removed tables, and removes the mark of the upgrade.
 fn upgrade(door: &mut Door<'_>) -> Result<(), OpenError> {
-    let mut next = Some(Table::API_KEY.key(&[]));
-    while let Some(start) = next {
-        let (rows, go_on) = keys_by_user(door.backend, &start, CHUNK)?;
-        if !rows.is_empty() {
-            door.commit(Batch { rows })?;
+    for (table, _) in INDEXED {
+        let mut next = Some(table.key(&[]));
+        while let Some(start) = next {
+            let (rows, go_on) = index_of(door.backend, table, &start, CHUNK)?;
+            if !rows.is_empty() {
+                door.commit(Batch { rows })?;
+            }
+            next = go_on;
         }
-        next = go_on;
     }
     for tag in GONE {
         loop {

@@ -73,10 +73,10 @@ impl<'a> StoreView<'a> {
         prefix: &[u8],
         after: Timestamp,
         build: impl Fn(T, I) -> Result<R, Corrupt>,
-    ) -> Result<Vec<R>, Error> {
-        let mut start = prefix.to_vec();
-        start.extend_from_slice(&table::instant(after));
-        self.records_between(&end_of(&start), &end_of(prefix), build)
+    ) -> impl Iterator<Item = Result<R, Error>> {
+        let start = [prefix, &table::instant(after)].concat();
+        let read = move |(key, value): Pair| record_of(&key, &value, &build);
+        self.scan(&end_of(&start), &end_of(prefix)).map(move |pair| read(pair?))
     }
 
     pub(crate) fn records_between<T: Stored, I: Id, R>(

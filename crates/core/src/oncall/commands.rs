@@ -2,7 +2,7 @@
 
 use super::layers::revise;
 use super::query::ScheduleView;
-use super::{Schedule, find};
+use super::{Past, Schedule, find};
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Command, Context, seal};
@@ -168,10 +168,10 @@ impl Command for DeleteSchedule {
         for layer in cx.world.layers(self.id)? {
             cx.write(Write::RotationLayer(Box::new(Change::gone(layer))));
         }
-        for past in cx.world.past_rotations(self.id, Timestamp::MIN)? {
+        for past in cx.world.past_rotations(self.id, Past::after(Timestamp::MIN))? {
             cx.write(Write::PastRotation(Box::new(Change::gone(past))));
         }
-        for past in cx.world.past_orders(self.id, Timestamp::MIN)? {
+        for past in cx.world.past_orders(self.id, Past::after(Timestamp::MIN))? {
             cx.write(Write::PastOrder(Change::gone(past)));
         }
         for one in cx.world.overrides(self.id, Timestamp::MIN)? {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::query::RotationLayerView;
 use super::{
-    HandoffTime, PastOrder, PastRotation, Phase, Rotation, RotationLayer, RotationLength, RotationSettings,
+    HandoffTime, Past, PastOrder, PastRotation, Phase, Rotation, RotationLayer, RotationLength, RotationSettings,
     RotationType, Schedule, find,
 };
 
@@ -171,7 +171,7 @@ fn next_layer_id(
     let at = schedule.changed_at.max(cx.now);
     // A layer that was removed before this millisecond has an id that was made before it.
     let just_before = Timestamp::clamped(at.as_millis() - 1);
-    let removed = cx.world.past_rotations(schedule.id, just_before)?;
+    let removed = cx.world.past_rotations(schedule.id, Past::after(just_before))?;
     let known = layers.iter().map(|layer| layer.id).chain(removed.iter().map(|past| past.layer_id));
     let floor = known.max().map_or([0; 16], Id::to_bytes);
     Ok(cx.ids.fresh_after(at, floor))

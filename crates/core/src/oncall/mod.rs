@@ -33,15 +33,18 @@ pub use model::{
     HandoffTime, Override, PastOrder, PastRotation, RotationLayer, RotationLength, RotationType, Schedule,
 };
 pub use overrides::{CreateOverride, DeleteOverride};
-pub use port::OnCallPort;
+pub use port::{OnCallPort, Past};
 pub use query::{
     GetSchedule, ListOverrides, ListSchedules, OnCallAt, OnCallNow, ResolveOnCall, RotationLayerView, ScheduleOnCall,
     ScheduleView, ShiftsOnCall,
 };
+use roster::{Change, LOOK_AHEAD};
 pub use roster::{FinalShift, Gap, LayerShifts, OnCall, OnCallTarget, Roster, Shifts};
 pub use rotation::{Phase, Rotation, RotationSettings, Shift};
 
 pub(crate) use leave::leave_schedules;
+
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::id::ScheduleId;
@@ -52,14 +55,47 @@ fn find(world: &(impl OnCallPort + ?Sized), id: ScheduleId) -> Result<Schedule, 
     world.schedule(id)?.ok_or_else(|| Error::not_found("schedule"))
 }
 
-/// Who is on call in a schedule from an instant on: its layers, with what held and ended later than that.
-pub(crate) fn roster(
+/// Who is on call in a schedule at an instant.
+pub(crate) fn roster(world: &(impl OnCallPort + ?Sized), schedule: &Schedule, at: Timestamp) -> Result<Roster, Error> {
+    roster_of(world, schedule, Past::at(at))
+}
+
+/// Who is on call in a schedule in a part of its past, and after that as far as it is known.
+fn roster_of(world: &(impl OnCallPort + ?Sized), schedule: &Schedule, past: Past) -> Result<Roster, Error> {
+    let rotations = world.past_rotations(schedule.id, past)?;
+    let orders = world.past_orders(schedule.id, past)?;
+    let overrides = world.overrides(schedule.id, past.after)?;
+    let known = past.known_until(&rotations, &orders);
+    Ok(Roster::new(schedule, world.layers(schedule.id)?, rotations, orders, overrides).known_until(known))
+}
+
+/// How far it is looked first for what changes next: 8 days, and 8 edits of each layer. Then 8 times as far, again and again.
+const FIRST_LOOK: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+const FIRST_EDITS: usize = 8;
+const FARTHER: u32 = 8;
+
+/// Who is on call in a schedule at an instant, and when that changes: see [`Roster::next_change`].
+fn on_call_and_next_change(
     world: &(impl OnCallPort + ?Sized),
     schedule: &Schedule,
-    from: Timestamp,
-) -> Result<Roster, Error> {
-    let past = world.past_rotations(schedule.id, from)?;
-    let orders = world.past_orders(schedule.id, from)?;
-    let overrides = world.overrides(schedule.id, from)?;
-    Ok(Roster::new(schedule, world.layers(schedule.id)?, past, orders, overrides))
+    at: Timestamp,
+) -> Result<(OnCall, Option<Timestamp>), Error> {
+    let mut look = FIRST_LOOK;
+    let mut past = Past { after: at, before: at.plus(look), most: FIRST_EDITS };
+    let mut roster = roster_of(world, schedule, past)?;
+    let now = roster.on_call(at);
+    let (mut at, mut left) = (at, LOOK_AHEAD);
+    loop {
+        match roster.look_for_change(&now, at, &mut left) {
+            Change::At(change) => return Ok((now, Some(change))),
+            Change::Never => return Ok((now, None)),
+            Change::Unknown(from) => {
+                at = Timestamp::clamped(from.as_millis().saturating_sub(1));
+                look = look.saturating_mul(FARTHER);
+                let most = past.most.saturating_mul(usize::try_from(FARTHER).unwrap_or(usize::MAX));
+                past = Past { after: at, before: at.plus(look), most };
+                roster = roster_of(world, schedule, past)?;
+            }
+        }
+    }
 }

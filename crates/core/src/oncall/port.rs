@@ -1,10 +1,73 @@
 //! How the rules read schedules.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::{Override, PastOrder, PastRotation, RotationLayer, Schedule};
 use crate::error::Error;
-use crate::id::{ScheduleId, UserId};
+use crate::id::{RotationLayerId, ScheduleId, UserId};
 use crate::text::ScheduleName;
 use crate::time::Timestamp;
+
+/// Which part of what a schedule was is asked for. What held at an instant is a part that does not grow with later edits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Past {
+    /// What ended later than this,
+    pub after: Timestamp,
+    /// and began before this; with [`Timestamp::MAX`], whenever it began.
+    pub before: Timestamp,
+    /// Of each layer, and of the orders, only so many: the earliest.
+    pub most: usize,
+}
+
+impl Past {
+    /// All that ended later than an instant.
+    #[must_use]
+    pub const fn after(after: Timestamp) -> Self {
+        Self { after, before: Timestamp::MAX, most: usize::MAX }
+    }
+
+    /// What held at an instant.
+    #[must_use]
+    pub fn at(at: Timestamp) -> Self {
+        Self { after: at, before: at.plus(Duration::from_millis(1)), most: usize::MAX }
+    }
+
+    /// Of what something was, by when it ended, that which is asked for.
+    #[must_use]
+    pub fn pick_orders(self, ascending: impl Iterator<Item = PastOrder>) -> Vec<PastOrder> {
+        ascending.filter(|past| self.holds(past.since, past.until)).take(self.most).collect()
+    }
+
+    /// Of the rotations of several layers, by when they ended, those that are asked for.
+    #[must_use]
+    pub fn pick_rotations(self, ascending: impl Iterator<Item = PastRotation>) -> Vec<PastRotation> {
+        let mut picked: BTreeMap<RotationLayerId, usize> = BTreeMap::new();
+        let asked = ascending.filter(|past| self.holds(past.since, past.until)).filter(|past| {
+            let count = picked.entry(past.layer_id).or_default();
+            *count = count.saturating_add(1);
+            *count <= self.most
+        });
+        asked.collect()
+    }
+
+    /// Until when nothing is missing that is not the present, after these were picked.
+    pub(super) fn known_until(self, rotations: &[PastRotation], orders: &[PastOrder]) -> Timestamp {
+        let mut ends: BTreeMap<RotationLayerId, (usize, Timestamp)> = BTreeMap::new();
+        for past in rotations {
+            let (count, last) = ends.entry(past.layer_id).or_insert((0, past.until));
+            (*count, *last) = (count.saturating_add(1), past.until.max(*last));
+        }
+        let last_order = orders.iter().map(|past| past.until).max().unwrap_or(Timestamp::MAX);
+        let cut = ends.into_values().chain([(orders.len(), last_order)]).filter(|(count, _)| *count >= self.most);
+        cut.map(|(_, last)| last).chain([self.before]).min().unwrap_or(self.before)
+    }
+
+    /// Whether what held between two instants is asked for, if it is among the earliest.
+    fn holds(self, since: Timestamp, until: Timestamp) -> bool {
+        until > self.after && since < self.before
+    }
+}
 
 /// The schedules of one organization, their layers and overrides, as the rules see them. Read only.
 ///
@@ -32,14 +95,14 @@ pub trait OnCallPort {
         let _ = schedule;
         Ok(Vec::new())
     }
-    /// The rotations that layers of a schedule had, also removed layers, and that ended later than `after`.
-    fn past_rotations(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastRotation>, Error> {
-        let _ = (schedule, after);
+    /// The rotations that layers of a schedule had, also removed layers. See [`Past::pick_rotations`].
+    fn past_rotations(&self, schedule: ScheduleId, past: Past) -> Result<Vec<PastRotation>, Error> {
+        let _ = (schedule, past);
         Ok(Vec::new())
     }
-    /// The orders in which the layers of a schedule were, and that ended later than `after`.
-    fn past_orders(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastOrder>, Error> {
-        let _ = (schedule, after);
+    /// The orders in which the layers of a schedule were. See [`Past::pick_orders`].
+    fn past_orders(&self, schedule: ScheduleId, past: Past) -> Result<Vec<PastOrder>, Error> {
+        let _ = (schedule, past);
         Ok(Vec::new())
     }
     /// The overrides of a schedule that end later than `after`.

@@ -1,7 +1,10 @@
 //! Queries about schedules, and about who is on call (contract, sections 7 and 8).
 
 use super::model::{LONGEST_RANGE_DAYS, MILLIS_PER_DAY};
-use super::{HandoffTime, OnCall, Override, RotationLayer, RotationLength, Schedule, Shifts, find, roster};
+use super::{
+    HandoffTime, OnCall, Override, Past, RotationLayer, RotationLength, Schedule, Shifts, find,
+    on_call_and_next_change, roster, roster_of,
+};
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Query, View, seal};
@@ -225,13 +228,8 @@ impl Query for ResolveOnCall {
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<OnCallAt, Error> {
         let schedule = find(view.world, self.schedule_id)?;
-        let roster = roster(view.world, &schedule, self.at)?;
-        Ok(OnCallAt {
-            schedule_id: self.schedule_id,
-            at: self.at,
-            on_call: roster.on_call(self.at),
-            next_change_at: roster.next_change(self.at),
-        })
+        let (on_call, next_change_at) = on_call_and_next_change(view.world, &schedule, self.at)?;
+        Ok(OnCallAt { schedule_id: self.schedule_id, at: self.at, on_call, next_change_at })
     }
 }
 
@@ -278,7 +276,8 @@ impl Query for ShiftsOnCall {
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Shifts, Error> {
         Self::check_range(self.from, self.to)?;
         let schedule = find(view.world, self.schedule_id)?;
-        Ok(roster(view.world, &schedule, self.from)?.shifts(self.from, self.to))
+        let past = Past { before: self.to, ..Past::after(self.from) };
+        Ok(roster_of(view.world, &schedule, past)?.shifts(self.from, self.to))
     }
 }
 

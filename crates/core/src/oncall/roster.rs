@@ -113,13 +113,25 @@ pub struct Roster {
     overrides: Vec<Override>,
     /// How many layers there are now. In the last epoch they come first, removed ones behind them.
     present: usize,
+    /// From when on something may be missing.
+    known_until: Timestamp,
+}
+
+/// When something changes for the first time after an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    At(Timestamp),
+    /// Never, or not within the handoffs that are looked at.
+    Never,
+    /// Not before this instant, from which on it is not known.
+    Unknown(Timestamp),
 }
 
 /// Until when something holds that has no end: ranges end there, since the last instant of all has no successor.
 const END: Timestamp = Timestamp::MAX;
 
 /// How many handoffs, and other beginnings and ends, [`Roster::next_change`] looks at before it gives up.
-const LOOK_AHEAD: usize = 4_096;
+pub(super) const LOOK_AHEAD: usize = 4_096;
 
 impl Roster {
     /// A roster of the layers as they are, of what they were before, and of overrides. It reaches back as far as `past`,
@@ -156,7 +168,13 @@ impl Roster {
             indices.extend(late);
             Epoch { since, until, layers: indices }
         });
-        Self { epochs: epochs.collect(), layers, overrides, present: schedule.order.len() }
+        Self { epochs: epochs.collect(), layers, overrides, present: schedule.order.len(), known_until: END }
+    }
+
+    /// The same, of which something may be missing from an instant on.
+    pub(super) const fn known_until(mut self, until: Timestamp) -> Self {
+        self.known_until = until;
+        self
     }
 
     /// The epoch that holds at an instant.
@@ -216,15 +234,26 @@ impl Roster {
     /// user who is on call anyway).
     #[must_use]
     pub fn next_change(&self, at: Timestamp) -> Option<Timestamp> {
-        let now = self.on_call(at);
-        let mut at = at;
-        for _ in 0..LOOK_AHEAD {
-            at = self.next_edge(at)?;
-            if self.on_call(at) != now {
-                return Some(at);
+        match self.look_for_change(&self.on_call(at), at, &mut { LOOK_AHEAD }) {
+            Change::At(at) => Some(at),
+            Change::Never | Change::Unknown(_) => None,
+        }
+    }
+
+    /// The first instant after `at` at which somebody else is on call than `now`, among the `left` next handoffs, beginnings and ends.
+    pub(super) fn look_for_change(&self, now: &OnCall, mut at: Timestamp, left: &mut usize) -> Change {
+        while *left > 0 {
+            match self.next_edge(at).filter(|edge| *edge < self.known_until || self.known_until == END) {
+                Some(edge) => at = edge,
+                None if self.known_until == END => return Change::Never,
+                None => return Change::Unknown(self.known_until),
+            }
+            *left = left.saturating_sub(1);
+            if self.on_call(at) != *now {
+                return Change::At(at);
             }
         }
-        None
+        Change::Never
     }
 
     /// The first instant after `at` at which anything begins or ends: a turn, a rotation, an order or an override.

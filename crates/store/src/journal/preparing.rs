@@ -12,7 +12,7 @@ use crate::backend::{private_file, sync_folder};
 /// The size of the first segment, in bytes.
 pub(super) const FIRST: u64 = 1 << 20;
 /// The largest size that segments grow to by themselves, in bytes. A commit that needs more gets a segment of its own size.
-const LARGEST: u64 = 64 << 20;
+const LARGEST: u64 = 16 << 20;
 /// The number of unused segments that are kept to be used again; more are removed.
 const SPARE: usize = 2;
 

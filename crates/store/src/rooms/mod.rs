@@ -17,7 +17,7 @@ mod escalation;
 pub(crate) mod incident;
 #[cfg(feature = "export")]
 pub(crate) mod json;
-mod oncall;
+pub(crate) mod oncall;
 pub(crate) mod once;
 mod org_audit;
 pub(crate) mod organization;
@@ -418,7 +418,7 @@ registry! {
 
 /// The format of a store with these records and tables. It changes when a store that this version writes could be misread by an
 /// older version.
-pub(crate) const FORMAT: u32 = 10;
+pub(crate) const FORMAT: u32 = 11;
 
 /// All tables, one entry for each module that declares some.
 pub(crate) const TABLES: &[&[Table]] = &[

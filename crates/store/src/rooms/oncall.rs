@@ -6,7 +6,7 @@
 use bincode::{Decode, Encode};
 use dogwatch_core::id::{Id, OverrideId, RotationLayerId, ScheduleId};
 use dogwatch_core::oncall::{
-    HandoffTime, OnCallPort, Override, PastOrder, PastRotation, Phase, Rotation, RotationLayer, RotationLength,
+    HandoffTime, OnCallPort, Override, Past, PastOrder, PastRotation, Phase, Rotation, RotationLayer, RotationLength,
     RotationSettings, RotationType, Schedule,
 };
 use dogwatch_core::text::{Description, Reason, ScheduleName};
@@ -20,7 +20,7 @@ use super::json;
 use super::text::{Reader, TextV1, gather};
 use super::{Entity, Line, NamedV1, Raw, Row, Rows, by_byte, text, timestamp};
 use crate::record::{Corrupt, Stored};
-use crate::table::{self, Table};
+use crate::table::{self, Table, end_of};
 use crate::tools::Verifier;
 use crate::view::{OrgView, corrupt, id_at_end};
 
@@ -33,6 +33,8 @@ impl Table {
     pub(crate) const LAYER: Self = Self::new(b'l', "Layer");
     /// Past rotations of layers, by schedule and end.
     pub(crate) const PAST_ROTATION: Self = Self::new(b'p', "PastRotation");
+    /// Index of past rotations by layer and end.
+    pub(crate) const PAST_ROTATION_BY_LAYER: Self = Self::new(b'Y', "PastRotationByLayer");
     /// Past orders of the layers of a schedule, by schedule and end.
     pub(crate) const PAST_ORDER: Self = Self::new(b'o', "PastOrder");
     /// Overrides by schedule and end.
@@ -49,6 +51,7 @@ pub(super) const TABLES: &[Table] = &[
     Table::SCHEDULE_NAME,
     Table::LAYER,
     Table::PAST_ROTATION,
+    Table::PAST_ROTATION_BY_LAYER,
     Table::PAST_ORDER,
     Table::OVERRIDE,
     Table::ROTATION_BY_USER,
@@ -285,13 +288,66 @@ impl Entity for PastRotation {
             until: self.until.as_millis(),
             terms: RotationV1::from(&self.rotation),
         };
-        let parts = [&self.schedule_id.to_bytes()[..], &table::instant(self.until), &self.layer_id.to_bytes()];
-        rows.record(Table::PAST_ROTATION.of(self.org_id, &parts), &record)
+        rows.index(past_rotation_by_layer(self));
+        rows.record(past_rotation_key(self.org_id, self.schedule_id, self.until, self.layer_id), &record)
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
         verifier.need_schedule(key, self.org_id, self.schedule_id);
         verifier.need_users(key, self.org_id, self.rotation.participants().iter().copied());
+    }
+}
+
+fn past_rotation_key(org: OrgId, schedule: ScheduleId, until: Timestamp, layer: RotationLayerId) -> Vec<u8> {
+    Table::PAST_ROTATION.of(org, &[&schedule.to_bytes(), &table::instant(until), &layer.to_bytes()])
+}
+
+/// The key of a past rotation in the index by layer.
+pub(crate) fn past_rotation_by_layer(past: &PastRotation) -> Vec<u8> {
+    let parts = [&past.schedule_id.to_bytes()[..], &past.layer_id.to_bytes(), &table::instant(past.until)];
+    Table::PAST_ROTATION_BY_LAYER.of(past.org_id, &parts)
+}
+
+/// As [`past_rotation_by_layer`], from the key of a past rotation; `None` for other keys.
+pub(crate) fn past_rotation_by_layer_of(key: &[u8]) -> Option<Vec<u8>> {
+    let rest = key.strip_prefix(Table::PAST_ROTATION.key(&[]).as_slice())?;
+    let (org_and_schedule, rest) = rest.split_first_chunk::<32>()?;
+    let (until, layer) = rest.split_first_chunk::<8>()?;
+    Some(Table::PAST_ROTATION_BY_LAYER.key(&[org_and_schedule, layer, until]))
+}
+
+/// The number of past rotations that are read by their ends before those of each layer are looked up.
+const BY_END: usize = 64;
+
+impl OrgView<'_> {
+    /// The past rotations of a schedule that are asked for, looked up layer by layer: what is not of the part that is asked for costs
+    /// nothing, but for one look at each layer that ever was.
+    fn past_by_layer(&self, schedule: ScheduleId, past: Past) -> Result<Vec<PastRotation>, Error> {
+        let all = Table::PAST_ROTATION_BY_LAYER.record(self.org, schedule);
+        let (mut start, mut found) = (all.clone(), Vec::new());
+        while let Some(pair) = self.store.scan(&start, &end_of(&all)).next() {
+            let (key, _) = pair?;
+            let layer = key.get(all.len()..).and_then(|rest| rest.first_chunk::<16>());
+            let layer = RotationLayerId::from_bytes(*layer.ok_or_else(|| corrupt(&key, Corrupt::Key))?);
+            let of_layer = [all.as_slice(), &layer.to_bytes()].concat();
+            let later = end_of(&[of_layer.as_slice(), &table::instant(past.after)].concat());
+            let mut picked = 0_usize;
+            for pair in self.store.scan(&later, &end_of(&of_layer)) {
+                let (key, _) = pair?;
+                let until = key.last_chunk::<8>().map(|bytes| timestamp(i64::from_be_bytes(*bytes)));
+                let until = until.ok_or(Corrupt::Key).and_then(|until| until).map_err(|why| corrupt(&key, why))?;
+                let key = past_rotation_key(self.org, schedule, until, layer);
+                let record: PastRotationV1 = self.store.record(&key)?.ok_or_else(|| corrupt(&key, Corrupt::Missing))?;
+                let one = record.of(self.org, schedule, layer).map_err(|why| corrupt(&key, why))?;
+                if picked >= past.most || one.since >= past.before {
+                    break;
+                }
+                picked = picked.saturating_add(1);
+                found.push(one);
+            }
+            start = end_of(&of_layer);
+        }
+        Ok(found)
     }
 }
 
@@ -579,20 +635,33 @@ impl OnCallPort for OrgView<'_> {
         self.store.records(&Table::LAYER.record(self.org, schedule), |row: LayerV1, id| row.of(self.org, schedule, id))
     }
 
-    fn past_rotations(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastRotation>, Error> {
+    fn past_rotations(&self, schedule: ScheduleId, past: Past) -> Result<Vec<PastRotation>, Error> {
         let prefix = Table::PAST_ROTATION.record(self.org, schedule);
-        self.store.records_after(&prefix, after, |row: PastRotationV1, layer| row.of(self.org, schedule, layer))
+        let build = |row: PastRotationV1, layer| row.of(self.org, schedule, layer);
+        let mut by_end = self.store.records_after(&prefix, past.after, build);
+        if past == Past::after(past.after) {
+            return by_end.collect();
+        }
+        // Mostly little or nothing has ended since.
+        let first = by_end.by_ref().take(BY_END).collect::<Result<Vec<_>, _>>()?;
+        if by_end.next().is_none() {
+            return Ok(past.pick_rotations(first.into_iter()));
+        }
+        self.past_by_layer(schedule, past)
     }
 
-    fn past_orders(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<PastOrder>, Error> {
+    fn past_orders(&self, schedule: ScheduleId, past: Past) -> Result<Vec<PastOrder>, Error> {
         let prefix = Table::PAST_ORDER.record(self.org, schedule);
         // The key of an order ends with an instant, not with an id: the id that is read from its last 16 bytes is ignored.
-        self.store.records_after(&prefix, after, |row: PastOrderV1, _: ScheduleId| row.of(self.org, schedule))
+        let build = |row: PastOrderV1, _: ScheduleId| row.of(self.org, schedule);
+        // They follow one another: what begins later comes later.
+        let asked = |one: &Result<PastOrder, Error>| one.as_ref().map_or(true, |one| one.since < past.before);
+        self.store.records_after(&prefix, past.after, build).take_while(asked).take(past.most).collect()
     }
 
     fn overrides(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<Override>, Error> {
         let prefix = Table::OVERRIDE.record(self.org, schedule);
-        self.store.records_after(&prefix, after, |row: OverrideV1, id| row.of(self.org, id))
+        self.store.records_after(&prefix, after, |row: OverrideV1, id| row.of(self.org, id)).collect()
     }
 
     fn rotations_of(&self, user: UserId) -> Result<Vec<ScheduleId>, Error> {
@@ -606,7 +675,7 @@ impl OnCallPort for OrgView<'_> {
 
     fn overrides_of(&self, user: UserId, after: Timestamp) -> Result<Vec<Override>, Error> {
         let prefix = Table::OVERRIDE_BY_USER.record(self.org, user);
-        self.store.records_after(&prefix, after, |row: OverrideV1, id| row.of(self.org, id))
+        self.store.records_after(&prefix, after, |row: OverrideV1, id| row.of(self.org, id)).collect()
     }
 }
 

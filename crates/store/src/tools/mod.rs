@@ -198,6 +198,7 @@ impl ReadOnly {
             })?,
             None => closed(&backend)?,
         };
+        format::index_commits(&backend, &mut lacking)?;
         Ok(Self { journal, backend, lacking, head })
     }
 

@@ -11,7 +11,7 @@
 use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dogwatch_core::incident::{ChangeStatus, CreateIncident, Cursor, IncidentFilter, ListIncidents, Severity, Status};
 use dogwatch_core::{Actor, Timestamp};
@@ -60,6 +60,9 @@ fn filled(folder: &Path, incidents: u32) -> (Engine, Actor) {
 fn main() {
     if let Some(folder) = std::env::var_os(OPEN) {
         return open_and_read(Path::new(&folder));
+    }
+    if let Some(folder) = std::env::var_os(DIE) {
+        return write_and_die(Path::new(&folder));
     }
     let (few, many) = (10_000, 1_000_000);
     let open = |incidents| {
@@ -126,11 +129,32 @@ fn main() {
     drop(engine);
     // What was written since the last opening is read again; then sled has a summary of it.
     println!("\nopening a store of a million, in a process of its own");
+    let child = |what| Command::new(std::env::current_exe().unwrap()).env(what, folder.path()).status().unwrap();
     for time in ["first", "second"] {
         println!("for the {time} time");
-        let status = Command::new(std::env::current_exe().unwrap()).env(OPEN, folder.path()).status().unwrap();
-        assert!(status.success());
+        assert!(child(OPEN).success());
     }
+    println!("after a kill");
+    assert!(!child(DIE).success());
+    assert!(child(OPEN).success());
+}
+
+/// In the child: the store in which to write and die.
+const DIE: &str = "PAGES_DIE";
+
+/// Writes as much as may wait for the backend, nearly, and ends as if it were killed.
+fn write_and_die(folder: &Path) {
+    let engine = Engine::builder().checkpoint_after(Duration::MAX, usize::MAX).open(folder).unwrap();
+    let ada = engine.first_admin(engine.organizations().unwrap()[0].id).unwrap();
+    let Actor::Member { user_id: owner, .. } = ada else { return };
+    let mut incidents = 0;
+    for _ in 0..150 {
+        let open = || CreateIncident::new("Checkout is down".parse().unwrap(), Severity::Low, owner);
+        let pending: Vec<_> = (0..1_000).map(|_| engine.submit(open(), &ada).unwrap()).collect();
+        incidents += pending.into_iter().map(|one| one.wait().unwrap()).collect::<Vec<_>>().len();
+    }
+    line("incidents that only the journal has", &incidents.to_string(), "");
+    std::process::abort();
 }
 
 /// In the child: the store to open.

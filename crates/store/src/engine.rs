@@ -150,7 +150,8 @@ impl Engine {
 
     /// The present moment, for several queries that are to agree with one another: none sees a commit that another does not.
     ///
-    /// It holds up nobody, for as long as it is kept. Meanwhile, what commits overwrite is kept in memory for it.
+    /// It holds up nobody, for as long as it is kept. Meanwhile, what commits overwrite is kept in memory for it, up to 256 MiB for all
+    /// views together: then the earliest is lost, and its queries fail with `internal_error`.
     ///
     /// ```
     /// use dogwatch_store::Engine;

@@ -175,24 +175,40 @@ impl Versions {
         }
         for key in rows.keys() {
             let mut value = self.backend.get(key)?;
-            let mut held = self.change();
-            let held = &mut *held;
+            let mut guard = self.change();
+            let held = &mut *guard;
             let Some(versions) = held.ahead.get(key) else { continue };
             let kept = held.kept.entry(key.clone()).or_default();
             // What views of moments before that see was kept already.
             let mut from = kept.last().map_or(0, |kept| kept.until);
             for version in versions.iter().filter(|version| version.number <= number) {
-                if views.iter().any(|view| (from..version.number).contains(view)) {
-                    kept.push(Kept { until: version.number, value });
+                if views.iter().any(|view| (from..version.number).contains(view) && !self.is_lost(*view)) {
+                    let one = Kept { until: version.number, value };
+                    held.kept_bytes = held.kept_bytes.saturating_add(one.bytes(key));
+                    kept.push(one);
                 }
                 (from, value) = (version.number, version.value.clone());
             }
             if kept.is_empty() {
                 held.kept.remove(key);
             }
+            let too_much = held.kept_bytes > self.most_kept;
+            drop(guard);
+            if too_much {
+                self.lose_earliest(number);
+            }
         }
         self.count(&self.held());
         Ok(())
+    }
+
+    /// Gives up the views of the earliest moment before a commit, so that nothing need be kept for them.
+    fn lose_earliest(&self, number: u64) {
+        let earliest = self.views().counts.iter().map(|(view, _)| *view).find(|view| !self.is_lost(*view));
+        if let Some(earliest) = earliest.filter(|earliest| *earliest < number) {
+            self.lost_before.store(earliest.saturating_add(1), Ordering::SeqCst);
+            self.let_go();
+        }
     }
 
     /// Lets go of what was kept for views that are gone.
@@ -200,7 +216,8 @@ impl Versions {
         let oldest = {
             let views = self.views();
             // Without a view, the next one is of the present moment or of a later one.
-            views.counts.front().map_or(views.head.position.number, |(number, _)| *number)
+            let oldest = views.counts.iter().map(|(number, _)| *number).find(|number| !self.is_lost(*number));
+            oldest.unwrap_or(views.head.position.number)
         };
         if self.let_go_before.swap(oldest, Ordering::SeqCst) == oldest {
             return;
@@ -208,16 +225,19 @@ impl Versions {
         let mut start = Some(Vec::new());
         while let Some(from) = start.take() {
             let mut held = self.change();
+            let held = &mut *held;
             let keys: Vec<_> = held.kept.range(from..).take(STEP).map(|(key, _)| key.clone()).collect();
             for key in &keys {
                 if let Some(kept) = held.kept.get_mut(key) {
+                    let gone = kept.iter().filter(|kept| kept.until <= oldest).map(|kept| kept.bytes(key));
+                    held.kept_bytes = held.kept_bytes.saturating_sub(gone.sum());
                     kept.retain(|kept| kept.until > oldest);
                     if kept.is_empty() {
                         held.kept.remove(key);
                     }
                 }
             }
-            self.count(&held);
+            self.count(held);
             start = keys.last().filter(|_| keys.len() == STEP).map(|last| [last, &[0][..]].concat());
         }
     }

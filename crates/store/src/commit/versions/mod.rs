@@ -9,6 +9,8 @@
 //! has none here, what the backend holds. When the applier is about to overwrite something that a view still needs, it keeps the
 //! older value here first. So a commit never waits for a view, a view never for a commit, and both see whole commits.
 //!
+//! What is kept for views is bounded. When it becomes more, the view of the earliest moment is lost: whoever reads on in it is told so.
+//!
 //! Why a view that finds no version of a row may then read the backend: all versions up to its number that are not here are in
 //! the backend. If the backend already holds a later one, the value before was kept, before the backend was changed; so it is
 //! looked for last.
@@ -34,6 +36,10 @@ use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGua
 
 /// The bytes of rows that may wait for the backend. When there are more, the writer waits, and commands queue up.
 const FULL: usize = 64 << 20;
+/// The bytes of rows that may be kept for views of earlier moments. When there are more, the earliest view is lost.
+const MOST_KEPT: usize = 256 << 20;
+/// About how many bytes a row takes that is kept, besides its key and its value.
+const BESIDES: usize = 100;
 /// The number of rows that are put in or taken out while readers wait.
 const STEP: usize = 64;
 
@@ -73,6 +79,15 @@ struct Held {
     ahead: BTreeMap<Vec<u8>, Vec<Version>>,
     /// For views of earlier moments, what rows held that the backend has overwritten, in ascending order.
     kept: BTreeMap<Vec<u8>, Vec<Kept>>,
+    /// The bytes of what is kept.
+    kept_bytes: usize,
+}
+
+impl Kept {
+    fn bytes(&self, key: &[u8]) -> usize {
+        let value = self.value.as_ref().map_or(0, Vec::len);
+        key.len().saturating_add(value).saturating_add(BESIDES)
+    }
 }
 
 impl Held {
@@ -128,6 +143,10 @@ pub(crate) struct Versions {
     held: RwLock<Held>,
     /// The number of rows in `held`: nobody looks into it while there are none.
     size: AtomicUsize,
+    /// The bytes that may be kept.
+    most_kept: usize,
+    /// Views of moments before that of this number are lost.
+    lost_before: AtomicU64,
     /// The number of the oldest view when what was kept for older ones was let go of last.
     let_go_before: AtomicU64,
     views: Mutex<Views>,
@@ -149,6 +168,8 @@ impl Versions {
             cache: Cache::new(cache),
             held: RwLock::default(),
             size: AtomicUsize::new(0),
+            most_kept: MOST_KEPT,
+            lost_before: AtomicU64::new(0),
             let_go_before: AtomicU64::new(0),
             views: Mutex::new(Views { head, counts: VecDeque::new() }),
             moment: Mutex::new(Moment {
@@ -299,12 +320,27 @@ impl Versions {
             return Ok(version.value.clone());
         }
         let value = self.backend.get(key)?;
-        if self.is_overtaken(number)
-            && let Some(kept) = self.held().kept.get(key).and_then(|kept| Held::kept(kept, number))
-        {
-            return Ok(kept.value.clone());
+        if self.is_overtaken(number) {
+            let kept =
+                self.held().kept.get(key).and_then(|kept| Held::kept(kept, number)).map(|kept| kept.value.clone());
+            self.check_not_lost(number)?;
+            return Ok(kept.unwrap_or(value));
         }
         Ok(value)
+    }
+
+    /// Whether the views of a moment are lost.
+    fn is_lost(&self, number: u64) -> bool {
+        number < self.lost_before.load(Ordering::SeqCst)
+    }
+
+    /// Refuses a view that is lost. It is asked after something was read: what is lost may be read wrongly.
+    fn check_not_lost(&self, number: u64) -> Result<(), BackendError> {
+        if self.is_lost(number) {
+            let why = "the view was held for too long: what has changed since takes too much memory";
+            return Err(BackendError::new("reading an earlier moment", why));
+        }
+        Ok(())
     }
 
     /// The entity that was decoded from a row as a view sees it, if it is there.

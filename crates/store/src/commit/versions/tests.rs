@@ -146,6 +146,44 @@ fn a_long_view_costs_one_value_a_row() {
     assert_eq!(versions.size.load(Ordering::SeqCst), 0);
 }
 
+/// When too much would be kept, the earliest view is told so, and the others go on.
+#[test]
+fn what_is_kept_is_bounded() {
+    let mut versions = versions();
+    versions.most_kept = 30_000;
+    let commit = |versions: &Versions, number: u64| {
+        versions.enter(number, (0..100).map(|k| (key(k), Some(number.to_be_bytes().to_vec()))).collect());
+        versions.publish(head(number), 1);
+        versions.apply(head(number)).unwrap();
+        assert!(versions.held().kept_bytes <= 30_000 + 1_000);
+    };
+    commit(&versions, 1);
+    let (mut views, mut lost) = (Vec::new(), 0);
+    for number in 2..8 {
+        views.push((number - 1, versions.view()));
+        commit(&versions, number);
+        for (number, view) in &views {
+            let all: Result<Vec<_>, _> = view.scan(&[Table::INCIDENT.tag()], &[Table::INCIDENT.tag() + 1]).collect();
+            let one = view.get(&key(7));
+            match &all {
+                Ok(rows) => {
+                    assert_eq!(rows.len(), 100);
+                    assert!(rows.iter().all(|(_, value)| *value == u64::to_be_bytes(*number)));
+                    assert_eq!(one.unwrap(), Some(u64::to_be_bytes(*number).to_vec()));
+                }
+                Err(why) => {
+                    assert!(why.to_string().contains("held for too long") && one.is_err(), "{why}");
+                    lost = lost.max(*number);
+                }
+            }
+        }
+    }
+    assert_eq!(lost, 4, "two views with 100 rows each are kept: the others are lost");
+    drop(views);
+    assert_eq!((versions.size.load(Ordering::SeqCst), versions.held().kept_bytes), (0, 0));
+    assert_eq!(seen(&versions.view()).len(), 100);
+}
+
 /// Each commit writes its number into all rows, and every tenth deletes all. Readers, an applier and a writer at once: a
 /// reader finds one number in all rows, the same however often it looks, and never an earlier one than before.
 #[test]

@@ -102,7 +102,11 @@ impl Scanning<'_> {
                 (Some(first), _) => [first, &[0][..]].concat(),
                 (None, _) => part.end.clone(),
             };
-            if let Some(kept) = versions.first_kept(*number, next, &upper) {
+            let kept = versions.first_kept(*number, next, &upper);
+            if let Err(why) = versions.check_not_lost(*number) {
+                return Some(Err(why));
+            }
+            if let Some(kept) = kept {
                 if row == Some(kept.0.as_slice()) {
                     part.backend.next();
                 }

@@ -46,9 +46,20 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let level = if args.quiet { LevelFilter::WARN } else { LevelFilter::INFO };
     let filter = args.log_filter.clone().unwrap_or_else(|| Targets::new().with_default(level));
     let log = Log::start(filter, args.log_format);
-    let engine = if args.existing { Engine::open_existing(&args.data)? } else { Engine::open(&args.data)? };
-    if engine.organizations()?.is_empty() {
-        first_organization(&engine, &args.data)?;
+    let opened = if args.existing { Engine::open_existing(&args.data) } else { Engine::open(&args.data) };
+    let engine = match opened {
+        Ok(engine) => Some(engine),
+        // A process that has ended pages nobody when there is room again.
+        Err(why) if lacks_room(&args.data) => {
+            tracing::error!(%why, "the store cannot be opened, for there is no room: it is tried again and again");
+            None
+        }
+        Err(why) => return Err(why.into()),
+    };
+    if let Some(engine) = &engine
+        && engine.organizations()?.is_empty()
+    {
+        first_organization(engine, &args.data)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // The engine finishes what was handed in and makes it durable when its last handle is dropped.
@@ -136,7 +147,7 @@ fn first_organization(engine: &Engine, data: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failure> {
+async fn listen(args: &ServeArgs, engine: Option<Engine>, log: &Log) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let tls = certificates(args)?;
     if let Some(certificates) = tls.clone() {
@@ -144,7 +155,7 @@ async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failu
     }
     let listener = TcpListener::bind(&args.listen).await?;
     let address = listener.local_addr()?;
-    let present = Arc::new(Mutex::new(engine.downgrade()));
+    let present = Arc::new(Mutex::new(engine.as_ref().map(Engine::downgrade).unwrap_or_default()));
     let socket = Socket::listen(&args.data, Arc::clone(&present));
     if let Err(why) = &socket {
         tracing::warn!(%why, "there is no socket in the folder: members, keys and tools have to wait until this server stops");
@@ -175,7 +186,7 @@ async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failu
     let name = "dogwatch_log_lines_dropped";
     let origins = args.cors_origin.clone();
     let turned_away = Arc::clone(&settings.turned_away);
-    let metrics = Metrics::new(&engine).counting(name, "Log lines that nobody read in time.", log.dropped()).counting(
+    let metrics = Metrics::default().counting(name, "Log lines that nobody read in time.", log.dropped()).counting(
         "dogwatch_connections_turned_away",
         "Connections for which there was no seat.",
         move || turned_away.load(Ordering::Relaxed),
@@ -185,7 +196,7 @@ async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failu
             RouterBuilder::new(engine.clone()).metrics(metrics.of(engine)).limits(limits).cors(origins.clone());
         builder.trusted_proxies(proxies.clone()).draining(Arc::clone(&draining)).build()
     };
-    let (latest, routers) = watch::channel(router(&engine));
+    let (latest, routers) = watch::channel(engine.as_ref().map_or_else(unavailable, &router));
     let (ends, ending) = watch::channel(false);
     let kept = tokio::spawn(keep_open(args.data.clone(), engine, present, latest, router, ending));
     let drain_time = settings.drain_time;
@@ -199,40 +210,44 @@ async fn listen(args: &ServeArgs, engine: Engine, log: &Log) -> Result<(), Failu
     Ok(served?)
 }
 
-/// Keeps the store open and its ticker running until it is to stop. After a failure of storage, it waits until the folder can be
-/// written, and opens the store again.
+/// Keeps the store open and its ticker running until it is to stop. After a failure of storage, and when it is not open yet, it waits
+/// until the folder can be written, and opens the store again.
 async fn keep_open(
     data: PathBuf,
-    mut engine: Engine,
+    mut engine: Option<Engine>,
     present: Present,
     latest: watch::Sender<Router>,
     router: impl Fn(&Engine) -> Router,
     mut ending: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
-    let mut ticker = engine.start_ticker()?;
     loop {
-        tokio::select! {
-            _ = ending.wait_for(|end| *end) => break,
-            () = sleep(LOOK) => {}
+        if let Some(open) = &engine {
+            let ticker = open.start_ticker()?;
+            let failed = async {
+                while open.failure().is_none() {
+                    sleep(LOOK).await;
+                }
+            };
+            let ends = tokio::select! {
+                _ = ending.wait_for(|end| *end) => true,
+                () = failed => false,
+            };
+            end(ticker);
+            if ends {
+                return Ok(());
+            }
+            // Why is in the log already.
+            tracing::error!("the store is opened again as soon as its folder can be written");
         }
-        // Why is in the log already.
-        if engine.failure().is_none() {
-            continue;
-        }
-        tracing::error!("the store is opened again as soon as its folder can be written");
-        end(ticker);
         let opened = tokio::select! {
             _ = ending.wait_for(|end| *end) => return Ok(()),
-            opened = reopened(&data, engine, &latest) => opened,
+            opened = reopened(&data, engine.take(), &latest) => opened,
         };
         tracing::warn!("the store is open again");
         drop(latest.send_replace(router(&opened)));
         *present.lock().unwrap_or_else(PoisonError::into_inner) = opened.downgrade();
-        engine = opened;
-        ticker = engine.start_ticker()?;
+        engine = Some(opened);
     }
-    end(ticker);
-    Ok(())
 }
 
 /// Stops a ticker. What made it end by itself has been said already.
@@ -241,9 +256,8 @@ fn end(ticker: Ticker) {
 }
 
 /// Opens the store again, as often as it takes. Until the folder can be written, the engine that has failed answers reads.
-async fn reopened(data: &Path, failed: Engine, latest: &watch::Sender<Router>) -> Engine {
+async fn reopened(data: &Path, mut failed: Option<Engine>, latest: &watch::Sender<Router>) -> Engine {
     let mut wait = SHORTEST;
-    let mut failed = Some(failed);
     loop {
         sleep(wait).await;
         wait = wait.saturating_mul(2).min(LONGEST);
@@ -264,6 +278,12 @@ async fn reopened(data: &Path, failed: Engine, latest: &watch::Sender<Router>) -
             Err(why) => tracing::error!(%why, "the store cannot be opened"),
         }
     }
+}
+
+/// Whether a folder with a store cannot be written for lack of room.
+fn lacks_room(data: &Path) -> bool {
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    data.join("db").exists() && has_room(data).is_err_and(|why| full.contains(&why.kind()))
 }
 
 /// Checks that the folder can be written, by writing into it.

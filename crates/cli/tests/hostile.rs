@@ -257,6 +257,43 @@ fn a_full_disk() {
     assert_eq!(causes.count(), 1, "the cause is told, once: {log}");
 }
 
+/// A server that was killed while its disk became full starts on it, and answers reads; one that cannot open its store without room
+/// waits for it, and says so.
+#[test]
+fn a_start_on_a_full_disk() {
+    for starts_before in [0, 1] {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, made) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        let script = format!(
+            r#""$1" init --data "$0" --org H --admin-email a@b.co > {made}
+            "$1" serve --data "$0" --listen 127.0.0.1:0 --quiet & sleep 1
+            "$1" key create --data "$0" --email a@b.co --name x; kill -9 $!; wait $!
+            dd if=/dev/zero of="$0/ballast" bs=4k
+            for _ in $(seq {starts_before}); do timeout 2 "$1" serve --data "$0" --listen 127.0.0.1:0 --quiet; done; true"#,
+            made = made.path().display(),
+        );
+        let server =
+            Server::start_on_prepared_disk(folder.path(), 40, &script, &["--existing"], log.reopen().unwrap().into());
+        let made: Value = serde_json::from_str(&std::fs::read_to_string(made.path()).unwrap()).unwrap();
+        let key = made["apiKey"].as_str().unwrap();
+        server.alive();
+        let (status, answer) = server.request("GET", "/v1/incidents", key, None);
+        let told = std::fs::read_to_string(log.path()).unwrap();
+        let waits = told.contains("there is no room");
+        assert_eq!(status, if waits { 503 } else { 200 }, "{answer} {told}");
+        std::fs::remove_file(server.seen_from_outside(&folder.path().join("ballast"))).unwrap();
+        let began = Instant::now();
+        let incident =
+            json!({ "title": "Checkout is down", "severity": "low", "ownerId": made["userId"], "description": "x" });
+        while server.request("POST", "/v1/incidents", key, Some(&incident)).0 != 201 {
+            assert!(began.elapsed() < Duration::from_secs(60), "it does not go on: {told}");
+            thread::sleep(Duration::from_millis(50));
+        }
+        println!("after {starts_before} starts: {}", if waits { "it waited" } else { "it answered reads" });
+        assert!(server.stop().success());
+    }
+}
+
 #[test]
 fn an_empty_folder_is_not_taken_for_a_store_that_is_expected() {
     let folder = tempfile::tempdir().unwrap();

@@ -141,12 +141,19 @@ impl<M: EncodeMetric> Encoded for M {
     }
 }
 
+/// Metrics of no engine yet.
+impl Default for Metrics {
+    fn default() -> Self {
+        let latency = Family::new_with_constructor(histogram as fn() -> Histogram);
+        Self { engine: WeakEngine::default(), counters: Vec::new(), requests: Family::default(), latency }
+    }
+}
+
 impl Metrics {
     /// Metrics of an API over this engine, without any request yet.
     #[must_use]
     pub fn new(engine: &Engine) -> Self {
-        let latency = Family::new_with_constructor(histogram as fn() -> Histogram);
-        Self { engine: engine.downgrade(), counters: Vec::new(), requests: Family::default(), latency }
+        Self::default().of(engine)
     }
 
     /// The same counters, for another engine: one that was opened again.

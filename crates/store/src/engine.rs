@@ -362,8 +362,8 @@ impl Engine {
     }
 }
 
-/// A handle that does not keep an engine open: see [`Engine::downgrade`].
-#[derive(Clone)]
+/// A handle that does not keep an engine open: see [`Engine::downgrade`]. The default is a handle of none.
+#[derive(Clone, Default)]
 pub struct WeakEngine(Weak<Inner>);
 
 impl WeakEngine {

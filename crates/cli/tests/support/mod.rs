@@ -28,8 +28,13 @@ impl Server {
 
     /// Starts it with a disk of its own at `data`, of so many MiB, which only it sees.
     pub(crate) fn start_on_small_disk(data: &Path, mib: usize, more: &[&str], log: Stdio) -> Self {
+        Self::start_on_prepared_disk(data, mib, "true", more, log)
+    }
+
+    /// As [`Server::start_on_small_disk`], after a script for the shell, in which `$0` is the disk and `$1` the program.
+    pub(crate) fn start_on_prepared_disk(data: &Path, mib: usize, script: &str, more: &[&str], log: Stdio) -> Self {
         let mut command = Command::new("unshare");
-        let mount = format!("mount -t tmpfs -o size={mib}m tmpfs \"$0\" && exec \"$@\"");
+        let mount = format!("mount -t tmpfs -o size={mib}m tmpfs \"$0\" && {{ {script}; }} >&2 && exec \"$@\"");
         let program = env!("CARGO_BIN_EXE_dogwatch");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &mount, data.to_str().unwrap(), program]);
         Self::spawn(command, data, more, log)

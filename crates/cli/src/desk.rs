@@ -21,6 +21,8 @@ pub(crate) struct Desk {
     pub(crate) drawing: Box<dyn Write>,
     /// Told how much is done, and of what.
     progress: Box<dyn FnMut(u64, &'static str)>,
+    /// Waits until whoever gave the task has what was printed.
+    confirm: Box<dyn FnMut() -> io::Result<()>>,
 }
 
 impl Desk {
@@ -28,7 +30,8 @@ impl Desk {
     pub(crate) fn own() -> Self {
         let mut teller = Teller::default();
         let progress = Box::new(move |done, what: &str| teller.tell(done, what));
-        Self { served: None, out: Box::new(io::stdout()), drawing: Box::new(anstream::stdout()), progress }
+        let (out, drawing) = (Box::new(io::stdout()), Box::new(anstream::stdout()));
+        Self { served: None, out, drawing, progress, confirm: Box::new(|| Ok(())) }
     }
 
     /// That of a server, for somebody else.
@@ -37,8 +40,9 @@ impl Desk {
         out: Box<dyn Write>,
         drawing: Box<dyn Write>,
         progress: Box<dyn FnMut(u64, &'static str)>,
+        confirm: Box<dyn FnMut() -> io::Result<()>>,
     ) -> Self {
-        Self { served: Some(engine), out, drawing, progress }
+        Self { served: Some(engine), out, drawing, progress, confirm }
     }
 
     /// The engine that has the store open already.
@@ -60,6 +64,12 @@ impl Desk {
     pub(crate) fn told<R>(&mut self, what: &'static str, work: impl FnOnce(&mut dyn Write, Progress<'_>) -> R) -> R {
         let Self { out, progress, .. } = self;
         work(out, &mut |done| progress(done, what))
+    }
+
+    /// Makes sure that what was printed has come to where it belongs.
+    pub(crate) fn confirmed(&mut self) -> io::Result<()> {
+        self.out.flush()?;
+        (self.confirm)()
     }
 
     /// Prints one line of JSON, for programs.

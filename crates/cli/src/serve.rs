@@ -12,12 +12,13 @@ use std::io::{self, IsTerminal, Write};
 use std::net::ToSocketAddrs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use dogwatch_http::{Certificates, Limits, Metrics, RouterBuilder, Settings, serve_latest, unavailable};
+use dogwatch_store::backend::SledOptions;
 use dogwatch_store::rules::Actor;
 use dogwatch_store::rules::organization::CreateOrganization;
 use dogwatch_store::{Engine, OpenError, Ticker};
@@ -31,7 +32,7 @@ use crate::cli::ServeArgs;
 use crate::failure::Failure;
 use crate::log::Log;
 use crate::look::valid;
-use crate::socket::{Present, Socket};
+use crate::socket::Socket;
 
 /// How often it is looked whether storage has failed.
 const LOOK: Duration = Duration::from_millis(250);
@@ -50,7 +51,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let engine = match opened {
         Ok(engine) => Some(engine),
         // A process that has ended pages nobody when there is room again.
-        Err(why) if lacks_room(&args.data) => {
+        Err(why @ (OpenError::Io { .. } | OpenError::Backend(_))) if lacks_room(&args.data) => {
             tracing::error!(%why, "the store cannot be opened, for there is no room: it is tried again and again");
             None
         }
@@ -155,11 +156,7 @@ async fn listen(args: &ServeArgs, engine: Option<Engine>, log: &Log) -> Result<(
     }
     let listener = TcpListener::bind(&args.listen).await?;
     let address = listener.local_addr()?;
-    let present = Arc::new(Mutex::new(engine.as_ref().map(Engine::downgrade).unwrap_or_default()));
-    let socket = Socket::listen(&args.data, Arc::clone(&present));
-    if let Err(why) = &socket {
-        tracing::warn!(%why, "there is no socket in the folder: members, keys and tools have to wait until this server stops");
-    }
+    let socket = engine.as_ref().and_then(|engine| socket(&args.data, engine));
     let mut out = io::stdout();
     let scheme = if tls.is_some() { "https" } else { "http" };
     writeln!(out, "listening on {scheme}://{address}")?;
@@ -198,16 +195,19 @@ async fn listen(args: &ServeArgs, engine: Option<Engine>, log: &Log) -> Result<(
     };
     let (latest, routers) = watch::channel(engine.as_ref().map_or_else(unavailable, &router));
     let (ends, ending) = watch::channel(false);
-    let kept = tokio::spawn(keep_open(args.data.clone(), engine, present, latest, router, ending));
-    let drain_time = settings.drain_time;
+    let kept = tokio::spawn(keep_open(args.data.clone(), engine, socket, settings.drain_time, latest, router, ending));
     let served = serve_latest(listener, routers, settings, stop).await;
-    if let Ok(socket) = socket {
-        let closed = tokio::task::spawn_blocking(move || socket.close(drain_time)).await;
-        closed.map_err(io::Error::other)?;
-    }
     let _ = ends.send(true);
     kept.await.map_err(io::Error::other)??;
     Ok(served?)
+}
+
+/// The socket over which tasks come. Without it, they have to wait until this server stops.
+fn socket(data: &Path, engine: &Engine) -> Option<Socket> {
+    let socket = Socket::listen(data, engine.downgrade());
+    socket
+        .map_err(|why| tracing::warn!(%why, "there is no socket in the folder: other commands find the store in use"))
+        .ok()
 }
 
 /// Keeps the store open and its ticker running until it is to stop. After a failure of storage, and when it is not open yet, it waits
@@ -215,7 +215,8 @@ async fn listen(args: &ServeArgs, engine: Option<Engine>, log: &Log) -> Result<(
 async fn keep_open(
     data: PathBuf,
     mut engine: Option<Engine>,
-    present: Present,
+    mut socket_of_engine: Option<Socket>,
+    drain_time: Duration,
     latest: watch::Sender<Router>,
     router: impl Fn(&Engine) -> Router,
     mut ending: watch::Receiver<bool>,
@@ -233,7 +234,10 @@ async fn keep_open(
                 () = failed => false,
             };
             end(ticker);
+            let socket = socket_of_engine.take();
             if ends {
+                let close = move || socket.map(|socket| socket.close(drain_time));
+                tokio::task::spawn_blocking(close).await.map_err(io::Error::other)?;
                 return Ok(());
             }
             // Why is in the log already.
@@ -245,7 +249,7 @@ async fn keep_open(
         };
         tracing::warn!("the store is open again");
         drop(latest.send_replace(router(&opened)));
-        *present.lock().unwrap_or_else(PoisonError::into_inner) = opened.downgrade();
+        socket_of_engine = socket(&data, &opened);
         engine = Some(opened);
     }
 }
@@ -257,22 +261,29 @@ fn end(ticker: Ticker) {
 
 /// Opens the store again, as often as it takes. Until the folder can be written, the engine that has failed answers reads.
 async fn reopened(data: &Path, mut failed: Option<Engine>, latest: &watch::Sender<Router>) -> Engine {
-    let mut wait = SHORTEST;
+    let (mut wait, mut in_use) = (SHORTEST, false);
     loop {
         sleep(wait).await;
         wait = wait.saturating_mul(2).min(LONGEST);
         let folder = data.to_path_buf();
-        let has_room = tokio::task::spawn_blocking(move || has_room(&folder)).await;
-        if let Ok(Err(why)) = has_room {
-            tracing::error!(%why, "the folder of the store cannot be written");
-            continue;
+        // Whoever has the store open, such as a request or a task that is not finished, needs the room more.
+        if !in_use {
+            let has_room = tokio::task::spawn_blocking(move || has_room(&folder)).await;
+            if let Ok(Err(why)) = has_room {
+                tracing::error!(%why, "the folder of the store cannot be written");
+                continue;
+            }
         }
         if let Some(engine) = failed.take() {
             // Requests under way hold it, too: the folder is free when they are finished.
             drop(latest.send_replace(unavailable()));
             drop(tokio::task::spawn_blocking(move || drop(engine)));
         }
-        match Engine::builder().open_in_background(data).await {
+        let mut existing = SledOptions::default();
+        existing.create = false;
+        let opened = Engine::builder().sled_options(existing).open_in_background(data).await;
+        in_use = matches!(opened, Err(OpenError::InUse { .. }));
+        match opened {
             Ok(engine) => return engine,
             Err(OpenError::InUse { .. }) => wait = SHORTEST,
             Err(why) => tracing::error!(%why, "the store cannot be opened"),

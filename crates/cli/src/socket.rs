@@ -6,12 +6,12 @@
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use dogwatch_store::WeakEngine;
@@ -44,6 +44,8 @@ enum Said {
     Drawing(String),
     /// So much is done, and of what.
     Progress(u64, String),
+    /// The caller is to say, with a byte, that it has written what was said so far.
+    Confirm,
     /// The task is done, or has failed with a message. Nothing comes after it.
     Done(Option<String>),
 }
@@ -67,14 +69,22 @@ pub(crate) fn server_of(data: &Path) -> Option<UnixStream> {
 }
 
 /// Has a server do a task, and shows what it says of it.
-pub(crate) fn ask(mut stream: &UnixStream, task: Task) -> Result<(), Failure> {
+pub(crate) fn ask(stream: &UnixStream, task: Task) -> Result<(), Failure> {
     let mut task = task.with_whole_paths()?;
-    let mut file = match task.take_file() {
-        Some(path) => Some((File::create_new(&path).map_err(Failure::file(&path))?, path)),
-        None => None,
-    };
+    let Some(path) = task.take_file() else { return hear(stream, &task, None) };
+    let mut file = File::create_new(&path).map_err(Failure::file(&path))?;
+    let done = hear(stream, &task, Some((&mut file, &path)));
+    if done.is_err() {
+        // It can be asked for again under the same name.
+        let _ = fs::remove_file(&path);
+    }
+    done
+}
+
+/// As [`ask`], with the file that the output goes to, if it is one.
+fn hear(mut stream: &UnixStream, task: &Task, mut file: Option<(&mut File, &Path)>) -> Result<(), Failure> {
     let lost = |error: io::Error| Failure::ServerLost(error);
-    let line = serde_json::to_string(&task).map_err(io::Error::from)?;
+    let line = serde_json::to_string(task).map_err(io::Error::from)?;
     writeln!(stream, "{line}").map_err(lost)?;
     let (mut out, mut drawing, mut teller) = (io::stdout(), anstream::stdout(), Teller::default());
     for line in BufReader::new(stream).lines() {
@@ -86,10 +96,17 @@ pub(crate) fn ask(mut stream: &UnixStream, task: Task) -> Result<(), Failure> {
             },
             Said::Drawing(text) => drawing.write_all(text.as_bytes())?,
             Said::Progress(done, what) => teller.tell(done, &what),
+            Said::Confirm => {
+                if let Some((file, path)) = &mut file {
+                    file.sync_all().map_err(Failure::file(path))?;
+                }
+                out.flush()?;
+                stream.write_all(b"\n").map_err(lost)?;
+            }
             Said::Done(Some(why)) => return Err(Failure::Served(why)),
             Said::Done(None) => {
                 if let Some((file, path)) = file {
-                    file.sync_all().map_err(Failure::file(&path))?;
+                    file.sync_all().map_err(Failure::file(path))?;
                 }
                 return Ok(out.flush()?);
             }
@@ -98,35 +115,39 @@ pub(crate) fn ask(mut stream: &UnixStream, task: Task) -> Result<(), Failure> {
     Err(lost(io::ErrorKind::UnexpectedEof.into()))
 }
 
-/// The engine that does the tasks; another one after the store was opened again.
-pub(crate) type Present = Arc<Mutex<WeakEngine>>;
-
 /// A thread that listens to the socket in the folder of a store, until it is dropped.
 pub(crate) struct Socket {
     path: PathBuf,
+    /// By which the file is known: another server may have put its own in its place.
+    file: (u64, u64),
     stop: Arc<AtomicBool>,
     tasks: Arc<AtomicUsize>,
-    thread: Option<JoinHandle<()>>,
+}
+
+/// By which a file is known.
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
 impl Socket {
     /// Listens in the folder of a store that this process has open.
-    pub(crate) fn listen(data: &Path, present: Present) -> io::Result<Self> {
+    pub(crate) fn listen(data: &Path, engine: WeakEngine) -> io::Result<Self> {
         // Nobody but the owner can reach it, from the moment on at which it has its name. What a server that was killed has left goes.
         let (folder, new) = place(data, &format!("{NAME}.new"))?;
         let path = data.join(NAME);
         let _ = fs::remove_file(&new);
         let listener = UnixListener::bind(&new)?;
         fs::set_permissions(&new, fs::Permissions::from_mode(0o600))?;
+        let file = identity(&new)?;
         fs::rename(&new, &path)?;
         drop(folder);
         let (stop, tasks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let run = {
             let (stop, tasks) = (Arc::clone(&stop), Arc::clone(&tasks));
-            move || accept(&listener, &stop, &tasks, &present)
+            move || accept(&listener, &stop, &tasks, &engine)
         };
-        let thread = thread::Builder::new().name("dogwatch-socket".to_owned()).spawn(run)?;
-        Ok(Self { path, stop, tasks, thread: Some(thread) })
+        thread::Builder::new().name("dogwatch-socket".to_owned()).spawn(run)?;
+        Ok(Self { path, file, stop, tasks })
     }
 
     /// Takes no more tasks, and waits for those under way, for so long at most.
@@ -143,11 +164,10 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        // The thread waits for a caller: this is one.
-        let woken = self.path.parent().is_some_and(|data| server_of(data).is_some());
-        let _ = fs::remove_file(&self.path);
-        if let Some(thread) = self.thread.take().filter(|_| woken) {
-            let _ = thread.join();
+        if identity(&self.path).is_ok_and(|file| file == self.file) {
+            // The thread waits for a caller: this is one. If it is not told, it holds nothing but the socket.
+            drop(self.path.parent().map(server_of));
+            let _ = fs::remove_file(&self.path);
         }
     }
 }
@@ -161,7 +181,7 @@ impl Drop for UnderWay {
     }
 }
 
-fn accept(listener: &UnixListener, stop: &AtomicBool, tasks: &Arc<AtomicUsize>, present: &Present) {
+fn accept(listener: &UnixListener, stop: &AtomicBool, tasks: &Arc<AtomicUsize>, engine: &WeakEngine) {
     loop {
         let accepted = listener.accept();
         if stop.load(Ordering::Acquire) {
@@ -179,10 +199,10 @@ fn accept(listener: &UnixListener, stop: &AtomicBool, tasks: &Arc<AtomicUsize>, 
                 Caller::new(stream).done(Some("error: the server has as many tasks as it does at once\n".to_owned()));
             continue;
         }
-        let present = Arc::clone(present);
+        let engine = engine.clone();
         let run = move || {
             let _under_way = under_way;
-            serve(stream, &present);
+            serve(stream, &engine);
         };
         if let Err(why) = thread::Builder::new().name("dogwatch-task".to_owned()).spawn(run) {
             tracing::warn!(%why, "a task cannot be done");
@@ -191,12 +211,12 @@ fn accept(listener: &UnixListener, stop: &AtomicBool, tasks: &Arc<AtomicUsize>, 
 }
 
 /// Does the task of one caller.
-fn serve(stream: UnixStream, present: &Present) {
+fn serve(stream: UnixStream, engine: &WeakEngine) {
     let caller = Caller::new(stream);
     let failed = match caller.task() {
         Err(why) => Some(format!("error: the task cannot be read: {why}\n")),
-        Ok(task) => match present.lock().unwrap_or_else(PoisonError::into_inner).upgrade() {
-            None => Some("error: storage has failed, and the store is not open again yet\n".to_owned()),
+        Ok(task) => match engine.upgrade() {
+            None => Some("error: the server has closed the store\n".to_owned()),
             Some(engine) => {
                 let output = |said: fn(String) -> Said| Output { caller: caller.clone(), said, bytes: Vec::new() };
                 let (out, drawing) = (Box::new(output(Said::Out)), Box::new(output(Said::Drawing)));
@@ -209,7 +229,8 @@ fn serve(stream: UnixStream, present: &Present) {
                         let _ = told.say(&Said::Progress(done, what.to_owned()));
                     }
                 });
-                let mut desk = Desk::served(engine, out, drawing, progress);
+                let asked = caller.clone();
+                let mut desk = Desk::served(engine, out, drawing, progress, Box::new(move || asked.confirms()));
                 let done = task.run(&mut desk).and_then(|()| {
                     desk.out.flush()?;
                     Ok(desk.drawing.flush()?)
@@ -245,6 +266,12 @@ impl Caller {
         let mut line = serde_json::to_vec(said)?;
         line.push(b'\n');
         (&*self.0).write_all(&line)
+    }
+
+    /// Waits until the caller has what was said so far where it belongs.
+    fn confirms(&self) -> io::Result<()> {
+        self.say(&Said::Confirm)?;
+        (&*self.0).read_exact(&mut [0])
     }
 
     fn done(&self, failed: Option<String>) -> io::Result<()> {

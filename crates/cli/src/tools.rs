@@ -112,7 +112,7 @@ pub(crate) fn changes(args: &ChangesArgs, desk: &mut Desk) -> Result<(), Failure
     let from = from.or(kept).unwrap_or_else(|| engine.head().position);
     let last = engine.changes(from, &mut desk.out, &mut |_| ())?;
     // What was not heard is said again at the next call.
-    desk.out.flush()?;
+    desk.confirmed()?;
     if kept == Some(last) { Ok(()) } else { Ok(engine.bookmark(&name, last)?) }
 }
 

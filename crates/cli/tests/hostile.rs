@@ -334,6 +334,14 @@ fn p99(mut took: Vec<Duration>) -> Duration {
     took[took.len() * 99 / 100]
 }
 
+/// Gives the calling thread only the processor time that is left over: its client would have a processor of its own.
+fn as_from_another_machine() {
+    let thread = std::fs::read_link("/proc/thread-self").unwrap();
+    let thread = thread.file_name().unwrap().to_owned();
+    let done = std::process::Command::new("renice").args(["-n", "19", "-p"]).arg(thread).output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+}
+
 /// Slow readers, big bodies, heavy questions, wrong keys and many writers at once: nothing that was acknowledged is lost, memory stays
 /// bounded, and somebody who only wants to see an incident is answered. `DOGWATCH_HOSTILE_SECONDS` says for how long.
 #[test]
@@ -364,9 +372,10 @@ fn everything_at_once() {
     stop.store(false, Ordering::Relaxed);
     let acknowledged = Mutex::new(BTreeSet::new());
     let (busy, most) = thread::scope(|scope| {
-        for writer in 0..16 {
+        for writer in 0..64 {
             let (acknowledged, open) = (&acknowledged, &open);
             scope.spawn(move || {
+                as_from_another_machine();
                 while goes_on() {
                     let (status, answer) = open(&format!("by {writer}"));
                     assert!([201, 503].contains(&status), "{answer}");
@@ -379,6 +388,7 @@ fn everything_at_once() {
         let send = |request: Vec<u8>, wait: u64| {
             let server = &server;
             move || {
+                as_from_another_machine();
                 while goes_on() {
                     let mut client = server.connect();
                     client.set_write_timeout(Some(Duration::from_millis(500))).unwrap();

@@ -136,6 +136,38 @@ fn a_copy_of_a_store_in_use_is_of_one_moment() {
     assert!(server.stop().success());
 }
 
+/// A task that takes long, for its output is not read, holds up no other.
+#[test]
+fn tasks_do_not_wait_for_one_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (key, admin) = (server.key(), server.admin());
+    let changes = ["changes", "--bookmark", "mine"];
+    out(&dogwatch(folder.path(), &changes));
+    let incident = json!({ "title": "x", "severity": "low", "ownerId": admin, "description": "x".repeat(9_000) });
+    for _ in 0..100 {
+        assert_eq!(server.request("POST", "/v1/incidents", &key, Some(&incident)).0, 201);
+    }
+    let mut slow = UnixStream::connect(folder.path().join("dogwatch.sock")).unwrap();
+    slow.write_all(b"{\"export\":{\"data\":\"x\",\"to\":null}}\n").unwrap();
+    // It has begun to tell, and cannot go on.
+    slow.read_exact(&mut [0; 100]).unwrap();
+    thread::sleep(Duration::from_millis(300));
+    let began = Instant::now();
+    assert_eq!(out(&dogwatch(folder.path(), &["key", "list"])).lines().count(), 1);
+    assert_eq!(line(&dogwatch(folder.path(), &["verify"]))["findings"], 0);
+    assert!(began.elapsed() < Duration::from_secs(20), "they waited for the one that is not read");
+    drop(slow);
+    // What one does not hear is told again: its place is kept only when it has been written.
+    let mut command = Command::new("sh");
+    let full = format!("\"$@\" --data {} > /dev/full", folder.path().display());
+    let unheard = command.args(["-c", &full, "sh", env!("CARGO_BIN_EXE_dogwatch")]).args(changes).output().unwrap();
+    assert!(!unheard.status.success());
+    assert!(out(&dogwatch(folder.path(), &changes)).lines().count() >= 100);
+    assert!(out(&dogwatch(folder.path(), &changes)).is_empty());
+    assert!(server.stop().success());
+}
+
 /// A server that was killed leaves its socket: it means nothing.
 #[test]
 fn a_socket_that_nobody_listens_to() {

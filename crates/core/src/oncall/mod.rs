@@ -81,7 +81,10 @@ fn on_call_and_next_change(
     at: Timestamp,
 ) -> Result<(OnCall, Option<Timestamp>), Error> {
     let mut look = FIRST_LOOK;
-    let mut past = Past { after: at, before: at.plus(look), most: FIRST_EDITS };
+    // Nothing has ended after the last edit.
+    let edited_since = at < schedule.changed_at;
+    let some = Past { after: at, before: at.plus(look), most: FIRST_EDITS };
+    let mut past = if edited_since { some } else { Past::after(at) };
     let mut roster = roster_of(world, schedule, past)?;
     let now = roster.on_call(at);
     let (mut at, mut left) = (at, LOOK_AHEAD);

@@ -381,7 +381,7 @@ pub(crate) fn followed(key: &[u8]) -> bool {
 
 /// Whether the entities of a row are kept decoded: those that lists and permissions read again and again.
 pub(crate) fn is_cached(key: &[u8]) -> bool {
-    const CACHED: [Table; 3] = [Table::INCIDENT, Table::MEMBER, Table::COMPONENT];
+    const CACHED: [Table; 4] = [Table::INCIDENT, Table::MEMBER, Table::COMPONENT, Table::AUDIT];
     key.first().is_some_and(|tag| CACHED.iter().any(|table| table.tag() == *tag))
 }
 

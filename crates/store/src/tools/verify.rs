@@ -8,7 +8,7 @@
 //! Beyond single entities it checks counts, incident numbers, inboxes, that referenced rows exist (each entity has its own
 //! [`Entity::check`]), and that each page in an audit trail has a notification, and the reverse ([`super::pages`]).
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -105,26 +105,31 @@ pub(crate) struct Found {
     pub(crate) stored: Option<Counts>,
     /// The counts of the entities that were found.
     pub(crate) counts: Counts,
-    /// The incident numbers (`sequentialId`) that were found, one bit for each.
-    numbers: Vec<u64>,
+    numbers: Numbers,
+}
+
+/// The incident numbers (`sequentialId`) that were found, one bit for each, in pieces of 256: damaged ones may be far apart.
+#[derive(Default)]
+pub(crate) struct Numbers(HashMap<u64, [u64; 4]>);
+
+impl Numbers {
+    /// Notes a number; `false` when it was noted before, or is none.
+    fn note(&mut self, number: u64) -> bool {
+        let piece = self.0.entry(number / 256).or_default();
+        let place = usize::try_from(number % 256 / 64).unwrap_or(0);
+        let Some(word) = piece.get_mut(place) else { return false };
+        let bit = 1_u64 << (number % 64);
+        let fresh = *word & bit == 0;
+        *word |= bit;
+        fresh && number > 0
+    }
 }
 
 impl Found {
-    /// Counts an incident and notes its number; `false` when the number was found before, or is impossible.
+    /// Counts an incident and notes its number; `false` when the number was found before, or is none.
     pub(crate) fn number(&mut self, number: u64) -> bool {
         self.counts.incidents = self.counts.incidents.saturating_add(1);
-        let (Ok(place), bit) = (usize::try_from(number / 64), 1_u64 << (number % 64)) else { return false };
-        // A gap of more than about a million (16,384 × 64) is taken for damage, so that no memory is spent on it.
-        if number == 0 || place > self.numbers.len().saturating_add(16_384) {
-            return false;
-        }
-        if place >= self.numbers.len() {
-            self.numbers.resize(place.saturating_add(1), 0);
-        }
-        let Some(word) = self.numbers.get_mut(place) else { return false };
-        let fresh = *word & bit == 0;
-        *word |= bit;
-        fresh
+        self.numbers.note(number)
     }
 }
 
@@ -294,7 +299,7 @@ impl Verifier<'_, '_> {
 
     /// What the pass has found of an organization so far.
     pub(crate) fn of(&mut self, org: OrgId) -> &mut Found {
-        let nothing = || Found { exists: false, stored: None, counts: Counts::empty(org), numbers: Vec::new() };
+        let nothing = || Found { exists: false, stored: None, counts: Counts::empty(org), numbers: Numbers::default() };
         self.found.entry(org).or_insert_with(nothing)
     }
 
@@ -319,5 +324,19 @@ impl Verifier<'_, '_> {
                 self.need(key, &Table::MEMBER.record(org, user), "a user");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Incidents are read newest first: the first number is the greatest.
+    #[test]
+    fn numbers_of_millions_of_incidents_are_told_apart() {
+        let mut numbers = Numbers::default();
+        assert!((1..=3_000_000).rev().all(|number| numbers.note(number)));
+        assert!([1, 2_999_999, 3_000_000].into_iter().all(|number| !numbers.note(number)));
+        assert!(numbers.note(u64::MAX) && !numbers.note(u64::MAX) && !numbers.note(0));
     }
 }

@@ -537,15 +537,15 @@ impl IncidentPort for OrgView<'_> {
                 continue;
             }
             if let Some((key, value)) = before.take() {
-                events.extend(events_in(&key, &value)?.into_iter().filter(wanted));
+                events.extend(self.events_in(&key, &value)?.iter().filter(|event| wanted(event)).cloned());
             }
-            events.extend(events_in(&pair.0, &pair.1)?);
+            events.extend(self.events_in(&pair.0, &pair.1)?.iter().cloned());
             if events.len() >= limit {
                 break;
             }
         }
         if let Some((key, value)) = before {
-            events.extend(events_in(&key, &value)?.into_iter().filter(wanted));
+            events.extend(self.events_in(&key, &value)?.iter().filter(|event| wanted(event)).cloned());
         }
         events.truncate(limit);
         Ok(events)
@@ -565,15 +565,20 @@ impl IncidentPort for OrgView<'_> {
         while events.len() < limit
             && let Some((key, value)) = rows.pop_back()
         {
-            events_in(&key, &value)?.into_iter().rev().for_each(|event| events.push_front(event));
+            self.events_in(&key, &value)?.iter().rev().for_each(|event| events.push_front(event.clone()));
         }
         Ok(events.split_off(events.len().saturating_sub(limit)).into())
     }
 }
 
-/// The events in a row of the table `Audit`.
-fn events_in(key: &[u8], value: &[u8]) -> Result<Vec<AuditEvent>, Error> {
-    record_of(key, value, |row: AuditV1, _: AuditEventId| audit_of(row))
+impl OrgView<'_> {
+    /// The events in a row of the table `Audit`.
+    fn events_in(&self, key: &[u8], value: &[u8]) -> Result<Arc<Vec<AuditEvent>>, Error> {
+        match self.remembered(key) {
+            Some(known) => Ok(known),
+            None => self.decoded(key, value, |row: AuditV1, _| audit_of(row)),
+        }
+    }
 }
 
 #[cfg(test)]

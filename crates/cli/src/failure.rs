@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     Engine(Error),
     /// A tool could not do its work.
     Tool(ToolError),
+    /// The store could not be read to its end, so that nothing is known of it.
+    Unread,
     /// The store is damaged; the number of findings of `verify`.
     Findings(u64),
     /// A file that an argument names cannot be opened or written.
@@ -51,6 +53,7 @@ impl fmt::Display for Failure {
             Self::Open(error @ OpenError::NoStore { .. }) => writeln!(f, "error: {error}; `dogwatch init` creates one"),
             Self::Open(error) => writeln!(f, "error: {error}"),
             Self::Tool(error) => writeln!(f, "error: {error}"),
+            Self::Unread => writeln!(f, "error: the store could not be read to its end"),
             Self::Findings(1) => writeln!(f, "error: the store is damaged: 1 finding"),
             Self::Findings(count) => writeln!(f, "error: the store is damaged: {count} findings"),
             Self::File { path, source } => writeln!(f, "error: `{}`: {source}", path.display()),

@@ -26,6 +26,11 @@ pub(crate) trait Source {
         let _ = (key, decoded, row);
     }
 
+    /// Whether it is of a moment that is given up, so that what was read may be wrong.
+    fn is_lost(&self) -> bool {
+        false
+    }
+
     /// The bytes that the rows take on disk; `None` when they are not on disk.
     fn size_on_disk(&self) -> Option<u64>;
 }

@@ -59,6 +59,11 @@ impl<'a> Snapshot<'a> {
         self.under(&[])
     }
 
+    /// Whether it was held for too long, so that what it says may be wrong.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.base.is_lost()
+    }
+
     /// The value of a key, for whoever reads a record that it belongs to.
     pub(crate) fn read(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Corrupt> {
         self.get(key).map_err(|_| Corrupt::Unread)

@@ -49,6 +49,10 @@ impl Source for View<'_> {
         }
     }
 
+    fn is_lost(&self) -> bool {
+        self.versions.is_lost(self.head.position.number)
+    }
+
     fn size_on_disk(&self) -> Option<u64> {
         self.versions.size_on_disk()
     }

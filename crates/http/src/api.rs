@@ -196,16 +196,10 @@ impl RouterBuilder {
 /// A router for the while in which there is no engine: `/healthz` says that the process is alive, and everything else is answered
 /// with 503 `unavailable`, and has not happened.
 pub fn unavailable() -> Router {
-    let plain = |status: StatusCode, text: &'static str| {
-        any(move || {
-            let mut response = Response::new(Body::from(text));
-            *response.status_mut() = status;
-            std::future::ready(with_id(response, &new_id()))
-        })
-    };
+    let plain = |response: fn() -> Response<Body>| any(move || std::future::ready(with_id(response(), &new_id())));
     Router::new()
-        .route("/healthz", plain(StatusCode::OK, "alive\n"))
-        .route("/readyz", plain(StatusCode::SERVICE_UNAVAILABLE, "the store is being opened\n"))
+        .route("/healthz", plain(|| Response::new(Body::from("alive\n"))))
+        .route("/readyz", plain(|| not_ready("the store is being opened\n")))
         .fallback(|| {
             let failure = Failure::new(Code::Unavailable, "the store is being opened; try again");
             std::future::ready(failed(&failure, &new_id()))
@@ -273,12 +267,14 @@ fn routes(table: Vec<Route>, api: Api) -> Router {
         }))
 }
 
+/// What `/readyz` says of a server that cannot carry out requests.
+fn not_ready(text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}
+
 fn ready(api: &Api, _: &str) -> Response<Body> {
-    let not_ready = |text: &'static str| {
-        let mut response = Response::new(Body::from(text));
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-        response
-    };
     if api.draining.load(Ordering::Acquire) {
         return not_ready("stopping\n");
     }

@@ -207,6 +207,8 @@ impl Versions {
         let earliest = self.views().counts.iter().map(|(view, _)| *view).find(|view| !self.is_lost(*view));
         if let Some(earliest) = earliest.filter(|earliest| *earliest < number) {
             self.lost_before.store(earliest.saturating_add(1), Ordering::SeqCst);
+            // Somebody else may be letting go up to the same view, and not be done.
+            self.let_go_before.store(u64::MAX, Ordering::SeqCst);
             self.let_go();
         }
     }

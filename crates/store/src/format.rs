@@ -181,11 +181,12 @@ fn index_of(
             return Ok((rows, Some(key)));
         }
         // A damaged record is left to `verify`; it is not a reason to refuse the store.
-        let index = match AnyEntity::read(&key, &value, &|_| Ok(None)) {
-            Ok(Some(AnyEntity::ApiKey(it))) => api_key::api_key_by_user(it.org_id, it.user_id, it.id),
-            Ok(Some(AnyEntity::PastRotation(it))) => oncall::past_rotation_by_layer(&it),
-            _ => continue,
-        };
+        let index =
+            oncall::past_rotation_by_layer_of(&key).or_else(|| match AnyEntity::read(&key, &value, &|_| Ok(None)) {
+                Ok(Some(AnyEntity::ApiKey(it))) => Some(api_key::api_key_by_user(it.org_id, it.user_id, it.id)),
+                _ => None,
+            });
+        let Some(index) = index else { continue };
         rows.insert(index, Some(Vec::new()));
     }
     Ok((rows, None))

@@ -1,5 +1,7 @@
 //! Every parser of core against a naive reading of the same rule: texts, ids, words and timestamps.
 
+use std::ops::RangeInclusive;
+
 use dogwatch_core::id::{
     ApiKeyId, AuditEventId, ComponentId, IncidentId, InvitationId, PolicyId, ScheduleId, StatusEntryId, UpdateId,
 };
@@ -19,11 +21,34 @@ pub fn check(text: &str) {
     timestamp(text);
 }
 
+/// The characters that show nothing by themselves: `Default_Ignorable_Code_Point` of Unicode.
+const SHOWS_NOTHING: [RangeInclusive<u32>; 17] = [
+    0xAD..=0xAD,
+    0x34F..=0x34F,
+    0x61C..=0x61C,
+    0x115F..=0x1160,
+    0x17B4..=0x17B5,
+    0x180B..=0x180F,
+    0x200B..=0x200F,
+    0x202A..=0x202E,
+    0x2060..=0x206F,
+    0x3164..=0x3164,
+    0xFE00..=0xFE0F,
+    0xFEFF..=0xFEFF,
+    0xFFA0..=0xFFA0,
+    0xFFF0..=0xFFF8,
+    0x1BCA0..=0x1BCA3,
+    0x1D173..=0x1D17A,
+    0xE0000..=0xE0FFF,
+];
+
 fn texts(text: &str) {
     let length = text.chars().count();
     let controls = text.chars().filter(|c| c.is_control()).count();
     let breaks = text.chars().filter(|c| ['\n', '\r', '\t'].contains(c)).count();
-    let name = |most| (1..=most).contains(&length) && controls == 0 && !text.trim().is_empty();
+    let shown =
+        text.chars().any(|c| !c.is_whitespace() && !SHOWS_NOTHING.iter().any(|range| range.contains(&u32::from(c))));
+    let name = |most| (1..=most).contains(&length) && controls == 0 && shown;
     let line = |most| length <= most && controls == 0;
     let block = |least, most| (least..=most).contains(&length) && controls == breaks;
     macro_rules! agree {

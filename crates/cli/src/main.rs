@@ -1,7 +1,8 @@
 //! The `dogwatch` program: incident response in one folder, from the command line.
 //!
-//! It parses arguments, calls the engine, and prints; no rule lives here. When a server has the store open, the server does it. Results for programs go to standard output as lines
-//! of JSON, everything for people to standard error or, where it is the point of the command, to standard output.
+//! It parses arguments, calls the engine, and prints; no rule lives here. When a server has the store open, the server does it.
+//! Results for programs go to standard output as lines of JSON, everything for people to standard error or, where it is the point
+//! of the command, to standard output.
 
 mod cli;
 mod config;

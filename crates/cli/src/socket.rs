@@ -97,9 +97,6 @@ fn hear(mut stream: &UnixStream, task: &Task, mut file: Option<(&mut File, &Path
             Said::Drawing(text) => drawing.write_all(text.as_bytes())?,
             Said::Progress(done, what) => teller.tell(done, &what),
             Said::Confirm => {
-                if let Some((file, path)) = &mut file {
-                    file.sync_all().map_err(Failure::file(path))?;
-                }
                 out.flush()?;
                 stream.write_all(b"\n").map_err(lost)?;
             }

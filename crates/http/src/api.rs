@@ -18,7 +18,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCod
 use axum::routing::any;
 use bytes::BytesMut;
 use dogwatch_store::rules::caller::CallerKind;
-use dogwatch_store::rules::id::Id;
+use dogwatch_store::rules::id::{ApiKeyId, Id};
 use dogwatch_store::rules::text::IdempotencyKey;
 use dogwatch_store::rules::{Actor, Code, Secret};
 use dogwatch_store::{By, Engine, Once};
@@ -351,10 +351,11 @@ async fn handle(api: Arc<Api>, routes: Arc<Vec<Route>>, path: &'static str, requ
     let took = began.elapsed();
     api.metrics.count(&method, path, response.status(), took);
     let status = response.status().as_u16();
-    let key = asker.as_ref().and_then(|asker| asker.key).map(display);
-    let (organization, user) = match asker.map(|asker| asker.actor) {
-        Some(Actor::Member { org_id, user_id }) => (Some(display(org_id)), Some(display(user_id))),
-        _ => (None, None),
+    let (organization, user, key) = match asker {
+        Some((Actor::Member { org_id, user_id }, key)) => {
+            (Some(display(org_id)), Some(display(user_id)), key.map(display))
+        }
+        _ => (None, None, None),
     };
     // Of what a client sends, only what is plain goes into the log.
     let trace = trace.as_ref().and_then(|it| it.to_str().ok()).filter(|it| it.len() <= 64).map(display);
@@ -404,7 +405,7 @@ async fn answer(
     routes: &[Route],
     request: Request,
     address: Option<IpAddr>,
-    asker: &mut Option<Caller>,
+    asker: &mut Option<(Actor, Option<ApiKeyId>)>,
 ) -> Result<Reply, Failure> {
     let method = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
     let Some(route) = routes.iter().find(|route| route.method == *method) else {
@@ -413,7 +414,8 @@ async fn answer(
     };
     let (parts, body) = request.into_parts();
     let caller = api.gate.pass(address, || authenticated(api, route.caller, &parts))?;
-    let Caller { actor, by, .. } = asker.insert(caller).clone();
+    let Caller { actor, by, key } = caller;
+    *asker = Some((actor, key));
     let request = Request::from_parts(parts, body);
     // Authentication by an API key has shown already that the caller is a member.
     if route.caller != CallerKind::Member || api.identify.is_some() {

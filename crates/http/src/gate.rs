@@ -124,7 +124,6 @@ impl Gate {
 }
 
 /// Who sends a request.
-#[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) actor: Actor,
     pub(crate) by: By,

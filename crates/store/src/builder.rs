@@ -17,8 +17,7 @@ use crate::error::OpenError;
 use crate::format;
 use crate::journal::{FolderJournal, Head, Journal, MemoryJournal, Position};
 use crate::readers::Readers;
-use crate::sync::thread;
-use crate::sync::{Arc, Mutex};
+use crate::sync::{Arc, Mutex, thread};
 
 /// The settings with which an engine is opened: see [`Engine::builder`].
 ///

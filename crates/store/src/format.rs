@@ -103,7 +103,8 @@ const GONE: [u8; 2] = [b'S', b'V'];
 const GONE_SINCE: u32 = 4;
 /// The tables of whose rows there is an index that older formats lack, and the first format that has it: of API keys by user, and of
 /// past rotations by layer.
-const INDEXED: [(Table, u32); 2] = [(Table::API_KEY, 6), (Table::PAST_ROTATION, 11)];
+const INDEXED: [(Table, u32); 2] = [(Table::API_KEY, 6), (Table::PAST_ROTATION, PAST_BY_LAYER_SINCE)];
+const PAST_BY_LAYER_SINCE: u32 = 11;
 /// Stores of this format and of later ones have a journal.
 const JOURNAL_SINCE: u32 = 8;
 /// The bytes of rows that are read from the journal at once.
@@ -145,21 +146,25 @@ pub(crate) fn may_hold_gone(read: impl Fn(&[u8]) -> Option<Vec<u8>>) -> bool {
 
 /// The index rows that a store of an older format lacks, for a reader that does not upgrade it.
 pub(crate) fn lacking(backend: &dyn Backend) -> Result<RowMap, OpenError> {
-    let (found, mut rows) = (format(backend)?, RowMap::new());
-    let upgrading = backend.get(&upgrading_key())?.is_some();
+    let mut rows = RowMap::new();
     for (table, since) in INDEXED {
-        if upgrading || found.is_some_and(|format| format < since) {
+        if may_lack(backend, since)? {
             rows.extend(index_of(backend, table, &table.key(&[]), usize::MAX)?.0);
         }
     }
     Ok(rows)
 }
 
+/// Whether a store may lack rows of an index that there is since a format.
+fn may_lack(backend: &dyn Backend, since: u32) -> Result<bool, OpenError> {
+    Ok(format(backend)?.is_some_and(|format| format < since) || backend.get(&upgrading_key())?.is_some())
+}
+
 /// Adds the index rows of what the journal has beyond a store of an older format, which an older version wrote, too.
 pub(crate) fn index_commits(backend: &dyn Backend, rows: &mut RowMap) -> Result<(), OpenError> {
-    if format(backend)?.is_some_and(|format| format < FORMAT) || backend.get(&upgrading_key())?.is_some() {
+    if may_lack(backend, PAST_BY_LAYER_SINCE)? {
         let index = |(key, value): (&Vec<u8>, &Option<Vec<u8>>)| {
-            Some((oncall::past_rotation_by_layer_of(key)?, value.as_ref().map(|_| Vec::new())))
+            Some((oncall::past_rotation_by_layer(key)?, value.as_ref().map(|_| Vec::new())))
         };
         let more: Vec<_> = rows.iter().filter_map(index).collect();
         rows.extend(more);
@@ -182,7 +187,7 @@ fn index_of(
         }
         // A damaged record is left to `verify`; it is not a reason to refuse the store.
         let index =
-            oncall::past_rotation_by_layer_of(&key).or_else(|| match AnyEntity::read(&key, &value, &|_| Ok(None)) {
+            oncall::past_rotation_by_layer(&key).or_else(|| match AnyEntity::read(&key, &value, &|_| Ok(None)) {
                 Ok(Some(AnyEntity::ApiKey(it))) => Some(api_key::api_key_by_user(it.org_id, it.user_id, it.id)),
                 _ => None,
             });

@@ -61,8 +61,7 @@ impl Signal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::Arc;
-    use crate::sync::thread;
+    use crate::sync::{Arc, thread};
 
     #[test]
     fn what_was_raised_before_the_wait_is_not_missed() {

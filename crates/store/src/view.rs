@@ -64,7 +64,7 @@ impl<'a> StoreView<'a> {
         prefix: &[u8],
         build: impl Fn(T, I) -> Result<R, Corrupt>,
     ) -> Result<Vec<R>, Error> {
-        self.records_between(prefix, &end_of(prefix), build)
+        self.records_between(prefix, &end_of(prefix), build).collect()
     }
 
     /// As [`StoreView::records`], but only the records whose key has an instant later than `after` behind the prefix.
@@ -75,18 +75,17 @@ impl<'a> StoreView<'a> {
         build: impl Fn(T, I) -> Result<R, Corrupt>,
     ) -> impl Iterator<Item = Result<R, Error>> {
         let start = [prefix, &table::instant(after)].concat();
-        let read = move |(key, value): Pair| record_of(&key, &value, &build);
-        self.scan(&end_of(&start), &end_of(prefix)).map(move |pair| read(pair?))
+        self.records_between(&end_of(&start), &end_of(prefix), build)
     }
 
-    pub(crate) fn records_between<T: Stored, I: Id, R>(
+    fn records_between<T: Stored, I: Id, R, F: Fn(T, I) -> Result<R, Corrupt>>(
         &self,
         start: &[u8],
         end: &[u8],
-        build: impl Fn(T, I) -> Result<R, Corrupt>,
-    ) -> Result<Vec<R>, Error> {
-        let read = |(key, value): Pair| record_of(&key, &value, &build);
-        self.scan(start, end).map(|pair| read(pair?)).collect()
+        build: F,
+    ) -> impl Iterator<Item = Result<R, Error>> + use<'a, T, I, R, F> {
+        let read = move |(key, value): Pair| record_of(&key, &value, &build);
+        self.scan(start, end).map(move |pair| read(pair?))
     }
 }
 

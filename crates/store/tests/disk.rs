@@ -129,6 +129,15 @@ fn spawn(script: &str, folder: &Path, settings: &[(&str, &str)]) -> Child {
         .unwrap()
 }
 
+/// Lets a child end, which must succeed and say something; gives the line in which it does.
+fn said(script: &str, folder: &Path, settings: &[(&str, &str)], something: &str) -> String {
+    let Output { status, stdout, stderr } = spawn(script, folder, settings).wait_with_output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    let line = stdout.lines().find(|line| line.contains(something));
+    assert!(status.success() && line.is_some(), "{stdout}\n{stderr}");
+    line.unwrap_or_default().to_owned()
+}
+
 /// Begins the record of what survives with what is there.
 fn prime(folder: &Path, shadow: &Path) {
     fs::create_dir_all(shadow).unwrap();
@@ -418,10 +427,7 @@ fn what_was_applied_can_be_read_though_the_disk_fails() {
     let scratch = tempfile::tempdir().unwrap();
     let broken = scratch.path().join("broken");
     let settings = [("DISK_ERROR", "5"), (BROKEN, broken.to_str().unwrap())];
-    let Output { status, stdout, stderr } =
-        spawn("read on", &scratch.path().join("store"), &settings).wait_with_output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    assert!(status.success() && stdout.contains("read on"), "{stdout}\n{stderr}");
+    said("read on", &scratch.path().join("store"), &settings, "read on");
 }
 
 /// Where it is said how much room there is.
@@ -506,12 +512,7 @@ fn the_disk_may_be_full_at_any_byte_of_a_segments_end() {
     let scratch = tempfile::tempdir().unwrap();
     let room = scratch.path().join("room");
     let settings = [(ROOM, room.to_str().unwrap())];
-    let Output { status, stdout, stderr } =
-        spawn("fill", &scratch.path().join("store"), &settings).wait_with_output().unwrap();
-    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    let filled = stdout.lines().find(|line| line.contains("filled"));
-    assert!(status.success() && filled.is_some(), "{stdout}\n{stderr}");
-    println!("{}", filled.unwrap_or_default());
+    println!("{}", said("fill", &scratch.path().join("store"), &settings, "filled"));
 }
 
 /// How many batches are applied before they are made durable: about a mebibyte, as much as an engine brings in at once.

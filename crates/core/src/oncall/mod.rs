@@ -38,8 +38,8 @@ pub use query::{
     GetSchedule, ListOverrides, ListSchedules, OnCallAt, OnCallNow, ResolveOnCall, RotationLayerView, ScheduleOnCall,
     ScheduleView, ShiftsOnCall,
 };
-use roster::{Change, LOOK_AHEAD};
 pub use roster::{FinalShift, Gap, LayerShifts, OnCall, OnCallTarget, Roster, Shifts};
+use roster::{LOOK_AHEAD, NextChange};
 pub use rotation::{Phase, Rotation, RotationSettings, Shift};
 
 pub(crate) use leave::leave_schedules;
@@ -82,17 +82,19 @@ fn on_call_and_next_change(
 ) -> Result<(OnCall, Option<Timestamp>), Error> {
     let mut look = FIRST_LOOK;
     // Nothing has ended after the last edit.
-    let edited_since = at < schedule.changed_at;
-    let some = Past { after: at, before: at.plus(look), most: FIRST_EDITS };
-    let mut past = if edited_since { some } else { Past::after(at) };
+    let mut past = if at < schedule.changed_at {
+        Past { after: at, before: at.plus(look), most: FIRST_EDITS }
+    } else {
+        Past::after(at)
+    };
     let mut roster = roster_of(world, schedule, past)?;
     let now = roster.on_call(at);
     let (mut at, mut left) = (at, LOOK_AHEAD);
     loop {
         match roster.look_for_change(&now, at, &mut left) {
-            Change::At(change) => return Ok((now, Some(change))),
-            Change::Never => return Ok((now, None)),
-            Change::Unknown(from) => {
+            NextChange::At(change) => return Ok((now, Some(change))),
+            NextChange::Never => return Ok((now, None)),
+            NextChange::Unknown(from) => {
                 at = Timestamp::clamped(from.as_millis().saturating_sub(1));
                 look = look.saturating_mul(FARTHER);
                 let most = past.most.saturating_mul(usize::try_from(FARTHER).unwrap_or(usize::MAX));

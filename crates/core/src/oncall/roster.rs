@@ -119,7 +119,7 @@ pub struct Roster {
 
 /// When something changes for the first time after an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum NextChange {
     At(Timestamp),
     /// Never, or not within the handoffs that are looked at.
     Never,
@@ -235,25 +235,25 @@ impl Roster {
     #[must_use]
     pub fn next_change(&self, at: Timestamp) -> Option<Timestamp> {
         match self.look_for_change(&self.on_call(at), at, &mut { LOOK_AHEAD }) {
-            Change::At(at) => Some(at),
-            Change::Never | Change::Unknown(_) => None,
+            NextChange::At(at) => Some(at),
+            NextChange::Never | NextChange::Unknown(_) => None,
         }
     }
 
     /// The first instant after `at` at which somebody else is on call than `now`, among the `left` next handoffs, beginnings and ends.
-    pub(super) fn look_for_change(&self, now: &OnCall, mut at: Timestamp, left: &mut usize) -> Change {
+    pub(super) fn look_for_change(&self, now: &OnCall, mut at: Timestamp, left: &mut usize) -> NextChange {
         while *left > 0 {
             match self.next_edge(at).filter(|edge| *edge < self.known_until || self.known_until == END) {
                 Some(edge) => at = edge,
-                None if self.known_until == END => return Change::Never,
-                None => return Change::Unknown(self.known_until),
+                None if self.known_until == END => return NextChange::Never,
+                None => return NextChange::Unknown(self.known_until),
             }
             *left = left.saturating_sub(1);
             if self.on_call(at) != *now {
-                return Change::At(at);
+                return NextChange::At(at);
             }
         }
-        Change::Never
+        NextChange::Never
     }
 
     /// The first instant after `at` at which anything begins or ends: a turn, a rotation, an order or an override.

@@ -15,8 +15,7 @@ use shuttle::{Config, Runner};
 use crate::Engine;
 use crate::backend::MemoryBackend;
 use crate::commit::overlay::Source;
-use crate::commit::versions::{Checkpoints, Versions, View};
-use crate::journal::{Head, Position};
+use crate::commit::versions::tests::{head, key, looked_up, versions};
 use crate::sync::{Arc, thread};
 use crate::table::Table;
 
@@ -29,32 +28,13 @@ fn in_many_orders(number: usize, test: impl Fn() + Send + Sync + Clone + 'static
     Runner::new(PctScheduler::new(3, number), config).run(test);
 }
 
-fn head(number: u64) -> Head {
-    Head { position: Position { term: 0, number }, ..Head::default() }
-}
-
-fn key(key: u8) -> Vec<u8> {
-    vec![Table::INCIDENT.tag(), key]
-}
-
-/// What a view sees of a row through the cache, into which it goes.
-fn looked_up(view: &View<'_>, key: &[u8]) -> Option<Vec<u8>> {
-    if let Some(known) = view.remembered(key) {
-        return known.downcast_ref::<Option<Vec<u8>>>().unwrap().clone();
-    }
-    let value = view.get(key).unwrap();
-    view.remember(key, Arc::new(value.clone()), 1);
-    value
-}
-
 /// Each commit writes its number into three rows, and the third one deletes them. What a view sees is of one commit: in a list, row
 /// by row and through the cache, and never of an earlier one than the view before saw.
 #[test]
 fn a_view_is_of_one_moment() {
     const COMMITS: u64 = 4;
     in_many_orders(10_000, || {
-        let versions =
-            Arc::new(Versions::new(Box::new(MemoryBackend::new()), head(0), Checkpoints::default(), 1 << 20));
+        let versions = Arc::new(versions());
         let value = |number: u64| (number != 0 && number != 3).then(|| number.to_be_bytes().to_vec());
         let writer = Arc::clone(&versions);
         let writer = thread::spawn(move || {

@@ -288,8 +288,9 @@ impl Entity for PastRotation {
             until: self.until.as_millis(),
             terms: RotationV1::from(&self.rotation),
         };
-        rows.index(past_rotation_by_layer(self));
-        rows.record(past_rotation_key(self.org_id, self.schedule_id, self.until, self.layer_id), &record)
+        let key = past_rotation_key(self.org_id, self.schedule_id, self.until, self.layer_id);
+        rows.index(past_rotation_by_layer(&key).ok_or(Corrupt::Key)?);
+        rows.record(key, &record)
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
@@ -302,14 +303,8 @@ fn past_rotation_key(org: OrgId, schedule: ScheduleId, until: Timestamp, layer: 
     Table::PAST_ROTATION.of(org, &[&schedule.to_bytes(), &table::instant(until), &layer.to_bytes()])
 }
 
-/// The key of a past rotation in the index by layer.
-pub(crate) fn past_rotation_by_layer(past: &PastRotation) -> Vec<u8> {
-    let parts = [&past.schedule_id.to_bytes()[..], &past.layer_id.to_bytes(), &table::instant(past.until)];
-    Table::PAST_ROTATION_BY_LAYER.of(past.org_id, &parts)
-}
-
-/// As [`past_rotation_by_layer`], from the key of a past rotation; `None` for other keys.
-pub(crate) fn past_rotation_by_layer_of(key: &[u8]) -> Option<Vec<u8>> {
+/// The key in the index by layer of the past rotation with a key; `None` for other keys.
+pub(crate) fn past_rotation_by_layer(key: &[u8]) -> Option<Vec<u8>> {
     let rest = key.strip_prefix(Table::PAST_ROTATION.key(&[]).as_slice())?;
     let (org_and_schedule, rest) = rest.split_first_chunk::<32>()?;
     let (until, layer) = rest.split_first_chunk::<8>()?;
@@ -331,18 +326,16 @@ impl OrgView<'_> {
             let layer = RotationLayerId::from_bytes(*layer.ok_or_else(|| corrupt(&key, Corrupt::Key))?);
             let of_layer = [all.as_slice(), &layer.to_bytes()].concat();
             let later = end_of(&[of_layer.as_slice(), &table::instant(past.after)].concat());
-            let mut picked = 0_usize;
-            for pair in self.store.scan(&later, &end_of(&of_layer)) {
+            for pair in self.store.scan(&later, &end_of(&of_layer)).take(past.most) {
                 let (key, _) = pair?;
                 let until = key.last_chunk::<8>().map(|bytes| timestamp(i64::from_be_bytes(*bytes)));
                 let until = until.ok_or(Corrupt::Key).and_then(|until| until).map_err(|why| corrupt(&key, why))?;
                 let key = past_rotation_key(self.org, schedule, until, layer);
                 let record: PastRotationV1 = self.store.record(&key)?.ok_or_else(|| corrupt(&key, Corrupt::Missing))?;
                 let one = record.of(self.org, schedule, layer).map_err(|why| corrupt(&key, why))?;
-                if picked >= past.most || one.since >= past.before {
+                if one.since >= past.before {
                     break;
                 }
-                picked = picked.saturating_add(1);
                 found.push(one);
             }
             start = end_of(&of_layer);

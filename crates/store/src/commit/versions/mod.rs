@@ -19,7 +19,7 @@ mod apply;
 mod view;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::commit) mod tests;
 
 pub(crate) use view::View;
 

@@ -9,15 +9,15 @@ use crate::sync::atomic::AtomicBool;
 use crate::table::Table;
 use proptest::prelude::*;
 
-fn head(number: u64) -> Head {
+pub(in crate::commit) fn head(number: u64) -> Head {
     Head { position: Position { term: 0, number }, ..Head::default() }
 }
 
-fn versions() -> Versions {
+pub(in crate::commit) fn versions() -> Versions {
     Versions::new(Box::new(MemoryBackend::new()), head(0), Checkpoints::default(), 1 << 20)
 }
 
-fn key(key: u8) -> Vec<u8> {
+pub(in crate::commit) fn key(key: u8) -> Vec<u8> {
     vec![Table::INCIDENT.tag(), key]
 }
 
@@ -29,7 +29,7 @@ fn seen(view: &View<'_>) -> Rows {
 }
 
 /// What a view sees of a row through the cache, into which it goes.
-fn looked_up(view: &View<'_>, key: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::commit) fn looked_up(view: &View<'_>, key: &[u8]) -> Option<Vec<u8>> {
     if let Some(known) = view.remembered(key) {
         return known.downcast_ref::<Option<Vec<u8>>>().unwrap().clone();
     }

@@ -53,6 +53,16 @@ impl<'a> StoreView<'a> {
         self.rows.scan(start, end).map(|pair| pair.map_err(|error| Error::broken(error.to_string())))
     }
 
+    /// What was made of several rows and kept, if none of them has changed since.
+    pub(crate) fn remembered_alone(&self, key: &[u8]) -> Option<Decoded> {
+        self.rows.remembered_alone(key)
+    }
+
+    /// Keeps what was made of rows, under the key for all of them (see [`cached_under`](crate::rooms::cached_under)).
+    pub(crate) fn remember(&self, key: &[u8], made: Decoded, bytes: usize) {
+        self.rows.remember(key, made, bytes);
+    }
+
     // Invariant [one-scan]: a list is read here, in the order of keys, and its cost is what is taken of it.
     pub(crate) fn under(&self, prefix: &[u8]) -> impl Iterator<Item = Result<Pair, Error>> + use<'a> {
         self.scan(prefix, &end_of(prefix))

@@ -11,7 +11,8 @@ use dogwatch_core::id::{OverrideId, RotationLayerId, ScheduleId};
 use dogwatch_core::memory::MemoryState;
 use dogwatch_core::oncall::{
     AddRotationLayer, CreateOverride, CreateSchedule, DeleteOverride, EditRotationLayer, EditSchedule, HandoffTime,
-    LayerSettings, OrderRotationLayers, RemoveRotationLayer, ResolveOnCall, RotationLength, RotationType, ShiftsOnCall,
+    LayerSettings, OnCallNow, OrderRotationLayers, RemoveRotationLayer, ResolveOnCall, RotationLength, RotationType,
+    ShiftsOnCall,
 };
 use dogwatch_core::team::{AddMember, RemoveMember, Role};
 use dogwatch_core::{Actor, Command, IdSource, Patch, Query, Timestamp, UserId};
@@ -343,6 +344,9 @@ impl ScheduleTest {
     /// changes.
     fn resolved(&self, millis: Millis) -> (String, Option<Millis>) {
         let resolved = self.ask(&ResolveOnCall { schedule_id: self.schedule, at: at(millis) });
+        // The list of all schedules says the same; the engine may know it from an earlier question.
+        let listed = self.ask(&OnCallNow::new(at(millis)));
+        assert_eq!(listed.into_iter().map(|one| one.on_call).collect::<Vec<_>>(), [resolved.on_call.clone()]);
         let person = |user: UserId| self.people.iter().position(|(id, _)| *id == user).unwrap();
         let owner = resolved.current_oncall().map(person);
         let targets: Vec<_> = resolved.on_call.paging_targets.iter().map(|target| person(target.user_id)).collect();

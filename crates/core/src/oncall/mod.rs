@@ -38,7 +38,7 @@ pub use query::{
     GetSchedule, ListOverrides, ListSchedules, OnCallAt, OnCallNow, ResolveOnCall, RotationLayerView, ScheduleOnCall,
     ScheduleView, ShiftsOnCall,
 };
-pub use roster::{FinalShift, Gap, LayerShifts, OnCall, OnCallTarget, Roster, Shifts};
+pub use roster::{FinalShift, Gap, LayerShifts, OnCall, OnCallTarget, Roster, Shifts, Standing};
 use roster::{LOOK_AHEAD, NextChange};
 pub use rotation::{Phase, Rotation, RotationSettings, Shift};
 
@@ -67,6 +67,20 @@ fn roster_of(world: &(impl OnCallPort + ?Sized), schedule: &Schedule, past: Past
     let overrides = world.overrides(schedule.id, past.after)?;
     let known = past.known_until(&rotations, &orders);
     Ok(Roster::new(schedule, world.layers(schedule.id)?, rotations, orders, overrides).known_until(known))
+}
+
+/// Who is on call in a schedule at an instant: as it was found before, unless something has changed since.
+fn on_call(world: &(impl OnCallPort + ?Sized), schedule: &Schedule, at: Timestamp) -> Result<OnCall, Error> {
+    // What was may be asked for once; what is will be asked for again.
+    if at < schedule.changed_at {
+        return Ok(roster(world, schedule, at)?.on_call(at));
+    }
+    if let Some(known) = world.standing(schedule.id)?.filter(|known| known.holds(at)) {
+        return Ok(known.on_call);
+    }
+    let standing = roster_of(world, schedule, Past::after(at))?.standing(at);
+    world.keep_standing(schedule.id, &standing);
+    Ok(standing.on_call)
 }
 
 /// How far it is looked first for what changes next: 8 days, and 8 edits of each layer. Then 8 times as far, again and again.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Override, PastOrder, PastRotation, RotationLayer, Schedule};
+use super::{Override, PastOrder, PastRotation, RotationLayer, Schedule, Standing};
 use crate::error::Error;
 use crate::id::{RotationLayerId, ScheduleId, UserId};
 use crate::text::ScheduleName;
@@ -109,6 +109,18 @@ pub trait OnCallPort {
     fn overrides(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<Override>, Error> {
         let _ = (schedule, after);
         Ok(Vec::new())
+    }
+    /// What was kept last with [`OnCallPort::keep_standing`] of a schedule, if nothing of it has changed since: neither the schedule,
+    /// nor a layer, an override, or what they were.
+    ///
+    /// Whoever cannot tell says that there is none: then it is computed.
+    fn standing(&self, schedule: ScheduleId) -> Result<Option<Standing>, Error> {
+        let _ = schedule;
+        Ok(None)
+    }
+    /// Keeps who is on call in a schedule, as it follows from what is read here, for whoever asks next. It need not be kept.
+    fn keep_standing(&self, schedule: ScheduleId, standing: &Standing) {
+        let _ = (schedule, standing);
     }
     /// The schedules with a layer of which the user is a participant now; one may be listed several times.
     fn rotations_of(&self, user: UserId) -> Result<Vec<ScheduleId>, Error> {

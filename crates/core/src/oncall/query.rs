@@ -2,8 +2,8 @@
 
 use super::model::{LONGEST_RANGE_DAYS, MILLIS_PER_DAY};
 use super::{
-    HandoffTime, OnCall, Override, Past, RotationLayer, RotationLength, Schedule, Shifts, find,
-    on_call_and_next_change, roster, roster_of,
+    HandoffTime, OnCall, Override, Past, RotationLayer, RotationLength, Schedule, Shifts, find, on_call,
+    on_call_and_next_change, roster_of,
 };
 use crate::caller::ByMember;
 use crate::code::Code;
@@ -316,7 +316,7 @@ impl Query for OnCallNow {
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<ScheduleOnCall>, Error> {
         let row = |schedule: Schedule| {
-            let on_call = roster(view.world, &schedule, self.at)?.on_call(self.at);
+            let on_call = on_call(view.world, &schedule, self.at)?;
             Ok(ScheduleOnCall { schedule_id: schedule.id, name: schedule.name, on_call })
         };
         view.world.schedules()?.into_iter().map(row).collect()

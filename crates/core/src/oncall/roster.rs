@@ -29,6 +29,25 @@ pub struct OnCall {
     pub paging_targets: Vec<OnCallTarget>,
 }
 
+/// Who is on call in a schedule from an instant until just before another, as long as nobody edits it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The first instant of which this is known.
+    pub from: Timestamp,
+    /// The first instant of which it is not known any more: something may change there.
+    pub until: Timestamp,
+    /// The owner and everybody else on call.
+    pub on_call: OnCall,
+}
+
+impl Standing {
+    /// Whether it is known for an instant.
+    #[must_use]
+    pub fn holds(&self, at: Timestamp) -> bool {
+        self.from <= at && at < self.until
+    }
+}
+
 /// A stretch of time with one owner of the schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
@@ -225,6 +244,12 @@ impl Roster {
             }
         }
         OnCall { owner, paging_targets }
+    }
+
+    /// Who is on call at an instant, and until when nothing begins or ends that could change it.
+    pub(super) fn standing(&self, at: Timestamp) -> Standing {
+        let until = self.next_edge(at).unwrap_or(END).min(self.known_until);
+        Standing { from: at, until, on_call: self.on_call(at) }
     }
 
     /// The first instant after `at` at which [`Roster::on_call`] gives another answer: other people, or the same for another

@@ -89,6 +89,11 @@ impl<'a> Overlay<'a> {
         if changed { None } else { self.base.remembered(key) }
     }
 
+    /// What was made of several rows, if it is known and nothing at all is changed here.
+    pub(crate) fn remembered_alone(&self, key: &[u8]) -> Option<Decoded> {
+        if self.patch.is_empty() { self.base.remembered(key) } else { None }
+    }
+
     /// Makes the entity known that was decoded from a row of so many bytes, unless the row is changed here.
     pub(crate) fn remember(&self, key: &[u8], decoded: Decoded, row: usize) {
         if self.patch.is_empty() {

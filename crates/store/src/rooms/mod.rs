@@ -27,6 +27,8 @@ mod text;
 
 pub(crate) use text::{PIECE, PieceV1, Reader};
 
+use std::borrow::Cow;
+
 use bincode::{Decode, Encode};
 use dogwatch_core::world::{Change, Write};
 #[cfg(feature = "export")]
@@ -383,6 +385,17 @@ pub(crate) fn followed(key: &[u8]) -> bool {
 pub(crate) fn is_cached(key: &[u8]) -> bool {
     const CACHED: [Table; 4] = [Table::INCIDENT, Table::MEMBER, Table::COMPONENT, Table::AUDIT];
     key.first().is_some_and(|tag| CACHED.iter().any(|table| table.tag() == *tag))
+}
+
+/// The key under which the cache keeps what was made of a row, which a change of the row removes: its own, or that of the schedule
+/// whose answers follow from it.
+pub(crate) fn cached_under(key: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if is_cached(key) { Some(Cow::Borrowed(key)) } else { oncall::standing_of(key).map(Cow::Owned) }
+}
+
+/// The beginnings of the keys of all rows from which that follows which the cache keeps under a key.
+pub(crate) fn made_of(cached: &[u8]) -> Vec<Vec<u8>> {
+    if is_cached(cached) { vec![cached.to_vec()] } else { oncall::made_of(cached) }
 }
 
 impl AnyEntity {

@@ -7,7 +7,7 @@ use bincode::{Decode, Encode};
 use dogwatch_core::id::{Id, OverrideId, RotationLayerId, ScheduleId};
 use dogwatch_core::oncall::{
     HandoffTime, OnCallPort, Override, Past, PastOrder, PastRotation, Phase, Rotation, RotationLayer, RotationLength,
-    RotationSettings, RotationType, Schedule,
+    RotationSettings, RotationType, Schedule, Standing,
 };
 use dogwatch_core::text::{Description, Reason, ScheduleName};
 use dogwatch_core::{Error, OrgId, Timestamp, UserId, Zone};
@@ -20,6 +20,7 @@ use super::json;
 use super::text::{Reader, TextV1, gather};
 use super::{Entity, Line, NamedV1, Raw, Row, Rows, by_byte, text, timestamp};
 use crate::record::{Corrupt, Stored};
+use crate::sync::Arc;
 use crate::table::{self, Table, end_of};
 use crate::tools::Verifier;
 use crate::view::{OrgView, corrupt, id_at_end};
@@ -313,6 +314,22 @@ pub(crate) fn past_rotation_by_layer(key: &[u8]) -> Option<Vec<u8>> {
 
 /// The number of past rotations that are read by their ends before those of each layer are looked up.
 const BY_END: usize = 64;
+
+/// The tables from whose rows it follows who is on call in a schedule. Their keys begin with organization and schedule.
+const STANDING: [Table; 5] = [Table::SCHEDULE, Table::LAYER, Table::PAST_ROTATION, Table::PAST_ORDER, Table::OVERRIDE];
+
+/// The key of the schedule in whose answers a row has a part.
+pub(super) fn standing_of(key: &[u8]) -> Option<Vec<u8>> {
+    let (tag, rest) = key.split_first()?;
+    let schedule = rest.first_chunk::<32>()?;
+    STANDING.iter().any(|table| table.tag() == *tag).then(|| Table::SCHEDULE.key(&[schedule]))
+}
+
+/// The beginnings of the keys of the rows from which it follows who is on call in the schedule with a key.
+pub(super) fn made_of(schedule: &[u8]) -> Vec<Vec<u8>> {
+    let rest = schedule.get(1..).unwrap_or_default();
+    STANDING.iter().map(|table| table.key(&[rest])).collect()
+}
 
 impl OrgView<'_> {
     /// The past rotations of a schedule that are asked for, looked up layer by layer: what is not of the part that is asked for costs
@@ -655,6 +672,16 @@ impl OnCallPort for OrgView<'_> {
     fn overrides(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<Override>, Error> {
         let prefix = Table::OVERRIDE.record(self.org, schedule);
         self.store.records_after(&prefix, after, |row: OverrideV1, id| row.of(self.org, id)).collect()
+    }
+
+    fn standing(&self, schedule: ScheduleId) -> Result<Option<Standing>, Error> {
+        let known = self.store.remembered_alone(&Table::SCHEDULE.record(self.org, schedule));
+        Ok(known.and_then(|known| known.downcast::<Standing>().ok()).map(|known| Standing::clone(&known)))
+    }
+
+    fn keep_standing(&self, schedule: ScheduleId, standing: &Standing) {
+        let bytes = size_of_val(standing.on_call.paging_targets.as_slice());
+        self.store.remember(&Table::SCHEDULE.record(self.org, schedule), Arc::new(standing.clone()), bytes);
     }
 
     fn rotations_of(&self, user: UserId) -> Result<Vec<ScheduleId>, Error> {

@@ -30,9 +30,10 @@ use std::time::{Duration, Instant};
 use crate::backend::{Backend, BackendError, RowMap};
 use crate::commit::cache::{Cache, Decoded};
 use crate::journal::{Commit, Head};
-use crate::rooms::is_cached;
+use crate::rooms::{cached_under, made_of};
 use crate::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::sync::{Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use crate::table::end_of;
 
 /// The bytes of rows that may wait for the backend. When there are more, the writer waits, and commands queue up.
 const FULL: usize = 64 << 20;
@@ -209,8 +210,8 @@ impl Versions {
             let mut decoded = Vec::new();
             let mut held = self.change();
             for (key, value) in rows.by_ref().take(STEP) {
-                if is_cached(&key) {
-                    decoded.push(key.clone());
+                if let Some(cached) = cached_under(&key) {
+                    decoded.push(cached.into_owned());
                 }
                 held.ahead.entry(key).or_default().push(Version { number, value });
             }
@@ -353,15 +354,17 @@ impl Versions {
         self.cache.looked_up()
     }
 
-    /// Keeps the entity that was decoded from a row of so many bytes as a view sees it, unless a later commit may have changed the
-    /// row.
+    /// Keeps what was made of rows of so many bytes as a view sees them, unless a later commit may have changed one.
     // A later commit has its rows in `ahead` before it removes the entries of the cache, and until after it is in `applying`. So
     // either it is seen here, or it removes what is added here.
     fn remember(&self, number: u64, key: &[u8], decoded: Decoded, row: usize) {
         self.cache.put(key, number, decoded, row, || {
             let held = self.held();
-            let later = held.ahead.get(key).and_then(|of_row| of_row.last()).is_some_and(|last| last.number > number);
-            !later && !self.is_overtaken(number)
+            let later = |prefix: Vec<u8>| {
+                let mut rows = held.ahead.range::<[u8], _>((Included(&prefix[..]), Excluded(&end_of(&prefix)[..])));
+                rows.any(|(_, of_row)| of_row.last().is_some_and(|last| last.number > number))
+            };
+            !made_of(key).into_iter().any(later) && !self.is_overtaken(number)
         });
     }
 

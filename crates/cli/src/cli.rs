@@ -278,6 +278,9 @@ pub(crate) struct ServeArgs {
     /// How long a client may read nothing of an answer
     #[arg(long, value_name = "SECONDS", default_value_t = 30, env = "DOGWATCH_WRITE_SECONDS")]
     pub(crate) write_seconds: u64,
+    /// How long a question may take that is more than a look-up, such as who is on call in all schedules
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, env = "DOGWATCH_QUERY_SECONDS")]
+    pub(crate) query_seconds: u64,
     /// How long the server goes on, and says that it is not ready, before it stops
     #[arg(long, value_name = "SECONDS", default_value_t = 0, env = "DOGWATCH_PRE_STOP_SECONDS")]
     pub(crate) pre_stop_seconds: u64,

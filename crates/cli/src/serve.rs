@@ -116,6 +116,7 @@ fn limits(args: &ServeArgs) -> Limits {
     limits.per_address = args.rate_per_address.0;
     limits.wrong_keys = args.rate_wrong_keys.0;
     limits.bodies = args.body_memory.saturating_mul(1 << 20);
+    limits.query_time = Duration::from_secs(args.query_seconds);
     limits
 }
 

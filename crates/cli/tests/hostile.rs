@@ -125,6 +125,20 @@ fn slow_heads_and_slow_readers() {
 }
 
 #[test]
+fn a_question_has_a_deadline() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--query-seconds", "0"]);
+    let key = server.key();
+    // Some are answered before anybody looks at the time.
+    let late = (0..2_000).find_map(|_| {
+        let (status, body) = server.request("GET", "/v1/oncall/now", &key, None);
+        (status != 200).then_some((status, body["code"].clone()))
+    });
+    assert_eq!(late, Some((503, json!("overloaded"))));
+    assert_eq!(server.request("GET", "/v1/components", &key, None).0, 200, "a look-up has none");
+}
+
+#[test]
 fn one_address_has_some_of_the_seats() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &["--connections-per-address", "2"]);

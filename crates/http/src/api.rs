@@ -69,6 +69,7 @@ pub(crate) struct Api {
     identify: Option<Identify>,
     document: Document,
     gate: Gate,
+    query_time: Duration,
     draining: Arc<AtomicBool>,
     proxies: TrustedProxies,
 }
@@ -187,7 +188,9 @@ impl RouterBuilder {
         let document = Document::new(&table, self.identify.is_none());
         let (engine, identify, gate) = (self.engine, self.identify, Gate::new(&self.limits));
         let (draining, proxies, replies) = (self.draining, self.proxies, Replies::default());
-        let router = routes(table, Api { engine, metrics, replies, identify, document, gate, draining, proxies });
+        let query_time = self.limits.query_time;
+        let api = Api { engine, metrics, replies, identify, document, gate, query_time, draining, proxies };
+        let router = routes(table, api);
         let router = router.layer(CompressionLayer::new().compress_when(SizeAbove::new(SHORTEST_COMPRESSED)));
         if self.origins.is_empty() { router } else { router.layer(cors(self.origins)) }
     }
@@ -462,8 +465,11 @@ async fn run(api: &Api, route: &Route, actor: Actor, by: By, request: Request) -
     let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let input = Input::new(path, query, object(&bytes)?, api.engine.now());
     let call = Call { engine: api.engine.clone(), actor, by, input, once };
-    let late = |_| Failure::new(Code::OutcomeUnknown, "the answer did not come in time");
-    tokio::time::timeout(ANSWER_TIME, (route.run)(call)).await.map_err(late)?
+    // A question changes nothing: that it was not answered is all that there is to know.
+    let (most, code) =
+        if route.long { (api.query_time, Code::Overloaded) } else { (ANSWER_TIME, Code::OutcomeUnknown) };
+    let late = |_| Failure::new(code, "the answer did not come in time");
+    tokio::time::timeout(most, (route.run)(call)).await.map_err(late)?
 }
 
 /// The API key that a request presents in its header `Authorization`.

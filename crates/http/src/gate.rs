@@ -29,11 +29,20 @@ pub struct Limits {
     pub wrong_keys: Option<Rate>,
     /// The most bytes that the bodies of all requests together may take; 32 MiB by default. Beyond it, 503 `overloaded`.
     pub bodies: usize,
+    /// How long a question may wait and be answered that takes longer than microseconds, such as who is on call in all schedules; 10 s
+    /// by default. Beyond it, 503 `overloaded`.
+    pub query_time: Duration,
 }
 
 impl Limits {
     pub(crate) const fn new() -> Self {
-        Self { per_key: None, per_address: None, wrong_keys: None, bodies: 32 << 20 }
+        Self {
+            per_key: None,
+            per_address: None,
+            wrong_keys: None,
+            bodies: 32 << 20,
+            query_time: Duration::from_secs(10),
+        }
     }
 }
 

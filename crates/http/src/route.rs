@@ -59,6 +59,8 @@ pub(crate) struct Route {
     /// Whether the reply depends on nothing but the organization, the path with its query, and the durable state, so that it
     /// may be kept.
     pub(crate) repeats: bool,
+    /// Whether it is a question for a thread that does nothing else, which has a deadline.
+    pub(crate) long: bool,
     pub(crate) described: Arc<Described>,
     /// The schema of what is under `data`, and the schemas that it refers to.
     pub(crate) reply: (RefOr<Schema>, Schemas),
@@ -338,8 +340,8 @@ fn route<C: Caller>(
     reply: (RefOr<Schema>, Schemas),
     run: Box<dyn Fn(Call) -> Running + Send + Sync>,
 ) -> Route {
-    let Named { method, path, id, summary, repeats, long: _ } = named;
+    let Named { method, path, id, summary, repeats, long } = named;
     let admit = |engine: &Engine, actor: &Actor| engine.admit::<C>(actor).map(|_| ());
     let codes = [C::CODES, codes].concat();
-    Route { method, path, id, summary, caller: C::KIND, admit, status, codes, repeats, described, reply, run }
+    Route { method, path, id, summary, caller: C::KIND, admit, status, codes, repeats, long, described, reply, run }
 }

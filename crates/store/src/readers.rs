@@ -94,6 +94,10 @@ impl Engine {
         let (promise, answer) = pending();
         let actor = *actor;
         let question: Question = Box::new(move |shared| {
+            // Whoever asked may have given up while it waited.
+            if !promise.is_awaited() {
+                return;
+            }
             let answer = || Ok(shared.read(|state| ask(&query, &actor, state))?);
             promise.answer(then(trace::query::<Q, _>(&actor, answer)));
         });

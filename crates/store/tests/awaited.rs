@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use dogwatch_core::component::{CreateComponent, ListComponents};
@@ -51,6 +53,41 @@ fn many_queries_at_once() {
     drop(engine);
     // Those that were submitted are answered, also after the last handle is gone.
     assert!(asked.into_iter().all(|pending| pending.wait().unwrap().len() == 1));
+}
+
+/// Nobody would read the answer, and others wait.
+#[test]
+fn a_query_whose_future_is_dropped_while_it_waits_is_not_answered() {
+    let engine = Engine::in_memory().unwrap();
+    let ada = organization(&engine).actor();
+    // At most four threads answer queries: all of them are held up.
+    let (go, going) = mpsc::channel::<()>();
+    let going = Arc::new(Mutex::new(going));
+    let held: Vec<_> = (0..4)
+        .map(|_| {
+            let going = Arc::clone(&going);
+            let then = move |reply: Result<_, _>| {
+                let _ = going.lock().unwrap().recv();
+                reply
+            };
+            engine.submit_query_then(ListComponents, &ada, then).unwrap()
+        })
+        .collect();
+    let answered = Arc::new(AtomicU32::new(0));
+    let ask = || {
+        let answered = Arc::clone(&answered);
+        let then = move |reply: Result<_, _>| {
+            answered.fetch_add(1, Ordering::SeqCst);
+            reply
+        };
+        engine.submit_query_then(ListComponents, &ada, then).unwrap()
+    };
+    let (first, second, last) = (ask(), ask(), ask());
+    drop((first, second));
+    drop(go);
+    assert!(last.wait().is_ok());
+    held.into_iter().for_each(|held| assert!(held.wait().is_ok()));
+    assert_eq!(answered.load(Ordering::SeqCst), 1);
 }
 
 #[test]

@@ -93,6 +93,11 @@ pub(crate) fn pending<R>() -> (Promise<R>, Pending<R>) {
 }
 
 impl<R> Promise<R> {
+    /// Whether anybody holds the other end.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| Arc::strong_count(shared) > 1)
+    }
+
     pub(crate) fn answer(mut self, answer: Result<R, Error>) {
         self.fulfil(answer);
     }

@@ -137,7 +137,7 @@ impl Session for &Ours {
     }
 
     fn acknowledge(&mut self, incident: Id) -> Result<(), Failure> {
-        self.engine.execute(AcknowledgeIncident { id: IncidentId::from_bytes(incident) }, &self.ada)?;
+        self.engine.execute(AcknowledgeIncident::new(IncidentId::from_bytes(incident)), &self.ada)?;
         Ok(())
     }
 

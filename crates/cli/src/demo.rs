@@ -195,7 +195,7 @@ impl<'a, W: Write> Night<'a, W> {
         self.deliver()?;
 
         self.wait(1);
-        let acknowledged = self.act(Who::Cleo, "wakes up and acknowledges.", AcknowledgeIncident { id })?;
+        let acknowledged = self.act(Who::Cleo, "wakes up and acknowledges.", AcknowledgeIncident::new(id))?;
         let next = acknowledged.next_escalation_at.map_or("no further layer is paged".to_owned(), |at| at.to_string());
         self.stage.done(&format!("escalation stops: {next}"))?;
 
@@ -207,7 +207,7 @@ impl<'a, W: Write> Night<'a, W> {
         self.deliver()?;
 
         self.wait(1);
-        self.act(Who::Ben, "acknowledges.", AcknowledgeIncident { id })?;
+        self.act(Who::Ben, "acknowledges.", AcknowledgeIncident::new(id))?;
         self.stage.done("escalation stops for good")?;
         Ok(())
     }

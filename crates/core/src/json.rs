@@ -14,7 +14,8 @@ use crate::id::{
     PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
 };
 use crate::incident::{
-    AuditCursor, AuditEvent, Cursor, EditedField, Event, ListLimit, Severity, Status, UpdateCursor, UpdateVisibility,
+    AcknowledgedVia, AuditCursor, AuditEvent, Cursor, EditedField, Event, ListLimit, Severity, Status, UpdateCursor,
+    UpdateVisibility,
 };
 use crate::oncall::{HandoffTime, OnCallAt, RotationType};
 use crate::org_audit::{OrgAuditAction, OrgAuditCursor};
@@ -50,7 +51,7 @@ as_text! {
     PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
     Description, EmailAddress, ExternalId, GroupLabel, IdempotencyKey, IncidentDescription, Name, OrgName, PersonName,
     PolicyName, Reason, ResolutionNote, ScheduleName, Title, UpdateBody,
-    AuditCursor, Cursor, EditedField, OrgAuditAction, OrgAuditCursor, HandoffTime, NotificationKind, PageReason, Role, RotationType, Severity, Status, Timestamp,
+    AcknowledgedVia, AuditCursor, Cursor, EditedField, OrgAuditAction, OrgAuditCursor, HandoffTime, NotificationKind, PageReason, Role, RotationType, Severity, Status, Timestamp,
     UpdateCursor, UpdateVisibility,
 }
 
@@ -211,7 +212,8 @@ impl Serialize for Details<'_> {
                 map.serialize_entry("reason", reason)?;
                 map.serialize_entry("pagedAt", paged_at)?;
             }
-            Event::EscalationExhausted | Event::EscalationStopped | Event::IncidentAcknowledged => {}
+            Event::EscalationExhausted | Event::EscalationStopped | Event::IncidentAcknowledged { via: None } => {}
+            Event::IncidentAcknowledged { via: Some(via) } => map.serialize_entry("via", via)?,
         }
         map.end()
     }

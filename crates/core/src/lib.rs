@@ -61,6 +61,7 @@ pub mod api_key;
 pub mod component;
 pub mod escalation;
 pub mod incident;
+pub mod link;
 pub mod oncall;
 pub mod org_audit;
 pub mod organization;

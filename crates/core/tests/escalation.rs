@@ -95,7 +95,7 @@ impl Story {
             "tick" => drop(self.harbour.world.tick(self.harbour.now, &mut self.harbour.ids).unwrap()),
             "ack" => {
                 let who = self.actor(rest);
-                return word(&self.harbour.run(AcknowledgeIncident { id }, &who));
+                return word(&self.harbour.run(AcknowledgeIncident::new(id), &who));
             }
             "handoff" => {
                 let target = self.named(rest);
@@ -149,7 +149,7 @@ impl Story {
                 Event::LayerTimedOut { position, .. } => format!("timed-out {position}"),
                 Event::EscalationExhausted => "exhausted".to_owned(),
                 Event::EscalationStopped => "stopped".to_owned(),
-                Event::IncidentAcknowledged => "acknowledged".to_owned(),
+                Event::IncidentAcknowledged { .. } => "acknowledged".to_owned(),
                 Event::IncidentHandedOff { previous_owner_id: previous, new_owner_id: new } => {
                     format!("handed {}>{}", previous.map_or("-", |user| self.name_of(user)), self.name_of(*new))
                 }
@@ -409,10 +409,10 @@ fn without_a_policy() {
     let (ada, ben, cleo) = (story.harbour.ada, story.harbour.ben, story.harbour.cleo);
     story.incident = story.harbour.incident();
     let id = story.incident;
-    let acknowledged = story.harbour.run(AcknowledgeIncident { id }, &ben).unwrap();
+    let acknowledged = story.harbour.run(AcknowledgeIncident::new(id), &ben).unwrap();
     assert_eq!((acknowledged.acknowledged_by, acknowledged.status), (Some(user(&ben)), Status::Investigating));
     assert_eq!(acknowledged.acknowledged_at, Some(story.harbour.now));
-    let again = story.harbour.run_unchanged(AcknowledgeIncident { id }, &cleo).unwrap();
+    let again = story.harbour.run_unchanged(AcknowledgeIncident::new(id), &cleo).unwrap();
     assert_eq!(again, acknowledged);
     let handed = story.harbour.run(HandOffIncident { id, target_user_id: user(&cleo) }, &ada).unwrap();
     assert_eq!((handed.owner_id, handed.acknowledged_at, handed.acknowledged_by), (Some(user(&cleo)), None, None));
@@ -422,7 +422,7 @@ fn without_a_policy() {
     let nobody = HandOffIncident { id, target_user_id: UserId::from_bytes([9; 16]) };
     assert_eq!(word(&story.harbour.run_unchanged(nobody, &ada)), "invalid_target_user");
     for unknown in [IncidentId::from_bytes([9; 16]), IncidentId::from_bytes([0; 16])] {
-        assert_eq!(word(&story.harbour.run_unchanged(AcknowledgeIncident { id: unknown }, &ada)), "not_found");
+        assert_eq!(word(&story.harbour.run_unchanged(AcknowledgeIncident::new(unknown), &ada)), "not_found");
         let handoff = HandOffIncident { id: unknown, target_user_id: UserId::from_bytes([9; 16]) };
         assert_eq!(word(&story.harbour.run_unchanged(handoff, &ada)), "not_found");
     }

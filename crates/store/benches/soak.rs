@@ -126,7 +126,7 @@ impl Soak {
         let at = usize::try_from(random.below(u64::try_from(open.len()).unwrap())).unwrap();
         let (id, status) = open[at];
         match random.below(10) {
-            0 => drop(engine.execute(AcknowledgeIncident { id }, ada).unwrap()),
+            0 => drop(engine.execute(AcknowledgeIncident::new(id), ada).unwrap()),
             1..=3 => {
                 let to = Status::ALL.into_iter().find(|to| *to > status).unwrap();
                 engine.execute(ChangeStatus::new(id, to), ada).unwrap();

@@ -134,7 +134,7 @@ fn after_a_restart_what_is_overdue_fires_once() {
     let created = organization(&engine);
     let policy = policy(&engine, &created, &[5, 5, 5]);
     let ids: Vec<_> = (0..3).map(|_| open(&engine, &created, policy).id).collect();
-    engine.execute(AcknowledgeIncident { id: ids[1] }, &created.actor()).unwrap();
+    engine.execute(AcknowledgeIncident::new(ids[1]), &created.actor()).unwrap();
     drop(engine);
 
     clock.set(at(600));

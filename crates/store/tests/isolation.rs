@@ -198,7 +198,7 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(run(engine, actor, RemovePolicyLayer { policy_id: own.policy, layer_id: names.policy_layer }));
     outcomes.push(run(engine, actor, order(names.policy, names.policy_layer)));
     outcomes.push(run(engine, actor, order(own.policy, names.policy_layer)));
-    outcomes.push(run(engine, actor, AcknowledgeIncident { id: names.incident }));
+    outcomes.push(run(engine, actor, AcknowledgeIncident::new(names.incident)));
     outcomes.push(run(engine, actor, HandOffIncident { id: names.incident, target_user_id: own.user }));
     outcomes.push(run(engine, actor, HandOffIncident { id: own.incident, target_user_id: names.user }));
     outcomes.push(ask(engine, actor, &GetPolicy { id: names.policy }));

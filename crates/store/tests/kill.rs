@@ -62,7 +62,7 @@ fn child() {
 /// What happens to an incident and its pages: something else each time.
 fn go_on(engine: &Engine, ada: &Actor, id: IncidentId, number: u64) {
     match number % 4 {
-        0 => drop(engine.execute(AcknowledgeIncident { id }, ada).unwrap()),
+        0 => drop(engine.execute(AcknowledgeIncident::new(id), ada).unwrap()),
         1 => drop(engine.execute(ChangeStatus::new(id, Status::Identified), ada).unwrap()),
         2 => drop(engine.tick(engine.now().plus(Duration::from_secs(3_600))).unwrap()),
         _ => {

@@ -91,7 +91,7 @@ pub fn everything(engine: &Engine, clock: &ManualClock) -> OrganizationCreated {
     let news = PostUpdate::internal(resolved, valid(&long));
     let news = did(engine, news, &ada).id;
     did(engine, RedactUpdate { incident_id: resolved, update_id: news }, &ada);
-    did(engine, AcknowledgeIncident { id: resolved }, &ada);
+    did(engine, AcknowledgeIncident::new(resolved), &ada);
     for status in [Status::Identified, Status::Monitoring, Status::Resolved] {
         did(engine, ChangeStatus::new(resolved, status), &ada);
     }

@@ -39,6 +39,14 @@ words! {
     }
 }
 
+words! {
+    /// What an incident was acknowledged with, other than the API.
+    AcknowledgedVia, "way of acknowledging", "must be `link`" {
+        /// `link`: the link in a page.
+        Link = "link",
+    }
+}
+
 /// What happened, with its details. Details never hold the text of an update: a redaction need not reach into them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -110,7 +118,10 @@ pub enum Event {
     /// `escalation_stopped`: by an acknowledgement or a resolution, while it was waiting.
     EscalationStopped,
     /// `incident_acknowledged`: somebody acknowledged the incident.
-    IncidentAcknowledged,
+    IncidentAcknowledged {
+        /// What it was acknowledged with, where that is not the API.
+        via: Option<AcknowledgedVia>,
+    },
     /// `incident_handed_off`: the incident got another owner, or the same again.
     IncidentHandedOff {
         /// The owner until then, if any.
@@ -146,7 +157,7 @@ impl Event {
             | Self::LayerTimedOut { .. }
             | Self::EscalationExhausted
             | Self::EscalationStopped
-            | Self::IncidentAcknowledged
+            | Self::IncidentAcknowledged { .. }
             | Self::IncidentHandedOff { .. }
             | Self::PageUndeliverable { .. } => 0,
         }
@@ -167,7 +178,7 @@ impl Event {
             Self::LayerTimedOut { .. } => "layer_timed_out",
             Self::EscalationExhausted => "escalation_exhausted",
             Self::EscalationStopped => "escalation_stopped",
-            Self::IncidentAcknowledged => "incident_acknowledged",
+            Self::IncidentAcknowledged { .. } => "incident_acknowledged",
             Self::IncidentHandedOff { .. } => "incident_handed_off",
             Self::PageUndeliverable { .. } => "page_undeliverable",
         }

@@ -1,7 +1,7 @@
 //! What escalation does to an incident: acknowledging, handing off, and the passing of time (contract, section 9).
 
 use super::draft::{Draft, find, refuse_resolved};
-use super::{Event, Incident, IncidentView};
+use super::{AcknowledgedVia, Event, Incident, IncidentView};
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Command, Context, seal};
@@ -20,13 +20,15 @@ seal!(AcknowledgeIncident, HandOffIncident);
 pub struct AcknowledgeIncident {
     /// The incident to acknowledge.
     pub id: IncidentId,
+    /// What it is acknowledged with, where that is not the API; it is in the details of the event.
+    pub via: Option<AcknowledgedVia>,
 }
 
 impl AcknowledgeIncident {
     /// The acknowledgement of this incident.
     #[must_use]
     pub const fn new(id: IncidentId) -> Self {
-        Self { id }
+        Self { id, via: None }
     }
 }
 
@@ -43,7 +45,7 @@ impl Command for AcknowledgeIncident {
         let me = by.user_id;
         let mut draft = Draft::of(incident, cx.now);
         draft.incident.acknowledged = Some((draft.at, me));
-        draft.event(cx.ids, Some(me), Event::IncidentAcknowledged);
+        draft.event(cx.ids, Some(me), Event::IncidentAcknowledged { via: self.via });
         draft.escalate(cx, Some(me), Input::Acknowledge)?;
         let incident = draft.finish(cx);
         IncidentView::of(&incident, cx.world)

@@ -162,7 +162,7 @@ fn changes() -> Vec<Route> {
         ),
         action(
             post("/incidents/{id}/acknowledge", "acknowledgeIncident", "Acknowledge: escalation stops"),
-            |input| Some(Ok(AcknowledgeIncident { id: incident(input)? })),
+            |input| Some(Ok(AcknowledgeIncident::new(incident(input)?))),
             shown::<Incident, _>,
         ),
         action(

@@ -340,7 +340,7 @@ impl Auditor {
                 tracked.state = RunPhase::Exhausted;
             }
             Event::EscalationStopped => tracked.must_stop = false,
-            Event::IncidentAcknowledged => {
+            Event::IncidentAcknowledged { .. } => {
                 ensure!(tracked.acknowledged.is_none() && !tracked.resolved, "acknowledged a second time");
                 tracked.acknowledged = actor.map(|actor| (at, actor));
                 tracked.must_stop = matches!(tracked.state, RunPhase::Waiting(_));

@@ -298,7 +298,7 @@ impl Night {
         let target = self.somebody();
         let engine = self.engine();
         let view = match self.random.clone().below(5) {
-            0 | 1 => engine.execute(AcknowledgeIncident { id }, &actor).ok(),
+            0 | 1 => engine.execute(AcknowledgeIncident::new(id), &actor).ok(),
             2 => engine.execute(HandOffIncident { id, target_user_id: target }, &actor).ok(),
             3 => {
                 let status = engine.query(&GetIncident { id }, &actor).unwrap().incident.status;

@@ -6,7 +6,7 @@
 
 use bincode::{Decode, Encode};
 use dogwatch_core::id::{AuditEventId, ComponentId, Id, IncidentId, NotificationId, PolicyId, PolicyLayerId, UpdateId};
-use dogwatch_core::incident::{AuditEntry, AuditEvent, EditedField, Event};
+use dogwatch_core::incident::{AcknowledgedVia, AuditEntry, AuditEvent, EditedField, Event};
 use dogwatch_core::outbox::PageReason;
 use dogwatch_core::{OrgId, UserId};
 #[cfg(feature = "export")]
@@ -129,6 +129,7 @@ enum EventV1 {
         #[cfg_attr(feature = "export", serde(with = "json::time"))]
         paged_at: i64,
     },
+    AcknowledgedByLink,
 }
 
 fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
@@ -163,7 +164,8 @@ fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
         }
         Event::EscalationExhausted => EventV1::EscalationExhausted,
         Event::EscalationStopped => EventV1::EscalationStopped,
-        Event::IncidentAcknowledged => EventV1::IncidentAcknowledged,
+        Event::IncidentAcknowledged { via: None } => EventV1::IncidentAcknowledged,
+        Event::IncidentAcknowledged { via: Some(AcknowledgedVia::Link) } => EventV1::AcknowledgedByLink,
         Event::IncidentHandedOff { previous_owner_id: previous, new_owner_id: new } => {
             EventV1::IncidentHandedOff { previous: previous.map(Id::to_bytes), new: new.to_bytes() }
         }
@@ -209,7 +211,8 @@ fn event_of(event: EventV1) -> Result<Event, Corrupt> {
         }
         EventV1::EscalationExhausted => Event::EscalationExhausted,
         EventV1::EscalationStopped => Event::EscalationStopped,
-        EventV1::IncidentAcknowledged => Event::IncidentAcknowledged,
+        EventV1::IncidentAcknowledged => Event::IncidentAcknowledged { via: None },
+        EventV1::AcknowledgedByLink => Event::IncidentAcknowledged { via: Some(AcknowledgedVia::Link) },
         EventV1::IncidentHandedOff { previous, new } => Event::IncidentHandedOff {
             previous_owner_id: previous.map(UserId::from_bytes),
             new_owner_id: UserId::from_bytes(new),
@@ -337,7 +340,7 @@ pub(super) fn told(org: OrgId, incident: IncidentId, events: &[AuditEvent], tell
             | Event::LayerTimedOut { .. }
             | Event::EscalationExhausted
             | Event::EscalationStopped
-            | Event::IncidentAcknowledged => {}
+            | Event::IncidentAcknowledged { .. } => {}
         }
     }
 }

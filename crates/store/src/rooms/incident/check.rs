@@ -47,7 +47,7 @@ impl Verifier<'_, '_> {
                 | Event::LayerTimedOut { .. }
                 | Event::EscalationExhausted
                 | Event::EscalationStopped
-                | Event::IncidentAcknowledged
+                | Event::IncidentAcknowledged { .. }
                 | Event::IncidentHandedOff { .. }
                 | Event::PageUndeliverable { .. } => {}
             }

@@ -342,7 +342,7 @@ impl Run<'_> {
             EscalationOp::Acknowledge { incident } => {
                 let (id, index) = self.incident(*incident, org);
                 let expected = self.orgs[org].acknowledge(me, now, index);
-                agree(self.subject().execute(AcknowledgeIncident { id }, actor), expected, op)
+                agree(self.subject().execute(AcknowledgeIncident::new(id), actor), expected, op)
             }
             EscalationOp::HandOff { incident, target } => {
                 let (id, index) = self.incident(*incident, org);

@@ -80,7 +80,7 @@ impl Night {
             let some = self.random.pick(about).copied();
             let racer = match (self.random.below(8), some) {
                 _ if n == tick_at => Racer::Tick(self.now()),
-                (0..=2, Some(id)) => Racer::Acknowledge(AcknowledgeIncident { id }),
+                (0..=2, Some(id)) => Racer::Acknowledge(AcknowledgeIncident::new(id)),
                 (3 | 4, Some(id)) => Racer::HandOff(HandOffIncident { id, target_user_id: self.somebody() }),
                 (5, Some(id)) => Racer::Step(ChangeStatus::new(id, Status::Resolved)),
                 (6, Some(id)) => Racer::Step(ChangeStatus::new(id, Status::Monitoring)),

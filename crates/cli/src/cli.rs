@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use axum::http::HeaderValue;
 use clap::{Args, Parser, Subcommand};
+use dogwatch_deliver::Sender;
 use dogwatch_http::{Rate, TrustedProxies};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::filter::Targets;
@@ -299,6 +300,26 @@ pub(crate) struct ServeArgs {
     /// How much memory the bodies of all requests may take together
     #[arg(long, value_name = "MIB", default_value_t = 32, env = "DOGWATCH_BODY_MEMORY")]
     pub(crate) body_memory: usize,
+    /// Where people reach this server, such as `https://oncall.example.com`: messages link there
+    ///
+    /// By default the address on which it listens.
+    #[arg(long, value_name = "URL", env = "DOGWATCH_PUBLIC_URL", value_parser = public_url)]
+    pub(crate) public_url: Option<String>,
+    /// A file with the URL of the mail server: `smtp://user:password@host:port`, or `smtps://`
+    ///
+    /// The environment variable `DOGWATCH_SMTP_URL` may hold the URL itself. `smtp://` uses STARTTLS where the server offers it, and
+    /// sends no password without it, except to this machine; `?tls=required`, `offered` or `none` at its end says otherwise.
+    #[arg(long, value_name = "FILE", env = "DOGWATCH_SMTP_URL_FILE")]
+    pub(crate) smtp_url_file: Option<PathBuf>,
+    /// Whom mail is from: an address, with a name in front of it in `Name <address>`
+    #[arg(long, value_name = "ADDRESS", env = "DOGWATCH_MAIL_FROM")]
+    pub(crate) mail_from: Option<Sender>,
+    /// Write mail into this folder instead of sending it, to try things out
+    #[arg(long, value_name = "DIR", env = "DOGWATCH_MAIL_FOLDER", conflicts_with = "smtp_url_file")]
+    pub(crate) mail_folder: Option<PathBuf>,
+    /// What the link in a page can do: `act`: acknowledge the incident; `view`: only show it
+    #[arg(long, value_name = "WHAT", default_value = "act", env = "DOGWATCH_LINKS")]
+    pub(crate) links: LinksArg,
     /// Refuse a folder without a store, instead of making one
     #[arg(long, env = "DOGWATCH_EXISTING")]
     pub(crate) existing: bool,
@@ -317,6 +338,25 @@ impl ServeArgs {
     /// The command with the arguments of `serve` only, for those who look them up.
     pub(crate) fn augment() -> clap::Command {
         <Self as clap::Args>::augment_args(clap::Command::new("serve"))
+    }
+}
+
+/// What the link in a page can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LinksArg {
+    Act,
+    View,
+}
+
+/// An address that links can begin with: a scheme, a host, and perhaps a path.
+fn public_url(text: &str) -> Result<String, String> {
+    let place = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let fits =
+        |place: &str| !place.is_empty() && !place.starts_with('/') && place.bytes().all(|byte| byte.is_ascii_graphic());
+    let plain = |place: &str| !place.contains(['?', '#', '@', '"', '<', '>', '\\']);
+    match place.filter(|place| fits(place) && plain(place)) {
+        Some(_) => Ok(text.trim_end_matches('/').to_owned()),
+        None => Err("must be like `https://oncall.example.com`".to_owned()),
     }
 }
 

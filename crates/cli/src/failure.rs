@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     Served(String),
     /// The server that did the task cannot be heard any more.
     ServerLost(io::Error),
+    /// Settings that do not fit.
+    Settings(String),
     /// The output could not be written.
     Output(io::Error),
 }
@@ -61,6 +63,7 @@ impl fmt::Display for Failure {
             Self::ServerLost(error) => {
                 writeln!(f, "error: the server cannot be heard any more: {error}; it may have done what it was told")
             }
+            Self::Settings(why) => writeln!(f, "error: {why}"),
             Self::Output(error) => writeln!(f, "error: cannot write the output: {error}"),
             Self::Engine(error) if !error.fields().is_empty() => {
                 writeln!(f, "error: invalid input ({})", error.code())?;
@@ -84,6 +87,12 @@ impl From<ToolError> for Failure {
             ToolError::Io(error) => Self::Output(error),
             other => Self::Tool(other),
         }
+    }
+}
+
+impl From<dogwatch_deliver::SettingsError> for Failure {
+    fn from(error: dogwatch_deliver::SettingsError) -> Self {
+        Self::Settings(error.to_string())
     }
 }
 

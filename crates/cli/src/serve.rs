@@ -4,24 +4,21 @@
 //!
 //! Beside the server, the program's other commands have it do what they are to do with the store (`socket.rs`).
 //!
-//! When storage fails, because the disk is full or gone, reads are answered from what there is, and the store is opened again as soon
-//! as its folder can be written ([`keep_open`]).
+//! The store is kept open by the keeper (`keep.rs`), and what is in its outbox is sent as `mail.rs` says.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::net::ToSocketAddrs;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use dogwatch_http::{Certificates, Limits, Metrics, RouterBuilder, Settings, serve_latest, unavailable};
-use dogwatch_store::backend::SledOptions;
 use dogwatch_store::rules::Actor;
 use dogwatch_store::rules::organization::CreateOrganization;
-use dogwatch_store::{Engine, OpenError, Ticker};
+use dogwatch_store::{Engine, OpenError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -30,17 +27,13 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::cli::ServeArgs;
 use crate::failure::Failure;
+use crate::keep::{Keeper, lacks_room, socket};
 use crate::log::Log;
 use crate::look::valid;
-use crate::socket::Socket;
+use crate::mail::Mail;
 
-/// How often it is looked whether storage has failed.
-const LOOK: Duration = Duration::from_millis(250);
-/// The shortest and the longest wait before the store is opened again.
-const SHORTEST: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_secs(30);
-/// The room that there must be in the folder: what the journal and the database take when they grow.
-const ROOM: usize = 16 << 20;
+/// What is said when pages are not sent.
+const NOBODY: &str = "pages reach nobody: there is no mail server (`DOGWATCH_SMTP_URL`)";
 
 /// Runs the command until SIGTERM or SIGINT.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
@@ -70,6 +63,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
 /// Checks settings without serving: files that they name can be read, and the address can be one.
 pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
     certificates(args)?;
+    Mail::of(args, "http://localhost")?;
     args.listen.to_socket_addrs()?;
     writeln!(io::stdout(), "the settings fit")?;
     Ok(())
@@ -189,124 +183,28 @@ async fn listen(args: &ServeArgs, engine: Option<Engine>, log: &Log) -> Result<(
         "Connections for which there was no seat.",
         move || turned_away.load(Ordering::Relaxed),
     );
+    let mail = Mail::of(args, &format!("{scheme}://{address}"))?;
+    let metrics = mail.as_ref().map_or_else(Mail::nobody, Mail::counts)(metrics);
+    let notice = if mail.is_some() { "" } else { NOBODY };
+    if mail.is_none() {
+        tracing::warn!("{NOBODY}");
+    }
+    let (data, links) = (args.data.clone(), mail.clone());
     let router = move |engine: &Engine| {
         let builder =
             RouterBuilder::new(engine.clone()).metrics(metrics.of(engine)).limits(limits).cors(origins.clone());
-        builder.trusted_proxies(proxies.clone()).draining(Arc::clone(&draining)).build()
+        let api = builder.trusted_proxies(proxies.clone()).draining(Arc::clone(&draining)).notice(notice).build();
+        match links.as_ref().and_then(|mail| mail.pages(engine, &data)) {
+            Some(pages) => pages.fallback_service(api),
+            None => api,
+        }
     };
     let (latest, routers) = watch::channel(engine.as_ref().map_or_else(unavailable, &router));
     let (ends, ending) = watch::channel(false);
-    let kept = tokio::spawn(keep_open(args.data.clone(), engine, socket, settings.drain_time, latest, router, ending));
+    let keeper = Keeper { data: args.data.clone(), drain_time: settings.drain_time, mail, router, latest };
+    let kept = tokio::spawn(keeper.run(engine, socket, ending));
     let served = serve_latest(listener, routers, settings, stop).await;
     let _ = ends.send(true);
     kept.await.map_err(io::Error::other)??;
     Ok(served?)
 }
-
-/// The socket over which tasks come. Without it, they have to wait until this server stops.
-fn socket(data: &Path, engine: &Engine) -> Option<Socket> {
-    let socket = Socket::listen(data, engine.downgrade());
-    socket
-        .map_err(|why| tracing::warn!(%why, "there is no socket in the folder: other commands find the store in use"))
-        .ok()
-}
-
-/// Keeps the store open and its ticker running until it is to stop. After a failure of storage, and when it is not open yet, it waits
-/// until the folder can be written, and opens the store again.
-async fn keep_open(
-    data: PathBuf,
-    mut engine: Option<Engine>,
-    mut socket_of_engine: Option<Socket>,
-    drain_time: Duration,
-    latest: watch::Sender<Router>,
-    router: impl Fn(&Engine) -> Router,
-    mut ending: watch::Receiver<bool>,
-) -> Result<(), Failure> {
-    loop {
-        if let Some(open) = &engine {
-            let ticker = open.start_ticker()?;
-            let failed = async {
-                while open.failure().is_none() {
-                    sleep(LOOK).await;
-                }
-            };
-            let ends = tokio::select! {
-                _ = ending.wait_for(|end| *end) => true,
-                () = failed => false,
-            };
-            end(ticker);
-            let socket = socket_of_engine.take();
-            if ends {
-                let close = move || socket.map(|socket| socket.close(drain_time));
-                tokio::task::spawn_blocking(close).await.map_err(io::Error::other)?;
-                return Ok(());
-            }
-            // Why is in the log already.
-            tracing::error!("the store is opened again as soon as its folder can be written");
-        }
-        let opened = tokio::select! {
-            _ = ending.wait_for(|end| *end) => return Ok(()),
-            opened = reopened(&data, engine.take(), &latest) => opened,
-        };
-        tracing::warn!("the store is open again");
-        drop(latest.send_replace(router(&opened)));
-        socket_of_engine = socket(&data, &opened);
-        engine = Some(opened);
-    }
-}
-
-/// Stops a ticker. What made it end by itself has been said already.
-fn end(ticker: Ticker) {
-    let _ = ticker.stop();
-}
-
-/// Opens the store again, as often as it takes. Until the folder can be written, the engine that has failed answers reads.
-async fn reopened(data: &Path, mut failed: Option<Engine>, latest: &watch::Sender<Router>) -> Engine {
-    let (mut wait, mut in_use) = (SHORTEST, false);
-    loop {
-        sleep(wait).await;
-        wait = wait.saturating_mul(2).min(LONGEST);
-        let folder = data.to_path_buf();
-        // Whoever has the store open, such as a request or a task that is not finished, needs the room more.
-        if !in_use {
-            let has_room = tokio::task::spawn_blocking(move || has_room(&folder)).await;
-            if let Ok(Err(why)) = has_room {
-                tracing::error!(%why, "the folder of the store cannot be written");
-                continue;
-            }
-        }
-        if let Some(engine) = failed.take() {
-            // Requests under way hold it, too: the folder is free when they are finished.
-            drop(latest.send_replace(unavailable()));
-            drop(tokio::task::spawn_blocking(move || drop(engine)));
-        }
-        let mut existing = SledOptions::default();
-        existing.create = false;
-        let opened = Engine::builder().sled_options(existing).open_in_background(data).await;
-        in_use = matches!(opened, Err(OpenError::InUse { .. }));
-        match opened {
-            Ok(engine) => return engine,
-            Err(OpenError::InUse { .. }) => wait = SHORTEST,
-            Err(why) => tracing::error!(%why, "the store cannot be opened"),
-        }
-    }
-}
-
-/// Whether a folder with a store cannot be written for lack of room.
-fn lacks_room(data: &Path) -> bool {
-    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
-    data.join("db").exists() && has_room(data).is_err_and(|why| full.contains(&why.kind()))
-}
-
-/// Checks that the folder can be written, by writing into it.
-fn has_room(data: &Path) -> io::Result<()> {
-    let path = data.join("room.tmp");
-    let written = File::create(&path).and_then(|mut file| {
-        (0..ROOM / ZEROS.len()).try_for_each(|_| file.write_all(&ZEROS))?;
-        file.sync_all()
-    });
-    let _ = fs::remove_file(&path);
-    written
-}
-
-static ZEROS: [u8; 64 << 10] = [0; 64 << 10];

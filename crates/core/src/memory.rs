@@ -14,7 +14,7 @@ use crate::id::{
     PolicyLayerId, RotationLayerId, ScheduleId, UpdateId, UserId,
 };
 use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate, give_up};
-use crate::oncall::{OnCallPort, Override, Past, PastOrder, PastRotation, RotationLayer, Schedule};
+use crate::oncall::{OnCallPort, Override, Past, PastOrder, PastRotation, RotationLayer, Schedule, Standing};
 use crate::org_audit::{OrgAuditEntry, OrgAuditPort};
 use crate::organization::{Counts, Organization, OrganizationPort};
 use crate::outbox::{
@@ -537,6 +537,12 @@ impl OnCallPort for MemoryWorld<'_> {
         let overrides = self.all(|data| &data.overrides);
         Ok(overrides.filter(|one| one.schedule_id == schedule && one.ends_at > after).cloned().collect())
     }
+
+    fn standing(&self, _: ScheduleId) -> Result<Option<Standing>, Error> {
+        Ok(None)
+    }
+
+    fn keep_standing(&self, _: ScheduleId, _: &Standing) {}
 
     fn rotations_of(&self, user: UserId) -> Result<Vec<ScheduleId>, Error> {
         let layers = self.all(|data| &data.layers);

@@ -72,6 +72,7 @@ pub(crate) struct Api {
     query_time: Duration,
     draining: Arc<AtomicBool>,
     proxies: TrustedProxies,
+    notice: &'static str,
 }
 
 /// All routes of the Scaling API under `/v1`, and `/healthz`, `/readyz`, `/metrics`, `/openapi.json` beside it.
@@ -123,6 +124,7 @@ pub struct RouterBuilder {
     draining: Arc<AtomicBool>,
     proxies: TrustedProxies,
     origins: Vec<HeaderValue>,
+    notice: &'static str,
 }
 
 impl std::fmt::Debug for RouterBuilder {
@@ -142,6 +144,7 @@ impl RouterBuilder {
             draining: Arc::default(),
             proxies: TrustedProxies::default(),
             origins: Vec::new(),
+            notice: "",
         }
     }
 
@@ -154,6 +157,12 @@ impl RouterBuilder {
     /// Sets the origins of web pages whose scripts may call the API (CORS); by default there are none.
     pub fn cors(mut self, origins: Vec<HeaderValue>) -> Self {
         self.origins = origins;
+        self
+    }
+
+    /// Sets what `/readyz` says besides that the API is ready: something that an operator should mend; by default nothing.
+    pub fn notice(mut self, notice: &'static str) -> Self {
+        self.notice = notice;
         self
     }
 
@@ -187,9 +196,9 @@ impl RouterBuilder {
         let table = rooms::table();
         let document = Document::new(&table, self.identify.is_none());
         let (engine, identify, gate) = (self.engine, self.identify, Gate::new(&self.limits));
-        let (draining, proxies, replies) = (self.draining, self.proxies, Replies::default());
+        let (draining, proxies, replies, notice) = (self.draining, self.proxies, Replies::default(), self.notice);
         let query_time = self.limits.query_time;
-        let api = Api { engine, metrics, replies, identify, document, gate, query_time, draining, proxies };
+        let api = Api { engine, metrics, replies, identify, document, gate, query_time, draining, proxies, notice };
         let router = routes(table, api);
         let router = router.layer(CompressionLayer::new().compress_when(SizeAbove::new(SHORTEST_COMPRESSED)));
         if self.origins.is_empty() { router } else { router.layer(cors(self.origins)) }
@@ -284,7 +293,8 @@ fn ready(api: &Api, _: &str) -> Response<Body> {
     if api.engine.is_writable() {
         let failed = api.engine.load().failed_timers;
         return Response::new(Body::from(match failed {
-            0 => "ready\n".to_owned(),
+            0 if api.notice.is_empty() => "ready\n".to_owned(),
+            0 => format!("ready, but {}\n", api.notice),
             failed => format!("ready, but escalation runs could not go on {failed} times: see the log\n"),
         }));
     }

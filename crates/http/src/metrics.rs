@@ -53,11 +53,12 @@ struct RouteLabel {
 pub struct Metrics {
     engine: WeakEngine,
     counters: Vec<OtherCounter>,
+    gauges: Vec<OtherCounter>,
     requests: Family<Labels, Counter>,
     latency: Family<RouteLabel, Histogram>,
 }
 
-/// A counter of the program around the API.
+/// A counter or gauge of the program around the API.
 #[derive(Clone)]
 struct OtherCounter {
     name: &'static str,
@@ -88,6 +89,9 @@ impl Collector for Metrics {
             encode(counter.name, counter.help, &ConstCounter::new((counter.read)()))?;
         }
         let gauge = |value: u64| ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+        for other in &self.gauges {
+            encode(other.name, other.help, &gauge((other.read)()))?;
+        }
         let Some(engine) = self.engine.upgrade() else { return Ok(()) };
         let load = engine.load();
         encode("dogwatch_command_queue_depth", "Commands that wait for the writer.", &gauge(load.queued))?;
@@ -145,7 +149,8 @@ impl<M: EncodeMetric> Encoded for M {
 impl Default for Metrics {
     fn default() -> Self {
         let latency = Family::new_with_constructor(histogram as fn() -> Histogram);
-        Self { engine: WeakEngine::default(), counters: Vec::new(), requests: Family::default(), latency }
+        let (counters, gauges) = (Vec::new(), Vec::new());
+        Self { engine: WeakEngine::default(), counters, gauges, requests: Family::default(), latency }
     }
 }
 
@@ -171,6 +176,18 @@ impl Metrics {
         read: impl Fn() -> u64 + Send + Sync + 'static,
     ) -> Self {
         self.counters.push(OtherCounter { name, help, read: Arc::new(read) });
+        self
+    }
+
+    /// Shows a gauge of the program with the others: `read` gives the present value.
+    #[must_use]
+    pub fn gauging(
+        mut self,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        self.gauges.push(OtherCounter { name, help, read: Arc::new(read) });
         self
     }
 

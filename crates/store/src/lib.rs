@@ -29,6 +29,7 @@ mod once;
 mod readers;
 mod record;
 mod rooms;
+mod secrets;
 mod signal;
 mod sync;
 mod table;
@@ -50,6 +51,7 @@ pub use engine::{Engine, Load, Opening, View, WeakEngine};
 pub use error::{Error, OpenError, StorageFailure};
 pub use follow::{FollowError, Follower};
 pub use once::{Answer, Once, Recorded};
+pub use secrets::master_key;
 pub use ticker::Ticker;
 pub use ticks::Ticked;
 #[cfg(feature = "export")]

@@ -346,7 +346,10 @@ impl ScheduleTest {
         let resolved = self.ask(&ResolveOnCall { schedule_id: self.schedule, at: at(millis) });
         // The list of all schedules says the same; the engine may know it from an earlier question.
         let listed = self.ask(&OnCallNow::new(at(millis)));
-        assert_eq!(listed.into_iter().map(|one| one.on_call).collect::<Vec<_>>(), [resolved.on_call.clone()]);
+        assert_eq!(
+            listed.into_iter().map(|one| one.on_call).collect::<Vec<_>>(),
+            std::slice::from_ref(&resolved.on_call)
+        );
         let person = |user: UserId| self.people.iter().position(|(id, _)| *id == user).unwrap();
         let owner = resolved.current_oncall().map(person);
         let targets: Vec<_> = resolved.on_call.paging_targets.iter().map(|target| person(target.user_id)).collect();

@@ -4,16 +4,16 @@ use super::join::{Joined, Person, check_email, check_seat};
 use super::{Invitation, Role};
 use crate::caller::{ByAdmin, ByAnybody};
 use crate::code::Code;
-use crate::command::{Command, Context, GlobalContext, seal};
+use crate::command::{Command, Context, GlobalContext, GlobalView, Query, seal};
 use crate::error::Error;
 use crate::id::InvitationId;
 use crate::outbox;
 use crate::secret::Secret;
-use crate::text::{EmailAddress, PersonName};
+use crate::text::{EmailAddress, OrgName, PersonName};
 use crate::time::Timestamp;
 use crate::world::{Change, Write};
 
-seal!(InviteMember, RevokeInvitation, AcceptInvitation);
+seal!(InviteMember, RevokeInvitation, AcceptInvitation, LookAtInvitation);
 
 /// A pending invitation as its readers see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -182,6 +182,47 @@ impl Command for AcceptInvitation {
             cx.write(Write::Invitation(Change::gone(invitation)));
             person.join(cx)
         })
+    }
+}
+
+/// What an invitation is for, before it is accepted (contract, section 4). Anybody who holds the token may ask. Codes: `not_found`
+/// (unknown, used or revoked).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookAtInvitation {
+    /// The token of the invitation.
+    pub token: Secret,
+}
+
+impl LookAtInvitation {
+    /// The question what the invitation with this token is for.
+    #[must_use]
+    pub const fn new(token: Secret) -> Self {
+        Self { token }
+    }
+}
+
+/// The reply to [`LookAtInvitation`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invited {
+    /// The name of the organization.
+    pub organization: OrgName,
+    /// The e-mail address to which the invitation went, and which the member will have.
+    pub email: EmailAddress,
+}
+
+impl Query for LookAtInvitation {
+    type Caller = ByAnybody;
+    type Reply = Invited;
+    const CODES: &'static [Code] = &[Code::NotFound];
+
+    fn answer(&self, _: ByAnybody, view: &GlobalView<'_>) -> Result<Invited, Error> {
+        let hash = self.token.hash();
+        let org = view.global.organization_inviting(hash)?.ok_or_else(unknown_token)?;
+        let world = view.world(org);
+        let invitation = world.invitation_by_token(hash)?.ok_or_else(unknown_token)?;
+        let organization =
+            world.organization()?.ok_or_else(|| Error::broken("an invitation without its organization"))?;
+        Ok(Invited { organization: organization.name, email: invitation.email })
     }
 }
 

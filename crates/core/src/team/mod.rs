@@ -15,7 +15,9 @@ mod join;
 mod members;
 
 pub use ensure::EnsureMember;
-pub use invitations::{AcceptInvitation, InvitationSent, InvitationView, InviteMember, RevokeInvitation};
+pub use invitations::{
+    AcceptInvitation, InvitationSent, InvitationView, InviteMember, Invited, LookAtInvitation, RevokeInvitation,
+};
 pub use join::{AddMember, Joined};
 pub use members::{ChangeRole, GetMember, ListTeam, RemoveMember, Team};
 

@@ -19,7 +19,7 @@ use dogwatch_core::{Timestamp, UserId};
 use super::incident::audit;
 use super::incident::{severity_byte, status_byte};
 use super::{by_byte, incident, oncall, outbox, team};
-use crate::record::hex;
+use crate::record::{from_hex, hex};
 
 /// Declares modules, each for a type of stored value and its text. `$show` and `$read` give `None` for a value or a text that
 /// this version does not know.
@@ -169,16 +169,6 @@ pub(crate) mod deed {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<(i64, [u8; 16])>, D::Error> {
         Ok(Option::<Deed>::deserialize(d)?.map(|Deed { at, by }| (at, by)))
     }
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let pairs = text.as_bytes().chunks(2);
-    pairs.map(|pair| Some((digit(*pair.first()?)? << 4) | digit(*pair.get(1)?)?)).collect()
 }
 
 /// The whole text. One in pieces is an error: the pieces must have been loaded (`gather`).

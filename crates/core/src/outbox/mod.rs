@@ -9,6 +9,10 @@
 //!
 //! What pages whom is in [`crate::escalation`]; what fires it is in [`crate::ticks`].
 
+mod retry;
+
+pub use retry::{TRIED_FOR, next_try};
+
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Context, Decision, Query, View, seal};

@@ -1,0 +1,129 @@
+//! How `dogwatch serve` sends what is in the outbox: over a mail server, or into a folder; and the pages that messages link to.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use dogwatch_deliver::{Channel, Counts, Deliverer, Links, MailFolder, Sender, Settings, Smtp};
+use dogwatch_http::Metrics;
+use dogwatch_store::rules::link::MasterKey;
+use dogwatch_store::{Engine, OpenError, master_key};
+
+use crate::cli::{LinksArg, ServeArgs};
+use crate::failure::Failure;
+
+/// The variable of the environment that holds the URL of the mail server, with its password.
+const URL: &str = "DOGWATCH_SMTP_URL";
+/// Whom mail in a folder is from, unless somebody says.
+const NOBODY: &str = "dogwatch@localhost.localdomain";
+
+/// Where mail goes.
+#[derive(Debug, Clone)]
+enum Way {
+    Server { url: String, from: Sender },
+    Folder { folder: PathBuf, from: Sender },
+}
+
+/// How what is in the outbox is sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Mail {
+    way: Way,
+    public_url: String,
+    acknowledge: bool,
+    counts: Arc<Counts>,
+}
+
+impl Mail {
+    /// What the settings say; `None` when they name neither a mail server nor a folder.
+    pub(crate) fn of(args: &ServeArgs, listening: &str) -> Result<Option<Self>, Failure> {
+        let from = || args.mail_from.clone();
+        let url = match &args.smtp_url_file {
+            Some(path) => {
+                let text = fs::read_to_string(path).map_err(Failure::file(path))?;
+                Some(text.trim().to_owned())
+            }
+            None => std::env::var(URL).ok().filter(|url| !url.is_empty()),
+        };
+        let way = match (&args.mail_folder, url) {
+            (Some(_), Some(_)) => {
+                return Err(Failure::Settings(format!("mail goes to a server (`{URL}`) or into a folder, not both")));
+            }
+            (Some(folder), None) => {
+                Way::Folder { folder: folder.clone(), from: from().map_or_else(|| NOBODY.parse(), Ok)? }
+            }
+            (None, Some(url)) => {
+                let from = from()
+                    .ok_or_else(|| Failure::Settings("whom mail is from is not set: `--mail-from`".to_owned()))?;
+                Way::Server { url, from }
+            }
+            (None, None) => return Ok(None),
+        };
+        let public_url = args.public_url.clone().unwrap_or_else(|| listening.to_owned());
+        let mail = Self { way, public_url, acknowledge: args.links == LinksArg::Act, counts: Arc::default() };
+        // What does not fit is said before anything is served.
+        mail.channel()?;
+        Ok(Some(mail))
+    }
+
+    fn channel(&self) -> Result<Box<dyn Channel>, Failure> {
+        Ok(match &self.way {
+            Way::Server { url, from } => Box::new(Smtp::new(url, from.clone())?),
+            Way::Folder { folder, from } => Box::new(MailFolder::new(folder, from.clone())?),
+        })
+    }
+
+    /// Starts to send what is in the outbox of a store.
+    pub(crate) fn start(&self, engine: &Engine, data: &Path) -> Result<Deliverer, Failure> {
+        let links = self.key(data).map(|key| {
+            let mut links = Links::new(key, self.public_url.clone());
+            links.acknowledge = self.acknowledge;
+            links
+        });
+        let settings = links.map_or_else(Settings::default, Settings::with_links);
+        let started: Result<Deliverer, OpenError> =
+            Deliverer::counting(engine, settings, self.channel()?, &self.counts);
+        Ok(started?)
+    }
+
+    /// The pages to which messages link.
+    pub(crate) fn pages(&self, engine: &Engine, data: &Path) -> Option<Router> {
+        let mut settings = dogwatch_web::Settings::new(self.key(data)?);
+        settings.acknowledge = self.acknowledge;
+        Some(dogwatch_web::router(engine.clone(), settings))
+    }
+
+    /// The key of links. Without it, as on a disk that was full before it was ever made, pages go out without links.
+    fn key(&self, data: &Path) -> Option<MasterKey> {
+        master_key(data).map_err(|why| tracing::error!(%why, "there is no master key: messages carry no links")).ok()
+    }
+
+    /// Shows what was sent in metrics.
+    pub(crate) fn counts(&self) -> Box<dyn FnOnce(Metrics) -> Metrics> {
+        let counts = Arc::clone(&self.counts);
+        Box::new(move |metrics| {
+            let read = |read: fn(&Counts) -> u64| {
+                let counts = Arc::clone(&counts);
+                move || read(&counts)
+            };
+            channels(metrics, 1)
+                .counting("dogwatch_messages_sent", "Pages and invitations that were sent.", read(Counts::sent))
+                .counting(
+                    "dogwatch_messages_retried",
+                    "Attempts to send that failed and are repeated.",
+                    read(Counts::retried),
+                )
+                .counting("dogwatch_messages_failed", "Pages and invitations that were given up.", read(Counts::failed))
+        })
+    }
+
+    /// As [`Mail::counts`], when nothing is sent.
+    pub(crate) fn nobody() -> Box<dyn FnOnce(Metrics) -> Metrics> {
+        Box::new(|metrics| channels(metrics, 0))
+    }
+}
+
+fn channels(metrics: Metrics, count: u64) -> Metrics {
+    metrics
+        .gauging("dogwatch_channels", "The ways in which pages are sent: with none they reach nobody.", move || count)
+}

@@ -1,0 +1,74 @@
+//! When a delivery that failed for now is tried again (contract, section 9): soon at first, then every five minutes, for an hour.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// The waits after the first attempts; after those, [`LATER`].
+const FIRST: [Duration; 5] = [
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+    Duration::from_secs(120),
+];
+const LATER: Duration = Duration::from_secs(300);
+
+/// How long after it was due a delivery is still tried.
+pub const TRIED_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// When a delivery is tried again whose attempt has failed for now; `None` when it has failed for good, since an hour has passed
+/// since it was due.
+///
+/// `attempts` is how often it was tried (1 after the first time); `asked` is how long the other side asks to wait, if it does.
+///
+/// ```
+/// use dogwatch_core::Timestamp;
+/// use dogwatch_core::outbox::next_try;
+/// use std::time::Duration;
+/// let due: Timestamp = "2026-05-01T03:00:00Z".parse()?;
+/// assert_eq!(next_try(1, due, due, None), Some(due.plus(Duration::from_secs(5))));
+/// let asked = Duration::from_secs(90);
+/// assert_eq!(next_try(1, due, due, Some(asked)), Some(due.plus(asked)));
+/// assert_eq!(next_try(14, due, due.plus(Duration::from_secs(3_600)), None), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub fn next_try(attempts: u32, due: Timestamp, now: Timestamp, asked: Option<Duration>) -> Option<Timestamp> {
+    let place = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
+    let wait = FIRST.get(place).copied().unwrap_or(LATER).max(asked.unwrap_or_default());
+    // What is asked for may be longer than there is time: then it is tried once more, at the end.
+    let end = due.plus(TRIED_FOR);
+    (now < end).then(|| now.plus(wait).min(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits() {
+        let due: Timestamp = "2026-05-01T03:00:00Z".parse().unwrap();
+        let at = |seconds: u64| due.plus(Duration::from_secs(seconds));
+        for (attempts, now, asked, expected) in [
+            (1, 0, None, Some(5)),
+            (2, 10, None, Some(25)),
+            (3, 30, None, Some(60)),
+            (4, 60, None, Some(120)),
+            (5, 120, None, Some(240)),
+            (6, 240, None, Some(540)),
+            (100, 540, None, Some(840)),
+            (0, 0, None, Some(5)),
+            (1, 0, Some(3), Some(5)),
+            (1, 0, Some(700), Some(700)),
+            (1, 0, Some(86_400), Some(3_600)),
+            (15, 3_500, None, Some(3_600)),
+            (16, 3_599, None, Some(3_600)),
+            (17, 3_600, None, None),
+            (1, 10_000, None, None),
+        ] {
+            let got = next_try(attempts, due, at(now), asked.map(Duration::from_secs));
+            assert_eq!(got, expected.map(at), "{attempts} at {now}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What a sender of messages is ([`Channel`]), and how it fails ([`SendError`]).
+
+use std::time::Duration;
+
+use crate::message::Message;
+
+/// Sends messages to people, in one way.
+///
+/// It is called by several threads at once, blocks while it sends, and must end by itself: a minute is long. What it has sent and
+/// could not say so is sent again, so it passes on [`Message::id`], which is the same on every try.
+pub trait Channel: Send + Sync + 'static {
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// [`SendError::Temporary`] when another try may do better, [`SendError::Permanent`] when none can.
+    fn send(&self, message: &Message) -> Result<(), SendError>;
+}
+
+impl Channel for Box<dyn Channel> {
+    fn send(&self, message: &Message) -> Result<(), SendError> {
+        (**self).send(message)
+    }
+}
+
+/// Why a message was not sent. The text is for the operator: it names no secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Another try may do better: no connection, a time-out, a server that is busy.
+    #[error("{reason}")]
+    Temporary {
+        /// What went wrong.
+        reason: String,
+        /// How long the other side asks to wait, if it does.
+        after: Option<Duration>,
+    },
+    /// No try can do better: the address is refused.
+    #[error("{reason}")]
+    Permanent {
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl SendError {
+    /// A failure after which another try may do better.
+    #[must_use]
+    pub fn temporary(reason: impl Into<String>) -> Self {
+        Self::Temporary { reason: reason.into(), after: None }
+    }
+
+    /// A failure for good.
+    #[must_use]
+    pub fn permanent(reason: impl Into<String>) -> Self {
+        Self::Permanent { reason: reason.into() }
+    }
+}

@@ -1,0 +1,198 @@
+//! What a message says. Every channel takes the words from here, so that a mail and a chat cannot disagree.
+
+use std::fmt::Write;
+
+use dogwatch_store::rules::Timestamp;
+use dogwatch_store::rules::id::NotificationId;
+use dogwatch_store::rules::incident::IncidentView;
+use dogwatch_store::rules::outbox::PageReason;
+use dogwatch_store::rules::text::EmailAddress;
+
+/// A message to one person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message {
+    /// The id of the notification: the same on every try.
+    pub id: NotificationId,
+    /// Where it goes.
+    pub to: EmailAddress,
+    /// The name of the organization.
+    pub organization: String,
+    /// What it is about.
+    pub what: What,
+    /// The instant at which it is sent.
+    pub now: Timestamp,
+}
+
+/// What a message is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum What {
+    /// An incident: look at it, now.
+    Page(Box<Paged>),
+    /// An invitation to the organization.
+    Invitation(Invited),
+}
+
+/// The incident of a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Paged {
+    /// The incident, as it is now.
+    pub incident: IncidentView,
+    /// Why this person is paged.
+    pub reason: PageReason,
+    /// The link to a page that shows the incident; `None` when the server has no public address.
+    pub link: Option<String>,
+    /// Whether the incident can be acknowledged there.
+    pub acts: bool,
+}
+
+/// An invitation.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Invited {
+    /// The link with which it is accepted; `None` when the server has no public address.
+    pub link: Option<String>,
+    /// The token that accepts it.
+    pub token: String,
+}
+
+impl std::fmt::Debug for Invited {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Invited(…)")
+    }
+}
+
+/// An instant for people: the day and the minute, in UTC.
+fn shown(at: Timestamp) -> String {
+    let text = at.to_string();
+    let (day, time) = text.split_once('T').unwrap_or((&text, ""));
+    format!("{day} {} UTC", time.get(..5).unwrap_or(time))
+}
+
+/// A stretch of time for people, in its largest fitting unit.
+fn long(from: Timestamp, to: Timestamp) -> String {
+    let minutes = to.since(from).as_secs() / 60;
+    let (count, unit) = match minutes {
+        0 => return "less than a minute".to_owned(),
+        1..=119 => (minutes, "minute"),
+        120..=2_879 => (minutes / 60, "hour"),
+        _ => (minutes / (24 * 60), "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A text in parts, which channels set as they can.
+pub(crate) struct Parts {
+    /// Names and values.
+    pub(crate) facts: Vec<(&'static str, String)>,
+    /// Sentences.
+    pub(crate) said: Vec<String>,
+    /// What is written on the link, and where it leads.
+    pub(crate) link: Option<(&'static str, String)>,
+}
+
+impl Message {
+    /// One line that says what it is about. That of a page is the same for all pages of an incident.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match &self.what {
+            What::Page(page) => format!("[#{}] {}", page.incident.sequential_id, page.incident.title),
+            What::Invitation(_) => format!("You are invited to {}", self.organization),
+        }
+    }
+
+    /// The whole message as plain text, with lines that end with a line feed.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let Parts { facts, said, link } = self.parts();
+        let mut text = format!("{}\n\n", self.subject());
+        for (name, value) in facts {
+            let _ = writeln!(text, "{:<10} {value}", format!("{name}:"));
+        }
+        for sentence in said {
+            let _ = write!(text, "\n{sentence}\n");
+        }
+        if let Some((label, link)) = link {
+            let _ = write!(text, "\n{label}:\n{link}\n");
+        }
+        text
+    }
+
+    pub(crate) fn parts(&self) -> Parts {
+        match &self.what {
+            What::Page(page) => self.page(page),
+            What::Invitation(invited) => {
+                let hold = "Whoever has this message can join in your name: do not pass it on.";
+                let mut said = vec![format!("{} uses dogwatch for its incidents and invites you.", self.organization)];
+                if invited.link.is_none() {
+                    said.push(format!("Accept with this token: {}", invited.token));
+                }
+                said.push(hold.to_owned());
+                Parts { facts: Vec::new(), said, link: invited.link.clone().map(|link| ("Join", link)) }
+            }
+        }
+    }
+
+    fn page(&self, page: &Paged) -> Parts {
+        let incident = &page.incident;
+        let opened = format!("{} ({} ago)", shown(incident.created_at), long(incident.created_at, self.now));
+        let mut facts = vec![
+            ("Severity", incident.severity.to_string()),
+            ("Status", incident.status.to_string()),
+            ("Opened", opened),
+        ];
+        if !incident.affected_components.is_empty() {
+            let names: Vec<_> = incident.affected_components.iter().map(|one| one.name.as_str()).collect();
+            facts.push(("Affects", names.join(", ")));
+        }
+        facts.push(("For", self.organization.clone()));
+        let why = match (page.reason, incident.current_layer_position) {
+            (PageReason::Handoff, _) => "You are paged because the incident was handed to you.".to_owned(),
+            (PageReason::Escalation, Some(layer)) => {
+                format!("You are paged by layer {layer} of the escalation policy.")
+            }
+            (PageReason::Escalation, None) => "You are paged by the escalation policy.".to_owned(),
+        };
+        let next = match (incident.resolved_at, incident.acknowledged_at, incident.next_escalation_at) {
+            (Some(at), ..) => format!("It was resolved at {}.", shown(at)),
+            (_, Some(at), _) => format!("It was acknowledged at {}.", shown(at)),
+            (_, _, Some(at)) if self.now < at => {
+                let (at, wait) = (shown(at), long(self.now, at));
+                format!("Nobody has acknowledged it. If nobody does, escalation goes on at {at}, in {wait}.")
+            }
+            (_, _, Some(_)) => "Nobody has acknowledged it, and escalation goes on now.".to_owned(),
+            _ => "Nobody has acknowledged it, and nobody else will be paged.".to_owned(),
+        };
+        let mut said = vec![why, next];
+        said.extend(incident.description.as_ref().map(|text| text.as_str().to_owned()));
+        let label = if page.acts { "Look at it and acknowledge" } else { "Look at it" };
+        Parts { facts, said, link: page.link.clone().map(|link| (label, link)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretches_of_time() {
+        let from = Timestamp::from_millis(0).unwrap();
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000).unwrap();
+        for (seconds, expected) in [
+            (0, "less than a minute"),
+            (59, "less than a minute"),
+            (60, "1 minute"),
+            (119 * 60, "119 minutes"),
+            (120 * 60, "2 hours"),
+            (47 * 3_600, "47 hours"),
+            (48 * 3_600, "2 days"),
+            (900 * 86_400, "900 days"),
+        ] {
+            assert_eq!(long(from, at(seconds)), expected, "{seconds}");
+        }
+        assert_eq!(long(at(60), from), "less than a minute");
+        assert_eq!(shown(at(60)), "1970-01-01 00:01 UTC");
+    }
+}

@@ -1,0 +1,60 @@
+//! Pages for people over an engine: the one that the link in a page leads to (`/p/{token}`), where an incident is looked at and
+//! acknowledged (contract, section 9), and the one with which an invited person joins (`/join/{token}`; section 4).
+//!
+//! They work on a phone at three in the morning: dark, large, one button, no script. Looking changes nothing: mail scanners look at
+//! every link. [`router`] gives an [`axum::Router`] with these paths.
+
+mod join;
+mod page;
+mod reply;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use dogwatch_store::Engine;
+use dogwatch_store::rules::link::MasterKey;
+
+/// What the pages need besides the engine.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The key from which the links in pages were derived.
+    pub key: MasterKey,
+    /// Whether an incident can be acknowledged with the link in a page; otherwise it is only shown. On by default.
+    pub acknowledge: bool,
+}
+
+impl Settings {
+    /// The defaults, with a key.
+    #[must_use]
+    pub const fn new(key: MasterKey) -> Self {
+        Self { key, acknowledge: true }
+    }
+}
+
+/// What all pages share.
+#[derive(Debug)]
+struct Site {
+    engine: Engine,
+    settings: Settings,
+    /// The header that allows our own style, and nothing else.
+    policy: String,
+}
+
+/// The pages, to be nested at the root of a site.
+///
+/// ```
+/// use dogwatch_store::Engine;
+/// use dogwatch_store::rules::link::MasterKey;
+/// let engine = Engine::in_memory()?;
+/// let pages: axum::Router = dogwatch_web::router(engine, dogwatch_web::Settings::new(MasterKey::from_bytes([7; 32])));
+/// # Ok::<(), dogwatch_store::OpenError>(())
+/// ```
+pub fn router(engine: Engine, settings: Settings) -> Router {
+    let site = Arc::new(Site { engine, settings, policy: reply::policy() });
+    Router::new()
+        .route("/p/{token}", get(page::show).post(page::acknowledge).fallback(reply::wrong_method))
+        .route("/join/{token}", get(join::show).post(join::accept).fallback(reply::wrong_method))
+        .with_state(site)
+}

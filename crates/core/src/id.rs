@@ -126,6 +126,10 @@ ids! {
     PolicyLayerId "policy layer id": "";
     /// The id of a notification of the outbox: a UUID.
     NotificationId "notification id": "";
+    /// The id of a page, which may be several notifications.
+    PageId "page id": "";
+    /// The id of a contact method.
+    ContactMethodId "contact method id": "";
 }
 
 /// The bytes of an id in its one spelling: a UUID behind a prefix in 32 hexadecimal digits, without a prefix hyphenated.

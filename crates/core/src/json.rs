@@ -8,10 +8,11 @@ use std::borrow::Cow;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 
+use crate::contact::ContactMethodKind;
 use crate::escalation::{AckTimeout, Position, Target};
 use crate::id::{
-    ApiKeyId, AuditEventId, ComponentId, IncidentId, InvitationId, NotificationId, OrgAuditId, OrgId, OverrideId,
-    PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
+    ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IncidentId, InvitationId, NotificationId, OrgAuditId, OrgId,
+    OverrideId, PageId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
 };
 use crate::incident::{
     AcknowledgedVia, AuditCursor, AuditEvent, Cursor, EditedField, Event, ListLimit, Severity, Status, UpdateCursor,
@@ -19,7 +20,7 @@ use crate::incident::{
 };
 use crate::oncall::{HandoffTime, OnCallAt, RotationType};
 use crate::org_audit::{OrgAuditAction, OrgAuditCursor};
-use crate::outbox::{Notification, NotificationKind, PageReason};
+use crate::outbox::{DeliveryState, Notification, NotificationKind, PageReason};
 use crate::secret::Secret;
 use crate::team::{InvitationView, Role};
 use crate::text::{
@@ -47,11 +48,11 @@ macro_rules! as_text {
 }
 
 as_text! {
-    ApiKeyId, AuditEventId, ComponentId, IncidentId, InvitationId, NotificationId, OrgAuditId, OrgId, OverrideId, PolicyId,
+    ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IncidentId, InvitationId, NotificationId, OrgAuditId, OrgId, OverrideId, PageId, PolicyId,
     PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
     Description, EmailAddress, ExternalId, GroupLabel, IdempotencyKey, IncidentDescription, Name, OrgName, PersonName,
     PolicyName, Reason, ResolutionNote, ScheduleName, Title, UpdateBody,
-    AcknowledgedVia, AuditCursor, Cursor, EditedField, OrgAuditAction, OrgAuditCursor, HandoffTime, NotificationKind, PageReason, Role, RotationType, Severity, Status, Timestamp,
+    AcknowledgedVia, AuditCursor, ContactMethodKind, DeliveryState, Cursor, EditedField, OrgAuditAction, OrgAuditCursor, HandoffTime, NotificationKind, PageReason, Role, RotationType, Severity, Status, Timestamp,
     UpdateCursor, UpdateVisibility,
 }
 
@@ -149,7 +150,7 @@ impl Serialize for Notification {
         fields.serialize_field("reason", &self.reason())?;
         fields.serialize_field("createdAt", &self.created_at)?;
         fields.serialize_field("attempts", &self.attempts)?;
-        fields.serialize_field("deliveredAt", &self.delivered_at)?;
+        fields.serialize_field("deliveredAt", &self.delivered_at())?;
         fields.end()
     }
 }
@@ -211,6 +212,19 @@ impl Serialize for Details<'_> {
                 map.serialize_entry("userId", user_id)?;
                 map.serialize_entry("reason", reason)?;
                 map.serialize_entry("pagedAt", paged_at)?;
+            }
+            Event::PageDelivered { page_id, user_id, contact_method_id, kind } => {
+                map.serialize_entry("pageId", page_id)?;
+                map.serialize_entry("userId", user_id)?;
+                map.serialize_entry("contactMethodId", contact_method_id)?;
+                map.serialize_entry("kind", kind)?;
+            }
+            Event::PageFailed { page_id, user_id, contact_method_id, kind, reason } => {
+                map.serialize_entry("pageId", page_id)?;
+                map.serialize_entry("userId", user_id)?;
+                map.serialize_entry("contactMethodId", contact_method_id)?;
+                map.serialize_entry("kind", kind)?;
+                map.serialize_entry("reason", reason)?;
             }
             Event::EscalationExhausted | Event::EscalationStopped | Event::IncidentAcknowledged { via: None } => {}
             Event::IncidentAcknowledged { via: Some(via) } => map.serialize_entry("via", via)?,

@@ -59,6 +59,7 @@ pub mod world;
 // The rooms.
 pub mod api_key;
 pub mod component;
+pub mod contact;
 pub mod escalation;
 pub mod incident;
 pub mod link;

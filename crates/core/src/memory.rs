@@ -10,15 +10,16 @@ use crate::component::{Component, ComponentPort};
 use crate::error::Error;
 use crate::escalation::{EscalationPort, Lookups, PastPolicyLayer, Policy, PolicyLayer, Target};
 use crate::id::{
-    ApiKeyId, AuditEventId, ComponentId, IdSource, IncidentId, InvitationId, OrgAuditId, OrgId, OverrideId, PolicyId,
-    PolicyLayerId, RotationLayerId, ScheduleId, UpdateId, UserId,
+    ApiKeyId, AuditEventId, ComponentId, IdSource, IncidentId, InvitationId, OrgAuditId, OrgId, OverrideId, PageId,
+    PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, UpdateId, UserId,
 };
-use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate, give_up};
+use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate};
 use crate::oncall::{OnCallPort, Override, Past, PastOrder, PastRotation, RotationLayer, Schedule, Standing};
 use crate::org_audit::{OrgAuditEntry, OrgAuditPort};
 use crate::organization::{Counts, Organization, OrganizationPort};
 use crate::outbox::{
-    DeliveryPort, Inbox, Notification, OutboxPort, ReadyInbox, Receipt, Recipient, claim, confirm, give_back,
+    DeliveryPort, Inbox, Notification, OutboxPort, ReadyInbox, Receipt, Recipient, Retried, claim, confirm, fail,
+    give_back, retry,
 };
 use crate::secret::SecretHash;
 use crate::team::{Invitation, Member, TeamPort};
@@ -26,7 +27,7 @@ use crate::text::{EmailAddress, ExternalId, Name, PolicyName, ScheduleName};
 use crate::ticks::{TickPort, Timer, fire_due};
 use crate::time::Timestamp;
 use crate::world::{Change, GlobalPort, State, World, Write};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,10 +119,13 @@ impl MemoryState {
         ids: &mut IdSource,
     ) -> Result<Vec<Notification>, Error> {
         let mut claimed = Vec::new();
-        for ready in self.ready_inboxes(now, None, limit)? {
+        for ready in self.ready_inboxes(now, None, usize::MAX)? {
+            if claimed.len() >= limit {
+                break;
+            }
             let decision = claim(&ready, lease, self, now, ids)?;
             self.apply(decision.writes);
-            claimed.extend(decision.reply);
+            claimed.extend(decision.reply.notification);
         }
         Ok(claimed)
     }
@@ -152,12 +156,29 @@ impl MemoryState {
         Ok(decision.reply)
     }
 
-    /// Gives up on a claimed notification; `false` when it is not held any more.
+    /// Ends the claim of a notification that could not be sent now.
     ///
     /// # Errors
-    /// Those of [`give_up`].
-    pub fn give_up(&mut self, receipt: &Receipt, now: Timestamp, ids: &mut IdSource) -> Result<bool, Error> {
-        let decision = give_up(receipt, self, now, ids)?;
+    /// Those of [`retry`].
+    pub fn retry(
+        &mut self,
+        receipt: &Receipt,
+        reason: &str,
+        asked: Option<Duration>,
+        now: Timestamp,
+        ids: &mut IdSource,
+    ) -> Result<Retried, Error> {
+        let decision = retry(receipt, reason, asked, self, now, ids)?;
+        self.apply(decision.writes);
+        Ok(decision.reply)
+    }
+
+    /// Ends a claimed notification that cannot be delivered, for good; `false` when it is not held any more.
+    ///
+    /// # Errors
+    /// Those of [`fail`].
+    pub fn fail(&mut self, receipt: &Receipt, reason: &str, now: Timestamp, ids: &mut IdSource) -> Result<bool, Error> {
+        let decision = fail(receipt, reason, self, now, ids)?;
         self.apply(decision.writes);
         Ok(decision.reply)
     }
@@ -212,7 +233,7 @@ impl MemoryState {
                     self.put(change, key, |data| &mut data.past_policy_layers);
                 }
                 Write::Notification(change) => {
-                    self.put(change, |n| (n.org_id, (n.recipient, n.number)), |data| &mut data.notifications);
+                    self.put(*change, |n| (n.org_id, (n.recipient, n.number)), |data| &mut data.notifications);
                 }
                 Write::Inbox(change) => self.put(change, |i| (i.org_id, i.recipient), |data| &mut data.inboxes),
                 Write::OrgAudit(entry) => drop(self.of(entry.org_id).org_audit.insert(entry.id, *entry)),
@@ -609,12 +630,24 @@ impl OutboxPort for MemoryWorld<'_> {
     }
 
     fn notification(&self, recipient: Recipient, number: u64) -> Result<Option<Notification>, Error> {
-        Ok(self.get(|data| &data.notifications, &(recipient, number)).filter(|one| one.delivered_at.is_none()))
+        Ok(self.get(|data| &data.notifications, &(recipient, number)).filter(|one| one.ended.is_none()))
     }
 
     fn notifications(&self, recipient: Recipient, after: u64, limit: usize) -> Result<Vec<Notification>, Error> {
-        let waiting =
-            |one: &&Notification| one.recipient == recipient && one.number > after && one.delivered_at.is_none();
+        let waiting = |one: &&Notification| one.recipient == recipient && one.number > after && one.ended.is_none();
         Ok(self.all(|data| &data.notifications).filter(waiting).take(limit).cloned().collect())
+    }
+
+    fn pages_of(&self, incident: IncidentId, most: usize) -> Result<Vec<Notification>, Error> {
+        let of_incident = |one: &&Notification| one.incident() == Some(incident);
+        let all: Vec<_> = self.all(|data| &data.notifications).filter(of_incident).cloned().collect();
+        let newest: BTreeSet<_> = all.iter().filter_map(Notification::page).collect();
+        let newest: BTreeSet<_> = newest.into_iter().rev().take(most).collect();
+        Ok(all.into_iter().filter(|one| one.page().is_some_and(|page| newest.contains(&page))).collect())
+    }
+
+    fn deliveries_of(&self, incident: IncidentId, page: PageId) -> Result<Vec<Notification>, Error> {
+        let of_page = |one: &&Notification| one.incident() == Some(incident) && one.page() == Some(page);
+        Ok(self.all(|data| &data.notifications).filter(of_page).cloned().collect())
     }
 }

@@ -154,8 +154,8 @@ pub enum Write {
     PolicyLayer(Change<PolicyLayer>),
     /// A policy layer of an earlier revision. It is only ever added, or deleted with its policy.
     PastPolicyLayer(Change<PastPolicyLayer>),
-    /// A notification. A delivered one has left its inbox, but stays stored; a withdrawn one is deleted.
-    Notification(Change<Notification>),
+    /// A notification. One that has ended has left its inbox, but stays stored; a withdrawn one is deleted.
+    Notification(Box<Change<Notification>>),
     /// The inbox of a recipient. That of an invitation is deleted once its notification is delivered or withdrawn.
     Inbox(Change<Inbox>),
 }

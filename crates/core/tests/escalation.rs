@@ -513,7 +513,7 @@ fn stale_claims_and_receipts() {
     assert_eq!((first.incident(), first.reason()), (Some(incident), Some(PageReason::Escalation)));
     // Somebody else has seen the inbox when it was ready, but it is held now.
     let stale = ReadyInbox { ready_at: minute(5), org_id: org, recipient: first.recipient };
-    assert_eq!(claim(&stale, lease, world, minute(7), ids).unwrap().reply, None, "held");
+    assert_eq!(claim(&stale, lease, world, minute(7), ids).unwrap().reply.notification, None, "held");
     // The lease ends at minute 8: from then on it is not held any more.
     assert!(!world.give_back(&first.receipt(), Duration::ZERO, minute(8), ids).unwrap());
 
@@ -522,7 +522,7 @@ fn stale_claims_and_receipts() {
         Write::Notification(change) => change.after.clone(),
         _ => None,
     });
-    assert_eq!(delivered.unwrap().delivered_at, Some(minute(8)));
+    assert_eq!(delivered.unwrap().delivered_at(), Some(minute(8)));
     world.apply(decided.writes);
     let second = world.claim(10, lease, minute(9), ids).unwrap().remove(0);
     assert_eq!((second.number, second.attempts), (2, 1));
@@ -531,5 +531,5 @@ fn stale_claims_and_receipts() {
         "the receipt of the one before"
     );
     assert!(world.confirm(&second.receipt(), minute(9), ids).unwrap());
-    assert_eq!(claim(&stale, lease, world, minute(20), ids).unwrap().reply, None, "empty");
+    assert_eq!(claim(&stale, lease, world, minute(20), ids).unwrap().reply.notification, None, "empty");
 }

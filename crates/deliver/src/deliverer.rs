@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dogwatch_store::rules::Timestamp;
 use dogwatch_store::rules::link::{MasterKey, PAGE_LINK, PageLink};
-use dogwatch_store::rules::outbox::{Message as Content, Notification, next_try};
+use dogwatch_store::rules::outbox::{Message as Content, Notification};
 use dogwatch_store::{Delivery, Engine, Envelope, Error, OpenError, Sending};
 
 use crate::channel::{Channel, SendError};
@@ -158,30 +158,25 @@ fn deliver(
     let (id, kind) = (notification.id, notification.message.kind());
     let attempts = notification.attempts;
     let Some(message) = message(settings, envelope, now) else {
-        tracing::error!(%id, %kind, "a notification without anybody to send it to is given up");
+        tracing::error!(%id, %kind, "a notification without anybody to send it to has failed");
         counts.failed.fetch_add(1, Ordering::Relaxed);
-        return Sending::Never;
+        return Sending::Failed { reason: "there is nobody to send it to".to_owned() };
     };
-    let (reason, asked) = match channel.send(&message) {
+    match channel.send(&message) {
         Ok(()) => {
             counts.sent.fetch_add(1, Ordering::Relaxed);
             tracing::info!(%id, %kind, attempts, "delivered");
-            return Sending::Sent;
+            Sending::Sent
         }
-        Err(SendError::Temporary { reason, after }) => (reason, Some(after)),
-        Err(SendError::Permanent { reason }) => (reason, None),
-    };
-    let again = asked.and_then(|asked| next_try(attempts, notification.created_at, now, asked));
-    match again {
-        Some(at) => {
+        Err(SendError::Temporary { reason, after }) => {
             counts.retried.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%id, %kind, attempts, reason, again = %at, "not delivered: it is tried again");
-            Sending::Later(at.since(now))
+            tracing::warn!(%id, %kind, attempts, reason, "not delivered: it is tried again, for an hour after it was due");
+            Sending::Again { reason, after }
         }
-        None => {
+        Err(SendError::Permanent { reason }) => {
             counts.failed.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(%id, %kind, attempts, reason, "not delivered, and given up");
-            Sending::Never
+            tracing::error!(%id, %kind, attempts, reason, "not delivered, and not tried again");
+            Sending::Failed { reason }
         }
     }
 }
@@ -192,7 +187,7 @@ fn message(settings: &Settings, envelope: &Envelope, now: Timestamp) -> Option<M
     let links = settings.links.as_ref();
     let url = |links: &Links, path: &str, token: &str| format!("{}/{path}/{token}", links.public_url);
     let (to, what) = match message {
-        Content::Page { incident_id, reason } => {
+        Content::Page { incident_id, reason, .. } => {
             let (member, incident) = (envelope.member.as_ref()?, envelope.incident.clone()?);
             let link = PageLink {
                 org_id: *org_id,

@@ -130,6 +130,7 @@ fn cases(server: &Server) -> Vec<Case> {
         Case("POST", "/incidents/{incident}/updates", json!({ "visibility": "internal" }), 422, ""),
         Case("GET", "/incidents/{incident}/updates", Value::Null, 200, ""),
         Case("GET", "/incidents/{incident}/audit", Value::Null, 200, ""),
+        Case("GET", "/incidents/{incident}/pages", Value::Null, 200, ""),
         Case("POST", "/incidents/{incident}/updates/{update}/redact", Value::Null, 200, ""),
         Case("PUT", "/incidents/{incident}/components", json!({ "componentIds": [] }), 200, ""),
         Case("POST", "/incidents/{incident}/acknowledge", Value::Null, 200, ""),

@@ -17,6 +17,7 @@ use dogwatch_core::team::Member;
 use dogwatch_core::world::State;
 
 use crate::commit::pending;
+use crate::delivery::AllClaimed;
 use crate::engine::Engine;
 use crate::error::{Error, OpenError};
 
@@ -45,14 +46,25 @@ pub struct Envelope {
 }
 
 /// What became of an attempt to send a notification.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sending {
     /// It was delivered.
     Sent,
-    /// Not now: it is tried again after this time, an hour at most. Later notifications of the same recipient wait for it.
+    /// Nobody has tried: it is claimed again after this time, a day at most. Later notifications of the same recipient wait for it.
     Later(Duration),
-    /// It can never be delivered. It leaves the outbox; a page becomes an event of its incident, `page_undeliverable`.
-    Never,
+    /// It could not be sent now: it is tried again after a while, and has failed an hour after it was due. Later notifications of the
+    /// same recipient wait for it.
+    Again {
+        /// Why: for the operator; 100 characters are kept.
+        reason: String,
+        /// How long the other side asks to wait, if it does.
+        after: Option<Duration>,
+    },
+    /// It can never be delivered. It leaves the outbox; a page becomes an event of its incident, `page_failed`.
+    Failed {
+        /// Why: for the operator; 100 characters are kept.
+        reason: String,
+    },
 }
 
 /// A running delivery: see [`Engine::start_delivery`]. It stops when it is dropped, which blocks until a sending that is under way
@@ -76,7 +88,7 @@ impl Engine {
     /// Starts a thread that hands each notification to `send`, until the delivery is stopped or dropped.
     ///
     /// `lease` is how long a few sendings (16 at most) may take together, one second to one hour: what is not settled by then may
-    /// be handed out again, and [`Sending::Later`] and [`Sending::Never`] do nothing then. Choose more than twice the longest. Each is delivered at least once, and in order per recipient. `send` runs on the one thread, one notification at a
+    /// be handed out again, and everything but [`Sending::Sent`] does nothing then. Choose more than twice the longest. Each is delivered at least once, and in order per recipient. `send` runs on the one thread, one notification at a
     /// time; for more at once, start several. When it panics, the notification is tried again ten seconds later, and counted
     /// ([`Delivery::failed`]).
     ///
@@ -233,8 +245,8 @@ fn deliver(
     send: &mut impl FnMut(&Envelope) -> Sending,
 ) -> Result<Turn, Error> {
     let began = Instant::now();
-    let claimed = engine.claim(AT_ONCE, lease)?;
-    if claimed.is_empty() && !shared.stop.load(Ordering::Acquire) {
+    let AllClaimed { notifications: claimed, superseded } = engine.claim_some(AT_ONCE, lease)?;
+    if claimed.is_empty() && superseded == 0 && !shared.stop.load(Ordering::Acquire) {
         return Ok(Turn::Nothing);
     }
     for (n, notification) in claimed.into_iter().enumerate() {
@@ -273,7 +285,12 @@ fn send_one(
             shared.sent.fetch_add(confirmed, Ordering::Relaxed);
         }
         Some(Sending::Later(after)) => drop(engine.give_back(&receipt, after)?),
-        Some(Sending::Never) => drop(engine.give_up(&receipt)?),
+        Some(Sending::Again { reason, after }) => {
+            for receipt in &receipt {
+                engine.retry(receipt, &reason, after)?;
+            }
+        }
+        Some(Sending::Failed { reason }) => drop(engine.fail(&receipt, &reason)?),
         None => {
             engine.give_back(&receipt, RETRY)?;
             shared.failed.fetch_add(1, Ordering::Relaxed);

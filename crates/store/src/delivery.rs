@@ -4,15 +4,18 @@
 //! queue of notifications) are found by a scan in the order of time, so the cost of a claim depends on what it hands out, not
 //! on what else waits. As with ticks, all of this is taken even when the command queue is full.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use dogwatch_core::incident::give_up;
-use dogwatch_core::outbox::{DeliveryPort, Notification, ReadyInbox, Receipt, claim, confirm, give_back};
+use dogwatch_core::outbox::{
+    DeliveryPort, Notification, ReadyInbox, Receipt, Retried, claim, confirm, fail, give_back, retry,
+};
 use dogwatch_core::{Error as Refusal, IdSource, OrgId, Timestamp, UserId};
 
+use crate::backend::Pair;
 use crate::commit::assembly::Assembly;
 use crate::commit::pending::Pending;
 use crate::commit::writer::Work;
@@ -20,7 +23,8 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::format;
 use crate::record::Corrupt;
-use crate::rooms::RowChange;
+use crate::rooms::outbox::page_by_incident;
+use crate::rooms::{AnyEntity, RowChange};
 use crate::table::{self, Table};
 
 /// The largest number of notifications that one call claims.
@@ -37,6 +41,11 @@ impl Engine {
     /// # Errors
     /// `internal_error` when the outbox cannot be read; `outcome_unknown` when storage failed.
     pub fn claim(&self, limit: usize, lease: Duration) -> Result<Vec<Notification>, Error> {
+        Ok(self.claim_some(limit, lease)?.notifications)
+    }
+
+    /// As [`Engine::claim`], and how many were superseded.
+    pub(crate) fn claim_some(&self, limit: usize, lease: Duration) -> Result<AllClaimed, Error> {
         self.carry_out(Claim { limit: limit.min(MOST_CLAIMED), lease })
     }
 
@@ -57,13 +66,23 @@ impl Engine {
         self.carry_out(Settle { receipts: receipts.to_vec(), end: ClaimEnd::GiveBack { after } })
     }
 
-    /// Gives up on claimed notifications, for good: each leaves its inbox undelivered, and a page becomes an event of the audit
-    /// trail of its incident, `page_undeliverable`. Gives how many were still held under these claims.
+    /// Ends claimed notifications that cannot be delivered, for good: each leaves its inbox, and a page becomes an event of the audit
+    /// trail of its incident, `page_failed`; see [`fail`](dogwatch_core::outbox::fail). Gives how many were still held under these
+    /// claims. Of the reason 100 characters are kept.
     ///
     /// # Errors
     /// As [`Engine::claim`].
-    pub fn give_up(&self, receipts: &[Receipt]) -> Result<usize, Error> {
-        self.carry_out(Settle { receipts: receipts.to_vec(), end: ClaimEnd::GiveUp })
+    pub fn fail(&self, receipts: &[Receipt], reason: &str) -> Result<usize, Error> {
+        self.carry_out(Settle { receipts: receipts.to_vec(), end: ClaimEnd::Fail { reason: reason.to_owned() } })
+    }
+
+    /// Ends the claim of a notification that could not be sent now: it can be claimed again after a while, or has failed when it was
+    /// due an hour ago; see [`retry`](dogwatch_core::outbox::retry). `asked` is how long the other side asks to wait.
+    ///
+    /// # Errors
+    /// As [`Engine::claim`].
+    pub fn retry(&self, receipt: &Receipt, reason: &str, asked: Option<Duration>) -> Result<Retried, Error> {
+        self.carry_out(Retry { receipt: *receipt, reason: reason.to_owned(), asked })
     }
 
     /// Blocks until there is a notification to claim, or until `most` has passed. It does not say which: claim, and see.
@@ -96,7 +115,7 @@ impl Engine {
     /// # Errors
     /// `unavailable` when storage failed earlier. Everything else comes with the answer.
     pub fn submit_claim(&self, limit: usize, lease: Duration) -> Result<Pending<Vec<Notification>>, Error> {
-        self.hand_in(Claim { limit: limit.min(MOST_CLAIMED), lease })
+        self.hand_in(Notified(Claim { limit: limit.min(MOST_CLAIMED), lease }))
     }
 
     /// As [`Engine::confirm`], but returns at once.
@@ -113,14 +132,6 @@ impl Engine {
     /// As [`Engine::submit_claim`].
     pub fn submit_give_back(&self, receipts: &[Receipt], after: Duration) -> Result<Pending<usize>, Error> {
         self.hand_in(Settle { receipts: receipts.to_vec(), end: ClaimEnd::GiveBack { after } })
-    }
-
-    /// As [`Engine::give_up`], but returns at once.
-    ///
-    /// # Errors
-    /// As [`Engine::submit_claim`].
-    pub fn submit_give_up(&self, receipts: &[Receipt]) -> Result<Pending<usize>, Error> {
-        self.hand_in(Settle { receipts: receipts.to_vec(), end: ClaimEnd::GiveUp })
     }
 
     /// A future that completes when there is a notification to claim. It needs no particular executor.
@@ -166,21 +177,39 @@ struct Claim {
     lease: Duration,
 }
 
-impl Work for Claim {
-    type Reply = Vec<Notification>;
+/// What was claimed, and how many were superseded meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct AllClaimed {
+    pub(crate) notifications: Vec<Notification>,
+    pub(crate) superseded: usize,
+}
 
-    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Vec<Notification>, Error> {
-        let mut claimed = Vec::new();
+impl Work for Claim {
+    type Reply = AllClaimed;
+
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<AllClaimed, Error> {
+        let mut all = AllClaimed::default();
         let mut after: Option<ReadyInbox> = None;
-        while claimed.len() < self.limit {
-            let wanted = self.limit - claimed.len();
+        // With the shortest of leases, one could be claimed a second time.
+        let mut seen = BTreeSet::new();
+        // What is superseded takes as long as what is claimed.
+        let looked = |all: &AllClaimed| all.notifications.len().saturating_add(all.superseded);
+        while all.notifications.len() < self.limit && looked(&all) < MOST_CLAIMED {
+            let wanted = self.limit - all.notifications.len();
             let inboxes = batch.state().ready_inboxes(batch.now, after.as_ref(), wanted)?;
             for ready in &inboxes {
+                if looked(&all) >= MOST_CLAIMED {
+                    break;
+                }
+                if !seen.insert((ready.org_id, ready.recipient)) {
+                    continue;
+                }
                 let decision = claim(ready, self.lease, &batch.state(), batch.now, ids);
                 // An inbox that cannot be read must not keep those of others from being delivered.
                 let Ok(decision) = decision else { continue };
                 if batch.add(&decision.writes).is_ok() {
-                    claimed.extend(decision.reply);
+                    all.superseded = all.superseded.saturating_add(decision.reply.superseded);
+                    all.notifications.extend(decision.reply.notification);
                 }
             }
             match inboxes.last() {
@@ -188,7 +217,19 @@ impl Work for Claim {
                 _ => break,
             }
         }
-        Ok(claimed)
+        drop_ended(batch, all.superseded)?;
+        Ok(all)
+    }
+}
+
+/// A claim of which only what was claimed is told.
+struct Notified(Claim);
+
+impl Work for Notified {
+    type Reply = Vec<Notification>;
+
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Vec<Notification>, Error> {
+        Ok(self.0.run(batch, ids)?.notifications)
     }
 }
 
@@ -202,7 +243,27 @@ struct Settle {
 enum ClaimEnd {
     Confirm,
     GiveBack { after: Duration },
-    GiveUp,
+    Fail { reason: String },
+}
+
+/// Ends the claim of a notification that could not be sent now.
+struct Retry {
+    receipt: Receipt,
+    reason: String,
+    asked: Option<Duration>,
+}
+
+impl Work for Retry {
+    type Reply = Retried;
+
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Retried, Error> {
+        let decision = retry(&self.receipt, &self.reason, self.asked, &batch.state(), batch.now, ids)?;
+        batch.add(&decision.writes)?;
+        if decision.reply == Retried::Failed {
+            drop_ended(batch, 1)?;
+        }
+        Ok(decision.reply)
+    }
 }
 
 impl Work for Settle {
@@ -214,31 +275,38 @@ impl Work for Settle {
             let decision = match self.end {
                 ClaimEnd::Confirm => confirm(receipt, &batch.state(), batch.now, ids)?,
                 ClaimEnd::GiveBack { after } => give_back(receipt, after, &batch.state(), batch.now, ids)?,
-                ClaimEnd::GiveUp => give_up(receipt, &batch.state(), batch.now, ids)?,
+                ClaimEnd::Fail { ref reason } => fail(receipt, reason, &batch.state(), batch.now, ids)?,
             };
             batch.add(&decision.writes)?;
             settled += usize::from(decision.reply);
         }
-        if matches!(self.end, ClaimEnd::Confirm) {
-            drop_delivered(batch, settled)?;
+        if !matches!(self.end, ClaimEnd::GiveBack { .. }) {
+            drop_ended(batch, settled)?;
         }
         Ok(settled)
     }
 }
 
-/// The largest number of expired notifications (delivered longer ago than they are kept) that are dropped with each
-/// confirmation: more than one, so that a backlog shrinks.
+/// The largest number of expired notifications (ended longer ago than they are kept) that are dropped with each that ends: more than
+/// one, so that a backlog shrinks.
 const DROPPED: usize = 2;
 
-/// Drops up to [`DROPPED`] expired notifications for each confirmed one, and records the instant of delivery of the last.
-fn drop_delivered(batch: &mut Assembly<'_>, confirmed: usize) -> Result<(), Refusal> {
+/// Drops up to [`DROPPED`] expired notifications for each that has ended, and records the instant of the end of the last.
+fn drop_ended(batch: &mut Assembly<'_>, ended: usize) -> Result<(), Refusal> {
     let kept = i64::try_from(batch.keep_delivered().as_millis()).unwrap_or(i64::MAX);
     let oldest = Timestamp::clamped(batch.now.as_millis().saturating_sub(kept));
     let (start, end) = (Table::DELIVERED.key(&[]), Table::DELIVERED.key(&[&table::instant(oldest)]));
-    let found = batch.state().scan(&start, &end).take(confirmed.saturating_mul(DROPPED));
-    let dropped = found.map(|pair| pair.map(|(key, _)| (key, None)));
-    let mut changes = dropped.collect::<Result<Vec<RowChange>, _>>()?;
-    let last = changes.last().and_then(|last| table::by_time::<OrgId, UserId>(&last.0));
+    let found = batch.state().scan(&start, &end).take(ended.saturating_mul(DROPPED));
+    let found = found.collect::<Result<Vec<Pair>, _>>()?;
+    let last = found.last().and_then(|last| table::by_time::<OrgId, UserId>(&last.0));
+    let mut changes: Vec<RowChange> = Vec::new();
+    for (key, value) in found {
+        // A damaged one has no index row that anybody knows.
+        if let Ok(Some(AnyEntity::Notification(one))) = AnyEntity::read(&key, &value, &|_| Ok(None)) {
+            changes.extend(page_by_incident(&key, &one).map(|index| (index, None)));
+        }
+        changes.push((key, None));
+    }
     if let Some((until, _, _)) = last {
         let known = batch.state().get(&format::dropped_key())?;
         // The recorded instant never moves back, also when the clock was set back: what was dropped stays dropped.

@@ -14,7 +14,7 @@ use crate::backend::{Backend, BackendError, Batch, RowMap};
 use crate::error::OpenError;
 use crate::journal::{Commit, Digest, Gap, Head, Journal, Position, Rows, commits_after};
 use crate::record::{Corrupt, Stored, decode, encode, unpack};
-use crate::rooms::{AnyEntity, FORMAT, RowChange, api_key, oncall, timestamp};
+use crate::rooms::{AnyEntity, FORMAT, RowChange, api_key, oncall, outbox, timestamp};
 use crate::table::{Table, end_of};
 
 impl Table {
@@ -101,10 +101,16 @@ fn backup_key() -> Vec<u8> {
 const GONE: [u8; 2] = [b'S', b'V'];
 /// Formats before this one have the removed tables.
 const GONE_SINCE: u32 = 4;
-/// The tables of whose rows there is an index that older formats lack, and the first format that has it: of API keys by user, and of
-/// past rotations by layer.
-const INDEXED: [(Table, u32); 2] = [(Table::API_KEY, 6), (Table::PAST_ROTATION, PAST_BY_LAYER_SINCE)];
+/// The tables of whose rows there is an index that older formats lack, and the first format that has it: of API keys by user, of past
+/// rotations by layer, and of pages by incident.
+const INDEXED: [(Table, u32); 4] = [
+    (Table::API_KEY, 6),
+    (Table::PAST_ROTATION, PAST_BY_LAYER_SINCE),
+    (Table::NOTIFICATION, PAGES_SINCE),
+    (Table::DELIVERED, PAGES_SINCE),
+];
 const PAST_BY_LAYER_SINCE: u32 = 11;
+const PAGES_SINCE: u32 = 12;
 /// Stores of this format and of later ones have a journal.
 const JOURNAL_SINCE: u32 = 8;
 /// The bytes of rows that are read from the journal at once.
@@ -169,6 +175,24 @@ pub(crate) fn index_commits(backend: &dyn Backend, rows: &mut RowMap) -> Result<
         let more: Vec<_> = rows.iter().filter_map(index).collect();
         rows.extend(more);
     }
+    if may_lack(backend, PAGES_SINCE)? {
+        let page = |key: &[u8], value: &[u8]| match AnyEntity::read(key, value, &|_| Ok(None)) {
+            Ok(Some(AnyEntity::Notification(it))) => outbox::page_by_incident(key, &it),
+            _ => None,
+        };
+        let mut more = RowMap::new();
+        for (key, value) in rows.iter() {
+            match value {
+                Some(value) => more.extend(page(key, value).map(|index| (index, Some(Vec::new())))),
+                // What the backend holds under the key was indexed.
+                None => {
+                    let before = backend.get(key)?;
+                    more.extend(before.and_then(|value| page(key, &value)).map(|index| (index, None)));
+                }
+            }
+        }
+        rows.extend(more);
+    }
     Ok(())
 }
 
@@ -189,6 +213,7 @@ fn index_of(
         let index =
             oncall::past_rotation_by_layer(&key).or_else(|| match AnyEntity::read(&key, &value, &|_| Ok(None)) {
                 Ok(Some(AnyEntity::ApiKey(it))) => Some(api_key::api_key_by_user(it.org_id, it.user_id, it.id)),
+                Ok(Some(AnyEntity::Notification(it))) => outbox::page_by_incident(&key, &it),
                 _ => None,
             });
         let Some(index) = index else { continue };

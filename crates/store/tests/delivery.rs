@@ -90,12 +90,12 @@ fn an_envelope_has_what_it_takes() {
 }
 
 #[test]
-fn sent_later_and_never() {
+fn sent_later_and_failed() {
     let house = House::new();
     let id = house.page(3);
     let (delivery, handed) = house.start(|n| match n {
         1 => Sending::Later(Duration::from_secs(30)),
-        2 => Sending::Never,
+        2 => Sending::Failed { reason: "no such mailbox".to_owned() },
         _ => Sending::Sent,
     });
     let first = handed.recv().unwrap().notification;
@@ -113,9 +113,11 @@ fn sent_later_and_never() {
     let trail = house.engine.query(&GetIncident::new(id), &ada).unwrap().audit_trail;
     let given_up: Vec<_> = trail.iter().filter(|it| it.event.as_str() == "page_undeliverable").collect();
     assert_eq!(given_up.len(), 1);
-    let (page_id, reason, paged_at) = (first.id, PageReason::Handoff, first.created_at);
+    let (page_id, reason, paged_at) = (first.page().unwrap(), PageReason::Handoff, first.created_at);
     assert_eq!(given_up[0].event, Event::PageUndeliverable { page_id, user_id: user, reason, paged_at });
     assert_eq!(given_up[0].actor_id, None);
+    let ends: Vec<_> = trail.iter().map(|it| it.event.as_str()).filter(|event| event.starts_with("page_")).collect();
+    assert_eq!(ends, ["page_failed", "page_undeliverable", "page_delivered", "page_delivered"]);
     assert!(house.engine.verify(&mut |_| ()).is_clean());
 }
 
@@ -204,7 +206,7 @@ fn no_lease_is_too_short() {
     let (hand, handed) = channel();
     let delivery = house.engine.start_delivery(Duration::ZERO, move |_| {
         hand.send(()).unwrap();
-        Sending::Never
+        Sending::Failed { reason: String::new() }
     });
     handed.recv().unwrap();
     delivery.unwrap().stop().unwrap();

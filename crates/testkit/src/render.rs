@@ -6,7 +6,7 @@ use dogwatch_core::id::IncidentId;
 use dogwatch_core::incident::{
     AuditEvent, AuditEventList, Event, IncidentDetail, IncidentView, ListAuditEvents, ListLimit, UpdateView,
 };
-use dogwatch_core::outbox::{Message, Notification, Recipient};
+use dogwatch_core::outbox::{Message, Notification, PageView, Recipient};
 
 /// A text that may be missing. Texts can be long: to escape them would take longer than all else in a run of the rules.
 pub(crate) fn maybe(text: Option<&str>) -> String {
@@ -67,14 +67,31 @@ fn details(event: &Event) -> String {
         Event::PageUndeliverable { user_id, reason, paged_at, .. } => {
             format!(" {reason} for {user_id} at {}", paged_at.as_millis())
         }
+        Event::PageDelivered { user_id, .. } => format!(" for {user_id}"),
+        Event::PageFailed { user_id, reason, .. } => format!(" for {user_id}: {reason}"),
         _ => String::new(),
     }
 }
 
+/// The pages of an incident, with what became of each.
+pub(crate) fn pages(pages: &[PageView]) -> Vec<String> {
+    let shown = |page: &PageView| {
+        let deliveries = page.deliveries.iter().map(|one| {
+            let (due, tried) = (one.due_at.as_millis(), one.attempts);
+            format!("{} due {due} tried {tried} {:?}", one.state, one.last_error.as_deref().unwrap_or_default())
+        });
+        let deliveries: Vec<_> = deliveries.collect();
+        format!("{} for {} at {}: {}", page.reason, page.user_id, page.created_at.as_millis(), deliveries.join(", "))
+    };
+    let mut pages: Vec<_> = pages.iter().map(shown).collect();
+    pages.sort();
+    pages
+}
+
 pub(crate) fn notification(one: &Notification) -> String {
-    assert_eq!(one.delivered_at, None);
+    assert_eq!(one.ended, None);
     let what = match (&one.recipient, &one.message) {
-        (Recipient::Member(user), Message::Page { incident_id: incident, reason }) => {
+        (Recipient::Member(user), Message::Page { incident_id: incident, reason, .. }) => {
             format!("{reason} {incident} for {user}")
         }
         (Recipient::Invited(id), Message::Invitation { email, token }) => {
@@ -82,7 +99,7 @@ pub(crate) fn notification(one: &Notification) -> String {
         }
         other => format!("{other:?}"),
     };
-    format!("{what} at {}, {} attempts", one.created_at.as_millis(), one.attempts)
+    format!("{what} at {}, {} attempts, {} failed", one.created_at.as_millis(), one.attempts, one.failures)
 }
 
 pub(crate) fn update(view: &UpdateView) -> String {

@@ -73,6 +73,7 @@ struct OpenTransaction {
 }
 
 /// A notification that was claimed: the receipt, and its organization, its place among the notifications of the model, and the attempt.
+#[derive(Clone, Copy)]
 pub(crate) struct Claimed {
     pub(crate) receipt: Receipt,
     pub(crate) org: usize,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use dogwatch_core::caller::authenticate;
 use dogwatch_core::memory::MemoryState;
-use dogwatch_core::outbox::{Notification, Receipt};
+use dogwatch_core::outbox::{Notification, Receipt, Retried};
 use dogwatch_core::ticks::TickPort;
 use dogwatch_core::{Actor, Code, Command, IdSource, Query, Secret, Timestamp};
 use dogwatch_store::{Clock, Engine, Error, ManualClock, Pending, Ticked, Transaction};
@@ -227,14 +227,26 @@ impl Subject {
         }
     }
 
-    /// See [`Engine::give_up`].
-    pub fn give_up(&self, receipt: Receipt) -> Result<usize, Error> {
+    /// See [`Engine::retry`].
+    pub fn retry(&self, receipt: Receipt, reason: &str, asked: Option<Duration>) -> Result<Retried, Error> {
         self.end(true);
         match &self.0 {
-            Kind::Engine { engine, .. } => engine.give_up(&[receipt]),
+            Kind::Engine { engine, .. } => engine.retry(&receipt, reason, asked),
             Kind::Rules(rules) => {
                 let (now, mut ids) = (rules.clock.now(), rules.ids.borrow_mut());
-                Ok(usize::from(rules.state.borrow_mut().give_up(&receipt, now, &mut ids)?))
+                Ok(rules.state.borrow_mut().retry(&receipt, reason, asked, now, &mut ids)?)
+            }
+        }
+    }
+
+    /// See [`Engine::fail`].
+    pub fn fail(&self, receipt: Receipt, reason: &str) -> Result<usize, Error> {
+        self.end(true);
+        match &self.0 {
+            Kind::Engine { engine, .. } => engine.fail(&[receipt], reason),
+            Kind::Rules(rules) => {
+                let (now, mut ids) = (rules.clock.now(), rules.ids.borrow_mut());
+                Ok(usize::from(rules.state.borrow_mut().fail(&receipt, reason, now, &mut ids)?))
             }
         }
     }

@@ -1,8 +1,11 @@
 //! The audit trail: what happened to an incident, when, and who did it (contract, section 10). Events are only ever added.
 
+use crate::contact::ContactMethodKind;
+
 use super::{Severity, Status, UpdateVisibility};
 use crate::id::{
-    AuditEventId, ComponentId, Id, IncidentId, NotificationId, OrgId, PolicyId, PolicyLayerId, UpdateId, UserId,
+    AuditEventId, ComponentId, ContactMethodId, Id, IncidentId, OrgId, PageId, PolicyId, PolicyLayerId, UpdateId,
+    UserId,
 };
 use crate::outbox::PageReason;
 use crate::time::Timestamp;
@@ -129,10 +132,10 @@ pub enum Event {
         /// The owner from then on.
         new_owner_id: UserId,
     },
-    /// `page_undeliverable`: whoever delivers has given up on a page.
+    /// `page_undeliverable`: a page has reached nobody, and will not: no delivery of it is left.
     PageUndeliverable {
-        /// The notification that was the page.
-        page_id: NotificationId,
+        /// The page.
+        page_id: PageId,
         /// The user who was to be paged.
         user_id: UserId,
         /// The reason for the page.
@@ -140,7 +143,34 @@ pub enum Event {
         /// When the page was written.
         paged_at: Timestamp,
     },
+    /// `page_delivered`: a page was sent over a contact method.
+    PageDelivered {
+        /// The page.
+        page_id: PageId,
+        /// The user who was paged.
+        user_id: UserId,
+        /// The contact method.
+        contact_method_id: ContactMethodId,
+        /// The kind of that.
+        kind: ContactMethodKind,
+    },
+    /// `page_failed`: a page could not be sent over a contact method, and is not tried there any more.
+    PageFailed {
+        /// The page.
+        page_id: PageId,
+        /// The user who was to be paged.
+        user_id: UserId,
+        /// The contact method.
+        contact_method_id: ContactMethodId,
+        /// The kind of that.
+        kind: ContactMethodKind,
+        /// Why: at most 100 characters.
+        reason: String,
+    },
 }
+
+/// The bytes of an id.
+const ID_LENGTH: usize = 16;
 
 impl Event {
     /// How many ids of components and users it lists.
@@ -159,7 +189,10 @@ impl Event {
             | Self::EscalationStopped
             | Self::IncidentAcknowledged { .. }
             | Self::IncidentHandedOff { .. }
-            | Self::PageUndeliverable { .. } => 0,
+            | Self::PageUndeliverable { .. }
+            | Self::PageDelivered { .. } => 0,
+            // A text counts as the ids that take as much.
+            Self::PageFailed { reason, .. } => reason.len().div_ceil(ID_LENGTH),
         }
     }
 
@@ -181,6 +214,8 @@ impl Event {
             Self::IncidentAcknowledged { .. } => "incident_acknowledged",
             Self::IncidentHandedOff { .. } => "incident_handed_off",
             Self::PageUndeliverable { .. } => "page_undeliverable",
+            Self::PageDelivered { .. } => "page_delivered",
+            Self::PageFailed { .. } => "page_failed",
         }
     }
 }

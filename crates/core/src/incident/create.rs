@@ -170,6 +170,7 @@ impl Command for CreateIncident {
             escalation: None,
             component_ids: self.component_ids,
             acknowledged: None,
+            handed_off_at: None,
             created_by: me,
             updated_at: cx.now,
             history: Vec::with_capacity(Status::ALL.len()),

@@ -21,6 +21,19 @@ pub(super) fn refuse_resolved(incident: &Incident) -> Result<(), Error> {
     Ok(())
 }
 
+/// Adds events to the audit trail of an incident that nobody has caused but time.
+pub(crate) fn note(
+    cx: &mut Context<'_>,
+    incident: IncidentId,
+    events: impl IntoIterator<Item = Event>,
+) -> Result<(), Error> {
+    let incident = cx.world.incident(incident)?.ok_or_else(|| Error::broken("a page without its incident"))?;
+    let mut draft = Draft::of(incident, cx.now);
+    events.into_iter().for_each(|event| draft.event(cx.ids, None, event));
+    draft.finish(cx);
+    Ok(())
+}
+
 /// An incident while one command changes it: how it was, how it is so far, the instant of the change, and the events that go
 /// into the audit trail.
 pub(super) struct Draft {

@@ -87,6 +87,7 @@ impl Command for HandOffIncident {
         let mut draft = Draft::of(incident, cx.now);
         let previous = draft.incident.owner_id.replace(self.target_user_id);
         draft.incident.acknowledged = None;
+        draft.incident.handed_off_at = Some(draft.at);
         draft.event(
             cx.ids,
             Some(me),

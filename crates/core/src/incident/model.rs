@@ -65,6 +65,8 @@ pub struct Incident {
     pub component_ids: Vec<ComponentId>,
     /// When it was acknowledged, and by whom; a handoff clears it.
     pub acknowledged: Option<(Timestamp, UserId)>,
+    /// When it was handed off the last time; `None` if it never was.
+    pub handed_off_at: Option<Timestamp>,
     /// The user who created it.
     pub created_by: UserId,
     /// When anything last happened to it; updates and redactions count.

@@ -8,6 +8,7 @@ use dogwatch_store::rules::incident::{
     HandOffIncident, IncidentFilter, ListAuditEvents, ListIncidents, ListLimit, ListUpdates, Owner, PostUpdate,
     RedactUpdate, SetComponents, UpdateCursor,
 };
+use dogwatch_store::rules::outbox::ListPages;
 use dogwatch_store::rules::text::{IncidentDescription, ResolutionNote, Title, UpdateBody};
 use dogwatch_store::rules::{Actor, Problem, Timestamp, UserId};
 use serde_json::Value;
@@ -141,6 +142,11 @@ fn changes() -> Vec<Route> {
                 Some(Ok(ListAuditEvents { incident_id: id?, limit: limit?.unwrap_or_default(), cursor: cursor? }))
             },
             shown::<AuditEventList, _>,
+        ),
+        query(
+            get("/incidents/{id}/pages", "listPages", "Who was paged, and what became of it").long(),
+            |input| Some(Ok(ListPages::new(incident(input)?))),
+            shown::<PageList, _>,
         ),
         action(
             post("/incidents/{id}/updates/{updateId}/redact", "redactUpdate", "Take back what an update says"),
@@ -303,4 +309,40 @@ pub(crate) struct UpdateList {
 pub(crate) struct AuditEventList {
     events: Vec<AuditEvent>,
     next_cursor: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
+pub(crate) struct PageList {
+    pages: Vec<Page>,
+}
+
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
+#[serde(rename_all = "camelCase")]
+struct Page {
+    id: String,
+    incident_id: String,
+    user_id: String,
+    reason: String,
+    #[schema(format = DateTime)]
+    created_at: String,
+    deliveries: Vec<Delivery>,
+}
+
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes the JSON of the rules")]
+#[serde(rename_all = "camelCase")]
+struct Delivery {
+    id: String,
+    page_id: String,
+    contact_method_id: String,
+    kind: String,
+    state: String,
+    #[schema(format = DateTime)]
+    due_at: String,
+    attempts: u32,
+    last_error: Option<String>,
+    #[schema(format = DateTime)]
+    delivered_at: Option<String>,
 }

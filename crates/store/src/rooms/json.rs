@@ -9,16 +9,17 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use dogwatch_core::contact::ContactMethodKind;
 use dogwatch_core::id::Id;
 use dogwatch_core::incident::{EditedField, Severity, Status, UpdateVisibility};
 use dogwatch_core::oncall::RotationType;
-use dogwatch_core::outbox::PageReason;
+use dogwatch_core::outbox::{DeliveryEnd, PageReason};
 use dogwatch_core::team::Role;
 use dogwatch_core::{Timestamp, UserId};
 
 use super::incident::audit;
 use super::incident::{severity_byte, status_byte};
-use super::{by_byte, incident, oncall, outbox, team};
+use super::{by_byte, contact, incident, oncall, outbox, team};
 use crate::record::{from_hex, hex};
 
 /// Declares modules, each for a type of stored value and its text. `$show` and `$read` give `None` for a value or a text that
@@ -138,6 +139,8 @@ words! {
     role: Role, team::role_byte;
     rotation: RotationType, oncall::type_byte;
     page_reason: PageReason, outbox::reason_byte;
+    delivery_end: DeliveryEnd, outbox::end_byte;
+    contact_method_kind: ContactMethodKind, contact::kind_byte;
     edited_field: EditedField, audit::field_byte;
 }
 

@@ -13,6 +13,7 @@
 
 pub(crate) mod api_key;
 mod component;
+pub(crate) mod contact;
 mod escalation;
 pub(crate) mod incident;
 #[cfg(feature = "export")]
@@ -37,7 +38,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::Pair;
 use crate::record::{Corrupt, Stored, decode, encode};
 use crate::table::Table;
-use crate::tools::{Page, Verifier};
+use crate::tools::{Page, Side, Verifier};
 
 /// The bytes of an id.
 pub(crate) type Raw = [u8; 16];
@@ -50,8 +51,8 @@ pub(crate) trait Entity {
     /// Checks for `verify` that the entity, whose record is under `key`, is consistent with other rows, and counts it.
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>);
 
-    /// Reports the pages of the entity: with +1 one that an audit trail names, with −1 one that a notification is.
-    fn pages(&self, tell: &mut dyn FnMut(Page, i64)) {
+    /// Reports the pages that the entity tells of, and where.
+    fn pages(&self, tell: &mut dyn FnMut(Page, Side)) {
         let _ = tell;
     }
 }
@@ -349,7 +350,7 @@ macro_rules! registry {
                 }
             }
 
-            fn pages(&self, tell: &mut dyn FnMut(Page, i64)) {
+            fn pages(&self, tell: &mut dyn FnMut(Page, Side)) {
                 match self {
                     $(Self::$variant(entity) => entity.pages(tell),)*
                 }
@@ -431,7 +432,7 @@ registry! {
 
 /// The format of a store with these records and tables. It changes when a store that this version writes could be misread by an
 /// older version.
-pub(crate) const FORMAT: u32 = 11;
+pub(crate) const FORMAT: u32 = 12;
 
 /// All tables, one entry for each module that declares some.
 pub(crate) const TABLES: &[&[Table]] = &[

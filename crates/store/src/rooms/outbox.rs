@@ -1,15 +1,15 @@
 //! The stored form of the outbox: notifications, and inboxes. An inbox is a recipient's queue of notifications.
 //!
-//! A notification is in `Notification` while it waits, and in `Delivered` after its delivery. The notifications of an inbox are
+//! A notification is in `Notification` while it waits, and in `Delivered` when it has ended. That of a page is in an index by incident. The notifications of an inbox are
 //! numbered 1, 2, 3 …; those that wait are exactly the numbers from `first` to `last` of its record. An inbox that is not
 //! empty has one row in `Ready`, so that the inboxes that can be claimed from are one scan.
 
 use super::AnyEntity;
-use super::incident::incident_key;
+use super::incident::{incident_key, newest_first};
 use crate::table::{by_time, instant};
 use bincode::{Decode, Encode};
-use dogwatch_core::id::{Id, IncidentId, InvitationId, NotificationId};
-use dogwatch_core::outbox::{Inbox, Message, Notification, OutboxPort, PageReason, ReadyInbox, Recipient};
+use dogwatch_core::id::{Id, IncidentId, InvitationId, NotificationId, PageId};
+use dogwatch_core::outbox::{DeliveryEnd, Inbox, Message, Notification, OutboxPort, PageReason, ReadyInbox, Recipient};
 use dogwatch_core::text::EmailAddress;
 use dogwatch_core::{Error, OrgId, Secret, Timestamp, UserId};
 #[cfg(feature = "export")]
@@ -22,7 +22,7 @@ use super::{Entity, Line, Raw, Row, Rows, by_byte, text, timestamp};
 use crate::backend::Pair;
 use crate::record::{Corrupt, Stored, decode, unpack};
 use crate::table::{Table, end_of};
-use crate::tools::{Page, Verifier};
+use crate::tools::{Page, Side, Verifier};
 use crate::view::{OrgView, corrupt};
 
 impl Table {
@@ -33,12 +33,15 @@ impl Table {
     /// Index of the inboxes of all organizations that are not empty, by the instant at which they become ready to be claimed
     /// from.
     pub(crate) const READY: Self = Self::new(b'R', "Ready");
-    /// Delivered notifications of all organizations, by the instant of their delivery.
+    /// Notifications of all organizations that have ended, by the instant of their end.
     pub(crate) const DELIVERED: Self = Self::new(b'z', "Delivered");
+    /// Index of the notifications that are pages, by incident: the key of each.
+    pub(crate) const PAGE_BY_INCIDENT: Self = Self::new(b'B', "PageByIncident");
 }
 
 /// The tables that this module declares.
-pub(super) const TABLES: &[Table] = &[Table::NOTIFICATION, Table::INBOX, Table::READY, Table::DELIVERED];
+pub(super) const TABLES: &[Table] =
+    &[Table::NOTIFICATION, Table::INBOX, Table::READY, Table::DELIVERED, Table::PAGE_BY_INCIDENT];
 
 pub(crate) fn ready_key(ready: &ReadyInbox) -> Vec<u8> {
     Table::READY.key(&[&instant(ready.ready_at), &ready.org_id.to_bytes(), &recipient_part(ready.recipient)])
@@ -83,6 +86,21 @@ pub(crate) fn delivered_key(at: Timestamp, org: OrgId, recipient: Recipient, num
     Table::DELIVERED.key(&[&instant(at), &org.to_bytes(), &recipient_part(recipient), &number.to_be_bytes()])
 }
 
+/// The key in the index by incident of a notification with a key; `None` for one that is no page.
+pub(crate) fn page_by_incident(key: &[u8], notification: &Notification) -> Option<Vec<u8>> {
+    let (incident, page) = notification.incident().zip(notification.page())?;
+    let parts = [&incident.to_bytes()[..], &newest_first(page), key];
+    Some(Table::PAGE_BY_INCIDENT.of(notification.org_id, &parts))
+}
+
+pub(crate) const fn end_byte(end: DeliveryEnd) -> u8 {
+    match end {
+        DeliveryEnd::Delivered => 1,
+        DeliveryEnd::Failed => 2,
+        DeliveryEnd::Superseded => 3,
+    }
+}
+
 /// The byte of the only kind of notification in record version 1: a page.
 const PAGE: u8 = 1;
 
@@ -103,6 +121,65 @@ struct NotificationV1 {
     created_at: i64,
     attempts: u32,
     delivered_at: Option<i64>,
+}
+
+/// A notification in record version 3: version 2 with what became of it. What is usual is not in an export.
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub(crate) struct NotificationV3 {
+    /// Its `delivered_at` is that of a delivery; another end is in `ended`.
+    #[cfg_attr(feature = "export", serde(flatten))]
+    notification: NotificationV2,
+    /// The page, where its id is not that of the notification.
+    #[cfg_attr(
+        feature = "export",
+        serde(default, skip_serializing_if = "Option::is_none", with = "json::MaybeIdForm::<PageId>")
+    )]
+    page: Option<[u8; 16]>,
+    #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "is_none"))]
+    place: u8,
+    /// When it is due, where that is not when it was written.
+    #[cfg_attr(
+        feature = "export",
+        serde(default, skip_serializing_if = "Option::is_none", with = "json::time::maybe")
+    )]
+    due_at: Option<i64>,
+    #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "is_none"))]
+    failures: u32,
+    #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "Option::is_none"))]
+    last_error: Option<String>,
+    #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "Option::is_none"))]
+    ended: Option<EndedV3>,
+}
+
+/// The end of a notification that was not delivered.
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+struct EndedV3 {
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
+    at: i64,
+    #[cfg_attr(feature = "export", serde(with = "json::delivery_end"))]
+    how: u8,
+}
+
+#[cfg(feature = "export")]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none<N: Copy + Into<u32>>(number: &N) -> bool {
+    (*number).into() == 0
+}
+
+impl Stored for NotificationV3 {
+    const VERSION: u8 = 3;
+
+    fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
+        let notification = match version {
+            1 => NotificationV2::of_first(payload)?,
+            2 => unpack(payload)?,
+            _ => return Err(Corrupt::Version),
+        };
+        let (page, place, due_at, failures, last_error, ended) = (None, 0, None, 0, None, None);
+        Ok(Self { notification, page, place, due_at, failures, last_error, ended })
+    }
 }
 
 /// A notification in record version 2. Organization, recipient and number are in the key.
@@ -140,13 +217,8 @@ enum MessageV2 {
     },
 }
 
-impl Stored for NotificationV2 {
-    const VERSION: u8 = 2;
-
-    fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
-        if version != 1 {
-            return Err(Corrupt::Version);
-        }
+impl NotificationV2 {
+    fn of_first(payload: &[u8]) -> Result<Self, Corrupt> {
         let NotificationV1 { id, incident, kind, reason, created_at, attempts, delivered_at } = unpack(payload)?;
         if kind != PAGE {
             return Err(Corrupt::Value);
@@ -158,7 +230,7 @@ impl Stored for NotificationV2 {
 impl Entity for Notification {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let message = match &self.message {
-            Message::Page { incident_id: incident, reason } => {
+            Message::Page { incident_id: incident, reason, .. } => {
                 MessageV2::Page { incident: incident.to_bytes(), reason: reason_byte(*reason) }
             }
             Message::Invitation { email, token } => MessageV2::Invitation {
@@ -166,17 +238,28 @@ impl Entity for Notification {
                 token: token.as_ref().map(|token| token.reveal().to_owned()),
             },
         };
-        let record = NotificationV2 {
+        let notification = NotificationV2 {
             id: self.id.to_bytes(),
             message,
             created_at: self.created_at.as_millis(),
             attempts: self.attempts,
-            delivered_at: self.delivered_at.map(|at| at.as_millis()),
+            delivered_at: self.delivered_at().map(|at| at.as_millis()),
         };
-        let key = match self.delivered_at {
+        let otherwise = self.ended.filter(|(_, how)| *how != DeliveryEnd::Delivered);
+        let record = NotificationV3 {
+            notification,
+            page: self.page().map(|page| page.to_bytes()).filter(|page| *page != self.id.to_bytes()),
+            place: self.place,
+            due_at: Some(self.due_at.as_millis()).filter(|at| *at != self.created_at.as_millis()),
+            failures: self.failures,
+            last_error: self.last_error.clone(),
+            ended: otherwise.map(|(at, how)| EndedV3 { at: at.as_millis(), how: end_byte(how) }),
+        };
+        let key = match self.ended {
             None => notification_key(self.org_id, self.recipient, self.number),
-            Some(at) => delivered_key(at, self.org_id, self.recipient, self.number),
+            Some((at, _)) => delivered_key(at, self.org_id, self.recipient, self.number),
         };
+        page_by_incident(&key, self).into_iter().for_each(|index| rows.index(index));
         rows.record(key, &record)
     }
 
@@ -184,7 +267,7 @@ impl Entity for Notification {
         if let Message::Page { incident_id: incident, .. } = self.message {
             verifier.need(key, &incident_key(self.org_id, incident), "an incident");
         }
-        let delivered = self.delivered_at.is_some();
+        let delivered = self.ended.is_some();
         if let Recipient::Invited(invitation) = self.recipient {
             if delivered {
                 // The inbox of an invitation is deleted when its only notification is delivered.
@@ -207,22 +290,27 @@ impl Entity for Notification {
         }
     }
 
-    fn pages(&self, tell: &mut dyn FnMut(Page, i64)) {
-        if let (Message::Page { incident_id: incident, reason }, Some(user)) = (&self.message, self.user()) {
-            tell((self.org_id, *incident, user, *reason, self.created_at), -1);
+    fn pages(&self, tell: &mut dyn FnMut(Page, Side)) {
+        // A page is counted once, with its first delivery.
+        if let (Message::Page { incident_id: incident, reason, .. }, Some(user), 0) =
+            (&self.message, self.user(), self.place)
+        {
+            tell((self.org_id, *incident, user, *reason, self.created_at), Side::Outbox);
         }
     }
 }
 
-impl NotificationV2 {
+impl NotificationV3 {
     /// Whether the notification holds a token in plain text.
     pub(crate) const fn holds_secret(&self) -> bool {
-        matches!(self.message, MessageV2::Invitation { token: Some(_), .. })
+        matches!(self.notification.message, MessageV2::Invitation { token: Some(_), .. })
     }
 
     pub(crate) fn of(self, org: OrgId, recipient: Recipient, number: u64) -> Result<Notification, Corrupt> {
-        let message = match (recipient, self.message) {
+        let NotificationV2 { id, message, created_at, attempts, delivered_at } = self.notification;
+        let message = match (recipient, message) {
             (Recipient::Member(_), MessageV2::Page { incident, reason }) => Message::Page {
+                page_id: PageId::from_bytes(self.page.unwrap_or(id)),
                 incident_id: IncidentId::from_bytes(incident),
                 reason: by_byte(&PageReason::ALL, reason_byte, reason)?,
             },
@@ -231,14 +319,24 @@ impl NotificationV2 {
             }
             _ => return Err(Corrupt::Value),
         };
+        let ended = match (delivered_at, self.ended) {
+            (None, None) => None,
+            (Some(at), None) => Some((timestamp(at)?, DeliveryEnd::Delivered)),
+            (None, Some(ended)) => Some((timestamp(ended.at)?, by_byte(&DeliveryEnd::ALL, end_byte, ended.how)?)),
+            (Some(_), Some(_)) => return Err(Corrupt::Value),
+        };
         Ok(Notification {
-            id: NotificationId::from_bytes(self.id),
+            id: NotificationId::from_bytes(id),
             org_id: org,
             recipient,
             message,
-            created_at: timestamp(self.created_at)?,
-            attempts: self.attempts,
-            delivered_at: self.delivered_at.map(timestamp).transpose()?,
+            created_at: timestamp(created_at)?,
+            place: self.place,
+            due_at: timestamp(self.due_at.unwrap_or(created_at))?,
+            attempts,
+            failures: self.failures,
+            last_error: self.last_error,
+            ended,
             number,
         })
     }
@@ -309,7 +407,7 @@ pub(crate) struct NotificationLine {
     recipient: Recipient,
     number: u64,
     #[cfg_attr(feature = "export", serde(flatten))]
-    record: NotificationV2,
+    record: NotificationV3,
 }
 
 impl Line for NotificationLine {
@@ -372,18 +470,54 @@ impl OutboxPort for OrgView<'_> {
 
     fn notification(&self, recipient: Recipient, number: u64) -> Result<Option<Notification>, Error> {
         let key = notification_key(self.org, recipient, number);
-        self.entity(&key, |row: NotificationV2| row.of(self.org, recipient, number))
+        self.entity(&key, |row: NotificationV3| row.of(self.org, recipient, number))
     }
 
     fn notifications(&self, recipient: Recipient, after: u64, limit: usize) -> Result<Vec<Notification>, Error> {
         let one = |key: &[u8], value: &[u8]| {
             let number = u64::from_be_bytes(*key.last_chunk::<8>().ok_or(Corrupt::Key)?);
-            decode::<NotificationV2>(key, value)?.of(self.org, recipient, number)
+            decode::<NotificationV3>(key, value)?.of(self.org, recipient, number)
         };
         let read = |(key, value): Pair| one(&key, &value).map_err(|why| corrupt(&key, why));
         let start = notification_key(self.org, recipient, after.saturating_add(1));
         let end = end_of(&Table::NOTIFICATION.of(self.org, &[&recipient_part(recipient)]));
         self.store.scan(&start, &end).take(limit).map(|pair| read(pair?)).collect()
+    }
+
+    fn pages_of(&self, incident: IncidentId, most: usize) -> Result<Vec<Notification>, Error> {
+        let prefix = Table::PAGE_BY_INCIDENT.record(self.org, incident);
+        let (mut found, mut pages, mut last) = (Vec::new(), 0_usize, None);
+        for pair in self.store.under(&prefix) {
+            let (index, _) = pair?;
+            let one = self.page_at(&index)?;
+            if one.page() != last {
+                (pages, last) = (pages.saturating_add(1), one.page());
+            }
+            if pages > most {
+                break;
+            }
+            found.push(one);
+        }
+        Ok(found)
+    }
+
+    fn deliveries_of(&self, incident: IncidentId, page: PageId) -> Result<Vec<Notification>, Error> {
+        let prefix = Table::PAGE_BY_INCIDENT.of(self.org, &[&incident.to_bytes(), &newest_first(page)]);
+        self.store.under(&prefix).map(|pair| self.page_at(&pair?.0)).collect()
+    }
+}
+
+impl OrgView<'_> {
+    /// The notification for which there is an index row.
+    fn page_at(&self, index: &[u8]) -> Result<Notification, Error> {
+        // The key of the notification stands behind organization, incident and page.
+        let key = index.get(1 + 16 + 16 + 16..).unwrap_or_default();
+        let value = self.store.get(key)?.ok_or_else(|| corrupt(index, Corrupt::Missing))?;
+        match AnyEntity::read(key, &value, &|key| self.read(key)) {
+            Ok(Some(AnyEntity::Notification(one))) => Ok(*one),
+            Ok(_) => Err(corrupt(key, Corrupt::Key)),
+            Err(why) => Err(corrupt(key, why)),
+        }
     }
 }
 

@@ -34,7 +34,7 @@ pub use increment::{Increment, Restored, Until, restore};
 pub use stats::{Stats, TableStats};
 pub use verify::{Finding, Report};
 
-pub(crate) use pages::Page;
+pub(crate) use pages::{Page, Side};
 pub(crate) use verify::Verifier;
 
 use crate::backend::{Backend, BackendError, Batch, Pair, RowMap, SledBackend, SledOptions};

@@ -16,6 +16,17 @@ use crate::rooms::{Entity, incident};
 /// A page: organization, incident, user who was paged, reason, and the instant at which it was written.
 pub(crate) type Page = (OrgId, IncidentId, UserId, PageReason, Timestamp);
 
+/// Where a page is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// In an audit trail: it was written.
+    Trail,
+    /// In the outbox, where it waits or has ended.
+    Outbox,
+    /// In an audit trail: it has reached nobody. In formats before 12 it was taken out of the outbox then.
+    Maybe,
+}
+
 #[derive(Default)]
 pub(super) struct Pages {
     /// The instant of delivery up to which notifications may have been dropped.
@@ -30,10 +41,14 @@ impl Pages {
         self.dropped_until.is_none_or(|until| until < page.4)
     }
 
-    /// Adds a page that an entity reports (see [`Entity::pages`]): with sign +1 one in a trail, with −1 one in the outbox.
-    pub(super) fn tell(&mut self, page: &Page, sign: i64) {
+    /// Adds a page that an entity reports: see [`Entity::pages`].
+    pub(super) fn tell(&mut self, page: &Page, side: Side) {
         if self.counts(page) {
-            if sign > 0 { self.told.add(page) } else { self.written.add(page) }
+            match side {
+                Side::Trail => self.told.add(page),
+                Side::Outbox => self.written.add(page),
+                Side::Maybe => {}
+            }
         }
     }
 
@@ -41,15 +56,21 @@ impl Pages {
         if self.told == self.written {
             return;
         }
-        let mut owed: BTreeMap<Page, i64> = BTreeMap::new();
+        // How many are in no outbox, and how many of those may be missing.
+        let mut owed: BTreeMap<Page, (i64, i64)> = BTreeMap::new();
         for entity in entities(snapshot) {
-            entity.pages(&mut |page, sign| {
+            entity.pages(&mut |page, side| {
                 if self.counts(&page) {
-                    *owed.entry(page).or_default() += sign;
+                    let (owed, maybe) = owed.entry(page).or_default();
+                    match side {
+                        Side::Trail => *owed += 1,
+                        Side::Outbox => *owed -= 1,
+                        Side::Maybe => *maybe += 1,
+                    }
                 }
             });
         }
-        for (page, owed) in owed.into_iter().filter(|(_, owed)| *owed != 0) {
+        for (page, (owed, _)) in owed.into_iter().filter(|(_, (owed, maybe))| !(0..=*maybe).contains(owed)) {
             let (org, incident, user, reason, at) = page;
             let what = if owed > 0 {
                 format!("its trail says that {user} was paged ({reason}) at {at}, but there is no notification")

@@ -227,7 +227,7 @@ impl Verifier<'_, '_> {
                 self.report.things = self.report.things.saturating_add(1);
                 self.compare_rows(key, &entity);
                 entity.check(key, self);
-                entity.pages(&mut |page, sign| self.pages.tell(&page, sign));
+                entity.pages(&mut |page, side| self.pages.tell(&page, side));
             }
             Err(why) => self.report.add(key, why.to_string()),
         }

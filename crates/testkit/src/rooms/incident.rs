@@ -157,6 +157,7 @@ pub struct Incident {
     /// The audit trail, oldest first: event, instant, actor (`None`: time), details.
     pub trail: Vec<(&'static str, Millis, Option<usize>, String)>,
     pub acknowledged: Option<(Millis, usize)>,
+    pub handed_off: Option<Millis>,
     pub run: Option<RunModel>,
 }
 
@@ -205,6 +206,7 @@ impl Org {
             updates: Vec::new(),
             trail: vec![("incident_created", now, Some(actor), String::new())],
             acknowledged: None,
+            handed_off: None,
             run: None,
         });
         let index = self.incidents.len() - 1;

@@ -12,7 +12,7 @@ use dogwatch_core::incident::{
     AuditEvent, AuditEventList, Event, GetIncident, IncidentDetail, ListAuditEvents, Status,
 };
 use dogwatch_core::oncall::ResolveOnCall;
-use dogwatch_core::outbox::{ListNotifications, Notification, PageReason};
+use dogwatch_core::outbox::{DeliveryState, ListNotifications, ListPages, Notification, PageReason};
 use dogwatch_core::{Actor, Timestamp, UserId};
 use dogwatch_store::Engine;
 
@@ -56,6 +56,7 @@ struct Tracked {
     current: Option<usize>,
     owner: Option<UserId>,
     acknowledged: Option<(Timestamp, UserId)>,
+    handed_off: Option<Timestamp>,
     resolved: bool,
     /// An acknowledgement or resolution of a waiting run was seen; `escalation_stopped` must come next.
     must_stop: bool,
@@ -65,6 +66,8 @@ struct Tracked {
 #[derive(Debug)]
 struct Row {
     id: NotificationId,
+    incident: Option<IncidentId>,
+    at: Timestamp,
     /// The end of its lease, as far as the auditor knows; `None` when it is not held.
     held_until: Option<Timestamp>,
     delivered: bool,
@@ -103,6 +106,8 @@ pub struct Auditor {
     owed: BTreeMap<(UserId, IncidentId, PageReason), i64>,
     /// The inbox of each user, with the rows that have left it, oldest first.
     inboxes: BTreeMap<UserId, Vec<Row>>,
+    /// Rows that were superseded before they could be seen.
+    hidden: BTreeSet<NotificationId>,
     /// The number of pages that trails tell of.
     pub pages: u64,
 }
@@ -118,6 +123,7 @@ impl Auditor {
             incidents: BTreeMap::new(),
             owed: BTreeMap::new(),
             inboxes: BTreeMap::new(),
+            hidden: BTreeSet::new(),
             pages: 0,
         }
     }
@@ -184,6 +190,7 @@ impl Auditor {
             current: None,
             owner: opening.owner,
             acknowledged: None,
+            handed_off: None,
             resolved: false,
             must_stop: false,
         };
@@ -295,6 +302,8 @@ impl Auditor {
                 | Event::LayerTimedOut { .. }
                 | Event::EscalationExhausted
                 | Event::PageUndeliverable { .. }
+                | Event::PageDelivered { .. }
+                | Event::PageFailed { .. }
         );
         ensure!(actor.is_none() == by_time, "{what}: the actor is {actor:?}");
         // Events that time causes happen at the instant of the tick; all others, and those of a run that starts, at the
@@ -352,6 +361,7 @@ impl Auditor {
                 ensure!(!tracked.resolved, "handed off after it was resolved");
                 ensure!(*previous == tracked.owner, "previous owner {previous:?}, but it was {:?}", tracked.owner);
                 tracked.owner = Some(*new);
+                tracked.handed_off = Some(at);
                 tracked.acknowledged = None;
                 self.owe(*new, id, PageReason::Handoff);
                 if tracked.state != RunPhase::None {
@@ -411,12 +421,14 @@ impl Auditor {
             let (waiting, new) = (list(0)?, list(known)?);
             ensure!(new.len() < 100, "a hundred pages of {user} in one step");
             waiting.iter().chain(&new).try_for_each(|row| self.observe(row))?;
+            self.supersede(user, waiting.first().map(|row| row.id))?;
             let rows = self.inboxes.entry(user).or_default();
             let first = rows.iter().position(|row| !row.confirmed).unwrap_or(rows.len());
             let expected: Vec<_> = rows.iter().skip(first).take(100).map(|row| row.id).collect();
             let got: Vec<_> = waiting.iter().map(|row| row.id).collect();
             ensure!(got == expected, "the inbox of {user} is {got:?}, and should be {expected:?}");
         }
+        self.find_superseded(engine)?;
         let wrong: Vec<_> = self.owed.iter().filter(|(_, count)| **count != 0).collect();
         ensure!(wrong.is_empty(), "pages without exactly one row (positive: missing): {wrong:?}");
         self.owed.clear();
@@ -439,12 +451,64 @@ impl Auditor {
                 ensure!(!known.confirmed, "{} is back after it was confirmed", row.id);
             }
             None => {
-                ensure!(place == rows.len(), "a hole in the inbox of {}", user_of(row));
-                rows.push(Row { id: row.id, held_until: None, delivered: false, confirmed: false });
+                // What was superseded before anybody saw it left a hole.
+                let hole = Row {
+                    id: row.id,
+                    incident: None,
+                    at: row.created_at,
+                    held_until: None,
+                    delivered: true,
+                    confirmed: true,
+                };
+                rows.resize_with(place, || Row { ..hole });
+                let (incident, at) = (row.incident(), row.created_at);
+                rows.push(Row { id: row.id, incident, at, held_until: None, delivered: false, confirmed: false });
                 let page = row.incident().zip(row.reason());
                 let (incident, reason) = page.ok_or_else(|| format!("{row:?} is no page"))?;
                 *self.owed.entry((user_of(row), incident, reason)).or_default() -= 1;
             }
+        }
+        Ok(())
+    }
+
+    /// Whether nobody needs a page any more: its incident is resolved, acknowledged, or was handed to somebody else.
+    fn is_superseded(&self, user: UserId, row: &Row) -> bool {
+        let Some(tracked) = row.incident.and_then(|incident| self.incidents.get(&incident)) else { return false };
+        let handed_off = tracked.handed_off.is_some_and(|at| row.at < at) && tracked.owner != Some(user);
+        tracked.resolved || tracked.acknowledged.is_some() || handed_off
+    }
+
+    /// Takes it that rows at the head of an inbox have left it without being delivered, up to the one that is first now: they must be
+    /// such as nobody needs.
+    fn supersede(&mut self, user: UserId, first: Option<NotificationId>) -> Result<(), Complaint> {
+        let mut rows = std::mem::take(self.inboxes.entry(user).or_default());
+        let mut complaint = Ok(());
+        for row in rows.iter_mut().filter(|row| !row.confirmed) {
+            if Some(row.id) == first {
+                break;
+            }
+            if !self.is_superseded(user, row) {
+                complaint = Err(format!("{} of {user} is gone: it was not delivered, and not superseded", row.id));
+                break;
+            }
+            (row.delivered, row.confirmed) = (true, true);
+        }
+        self.inboxes.insert(user, rows);
+        complaint
+    }
+
+    /// Pages that were superseded before anybody saw them waiting are shown with their incidents.
+    fn find_superseded(&mut self, engine: &Engine) -> Result<(), Complaint> {
+        let owed: Vec<_> = self.owed.iter().filter(|(_, count)| **count > 0).map(|(page, _)| *page).collect();
+        for (user, incident, reason) in owed {
+            let rows: BTreeSet<_> = self.inboxes.values().flatten().map(|row| row.id).collect();
+            let pages = engine.query(&ListPages::new(incident), &self.admin).map_err(|error| error.to_string())?;
+            let pages = pages.pages.into_iter().filter(|page| page.user_id == user && page.reason == reason);
+            let superseded =
+                pages.flat_map(|page| page.deliveries).filter(|one| one.state == DeliveryState::Superseded);
+            let new: Vec<_> = superseded.map(|one| one.id).filter(|id| !rows.contains(id)).collect();
+            let count = new.into_iter().filter(|id| self.hidden.insert(*id)).count();
+            *self.owed.entry((user, incident, reason)).or_default() -= i64::try_from(count).unwrap();
         }
         Ok(())
     }
@@ -455,8 +519,18 @@ impl Auditor {
         rows.get_mut(place).ok_or_else(|| format!("{} was handed out before it could be seen", of.id))
     }
 
-    /// A row was claimed: it must be the first of its inbox, and not held.
+    /// A row was claimed: it must be the first of its inbox but for what is superseded, not held, and needed.
     pub fn claimed(&mut self, of: &Notification, now: Timestamp, until: Timestamp) -> Result<(), Complaint> {
+        self.supersede(user_of(of), Some(of.id))?;
+        let row = Row {
+            id: of.id,
+            incident: of.incident(),
+            at: of.created_at,
+            held_until: None,
+            delivered: false,
+            confirmed: false,
+        };
+        ensure!(!self.is_superseded(user_of(of), &row), "{} was handed out, and nobody needs it", of.id);
         let rows = self.inboxes.entry(user_of(of)).or_default();
         let first = rows.iter().position(|row| !row.confirmed);
         let place = usize::try_from(of.number).unwrap() - 1;
@@ -464,6 +538,12 @@ impl Auditor {
         let row = self.row(of)?;
         ensure!(row.held_until.is_none_or(|held| held <= now), "{} is held until {:?}", of.id, row.held_until);
         row.held_until = Some(until);
+        Ok(())
+    }
+
+    /// A row could not be sent, and is tried again: nobody is handed it before an instant.
+    pub fn waits(&mut self, of: &Notification, until: Timestamp) -> Result<(), Complaint> {
+        self.row(of)?.held_until = Some(until);
         Ok(())
     }
 
@@ -495,10 +575,10 @@ impl Auditor {
         Ok(())
     }
 
-    /// A notification was given up: nobody waits for it any more, and the next one's turn has come.
-    pub fn given_up(&mut self, of: &Notification) -> Result<(), Complaint> {
+    /// A notification has failed for good: nobody waits for it any more, and the next one's turn has come.
+    pub fn failed(&mut self, of: &Notification) -> Result<(), Complaint> {
         let row = self.row(of)?;
-        ensure!(!row.confirmed, "{} was given up after it was confirmed", of.id);
+        ensure!(!row.confirmed, "{} has failed after it was confirmed", of.id);
         (row.delivered, row.confirmed) = (true, true);
         Ok(())
     }

@@ -12,7 +12,7 @@ use dogwatch_core::incident::{
     ListLimit, Owner, PostUpdate, Severity, Status,
 };
 use dogwatch_core::oncall::CreateSchedule;
-use dogwatch_core::outbox::Notification;
+use dogwatch_core::outbox::{Notification, Retried};
 use dogwatch_core::team::{AddMember, ListTeam, Role};
 use dogwatch_core::{Actor, Code, OrgId, Timestamp, UserId};
 use dogwatch_store::{Engine, Error, ManualClock, Ticked, Transaction};
@@ -356,10 +356,26 @@ impl Night {
                     self.auditor.released(&row)?;
                 }
                 5 if row.user().is_some() && self.random.one_in(3) => {
-                    let given_up = self.engine().give_up(&[row.receipt()]).map_err(|e| e.to_string())?;
-                    ensure!(given_up == 1, "{} was held, but could not be given up", row.id);
-                    self.auditor.given_up(&row)?;
+                    let failed = self.engine().fail(&[row.receipt()], "no such mailbox").map_err(|e| e.to_string())?;
+                    ensure!(failed == 1, "{} was held, but could not fail", row.id);
+                    self.auditor.failed(&row)?;
                     touched.extend(row.incident());
+                }
+                6 if row.user().is_some() => {
+                    let retried = self.engine().retry(&row.receipt(), "greylisted", None).map_err(|e| e.to_string())?;
+                    match retried {
+                        Retried::NotHeld => return Err(format!("{} was held, but could not be retried", row.id)),
+                        Retried::At(at) => {
+                            ensure!(now < at, "{} is tried again at {at}, in no time", row.id);
+                            self.auditor.waits(&row, at)?;
+                        }
+                        Retried::Failed => {
+                            let hour = row.due_at.plus(Duration::from_secs(3_600));
+                            ensure!(hour <= now, "{} has failed before an hour had passed", row.id);
+                            self.auditor.failed(&row)?;
+                            touched.extend(row.incident());
+                        }
+                    }
                 }
                 3 | 4 => {
                     self.auditor.delivered(&row)?;
@@ -370,6 +386,7 @@ impl Night {
                     let confirmed = self.engine().confirm(&[row.receipt()]).map_err(|e| e.to_string())?;
                     ensure!(confirmed == 1, "{} was held, but could not be confirmed", row.id);
                     self.auditor.confirmed(&row)?;
+                    touched.extend(row.incident());
                 }
             }
         }
@@ -382,10 +399,12 @@ impl Night {
         let now = self.now();
         let confirmed = self.engine().confirm(&[row.receipt()]).map_err(|e| e.to_string())?;
         ensure!(confirmed == 1 || until <= now, "{} was held, but could not be confirmed", row.id);
+        let mut touched = Vec::new();
         if confirmed == 1 {
             self.auditor.confirmed(&row)?;
+            touched.extend(row.incident());
         }
-        self.audit(&[], None)
+        self.audit(&touched, None)
     }
 
     /// Finds the incidents whose creation was handed in and took effect.
@@ -449,6 +468,8 @@ impl Night {
             let receipts: Vec<_> = claimed.iter().map(Notification::receipt).collect();
             let confirmed = self.engine().confirm(&receipts).map_err(|error| error.to_string())?;
             ensure!(confirmed == receipts.len(), "{confirmed} of {} could be confirmed", receipts.len());
+            let touched: Vec<_> = claimed.iter().filter_map(Notification::incident).collect();
+            self.audit(&touched, None)?;
         }
         self.audit_all(None)?;
         self.auditor.settled()

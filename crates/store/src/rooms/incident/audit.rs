@@ -5,7 +5,10 @@
 //! not stored: its id begins with it.
 
 use bincode::{Decode, Encode};
-use dogwatch_core::id::{AuditEventId, ComponentId, Id, IncidentId, NotificationId, PolicyId, PolicyLayerId, UpdateId};
+use dogwatch_core::contact::ContactMethodKind;
+use dogwatch_core::id::{
+    AuditEventId, ComponentId, ContactMethodId, Id, IncidentId, PageId, PolicyId, PolicyLayerId, UpdateId,
+};
 use dogwatch_core::incident::{AcknowledgedVia, AuditEntry, AuditEvent, EditedField, Event};
 use dogwatch_core::outbox::PageReason;
 use dogwatch_core::{OrgId, UserId};
@@ -13,13 +16,14 @@ use dogwatch_core::{OrgId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Corrupt, Stored};
+use crate::rooms::contact::kind_byte;
 #[cfg(feature = "export")]
 use crate::rooms::json;
 use crate::rooms::outbox::reason_byte;
 use crate::rooms::text::Reader;
 use crate::rooms::{Entity, Line, Raw, Row, Rows, by_byte, timestamp};
 use crate::table::Table;
-use crate::tools::{Page, Verifier};
+use crate::tools::{Page, Side, Verifier};
 
 use super::{severity, severity_byte, status, status_byte, visibility, visibility_byte};
 
@@ -120,7 +124,7 @@ enum EventV1 {
         new: [u8; 16],
     },
     PageUndeliverable {
-        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<NotificationId>"))]
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<PageId>"))]
         page: [u8; 16],
         #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UserId>"))]
         user: [u8; 16],
@@ -130,6 +134,27 @@ enum EventV1 {
         paged_at: i64,
     },
     AcknowledgedByLink,
+    PageDelivered {
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<PageId>"))]
+        page: [u8; 16],
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UserId>"))]
+        user: [u8; 16],
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<ContactMethodId>"))]
+        method: [u8; 16],
+        #[cfg_attr(feature = "export", serde(with = "json::contact_method_kind"))]
+        kind: u8,
+    },
+    PageFailed {
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<PageId>"))]
+        page: [u8; 16],
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UserId>"))]
+        user: [u8; 16],
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<ContactMethodId>"))]
+        method: [u8; 16],
+        #[cfg_attr(feature = "export", serde(with = "json::contact_method_kind"))]
+        kind: u8,
+        reason: String,
+    },
 }
 
 fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
@@ -175,6 +200,19 @@ fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
             reason: reason_byte(*reason),
             paged_at: paged_at.as_millis(),
         },
+        Event::PageDelivered { page_id, user_id, contact_method_id, kind } => EventV1::PageDelivered {
+            page: page_id.to_bytes(),
+            user: user_id.to_bytes(),
+            method: contact_method_id.to_bytes(),
+            kind: kind_byte(*kind),
+        },
+        Event::PageFailed { page_id, user_id, contact_method_id, kind, reason } => EventV1::PageFailed {
+            page: page_id.to_bytes(),
+            user: user_id.to_bytes(),
+            method: contact_method_id.to_bytes(),
+            kind: kind_byte(*kind),
+            reason: reason.clone(),
+        },
     })
 }
 
@@ -212,13 +250,26 @@ fn event_of(event: EventV1) -> Result<Event, Corrupt> {
         EventV1::EscalationExhausted => Event::EscalationExhausted,
         EventV1::EscalationStopped => Event::EscalationStopped,
         EventV1::IncidentAcknowledged => Event::IncidentAcknowledged { via: None },
+        EventV1::PageDelivered { page, user, method, kind } => Event::PageDelivered {
+            page_id: PageId::from_bytes(page),
+            user_id: UserId::from_bytes(user),
+            contact_method_id: ContactMethodId::from_bytes(method),
+            kind: by_byte(&ContactMethodKind::ALL, kind_byte, kind)?,
+        },
+        EventV1::PageFailed { page, user, method, kind, reason } => Event::PageFailed {
+            page_id: PageId::from_bytes(page),
+            user_id: UserId::from_bytes(user),
+            contact_method_id: ContactMethodId::from_bytes(method),
+            kind: by_byte(&ContactMethodKind::ALL, kind_byte, kind)?,
+            reason,
+        },
         EventV1::AcknowledgedByLink => Event::IncidentAcknowledged { via: Some(AcknowledgedVia::Link) },
         EventV1::IncidentHandedOff { previous, new } => Event::IncidentHandedOff {
             previous_owner_id: previous.map(UserId::from_bytes),
             new_owner_id: UserId::from_bytes(new),
         },
         EventV1::PageUndeliverable { page, user, reason, paged_at } => Event::PageUndeliverable {
-            page_id: NotificationId::from_bytes(page),
+            page_id: PageId::from_bytes(page),
             user_id: UserId::from_bytes(user),
             reason: by_byte(&PageReason::ALL, reason_byte, reason)?,
             paged_at: timestamp(paged_at)?,
@@ -239,7 +290,7 @@ impl Entity for AuditEntry {
         verifier.actors(key, self.org_id, &self.events);
     }
 
-    fn pages(&self, tell: &mut dyn FnMut(Page, i64)) {
+    fn pages(&self, tell: &mut dyn FnMut(Page, Side)) {
         told(self.org_id, self.incident_id, &self.events, tell);
     }
 }
@@ -317,18 +368,18 @@ fn audit_key(org: OrgId, incident: IncidentId, first: AuditEventId) -> Vec<u8> {
 
 /// Reports the pages that events name: one for each user whom a layer paged, and one for each handoff; one less for each that
 /// was given up.
-pub(super) fn told(org: OrgId, incident: IncidentId, events: &[AuditEvent], tell: &mut dyn FnMut(Page, i64)) {
+pub(super) fn told(org: OrgId, incident: IncidentId, events: &[AuditEvent], tell: &mut dyn FnMut(Page, Side)) {
     for event in events {
         let at = event.at();
         match &event.event {
             Event::LayerPaged { user_ids: users, .. } => {
-                users.iter().for_each(|user| tell((org, incident, *user, PageReason::Escalation, at), 1));
+                users.iter().for_each(|user| tell((org, incident, *user, PageReason::Escalation, at), Side::Trail));
             }
             Event::IncidentHandedOff { new_owner_id: new, .. } => {
-                tell((org, incident, *new, PageReason::Handoff, at), 1);
+                tell((org, incident, *new, PageReason::Handoff, at), Side::Trail);
             }
             Event::PageUndeliverable { user_id, reason, paged_at, .. } => {
-                tell((org, incident, *user_id, *reason, *paged_at), -1);
+                tell((org, incident, *user_id, *reason, *paged_at), Side::Maybe);
             }
             Event::IncidentCreated { .. }
             | Event::IncidentEdited { .. }
@@ -340,6 +391,8 @@ pub(super) fn told(org: OrgId, incident: IncidentId, events: &[AuditEvent], tell
             | Event::LayerTimedOut { .. }
             | Event::EscalationExhausted
             | Event::EscalationStopped
+            | Event::PageDelivered { .. }
+            | Event::PageFailed { .. }
             | Event::IncidentAcknowledged { .. } => {}
         }
     }

@@ -49,6 +49,8 @@ impl Verifier<'_, '_> {
                 | Event::EscalationStopped
                 | Event::IncidentAcknowledged { .. }
                 | Event::IncidentHandedOff { .. }
+                | Event::PageDelivered { .. }
+                | Event::PageFailed { .. }
                 | Event::PageUndeliverable { .. } => {}
             }
         }

@@ -34,7 +34,7 @@ use crate::rooms::json;
 use crate::rooms::text::{Reader, TextV1, gather};
 use crate::rooms::{Entity, Line, Raw, Row, Rows, by_byte, text, timestamp};
 use crate::table::Table;
-use crate::tools::{Page, Verifier};
+use crate::tools::{Page, Side, Verifier};
 use crate::view::{OrgView, corrupt, record_of};
 
 impl Table {
@@ -65,8 +65,8 @@ pub(super) const TABLES: &[Table] = &[
     Table::AUDIT,
 ];
 
-/// An incident's id with all bits inverted, as a part of a key: newer ones sort first.
-pub(crate) fn newest_first(id: IncidentId) -> [u8; 16] {
+/// An id with all bits inverted, as a part of a key: newer ones sort first.
+pub(crate) fn newest_first(id: impl Id) -> [u8; 16] {
     id.to_bytes().map(|byte| !byte)
 }
 
@@ -187,7 +187,7 @@ struct IncidentV2 {
 /// An incident in record version 3: version 2 with the last events of its audit trail.
 #[derive(Debug, Encode, Decode)]
 #[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
-pub(crate) struct IncidentV3 {
+struct IncidentV3 {
     #[cfg_attr(feature = "export", serde(flatten))]
     incident: IncidentV2,
     /// Whether there may be earlier events in `Audit`. Exports hold this field only when it is `false`.
@@ -195,6 +195,19 @@ pub(crate) struct IncidentV3 {
     has_earlier_events: bool,
     #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "Vec::is_empty"))]
     recent_events: Vec<AuditEventV1>,
+}
+
+/// An incident in record version 4: version 3 with its last handoff.
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub(crate) struct IncidentV4 {
+    #[cfg_attr(feature = "export", serde(flatten))]
+    incident: IncidentV3,
+    #[cfg_attr(
+        feature = "export",
+        serde(default, skip_serializing_if = "Option::is_none", with = "json::time::maybe")
+    )]
+    handed_off_at: Option<i64>,
 }
 
 const fn yes() -> bool {
@@ -206,22 +219,24 @@ const fn is_yes(it: &bool) -> bool {
     *it
 }
 
-impl IncidentV3 {
+impl IncidentV4 {
     pub(crate) const fn description_mut(&mut self) -> &mut Option<TextV1> {
-        &mut self.incident.incident.description
+        &mut self.incident.incident.incident.description
     }
 }
 
-impl Stored for IncidentV3 {
-    const VERSION: u8 = 3;
+impl Stored for IncidentV4 {
+    const VERSION: u8 = 4;
 
     fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
         let incident = match version {
             1 => IncidentV2 { incident: unpack(payload)?, run: None },
             2 => unpack(payload)?,
+            3 => return Ok(Self { incident: unpack(payload)?, handed_off_at: None }),
             _ => return Err(Corrupt::Version),
         };
-        Ok(Self { incident, has_earlier_events: true, recent_events: Vec::new() })
+        let incident = IncidentV3 { incident, has_earlier_events: true, recent_events: Vec::new() };
+        Ok(Self { incident, handed_off_at: None })
     }
 }
 
@@ -263,11 +278,12 @@ impl Entity for Incident {
         if let Some(due) = self.next_escalation_at() {
             rows.index(timer_key(&Timer { due, org_id: self.org_id, incident_id: self.id }));
         }
-        let record = IncidentV3 {
+        let incident = IncidentV3 {
             incident: IncidentV2 { incident, run: self.escalation.as_ref().map(RunV1::from) },
             has_earlier_events: self.has_earlier_events,
             recent_events: stored_events(&self.recent_events)?,
         };
+        let record = IncidentV4 { incident, handed_off_at: self.handed_off_at.map(|at| at.as_millis()) };
         rows.record(incident_key(self.org_id, self.id), &record)
     }
 
@@ -289,14 +305,15 @@ impl Entity for Incident {
         }
     }
 
-    fn pages(&self, tell: &mut dyn FnMut(Page, i64)) {
+    fn pages(&self, tell: &mut dyn FnMut(Page, Side)) {
         told(self.org_id, self.id, &self.recent_events, tell);
     }
 }
 
 /// Makes the incident of a record. `read` reads the pieces of a long description.
-pub(crate) fn incident_of(row: IncidentV3, org: OrgId, id: IncidentId, read: Reader<'_>) -> Result<Incident, Corrupt> {
-    let IncidentV3 { incident: IncidentV2 { incident: row, run }, has_earlier_events, recent_events } = row;
+pub(crate) fn incident_of(row: IncidentV4, org: OrgId, id: IncidentId, read: Reader<'_>) -> Result<Incident, Corrupt> {
+    let IncidentV4 { incident, handed_off_at } = row;
+    let IncidentV3 { incident: IncidentV2 { incident: row, run }, has_earlier_events, recent_events } = incident;
     let step = |step: StepV1| {
         Ok(StatusEntry {
             id: StatusEntryId::from_bytes(step.id),
@@ -327,6 +344,7 @@ pub(crate) fn incident_of(row: IncidentV3, org: OrgId, id: IncidentId, read: Rea
         escalation: escalation.transpose()?,
         component_ids: row.components.into_iter().map(ComponentId::from_bytes).collect(),
         acknowledged,
+        handed_off_at: handed_off_at.map(timestamp).transpose()?,
         created_by: UserId::from_bytes(row.created_by),
         updated_at: timestamp(row.updated_at)?,
         history: row.history.into_iter().map(step).collect::<Result<_, Corrupt>>()?,
@@ -410,7 +428,7 @@ pub(crate) struct IncidentLine {
     #[cfg_attr(feature = "export", serde(with = "json::IdForm::<IncidentId>"))]
     id: Raw,
     #[cfg_attr(feature = "export", serde(flatten))]
-    record: IncidentV3,
+    record: IncidentV4,
 }
 
 impl Line for IncidentLine {
@@ -469,7 +487,7 @@ impl Line for UpdateLine {
 impl IncidentPort for OrgView<'_> {
     fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error> {
         let key = incident_key(self.org, id);
-        let incident = self.cached(&key, |row: IncidentV3, read| incident_of(row, self.org, id, read))?;
+        let incident = self.cached(&key, |row: IncidentV4, read| incident_of(row, self.org, id, read))?;
         Ok(incident.map(Arc::unwrap_or_clone))
     }
 
@@ -483,7 +501,7 @@ impl IncidentPort for OrgView<'_> {
         let lists = lists.iter().map(|(start, end)| self.store.scan(start, end).peekable()).collect();
         let incident = |key: &[u8], value: &[u8]| {
             let id = incident_at_end(key).ok_or_else(|| corrupt(key, Corrupt::Key))?;
-            let build = |row: IncidentV3, read: Reader<'_>| incident_of(row, self.org, id, read);
+            let build = |row: IncidentV4, read: Reader<'_>| incident_of(row, self.org, id, read);
             if value.is_empty() {
                 let found = self.cached(&incident_key(self.org, id), build)?;
                 return found.ok_or_else(|| corrupt(key, Corrupt::Missing));
@@ -638,6 +656,7 @@ mod tests {
                 escalation: Some(Escalation { policy_id: policy, revision: u32::MAX, run }),
                 component_ids: vec![ComponentId::from_bytes([255; 16]); components],
                 acknowledged: Some((at, user)),
+                handed_off_at: Some(at),
                 created_by: user,
                 updated_at: at,
                 history: vec![step; 4],

@@ -10,7 +10,7 @@ use dogwatch_core::escalation::{
 use dogwatch_core::id::{Id, PolicyLayerId};
 use dogwatch_core::incident::{AcknowledgeIncident, HandOffIncident};
 use dogwatch_core::oncall::{CreateOverride, CreateSchedule, DeleteSchedule};
-use dogwatch_core::outbox::ListNotifications;
+use dogwatch_core::outbox::{ListNotifications, ListPages, Retried};
 use dogwatch_core::{Actor, Patch, Timestamp};
 use std::time::Duration;
 
@@ -97,7 +97,11 @@ pub enum EscalationOp {
         claim: usize,
         seconds: u64,
     },
-    GiveUp {
+    Retry {
+        claim: usize,
+        seconds: u64,
+    },
+    Fail {
         claim: usize,
     },
 }
@@ -112,7 +116,7 @@ pub enum LayerTarget {
 
 pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<EscalationOp> {
     let seconds = [0, 1, 30, 60, 3_600];
-    Ok(match source.int_in_range(0..=30)? {
+    Ok(match source.int_in_range(0..=32)? {
         0 => EscalationOp::CreateSchedule { name: name(source)? },
         1 => EscalationOp::DeleteSchedule { schedule: pick(source, org)? },
         2..=4 => EscalationOp::StandIn {
@@ -144,7 +148,8 @@ pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Esc
         21..=24 => EscalationOp::Tick { in_minutes: *source.choose(&[0, 0, 1, 5, 10, 60, -1])? },
         25 | 26 => EscalationOp::Claim { limit: source.int_in_range(0..=4)?, seconds: *source.choose(&seconds)? },
         27 | 28 => EscalationOp::Confirm { claim: source.int_in_range(0..=3)? },
-        29 => EscalationOp::GiveUp { claim: source.int_in_range(0..=3)? },
+        29 => EscalationOp::Fail { claim: source.int_in_range(0..=3)? },
+        30 | 31 => EscalationOp::Retry { claim: source.int_in_range(0..=3)?, seconds: *source.choose(&seconds)? },
         _ => EscalationOp::GiveBack { claim: source.int_in_range(0..=3)?, seconds: *source.choose(&seconds)? },
     })
 }
@@ -168,7 +173,8 @@ impl Run<'_> {
             EscalationOp::Claim { limit, seconds } => self.claim(*limit, Duration::from_secs(*seconds)),
             EscalationOp::Confirm { claim } => self.confirm(*claim),
             EscalationOp::GiveBack { claim, seconds } => self.give_back(*claim, *seconds),
-            EscalationOp::GiveUp { claim } => self.give_up(*claim),
+            EscalationOp::Retry { claim, seconds } => self.retry(*claim, *seconds),
+            EscalationOp::Fail { claim } => self.fail(*claim),
             EscalationOp::Preview { policy, in_minutes } => {
                 let (id, index) = self.policy(*policy, org);
                 let at = self.now() + in_minutes * 60_000;
@@ -390,67 +396,104 @@ impl Run<'_> {
             inboxes.extend(ready.map(|(ready, id, recipient)| (ready, model.id.clone(), id, org, recipient)));
         }
         inboxes.sort();
-        inboxes.truncate(limit);
         let claimed = self.subject().claim(limit, lease).unwrap();
-        assert_eq!(claimed.len(), inboxes.len());
-        for (got, (_, _, _, org, recipient)) in claimed.iter().zip(inboxes) {
+        let mut got = claimed.iter();
+        let mut count = 0;
+        for (_, _, _, org, recipient) in inboxes {
+            if count == limit {
+                break;
+            }
             let model = &mut self.orgs[org];
-            let notification = model.first_notification(recipient).unwrap();
+            // What nobody needs any more leaves the inbox.
+            while let Some(first) = model.first_notification(recipient) {
+                if !model.is_superseded(&model.notifications[first]) {
+                    break;
+                }
+                (model.notifications[first].done, model.notifications[first].state) = (true, "superseded");
+                model.ready.insert(recipient, now);
+            }
+            let Some(notification) = model.first_notification(recipient) else { continue };
+            count += 1;
             model.notifications[notification].attempts += 1;
             model.ready.insert(recipient, now + Millis::try_from(lease.as_millis()).unwrap());
+            let got = got.next().expect("one that can be claimed was not");
             assert_eq!(render::notification(got), model.shown_notification(&model.notifications[notification]));
             let attempt = model.notifications[notification].attempts;
             self.claims.push(Claimed { receipt: got.receipt(), org, notification, attempt });
         }
+        assert_eq!(got.next(), None);
     }
 
     fn confirm(&mut self, claim: usize) {
         let Some(claim) = self.claims.iter().rev().nth(claim) else { return };
-        let now = self.now();
-        let model = &mut self.orgs[claim.org];
-        let notification = &mut model.notifications[claim.notification];
-        let fresh = !std::mem::replace(&mut notification.done, true);
-        if fresh {
-            model.ready.insert(notification.recipient, now);
-        }
-        assert_eq!(self.subject().confirm(claim.receipt).unwrap(), usize::from(fresh));
-    }
-
-    fn give_back(&mut self, claim: usize, seconds: u64) {
-        let Some(claim) = self.claims.iter().rev().nth(claim) else { return };
-        let now = self.now();
-        let model = &mut self.orgs[claim.org];
-        let notification = &model.notifications[claim.notification];
-        let held =
-            !notification.done && notification.attempts == claim.attempt && now < model.ready[&notification.recipient];
-        let after = Duration::from_secs(seconds);
-        if held {
-            model.ready.insert(notification.recipient, now + Millis::try_from(after.as_millis()).unwrap());
-        }
-        let engine = self.subject();
-        assert_eq!(engine.give_back(claim.receipt, after).unwrap(), usize::from(held));
-    }
-
-    fn give_up(&mut self, claim: usize) {
-        let Some(claim) = self.claims.iter().rev().nth(claim) else { return };
         let (now, receipt, org) = (self.now(), claim.receipt, claim.org);
         let model = &mut self.orgs[org];
         let notification = &mut model.notifications[claim.notification];
-        let held =
-            !notification.done && notification.attempts == claim.attempt && now < model.ready[&notification.recipient];
+        let fresh = !std::mem::replace(&mut notification.done, true);
         let mut incident = None;
-        if held {
-            notification.done = true;
+        if fresh {
+            notification.state = "delivered";
             model.ready.insert(notification.recipient, now);
-            if let (RecipientModel::Member(user), Some((reason, index))) = (notification.recipient, notification.page) {
-                let details = format!(" {reason} for {} at {}", model.members[user].id, notification.at);
-                model.incidents[index].happened("page_undeliverable", now, None, details);
+            if let (RecipientModel::Member(user), Some((_, index))) = (notification.recipient, notification.page) {
+                let details = format!(" for {}", model.members[user].id);
+                model.incidents[index].happened("page_delivered", now, None, details);
                 incident = Some(index);
             }
         }
-        assert_eq!(self.subject().give_up(receipt).unwrap(), usize::from(held));
+        assert_eq!(self.subject().confirm(receipt).unwrap(), usize::from(fresh));
         if let Some(index) = incident {
             self.compare_incident(org, &self.admin(org), index);
+        }
+    }
+
+    /// The claim at this place, counted from the latest one, and whether it still holds.
+    fn held(&self, claim: usize) -> Option<(Claimed, bool)> {
+        let claim = *self.claims.iter().rev().nth(claim)?;
+        let model = &self.orgs[claim.org];
+        let one = &model.notifications[claim.notification];
+        let held = !one.done && one.attempts == claim.attempt && self.now() < model.ready[&one.recipient];
+        Some((claim, held))
+    }
+
+    fn give_back(&mut self, claim: usize, seconds: u64) {
+        let Some((claim, held)) = self.held(claim) else { return };
+        let (now, after) = (self.now(), Duration::from_secs(seconds));
+        if held {
+            let model = &mut self.orgs[claim.org];
+            let recipient = model.notifications[claim.notification].recipient;
+            model.ready.insert(recipient, now + Millis::try_from(after.as_millis()).unwrap());
+        }
+        assert_eq!(self.subject().give_back(claim.receipt, after).unwrap(), usize::from(held));
+    }
+
+    fn retry(&mut self, claim: usize, seconds: u64) {
+        let Some((claim, held)) = self.held(claim) else { return };
+        let (now, asked) = (self.now(), Duration::from_secs(seconds));
+        let mut expected = Retried::NotHeld;
+        if held {
+            let asked = Millis::try_from(asked.as_millis()).unwrap();
+            let again = self.orgs[claim.org].retry(claim.notification, "busy", asked, now);
+            expected = again.map_or(Retried::Failed, |at| Retried::At(Timestamp::clamped(at)));
+        }
+        assert_eq!(self.subject().retry(claim.receipt, "busy", Some(asked)).unwrap(), expected);
+        self.compare_paged(claim);
+    }
+
+    fn fail(&mut self, claim: usize) {
+        let Some((claim, held)) = self.held(claim) else { return };
+        let now = self.now();
+        if held {
+            self.orgs[claim.org].fail(claim.notification, &format!("no such {}", "x".repeat(92)), now);
+        }
+        let reason = format!("no\nsuch {}", "x".repeat(200));
+        assert_eq!(self.subject().fail(claim.receipt, &reason).unwrap(), usize::from(held));
+        self.compare_paged(claim);
+    }
+
+    /// Compares the incident of a page that was claimed.
+    fn compare_paged(&self, claim: Claimed) {
+        if let Some((_, index)) = self.orgs[claim.org].notifications[claim.notification].page {
+            self.compare_incident(claim.org, &self.admin(claim.org), index);
         }
     }
 
@@ -472,6 +515,10 @@ impl Run<'_> {
                 let expected: Vec<_> = waiting.map(|notification| model.shown_notification(notification)).collect();
                 let got = self.subject().query(&ListNotifications::new(valid(&member.id)), &admin).unwrap();
                 assert_eq!(got.iter().map(render::notification).collect::<Vec<_>>(), expected);
+            }
+            for (index, incident) in model.incidents.iter().enumerate() {
+                let got = self.subject().query(&ListPages::new(valid(&incident.id)), &admin).unwrap();
+                assert_eq!(render::pages(&got.pages), model.shown_pages(index), "of {}", incident.id);
             }
         }
     }

@@ -78,8 +78,12 @@ pub struct NotificationModel {
     pub recipient: RecipientModel,
     pub at: Millis,
     pub attempts: u32,
-    /// Whether it was delivered or withdrawn.
+    pub failures: u32,
+    pub error: String,
+    /// Whether it was withdrawn, or has ended.
     pub done: bool,
+    /// How a page has ended; `waiting` until then.
+    pub state: &'static str,
 }
 
 /// The settings of a policy layer to add, or those that an edit gives.
@@ -298,7 +302,8 @@ impl Org {
         if self.first_notification(recipient).is_none() {
             self.ready.insert(recipient, now);
         }
-        self.notifications.push(NotificationModel { page, recipient, at, attempts: 0, done: false });
+        let (attempts, failures, error, done, state) = (0, 0, String::new(), false, "waiting");
+        self.notifications.push(NotificationModel { page, recipient, at, attempts, failures, error, done, state });
     }
 
     /// Withdraws the notification of an invitation.
@@ -369,6 +374,7 @@ impl Org {
         let incident = &mut self.incidents[index];
         let previous = incident.owner.replace(target).map(|owner| self.members[owner].id.clone());
         incident.acknowledged = None;
+        incident.handed_off = Some(incident.updated.max(now));
         if let Some(run) = &mut incident.run {
             run.due = run.current.map(|current| now + run.layers[current].minutes * MINUTE);
         }
@@ -429,7 +435,65 @@ impl Org {
             }
             other => panic!("{other:?}"),
         };
-        format!("{what} at {}, {} attempts", notification.at, notification.attempts)
+        let NotificationModel { at, attempts, failures, .. } = notification;
+        format!("{what} at {at}, {attempts} attempts, {failures} failed")
+    }
+
+    /// Whether nobody needs a page any more: see section 9.
+    #[must_use]
+    pub fn is_superseded(&self, notification: &NotificationModel) -> bool {
+        let (RecipientModel::Member(user), Some((_, incident))) = (notification.recipient, notification.page) else {
+            return false;
+        };
+        let incident = &self.incidents[incident];
+        let handed = incident.handed_off.is_some_and(|at| at > notification.at) && incident.owner != Some(user);
+        incident.status == RESOLVED || incident.acknowledged.is_some() || handed
+    }
+
+    /// The text that the pages of an incident must render to.
+    #[must_use]
+    pub fn shown_pages(&self, incident: usize) -> Vec<String> {
+        let of_incident = |one: &&NotificationModel| one.page.is_some_and(|(_, of)| of == incident);
+        let shown = |one: &NotificationModel| {
+            let RecipientModel::Member(user) = one.recipient else { panic!("a page for somebody who is invited") };
+            let (reason, at) = (one.page.unwrap().0, one.at);
+            let (state, tried, error) = (one.state, one.attempts, &one.error);
+            format!("{reason} for {} at {at}: {state} due {at} tried {tried} {error:?}", self.members[user].id)
+        };
+        let mut pages: Vec<_> = self.notifications.iter().filter(of_incident).map(shown).collect();
+        pages.sort();
+        pages
+    }
+
+    /// Ends the claim of a notification that could not be sent now; gives when it can be claimed again, or `None` when it has failed.
+    pub fn retry(&mut self, index: usize, reason: &str, asked: Millis, now: Millis) -> Option<Millis> {
+        let one = &mut self.notifications[index];
+        let end = one.at + 60 * MINUTE;
+        if end <= now {
+            self.fail(index, reason, now);
+            return None;
+        }
+        one.failures += 1;
+        reason.clone_into(&mut one.error);
+        let wait = [5, 15, 30, 60, 120].get(one.failures as usize - 1).copied().unwrap_or(300) * 1_000;
+        let again = end.min(now + asked.max(wait));
+        self.ready.insert(one.recipient, again);
+        Some(again)
+    }
+
+    /// Ends a notification that cannot be delivered.
+    pub fn fail(&mut self, index: usize, reason: &str, now: Millis) {
+        let one = &mut self.notifications[index];
+        (one.done, one.state) = (true, "failed");
+        one.failures += 1;
+        reason.clone_into(&mut one.error);
+        self.ready.insert(one.recipient, now);
+        let (recipient, page, at) = (one.recipient, one.page, one.at);
+        if let (RecipientModel::Member(user), Some((why, incident))) = (recipient, page) {
+            let user = self.members[user].id.clone();
+            self.incidents[incident].happened("page_failed", now, None, format!(" for {user}: {reason}"));
+            self.incidents[incident].happened("page_undeliverable", now, None, format!(" {why} for {user} at {at}"));
+        }
     }
 
     /// The text that a preview must render to: for each layer its id, position, instant and users; then the end.

@@ -1,0 +1,174 @@
+//! Writing notifications, claiming them, and giving them back.
+
+use std::time::Duration;
+
+use super::{DeliveryEnd, Inbox, Message, Notification, PageReason, ReadyInbox, Receipt, Recipient};
+use crate::command::{Context, Decision};
+use crate::error::Error;
+use crate::id::{IdSource, IncidentId, InvitationId, UserId};
+use crate::secret::Secret;
+use crate::text::EmailAddress;
+use crate::time::Timestamp;
+use crate::world::{Change, State, Write};
+
+/// The longest lease: an hour. Longer ones are cut to it.
+pub const LONGEST_LEASE: Duration = Duration::from_secs(60 * 60);
+/// The longest time for which a notification is given back: a day. Longer ones are cut to it.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Pages a user about an incident. A command pages each user at most once, since the inbox is read as it is stored.
+pub(crate) fn page(
+    cx: &mut Context<'_>,
+    incident: IncidentId,
+    user: UserId,
+    reason: PageReason,
+    at: Timestamp,
+) -> Result<(), Error> {
+    let page_id = cx.ids.fresh(at);
+    notify(cx, Recipient::Member(user), Message::Page { page_id, incident_id: incident, reason }, at)
+}
+
+/// Sends an invitation with its token.
+pub(crate) fn invite(
+    cx: &mut Context<'_>,
+    invitation: InvitationId,
+    email: EmailAddress,
+    token: Secret,
+) -> Result<(), Error> {
+    notify(cx, Recipient::Invited(invitation), Message::Invitation { email, token: Some(token) }, cx.now)
+}
+
+/// Deletes the notification of an invitation, if it is not delivered, whether it is claimed now or not.
+pub(crate) fn withdraw(cx: &mut Context<'_>, invitation: InvitationId) -> Result<(), Error> {
+    let Some(inbox) = cx.world.inbox(Recipient::Invited(invitation))? else { return Ok(()) };
+    cx.write(Write::Notification(Box::new(Change::gone(first_of(cx, &inbox)?))));
+    cx.write(Write::Inbox(Change::gone(inbox)));
+    Ok(())
+}
+
+/// Adds a notification to a recipient's inbox.
+fn notify(cx: &mut Context<'_>, recipient: Recipient, message: Message, at: Timestamp) -> Result<(), Error> {
+    let org = cx.world.org_id();
+    let before = cx.world.inbox(recipient)?;
+    let mut inbox = before.unwrap_or(Inbox::empty(org, recipient));
+    if inbox.is_empty() {
+        inbox.ready_at = cx.now;
+    }
+    inbox.last = inbox.last.saturating_add(1);
+    let notification = Notification {
+        id: cx.ids.fresh(at),
+        org_id: org,
+        recipient,
+        message,
+        created_at: at,
+        place: 0,
+        due_at: at,
+        attempts: 0,
+        failures: 0,
+        last_error: None,
+        ended: None,
+        number: inbox.last,
+    };
+    cx.write(Write::Notification(Box::new(Change::created(notification))));
+    cx.write(Write::Inbox(Change { before, after: Some(inbox) }));
+    Ok(())
+}
+
+/// What [`claim`] found in an inbox.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Claimed {
+    /// The notification that was claimed; `None` if there is none to claim now.
+    pub notification: Option<Notification>,
+    /// How many were superseded before it.
+    pub superseded: usize,
+}
+
+/// The most notifications that one claim supersedes, so that it ends.
+const SUPERSEDED: usize = 100;
+
+/// Claims the first notification of an inbox for the length of the lease, an hour at most, unless none can be claimed now. Pages at
+/// the head of the inbox that nobody needs any more are superseded: they leave it, and are not sent. At most a hundred are at once.
+///
+/// # Errors
+/// [`Error::Broken`] when the store cannot be read; no other.
+pub fn claim(
+    ready: &ReadyInbox,
+    lease: Duration,
+    state: &dyn State,
+    now: Timestamp,
+    ids: &mut IdSource,
+) -> Result<Decision<Claimed>, Error> {
+    let world = state.world(ready.org_id);
+    let mut cx = Context::new(&*world, now, ids);
+    let mut claimed = Claimed::default();
+    let can_be_claimed = |inbox: &Inbox| !inbox.is_empty() && inbox.ready_at <= now;
+    let Some(before) = world.inbox(ready.recipient)?.filter(can_be_claimed) else { return Ok(cx.decided(claimed)) };
+    let mut inbox = before;
+    while !inbox.is_empty() {
+        let first = first_of(&cx, &inbox)?;
+        if !is_superseded(&cx, &first)? {
+            let attempts = first.attempts.saturating_add(1);
+            let leased = Notification { attempts, ..first.clone() };
+            cx.write(Write::Notification(Box::new(Change::edited(first, leased.clone()))));
+            inbox.ready_at = now.plus(lease.min(LONGEST_LEASE));
+            claimed.notification = Some(leased);
+            break;
+        }
+        if claimed.superseded == SUPERSEDED {
+            break;
+        }
+        let ended = Notification { ended: Some((now, DeliveryEnd::Superseded)), ..first.clone() };
+        cx.write(Write::Notification(Box::new(Change::edited(first, ended))));
+        inbox.first = inbox.first.saturating_add(1);
+        inbox.ready_at = now;
+        claimed.superseded = claimed.superseded.saturating_add(1);
+    }
+    cx.write(Write::Inbox(Change::edited(before, inbox)));
+    Ok(cx.decided(claimed))
+}
+
+/// Whether nobody needs a page any more: its incident is resolved, has been acknowledged since, or was handed to somebody else.
+fn is_superseded(cx: &Context<'_>, notification: &Notification) -> Result<bool, Error> {
+    let Message::Page { incident_id, .. } = notification.message else { return Ok(false) };
+    let incident = cx.world.incident(incident_id)?;
+    let incident = incident.ok_or_else(|| Error::broken("a page without its incident"))?;
+    // In doubt about two instants of one millisecond, a page is sent.
+    let handed_off = incident.handed_off_at.is_some_and(|at| notification.created_at < at);
+    // A handoff takes an acknowledgement back: one that is there has come since.
+    let acknowledged = incident.acknowledged.is_some();
+    Ok(incident.is_resolved() || acknowledged || handed_off && incident.owner_id != notification.user())
+}
+
+/// Gives a claimed notification back, to be claimed again when `after` has passed, a day at most; `false` when it is not held
+/// under this claim any more.
+///
+/// # Errors
+/// [`Error::Broken`] when the store cannot be read; no other.
+pub fn give_back(
+    receipt: &Receipt,
+    after: Duration,
+    state: &dyn State,
+    now: Timestamp,
+    ids: &mut IdSource,
+) -> Result<Decision<bool>, Error> {
+    let world = state.world(receipt.org);
+    let mut cx = Context::new(&*world, now, ids);
+    let Some((inbox, _)) = held(&cx, receipt)? else { return Ok(cx.decided(false)) };
+    let ready = Inbox { ready_at: now.plus(after.min(LONGEST_WAIT)), ..inbox };
+    cx.write(Write::Inbox(Change::edited(inbox, ready)));
+    Ok(cx.decided(true))
+}
+
+/// The inbox of a claimed notification, and the notification; `None` when it is not held under this claim any more.
+pub(super) fn held(cx: &Context<'_>, receipt: &Receipt) -> Result<Option<(Inbox, Notification)>, Error> {
+    let leased = |inbox: &Inbox| !inbox.is_empty() && inbox.first == receipt.number && cx.now < inbox.ready_at;
+    let Some(inbox) = cx.world.inbox(receipt.recipient)?.filter(leased) else { return Ok(None) };
+    let notification = first_of(cx, &inbox)?;
+    Ok((notification.attempts == receipt.attempt).then_some((inbox, notification)))
+}
+
+/// The first notification of an inbox that is not empty.
+pub(super) fn first_of(cx: &Context<'_>, inbox: &Inbox) -> Result<Notification, Error> {
+    let first = cx.world.notification(inbox.recipient, inbox.first)?;
+    first.ok_or_else(|| Error::broken("an inbox without its first notification"))
+}

@@ -1,0 +1,273 @@
+//! The entities: notifications and the inboxes in which they wait.
+
+use crate::id::{Id, IncidentId, InvitationId, NotificationId, OrgId, PageId, UserId};
+use crate::secret::Secret;
+use crate::text::EmailAddress;
+use crate::time::Timestamp;
+use crate::words::words;
+
+words! {
+    /// What has become of a notification.
+    DeliveryState, "state of a delivery", "must be `waiting`, `delivered`, `failed` or `superseded`" {
+        /// `waiting`: it waits to be sent, for the first time or again.
+        Waiting = "waiting",
+        /// `delivered`: it was sent.
+        Delivered = "delivered",
+        /// `failed`: it could not be sent, and is not tried any more.
+        Failed = "failed",
+        /// `superseded`: it was not sent, because nobody needs it any more.
+        Superseded = "superseded",
+    }
+}
+
+words! {
+    /// The end of a notification.
+    DeliveryEnd, "end of a delivery", "must be `delivered`, `failed` or `superseded`" {
+        /// `delivered`: it was sent.
+        Delivered = "delivered",
+        /// `failed`: it could not be sent.
+        Failed = "failed",
+        /// `superseded`: it was not sent, because nobody needs it any more.
+        Superseded = "superseded",
+    }
+}
+
+words! {
+    /// The kind of a notification: what it asks its recipient to do.
+    NotificationKind, "notification kind", "must be `page` or `invitation`" {
+        /// `page`: look at the incident, now.
+        Page = "page",
+        /// `invitation`: join the organization.
+        Invitation = "invitation",
+    }
+}
+
+words! {
+    /// The reason why somebody is paged.
+    PageReason, "reason of a page", "must be `escalation` or `handoff`" {
+        /// `escalation`: a layer of the policy fired.
+        Escalation = "escalation",
+        /// `handoff`: the incident was handed to them.
+        Handoff = "handoff",
+    }
+}
+
+/// The recipient of a notification, who has an inbox. They sort by id, members and invited persons among each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Recipient {
+    /// A user of the organization.
+    Member(UserId),
+    /// The person to whom an invitation goes, who is no user yet.
+    Invited(InvitationId),
+}
+
+impl Ord for Recipient {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.order().cmp(&other.order())
+    }
+}
+
+impl PartialOrd for Recipient {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Recipient {
+    /// What it sorts by: its id, and, should two have the same, the member first.
+    fn order(self) -> ([u8; 16], bool) {
+        match self {
+            Self::Member(user) => (user.to_bytes(), false),
+            Self::Invited(invitation) => (invitation.to_bytes(), true),
+        }
+    }
+
+    /// The user; `None` for an invited person.
+    #[must_use]
+    pub const fn user(self) -> Option<UserId> {
+        match self {
+            Self::Member(user) => Some(user),
+            Self::Invited(_) => None,
+        }
+    }
+}
+
+/// The content of a notification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// Look at an incident, now.
+    Page {
+        /// The page, which may be several notifications: one for each way in which the user is told.
+        page_id: PageId,
+        /// The incident to look at.
+        incident_id: IncidentId,
+        /// The reason for the page.
+        reason: PageReason,
+    },
+    /// Join the organization.
+    Invitation {
+        /// The e-mail address to which it goes.
+        email: EmailAddress,
+        /// The token that accepts the invitation, in plain text; `None` once the delivery is confirmed.
+        token: Option<Secret>,
+    },
+}
+
+impl Message {
+    /// The kind of a notification with this content.
+    #[must_use]
+    pub const fn kind(&self) -> NotificationKind {
+        match self {
+            Self::Page { .. } => NotificationKind::Page,
+            Self::Invitation { .. } => NotificationKind::Invitation,
+        }
+    }
+
+    /// The same, without what must not be kept once it has ended.
+    pub(super) fn ended(self) -> Self {
+        match self {
+            Self::Invitation { email, .. } => Self::Invitation { email, token: None },
+            page @ Self::Page { .. } => page,
+        }
+    }
+}
+
+/// A row of the outbox: one page or invitation for one recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    /// The notification's id.
+    pub id: NotificationId,
+    /// The organization that it belongs to.
+    pub org_id: OrgId,
+    /// The recipient, in whose inbox it is.
+    pub recipient: Recipient,
+    /// Its content.
+    pub message: Message,
+    /// When it was written.
+    pub created_at: Timestamp,
+    /// Its place among the deliveries of its page, from 0.
+    pub place: u8,
+    /// When it is due: when it was written.
+    pub due_at: Timestamp,
+    /// How often it has been claimed.
+    pub attempts: u32,
+    /// How often it could not be sent.
+    pub failures: u32,
+    /// Why it could not be sent the last time: at most 100 characters, in one line.
+    pub last_error: Option<String>,
+    /// When it has ended, and how; `None` while it waits. One that has ended is dropped 30 days later, unless the engine is set
+    /// otherwise (contract, sections 9 and 14).
+    pub ended: Option<(Timestamp, DeliveryEnd)>,
+    /// 1, 2, 3 … in the order of writing among the notifications of the recipient.
+    pub number: u64,
+}
+
+impl Notification {
+    /// The receipt of its present claim, with which it is confirmed or given back.
+    #[must_use]
+    pub const fn receipt(&self) -> Receipt {
+        Receipt { org: self.org_id, recipient: self.recipient, number: self.number, attempt: self.attempts }
+    }
+
+    /// What has become of it.
+    #[must_use]
+    pub const fn state(&self) -> DeliveryState {
+        match self.ended {
+            None => DeliveryState::Waiting,
+            Some((_, DeliveryEnd::Delivered)) => DeliveryState::Delivered,
+            Some((_, DeliveryEnd::Failed)) => DeliveryState::Failed,
+            Some((_, DeliveryEnd::Superseded)) => DeliveryState::Superseded,
+        }
+    }
+
+    /// When its delivery was confirmed, if it was.
+    #[must_use]
+    pub const fn delivered_at(&self) -> Option<Timestamp> {
+        match self.ended {
+            Some((at, DeliveryEnd::Delivered)) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// The page that it is a part of; `None` for an invitation.
+    #[must_use]
+    pub const fn page(&self) -> Option<PageId> {
+        match self.message {
+            Message::Page { page_id, .. } => Some(page_id),
+            Message::Invitation { .. } => None,
+        }
+    }
+
+    /// The user for whom it is; `None` for an invitation.
+    #[must_use]
+    pub const fn user(&self) -> Option<UserId> {
+        self.recipient.user()
+    }
+
+    /// The incident of a page; `None` for an invitation.
+    #[must_use]
+    pub const fn incident(&self) -> Option<IncidentId> {
+        match self.message {
+            Message::Page { incident_id: incident, .. } => Some(incident),
+            Message::Invitation { .. } => None,
+        }
+    }
+
+    /// The reason for a page; `None` for an invitation.
+    #[must_use]
+    pub const fn reason(&self) -> Option<PageReason> {
+        match self.message {
+            Message::Page { reason, .. } => Some(reason),
+            Message::Invitation { .. } => None,
+        }
+    }
+}
+
+/// A notification, and the claim under which it was handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Receipt {
+    pub(super) org: OrgId,
+    pub(super) recipient: Recipient,
+    pub(super) number: u64,
+    pub(super) attempt: u32,
+}
+
+/// The queue of a recipient's notifications that are not delivered yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inbox {
+    /// The organization that it belongs to.
+    pub org_id: OrgId,
+    /// The recipient whose inbox it is.
+    pub recipient: Recipient,
+    /// The [`Notification::number`] of the first one that waits.
+    pub first: u64,
+    /// The [`Notification::number`] that was given last. The inbox is empty when it is below `first`.
+    pub last: u64,
+    /// The instant from which on the first one can be claimed: a lease or a give-back moves it into the future.
+    pub ready_at: Timestamp,
+}
+
+impl Inbox {
+    /// An inbox that never held anything.
+    #[must_use]
+    pub const fn empty(org: OrgId, recipient: Recipient) -> Self {
+        Self { org_id: org, recipient, first: 1, last: 0, ready_at: Timestamp::MIN }
+    }
+
+    /// Whether nothing waits for delivery.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.last < self.first
+    }
+}
+
+/// An inbox that is not empty, and since when its first notification can be claimed. They sort by that instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReadyInbox {
+    /// The instant from which on its first notification can be claimed.
+    pub ready_at: Timestamp,
+    /// The organization that it belongs to.
+    pub org_id: OrgId,
+    /// The recipient whose inbox it is.
+    pub recipient: Recipient,
+}

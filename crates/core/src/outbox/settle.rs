@@ -1,0 +1,155 @@
+//! What becomes of a claimed notification: it was delivered, is tried again, or has failed. What becomes of a page stands in the audit
+//! trail of its incident, in the same commit.
+
+use std::time::Duration;
+
+use super::claim::{first_of, held};
+use super::{DeliveryEnd, DeliveryState, Inbox, Message, Notification, Receipt, next_try};
+use crate::command::{Context, Decision};
+use crate::contact::{ContactMethodKind, built_in};
+use crate::error::Error;
+use crate::id::IdSource;
+use crate::incident::{Event, note};
+use crate::time::Timestamp;
+use crate::world::{Change, State, Write};
+
+/// Confirms that a claimed notification was delivered; `false` when it is not the first of its inbox any more: it was confirmed
+/// before, or withdrawn. It does not matter whether the lease is over: delivered is delivered.
+///
+/// # Errors
+/// [`Error::Broken`] when the store cannot be read; no other.
+pub fn confirm(
+    receipt: &Receipt,
+    state: &dyn State,
+    now: Timestamp,
+    ids: &mut IdSource,
+) -> Result<Decision<bool>, Error> {
+    let world = state.world(receipt.org);
+    let mut cx = Context::new(&*world, now, ids);
+    let Some(inbox) =
+        world.inbox(receipt.recipient)?.filter(|inbox| !inbox.is_empty() && inbox.first == receipt.number)
+    else {
+        return Ok(cx.decided(false));
+    };
+    let before = first_of(&cx, &inbox)?;
+    let after = end(&mut cx, inbox, before, DeliveryEnd::Delivered, None);
+    if let (Some(user_id), Message::Page { page_id, incident_id, .. }) = (after.user(), &after.message) {
+        let event = Event::PageDelivered {
+            page_id: *page_id,
+            user_id,
+            contact_method_id: built_in(user_id),
+            kind: ContactMethodKind::Email,
+        };
+        note(&mut cx, *incident_id, [event])?;
+    }
+    Ok(cx.decided(true))
+}
+
+/// Takes the first notification out of its inbox, with its end.
+fn end(
+    cx: &mut Context<'_>,
+    inbox: Inbox,
+    before: Notification,
+    how: DeliveryEnd,
+    last_error: Option<String>,
+) -> Notification {
+    let message = before.message.clone().ended();
+    let last_error = last_error.or_else(|| before.last_error.clone());
+    let failures = before.failures.saturating_add(u32::from(how == DeliveryEnd::Failed));
+    let after = Notification { ended: Some((cx.now, how)), message, failures, last_error, ..before };
+    let shorter = Inbox { first: inbox.first.saturating_add(1), ready_at: cx.now, ..inbox };
+    // The inbox of an invited person never holds anything but the one invitation, so it is deleted.
+    let rest = inbox.recipient.user().map(|_| shorter);
+    cx.write(Write::Notification(Box::new(Change::edited(before, after.clone()))));
+    cx.write(Write::Inbox(Change { before: Some(inbox), after: rest }));
+    after
+}
+
+/// The most characters that are kept of a reason.
+const REASON: usize = 100;
+
+/// A reason as it is kept: in one line, and not too long.
+fn kept(reason: &str) -> String {
+    reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON).collect()
+}
+
+/// Ends a claimed notification that cannot be delivered, for good: it leaves its inbox, and the next one may be claimed. `false` when
+/// it is not held under this claim any more.
+///
+/// Nothing is forgotten silently: a page becomes an event of the audit trail of its incident, `page_failed`, and when no other delivery
+/// of the page was made or may be, also `page_undeliverable`. An invitation stays pending; an admin sees it there.
+///
+/// Of `reason` 100 characters are kept.
+///
+/// # Errors
+/// [`Error::Broken`] when the store cannot be read; no other.
+pub fn fail(
+    receipt: &Receipt,
+    reason: &str,
+    state: &dyn State,
+    now: Timestamp,
+    ids: &mut IdSource,
+) -> Result<Decision<bool>, Error> {
+    let world = state.world(receipt.org);
+    let mut cx = Context::new(&*world, now, ids);
+    let Some((inbox, notification)) = held(&cx, receipt)? else { return Ok(cx.decided(false)) };
+    fail_for_good(&mut cx, inbox, notification, reason)?;
+    Ok(cx.decided(true))
+}
+
+fn fail_for_good(cx: &mut Context<'_>, inbox: Inbox, before: Notification, reason: &str) -> Result<(), Error> {
+    let failed = end(cx, inbox, before, DeliveryEnd::Failed, Some(kept(reason)));
+    let (Some(user_id), Message::Page { page_id, incident_id, reason: why }) = (failed.user(), &failed.message) else {
+        return Ok(());
+    };
+    let reason = failed.last_error.clone().unwrap_or_default();
+    let (contact_method_id, kind) = (built_in(user_id), ContactMethodKind::Email);
+    let mut events = vec![Event::PageFailed { page_id: *page_id, user_id, contact_method_id, kind, reason }];
+    let may_arrive = |other: &Notification| matches!(other.state(), DeliveryState::Waiting | DeliveryState::Delivered);
+    let mut others = cx.world.deliveries_of(*incident_id, *page_id)?.into_iter();
+    if !others.any(|other| other.id != failed.id && may_arrive(&other)) {
+        let (page_id, paged_at) = (*page_id, failed.created_at);
+        events.push(Event::PageUndeliverable { page_id, user_id, reason: *why, paged_at });
+    }
+    note(cx, *incident_id, events)
+}
+
+/// What [`retry`] has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retried {
+    /// The notification is not held under this claim any more.
+    NotHeld,
+    /// It can be claimed again from this instant on.
+    At(Timestamp),
+    /// It has failed for good: an hour has passed since it was due.
+    Failed,
+}
+
+/// Ends the claim of a notification that could not be sent now: it can be claimed again after a while (see [`next_try`]), or has
+/// failed as with [`fail`] when an hour has passed since it was due. `asked` is how long the other side asks to wait.
+///
+/// Of `reason` 100 characters are kept.
+///
+/// # Errors
+/// [`Error::Broken`] when the store cannot be read; no other.
+pub fn retry(
+    receipt: &Receipt,
+    reason: &str,
+    asked: Option<Duration>,
+    state: &dyn State,
+    now: Timestamp,
+    ids: &mut IdSource,
+) -> Result<Decision<Retried>, Error> {
+    let world = state.world(receipt.org);
+    let mut cx = Context::new(&*world, now, ids);
+    let Some((inbox, before)) = held(&cx, receipt)? else { return Ok(cx.decided(Retried::NotHeld)) };
+    let failures = before.failures.saturating_add(1);
+    let Some(at) = next_try(failures, before.due_at, now, asked) else {
+        fail_for_good(&mut cx, inbox, before, reason)?;
+        return Ok(cx.decided(Retried::Failed));
+    };
+    let after = Notification { failures, last_error: Some(kept(reason)), ..before.clone() };
+    cx.write(Write::Notification(Box::new(Change::edited(before, after))));
+    cx.write(Write::Inbox(Change::edited(inbox, Inbox { ready_at: at, ..inbox })));
+    Ok(cx.decided(Retried::At(at)))
+}

@@ -317,6 +317,9 @@ pub(crate) struct ServeArgs {
     /// Write mail into this folder instead of sending it, to try things out
     #[arg(long, value_name = "DIR", env = "DOGWATCH_MAIL_FOLDER", conflicts_with = "smtp_url_file")]
     pub(crate) mail_folder: Option<PathBuf>,
+    /// Hosts of this network to which webhooks and ntfy may go, with commas in between; others must be public
+    #[arg(long, value_name = "LIST", value_delimiter = ',', env = "DOGWATCH_ALLOW_INTERNAL")]
+    pub(crate) allow_internal: Vec<String>,
     /// What the link in a page can do: `act`: acknowledge the incident; `view`: only show it
     #[arg(long, value_name = "WHAT", default_value = "act", env = "DOGWATCH_LINKS")]
     pub(crate) links: LinksArg,

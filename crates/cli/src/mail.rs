@@ -1,11 +1,14 @@
-//! How `dogwatch serve` sends what is in the outbox: over a mail server, or into a folder; and the pages that messages link to.
+//! How `dogwatch serve` sends what is in the outbox: mail over a server or into a folder, and what members want over HTTP; and the pages
+//! that messages link to.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
-use dogwatch_deliver::{Channel, Counts, Deliverer, Links, MailFolder, Sender, Settings, Smtp};
+use dogwatch_deliver::{
+    AllowedHosts, Channel, Counts, Deliverer, Links, MailFolder, Ntfy, Sender, Settings, Smtp, Webhook,
+};
 use dogwatch_http::Metrics;
 use dogwatch_store::rules::link::MasterKey;
 use dogwatch_store::{Engine, OpenError, master_key};
@@ -31,6 +34,7 @@ pub(crate) struct Mail {
     way: Way,
     public_url: String,
     acknowledge: bool,
+    allowed: AllowedHosts,
     counts: Arc<Counts>,
 }
 
@@ -60,17 +64,20 @@ impl Mail {
             (None, None) => return Ok(None),
         };
         let public_url = args.public_url.clone().unwrap_or_else(|| listening.to_owned());
-        let mail = Self { way, public_url, acknowledge: args.links == LinksArg::Act, counts: Arc::default() };
+        let (acknowledge, allowed) = (args.links == LinksArg::Act, AllowedHosts::new(args.allow_internal.clone()));
+        let mail = Self { way, public_url, acknowledge, allowed, counts: Arc::default() };
         // What does not fit is said before anything is served.
-        mail.channel()?;
+        mail.channels()?;
         Ok(Some(mail))
     }
 
-    fn channel(&self) -> Result<Box<dyn Channel>, Failure> {
-        Ok(match &self.way {
+    fn channels(&self) -> Result<Vec<Box<dyn Channel>>, Failure> {
+        let mail: Box<dyn Channel> = match &self.way {
             Way::Server { url, from } => Box::new(Smtp::new(url, from.clone())?),
             Way::Folder { folder, from } => Box::new(MailFolder::new(folder, from.clone())?),
-        })
+        };
+        let allowed = &self.allowed;
+        Ok(vec![mail, Box::new(Webhook::new(allowed.clone())), Box::new(Ntfy::new(allowed.clone()))])
     }
 
     /// Starts to send what is in the outbox of a store.
@@ -82,7 +89,7 @@ impl Mail {
         });
         let settings = links.map_or_else(Settings::default, Settings::with_links);
         let started: Result<Deliverer, OpenError> =
-            Deliverer::counting(engine, settings, self.channel()?, &self.counts);
+            Deliverer::counting(engine, settings, self.channels()?, &self.counts);
         Ok(started?)
     }
 
@@ -106,7 +113,7 @@ impl Mail {
                 let counts = Arc::clone(&counts);
                 move || read(&counts)
             };
-            channels(metrics, 1)
+            channels(metrics, 3)
                 .counting("dogwatch_messages_sent", "Pages and invitations that were sent.", read(Counts::sent))
                 .counting(
                     "dogwatch_messages_retried",

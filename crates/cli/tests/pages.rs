@@ -146,7 +146,7 @@ fn a_mail_and_a_tap() {
     assert!(server.raw(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ends_with("\r\nready\n"));
     assert_eq!(server.request("GET", "/v1/nothing", &key, None).0, 404);
     let metrics = server.raw(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
-    assert!(metrics.contains("dogwatch_channels 1") && metrics.contains("dogwatch_messages_sent_total 1"), "{metrics}");
+    assert!(metrics.contains("dogwatch_channels 3") && metrics.contains("dogwatch_messages_sent_total 1"), "{metrics}");
     assert!(server.stop().success());
 
     // The link holds after a restart, and no longer when the operator says so.

@@ -113,6 +113,9 @@ codes! {
         "component tagged on an unresolved incident or selected by a status page";
     IdempotencyConflict = "idempotency_conflict", InvalidRequest, 409, "idempotency key reused with another request";
     LimitReached = "limit_reached", InvalidRequest, 400, "a stated limit of the contract";
+    InvalidContactMethod = "invalid_contact_method", InvalidRequest, 400,
+        "contact method unknown or not verified, or the built-in one, which stays as it is";
+    InvalidCode = "invalid_code", InvalidRequest, 400, "verification code wrong, too late, or tried too often";
     MalformedRequest = "malformed_request", InvalidRequest, 400,
         "no HTTP that can be read, `Host` missing or twice, or a `Transfer-Encoding` other than `chunked` once";
     RequestTimeout = "request_timeout", InvalidRequest, 408, "the head or the body of a request did not arrive in time";

@@ -211,15 +211,24 @@ impl IdSource {
 
     /// `length` characters of `[A-Za-z0-9]`, each equally likely.
     pub(crate) fn secret_text(&mut self, length: usize) -> String {
-        const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+        self.text_of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", length)
+    }
+
+    /// `length` digits, each equally likely.
+    pub(crate) fn digits(&mut self, length: usize) -> String {
+        self.text_of(b"0123456789", length)
+    }
+
+    fn text_of<const N: usize>(&mut self, alphabet: &[u8; N], length: usize) -> String {
+        // The rest of 256 would favour the first characters.
+        let fair = 256 - 256 % N;
         let mut text = String::with_capacity(length);
         while text.len() < length {
             let mut byte = [0];
             self.rng.fill_bytes(&mut byte);
-            // 248 = 4 * 62: the rest would favour the first letters.
-            let [byte] = byte;
-            if byte < 248 {
-                text.extend(ALPHABET.get(usize::from(byte) % 62).map(|b| char::from(*b)));
+            let byte = usize::from(byte[0]);
+            if byte < fair {
+                text.extend(alphabet.get(byte % N).map(|b| char::from(*b)));
             }
         }
         text

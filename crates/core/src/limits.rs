@@ -8,6 +8,8 @@ pub const MEMBERS: u32 = 10_000;
 pub const COMPONENTS: u32 = 5_000;
 /// The most API keys of a member. Expired ones count until they are revoked.
 pub const API_KEYS: u32 = 20;
+/// The most contact methods of a member, with the built-in one.
+pub const CONTACT_METHODS: u32 = 10;
 /// The most on-call schedules of an organization.
 pub const SCHEDULES: u32 = 1_000;
 /// The most rotation layers of a schedule.

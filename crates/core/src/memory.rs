@@ -7,11 +7,12 @@ use crate::api_key::{ApiKey, ApiKeyPort, KeyHolder};
 use crate::caller::Actor;
 use crate::command::{Command, Query, ask, decide};
 use crate::component::{Component, ComponentPort};
+use crate::contact::{ContactMethod, ContactPort, ContactSettings};
 use crate::error::Error;
 use crate::escalation::{EscalationPort, Lookups, PastPolicyLayer, Policy, PolicyLayer, Target};
 use crate::id::{
-    ApiKeyId, AuditEventId, ComponentId, IdSource, IncidentId, InvitationId, OrgAuditId, OrgId, OverrideId, PageId,
-    PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, UpdateId, UserId,
+    ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IdSource, IncidentId, InvitationId, NotificationId,
+    OrgAuditId, OrgId, OverrideId, PageId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, UpdateId, UserId,
 };
 use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate};
 use crate::oncall::{OnCallPort, Override, Past, PastOrder, PastRotation, RotationLayer, Schedule, Standing};
@@ -19,7 +20,7 @@ use crate::org_audit::{OrgAuditEntry, OrgAuditPort};
 use crate::organization::{Counts, Organization, OrganizationPort};
 use crate::outbox::{
     DeliveryPort, Inbox, Notification, OutboxPort, ReadyInbox, Receipt, Recipient, Retried, claim, confirm, fail,
-    give_back, retry,
+    fall_due, give_back, retry,
 };
 use crate::secret::SecretHash;
 use crate::team::{Invitation, Member, TeamPort};
@@ -57,7 +58,9 @@ struct OrgData {
     policies: BTreeMap<PolicyId, Policy>,
     policy_layers: BTreeMap<PolicyLayerId, PolicyLayer>,
     past_policy_layers: BTreeMap<(PolicyId, u32, PolicyLayerId), PastPolicyLayer>,
-    notifications: BTreeMap<(Recipient, u64), Notification>,
+    contact_methods: BTreeMap<(UserId, ContactMethodId), ContactMethod>,
+    contact_settings: BTreeMap<UserId, ContactSettings>,
+    notifications: BTreeMap<NotificationId, Notification>,
     inboxes: BTreeMap<Recipient, Inbox>,
     org_audit: BTreeMap<OrgAuditId, OrgAuditEntry>,
 }
@@ -118,6 +121,10 @@ impl MemoryState {
         now: Timestamp,
         ids: &mut IdSource,
     ) -> Result<Vec<Notification>, Error> {
+        for later in self.later_due(now, usize::MAX)? {
+            let decision = fall_due(later, self, now, ids)?;
+            self.apply(decision.writes);
+        }
         let mut claimed = Vec::new();
         for ready in self.ready_inboxes(now, None, usize::MAX)? {
             if claimed.len() >= limit {
@@ -233,7 +240,13 @@ impl MemoryState {
                     self.put(change, key, |data| &mut data.past_policy_layers);
                 }
                 Write::Notification(change) => {
-                    self.put(*change, |n| (n.org_id, (n.recipient, n.number)), |data| &mut data.notifications);
+                    self.put(*change, |n| (n.org_id, n.id), |data| &mut data.notifications);
+                }
+                Write::ContactMethod(change) => {
+                    self.put(*change, |m| (m.org_id, (m.user_id, m.id)), |data| &mut data.contact_methods);
+                }
+                Write::ContactSettings(change) => {
+                    self.put(*change, |s| (s.org_id, s.user_id), |data| &mut data.contact_settings);
                 }
                 Write::Inbox(change) => self.put(change, |i| (i.org_id, i.recipient), |data| &mut data.inboxes),
                 Write::OrgAudit(entry) => drop(self.of(entry.org_id).org_audit.insert(entry.id, *entry)),
@@ -319,8 +332,16 @@ impl DeliveryPort for MemoryState {
         Ok(ready)
     }
 
+    fn later_due(&self, now: Timestamp, limit: usize) -> Result<Vec<Notification>, Error> {
+        let mut due: Vec<_> = self.later().filter(|one| one.due_at <= now).cloned().collect();
+        due.sort_by_key(|one| (one.due_at, one.org_id, one.id));
+        due.truncate(limit);
+        Ok(due)
+    }
+
     fn next_ready(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
-        Ok(self.ready().map(|inbox| inbox.ready_at).filter(|at| *at > now).min())
+        let later = self.later().map(|one| one.due_at);
+        Ok(self.ready().map(|inbox| inbox.ready_at).chain(later).filter(|at| *at > now).min())
     }
 }
 
@@ -342,6 +363,12 @@ impl MemoryState {
             let due = incident.next_escalation_at()?;
             Some(Timer { due, org_id: incident.org_id, incident_id: incident.id })
         })
+    }
+
+    /// The notifications that are not due yet, in any order.
+    fn later(&self) -> impl Iterator<Item = &Notification> {
+        let all = self.organizations.values().flat_map(|data| data.notifications.values());
+        all.filter(|one| one.number == 0 && one.ended.is_none())
     }
 
     /// The inboxes that are not empty, in any order.
@@ -624,18 +651,38 @@ impl EscalationPort for MemoryWorld<'_> {
 }
 
 #[deny(clippy::missing_trait_methods)]
+impl ContactPort for MemoryWorld<'_> {
+    fn contact_method(&self, user: UserId, id: ContactMethodId) -> Result<Option<ContactMethod>, Error> {
+        Ok(self.get(|data| &data.contact_methods, &(user, id)))
+    }
+
+    fn contact_methods(&self, user: UserId) -> Result<Vec<ContactMethod>, Error> {
+        let own = |method: &&ContactMethod| method.user_id == user;
+        Ok(self.all(|data| &data.contact_methods).filter(own).cloned().collect())
+    }
+
+    fn contact_settings(&self, user: UserId) -> Result<Option<ContactSettings>, Error> {
+        Ok(self.get(|data| &data.contact_settings, &user))
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
 impl OutboxPort for MemoryWorld<'_> {
     fn inbox(&self, recipient: Recipient) -> Result<Option<Inbox>, Error> {
         Ok(self.get(|data| &data.inboxes, &recipient))
     }
 
     fn notification(&self, recipient: Recipient, number: u64) -> Result<Option<Notification>, Error> {
-        Ok(self.get(|data| &data.notifications, &(recipient, number)).filter(|one| one.ended.is_none()))
+        let mut all = self.all(|data| &data.notifications);
+        Ok(all.find(|one| one.recipient == recipient && one.number == number && one.ended.is_none()).cloned())
     }
 
     fn notifications(&self, recipient: Recipient, after: u64, limit: usize) -> Result<Vec<Notification>, Error> {
         let waiting = |one: &&Notification| one.recipient == recipient && one.number > after && one.ended.is_none();
-        Ok(self.all(|data| &data.notifications).filter(waiting).take(limit).cloned().collect())
+        let mut found: Vec<_> = self.all(|data| &data.notifications).filter(waiting).cloned().collect();
+        found.sort_by_key(|one| one.number);
+        found.truncate(limit);
+        Ok(found)
     }
 
     fn pages_of(&self, incident: IncidentId, most: usize) -> Result<Vec<Notification>, Error> {

@@ -11,6 +11,8 @@ use crate::id::IdSource;
 
 /// How many characters follow the prefix of a secret.
 const SECRET_LENGTH: usize = 32;
+/// How many digits the code for a contact method has.
+const CODE_LENGTH: usize = 6;
 
 /// The text of an API key or an invitation token. It does not show itself in `Debug`, and has no `Display`.
 ///
@@ -38,6 +40,11 @@ impl Secret {
     /// A new invitation token: `scl_inv_` and 32 characters of `[A-Za-z0-9]`.
     pub(crate) fn invitation_token(ids: &mut IdSource) -> Self {
         Self(format!("scl_inv_{}", ids.secret_text(SECRET_LENGTH)))
+    }
+
+    /// A new code for a contact method: six digits.
+    pub(crate) fn contact_code(ids: &mut IdSource) -> Self {
+        Self(ids.digits(CODE_LENGTH))
     }
 
     /// The text of the secret, to hand to its owner.

@@ -247,6 +247,90 @@ pub struct EmailAddress(Arc<str>);
 
 text_impls!(EmailAddress);
 
+/// The URL of a service: `http://` or `https://`, a host and perhaps a port, a path and a query; at most 2,000 visible ASCII
+/// characters, without user, password or fragment (contract, section 9).
+///
+/// ```
+/// use dogwatch_core::text::HttpUrl;
+/// assert!(HttpUrl::new("https://hooks.example.com:8443/on-call?key=a").unwrap().is_https());
+/// assert!(HttpUrl::new("https://user@example.com/").is_err());
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HttpUrl(Arc<str>);
+
+text_impls!(HttpUrl);
+
+impl HttpUrl {
+    /// The longest allowed URL, in characters.
+    pub const MAX: usize = 2_000;
+
+    /// The URL, if it is one.
+    ///
+    /// # Errors
+    /// A [`Problem`] that says what is wrong without repeating the URL.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, Problem> {
+        let text = text.as_ref();
+        if text.len() > Self::MAX {
+            return Err(Problem::new("URL", "must be at most 2000 characters long"));
+        }
+        let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let plain = |byte: u8| {
+            byte.is_ascii_graphic()
+                && !matches!(byte, b'#' | b'"' | b'<' | b'>' | b'\\' | b'`' | b'{' | b'}' | b'|' | b'^')
+        };
+        let fits = rest.is_some_and(|rest| {
+            let end = rest.find(['/', '?']).unwrap_or(rest.len());
+            rest.bytes().all(plain) && rest.get(..end).is_some_and(is_host_and_port)
+        });
+        if fits {
+            Ok(Self(Arc::from(text)))
+        } else {
+            Err(Problem::new("URL", "must be like `https://example.com/path`"))
+        }
+    }
+
+    /// The URL as it was sent.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it begins with `https://`.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+
+    /// Whether it has a path beyond the first slash.
+    #[must_use]
+    pub fn has_path(&self) -> bool {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split_once('/').is_some_and(|(_, path)| !path.trim_matches('/').is_empty() && !path.starts_with('?'))
+    }
+}
+
+/// Whether a text is the name or address of a host, perhaps with a port.
+fn is_host_and_port(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[') {
+        // The address of IPv6 stands in brackets.
+        Some(rest) => match rest.split_once(']') {
+            Some((host, port)) if host.parse::<std::net::Ipv6Addr>().is_ok() => {
+                ("v6", port.strip_prefix(':').or(port.is_empty().then_some("443")))
+            }
+            _ => return false,
+        },
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, Some("443")),
+        },
+    };
+    let port = port.is_some_and(|port| {
+        port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    let label = |label: &str| is_label(label) || label.contains('_') && is_label(&label.replace('_', "x"));
+    port && host.strip_suffix('.').unwrap_or(host).split('.').all(label)
+}
+
 impl EmailAddress {
     /// The longest allowed address, in characters.
     pub const MAX: usize = 320;

@@ -10,6 +10,7 @@
 
 use crate::api_key::{ApiKey, ApiKeyPort, KeyHolder};
 use crate::component::{Component, ComponentPort};
+use crate::contact::{ContactMethod, ContactPort, ContactSettings};
 use crate::error::Error;
 use crate::escalation::{EscalationPort, PastPolicyLayer, Policy, PolicyLayer};
 use crate::id::OrgId;
@@ -64,6 +65,7 @@ pub trait World:
     + TeamPort
     + ApiKeyPort
     + ComponentPort
+    + ContactPort
     + IncidentPort
     + OnCallPort
     + EscalationPort
@@ -77,6 +79,7 @@ impl<T> World for T where
         + TeamPort
         + ApiKeyPort
         + ComponentPort
+        + ContactPort
         + IncidentPort
         + OnCallPort
         + EscalationPort
@@ -154,6 +157,10 @@ pub enum Write {
     PolicyLayer(Change<PolicyLayer>),
     /// A policy layer of an earlier revision. It is only ever added, or deleted with its policy.
     PastPolicyLayer(Change<PastPolicyLayer>),
+    /// A contact method. A removed one is deleted.
+    ContactMethod(Box<Change<ContactMethod>>),
+    /// What a member has set about how they are told. Without anything set there is none.
+    ContactSettings(Box<Change<ContactSettings>>),
     /// A notification. One that has ended has left its inbox, but stays stored; a withdrawn one is deleted.
     Notification(Box<Change<Notification>>),
     /// The inbox of a recipient. That of an invitation is deleted once its notification is delivered or withdrawn.

@@ -294,7 +294,7 @@ fn letters(harbour: &mut Harbour, minute: u64, token: &Secret) -> Vec<(String, b
     let claimed = harbour.world.claim(10, Duration::from_secs(30), now, &mut harbour.ids).unwrap();
     let shown = |one: &Notification| match &one.message {
         Message::Invitation { email, token: carried } => (email.to_string(), carried.as_ref() == Some(token)),
-        page @ Message::Page { .. } => panic!("{page:?}"),
+        other => panic!("{other:?}"),
     };
     claimed.iter().map(|one| (shown(one).0, shown(one).1, one.receipt())).collect()
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use dogwatch_store::rules::contact::ContactMethodKind;
+
 use crate::message::Message;
 
 /// Sends messages to people, in one way.
@@ -9,6 +11,9 @@ use crate::message::Message;
 /// It is called by several threads at once, blocks while it sends, and must end by itself: a minute is long. What it has sent and
 /// could not say so is sent again, so it passes on [`Message::id`], which is the same on every try.
 pub trait Channel: Send + Sync + 'static {
+    /// The kind of contact method that it serves.
+    fn kind(&self) -> ContactMethodKind;
+
     /// Sends a message.
     ///
     /// # Errors
@@ -17,6 +22,10 @@ pub trait Channel: Send + Sync + 'static {
 }
 
 impl Channel for Box<dyn Channel> {
+    fn kind(&self) -> ContactMethodKind {
+        (**self).kind()
+    }
+
     fn send(&self, message: &Message) -> Result<(), SendError> {
         (**self).send(message)
     }

@@ -1,18 +1,31 @@
-//! The [`Deliverer`]: threads that claim, make messages, hand them to a channel, and settle.
+//! The [`Deliverer`]: a thread that claims, and for each channel a few that make messages, send them and settle. A queue between them
+//! holds as many notifications as there are threads; what finds no place in it is given back.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use dogwatch_store::rules::Timestamp;
+use dogwatch_store::rules::contact::{ContactAddress, ContactMethodKind};
 use dogwatch_store::rules::link::{MasterKey, PAGE_LINK, PageLink};
-use dogwatch_store::rules::outbox::{Message as Content, Notification};
-use dogwatch_store::{Delivery, Engine, Envelope, Error, OpenError, Sending};
+use dogwatch_store::rules::outbox::{Message as Content, Notification, Recipient, Retried};
+use dogwatch_store::{Engine, Envelope, Error, OpenError};
 
 use crate::channel::{Channel, SendError};
-use crate::message::{Invited, Message, Paged, What};
+use crate::message::{Address, Invited, Message, Paged, What};
 
-/// How long a few sendings may take together. Each ends by itself long before.
+/// The most notifications that are claimed at once.
+const AT_ONCE: usize = 32;
+/// The longest wait before the outbox and the wish to stop are looked at again.
+const LOOK: Duration = Duration::from_millis(500);
+/// The wait after a claim that gave nothing; it doubles up to [`LOOK`].
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long a notification waits whose channel is busy.
+const BUSY: Duration = Duration::from_secs(2);
+/// How long a claim holds. A sending ends by itself long before, also when it has to wait for others.
 const LEASE: Duration = Duration::from_secs(600);
 
 /// The links that messages carry.
@@ -42,7 +55,7 @@ impl Links {
 pub struct Settings {
     /// The links that messages carry; by default they carry none.
     pub links: Option<Links>,
-    /// How many messages are sent at the same time, 4 by default.
+    /// How many messages each channel sends at the same time, 4 by default.
     pub workers: usize,
 }
 
@@ -93,16 +106,32 @@ impl Counts {
 #[must_use = "delivery stops when it is dropped"]
 #[derive(Debug)]
 pub struct Deliverer {
-    threads: Vec<Delivery>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<Result<(), Error>>>,
+}
+
+/// What all threads share.
+struct Shared {
+    engine: Engine,
+    settings: Settings,
+    counts: Arc<Counts>,
+    stop: Arc<AtomicBool>,
+}
+
+/// A channel's threads, as the thread that claims sees them.
+struct Desk {
+    kind: ContactMethodKind,
+    queue: SyncSender<Notification>,
 }
 
 impl Deliverer {
-    /// Starts threads that send what is in the outbox, until it is stopped or dropped.
+    /// Starts threads that send what is in the outbox, until it is stopped or dropped. What goes over a kind of contact method that has
+    /// no channel here is tried again, and fails after an hour.
     ///
     /// # Errors
     /// [`OpenError::Thread`] when a thread cannot be started.
-    pub fn start(engine: &Engine, settings: Settings, channel: impl Channel) -> Result<Self, OpenError> {
-        Self::counting(engine, settings, channel, &Arc::default())
+    pub fn start(engine: &Engine, settings: Settings, channels: Vec<Box<dyn Channel>>) -> Result<Self, OpenError> {
+        Self::counting(engine, settings, channels, &Arc::default())
     }
 
     /// As [`Deliverer::start`], with counts that outlive it.
@@ -112,80 +141,182 @@ impl Deliverer {
     pub fn counting(
         engine: &Engine,
         settings: Settings,
-        channel: impl Channel,
+        channels: Vec<Box<dyn Channel>>,
         counts: &Arc<Counts>,
     ) -> Result<Self, OpenError> {
         let workers = settings.workers.max(1);
-        let shared = Arc::new((settings, channel));
-        let start = |_| {
-            let (shared, clock, counts) = (Arc::clone(&shared), engine.downgrade(), Arc::clone(counts));
-            engine.start_delivery(LEASE, move |envelope| {
-                // The delivery holds the engine.
-                let Some(engine) = clock.upgrade() else { return Sending::Later(Duration::ZERO) };
-                let (settings, channel) = &*shared;
-                let now = engine.now();
-                drop(engine);
-                deliver(settings, channel, envelope, now, &counts)
-            })
-        };
-        Ok(Self { threads: (0..workers).map(start).collect::<Result<_, _>>()? })
+        let stop = Arc::new(AtomicBool::new(false));
+        let (engine, counts) = (engine.clone(), Arc::clone(counts));
+        let shared = Arc::new(Shared { engine, settings, counts, stop: Arc::clone(&stop) });
+        // When a thread cannot be started, dropping this ends those before it.
+        let mut all = Self { stop, threads: Vec::new() };
+        let mut desks = Vec::new();
+        for channel in channels {
+            let (queue, work) = sync_channel(workers);
+            desks.push(Desk { kind: channel.kind(), queue });
+            let (channel, work) = (Arc::new(channel), Arc::new(Mutex::new(work)));
+            for _ in 0..workers {
+                let (shared, channel, work) = (Arc::clone(&shared), Arc::clone(&channel), Arc::clone(&work));
+                all.spawn(move || send_all(&shared, &*channel, &work))?;
+            }
+        }
+        all.spawn(move || claim_all(&shared, &desks))?;
+        Ok(all)
+    }
+
+    fn spawn(&mut self, run: impl FnOnce() -> Result<(), Error> + Send + 'static) -> Result<(), OpenError> {
+        let thread =
+            thread::Builder::new().name("dogwatch-deliver".to_owned()).spawn(run).map_err(OpenError::Thread)?;
+        self.threads.push(thread);
+        Ok(())
     }
 
     /// Whether all threads still run. They end by themselves only when storage fails.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        self.threads.iter().all(Delivery::is_running)
+        self.threads.iter().all(|thread| !thread.is_finished())
     }
 
     /// Stops. What is being sent is finished and settled first.
     ///
     /// # Errors
     /// What made a thread end by itself: storage that failed.
-    pub fn stop(self) -> Result<(), Error> {
-        self.threads.into_iter().map(Delivery::stop).fold(Ok(()), Result::and)
+    pub fn stop(mut self) -> Result<(), Error> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        self.stop.store(true, Ordering::Release);
+        let threads = std::mem::take(&mut self.threads).into_iter();
+        threads.map(|thread| thread.join().unwrap_or(Err(Error::OutcomeUnknown))).fold(Ok(()), Result::and)
     }
 }
 
-/// Sends one notification, and says what becomes of it.
-fn deliver(
-    settings: &Settings,
-    channel: &impl Channel,
-    envelope: &Envelope,
-    now: Timestamp,
-    counts: &Counts,
-) -> Sending {
-    let notification = &envelope.notification;
-    let (id, kind) = (notification.id, notification.message.kind());
-    let attempts = notification.attempts;
-    let Some(message) = message(settings, envelope, now) else {
-        tracing::error!(%id, %kind, "a notification without anybody to send it to has failed");
-        counts.failed.fetch_add(1, Ordering::Relaxed);
-        return Sending::Failed { reason: "there is nobody to send it to".to_owned() };
-    };
-    match channel.send(&message) {
-        Ok(()) => {
-            counts.sent.fetch_add(1, Ordering::Relaxed);
-            tracing::info!(%id, %kind, attempts, "delivered");
-            Sending::Sent
+impl Drop for Deliverer {
+    fn drop(&mut self) {
+        // The error with which a thread ended is given by `stop` only.
+        let _ = self.end();
+    }
+}
+
+/// Passes on an error after which nothing can be done any more; says others, and goes on.
+fn unless_broken<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
+    match outcome {
+        Ok(done) => Ok(Some(done)),
+        Err(error @ (Error::OutcomeUnknown | Error::Poisoned)) => Err(error),
+        Err(error) => {
+            tracing::error!(%error, "a notification cannot be settled");
+            Ok(None)
         }
-        Err(SendError::Temporary { reason, after }) => {
-            counts.retried.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(%id, %kind, attempts, reason, "not delivered: it is tried again, for an hour after it was due");
-            Sending::Again { reason, after }
+    }
+}
+
+/// Claims notifications and hands each to the threads of its channel.
+fn claim_all(shared: &Shared, desks: &[Desk]) -> Result<(), Error> {
+    let stopped = || shared.stop.load(Ordering::Acquire);
+    let mut pause = PAUSE;
+    while !stopped() {
+        if unless_broken(shared.engine.wait_for_notifications(LOOK))?.is_none() {
+            thread::sleep(LOOK);
         }
-        Err(SendError::Permanent { reason }) => {
-            counts.failed.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(%id, %kind, attempts, reason, "not delivered, and not tried again");
-            Sending::Failed { reason }
+        if stopped() {
+            break;
+        }
+        let claimed = unless_broken(shared.engine.claim(AT_ONCE, LEASE))?.unwrap_or_default();
+        if claimed.is_empty() {
+            // What waits was superseded, or is damaged: then to look at it again and again would not help.
+            thread::sleep(pause);
+            pause = pause.saturating_mul(2).min(LOOK);
+        } else {
+            pause = PAUSE;
+        }
+        for notification in claimed {
+            let receipt = notification.receipt();
+            let desk = desks.iter().find(|desk| desk.kind == notification.channel);
+            let handed = desk.map(|desk| desk.queue.try_send(notification));
+            match handed {
+                Some(Ok(())) => {}
+                // All threads of the channel are busy. Its turn comes again, and others have theirs meanwhile.
+                Some(Err(_)) => drop(unless_broken(shared.engine.give_back(&[receipt], BUSY))?),
+                None => {
+                    shared.counts.retried.fetch_add(1, Ordering::Relaxed);
+                    let reason = "there is no channel for this kind of contact method";
+                    unless_broken(shared.engine.retry(&receipt, reason, None))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sends what is handed to a channel, until nothing is any more.
+fn send_all(shared: &Shared, channel: &dyn Channel, work: &Mutex<Receiver<Notification>>) -> Result<(), Error> {
+    loop {
+        let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(notification) = next else { return Ok(()) };
+        let receipt = notification.receipt();
+        if shared.stop.load(Ordering::Acquire) {
+            unless_broken(shared.engine.give_back(&[receipt], Duration::ZERO))?;
+            continue;
+        }
+        let (id, kind, attempts) = (notification.id, notification.message.kind(), notification.attempts);
+        let over = channel.kind();
+        let sent = match shared.engine.envelope(notification) {
+            Ok(envelope) => {
+                let now = shared.engine.now();
+                // A defect of one message must not end the delivery of all.
+                let send = || match message(&shared.settings, &envelope, now) {
+                    Some(message) => channel.send(&message),
+                    None => Err(SendError::permanent("there is nobody to send it to")),
+                };
+                catch_unwind(AssertUnwindSafe(send))
+                    .unwrap_or_else(|_| Err(SendError::temporary("a defect: the channel panicked")))
+            }
+            Err(_) => Err(SendError::temporary("it cannot be read")),
+        };
+        let count = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed);
+        match sent {
+            Ok(()) => {
+                count(&shared.counts.sent);
+                tracing::info!(%id, %kind, %over, attempts, "delivered");
+                unless_broken(shared.engine.confirm(&[receipt]))?;
+            }
+            Err(SendError::Temporary { reason, after }) => {
+                match unless_broken(shared.engine.retry(&receipt, &reason, after))? {
+                    Some(Retried::Failed) => {
+                        count(&shared.counts.failed);
+                        tracing::error!(%id, %kind, %over, attempts, reason, "not delivered for an hour, and given up");
+                    }
+                    _ => {
+                        count(&shared.counts.retried);
+                        tracing::warn!(%id, %kind, %over, attempts, reason, "not delivered: it is tried again");
+                    }
+                }
+            }
+            Err(SendError::Permanent { reason }) => {
+                count(&shared.counts.failed);
+                tracing::error!(%id, %kind, %over, attempts, reason, "not delivered, and not tried again");
+                unless_broken(shared.engine.fail(&[receipt], &reason))?;
+            }
         }
     }
 }
 
 /// The message for a notification; `None` when nobody is to be told.
 fn message(settings: &Settings, envelope: &Envelope, now: Timestamp) -> Option<Message> {
-    let Notification { id, org_id, message, .. } = &envelope.notification;
+    let Notification { id, org_id, recipient, message, .. } = &envelope.notification;
     let links = settings.links.as_ref();
     let url = |links: &Links, path: &str, token: &str| format!("{}/{path}/{token}", links.public_url);
+    let address = || {
+        let member = envelope.member.as_ref()?;
+        Some(match (recipient, envelope.method.as_ref().map(|method| &method.address)) {
+            (Recipient::Method { .. }, None) => return None,
+            (_, None) => Address::Email(member.email.clone()),
+            (_, Some(ContactAddress::Email(address))) => Address::Email(address.clone()),
+            (_, Some(ContactAddress::Webhook(url))) => Address::Webhook(url.clone()),
+            (_, Some(ContactAddress::Ntfy(url))) => Address::Ntfy(url.clone()),
+        })
+    };
     let (to, what) = match message {
         Content::Page { incident_id, reason, .. } => {
             let (member, incident) = (envelope.member.as_ref()?, envelope.incident.clone()?);
@@ -199,12 +330,15 @@ fn message(settings: &Settings, envelope: &Envelope, now: Timestamp) -> Option<M
             let page = links.map(|links| url(links, "p", &link.token(&links.key)));
             let acts = links.is_some_and(|links| links.acknowledge);
             let paged = Paged { incident, reason: *reason, link: page, acts };
-            (member.email.clone(), What::Page(Box::new(paged)))
+            (address()?, What::Page(Box::new(paged)))
         }
         Content::Invitation { email, token } => {
             let token = token.as_ref()?.reveal().to_owned();
-            (email.clone(), What::Invitation(Invited { link: links.map(|links| url(links, "join", &token)), token }))
+            let link = links.map(|links| url(links, "join", &token));
+            (Address::Email(email.clone()), What::Invitation(Invited { link, token }))
         }
+        Content::Code { code } => (address()?, What::Code(code.as_ref()?.reveal().to_owned())),
+        Content::Test => (address()?, What::Test),
     };
     let organization = envelope.organization.name.as_str().to_owned();
     Some(Message { id: *id, to, organization, what, now })

@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use dogwatch_store::rules::contact::ContactMethodKind;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
@@ -18,7 +19,7 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::{SmtpTransport, Transport};
 
 use crate::channel::{Channel, SendError};
-use crate::message::{Message, Parts, What};
+use crate::message::{Address, Message, Parts, What};
 
 /// How long the mail server may take for each of its answers.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -50,7 +51,8 @@ impl Sender {
     /// The mail for a message.
     fn mail(&self, message: &Message) -> Result<lettre::Message, SendError> {
         let broken = |why: &dyn std::fmt::Display| SendError::permanent(format!("the mail cannot be made: {why}"));
-        let to = message.to.as_str().parse().map_err(|why| broken(&why))?;
+        let Address::Email(to) = &message.to else { return Err(SendError::permanent("no e-mail address")) };
+        let to = to.as_str().parse().map_err(|why| broken(&why))?;
         let id = |id: &dyn std::fmt::Display| format!("<{id}@{}>", self.domain());
         let millis = u64::try_from(message.now.as_millis()).unwrap_or_default();
         let raw = |name, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
@@ -235,6 +237,10 @@ impl Smtp {
 }
 
 impl Channel for Smtp {
+    fn kind(&self) -> ContactMethodKind {
+        ContactMethodKind::Email
+    }
+
     fn send(&self, message: &Message) -> Result<(), SendError> {
         let mail = self.from.mail(message)?;
         match self.transport.send(&mail) {
@@ -272,6 +278,10 @@ impl MailFolder {
 }
 
 impl Channel for MailFolder {
+    fn kind(&self) -> ContactMethodKind {
+        ContactMethodKind::Email
+    }
+
     fn send(&self, message: &Message) -> Result<(), SendError> {
         let mail = self.from.mail(message)?.formatted();
         // Whoever looks into the folder sees whole mails only. A mail that is sent again is the same file.

@@ -4,25 +4,32 @@
 //! says: delivered, tried again later, or failed for good. What a message says is decided in one place ([`Message`]), so that
 //! channels cannot disagree.
 //!
-//! The channel here is e-mail (feature `email`): over SMTP ([`Smtp`]), or into a folder, to try things out ([`MailFolder`]). A program
-//! brings another by implementing [`Channel`]:
+//! Each kind of contact method has a channel, with threads of its own, so that a slow one holds up no other. Here are e-mail (feature
+//! `email`), over SMTP ([`Smtp`]) or into a folder to try things out ([`MailFolder`]), and HTTP (feature `web`), to URLs ([`Webhook`])
+//! and to topics of ntfy servers ([`Ntfy`]). A program brings another by implementing [`Channel`]:
 //!
 //! ```
-//! use dogwatch_deliver::{Channel, Deliverer, Message, SendError, Settings};
+//! use dogwatch_deliver::{Address, Channel, Deliverer, Message, SendError, Settings};
 //! use dogwatch_store::Engine;
+//! use dogwatch_store::rules::contact::ContactMethodKind;
 //! # use dogwatch_store::rules::{Actor, incident::*, organization::CreateOrganization};
 //!
 //! struct Told(std::sync::mpsc::Sender<String>);
 //!
 //! impl Channel for Told {
+//!     fn kind(&self) -> ContactMethodKind {
+//!         ContactMethodKind::Email
+//!     }
+//!
 //!     fn send(&self, message: &Message) -> Result<(), SendError> {
-//!         self.0.send(format!("{}: {}", message.to, message.subject())).map_err(|_| SendError::permanent("nobody listens"))
+//!         let Address::Email(to) = &message.to else { return Err(SendError::permanent("no address")) };
+//!         self.0.send(format!("{to}: {}", message.subject())).map_err(|_| SendError::permanent("nobody listens"))
 //!     }
 //! }
 //!
 //! let engine = Engine::in_memory()?;
 //! let (told, telling) = std::sync::mpsc::channel();
-//! let deliverer = Deliverer::start(&engine, Settings::default(), Told(told))?;
+//! let deliverer = Deliverer::start(&engine, Settings::default(), vec![Box::new(Told(told))])?;
 //! # let created = engine.execute(CreateOrganization::new("Harbour".parse()?, "ada@example.com".parse()?,
 //! #     "Ada".parse()?, "Byron".parse()?), &Actor::Operator)?;
 //! # let (ada, owner) = (created.actor(), created.admin.member.id);
@@ -34,14 +41,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "web")]
+mod address;
 mod channel;
 mod deliverer;
 #[cfg(feature = "email")]
 mod email;
 mod message;
+#[cfg(feature = "web")]
+mod web;
 
+#[cfg(feature = "web")]
+pub use address::AllowedHosts;
 pub use channel::{Channel, SendError};
 pub use deliverer::{Counts, Deliverer, Links, Settings};
 #[cfg(feature = "email")]
 pub use email::{MailFolder, Sender, SettingsError, Smtp};
-pub use message::{Invited, Message, Paged, What};
+pub use message::{Address, Invited, Message, Paged, What};
+#[cfg(feature = "web")]
+pub use web::{Ntfy, Webhook};

@@ -6,7 +6,7 @@ use dogwatch_store::rules::Timestamp;
 use dogwatch_store::rules::id::NotificationId;
 use dogwatch_store::rules::incident::IncidentView;
 use dogwatch_store::rules::outbox::PageReason;
-use dogwatch_store::rules::text::EmailAddress;
+use dogwatch_store::rules::text::{EmailAddress, HttpUrl};
 
 /// A message to one person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Message {
     /// The id of the notification: the same on every try.
     pub id: NotificationId,
     /// Where it goes.
-    pub to: EmailAddress,
+    pub to: Address,
     /// The name of the organization.
     pub organization: String,
     /// What it is about.
@@ -24,14 +24,41 @@ pub struct Message {
     pub now: Timestamp,
 }
 
-/// What a message is about.
+/// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Address {
+    /// By mail.
+    Email(EmailAddress),
+    /// To a URL.
+    Webhook(HttpUrl),
+    /// To a topic of an ntfy server: the server's URL, and the topic as its path.
+    Ntfy(HttpUrl),
+}
+
+/// What a message is about.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum What {
     /// An incident: look at it, now.
     Page(Box<Paged>),
     /// An invitation to the organization.
     Invitation(Invited),
+    /// The code with which the contact method is verified.
+    Code(String),
+    /// Nothing: the contact method works.
+    Test,
+}
+
+impl std::fmt::Debug for What {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Page(page) => f.debug_tuple("Page").field(page).finish(),
+            Self::Invitation(invited) => f.debug_tuple("Invitation").field(invited).finish(),
+            Self::Code(_) => f.write_str("Code(…)"),
+            Self::Test => f.write_str("Test"),
+        }
+    }
 }
 
 /// The incident of a page.
@@ -100,7 +127,28 @@ impl Message {
         match &self.what {
             What::Page(page) => format!("[#{}] {}", page.incident.sequential_id, page.incident.title),
             What::Invitation(_) => format!("You are invited to {}", self.organization),
+            What::Code(code) => format!("{code} is your code for {}", self.organization),
+            What::Test => format!("A test from {}", self.organization),
         }
+    }
+
+    /// The link that it carries.
+    #[must_use]
+    pub fn link(&self) -> Option<&str> {
+        match &self.what {
+            What::Page(page) => page.link.as_deref(),
+            What::Invitation(invited) => invited.link.as_deref(),
+            What::Code(_) | What::Test => None,
+        }
+    }
+
+    /// A few lines, for where the subject and the link stand elsewhere.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let Parts { facts, said, .. } = self.parts();
+        let facts = facts.into_iter().take(2).map(|(_, value)| value).collect::<Vec<_>>().join(", ");
+        let said = said.into_iter().take(2).collect::<Vec<_>>().join(" ");
+        if facts.is_empty() { said } else { format!("{facts}\n{said}") }
     }
 
     /// The whole message as plain text, with lines that end with a line feed.
@@ -131,6 +179,17 @@ impl Message {
                 }
                 said.push(hold.to_owned());
                 Parts { facts: Vec::new(), said, link: invited.link.clone().map(|link| ("Join", link)) }
+            }
+            What::Code(code) => {
+                let said = vec![
+                    format!("Verify this contact method with the code {code}. It is valid for ten minutes."),
+                    "If you do not know what this is about, do nothing: you will hear no more.".to_owned(),
+                ];
+                Parts { facts: Vec::new(), said, link: None }
+            }
+            What::Test => {
+                let said = vec!["This contact method works: pages will reach you here.".to_owned()];
+                Parts { facts: Vec::new(), said, link: None }
             }
         }
     }

@@ -35,6 +35,7 @@ impl dogwatch::rules::api_key::ApiKeyPort for Shelf {}
 impl dogwatch::rules::component::ComponentPort for Shelf {}
 impl dogwatch::rules::escalation::EscalationPort for Shelf {}
 impl dogwatch::rules::oncall::OnCallPort for Shelf {}
+impl dogwatch::rules::contact::ContactPort for Shelf {}
 impl dogwatch::rules::org_audit::OrgAuditPort for Shelf {}
 impl dogwatch::rules::outbox::OutboxPort for Shelf {}
 

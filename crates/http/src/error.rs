@@ -83,7 +83,9 @@ impl Failure {
     pub(crate) const fn retry_after(&self) -> Option<u64> {
         match (self.code, self.after) {
             (_, Some(after)) => Some(after),
-            (Code::Overloaded | Code::Unavailable | Code::TooManyRequests, None) => Some(1),
+            (Code::Overloaded | Code::Unavailable, None) => Some(1),
+            // The rules allow something once a minute.
+            (Code::TooManyRequests, None) => Some(60),
             _ => None,
         }
     }

@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     Opaque,
     /// The target of a policy layer: a schedule or 1–50 users.
     Target,
+    /// A notification rule: a contact method and a delay.
+    Rule,
 }
 
 impl Kind {
@@ -75,6 +77,8 @@ impl Kind {
                     "userIds": { "type": "array", "minItems": 1, "maxItems": 50, "uniqueItems": true,
                         "items": Self::Id("user_").schema() } } },
             ] }),
+            Self::Rule => json!({ "type": "object", "required": ["contactMethodId", "delayMinutes"], "properties": {
+                "contactMethodId": Self::Id("").schema(), "delayMinutes": Self::Number(0, 1_440).schema() } }),
         }
     }
 }
@@ -379,6 +383,43 @@ impl Input {
         let mut parsed = Vec::with_capacity(items.len());
         for (place, item) in items.iter().enumerate() {
             parsed.extend(self.check(format!("/{name}/{place}"), text(item).and_then(&mut parse)));
+        }
+        (parsed.len() == items.len()).then_some(parsed)
+    }
+
+    /// A required array of objects, of `most` items at most; null counts as absent. `parse` gets each with its place, such as
+    /// `/rules/0`, and names what does not fit.
+    pub(crate) fn objects<T>(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        kind: Kind,
+        parse: impl Fn(&Map<String, Value>, &str) -> Result<T, Vec<Field>>,
+    ) -> Option<Vec<T>> {
+        self.note(name, || json!({ "type": "array", "maxItems": most, "items": kind.schema() }), true);
+        let items = match self.body.remove(name).filter(|value| !value.is_null()) {
+            Some(Value::Array(items)) if items.len() <= most => items,
+            given => {
+                let problem = match given {
+                    None => "is required".to_owned(),
+                    Some(Value::Array(_)) => format!("must have at most {most} items"),
+                    Some(_) => "must be an array".to_owned(),
+                };
+                self.problem(format!("/{name}"), problem);
+                return None;
+            }
+        };
+        let mut parsed = Vec::with_capacity(items.len());
+        for (place, item) in items.iter().enumerate() {
+            let place = format!("/{name}/{place}");
+            let read = match item {
+                Value::Object(fields) => parse(fields, &place),
+                _ => Err(vec![Field { path: place, problem: "must be an object".to_owned() }]),
+            };
+            match read {
+                Ok(item) => parsed.push(item),
+                Err(problems) => problems.into_iter().for_each(|it| self.problem(it.path, it.problem)),
+            }
         }
         (parsed.len() == items.len()).then_some(parsed)
     }

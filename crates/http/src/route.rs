@@ -213,6 +213,19 @@ where
     command_as(named, read, move |reply| json_of(&show(reply)), schema_of::<D>(), false)
 }
 
+/// As [`action`], for a command whose reply may say that what was asked for is refused.
+pub(crate) fn action_or<C, D>(
+    named: Named,
+    read: fn(&mut Input) -> Read<C>,
+    show: fn(C::Reply) -> Result<D, Refusal>,
+) -> Route
+where
+    C: Command,
+    D: Serialize + ToSchema + 'static,
+{
+    command_as(named, read, move |reply| json_of(&show(reply)?), schema_of::<D>(), false)
+}
+
 /// As [`command`], for a reply with a text that may be taken back: none is recorded under an idempotency key. Whoever repeats
 /// the request gets it from `look`, as it is then.
 pub(crate) fn command_with_text<C, D>(

@@ -6,6 +6,7 @@ mod support;
 use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
+use dogwatch_store::rules::outbox::Message;
 use dogwatch_store::rules::{Actor, Code, Secret};
 use serde_json::{Value, json};
 use support::{Answer, Server, request};
@@ -271,6 +272,14 @@ async fn every_endpoint() {
         "DELETE /v1/escalation/policies/{id}",
         "DELETE /v1/oncall/schedules/{id}",
         "POST /v1/invitations/accept",
+        "GET /v1/contact-methods",
+        "POST /v1/contact-methods",
+        "PATCH /v1/contact-methods/{id}",
+        "DELETE /v1/contact-methods/{id}",
+        "POST /v1/contact-methods/{id}/verify",
+        "POST /v1/contact-methods/{id}/test",
+        "GET /v1/notification-rules",
+        "PUT /v1/notification-rules",
     ]
     .map(str::to_owned)
     .into();
@@ -326,6 +335,96 @@ async fn what_nothing_uses_can_go() {
     assert_eq!(seen.status, 200, "the new member's key works");
     let refused = request(&server.router, "GET", "/v1/team/members", Some(secret), Value::Null).await;
     assert_eq!((refused.status, refused.code().as_str()), (401, "not_authorized"));
+}
+
+/// A contact method from its beginning to its end, and the rules that name it.
+#[tokio::test]
+async fn contact_methods() {
+    let server = Server::new().await;
+    let ok = |answer: &Answer, status: u16, code: &str| {
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{}", answer.body);
+        answer.assert_enveloped();
+        answer.body["data"].clone()
+    };
+    let listed = ok(&server.call("GET", "/contact-methods", Value::Null).await, 200, "");
+    let built_in = listed[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        (&listed[0]["kind"], &listed[0]["name"], &listed[0]["verified"]),
+        (&json!("email"), &json!("E-mail"), &json!(true))
+    );
+    for (body, path) in [
+        (json!({ "name": "x", "kind": "webhook", "address": "http://example.com/x" }), "/address"),
+        (json!({ "name": "x", "kind": "webhook", "address": "https://a b" }), "/address"),
+        (json!({ "name": "x", "kind": "ntfy", "address": "https://ntfy.sh" }), "/address"),
+        (json!({ "name": "x", "kind": "email", "address": "nobody" }), "/address"),
+        (json!({ "name": "x", "kind": "pigeon", "address": "roof" }), "/kind"),
+        (json!({ "name": "x", "kind": "email" }), "/address"),
+    ] {
+        let refused = server.call("POST", "/contact-methods", body).await;
+        assert_eq!((refused.status, &refused.body["fields"][0]["path"]), (422, &json!(path)), "{}", refused.body);
+    }
+    let new = json!({ "name": "Phone", "kind": "ntfy", "address": "https://ntfy.example.com/ada" });
+    let added = ok(&server.call("POST", "/contact-methods", new).await, 201, "");
+    let id = added["id"].as_str().unwrap().to_owned();
+    assert_eq!((&added["verified"], &added["address"]), (&json!(false), &json!("https://ntfy.example.com/ada")));
+    let path = format!("/contact-methods/{id}");
+    let rules = |id: &str, delay: i64| json!({ "rules": [{ "contactMethodId": id, "delayMinutes": delay }] });
+    ok(&server.call("PUT", "/notification-rules", rules(&id, 5)).await, 400, "invalid_contact_method");
+    ok(&server.call("POST", &format!("{path}/test"), Value::Null).await, 400, "invalid_contact_method");
+
+    // The code travels in the outbox.
+    let claimed = server.engine.claim(100, std::time::Duration::from_secs(60)).unwrap();
+    let code = claimed.iter().find_map(|one| match &one.message {
+        Message::Code { code } => Some(code.as_ref().unwrap().reveal().to_owned()),
+        _ => None,
+    });
+    let code = code.unwrap();
+    assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()));
+    let wrong = if code == "000000" { "000001" } else { "000000" };
+    ok(&server.call("POST", &format!("{path}/verify"), json!({ "code": wrong })).await, 400, "invalid_code");
+    let verified = ok(&server.call("POST", &format!("{path}/verify"), json!({ "code": code })).await, 200, "");
+    assert_eq!(verified["verified"], true);
+
+    ok(&server.call("POST", &format!("{path}/test"), Value::Null).await, 200, "");
+    let again = server.call("POST", &format!("{path}/test"), Value::Null).await;
+    ok(&again, 429, "too_many_requests");
+    assert_eq!(again.header("retry-after"), "60");
+    ok(&server.call("POST", &format!("/contact-methods/{built_in}/test"), Value::Null).await, 200, "");
+    let renamed = ok(&server.call("PATCH", &path, json!({ "name": "Pager" })).await, 200, "");
+    assert_eq!(renamed["name"], "Pager");
+
+    assert_eq!(ok(&server.call("GET", "/notification-rules", Value::Null).await, 200, ""), json!({ "rules": [] }));
+    let set = ok(&server.call("PUT", "/notification-rules", rules(&id, 5)).await, 200, "");
+    assert_eq!(
+        (&set, &ok(&server.call("GET", "/notification-rules", Value::Null).await, 200, "")),
+        (&rules(&id, 5), &set)
+    );
+    for (body, path) in [
+        (rules(&id, 1_441), "/rules/0/delayMinutes"),
+        (rules("x", 0), "/rules/0/contactMethodId"),
+        (json!({ "rules": [1] }), "/rules/0"),
+        (json!({ "rules": "x" }), "/rules"),
+        (json!({}), "/rules"),
+        (json!({ "rules": vec![set["rules"][0].clone(); 2] }), "/rules"),
+        (json!({ "rules": vec![set["rules"][0].clone(); 21] }), "/rules"),
+    ] {
+        let refused = server.call("PUT", "/notification-rules", body).await;
+        assert_eq!((refused.status, &refused.body["fields"][0]["path"]), (422, &json!(path)), "{}", refused.body);
+    }
+
+    ok(
+        &server.call("DELETE", &format!("/contact-methods/{built_in}"), Value::Null).await,
+        400,
+        "invalid_contact_method",
+    );
+    ok(&server.call("DELETE", &path, Value::Null).await, 200, "");
+    ok(&server.call("DELETE", &path, Value::Null).await, 404, "not_found");
+    assert_eq!(ok(&server.call("GET", "/notification-rules", Value::Null).await, 200, ""), json!({ "rules": [] }));
+    // Of others only an admin hears.
+    let of_ben = server.fill("/contact-methods?userId={ben}");
+    assert_eq!(ok(&server.call("GET", &of_ben, Value::Null).await, 200, "").as_array().unwrap().len(), 1);
+    let of_ada = server.fill("/v1/contact-methods?userId={ada}");
+    ok(&request(&server.router, "GET", &of_ada, Some(&server.member_key), Value::Null).await, 401, "not_authorized");
 }
 
 /// Each code of core's table has a case somewhere: here those that the endpoints' cases do not have.
@@ -402,6 +501,10 @@ async fn every_code() {
     assert_eq!(ready, StatusCode::SERVICE_UNAVAILABLE);
     // These are of the server and its limits: `tests/bounds.rs` here, and `tests/hostile.rs` of the program.
     for code in ["malformed_request", "request_timeout", "uri_too_long", "headers_too_large", "too_many_requests"] {
+        assert!(seen.insert(code.to_owned()));
+    }
+    // And these of contact methods.
+    for code in ["invalid_contact_method", "invalid_code"] {
         assert!(seen.insert(code.to_owned()));
     }
     let missing: Vec<_> = Code::ALL.iter().filter(|code| !seen.contains(code.as_str())).collect();

@@ -159,6 +159,8 @@ impl Subject {
             | AnyEntity::PastRotation(_)
             | AnyEntity::PastOrder(_)
             | AnyEntity::PastPolicyLayer(_)
+            | AnyEntity::ContactMethod(_)
+            | AnyEntity::ContactSettings(_)
             | AnyEntity::Notification(_)
             | AnyEntity::Inbox(_)
             | AnyEntity::IdempotentAnswer(_) => return None,

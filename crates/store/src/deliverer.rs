@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use dogwatch_core::Error as Refusal;
+use dogwatch_core::contact::ContactMethod;
 use dogwatch_core::incident::IncidentView;
 use dogwatch_core::organization::Organization;
 use dogwatch_core::outbox::{LONGEST_LEASE, Message, Notification, Recipient};
@@ -35,13 +36,15 @@ const RETRY: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Envelope {
-    /// The notification: a page, or an invitation with its token.
+    /// The notification: a page, an invitation with its token, a code, or a test.
     pub notification: Notification,
     /// The organization that it belongs to.
     pub organization: Organization,
     /// The member for whom it is, also one who has been removed since; `None` for an invitation.
     pub member: Option<Member>,
-    /// The incident of a page as it is now; `None` for an invitation.
+    /// The contact method over which it goes; `None` for the built-in one, for an invitation, and when it was removed meanwhile.
+    pub method: Option<ContactMethod>,
+    /// The incident of a page as it is now; `None` for anything else.
     pub incident: Option<IncidentView>,
 }
 
@@ -143,15 +146,19 @@ impl Engine {
             let organization =
                 organization.ok_or_else(|| Refusal::broken("a notification without its organization"))?;
             let member = match notification.recipient {
-                Recipient::Member(user) => world.member(user)?,
+                Recipient::Member(user) | Recipient::Method { user, .. } => world.member(user)?,
                 Recipient::Invited(_) => None,
+            };
+            let method = match notification.recipient {
+                Recipient::Method { user, method } => world.contact_method(user, method)?,
+                Recipient::Member(_) | Recipient::Invited(_) => None,
             };
             let incident = match notification.message {
                 // Any member may see an incident. Who is paged may have been removed since.
                 Message::Page { incident_id, .. } => Some(IncidentView::read(incident_id, &*world)?),
-                Message::Invitation { .. } => None,
+                Message::Invitation { .. } | Message::Code { .. } | Message::Test => None,
             };
-            Ok::<_, Refusal>(Envelope { notification, organization, member, incident })
+            Ok::<_, Refusal>(Envelope { notification, organization, member, method, incident })
         })?)
     }
 }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use dogwatch_core::outbox::{
-    DeliveryPort, Notification, ReadyInbox, Receipt, Retried, claim, confirm, fail, give_back, retry,
+    DeliveryPort, Notification, ReadyInbox, Receipt, Retried, claim, confirm, fail, fall_due, give_back, retry,
 };
 use dogwatch_core::{Error as Refusal, IdSource, OrgId, Timestamp, UserId};
 
@@ -147,7 +147,9 @@ impl Engine {
             return Err(Error::Poisoned);
         }
         let now = self.now();
-        Ok(!self.read(|state| state.ready_inboxes(now, None, 1))?.is_empty())
+        Ok(self.read(|state| {
+            Ok::<_, Refusal>(!state.ready_inboxes(now, None, 1)?.is_empty() || !state.later_due(now, 1)?.is_empty())
+        })?)
     }
 }
 
@@ -188,6 +190,11 @@ impl Work for Claim {
     type Reply = AllClaimed;
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<AllClaimed, Error> {
+        // What has become due is put into the inboxes first.
+        for later in batch.state().later_due(batch.now, MOST_CLAIMED)? {
+            let decision = fall_due(later, &batch.state(), batch.now, ids)?;
+            batch.add(&decision.writes)?;
+        }
         let mut all = AllClaimed::default();
         let mut after: Option<ReadyInbox> = None;
         // With the shortest of leases, one could be claimed a second time.

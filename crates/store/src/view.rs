@@ -11,7 +11,7 @@ use crate::sync::Arc;
 use dogwatch_core::api_key::KeyHolder;
 use dogwatch_core::id::Id;
 use dogwatch_core::organization::Organization;
-use dogwatch_core::outbox::{DeliveryPort, ReadyInbox};
+use dogwatch_core::outbox::{DeliveryPort, Notification, ReadyInbox};
 use dogwatch_core::secret::SecretHash;
 use dogwatch_core::text::{ExternalId, Name};
 use dogwatch_core::ticks::{TickPort, Timer};
@@ -27,7 +27,7 @@ use crate::record::{Corrupt, Stored, decode, hex};
 use crate::rooms::api_key::HolderV1;
 use crate::rooms::organization::organization_by_external_id;
 use crate::rooms::team::TokenV1;
-use crate::rooms::{Reader, incident, is_cached, outbox};
+use crate::rooms::{AnyEntity, Reader, incident, is_cached, outbox};
 use crate::table::{self, Table, end_of};
 
 /// All organizations, as seen through an overlay.
@@ -169,8 +169,21 @@ impl DeliveryPort for StoreView<'_> {
         self.scan(&start, &end).take(limit).map(|pair| ready(&pair?.0)).collect()
     }
 
+    fn later_due(&self, now: Timestamp, limit: usize) -> Result<Vec<Notification>, Error> {
+        let end = end_of(&Table::LATER.key(&[&table::instant(now)]));
+        let read = |key: &[u8], value: &[u8]| match AnyEntity::read(key, value, &|_| Ok(None)) {
+            Ok(Some(AnyEntity::Notification(one))) => Some(*one),
+            // A damaged one, which `verify` tells of, must not keep the others from becoming due.
+            _ => None,
+        };
+        let due = self.scan(&Table::LATER.key(&[]), &end);
+        due.filter_map(|pair| pair.map(|(key, value)| read(&key, &value)).transpose()).take(limit).collect()
+    }
+
     fn next_ready(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
-        self.first_instant(Table::READY, &end_of(&Table::READY.key(&[&table::instant(now)])))
+        let after = |table: Table| self.first_instant(table, &end_of(&table.key(&[&table::instant(now)])));
+        let (ready, later) = (after(Table::READY)?, after(Table::LATER)?);
+        Ok(ready.into_iter().chain(later).min())
     }
 }
 

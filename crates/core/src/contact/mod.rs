@@ -1,26 +1,27 @@
-//! Contact methods: the ways in which a member is told of a page (contract, section 9).
+//! Contact methods and notification rules: how a member is told of a page (contract, section 9).
 //!
-//! Every member has a built-in one, their own e-mail address. Its id is that of the member in another form ([`built_in`]).
+//! Every member has a built-in contact method, their own e-mail address; its id is that of the member in another form
+//! ([`built_in`]). Others are added by the member ([`AddContactMethod`]) and get a code of six digits, with which they are verified
+//! ([`VerifyContactMethod`]); until then they get nothing else. [`SetNotificationRules`] says which of them is told how many minutes
+//! after a page; without rules it is the built-in one, at once.
+//!
+//! A page becomes one notification for each rule: [`crate::outbox`].
 
-use crate::id::{ContactMethodId, Id, UserId};
-use crate::words::words;
+mod commands;
+mod model;
+mod port;
+mod query;
+mod rules;
 
-words! {
-    /// The kind of a contact method.
-    ContactMethodKind, "kind of contact method", "must be `email`, `webhook`, `ntfy` or `slack`" {
-        /// `email`: mail to an address.
-        Email = "email",
-        /// `webhook`: a signed request to a URL.
-        Webhook = "webhook",
-        /// `ntfy`: a message to a topic of an ntfy server.
-        Ntfy = "ntfy",
-        /// `slack`: a direct message.
-        Slack = "slack",
-    }
-}
+pub use commands::{
+    AddContactMethod, RemoveContactMethod, RenameContactMethod, TestContactMethod, VerifyContactMethod,
+};
+pub use model::{
+    ContactAddress, ContactMethod, ContactMethodKind, ContactSettings, NotificationRule, PendingCode, built_in,
+};
+pub use port::ContactPort;
+pub use query::{ContactMethodView, ListContactMethods};
+pub use rules::{GetNotificationRules, NotificationRules, SetNotificationRules};
 
-/// The id of a member's built-in contact method.
-#[must_use]
-pub fn built_in(user: UserId) -> ContactMethodId {
-    ContactMethodId::from_bytes(user.to_bytes())
-}
+pub(crate) use commands::leave_contacts;
+pub(crate) use rules::{Way, deliveries};

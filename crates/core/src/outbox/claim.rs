@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::settle::fail_for_good;
 use super::{DeliveryEnd, Inbox, Message, Notification, PageReason, ReadyInbox, Receipt, Recipient};
 use crate::command::{Context, Decision};
+use crate::contact::{ContactMethodKind, Way, deliveries};
 use crate::error::Error;
 use crate::id::{IdSource, IncidentId, InvitationId, UserId};
 use crate::secret::Secret;
@@ -25,7 +27,36 @@ pub(crate) fn page(
     at: Timestamp,
 ) -> Result<(), Error> {
     let page_id = cx.ids.fresh(at);
-    notify(cx, Recipient::Member(user), Message::Page { page_id, incident_id: incident, reason }, at)
+    for (place, way) in deliveries(cx.world, user)?.into_iter().enumerate() {
+        let Way { recipient, channel, delay } = way;
+        let message = Message::Page { page_id, incident_id: incident, reason };
+        let mut one = new(cx, recipient, channel, message, at);
+        one.place = u8::try_from(place).unwrap_or(u8::MAX);
+        if delay.is_zero() {
+            put_in(cx, one)?;
+        } else {
+            one.due_at = at.plus(delay);
+            cx.write(Write::Notification(Box::new(Change::created(one))));
+        }
+    }
+    Ok(())
+}
+
+/// Sends the code with which a contact method is verified.
+pub(crate) fn send_code(
+    cx: &mut Context<'_>,
+    recipient: Recipient,
+    channel: ContactMethodKind,
+    code: Secret,
+) -> Result<(), Error> {
+    let one = new(cx, recipient, channel, Message::Code { code: Some(code) }, cx.now);
+    put_in(cx, one)
+}
+
+/// Sends a message to try out a contact method.
+pub(crate) fn send_test(cx: &mut Context<'_>, recipient: Recipient, channel: ContactMethodKind) -> Result<(), Error> {
+    let one = new(cx, recipient, channel, Message::Test, cx.now);
+    put_in(cx, one)
 }
 
 /// Sends an invitation with its token.
@@ -35,7 +66,9 @@ pub(crate) fn invite(
     email: EmailAddress,
     token: Secret,
 ) -> Result<(), Error> {
-    notify(cx, Recipient::Invited(invitation), Message::Invitation { email, token: Some(token) }, cx.now)
+    let message = Message::Invitation { email, token: Some(token) };
+    let one = new(cx, Recipient::Invited(invitation), ContactMethodKind::Email, message, cx.now);
+    put_in(cx, one)
 }
 
 /// Deletes the notification of an invitation, if it is not delivered, whether it is claimed now or not.
@@ -46,19 +79,19 @@ pub(crate) fn withdraw(cx: &mut Context<'_>, invitation: InvitationId) -> Result
     Ok(())
 }
 
-/// Adds a notification to a recipient's inbox.
-fn notify(cx: &mut Context<'_>, recipient: Recipient, message: Message, at: Timestamp) -> Result<(), Error> {
-    let org = cx.world.org_id();
-    let before = cx.world.inbox(recipient)?;
-    let mut inbox = before.unwrap_or(Inbox::empty(org, recipient));
-    if inbox.is_empty() {
-        inbox.ready_at = cx.now;
-    }
-    inbox.last = inbox.last.saturating_add(1);
-    let notification = Notification {
+/// A notification that is in no inbox yet.
+fn new(
+    cx: &mut Context<'_>,
+    recipient: Recipient,
+    channel: ContactMethodKind,
+    message: Message,
+    at: Timestamp,
+) -> Notification {
+    Notification {
         id: cx.ids.fresh(at),
-        org_id: org,
+        org_id: cx.world.org_id(),
         recipient,
+        channel,
         message,
         created_at: at,
         place: 0,
@@ -67,11 +100,45 @@ fn notify(cx: &mut Context<'_>, recipient: Recipient, message: Message, at: Time
         failures: 0,
         last_error: None,
         ended: None,
-        number: inbox.last,
-    };
-    cx.write(Write::Notification(Box::new(Change::created(notification))));
-    cx.write(Write::Inbox(Change { before, after: Some(inbox) }));
+        number: 0,
+    }
+}
+
+/// Puts a new notification into the inbox of its recipient.
+fn put_in(cx: &mut Context<'_>, mut one: Notification) -> Result<(), Error> {
+    one.number = take_place(cx, one.recipient)?;
+    cx.write(Write::Notification(Box::new(Change::created(one))));
     Ok(())
+}
+
+/// Makes a place at the end of an inbox, and gives its number.
+fn take_place(cx: &mut Context<'_>, recipient: Recipient) -> Result<u64, Error> {
+    let before = cx.world.inbox(recipient)?;
+    let mut inbox = before.unwrap_or(Inbox::empty(cx.world.org_id(), recipient));
+    if inbox.is_empty() {
+        inbox.ready_at = cx.now;
+    }
+    inbox.last = inbox.last.saturating_add(1);
+    cx.write(Write::Inbox(Change { before, after: Some(inbox) }));
+    Ok(inbox.last)
+}
+
+/// Puts a notification whose time has come into the inbox of its recipient.
+///
+/// # Errors
+/// [`Error::Broken`] when the store cannot be read; no other.
+pub fn fall_due(
+    later: Notification,
+    state: &dyn State,
+    now: Timestamp,
+    ids: &mut IdSource,
+) -> Result<Decision<()>, Error> {
+    let world = state.world(later.org_id);
+    let mut cx = Context::new(&*world, now, ids);
+    let number = take_place(&mut cx, later.recipient)?;
+    let due = Notification { number, ..later.clone() };
+    cx.write(Write::Notification(Box::new(Change::edited(later, due))));
+    Ok(cx.decided(()))
 }
 
 /// What [`claim`] found in an inbox.
@@ -79,7 +146,7 @@ fn notify(cx: &mut Context<'_>, recipient: Recipient, message: Message, at: Time
 pub struct Claimed {
     /// The notification that was claimed; `None` if there is none to claim now.
     pub notification: Option<Notification>,
-    /// How many were superseded before it.
+    /// How many have ended before it without being sent.
     pub superseded: usize,
 }
 
@@ -87,7 +154,8 @@ pub struct Claimed {
 const SUPERSEDED: usize = 100;
 
 /// Claims the first notification of an inbox for the length of the lease, an hour at most, unless none can be claimed now. Pages at
-/// the head of the inbox that nobody needs any more are superseded: they leave it, and are not sent. At most a hundred are at once.
+/// the head of the inbox that nobody needs any more are superseded: they leave it, and are not sent. At most a hundred are at once. One
+/// whose contact method is gone has failed.
 ///
 /// # Errors
 /// [`Error::Broken`] when the store cannot be read; no other.
@@ -106,6 +174,15 @@ pub fn claim(
     let mut inbox = before;
     while !inbox.is_empty() {
         let first = first_of(&cx, &inbox)?;
+        if is_unreachable(&cx, &first)? {
+            // Its end is told of in the incident, which a decision changes once: what comes behind it waits for the next claim.
+            if claimed.superseded == 0 {
+                claimed.superseded = 1;
+                fail_for_good(&mut cx, before, first, "the contact method was removed")?;
+                return Ok(cx.decided(claimed));
+            }
+            break;
+        }
         if !is_superseded(&cx, &first)? {
             let attempts = first.attempts.saturating_add(1);
             let leased = Notification { attempts, ..first.clone() };
@@ -125,6 +202,12 @@ pub fn claim(
     }
     cx.write(Write::Inbox(Change::edited(before, inbox)));
     Ok(cx.decided(claimed))
+}
+
+/// Whether the contact method of a notification is there no more.
+fn is_unreachable(cx: &Context<'_>, notification: &Notification) -> Result<bool, Error> {
+    let Recipient::Method { user, method } = notification.recipient else { return Ok(false) };
+    Ok(cx.world.contact_method(user, method)?.is_none())
 }
 
 /// Whether nobody needs a page any more: its incident is resolved, has been acknowledged since, or was handed to somebody else.

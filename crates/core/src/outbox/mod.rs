@@ -1,7 +1,8 @@
 //! The outbox: every page is a delivery or several, written in the same commit as the change that caused it, and kept until each has
 //! ended (contract, section 9). Invitations travel the same way (section 4).
 //!
-//! Each recipient has an [`Inbox`]: a queue of notifications, numbered in the order in which they were written. Whoever
+//! Each recipient has an [`Inbox`]: a queue of notifications, numbered in the order in which they became due. A member is a recipient
+//! over each of their contact methods ([`crate::contact`]), so that none waits for another. Whoever
 //! delivers claims the first notification of an inbox under a lease ([`claim`]). Confirmed ([`confirm`]), it leaves the inbox,
 //! and the next may be claimed; given back ([`give_back`]) or unconfirmed, it can be claimed again after a while. One that could not be
 //! sent is tried again ([`retry`]), until an hour after it was due, or fails for good ([`fail`]). So each is sent at least once or
@@ -18,7 +19,7 @@ mod query;
 mod retry;
 mod settle;
 
-pub use claim::{LONGEST_LEASE, claim, give_back};
+pub use claim::{Claimed, LONGEST_LEASE, claim, fall_due, give_back};
 pub use model::{
     DeliveryEnd, DeliveryState, Inbox, Message, Notification, NotificationKind, PageReason, ReadyInbox, Receipt,
     Recipient,
@@ -28,4 +29,4 @@ pub use query::{DeliveryView, ListNotifications, ListPages, PageList, PageView};
 pub use retry::{TRIED_FOR, next_try};
 pub use settle::{Retried, confirm, fail, retry};
 
-pub(crate) use claim::{invite, page, withdraw};
+pub(crate) use claim::{invite, page, send_code, send_test, withdraw};

@@ -1,6 +1,7 @@
 //! The entities: notifications and the inboxes in which they wait.
 
-use crate::id::{Id, IncidentId, InvitationId, NotificationId, OrgId, PageId, UserId};
+use crate::contact::{ContactMethodKind, built_in};
+use crate::id::{ContactMethodId, Id, IncidentId, InvitationId, NotificationId, OrgId, PageId, UserId};
 use crate::secret::Secret;
 use crate::text::EmailAddress;
 use crate::time::Timestamp;
@@ -34,11 +35,15 @@ words! {
 
 words! {
     /// The kind of a notification: what it asks its recipient to do.
-    NotificationKind, "notification kind", "must be `page` or `invitation`" {
+    NotificationKind, "notification kind", "must be `page`, `invitation`, `code` or `test`" {
         /// `page`: look at the incident, now.
         Page = "page",
         /// `invitation`: join the organization.
         Invitation = "invitation",
+        /// `code`: verify the contact method.
+        Code = "code",
+        /// `test`: nothing; the contact method works.
+        Test = "test",
     }
 }
 
@@ -55,8 +60,15 @@ words! {
 /// The recipient of a notification, who has an inbox. They sort by id, members and invited persons among each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Recipient {
-    /// A user of the organization.
+    /// A user of the organization, over their built-in contact method.
     Member(UserId),
+    /// A user of the organization, over another contact method.
+    Method {
+        /// The user.
+        user: UserId,
+        /// Their contact method.
+        method: ContactMethodId,
+    },
     /// The person to whom an invitation goes, who is no user yet.
     Invited(InvitationId),
 }
@@ -74,11 +86,28 @@ impl PartialOrd for Recipient {
 }
 
 impl Recipient {
-    /// What it sorts by: its id, and, should two have the same, the member first.
-    fn order(self) -> ([u8; 16], bool) {
+    /// What it sorts by: its own id, and, should two have the same, the member first.
+    fn order(self) -> ([u8; 16], u8) {
         match self {
-            Self::Member(user) => (user.to_bytes(), false),
-            Self::Invited(invitation) => (invitation.to_bytes(), true),
+            Self::Member(user) => (user.to_bytes(), 0),
+            Self::Invited(invitation) => (invitation.to_bytes(), 1),
+            Self::Method { method, .. } => (method.to_bytes(), 2),
+        }
+    }
+
+    /// A user, over one of their contact methods.
+    #[must_use]
+    pub fn of(user: UserId, method: ContactMethodId) -> Self {
+        if method == built_in(user) { Self::Member(user) } else { Self::Method { user, method } }
+    }
+
+    /// The contact method; `None` for an invited person.
+    #[must_use]
+    pub fn contact_method(self) -> Option<ContactMethodId> {
+        match self {
+            Self::Member(user) => Some(built_in(user)),
+            Self::Method { method, .. } => Some(method),
+            Self::Invited(_) => None,
         }
     }
 
@@ -86,7 +115,7 @@ impl Recipient {
     #[must_use]
     pub const fn user(self) -> Option<UserId> {
         match self {
-            Self::Member(user) => Some(user),
+            Self::Member(user) | Self::Method { user, .. } => Some(user),
             Self::Invited(_) => None,
         }
     }
@@ -111,6 +140,13 @@ pub enum Message {
         /// The token that accepts the invitation, in plain text; `None` once the delivery is confirmed.
         token: Option<Secret>,
     },
+    /// Verify a contact method.
+    Code {
+        /// The code, in plain text; `None` once the delivery is confirmed.
+        code: Option<Secret>,
+    },
+    /// The contact method works.
+    Test,
 }
 
 impl Message {
@@ -120,6 +156,8 @@ impl Message {
         match self {
             Self::Page { .. } => NotificationKind::Page,
             Self::Invitation { .. } => NotificationKind::Invitation,
+            Self::Code { .. } => NotificationKind::Code,
+            Self::Test => NotificationKind::Test,
         }
     }
 
@@ -127,7 +165,8 @@ impl Message {
     pub(super) fn ended(self) -> Self {
         match self {
             Self::Invitation { email, .. } => Self::Invitation { email, token: None },
-            page @ Self::Page { .. } => page,
+            Self::Code { .. } => Self::Code { code: None },
+            other @ (Self::Page { .. } | Self::Test) => other,
         }
     }
 }
@@ -141,13 +180,15 @@ pub struct Notification {
     pub org_id: OrgId,
     /// The recipient, in whose inbox it is.
     pub recipient: Recipient,
+    /// The kind of contact method over which it goes.
+    pub channel: ContactMethodKind,
     /// Its content.
     pub message: Message,
     /// When it was written.
     pub created_at: Timestamp,
     /// Its place among the deliveries of its page, from 0.
     pub place: u8,
-    /// When it is due: when it was written.
+    /// When it is due: when it was written, or later by the delay of a notification rule.
     pub due_at: Timestamp,
     /// How often it has been claimed.
     pub attempts: u32,
@@ -158,7 +199,7 @@ pub struct Notification {
     /// When it has ended, and how; `None` while it waits. One that has ended is dropped 30 days later, unless the engine is set
     /// otherwise (contract, sections 9 and 14).
     pub ended: Option<(Timestamp, DeliveryEnd)>,
-    /// 1, 2, 3 … in the order of writing among the notifications of the recipient.
+    /// 1, 2, 3 … in the order in which the notifications of the recipient became due; 0 until it is due.
     pub number: u64,
 }
 
@@ -194,7 +235,7 @@ impl Notification {
     pub const fn page(&self) -> Option<PageId> {
         match self.message {
             Message::Page { page_id, .. } => Some(page_id),
-            Message::Invitation { .. } => None,
+            Message::Invitation { .. } | Message::Code { .. } | Message::Test => None,
         }
     }
 
@@ -209,7 +250,7 @@ impl Notification {
     pub const fn incident(&self) -> Option<IncidentId> {
         match self.message {
             Message::Page { incident_id: incident, .. } => Some(incident),
-            Message::Invitation { .. } => None,
+            Message::Invitation { .. } | Message::Code { .. } | Message::Test => None,
         }
     }
 
@@ -218,7 +259,7 @@ impl Notification {
     pub const fn reason(&self) -> Option<PageReason> {
         match self.message {
             Message::Page { reason, .. } => Some(reason),
-            Message::Invitation { .. } => None,
+            Message::Invitation { .. } | Message::Code { .. } | Message::Test => None,
         }
     }
 }

@@ -56,7 +56,13 @@ pub trait DeliveryPort {
         let _ = (now, after, limit);
         Ok(Vec::new())
     }
-    /// The first instant later than `now` at which an inbox becomes ready to be claimed from; `None` when there is none.
+    /// Notifications that were written for later and are due at `now`, the earliest first, at most `limit`.
+    fn later_due(&self, now: Timestamp, limit: usize) -> Result<Vec<Notification>, Error> {
+        let _ = (now, limit);
+        Ok(Vec::new())
+    }
+    /// The first instant later than `now` at which an inbox becomes ready to be claimed from, or a notification is due that was
+    /// written for later; `None` when there is none.
     fn next_ready(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
         let _ = now;
         Ok(None)

@@ -146,8 +146,8 @@ impl Query for ListPages {
             page.deliveries.push(DeliveryView {
                 id: one.id,
                 page_id: *id,
-                contact_method_id: built_in(user_id),
-                kind: ContactMethodKind::Email,
+                contact_method_id: one.recipient.contact_method().unwrap_or(built_in(user_id)),
+                kind: one.channel,
                 state: one.state(),
                 due_at: one.due_at,
                 attempts: one.attempts,

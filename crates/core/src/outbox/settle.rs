@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::claim::{first_of, held};
 use super::{DeliveryEnd, DeliveryState, Inbox, Message, Notification, Receipt, next_try};
 use crate::command::{Context, Decision};
-use crate::contact::{ContactMethodKind, built_in};
+use crate::contact::built_in;
 use crate::error::Error;
 use crate::id::IdSource;
 use crate::incident::{Event, note};
@@ -37,8 +37,8 @@ pub fn confirm(
         let event = Event::PageDelivered {
             page_id: *page_id,
             user_id,
-            contact_method_id: built_in(user_id),
-            kind: ContactMethodKind::Email,
+            contact_method_id: after.recipient.contact_method().unwrap_or(built_in(user_id)),
+            kind: after.channel,
         };
         note(&mut cx, *incident_id, [event])?;
     }
@@ -97,13 +97,19 @@ pub fn fail(
     Ok(cx.decided(true))
 }
 
-fn fail_for_good(cx: &mut Context<'_>, inbox: Inbox, before: Notification, reason: &str) -> Result<(), Error> {
+pub(super) fn fail_for_good(
+    cx: &mut Context<'_>,
+    inbox: Inbox,
+    before: Notification,
+    reason: &str,
+) -> Result<(), Error> {
     let failed = end(cx, inbox, before, DeliveryEnd::Failed, Some(kept(reason)));
     let (Some(user_id), Message::Page { page_id, incident_id, reason: why }) = (failed.user(), &failed.message) else {
         return Ok(());
     };
     let reason = failed.last_error.clone().unwrap_or_default();
-    let (contact_method_id, kind) = (built_in(user_id), ContactMethodKind::Email);
+    let contact_method_id = failed.recipient.contact_method().unwrap_or(built_in(user_id));
+    let kind = failed.channel;
     let mut events = vec![Event::PageFailed { page_id: *page_id, user_id, contact_method_id, kind, reason }];
     let may_arrive = |other: &Notification| matches!(other.state(), DeliveryState::Waiting | DeliveryState::Delivered);
     let mut others = cx.world.deliveries_of(*incident_id, *page_id)?.into_iter();

@@ -5,6 +5,7 @@ use super::{Member, Role};
 use crate::caller::ByAdmin;
 use crate::code::Code;
 use crate::command::{Command, Context, Query, View, seal};
+use crate::contact::leave_contacts;
 use crate::error::Error;
 use crate::escalation::leave_policies;
 use crate::id::UserId;
@@ -139,6 +140,7 @@ impl Command for RemoveMember {
         }
         leave_schedules(cx, self.user_id)?;
         leave_policies(cx, self.user_id)?;
+        leave_contacts(cx, self.user_id)?;
         let mut after = before.clone();
         after.removed_at = Some(cx.now.max(before.joined_at));
         cx.write(Write::Member(Change::edited(before, after)));

@@ -3,6 +3,7 @@
 
 mod api_key;
 mod component;
+mod contact;
 mod escalation;
 mod incident;
 mod oncall;
@@ -17,6 +18,7 @@ pub(crate) fn table() -> Vec<Route> {
         team::routes(),
         api_key::routes(),
         component::routes(),
+        contact::routes(),
         incident::routes(),
         oncall::routes(),
         escalation::routes(),

@@ -226,6 +226,8 @@ pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result
         Write::PolicyLayer(it) => difference(it, changes),
         Write::PastPolicyLayer(it) => difference(it, changes),
         Write::Notification(it) => difference(it, changes),
+        Write::ContactMethod(it) => difference(it, changes),
+        Write::ContactSettings(it) => difference(it, changes),
         Write::Inbox(it) => difference(it, changes),
         Write::Audit(entry) => {
             let mut rows = Rows::default();
@@ -424,6 +426,8 @@ registry! {
     Policy = "policy", escalation::PolicyLine;
     PolicyLayer = "policyLayer", escalation::PolicyLayerLine;
     PastPolicyLayer = "pastPolicyLayer", escalation::PastPolicyLayerLine;
+    ContactMethod = "contactMethod", contact::ContactMethodLine;
+    ContactSettings = "contactSettings", contact::ContactSettingsLine;
     Notification = "notification", outbox::NotificationLine;
     Inbox = "inbox", outbox::InboxLine;
     OrgAudit = "orgAudit", org_audit::OrgAuditLine;
@@ -441,6 +445,7 @@ pub(crate) const TABLES: &[&[Table]] = &[
     team::TABLES,
     api_key::TABLES,
     component::TABLES,
+    contact::TABLES,
     incident::TABLES,
     text::TABLES,
     oncall::TABLES,

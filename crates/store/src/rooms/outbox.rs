@@ -5,10 +5,12 @@
 //! empty has one row in `Ready`, so that the inboxes that can be claimed from are one scan.
 
 use super::AnyEntity;
+use super::contact::kind_byte;
 use super::incident::{incident_key, newest_first};
 use crate::table::{by_time, instant};
 use bincode::{Decode, Encode};
-use dogwatch_core::id::{Id, IncidentId, InvitationId, NotificationId, PageId};
+use dogwatch_core::contact::ContactMethodKind;
+use dogwatch_core::id::{ContactMethodId, Id, IncidentId, InvitationId, NotificationId, PageId};
 use dogwatch_core::outbox::{DeliveryEnd, Inbox, Message, Notification, OutboxPort, PageReason, ReadyInbox, Recipient};
 use dogwatch_core::text::EmailAddress;
 use dogwatch_core::{Error, OrgId, Secret, Timestamp, UserId};
@@ -35,13 +37,15 @@ impl Table {
     pub(crate) const READY: Self = Self::new(b'R', "Ready");
     /// Notifications of all organizations that have ended, by the instant of their end.
     pub(crate) const DELIVERED: Self = Self::new(b'z', "Delivered");
+    /// Notifications of all organizations that are not due yet, by the instant at which they are.
+    pub(crate) const LATER: Self = Self::new(b'j', "Later");
     /// Index of the notifications that are pages, by incident: the key of each.
     pub(crate) const PAGE_BY_INCIDENT: Self = Self::new(b'B', "PageByIncident");
 }
 
 /// The tables that this module declares.
 pub(super) const TABLES: &[Table] =
-    &[Table::NOTIFICATION, Table::INBOX, Table::READY, Table::DELIVERED, Table::PAGE_BY_INCIDENT];
+    &[Table::NOTIFICATION, Table::INBOX, Table::READY, Table::DELIVERED, Table::LATER, Table::PAGE_BY_INCIDENT];
 
 pub(crate) fn ready_key(ready: &ReadyInbox) -> Vec<u8> {
     Table::READY.key(&[&instant(ready.ready_at), &ready.org_id.to_bytes(), &recipient_part(ready.recipient)])
@@ -53,14 +57,18 @@ pub(crate) fn ready_inbox(key: &[u8]) -> Option<ReadyInbox> {
     Some(ReadyInbox { ready_at, org_id: org, recipient: recipient_of(key.get(1 + 8 + 16..)?)? })
 }
 
-/// The byte that follows the id of an invitation in a key, so that its inbox is not taken for a user's.
+/// The byte that follows the id of an invitation in a key, so that its inbox is not taken for a user's, and that which follows the id
+/// of a contact method.
 const INVITED: u8 = b'i';
+const METHOD: u8 = b'm';
 
-/// A recipient as a part of a key: the id of a user, or the id of an invitation and the byte [`INVITED`].
+/// A recipient as a part of a key: the id of a user, or the id of an invitation and the byte [`INVITED`], or the id of a contact method,
+/// the byte [`METHOD`] and the id of its user.
 pub(crate) fn recipient_part(recipient: Recipient) -> Vec<u8> {
     match recipient {
         Recipient::Member(user) => user.to_bytes().to_vec(),
         Recipient::Invited(invitation) => [&invitation.to_bytes()[..], &[INVITED]].concat(),
+        Recipient::Method { user, method } => [&method.to_bytes()[..], &[METHOD], &user.to_bytes()].concat(),
     }
 }
 
@@ -70,6 +78,10 @@ pub(crate) fn recipient_of(part: &[u8]) -> Option<Recipient> {
     match mark {
         [] => Some(Recipient::Member(UserId::from_bytes(*id))),
         [INVITED] => Some(Recipient::Invited(InvitationId::from_bytes(*id))),
+        [METHOD, user @ ..] => {
+            let user = UserId::from_bytes(user.try_into().ok()?);
+            Some(Recipient::Method { user, method: ContactMethodId::from_bytes(*id) })
+        }
         _ => None,
     }
 }
@@ -84,6 +96,15 @@ pub(crate) fn notification_key(org: OrgId, recipient: Recipient, number: u64) ->
 
 pub(crate) fn delivered_key(at: Timestamp, org: OrgId, recipient: Recipient, number: u64) -> Vec<u8> {
     Table::DELIVERED.key(&[&instant(at), &org.to_bytes(), &recipient_part(recipient), &number.to_be_bytes()])
+}
+
+fn later_key(one: &Notification) -> Vec<u8> {
+    Table::LATER.key(&[
+        &instant(one.due_at),
+        &one.org_id.to_bytes(),
+        &one.id.to_bytes(),
+        &recipient_part(one.recipient),
+    ])
 }
 
 /// The key in the index by incident of a notification with a key; `None` for one that is no page.
@@ -138,6 +159,9 @@ pub(crate) struct NotificationV3 {
     page: Option<[u8; 16]>,
     #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "is_none"))]
     place: u8,
+    /// The kind of contact method, where that is not e-mail; else 0.
+    #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "is_none"))]
+    channel: u8,
     /// When it is due, where that is not when it was written.
     #[cfg_attr(
         feature = "export",
@@ -177,8 +201,8 @@ impl Stored for NotificationV3 {
             2 => unpack(payload)?,
             _ => return Err(Corrupt::Version),
         };
-        let (page, place, due_at, failures, last_error, ended) = (None, 0, None, 0, None, None);
-        Ok(Self { notification, page, place, due_at, failures, last_error, ended })
+        let (page, place, channel, due_at, failures, last_error, ended) = (None, 0, 0, None, 0, None, None);
+        Ok(Self { notification, page, place, channel, due_at, failures, last_error, ended })
     }
 }
 
@@ -215,6 +239,12 @@ enum MessageV2 {
         #[cfg_attr(feature = "export", serde(skip))]
         token: Option<String>,
     },
+    Code {
+        // As the token of an invitation: in plain text until the delivery, and never in an export.
+        #[cfg_attr(feature = "export", serde(skip))]
+        code: Option<String>,
+    },
+    Test,
 }
 
 impl NotificationV2 {
@@ -237,6 +267,8 @@ impl Entity for Notification {
                 email: email.as_str().to_owned(),
                 token: token.as_ref().map(|token| token.reveal().to_owned()),
             },
+            Message::Code { code } => MessageV2::Code { code: code.as_ref().map(|code| code.reveal().to_owned()) },
+            Message::Test => MessageV2::Test,
         };
         let notification = NotificationV2 {
             id: self.id.to_bytes(),
@@ -250,12 +282,14 @@ impl Entity for Notification {
             notification,
             page: self.page().map(|page| page.to_bytes()).filter(|page| *page != self.id.to_bytes()),
             place: self.place,
+            channel: if self.channel == ContactMethodKind::Email { 0 } else { kind_byte(self.channel) },
             due_at: Some(self.due_at.as_millis()).filter(|at| *at != self.created_at.as_millis()),
             failures: self.failures,
             last_error: self.last_error.clone(),
             ended: otherwise.map(|(at, how)| EndedV3 { at: at.as_millis(), how: end_byte(how) }),
         };
         let key = match self.ended {
+            None if self.number == 0 => later_key(self),
             None => notification_key(self.org_id, self.recipient, self.number),
             Some((at, _)) => delivered_key(at, self.org_id, self.recipient, self.number),
         };
@@ -266,6 +300,10 @@ impl Entity for Notification {
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
         if let Message::Page { incident_id: incident, .. } = self.message {
             verifier.need(key, &incident_key(self.org_id, incident), "an incident");
+        }
+        if self.number == 0 {
+            // It is in no inbox yet.
+            return;
         }
         let delivered = self.ended.is_some();
         if let Recipient::Invited(invitation) = self.recipient {
@@ -309,7 +347,7 @@ impl NotificationV3 {
     pub(crate) fn of(self, org: OrgId, recipient: Recipient, number: u64) -> Result<Notification, Corrupt> {
         let NotificationV2 { id, message, created_at, attempts, delivered_at } = self.notification;
         let message = match (recipient, message) {
-            (Recipient::Member(_), MessageV2::Page { incident, reason }) => Message::Page {
+            (Recipient::Member(_) | Recipient::Method { .. }, MessageV2::Page { incident, reason }) => Message::Page {
                 page_id: PageId::from_bytes(self.page.unwrap_or(id)),
                 incident_id: IncidentId::from_bytes(incident),
                 reason: by_byte(&PageReason::ALL, reason_byte, reason)?,
@@ -317,6 +355,8 @@ impl NotificationV3 {
             (Recipient::Invited(_), MessageV2::Invitation { email, token }) => {
                 Message::Invitation { email: text(EmailAddress::new(email))?, token: token.map(Secret::new) }
             }
+            (Recipient::Method { .. }, MessageV2::Code { code }) => Message::Code { code: code.map(Secret::new) },
+            (Recipient::Member(_) | Recipient::Method { .. }, MessageV2::Test) => Message::Test,
             _ => return Err(Corrupt::Value),
         };
         let ended = match (delivered_at, self.ended) {
@@ -332,6 +372,10 @@ impl NotificationV3 {
             message,
             created_at: timestamp(created_at)?,
             place: self.place,
+            channel: match self.channel {
+                0 => ContactMethodKind::Email,
+                kind => by_byte(&ContactMethodKind::ALL, kind_byte, kind)?,
+            },
             due_at: timestamp(self.due_at.unwrap_or(created_at))?,
             attempts,
             failures: self.failures,
@@ -381,7 +425,7 @@ impl Entity for Inbox {
                 return;
             }
         }
-        if let Recipient::Member(user) = self.recipient {
+        if let Some(user) = self.recipient.user() {
             verifier.need_users(key, self.org_id, [user]);
         }
     }
@@ -412,9 +456,17 @@ pub(crate) struct NotificationLine {
 
 impl Line for NotificationLine {
     type Entity = Notification;
-    const TABLES: &'static [Table] = &[Table::NOTIFICATION, Table::DELIVERED];
+    const TABLES: &'static [Table] = &[Table::NOTIFICATION, Table::DELIVERED, Table::LATER];
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
+        if row.table == Table::LATER {
+            // When it is due, and its id, are in the record, too.
+            row.take::<8>()?;
+            let org = row.id()?;
+            row.take::<16>()?;
+            let recipient = row.recipient(0)?;
+            return Ok(Some(Self { org, recipient, number: 0, record: row.record()? }));
+        }
         if row.table == Table::DELIVERED {
             // The instant of delivery is in the record, too.
             row.take::<8>()?;
@@ -530,19 +582,25 @@ impl Row<'_> {
 
 #[cfg(feature = "export")]
 mod recipient {
-    use super::{Deserialize, InvitationId, Recipient, UserId};
+    use super::{ContactMethodId, Deserialize, InvitationId, Recipient, UserId};
     use serde::de::Error;
     use serde::{Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(it: &Recipient, s: S) -> Result<S::Ok, S::Error> {
         match it {
             Recipient::Member(user) => s.collect_str(user),
+            Recipient::Method { user, method } => s.collect_str(&format_args!("{method} {user}")),
             Recipient::Invited(invitation) => s.collect_str(invitation),
         }
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Recipient, D::Error> {
         let text = String::deserialize(d)?;
+        if let Some((method, user)) = text.split_once(' ') {
+            let (method, user) = (ContactMethodId::parse(method), UserId::parse(user));
+            let method = method.and_then(|method| Ok(Recipient::Method { user: user?, method }));
+            return method.map_err(D::Error::custom);
+        }
         let invited = InvitationId::parse(&text).map(Recipient::Invited);
         invited.or_else(|_| UserId::parse(&text).map(Recipient::Member)).map_err(D::Error::custom)
     }

@@ -1,0 +1,120 @@
+//! The entities: contact methods, and the settings of a member.
+
+use crate::id::{ContactMethodId, Id, OrgId, UserId};
+use crate::secret::SecretHash;
+use crate::text::{EmailAddress, HttpUrl, Name};
+use crate::time::Timestamp;
+use crate::words::words;
+
+words! {
+    /// The kind of a contact method.
+    ContactMethodKind, "kind of contact method", "must be `email`, `webhook` or `ntfy`" {
+        /// `email`: mail to an address.
+        Email = "email",
+        /// `webhook`: a request to a URL.
+        Webhook = "webhook",
+        /// `ntfy`: a message to a topic of an ntfy server.
+        Ntfy = "ntfy",
+    }
+}
+
+/// Where a contact method leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContactAddress {
+    /// Mail to an address.
+    Email(EmailAddress),
+    /// A request to a URL, which begins with `https://`.
+    Webhook(HttpUrl),
+    /// A message to a topic of an ntfy server: the server's URL, and the topic as its path.
+    Ntfy(HttpUrl),
+}
+
+impl ContactAddress {
+    /// The kind of a contact method with this address.
+    #[must_use]
+    pub const fn kind(&self) -> ContactMethodKind {
+        match self {
+            Self::Email(_) => ContactMethodKind::Email,
+            Self::Webhook(_) => ContactMethodKind::Webhook,
+            Self::Ntfy(_) => ContactMethodKind::Ntfy,
+        }
+    }
+
+    /// The address as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Email(address) => address.as_str(),
+            Self::Webhook(url) | Self::Ntfy(url) => url.as_str(),
+        }
+    }
+}
+
+/// The code with which a contact method is verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PendingCode {
+    /// The SHA-256 of the method's id and the code.
+    pub hash: SecretHash,
+    /// The first instant at which it is not valid any more.
+    pub expires_at: Timestamp,
+    /// How often a code may still be tried.
+    pub tries: u8,
+}
+
+/// A contact method that a member has added. The built-in one is not stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactMethod {
+    /// The method's id.
+    pub id: ContactMethodId,
+    /// The organization that it belongs to.
+    pub org_id: OrgId,
+    /// The member whom it reaches.
+    pub user_id: UserId,
+    /// The name that the member gave it: 1–100 characters; several may have the same.
+    pub name: Name,
+    /// Where it leads.
+    pub address: ContactAddress,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// The code with which it is verified; `None` once it is.
+    pub code: Option<PendingCode>,
+    /// When a test was last sent to it.
+    pub tested_at: Option<Timestamp>,
+}
+
+impl ContactMethod {
+    /// Whether the member has shown that it reaches them.
+    #[must_use]
+    pub const fn is_verified(&self) -> bool {
+        self.code.is_none()
+    }
+}
+
+/// When a contact method is told of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
+pub struct NotificationRule {
+    /// The contact method.
+    pub contact_method_id: ContactMethodId,
+    /// How many minutes after the page, 0–1,440.
+    pub delay_minutes: u16,
+}
+
+/// What a member has set about how they are told. One who has set nothing has none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactSettings {
+    /// The organization.
+    pub org_id: OrgId,
+    /// The member.
+    pub user_id: UserId,
+    /// Their notification rules, at most 20; without any, the built-in method is told at once.
+    pub rules: Vec<NotificationRule>,
+    /// When a test was last sent to the built-in contact method.
+    pub tested_at: Option<Timestamp>,
+}
+
+/// The id of a member's built-in contact method.
+#[must_use]
+pub fn built_in(user: UserId) -> ContactMethodId {
+    ContactMethodId::from_bytes(user.to_bytes())
+}

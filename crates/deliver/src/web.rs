@@ -1,0 +1,264 @@
+//! Messages over HTTP: to a URL of the member's own (`webhook`), and to a topic of an ntfy server (`ntfy`).
+//!
+//! No redirect is followed, no proxy is used, and nothing is connected to that is not public, but for the hosts that the operator
+//! allows. Each try takes ten seconds at most. Of an answer only its head is read.
+
+use std::time::Duration;
+
+use dogwatch_store::rules::contact::ContactMethodKind;
+use dogwatch_store::rules::incident::Severity;
+use dogwatch_store::rules::text::HttpUrl;
+use serde::Serialize;
+use ureq::Agent;
+use ureq::http::header::RETRY_AFTER;
+use ureq::http::{Response, StatusCode};
+use ureq::unversioned::transport::DefaultConnector;
+
+use crate::address::{AllowedHosts, NotPublic, PublicOnly};
+use crate::channel::{Channel, SendError};
+use crate::message::{Address, Message, What};
+
+/// How long a try may take.
+const TIME: Duration = Duration::from_secs(10);
+/// The longest time that the other side may ask to wait.
+const LONGEST_WAIT: u64 = 24 * 60 * 60;
+
+/// What both channels share: how a request is sent, and what its answer means.
+#[derive(Debug, Clone)]
+struct Client(Agent);
+
+impl Client {
+    fn new(allowed: AllowedHosts) -> Self {
+        let config = Agent::config_builder()
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .http_status_as_error(false)
+            .timeout_global(Some(TIME))
+            .user_agent(concat!("dogwatch/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self(Agent::with_parts(config, DefaultConnector::default(), PublicOnly { allowed }))
+    }
+
+    fn post(&self, url: &str, id: &str, body: &impl Serialize) -> Result<(), SendError> {
+        let body =
+            serde_json::to_vec(body).map_err(|why| SendError::permanent(format!("it cannot be written: {why}")))?;
+        let request = self.0.post(url).header("content-type", "application/json").header("webhook-id", id);
+        match request.send(&body[..]) {
+            Ok(answer) => judged(&answer),
+            Err(ureq::Error::Other(why)) if why.is::<NotPublic>() => Err(SendError::permanent(why.to_string())),
+            // The text of an error may hold the URL, which may hold a secret.
+            Err(ureq::Error::Timeout(what)) => Err(SendError::temporary(format!("time-out: {what}"))),
+            Err(ureq::Error::HostNotFound) => Err(SendError::temporary("the host is not found")),
+            Err(ureq::Error::Io(why)) => Err(SendError::temporary(format!("no connection: {why}"))),
+            Err(ureq::Error::BadUri(_)) => Err(SendError::permanent("the URL is none")),
+            Err(_) => Err(SendError::temporary("the request failed")),
+        }
+    }
+}
+
+/// What a status means: 2xx is success; 408, 425, 429 and 5xx are for now; anything else is for good.
+fn judged<B>(answer: &Response<B>) -> Result<(), SendError> {
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let reason = format!("answered {}", status.as_u16());
+    let for_now = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+    if !status.is_server_error() && !for_now.contains(&status) {
+        return Err(SendError::Permanent { reason });
+    }
+    let after = answer.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok()?.trim().parse().ok());
+    Err(SendError::Temporary { reason, after: after.map(|after: u64| Duration::from_secs(after.min(LONGEST_WAIT))) })
+}
+
+/// Requests to URLs of the members' own: a POST with JSON.
+#[derive(Debug)]
+pub struct Webhook(Client);
+
+impl Webhook {
+    /// Requests to public addresses, and to hosts that the operator allows.
+    #[must_use]
+    pub fn new(allowed: AllowedHosts) -> Self {
+        Self(Client::new(allowed))
+    }
+}
+
+/// The body of a request.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: String,
+    organization: &'a str,
+    subject: String,
+    text: String,
+    link: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incident: Option<Incident<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Incident<'a> {
+    id: String,
+    sequential_id: u64,
+    title: &'a str,
+    severity: &'a str,
+    status: &'a str,
+}
+
+impl Channel for Webhook {
+    fn kind(&self) -> ContactMethodKind {
+        ContactMethodKind::Webhook
+    }
+
+    fn send(&self, message: &Message) -> Result<(), SendError> {
+        let Address::Webhook(url) = &message.to else { return Err(SendError::permanent("no URL")) };
+        let (kind, code, incident) = match &message.what {
+            What::Page(page) => {
+                let incident = &page.incident;
+                let shown = Incident {
+                    id: incident.id.to_string(),
+                    sequential_id: incident.sequential_id,
+                    title: incident.title.as_str(),
+                    severity: incident.severity.as_str(),
+                    status: incident.status.as_str(),
+                };
+                ("page", None, Some(shown))
+            }
+            What::Code(code) => ("code", Some(code.as_str()), None),
+            What::Test => ("test", None, None),
+            What::Invitation(_) => return Err(SendError::permanent("an invitation goes by mail")),
+        };
+        let id = message.id.to_string();
+        let body = Body {
+            kind,
+            organization: &message.organization,
+            subject: message.subject(),
+            text: message.text(),
+            link: message.link(),
+            code,
+            incident,
+            id: id.clone(),
+        };
+        self.0.post(url.as_str(), &id, &body)
+    }
+}
+
+/// Messages to topics of ntfy servers. A page can be acknowledged from the lock screen of a phone.
+#[derive(Debug)]
+pub struct Ntfy(Client);
+
+impl Ntfy {
+    /// Messages to public servers, and to hosts that the operator allows.
+    #[must_use]
+    pub fn new(allowed: AllowedHosts) -> Self {
+        Self(Client::new(allowed))
+    }
+}
+
+/// A message, as ntfy takes it.
+#[derive(Serialize)]
+struct Publish<'a> {
+    topic: &'a str,
+    title: String,
+    message: String,
+    /// 1–5: from 4 on, phones make a sound at night.
+    priority: u8,
+    tags: &'static [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    click: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    actions: Vec<Action<'a>>,
+}
+
+#[derive(Serialize)]
+struct Action<'a> {
+    action: &'static str,
+    label: &'static str,
+    url: &'a str,
+    method: &'static str,
+    /// The message goes away when it is done.
+    clear: bool,
+}
+
+/// The root of a server, and the topic, which is the last part of the path.
+fn topic(url: &HttpUrl) -> Option<(&str, &str)> {
+    let (root, topic) = url.as_str().trim_end_matches('/').rsplit_once('/')?;
+    let fits = !topic.is_empty() && !root.ends_with('/') && !topic.contains(['?', '&', '=']);
+    fits.then_some((root, topic))
+}
+
+impl Channel for Ntfy {
+    fn kind(&self) -> ContactMethodKind {
+        ContactMethodKind::Ntfy
+    }
+
+    fn send(&self, message: &Message) -> Result<(), SendError> {
+        let Address::Ntfy(url) = &message.to else { return Err(SendError::permanent("no topic")) };
+        let (root, topic) = topic(url).ok_or_else(|| SendError::permanent("the URL names no topic"))?;
+        let (priority, tags): (u8, &[&str]) = match &message.what {
+            What::Page(page) if page.incident.severity <= Severity::High => (5, &["rotating_light"]),
+            What::Page(_) => (4, &["warning"]),
+            _ => (3, &[]),
+        };
+        let link = message.link();
+        let acts = matches!(&message.what, What::Page(page) if page.acts);
+        let action = |url| Action { action: "http", label: "Acknowledge", url, method: "POST", clear: true };
+        let actions = link.filter(|_| acts).map(action).into_iter().collect();
+        let (title, text) = (message.subject(), message.short());
+        let publish = Publish { topic, title, message: text, priority, tags, click: link, actions };
+        self.0.post(root, &message.id.to_string(), &publish)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics() {
+        for (url, expected) in [
+            ("https://ntfy.sh/on-call", Some(("https://ntfy.sh", "on-call"))),
+            ("https://ntfy.example.com:8443/on-call/", Some(("https://ntfy.example.com:8443", "on-call"))),
+            ("https://example.com/ntfy/on-call", Some(("https://example.com/ntfy", "on-call"))),
+            ("https://ntfy.sh/", None),
+            ("https://ntfy.sh", None),
+            ("https://ntfy.sh/on-call?auth=x", None),
+        ] {
+            assert_eq!(topic(&HttpUrl::new(url).unwrap()), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_an_answer_means() {
+        let after = |seconds| Duration::from_secs(seconds);
+        for (status, header, expected) in [
+            (200, None, None),
+            (204, None, None),
+            (301, None, Some(Err(()))),
+            (400, None, Some(Err(()))),
+            (404, Some("5"), Some(Err(()))),
+            (408, None, Some(Ok(None))),
+            (425, None, Some(Ok(None))),
+            (429, Some("90"), Some(Ok(Some(after(90))))),
+            (429, Some("soon"), Some(Ok(None))),
+            (503, Some("99999999"), Some(Ok(Some(after(LONGEST_WAIT))))),
+            (500, None, Some(Ok(None))),
+        ] {
+            let mut answer = Response::builder().status(status);
+            if let Some(header) = header {
+                answer = answer.header(RETRY_AFTER, header);
+            }
+            let got = judged(&answer.body(()).unwrap()).err().map(|why| match why {
+                SendError::Temporary { after, .. } => Ok(after),
+                SendError::Permanent { .. } => Err(()),
+            });
+            assert_eq!(got, expected, "{status}");
+        }
+    }
+}

@@ -232,12 +232,13 @@ fn claim_all(shared: &Shared, desks: &[Desk]) -> Result<(), Error> {
         }
         for notification in claimed {
             let receipt = notification.receipt();
-            let desk = desks.iter().find(|desk| desk.kind == notification.channel);
-            let handed = desk.map(|desk| desk.queue.try_send(notification));
-            match handed {
-                Some(Ok(())) => {}
-                // All threads of the channel are busy. Its turn comes again, and others have theirs meanwhile.
-                Some(Err(_)) => drop(unless_broken(shared.engine.give_back(&[receipt], BUSY))?),
+            match desks.iter().find(|desk| desk.kind == notification.channel) {
+                Some(desk) => {
+                    // When all threads of the channel are busy, its turn comes again, and others have theirs meanwhile.
+                    if desk.queue.try_send(notification).is_err() {
+                        unless_broken(shared.engine.give_back(&[receipt], BUSY))?;
+                    }
+                }
                 None => {
                     shared.counts.retried.fetch_add(1, Ordering::Relaxed);
                     let reason = "there is no channel for this kind of contact method";

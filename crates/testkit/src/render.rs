@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use dogwatch_core::contact::built_in;
 use dogwatch_core::id::IncidentId;
 use dogwatch_core::incident::{
     AuditEvent, AuditEventList, Event, IncidentDetail, IncidentView, ListAuditEvents, ListLimit, UpdateView,
@@ -78,7 +79,12 @@ pub(crate) fn pages(pages: &[PageView]) -> Vec<String> {
     let shown = |page: &PageView| {
         let deliveries = page.deliveries.iter().map(|one| {
             let (due, tried) = (one.due_at.as_millis(), one.attempts);
-            format!("{} due {due} tried {tried} {:?}", one.state, one.last_error.as_deref().unwrap_or_default())
+            let method = match one.contact_method_id == built_in(page.user_id) {
+                true => "built-in".to_owned(),
+                false => one.contact_method_id.to_string(),
+            };
+            let error = one.last_error.as_deref().unwrap_or_default();
+            format!("{} over {method} due {due} tried {tried} {error:?}", one.state)
         });
         let deliveries: Vec<_> = deliveries.collect();
         format!("{} for {} at {}: {}", page.reason, page.user_id, page.created_at.as_millis(), deliveries.join(", "))
@@ -90,9 +96,18 @@ pub(crate) fn pages(pages: &[PageView]) -> Vec<String> {
 
 pub(crate) fn notification(one: &Notification) -> String {
     assert_eq!(one.ended, None);
+    let over = match one.recipient {
+        Recipient::Method { method, .. } => format!(" over {method}"),
+        Recipient::Member(_) | Recipient::Invited(_) => String::new(),
+    };
     let what = match (&one.recipient, &one.message) {
-        (Recipient::Member(user), Message::Page { incident_id: incident, reason, .. }) => {
-            format!("{reason} {incident} for {user}")
+        (Recipient::Member(user) | Recipient::Method { user, .. }, message)
+            if !matches!(message, Message::Invitation { .. }) =>
+        {
+            match message {
+                Message::Page { incident_id: incident, reason, .. } => format!("{reason} {incident} for {user}{over}"),
+                other => format!("{} for {user}{over}", other.kind()),
+            }
         }
         (Recipient::Invited(id), Message::Invitation { email, token }) => {
             format!("invitation {id} for {email} with {}", token.as_ref().map_or("-", |token| token.reveal()))

@@ -5,6 +5,7 @@
 //! a code of the contract or a text that says what a reply must say; ids are learnt from the engine's replies.
 
 pub(crate) mod component;
+pub(crate) mod contact;
 pub(crate) mod escalation;
 pub(crate) mod incident;
 mod org_audit;
@@ -27,6 +28,8 @@ pub enum Op {
     Team(team::TeamOp),
     /// An operation on components.
     Component(component::ComponentOp),
+    /// An operation on contact methods and notification rules.
+    Contact(contact::ContactOp),
     /// An operation on incidents.
     Incident(incident::IncidentOp),
     /// An operation on schedules, policies, escalation runs and the outbox.
@@ -55,6 +58,9 @@ pub struct Org {
     pub invitations: Vec<team::Invitation>,
     pub keys: Vec<team::Key>,
     pub components: Vec<component::Component>,
+    pub contacts: Vec<contact::Contact>,
+    /// What members have set, by their places in the list.
+    pub settings: BTreeMap<usize, contact::Settings>,
     pub incidents: Vec<incident::Incident>,
     pub schedules: Vec<escalation::Schedule>,
     pub policies: Vec<escalation::Policy>,
@@ -65,7 +71,7 @@ pub struct Org {
 
 /// Draws an operation on some resource, more often on those with more to try.
 pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op> {
-    Ok(match source.int_in_range(0..=53)? {
+    Ok(match source.int_in_range(0..=59)? {
         0..=8 => Op::Team(team::operation(source, org)?),
         9..=12 => Op::Component(component::operation(source, org)?),
         13..=29 => Op::Incident(incident::operation(source, org)?),
@@ -75,6 +81,7 @@ pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op>
             let spans = [0, 1, 999, 60_000, 299_999, 300_000, 300_001, 86_400_000, -1, -3_600_000];
             Op::AdvanceClock(*source.choose(&spans)?)
         }
+        54..=59 => Op::Contact(contact::operation(source, org)?),
         51 | 52 => Op::Transaction { steps: source.int_in_range(1..=8)?, keep: source.arbitrary()? },
         _ => Op::Restart,
     })
@@ -84,6 +91,7 @@ pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op>
 pub(crate) fn fill(engine: &Engine, admin: &Actor) {
     component::fill(engine, admin);
     team::fill(engine);
+    contact::fill(engine, admin);
 }
 
 impl Run<'_> {
@@ -96,6 +104,7 @@ impl Run<'_> {
         match &step.op {
             Op::Team(op) => self.team(op, org, me, &actor),
             Op::Component(op) => self.component_op(op, org, me, &actor),
+            Op::Contact(op) => self.contact_op(op, org, me, &actor),
             Op::Incident(op) => self.incident_op(op, org, me, &actor),
             Op::Escalation(op) => self.escalation(op, org, me, &actor),
             Op::List(op) => self.list_op(op, org, me, &actor),

@@ -18,7 +18,7 @@ use crate::model::{Expected, Millis, ensure};
 use crate::ops::{Pick, email, name, pick};
 use crate::run::{Run, agree, millis, org_index, role};
 
-use super::escalation::RecipientModel;
+use super::escalation::{Content, RecipientModel};
 
 /// An operation on members, invitations and API keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,6 +174,7 @@ impl Org {
         self.members[user].removed = true;
         self.keys.iter_mut().filter(|key| key.user == user).for_each(|key| key.live = false);
         self.leave(user, now);
+        self.leave_contacts(user);
         Ok(())
     }
 
@@ -300,7 +301,7 @@ impl Run<'_> {
                 pending: true,
             });
             let (model, now) = (&mut self.orgs[org], millis(sent.invitation.created_at));
-            model.notify(RecipientModel::Invited(model.invitations.len() - 1), None, now, now);
+            model.notify(RecipientModel::Invited(model.invitations.len() - 1), Content::Invitation, now, now);
         }
     }
 

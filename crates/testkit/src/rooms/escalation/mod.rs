@@ -22,7 +22,9 @@ use crate::ops::{Pick, name, pick};
 use crate::render;
 use crate::run::{Claimed, Run, agree, millis};
 
-pub(crate) use model::{NewLayer, NotificationModel, Policy, RecipientModel, Schedule, Target as LayerTargetModel};
+pub(crate) use model::{
+    Content, NewLayer, NotificationModel, Policy, RecipientModel, Schedule, Target as LayerTargetModel,
+};
 
 /// An operation on schedules, policies, runs and the outbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -390,6 +392,13 @@ impl Run<'_> {
 
     fn claim(&mut self, limit: usize, lease: Duration) {
         let now = self.now();
+        let mut due = Vec::new();
+        for (org, model) in self.orgs.iter().enumerate() {
+            let later = model.fall_due(now).into_iter();
+            due.extend(later.map(|(due, at, index)| (due, model.id.clone(), at, index, org)));
+        }
+        due.sort();
+        due.into_iter().for_each(|(.., index, org)| self.orgs[org].put_in(index, now));
         let mut inboxes = Vec::new();
         for (org, model) in self.orgs.iter().enumerate() {
             let ready = model.claimable(now).into_iter();
@@ -404,6 +413,11 @@ impl Run<'_> {
                 break;
             }
             let model = &mut self.orgs[org];
+            // One whose contact method is gone has failed, and what is behind it waits for the next claim.
+            if let Some(first) = model.first_notification(recipient).filter(|_| model.is_gone(recipient)) {
+                model.fail(first, "the contact method was removed", now);
+                continue;
+            }
             // What nobody needs any more leaves the inbox.
             while let Some(first) = model.first_notification(recipient) {
                 if !model.is_superseded(&model.notifications[first]) {
@@ -419,6 +433,7 @@ impl Run<'_> {
             let got = got.next().expect("one that can be claimed was not");
             assert_eq!(render::notification(got), model.shown_notification(&model.notifications[notification]));
             let attempt = model.notifications[notification].attempts;
+            self.learn_code(org, recipient, &got.message);
             self.claims.push(Claimed { receipt: got.receipt(), org, notification, attempt });
         }
         assert_eq!(got.next(), None);
@@ -434,7 +449,7 @@ impl Run<'_> {
         if fresh {
             notification.state = "delivered";
             model.ready.insert(notification.recipient, now);
-            if let (RecipientModel::Member(user), Some((_, index))) = (notification.recipient, notification.page) {
+            if let (Some(user), Content::Page(_, index)) = (notification.recipient.user(), notification.content) {
                 let details = format!(" for {}", model.members[user].id);
                 model.incidents[index].happened("page_delivered", now, None, details);
                 incident = Some(index);
@@ -492,7 +507,7 @@ impl Run<'_> {
 
     /// Compares the incident of a page that was claimed.
     fn compare_paged(&self, claim: Claimed) {
-        if let Some((_, index)) = self.orgs[claim.org].notifications[claim.notification].page {
+        if let Content::Page(_, index) = self.orgs[claim.org].notifications[claim.notification].content {
             self.compare_incident(claim.org, &self.admin(claim.org), index);
         }
     }
@@ -508,11 +523,10 @@ impl Run<'_> {
             let admin = self.admin(org);
             for (index, member) in model.members.iter().enumerate() {
                 let recipient = RecipientModel::Member(index);
-                let waiting = model
-                    .notifications
-                    .iter()
-                    .filter(|notification| notification.recipient == recipient && !notification.done);
-                let expected: Vec<_> = waiting.map(|notification| model.shown_notification(notification)).collect();
+                let waits = |one: &&NotificationModel| one.recipient == recipient && !one.done && one.place.is_some();
+                let mut waiting: Vec<_> = model.notifications.iter().filter(waits).collect();
+                waiting.sort_by_key(|one| one.place);
+                let expected: Vec<_> = waiting.into_iter().map(|one| model.shown_notification(one)).collect();
                 let got = self.subject().query(&ListNotifications::new(valid(&member.id)), &admin).unwrap();
                 assert_eq!(got.iter().map(render::notification).collect::<Vec<_>>(), expected);
             }
@@ -534,6 +548,7 @@ impl Run<'_> {
             assert_eq!(shown(&policy), expected.shown(model));
         }
         self.compare_pages();
+        self.compare_contacts(org, actor);
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! The outbox is a list of [`NotificationModel`]s, which are notifications; those with the same [`RecipientModel`], the recipient, form an inbox.
 
+use std::collections::BTreeMap;
+
 use crate::model::{Expected, Millis, ensure};
 use crate::rooms::Org;
 use crate::rooms::incident::{Incident, RESOLVED};
@@ -67,16 +69,44 @@ pub struct RunModel {
 pub enum RecipientModel {
     Member(usize),
     Invited(usize),
+    /// A member, and one of their contact methods.
+    Method(usize, usize),
+}
+
+impl RecipientModel {
+    /// The member; `None` for somebody who is invited.
+    #[must_use]
+    pub fn user(self) -> Option<usize> {
+        match self {
+            Self::Member(user) | Self::Method(user, _) => Some(user),
+            Self::Invited(_) => None,
+        }
+    }
+}
+
+/// What a notification says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words of the contract")]
+pub enum Content {
+    /// A page, with its reason and its incident.
+    Page(&'static str, usize),
+    Invitation,
+    Code,
+    Test,
 }
 
 /// A notification in the outbox.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "the fields of the contract")]
 pub struct NotificationModel {
-    /// The reason and the incident of a page; `None` for an invitation.
-    pub page: Option<(&'static str, usize)>,
+    pub content: Content,
     pub recipient: RecipientModel,
     pub at: Millis,
+    pub due: Millis,
+    /// Which of the pages it is a part of; other notifications are alone.
+    pub page: usize,
+    /// Its place among all that was ever put into an inbox; `None` until it is due.
+    pub place: Option<usize>,
     pub attempts: u32,
     pub failures: u32,
     pub error: String,
@@ -293,17 +323,51 @@ impl Org {
 
     fn page(&mut self, incident: usize, user: usize, reason: &'static str, now: Millis) {
         let at = self.incidents[incident].updated.max(now);
-        self.notify(RecipientModel::Member(user), Some((reason, incident)), now, at);
+        let page = self.notifications.len();
+        for (recipient, minutes) in self.ways(user) {
+            let due = at + Millis::from(minutes) * MINUTE;
+            self.add_notification(recipient, Content::Page(reason, incident), (at, due, page));
+            if minutes == 0 {
+                self.put_in(self.notifications.len() - 1, now);
+            }
+        }
     }
 
     /// Puts a notification at the end of an inbox.
-    pub fn notify(&mut self, recipient: RecipientModel, page: Option<(&'static str, usize)>, now: Millis, at: Millis) {
+    pub fn notify(&mut self, recipient: RecipientModel, content: Content, now: Millis, at: Millis) {
+        self.add_notification(recipient, content, (at, at, self.notifications.len()));
+        self.put_in(self.notifications.len() - 1, now);
+    }
+
+    fn add_notification(
+        &mut self,
+        recipient: RecipientModel,
+        content: Content,
+        (at, due, page): (Millis, Millis, usize),
+    ) {
+        let (attempts, failures, error, done, state) = (0, 0, String::new(), false, "waiting");
+        let (place, recipient) = (None, recipient);
+        let one =
+            NotificationModel { content, recipient, at, due, page, place, attempts, failures, error, done, state };
+        self.notifications.push(one);
+    }
+
+    /// Puts a notification into its inbox, whose time has come.
+    pub fn put_in(&mut self, index: usize, now: Millis) {
+        let recipient = self.notifications[index].recipient;
         // An inbox that was empty can be claimed from now on.
         if self.first_notification(recipient).is_none() {
             self.ready.insert(recipient, now);
         }
-        let (attempts, failures, error, done, state) = (0, 0, String::new(), false, "waiting");
-        self.notifications.push(NotificationModel { page, recipient, at, attempts, failures, error, done, state });
+        let places = self.notifications.iter().filter_map(|one| one.place);
+        self.notifications[index].place = Some(places.max().map_or(0, |last| last + 1));
+    }
+
+    /// The notifications that are due and in no inbox yet: when, when they were written, and where they are in the list.
+    #[must_use]
+    pub fn fall_due(&self, now: Millis) -> Vec<(Millis, Millis, usize)> {
+        let later = self.notifications.iter().enumerate().filter(|(_, one)| one.place.is_none() && one.due <= now);
+        later.map(|(index, one)| (one.due, one.at, index)).collect()
     }
 
     /// Withdraws the notification of an invitation.
@@ -412,6 +476,7 @@ impl Org {
         let id = |recipient: RecipientModel| match recipient {
             RecipientModel::Member(user) => self.members[user].id.replace("user_", ""),
             RecipientModel::Invited(invitation) => self.invitations[invitation].id.replace("orginv_", ""),
+            RecipientModel::Method(_, method) => self.contacts[method].id.replace('-', ""),
         };
         inboxes.map(|(recipient, ready)| (*ready, id(*recipient), *recipient)).collect()
     }
@@ -419,17 +484,27 @@ impl Org {
     /// The place of the first notification that waits in an inbox.
     #[must_use]
     pub fn first_notification(&self, recipient: RecipientModel) -> Option<usize> {
-        self.notifications.iter().position(|notification| notification.recipient == recipient && !notification.done)
+        let waits = |one: &NotificationModel| one.recipient == recipient && !one.done && one.place.is_some();
+        let waiting = self.notifications.iter().enumerate().filter(|(_, one)| waits(one));
+        waiting.min_by_key(|(_, one)| one.place).map(|(index, _)| index)
     }
 
     /// The text that a reply about a notification must render to.
     #[must_use]
     pub fn shown_notification(&self, notification: &NotificationModel) -> String {
-        let what = match (notification.recipient, notification.page) {
-            (RecipientModel::Member(user), Some((reason, incident))) => {
-                format!("{reason} {} for {}", self.incidents[incident].id, self.members[user].id)
+        let method = match notification.recipient {
+            RecipientModel::Method(_, method) => format!(" over {}", self.contacts[method].id),
+            RecipientModel::Member(_) | RecipientModel::Invited(_) => String::new(),
+        };
+        let what = match (notification.recipient, notification.content) {
+            (RecipientModel::Member(user) | RecipientModel::Method(user, _), Content::Page(reason, incident)) => {
+                format!("{reason} {} for {}{method}", self.incidents[incident].id, self.members[user].id)
             }
-            (RecipientModel::Invited(invitation), None) => {
+            (RecipientModel::Method(user, _), Content::Code) => format!("code for {}{method}", self.members[user].id),
+            (RecipientModel::Member(user) | RecipientModel::Method(user, _), Content::Test) => {
+                format!("test for {}{method}", self.members[user].id)
+            }
+            (RecipientModel::Invited(invitation), Content::Invitation) => {
                 let invitation = &self.invitations[invitation];
                 format!("invitation {} for {} with {}", invitation.id, invitation.email, invitation.token)
             }
@@ -442,7 +517,7 @@ impl Org {
     /// Whether nobody needs a page any more: see section 9.
     #[must_use]
     pub fn is_superseded(&self, notification: &NotificationModel) -> bool {
-        let (RecipientModel::Member(user), Some((_, incident))) = (notification.recipient, notification.page) else {
+        let (Some(user), Content::Page(_, incident)) = (notification.recipient.user(), notification.content) else {
             return false;
         };
         let incident = &self.incidents[incident];
@@ -453,22 +528,35 @@ impl Org {
     /// The text that the pages of an incident must render to.
     #[must_use]
     pub fn shown_pages(&self, incident: usize) -> Vec<String> {
-        let of_incident = |one: &&NotificationModel| one.page.is_some_and(|(_, of)| of == incident);
-        let shown = |one: &NotificationModel| {
-            let RecipientModel::Member(user) = one.recipient else { panic!("a page for somebody who is invited") };
-            let (reason, at) = (one.page.unwrap().0, one.at);
-            let (state, tried, error) = (one.state, one.attempts, &one.error);
-            format!("{reason} for {} at {at}: {state} due {at} tried {tried} {error:?}", self.members[user].id)
-        };
-        let mut pages: Vec<_> = self.notifications.iter().filter(of_incident).map(shown).collect();
-        pages.sort();
-        pages
+        let mut pages: BTreeMap<usize, (String, Vec<(Millis, String)>)> = BTreeMap::new();
+        for one in &self.notifications {
+            let (Some(user), Content::Page(reason, of)) = (one.recipient.user(), one.content) else { continue };
+            if of != incident {
+                continue;
+            }
+            let method = match one.recipient {
+                RecipientModel::Method(_, method) => self.contacts[method].id.clone(),
+                _ => "built-in".to_owned(),
+            };
+            let (state, due, tried, error) = (one.state, one.due, one.attempts, &one.error);
+            let head = format!("{reason} for {} at {}", self.members[user].id, one.at);
+            let delivery = format!("{state} over {method} due {due} tried {tried} {error:?}");
+            pages.entry(one.page).or_insert((head, Vec::new())).1.push((due, delivery));
+        }
+        let mut shown = Vec::new();
+        for (head, mut deliveries) in pages.into_values() {
+            deliveries.sort_by_key(|(due, _)| *due);
+            let deliveries: Vec<_> = deliveries.into_iter().map(|(_, delivery)| delivery).collect();
+            shown.push(format!("{head}: {}", deliveries.join(", ")));
+        }
+        shown.sort();
+        shown
     }
 
     /// Ends the claim of a notification that could not be sent now; gives when it can be claimed again, or `None` when it has failed.
     pub fn retry(&mut self, index: usize, reason: &str, asked: Millis, now: Millis) -> Option<Millis> {
         let one = &mut self.notifications[index];
-        let end = one.at + 60 * MINUTE;
+        let end = one.due + 60 * MINUTE;
         if end <= now {
             self.fail(index, reason, now);
             return None;
@@ -488,11 +576,15 @@ impl Org {
         one.failures += 1;
         reason.clone_into(&mut one.error);
         self.ready.insert(one.recipient, now);
-        let (recipient, page, at) = (one.recipient, one.page, one.at);
-        if let (RecipientModel::Member(user), Some((why, incident))) = (recipient, page) {
+        let (recipient, content, at, page) = (one.recipient, one.content, one.at, one.page);
+        if let (Some(user), Content::Page(why, incident)) = (recipient.user(), content) {
             let user = self.members[user].id.clone();
             self.incidents[incident].happened("page_failed", now, None, format!(" for {user}: {reason}"));
-            self.incidents[incident].happened("page_undeliverable", now, None, format!(" {why} for {user} at {at}"));
+            let mut parts = self.notifications.iter().filter(|other| other.page == page);
+            if parts.all(|other| !["waiting", "delivered"].contains(&other.state)) {
+                let details = format!(" {why} for {user} at {at}");
+                self.incidents[incident].happened("page_undeliverable", now, None, details);
+            }
         }
     }
 

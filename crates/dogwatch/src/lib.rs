@@ -7,6 +7,8 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `http` | the module `http`: the JSON API as an `axum::Router` to nest |
+//! | `deliver` | the module `deliver`: sends pages and invitations by mail, to webhooks and ntfy, or through a channel of yours |
+//! | `web` | the module `web`: the pages to which messages link, as an `axum::Router` to nest |
 //! | `export` | `Engine::export` and `import`: all entities as lines of JSON |
 //! | `serde` | JSON of the contract for the types of [`rules`] |
 //! | `tracing` | a span for each command, query, commit and tick |
@@ -32,10 +34,14 @@
 
 pub use dogwatch_store::*;
 
+#[cfg(feature = "deliver")]
+pub use dogwatch_deliver as deliver;
 #[cfg(feature = "http")]
 pub use dogwatch_http as http;
 #[cfg(feature = "testkit")]
 pub use dogwatch_testkit as testkit;
+#[cfg(feature = "web")]
+pub use dogwatch_web as web;
 
 /// The blocks of the README, run as tests.
 #[cfg(doctest)]

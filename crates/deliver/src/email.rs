@@ -295,3 +295,56 @@ impl Channel for MailFolder {
         written.map_err(|why| SendError::temporary(format!("the folder for mail: {why}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_mail_servers() {
+        let read = |url: &str| {
+            let server = Server::parse(url).map_err(|why| why.to_string())?;
+            let user = server.user.map(|(user, password)| format!("{user}|{password}@")).unwrap_or_default();
+            Ok::<_, String>(format!("{:?} {user}{}:{}", server.secure, server.host, server.port))
+        };
+        for (url, expected) in [
+            ("smtp://mail.example.com", "Offered mail.example.com:25"),
+            ("smtp://mail.example.com:2525/", "Offered mail.example.com:2525"),
+            ("smtp://user:pass@mail.example.com", "Required user|pass@mail.example.com:587"),
+            ("smtp://user:p%40ss%21@mail.example.com", "Required user|p@ss!@mail.example.com:587"),
+            ("smtp://me@example.com:pass@mail.example.com", "Required me@example.com|pass@mail.example.com:587"),
+            ("smtp://user:pass@localhost:1025", "Offered user|pass@localhost:1025"),
+            ("smtp://user:pass@[::1]:1025", "Offered user|pass@::1:1025"),
+            ("smtp://[2001:db8::1]", "Offered 2001:db8::1:25"),
+            ("smtp://user:pass@mail.example.com?tls=none", "Never user|pass@mail.example.com:25"),
+            ("smtp://mail.example.com?tls=required", "Required mail.example.com:587"),
+            ("smtps://user:pass@mail.example.com", "Always user|pass@mail.example.com:465"),
+        ] {
+            assert_eq!(read(url), Ok(expected.to_owned()), "{url}");
+        }
+        for (url, expected) in [
+            ("mail.example.com", "has no scheme"),
+            ("http://mail.example.com", "begins with neither"),
+            ("smtp://", "names no host"),
+            ("smtp://user:pass@", "names no host"),
+            ("smtp://mail.example.com/path", "names no host"),
+            ("smtp://mail.example.com:many", "a port that is no number"),
+            ("smtp://user:p%4@mail.example.com", "a `%` that is no code"),
+            ("smtp://mail.example.com?tls=perhaps", "may end with"),
+            ("smtps://mail.example.com?tls=none", "may end with"),
+        ] {
+            let why = read(url).unwrap_err();
+            assert!(why.contains(expected) && !why.contains("p%4"), "{url}: {why}");
+        }
+    }
+
+    #[test]
+    fn whom_mail_is_from() {
+        for right in ["ops@example.com", "On call <ops@example.com>", "\"Zahlung, Süd\" <ops@example.com>"] {
+            assert_eq!(right.parse::<Sender>().unwrap().domain(), "example.com", "{right}");
+        }
+        for wrong in ["", "ops", "ops@", "On call", "a@example.com, b@example.com"] {
+            assert!(wrong.parse::<Sender>().is_err(), "{wrong}");
+        }
+    }
+}

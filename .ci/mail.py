@@ -1,0 +1,224 @@
+"""What `.ci/mail` does: a mail server that is not ours, and a night with it."""
+import email
+import email.policy
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import warnings
+
+warnings.filterwarnings("ignore", category=DeprecationWarning)
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
+
+PROGRAM, SCRATCH = sys.argv[1], pathlib.Path(sys.argv[2])
+
+
+class Mailbox:
+    """Takes mail, or answers what it is told to."""
+
+    def __init__(self):
+        self.mails, self.answers, self.seen = [], {}, []
+        self.lock = threading.Lock()
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        with self.lock:
+            self.seen.append((address, session.ssl is not None, session.authenticated))
+            answers = self.answers.get(address, [])
+            if answers:
+                return answers.pop(0)
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        with self.lock:
+            self.mails.append((envelope.rcpt_tos[0], message))
+        return "250 OK"
+
+    def of(self, address):
+        with self.lock:
+            return [message for to, message in self.mails if to == address]
+
+
+def check(holds, what):
+    if not holds:
+        sys.exit(f"mail: {what}")
+
+
+def wait_for(what, find, seconds=60):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = find()
+        if found:
+            return found
+        time.sleep(0.05)
+    sys.exit(f"mail: {what} did not come within {seconds} s")
+
+
+def start_server(mailbox, port):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(SCRATCH / "certificate.pem", SCRATCH / "key.pem")
+
+    def authenticator(server, session, envelope, mechanism, data):
+        fits = isinstance(data, LoginPassword) and (data.login, data.password) == (b"pager", b"s3cret!")
+        return AuthResult(success=fits, handled=False)
+
+    controller = Controller(
+        mailbox, hostname="127.0.0.1", port=port, tls_context=context, require_starttls=True,
+        auth_required=True, authenticator=authenticator,
+    )
+    controller.start()
+    return controller
+
+
+class Dogwatch:
+    """The program, and its API."""
+
+    def __init__(self, port, password="s3cret!"):
+        url = f"smtp://pager:{password.replace('!', '%21')}@localhost:{port}?tls=required"
+        environment = dict(os.environ, DOGWATCH_SMTP_URL=url)
+        arguments = [PROGRAM, "serve", "--data", str(SCRATCH / "data"), "--listen", "127.0.0.1:0",
+                     "--mail-from", "Zahlstelle Süd <oncall@example.com>"]
+        self.log = open(SCRATCH / "log", "a")
+        self.process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.admin = None
+        for line in self.process.stdout:
+            if line.startswith("its admin: "):
+                self.admin = line.split()[-1]
+            if line.startswith("listening on "):
+                self.address = line.split()[-1]
+                break
+        self.key = (SCRATCH / "data" / "first-api-key").read_text().strip()
+
+    def call(self, method, path, body=None):
+        request = urllib.request.Request(self.address + path, method=method)
+        request.add_header("Authorization", f"Bearer {self.key}")
+        if body is not None:
+            request.add_header("Content-Type", "application/json")
+            request.data = json.dumps(body).encode()
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)["data"]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        check(self.process.wait(60) == 0, "the program did not stop well")
+
+
+def text_of(message):
+    return message.get_body(("plain",)).get_content()
+
+
+def main():
+    mailbox = Mailbox()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = start_server(mailbox, port)
+    dogwatch = Dogwatch(port)
+    me = dogwatch.admin
+
+    # Somebody joins by mail.
+    dogwatch.call("POST", "/v1/team/members/invite", {"emailAddress": "ben@example.com", "role": "org:member"})
+    letter = wait_for("the invitation", lambda: mailbox.of("ben@example.com"))[0]
+    link = re.search(r"http://\S+/join/\S+", text_of(letter)).group()
+    form = urllib.request.urlopen(link, data=b"first=Ben&last=Marlow", timeout=20)
+    page = form.read().decode()
+    ben_key = re.search(r"<code>(\S+)</code>", page).group(1)
+    check(form.status == 200 and ben_key.startswith("scl_live_"), "an invitation does not lead to a key")
+    team = dogwatch.call("GET", "/v1/team/members")
+    ben = next(member["id"] for member in team["members"] if member["email"] == "ben@example.com")
+
+    # Two layers: the admin, whose mailbox is full at first, then Ben.
+    policy = dogwatch.call("POST", "/v1/escalation/policies", {"name": "Nacht"})["id"]
+    for position, user in [(1, me), (2, ben)]:
+        layer = {"position": position, "ackTimeoutMinutes": 1, "target": {"type": "users", "userIds": [user]}}
+        dogwatch.call("POST", f"/v1/escalation/policies/{policy}/layers", layer)
+    mailbox.answers["admin@example.com"] = ["451 4.7.1 greylisted, come back later"]
+    title = "Zahlung „über“ 🔥 & <b>Kasse</b>"
+    incident = dogwatch.call("POST", "/v1/incidents", {
+        "title": title, "severity": "critical", "ownerId": me, "escalationPolicyId": policy,
+        "description": "Erste Zeile\nzweite <script>alert(1)</script>"})["id"]
+    first = wait_for("the page, after it was refused once", lambda: mailbox.of("admin@example.com"))[0]
+    check(all(secure and signed for _, secure, signed in mailbox.seen), "mail went out without TLS or sign-in")
+
+    # As a mail program sees it.
+    check(first["Subject"] == f"[#1] {title}", f"the subject is {first['Subject']!r}")
+    check(first["From"].addresses[0].display_name == "Zahlstelle Süd", f"it is from {first['From']}")
+    check(first.get_content_type() == "multipart/alternative", "it is not multipart/alternative")
+    check([part.get_content_type() for part in first.iter_parts()] == ["text/plain", "text/html"], "text comes first")
+    for name, value in [("Auto-Submitted", "auto-generated"), ("X-Auto-Response-Suppress", "All"), ("Importance", "high"),
+                        ("References", f"<{incident}@example.com>"), ("In-Reply-To", f"<{incident}@example.com>")]:
+        check(first[name] == value, f"{name} is {first[name]!r}")
+    check(first["Message-ID"].endswith("@example.com>") and first["Date"], "it has no Message-ID or date")
+    html = first.get_body(("html",)).get_content()
+    check("<script>" not in html and "<b>Kasse" not in html and "Zahlung" in html, "the title is not escaped")
+    check("zweite" in text_of(first) and title in text_of(first), "the text lacks something")
+    pages = dogwatch.call("GET", f"/v1/incidents/{incident}/pages")["pages"]
+    delivery = pages[0]["deliveries"][0]
+    check((delivery["state"], delivery["attempts"]) == ("delivered", 2), f"the delivery is {delivery}")
+    check("451" in (delivery["lastError"] or ""), f"the reason is {delivery['lastError']!r}")
+
+    # The mail server goes away, the second layer's time comes, the program is killed and started again, and the server comes back.
+    server.stop()
+    wait_for("the second layer", lambda: len(dogwatch.call("GET", f"/v1/incidents/{incident}/pages")["pages"]) == 2, 120)
+    time.sleep(3)
+    dogwatch.process.kill()
+    dogwatch.process.wait()
+    dogwatch = Dogwatch(port)
+    time.sleep(1)
+    check(len(mailbox.of("ben@example.com")) == 1, "mail came from nowhere")
+    server = start_server(mailbox, port)
+    second = wait_for("the page of the second layer", lambda: mailbox.of("ben@example.com")[1:], 200)[0]
+    check(second["Message-ID"] != first["Message-ID"], "two pages have one id")
+    check(second["References"] == first["References"] and second["Subject"] == first["Subject"], "they are no thread")
+
+    # A tap. The link names the address at which the first process listened.
+    link = re.search(r"http://\S+(/p/\S+)", text_of(second)).group(1)
+    looked = urllib.request.urlopen(dogwatch.address + link, timeout=20).read().decode()
+    check("Acknowledge</button>" in looked, "the page has no button")
+    tapped = urllib.request.urlopen(dogwatch.address + link, data=b"", timeout=20).read().decode()
+    check("Acknowledged by you" in tapped, "the tap did nothing")
+    shown = dogwatch.call("GET", f"/v1/incidents/{incident}")
+    check((shown["acknowledgedBy"], shown["nextEscalationAt"]) == (ben, None), "the incident is not acknowledged by Ben")
+    events = [(event["event"], event["details"].get("via")) for event in shown["auditTrail"]]
+    for expected in [("page_delivered", None), ("incident_acknowledged", "link")]:
+        check(expected in events, f"{expected} is not in {events}")
+    check(sum(event == "page_delivered" for event, _ in events) == 2, f"each page is delivered once: {events}")
+    print("a night:", ", ".join(event for event, _ in events))
+
+    # An address that is refused for good, and a password that is wrong: the one has failed, the other waits for the operator.
+    mailbox.answers["admin@example.com"] = ["550 5.1.1 no such mailbox"]
+    dogwatch.call("POST", f"/v1/incidents/{incident}/handoff", {"targetUserId": me})
+    trail = lambda: [event["event"] for event in dogwatch.call("GET", f"/v1/incidents/{incident}")["auditTrail"]]
+    wait_for("the failure", lambda: "page_undeliverable" in trail())
+    check("page_failed" in trail(), "it is undeliverable, and did not fail")
+    dogwatch.stop()
+    dogwatch = Dogwatch(port, password="wrong")
+    before = len(mailbox.of("admin@example.com"))
+    dogwatch.call("POST", f"/v1/incidents/{incident}/handoff", {"targetUserId": me})
+    last = lambda: dogwatch.call("GET", f"/v1/incidents/{incident}/pages")["pages"][-1]["deliveries"][0]
+    wait_for("the first try", lambda: last()["lastError"])
+    check(last()["state"] == "waiting" and "535" in last()["lastError"], f"a wrong password gives {last()}")
+    dogwatch.stop()
+    dogwatch = Dogwatch(port)
+    wait_for("the page, once the password is right", lambda: len(mailbox.of("admin@example.com")) > before, 200)
+    dogwatch.stop()
+    server.stop()
+    log = (SCRATCH / "log").read_text()
+    check("s3cret" not in log and "/p/" not in log, "the log has a secret")
+    print(f"{len(mailbox.mails)} mails, none lost, none twice")
+    ids = [message["Message-ID"] for _, message in mailbox.mails]
+    check(len(ids) == len(set(ids)), "a mail came twice")
+
+
+main()

@@ -1,0 +1,361 @@
+//! Channels and what becomes of pages: over HTTP to a server of the test, and through channels that fail in every way.
+#![cfg(all(feature = "email", feature = "web"))]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dogwatch_deliver::{
+    Address, AllowedHosts, Channel, Counts, Deliverer, Links, Message, Ntfy, SendError, Settings, Webhook, What,
+};
+use dogwatch_store::rules::contact::{
+    AddContactMethod, ContactAddress, ContactMethodKind, ListContactMethods, NotificationRule, NotificationRules,
+    SetNotificationRules, VerifyContactMethod,
+};
+use dogwatch_store::rules::id::{ContactMethodId, IncidentId};
+use dogwatch_store::rules::incident::{AcknowledgeIncident, CreateIncident, HandOffIncident, Severity};
+use dogwatch_store::rules::link::MasterKey;
+use dogwatch_store::rules::organization::CreateOrganization;
+use dogwatch_store::rules::outbox::{DeliveryState, ListPages};
+use dogwatch_store::rules::{Actor, UserId};
+use dogwatch_store::{Engine, ManualClock};
+use serde_json::Value;
+
+/// An organization of one, and the clock.
+struct House {
+    engine: Engine,
+    clock: ManualClock,
+    ada: Actor,
+    me: UserId,
+}
+
+impl House {
+    fn new() -> Self {
+        let clock = ManualClock::at("2026-04-07T10:00:00Z".parse().unwrap());
+        let engine = Engine::builder().clock(clock.clone()).in_memory().unwrap();
+        let text = |text: &str| text.parse().unwrap();
+        let create = CreateOrganization::new(
+            "Harbour".parse().unwrap(),
+            "ada@example.com".parse().unwrap(),
+            text("Ada"),
+            text("Byron"),
+        );
+        let created = engine.execute(create, &Actor::Operator).unwrap();
+        Self { engine, clock, ada: created.actor(), me: created.admin.member.id }
+    }
+
+    /// Pages Ada.
+    fn page(&self) -> IncidentId {
+        let open = CreateIncident::new("Checkout is down".parse().unwrap(), Severity::Critical, self.me);
+        let id = self.engine.execute(open, &self.ada).unwrap().id;
+        self.engine.execute(HandOffIncident::new(id, self.me), &self.ada).unwrap();
+        id
+    }
+
+    /// Adds a verified contact method.
+    fn add(&self, address: ContactAddress) -> ContactMethodId {
+        let add = AddContactMethod::new("Pager".parse().unwrap(), address);
+        let id = self.engine.execute(add, &self.ada).unwrap().id;
+        let claimed = self.engine.claim(100, Duration::from_secs(60)).unwrap();
+        for one in claimed {
+            if let dogwatch_store::rules::outbox::Message::Code { code: Some(code) } = &one.message {
+                let verify = VerifyContactMethod::new(id, code.reveal());
+                assert!(self.engine.execute(verify, &self.ada).unwrap().is_some());
+            }
+            self.engine.confirm(&[one.receipt()]).unwrap();
+        }
+        id
+    }
+
+    fn rules(&self, rules: &[(ContactMethodId, i64)]) {
+        let rules = rules.iter().map(|(id, minutes)| NotificationRule::new(*id, *minutes).unwrap()).collect();
+        let set = SetNotificationRules::new(NotificationRules::new(rules).unwrap());
+        self.engine.execute(set, &self.ada).unwrap();
+    }
+
+    fn built_in(&self) -> ContactMethodId {
+        self.engine.query(&ListContactMethods::new(), &self.ada).unwrap()[0].id
+    }
+
+    /// What has become of the last page of an incident.
+    fn states(&self, id: IncidentId) -> Vec<(ContactMethodKind, DeliveryState, Option<String>)> {
+        let pages = self.engine.query(&ListPages::new(id), &self.ada).unwrap().pages;
+        pages.last().unwrap().deliveries.iter().map(|one| (one.kind, one.state, one.last_error.clone())).collect()
+    }
+}
+
+fn wait_for(what: &str, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{what} never came");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A request as a server saw it: the first line and the headers in lower case, and the body.
+type Seen = (String, Value);
+
+/// A server that gives these answers, one after another, and then says 200; it ends with its process.
+fn server(answers: &'static [&'static str]) -> (String, Receiver<Seen>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (tell, told) = channel();
+    thread::spawn(move || {
+        let mut answers = answers.iter();
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else { return };
+            let answer = answers.next().copied().unwrap_or("200 OK\r\n");
+            serve(stream, answer, &tell);
+        }
+    });
+    (address, told)
+}
+
+fn serve(mut stream: std::net::TcpStream, answer: &str, tell: &Sender<Seen>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let (mut head, mut length) = (String::new(), 0);
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+            return;
+        }
+        let line = line.to_lowercase();
+        if let Some(bytes) = line.strip_prefix("content-length: ") {
+            length = bytes.trim().parse().unwrap();
+        }
+        if line == "\r\n" {
+            break;
+        }
+        head.push_str(&line);
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let _ = tell.send((head, serde_json::from_slice(&body).unwrap()));
+    let _ = stream.write_all(format!("HTTP/1.1 {answer}content-length: 0\r\nconnection: close\r\n\r\n").as_bytes());
+}
+
+fn here() -> AllowedHosts {
+    AllowedHosts::new(["127.0.0.1".to_owned()])
+}
+
+fn settings() -> Settings {
+    Settings::with_links(Links::new(MasterKey::from_bytes([7; 32]), "https://oncall.example.com/"))
+}
+
+/// A page over ntfy: refused for now, then taken, with a button for the lock screen.
+#[test]
+fn ntfy() {
+    let house = House::new();
+    let (address, told) = server(&["503 Busy\r\nretry-after: 40\r\n"]);
+    let id = house.add(ContactAddress::Ntfy(format!("{address}/on-call").parse().unwrap()));
+    house.rules(&[(id, 0)]);
+    let counts: Arc<Counts> = Arc::default();
+    let deliverer = Deliverer::counting(&house.engine, settings(), vec![Box::new(Ntfy::new(here()))], &counts).unwrap();
+    let incident = house.page();
+    let (head, first) = told.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert!(head.starts_with("post / http/1.1") && head.contains("user-agent: dogwatch/"), "{head}");
+    assert_eq!((&first["topic"], &first["priority"]), (&"on-call".into(), &5.into()));
+    assert_eq!(first["title"], "[#1] Checkout is down");
+    let link = first["click"].as_str().unwrap();
+    assert!(link.starts_with("https://oncall.example.com/p/"), "{link}");
+    let action = &first["actions"][0];
+    assert_eq!((&action["action"], &action["method"], &action["url"]), (&"http".into(), &"POST".into(), &link.into()));
+    wait_for("the refusal", || counts.retried() == 1);
+    assert_eq!(
+        house.states(incident)[0],
+        (ContactMethodKind::Ntfy, DeliveryState::Waiting, Some("answered 503".to_owned()))
+    );
+    // Not before the time for which the server has asked.
+    house.clock.advance(Duration::from_secs(39));
+    assert!(told.recv_timeout(Duration::from_millis(700)).is_err());
+    house.clock.advance(Duration::from_secs(1));
+    let (again, _) = told.recv_timeout(Duration::from_secs(60)).unwrap();
+    let id_of = |head: &str| head.lines().find(|line| line.starts_with("webhook-id: ")).unwrap().to_owned();
+    assert_eq!(id_of(&again), id_of(&head), "the same on every try");
+    wait_for("the delivery", || house.states(incident)[0].1 == DeliveryState::Delivered);
+    deliverer.stop().unwrap();
+}
+
+#[test]
+fn webhooks() {
+    let house = House::new();
+    // A redirect is no success, and leads nowhere.
+    let (elsewhere, lost) = server(&[]);
+    let redirect: &'static str = format!("302 Found\r\nlocation: {elsewhere}/\r\n").leak();
+    let answers: &'static [&'static str] = vec!["204 No Content\r\n", "410 Gone\r\n", redirect].leak();
+    let (address, told) = server(answers);
+    let id = house.add(ContactAddress::Webhook(format!("{address}/hook?key=a").parse().unwrap()));
+    house.rules(&[(id, 0)]);
+    let deliverer = Deliverer::start(&house.engine, settings(), vec![Box::new(Webhook::new(here()))]).unwrap();
+    let incident = house.page();
+    let (head, body) = told.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert!(head.starts_with("post /hook?key=a http/1.1"), "{head}");
+    assert_eq!(
+        (&body["type"], &body["organization"], &body["incident"]["sequentialId"]),
+        (&"page".into(), &"Harbour".into(), &1.into())
+    );
+    assert_eq!(body["incident"]["id"], incident.to_string());
+    wait_for("the delivery", || house.states(incident)[0].1 == DeliveryState::Delivered);
+    for expected in ["answered 410", "answered 302"] {
+        let refused = house.page();
+        told.recv_timeout(Duration::from_secs(60)).unwrap();
+        wait_for("the end", || house.states(refused)[0].1 == DeliveryState::Failed);
+        assert_eq!(house.states(refused)[0].2.as_deref(), Some(expected));
+    }
+    assert!(lost.try_recv().is_err(), "the redirect was followed");
+    deliverer.stop().unwrap();
+}
+
+/// An address inside is refused for good, whatever the name says.
+#[test]
+fn nothing_inside_is_connected_to() {
+    let house = House::new();
+    let (address, told) = server(&[]);
+    let port = address.rsplit(':').next().unwrap();
+    let deliverer = Deliverer::start(&house.engine, settings(), vec![Box::new(Ntfy::new(AllowedHosts::default()))]);
+    for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "10.0.0.1"] {
+        // Another test of the same: each with a method of its own, which is removed by the next.
+        let add = AddContactMethod::new(
+            "Pager".parse().unwrap(),
+            ContactAddress::Ntfy(format!("http://{host}:{port}/x").parse().unwrap()),
+        );
+        let id = house.engine.execute(add, &house.ada).unwrap().id;
+        wait_for("the end of the code", || {
+            let waiting = house.engine.pending(10).unwrap().1;
+            waiting == 0
+        });
+        house.engine.execute(dogwatch_store::rules::contact::RemoveContactMethod::new(id), &house.ada).unwrap();
+    }
+    assert!(told.try_recv().is_err(), "it connected to itself");
+    deliverer.unwrap().stop().unwrap();
+}
+
+/// A channel that does what it is told.
+struct Told {
+    kind: ContactMethodKind,
+    send: Box<dyn Fn(&Message) -> Result<(), SendError> + Send + Sync>,
+}
+
+impl Channel for Told {
+    fn kind(&self) -> ContactMethodKind {
+        self.kind
+    }
+
+    fn send(&self, message: &Message) -> Result<(), SendError> {
+        (self.send)(message)
+    }
+}
+
+fn told(
+    kind: ContactMethodKind,
+    send: impl Fn(&Message) -> Result<(), SendError> + Send + Sync + 'static,
+) -> Box<dyn Channel> {
+    Box::new(Told { kind, send: Box::new(send) })
+}
+
+/// All threads of one channel hang; mail goes out all the same, and so does what the channel is given afterwards.
+#[test]
+fn a_channel_that_hangs_holds_up_no_other() {
+    let house = House::new();
+    let mut methods = Vec::new();
+    for number in 0..8 {
+        methods
+            .push(house.add(ContactAddress::Webhook(format!("https://hooks.example.com/{number}").parse().unwrap())));
+    }
+    let all: Vec<_> = methods.iter().map(|id| (*id, 0)).chain([(house.built_in(), 0)]).collect();
+    house.rules(&all);
+    let hangs = Arc::new(AtomicBool::new(true));
+    let still = Arc::clone(&hangs);
+    let slow = told(ContactMethodKind::Webhook, move |_| {
+        while still.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    });
+    let (tell, mails) = channel();
+    let tell = Mutex::new(tell);
+    let mail = told(ContactMethodKind::Email, move |message| {
+        let Address::Email(to) = &message.to else { panic!("{message:?}") };
+        tell.lock().unwrap().send(to.to_string()).unwrap();
+        Ok(())
+    });
+    let deliverer = Deliverer::start(&house.engine, settings(), vec![slow, mail]).unwrap();
+    for _ in 0..5 {
+        house.page();
+        assert_eq!(mails.recv_timeout(Duration::from_secs(60)).unwrap(), "ada@example.com");
+    }
+    hangs.store(false, Ordering::SeqCst);
+    // What found no place is given back for a while, by the engine's clock.
+    wait_for("the rest", || {
+        house.clock.advance(Duration::from_secs(2));
+        house.engine.pending(100).unwrap().1 == 0
+    });
+    deliverer.stop().unwrap();
+}
+
+/// Delays, and a page that nobody needs any more.
+#[test]
+fn rules_with_delays() {
+    let house = House::new();
+    let hook = house.add(ContactAddress::Webhook("https://hooks.example.com/1".parse().unwrap()));
+    house.rules(&[(house.built_in(), 0), (hook, 5)]);
+    let (tell, sent) = channel();
+    let tell = Arc::new(Mutex::new(tell));
+    let note = |kind| {
+        let tell = Arc::clone(&tell);
+        told(kind, move |message: &Message| {
+            assert!(matches!(message.what, What::Page(_)));
+            tell.lock().unwrap().send(kind).unwrap();
+            Ok(())
+        })
+    };
+    let channels = vec![note(ContactMethodKind::Email), note(ContactMethodKind::Webhook)];
+    let deliverer = Deliverer::start(&house.engine, settings(), channels).unwrap();
+    let next = |wait| sent.recv_timeout(Duration::from_millis(wait)).ok();
+    house.page();
+    assert_eq!(next(60_000), Some(ContactMethodKind::Email));
+    house.clock.advance(Duration::from_secs(299));
+    assert_eq!(next(700), None);
+    house.clock.advance(Duration::from_secs(1));
+    assert_eq!(next(60_000), Some(ContactMethodKind::Webhook));
+    // Acknowledged in time, nothing follows.
+    let second = house.page();
+    assert_eq!(next(60_000), Some(ContactMethodKind::Email));
+    house.engine.execute(AcknowledgeIncident::new(second), &house.ada).unwrap();
+    house.clock.advance(Duration::from_secs(300));
+    wait_for("the end", || house.states(second).iter().any(|one| one.1 == DeliveryState::Superseded));
+    assert_eq!(next(100), None);
+    deliverer.stop().unwrap();
+}
+
+/// A defect costs a try; a kind without a channel is tried again; and after an hour it has failed.
+#[test]
+fn what_cannot_be_sent() {
+    let house = House::new();
+    let hook = house.add(ContactAddress::Webhook("https://hooks.example.com/1".parse().unwrap()));
+    house.rules(&[(house.built_in(), 0), (hook, 0)]);
+    let tries = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&tries);
+    let mail = told(ContactMethodKind::Email, move |_| {
+        if count.fetch_add(1, Ordering::SeqCst) == 0 { panic!("a defect of the channel") } else { Ok(()) }
+    });
+    let deliverer = Deliverer::start(&house.engine, settings(), vec![mail]).unwrap();
+    let incident = house.page();
+    wait_for("the first try", || house.states(incident).iter().all(|one| one.2.is_some()));
+    house.clock.advance(Duration::from_secs(5));
+    wait_for("the mail", || house.states(incident)[0].1 == DeliveryState::Delivered);
+    wait_for("the end of the hour", || {
+        house.clock.advance(Duration::from_secs(300));
+        house.states(incident)[1].1 == DeliveryState::Failed
+    });
+    let (_, _, why) = &house.states(incident)[1];
+    assert!(why.as_ref().unwrap().contains("no channel"), "{why:?}");
+    assert!(deliverer.is_running());
+    deliverer.stop().unwrap();
+    assert_eq!(tries.load(Ordering::SeqCst), 2);
+}

@@ -95,6 +95,16 @@ pub(crate) enum Command {
     Compact(CopyArgs),
     /// Count what there is, table by table
     Stats(VerifyArgs),
+    /// List what waits to be delivered, and what has failed and why, one line of JSON each
+    ///
+    /// First what waits, then what has failed in the last 30 days. An incident says so, too: `GET /v1/incidents/{id}/pages`.
+    Deliveries(DeliveriesArgs),
+    /// Try out how pages are sent
+    Page {
+        /// What to do.
+        #[command(subcommand)]
+        command: PageCommand,
+    },
     /// Play an incident from opening to resolution, and look at what is on disk afterwards
     ///
     /// Real commands on a real store; only the clock is moved by hand, so that an hour takes a moment.
@@ -112,6 +122,33 @@ pub(crate) enum MemberCommand {
     /// Prints one line of JSON: {"invitationId": …, "token": …}. With the token, which is shown here and never again, they accept the
     /// invitation: `POST /v1/invitations/accept`.
     Invite(InviteArgs),
+}
+
+#[derive(Debug, Args, Serialize, Deserialize)]
+pub(crate) struct DeliveriesArgs {
+    /// The folder of the store
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PageCommand {
+    /// Send a mail to an address, with the settings that `serve` would have
+    ///
+    /// Prints one line of JSON: {"sentTo": …}. Exit code 0: the mail server has taken it.
+    Test(PageTestArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PageTestArgs {
+    /// To whom
+    #[arg(long, value_name = "EMAIL")]
+    pub(crate) email: String,
+    #[command(flatten)]
+    pub(crate) mail: MailArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -305,18 +342,8 @@ pub(crate) struct ServeArgs {
     /// By default the address on which it listens.
     #[arg(long, value_name = "URL", env = "DOGWATCH_PUBLIC_URL", value_parser = public_url)]
     pub(crate) public_url: Option<String>,
-    /// A file with the URL of the mail server: `smtp://user:password@host:port`, or `smtps://`
-    ///
-    /// The environment variable `DOGWATCH_SMTP_URL` may hold the URL itself. `smtp://` uses STARTTLS where the server offers it, and
-    /// sends no password without it, except to this machine; `?tls=required`, `offered` or `none` at its end says otherwise.
-    #[arg(long, value_name = "FILE", env = "DOGWATCH_SMTP_URL_FILE")]
-    pub(crate) smtp_url_file: Option<PathBuf>,
-    /// Whom mail is from: an address, with a name in front of it in `Name <address>`
-    #[arg(long, value_name = "ADDRESS", env = "DOGWATCH_MAIL_FROM")]
-    pub(crate) mail_from: Option<Sender>,
-    /// Write mail into this folder instead of sending it, to try things out
-    #[arg(long, value_name = "DIR", env = "DOGWATCH_MAIL_FOLDER", conflicts_with = "smtp_url_file")]
-    pub(crate) mail_folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) mail: MailArgs,
     /// Hosts of this network to which webhooks and ntfy may go, with commas in between; others must be public
     #[arg(long, value_name = "LIST", value_delimiter = ',', env = "DOGWATCH_ALLOW_INTERNAL")]
     pub(crate) allow_internal: Vec<String>,
@@ -342,6 +369,23 @@ impl ServeArgs {
     pub(crate) fn augment() -> clap::Command {
         <Self as clap::Args>::augment_args(clap::Command::new("serve"))
     }
+}
+
+/// How mail is sent.
+#[derive(Debug, Args)]
+pub(crate) struct MailArgs {
+    /// A file with the URL of the mail server: `smtp://user:password@host:port`, or `smtps://`
+    ///
+    /// The environment variable `DOGWATCH_SMTP_URL` may hold the URL itself. `smtp://` uses STARTTLS where the server offers it, and
+    /// sends no password without it, except to this machine; `?tls=required`, `offered` or `none` at its end says otherwise.
+    #[arg(long, value_name = "FILE", env = "DOGWATCH_SMTP_URL_FILE")]
+    pub(crate) smtp_url_file: Option<PathBuf>,
+    /// Whom mail is from: an address, with a name in front of it in `Name <address>`
+    #[arg(long, value_name = "ADDRESS", env = "DOGWATCH_MAIL_FROM")]
+    pub(crate) mail_from: Option<Sender>,
+    /// Write mail into this folder instead of sending it, to try things out
+    #[arg(long, value_name = "DIR", env = "DOGWATCH_MAIL_FOLDER", conflicts_with = "smtp_url_file")]
+    pub(crate) mail_folder: Option<PathBuf>,
 }
 
 /// What the link in a page can do.

@@ -2,18 +2,22 @@
 //! that messages link to.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::Router;
 use dogwatch_deliver::{
-    AllowedHosts, Channel, Counts, Deliverer, Links, MailFolder, Ntfy, Sender, Settings, Smtp, Webhook,
+    Address, AllowedHosts, Channel, Counts, Deliverer, Links, MailFolder, Message, Ntfy, Sender, Settings, Smtp,
+    Webhook,
 };
 use dogwatch_http::Metrics;
+use dogwatch_store::rules::Validation;
 use dogwatch_store::rules::link::MasterKey;
-use dogwatch_store::{Engine, OpenError, master_key};
+use dogwatch_store::rules::text::EmailAddress;
+use dogwatch_store::{Clock, Engine, OpenError, SystemClock, master_key};
 
-use crate::cli::{LinksArg, ServeArgs};
+use crate::cli::{LinksArg, MailArgs, PageTestArgs, ServeArgs};
 use crate::failure::Failure;
 
 /// The variable of the environment that holds the URL of the mail server, with its password.
@@ -26,6 +30,51 @@ const NOBODY: &str = "dogwatch@localhost.localdomain";
 enum Way {
     Server { url: String, from: Sender },
     Folder { folder: PathBuf, from: Sender },
+}
+
+impl Way {
+    fn channel(&self) -> Result<Box<dyn Channel>, Failure> {
+        Ok(match self {
+            Self::Server { url, from } => Box::new(Smtp::new(url, from.clone())?),
+            Self::Folder { folder, from } => Box::new(MailFolder::new(folder, from.clone())?),
+        })
+    }
+}
+
+/// Where the settings send mail; `None` when they name neither a server nor a folder.
+fn way(args: &MailArgs) -> Result<Option<Way>, Failure> {
+    let from = || args.mail_from.clone();
+    let url = match &args.smtp_url_file {
+        Some(path) => Some(fs::read_to_string(path).map_err(Failure::file(path))?.trim().to_owned()),
+        None => std::env::var(URL).ok().filter(|url| !url.is_empty()),
+    };
+    Ok(match (&args.mail_folder, url) {
+        (Some(_), Some(_)) => {
+            return Err(Failure::Settings(format!("mail goes to a server (`{URL}`) or into a folder, not both")));
+        }
+        (Some(folder), None) => {
+            let from = from().map_or_else(|| NOBODY.parse(), Ok)?;
+            Some(Way::Folder { folder: folder.clone(), from })
+        }
+        (None, Some(url)) => {
+            let unknown = || Failure::Settings("whom mail is from is not set: `--mail-from`".to_owned());
+            Some(Way::Server { url, from: from().ok_or_else(unknown)? })
+        }
+        (None, None) => None,
+    })
+}
+
+/// `dogwatch page test`
+pub(crate) fn test(args: &PageTestArgs) -> Result<(), Failure> {
+    let mut check = Validation::new();
+    let email = check.field("--email", EmailAddress::new(&args.email));
+    let to = check.finish(|| email)?;
+    let none = || Failure::Settings(format!("there is no mail server: set `{URL}`, or `--mail-folder`"));
+    let channel = way(&args.mail)?.ok_or_else(none)?.channel()?;
+    let message = Message::test(Address::Email(to.clone()), "dogwatch", SystemClock.now());
+    channel.send(&message).map_err(|why| Failure::Settings(why.to_string()))?;
+    writeln!(std::io::stdout(), "{}", serde_json::json!({ "sentTo": to.as_str() }))?;
+    Ok(())
 }
 
 /// How what is in the outbox is sent.
@@ -41,28 +90,7 @@ pub(crate) struct Mail {
 impl Mail {
     /// What the settings say; `None` when they name neither a mail server nor a folder.
     pub(crate) fn of(args: &ServeArgs, listening: &str) -> Result<Option<Self>, Failure> {
-        let from = || args.mail_from.clone();
-        let url = match &args.smtp_url_file {
-            Some(path) => {
-                let text = fs::read_to_string(path).map_err(Failure::file(path))?;
-                Some(text.trim().to_owned())
-            }
-            None => std::env::var(URL).ok().filter(|url| !url.is_empty()),
-        };
-        let way = match (&args.mail_folder, url) {
-            (Some(_), Some(_)) => {
-                return Err(Failure::Settings(format!("mail goes to a server (`{URL}`) or into a folder, not both")));
-            }
-            (Some(folder), None) => {
-                Way::Folder { folder: folder.clone(), from: from().map_or_else(|| NOBODY.parse(), Ok)? }
-            }
-            (None, Some(url)) => {
-                let from = from()
-                    .ok_or_else(|| Failure::Settings("whom mail is from is not set: `--mail-from`".to_owned()))?;
-                Way::Server { url, from }
-            }
-            (None, None) => return Ok(None),
-        };
+        let Some(way) = way(&args.mail)? else { return Ok(None) };
         let public_url = args.public_url.clone().unwrap_or_else(|| listening.to_owned());
         let (acknowledge, allowed) = (args.links == LinksArg::Act, AllowedHosts::new(args.allow_internal.clone()));
         let mail = Self { way, public_url, acknowledge, allowed, counts: Arc::default() };
@@ -72,10 +100,7 @@ impl Mail {
     }
 
     fn channels(&self) -> Result<Vec<Box<dyn Channel>>, Failure> {
-        let mail: Box<dyn Channel> = match &self.way {
-            Way::Server { url, from } => Box::new(Smtp::new(url, from.clone())?),
-            Way::Folder { folder, from } => Box::new(MailFolder::new(folder, from.clone())?),
-        };
+        let mail = self.way.channel()?;
         let allowed = &self.allowed;
         Ok(vec![mail, Box::new(Webhook::new(allowed.clone())), Box::new(Ntfy::new(allowed.clone()))])
     }

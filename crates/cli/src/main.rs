@@ -6,6 +6,7 @@
 
 mod cli;
 mod config;
+mod deliveries;
 mod demo;
 mod desk;
 mod failure;
@@ -26,7 +27,7 @@ mod tools;
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::cli::{Command, ConfigCommand, KeyCommand, MemberCommand};
+use crate::cli::{Command, ConfigCommand, KeyCommand, MemberCommand, PageCommand};
 use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::task::Task;
@@ -56,6 +57,8 @@ fn main() -> ExitCode {
         Command::Changes(args) => carry_out(Task::Changes(args)),
         Command::Compact(args) => carry_out(Task::Compact(args)),
         Command::Stats(args) => carry_out(Task::Stats(args)),
+        Command::Deliveries(args) => carry_out(Task::Deliveries(args)),
+        Command::Page { command: PageCommand::Test(args) } => mail::test(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{
-    AddMemberArgs, BackupArgs, ChangesArgs, CopyArgs, CreateKeyArgs, ExportArgs, InitArgs, InviteArgs, ListKeysArgs,
-    OncallArgs, RehearseArgs, RevokeKeyArgs, VerifyArgs,
+    AddMemberArgs, BackupArgs, ChangesArgs, CopyArgs, CreateKeyArgs, DeliveriesArgs, ExportArgs, InitArgs, InviteArgs,
+    ListKeysArgs, OncallArgs, RehearseArgs, RevokeKeyArgs, VerifyArgs,
 };
 use crate::desk::Desk;
 use crate::failure::Failure;
-use crate::{keys, manage, oncall, rehearse, tools};
+use crate::{deliveries, keys, manage, oncall, rehearse, tools};
 
 /// A task and its arguments.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,6 +31,7 @@ pub(crate) enum Task {
     Changes(ChangesArgs),
     Compact(CopyArgs),
     Stats(VerifyArgs),
+    Deliveries(DeliveriesArgs),
 }
 
 impl Task {
@@ -50,6 +51,7 @@ impl Task {
             Self::Backup(args) => &args.copy.data,
             Self::Changes(args) => &args.data,
             Self::Compact(args) => &args.data,
+            Self::Deliveries(args) => &args.data,
         }
     }
 
@@ -88,6 +90,7 @@ impl Task {
             Self::Changes(args) => tools::changes(args, desk),
             Self::Compact(args) => tools::compact(args, desk),
             Self::Stats(args) => tools::stats(args, desk),
+            Self::Deliveries(args) => deliveries::run(args, desk),
         }
     }
 }

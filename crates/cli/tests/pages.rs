@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -198,4 +199,39 @@ fn without_a_way_pages_reach_nobody() {
     assert!(ready.starts_with("HTTP/1.1 200 ") && ready.contains("ready, but pages reach nobody"), "{ready}");
     let metrics = server.raw(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     assert!(metrics.contains("dogwatch_channels 0"), "{metrics}");
+}
+
+/// What waits, what has failed and why; and a mail to try out the settings.
+#[test]
+fn for_operators() {
+    let (folder, letters) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let data = folder.path().to_str().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let (key, admin) = (server.key(), server.admin());
+    let id = open_incident(&server, (&key, &admin), "Checkout is down");
+    let run = |args: &[&str]| {
+        let done = Command::new(env!("CARGO_BIN_EXE_dogwatch")).args(args).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        (done.status.success(), text(&done.stdout), text(&done.stderr))
+    };
+    // The same with the server and without.
+    let (_, waiting, _) = run(&["deliveries", "--data", data]);
+    let line: Value = serde_json::from_str(waiting.trim()).unwrap_or_else(|_| panic!("{waiting}"));
+    assert_eq!((&line["state"], &line["kind"], &line["over"]), (&json!("waiting"), &json!("page"), &json!("email")));
+    assert_eq!((&line["incidentId"], &line["userId"]), (&json!(id), &json!(admin)));
+    assert!(server.stop().success());
+    assert_eq!(run(&["deliveries", "--data", data]), (true, waiting, String::new()));
+
+    let mail = letters.path().to_str().unwrap();
+    let sent = run(&["page", "test", "--email", "ben@example.com", "--mail-folder", mail]);
+    assert_eq!(sent, (true, "{\"sentTo\":\"ben@example.com\"}\n".to_owned(), String::new()));
+    assert!(mails(letters.path(), 1)[0].text.contains("This contact method works"));
+    for (args, said) in [
+        (&["--email", "ben", "--mail-folder", mail][..], "--email must be an e-mail address"),
+        (&["--email", "ben@example.com"], "there is no mail server"),
+        (&["--email", "ben@example.com", "--mail-from", "nobody"], "is no address to send from"),
+    ] {
+        let (well, _, why) = run(&[&["page", "test"], args].concat());
+        assert!(!well && why.contains(said), "{args:?}: {why}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use dogwatch_store::rules::Timestamp;
-use dogwatch_store::rules::id::NotificationId;
+use dogwatch_store::rules::id::{Id, NotificationId};
 use dogwatch_store::rules::incident::IncidentView;
 use dogwatch_store::rules::outbox::PageReason;
 use dogwatch_store::rules::text::{EmailAddress, HttpUrl};
@@ -121,6 +121,13 @@ pub(crate) struct Parts {
 }
 
 impl Message {
+    /// A message to try out a channel, which is in no outbox.
+    #[must_use]
+    pub fn test(to: Address, organization: impl Into<String>, now: Timestamp) -> Self {
+        let id = NotificationId::from_bytes([0; 16]);
+        Self { id, to, organization: organization.into(), what: What::Test, now }
+    }
+
     /// One line that says what it is about. That of a page is the same for all pages of an incident.
     #[must_use]
     pub fn subject(&self) -> String {

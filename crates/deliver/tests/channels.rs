@@ -235,10 +235,12 @@ fn nothing_inside_is_connected_to() {
     deliverer.unwrap().stop().unwrap();
 }
 
+type HowToSend = Box<dyn Fn(&Message) -> Result<(), SendError> + Send + Sync>;
+
 /// A channel that does what it is told.
 struct Told {
     kind: ContactMethodKind,
-    send: Box<dyn Fn(&Message) -> Result<(), SendError> + Send + Sync>,
+    send: HowToSend,
 }
 
 impl Channel for Told {

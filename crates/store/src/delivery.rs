@@ -11,7 +11,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use dogwatch_core::outbox::{
-    DeliveryPort, Notification, ReadyInbox, Receipt, Retried, claim, confirm, fail, fall_due, give_back, retry,
+    DeliveryPort, DeliveryState, Notification, ReadyInbox, Receipt, Retried, claim, confirm, fail, fall_due, give_back,
+    retry,
 };
 use dogwatch_core::{Error as Refusal, IdSource, OrgId, Timestamp, UserId};
 
@@ -26,6 +27,7 @@ use crate::record::Corrupt;
 use crate::rooms::outbox::page_by_incident;
 use crate::rooms::{AnyEntity, RowChange};
 use crate::table::{self, Table};
+use crate::view::corrupt;
 
 /// The largest number of notifications that one call claims.
 const MOST_CLAIMED: usize = 1_000;
@@ -83,6 +85,27 @@ impl Engine {
     /// As [`Engine::claim`].
     pub fn retry(&self, receipt: &Receipt, reason: &str, asked: Option<Duration>) -> Result<Retried, Error> {
         self.carry_out(Retry { receipt: *receipt, reason: reason.to_owned(), asked })
+    }
+
+    /// Notifications of all organizations that wait, and then those that have failed and are still kept, each part in the order of its
+    /// table; at most `most`. It reads all that has ended in the last 30 days: it is for operators.
+    ///
+    /// # Errors
+    /// `internal_error` when the outbox cannot be read.
+    pub fn undelivered(&self, most: usize) -> Result<Vec<Notification>, Error> {
+        let wanted = |one: &Notification| matches!(one.state(), DeliveryState::Waiting | DeliveryState::Failed);
+        Ok(self.read(|state| {
+            let tables = [Table::NOTIFICATION, Table::LATER, Table::DELIVERED];
+            let rows = tables.into_iter().flat_map(|table| state.under(&table.key(&[])));
+            let read = |(key, value): Pair| match AnyEntity::read(&key, &value, &|_| Ok(None)) {
+                Ok(Some(AnyEntity::Notification(one))) => Ok(Some(*one)),
+                Ok(_) => Err(corrupt(&key, Corrupt::Key)),
+                Err(why) => Err(corrupt(&key, why)),
+            };
+            let all = rows.filter_map(|pair| pair.and_then(read).transpose());
+            let wanted = all.filter(|one| one.as_ref().map_or(true, wanted));
+            wanted.take(most).collect::<Result<Vec<_>, Refusal>>()
+        })?)
     }
 
     /// Blocks until there is a notification to claim, or until `most` has passed. It does not say which: claim, and see.

@@ -6,6 +6,10 @@
 
 use dogwatch_core::api_key::{CreateApiKey, ListApiKeys, RevokeApiKey};
 use dogwatch_core::component::{CreateComponent, DeleteComponent, EditComponent, GetComponent, ListComponents};
+use dogwatch_core::contact::{
+    ListContactMethods, NotificationRule, NotificationRules, RemoveContactMethod, RenameContactMethod,
+    SetNotificationRules, TestContactMethod, VerifyContactMethod, built_in,
+};
 use dogwatch_core::escalation::{
     AckTimeout, AddPolicyLayer, CreatePolicy, DeletePolicy, EditPolicy, EditPolicyLayer, GetPolicy, ListPolicies,
     OrderPolicyLayers, Position, PreviewPolicy, RemovePolicyLayer, Target,
@@ -25,7 +29,7 @@ use dogwatch_core::oncall::{
     ResolveOnCall, RotationLength, ShiftsOnCall,
 };
 use dogwatch_core::org_audit::ListOrgAudit;
-use dogwatch_core::outbox::ListNotifications;
+use dogwatch_core::outbox::{ListNotifications, ListPages};
 use dogwatch_core::team::{ChangeRole, GetMember, InviteMember, ListTeam, RemoveMember, RevokeInvitation, Role};
 use dogwatch_core::{Actor, Code, Command, Patch, Query, Timestamp, UserId};
 use dogwatch_store::backend::MemoryBackend;
@@ -201,6 +205,15 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(run(engine, actor, AcknowledgeIncident::new(names.incident)));
     outcomes.push(run(engine, actor, HandOffIncident { id: names.incident, target_user_id: own.user }));
     outcomes.push(run(engine, actor, HandOffIncident { id: own.incident, target_user_id: names.user }));
+    let method = built_in(names.user);
+    let rules = NotificationRules::new(vec![NotificationRule::new(method, 0).unwrap()]).unwrap();
+    outcomes.push(run(engine, actor, RenameContactMethod::new(method, "x".parse().unwrap())));
+    outcomes.push(run(engine, actor, RemoveContactMethod::new(method)));
+    outcomes.push(run(engine, actor, VerifyContactMethod::new(method, "000000")));
+    outcomes.push(run(engine, actor, TestContactMethod::new(method)));
+    outcomes.push(run(engine, actor, SetNotificationRules::new(rules)));
+    outcomes.push(ask(engine, actor, &ListContactMethods { user_id: Some(names.user) }));
+    outcomes.push(ask(engine, actor, &ListPages::new(names.incident)));
     outcomes.push(ask(engine, actor, &GetPolicy { id: names.policy }));
     outcomes.push(ask(engine, actor, &PreviewPolicy { id: names.policy, at: from }));
     outcomes.push(ask(engine, actor, &ListNotifications::new(names.user)));
@@ -235,10 +248,12 @@ fn everything(engine: &Engine, admin: &Actor) -> String {
     }
     for member in engine.query(&ListTeam, admin).unwrap().members {
         text += &format!("{:?}", engine.query(&ListNotifications::new(member.id), admin).unwrap());
+        text += &format!("{:?}", engine.query(&ListContactMethods { user_id: Some(member.id) }, admin).unwrap());
     }
     let all = ListIncidents { limit: ListLimit::MAX, ..Default::default() };
     for incident in engine.query(&all, admin).unwrap().incidents {
         text += &format!("{:?}", engine.query(&GetIncident { id: incident.id }, admin).unwrap());
+        text += &format!("{:?}", engine.query(&ListPages::new(incident.id), admin).unwrap());
         text += &format!("{:?}", engine.query(&ListUpdates::new(incident.id), admin).unwrap().updates);
     }
     text

@@ -6,13 +6,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::time::Duration;
+
+use dogwatch_core::contact::built_in;
 use dogwatch_core::escalation::{GetPolicy, ListPolicies, PolicyLayerView, Target};
-use dogwatch_core::id::{AuditEventId, IncidentId, NotificationId, PolicyId, ScheduleId};
+use dogwatch_core::id::{AuditEventId, ContactMethodId, IncidentId, NotificationId, PolicyId, ScheduleId};
 use dogwatch_core::incident::{
     AuditEvent, AuditEventList, Event, GetIncident, IncidentDetail, ListAuditEvents, Status,
 };
 use dogwatch_core::oncall::ResolveOnCall;
-use dogwatch_core::outbox::{DeliveryState, ListNotifications, ListPages, Notification, PageReason};
+use dogwatch_core::outbox::{DeliveryState, ListNotifications, ListPages, Notification, PageReason, Recipient};
 use dogwatch_core::{Actor, Timestamp, UserId};
 use dogwatch_store::Engine;
 
@@ -60,6 +63,8 @@ struct Tracked {
     resolved: bool,
     /// An acknowledgement or resolution of a waiting run was seen; `escalation_stopped` must come next.
     must_stop: bool,
+    /// The last event was of a page whose contact method was removed.
+    removed: bool,
 }
 
 /// A row of the outbox: one notification.
@@ -72,6 +77,18 @@ struct Row {
     held_until: Option<Timestamp>,
     delivered: bool,
     confirmed: bool,
+}
+
+/// A page as its incident must show it.
+type Shown = (UserId, PageReason, Timestamp, Vec<(ContactMethodId, Timestamp)>);
+
+/// What is known of the inbox of a contact method.
+#[derive(Debug, Default)]
+struct Line {
+    /// The first number that has not ended, as far as is known.
+    next: u64,
+    /// The number that is held or waits to be tried again, and until when.
+    held: Option<(u64, Timestamp)>,
 }
 
 /// The instants at which the events of a step happen.
@@ -106,6 +123,14 @@ pub struct Auditor {
     owed: BTreeMap<(UserId, IncidentId, PageReason), i64>,
     /// The inbox of each user, with the rows that have left it, oldest first.
     inboxes: BTreeMap<UserId, Vec<Row>>,
+    /// The contact methods that users have added, and how long after a page each is told; the built-in one is told at once.
+    pub rules: BTreeMap<UserId, Vec<(ContactMethodId, Duration)>>,
+    /// The pages that each incident must show: user, reason, when, and the methods with the instants at which they are due.
+    shown: BTreeMap<IncidentId, Vec<Shown>>,
+    /// What has become of a delivery, once it has ended.
+    ended: BTreeMap<NotificationId, DeliveryState>,
+    /// What is known of the inboxes of contact methods.
+    lines: BTreeMap<Recipient, Line>,
     /// Rows that were superseded before they could be seen.
     hidden: BTreeSet<NotificationId>,
     /// The number of pages that trails tell of.
@@ -123,6 +148,10 @@ impl Auditor {
             incidents: BTreeMap::new(),
             owed: BTreeMap::new(),
             inboxes: BTreeMap::new(),
+            rules: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            lines: BTreeMap::new(),
             hidden: BTreeSet::new(),
             pages: 0,
         }
@@ -193,6 +222,7 @@ impl Auditor {
             handed_off: None,
             resolved: false,
             must_stop: false,
+            removed: false,
         };
         self.incidents.insert(id, tracked);
     }
@@ -280,7 +310,51 @@ impl Auditor {
         }
         let compared = followed.and_then(|()| compare(&tracked, detail));
         self.incidents.insert(id, tracked);
-        compared
+        compared.and_then(|()| self.compare_pages(engine, id, instants.now))
+    }
+
+    /// Checks that each page of an incident has the deliveries that were to be, and that what has ended stays so.
+    fn compare_pages(&mut self, engine: &Engine, id: IncidentId, now: Timestamp) -> Result<(), Complaint> {
+        let pages = engine.query(&ListPages::new(id), &self.admin).map_err(|error| error.to_string())?.pages;
+        let mut got: Vec<Shown> = Vec::new();
+        for page in pages {
+            let mut due: Vec<_> = page.deliveries.iter().map(|one| (one.contact_method_id, one.due_at)).collect();
+            due.sort_by_key(|(method, due)| (*due, *method));
+            got.push((page.user_id, page.reason, page.created_at, due));
+            for one in page.deliveries {
+                let before = self.ended.get(&one.id);
+                ensure!(before.is_none_or(|end| *end == one.state), "{} was {before:?}, and is {}", one.id, one.state);
+                if one.state != DeliveryState::Waiting {
+                    self.ended.insert(one.id, one.state);
+                }
+            }
+        }
+        let mut expected = self.shown.get(&id).cloned().unwrap_or_default();
+        // An incident shows its last 200 pages.
+        expected.drain(..expected.len().saturating_sub(200));
+        // What has ended is dropped 30 days later.
+        let month = Timestamp::clamped(now.as_millis() - 29 * 24 * 3_600_000);
+        got.retain(|(_, _, at, _)| *at > month);
+        expected.retain(|(_, _, at, _)| *at > month);
+        got.sort();
+        expected.sort();
+        ensure!(got == expected, "its pages are {got:?}, and should be {expected:?}");
+        Ok(())
+    }
+
+    /// Checks, at the end of a night, that every delivery has ended.
+    pub fn nothing_waits(&mut self, engine: &Engine) -> Result<(), Complaint> {
+        for id in self.incidents.keys().copied().collect::<Vec<_>>() {
+            let pages = engine.query(&ListPages::new(id), &self.admin).map_err(|error| error.to_string())?.pages;
+            let waiting =
+                pages.iter().flat_map(|page| &page.deliveries).find(|one| one.state == DeliveryState::Waiting);
+            ensure!(waiting.is_none(), "it waits for ever: {waiting:?}");
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, of: &Notification) -> Option<&mut Line> {
+        matches!(of.recipient, Recipient::Method { .. }).then(|| self.lines.entry(of.recipient).or_default())
     }
 
     fn next_event(
@@ -311,6 +385,14 @@ impl Auditor {
         let starting = tracked.current.is_none();
         let instant = if by_time && !starting { instants.tick.unwrap_or(instants.now) } else { instants.now };
         let at = instant.max(tracked.last_at);
+        // Whoever claims what is behind a contact method that was removed is not told.
+        let removed = match &event.event {
+            Event::PageFailed { reason, .. } => reason == "the contact method was removed",
+            Event::PageUndeliverable { .. } => tracked.removed,
+            _ => false,
+        };
+        tracked.removed = removed;
+        let at = if removed && (tracked.last_at..=at).contains(&event.at()) { event.at() } else { at };
         ensure!(event.at() == at, "{what}: happened at {}, and should have at {at}", event.at());
         match &event.event {
             Event::IncidentCreated { policy_id: policy, owner_id: owner, .. } => {
@@ -325,7 +407,7 @@ impl Auditor {
                 let wait = std::time::Duration::from_secs(u64::from(minutes) * 60);
                 tracked.current = Some(place);
                 tracked.state = RunPhase::Waiting(instant.plus(wait));
-                users.iter().for_each(|user| self.owe(*user, id, PageReason::Escalation));
+                users.iter().for_each(|user| self.owe(*user, id, PageReason::Escalation, at));
             }
             Event::LayerSkipped { layer_id: layer, position } => {
                 let (_, reached) = self.next_layer(engine, tracked, (*layer, *position), instant)?;
@@ -363,7 +445,7 @@ impl Auditor {
                 tracked.owner = Some(*new);
                 tracked.handed_off = Some(at);
                 tracked.acknowledged = None;
-                self.owe(*new, id, PageReason::Handoff);
+                self.owe(*new, id, PageReason::Handoff, at);
                 if tracked.state != RunPhase::None {
                     // A new pass begins on the current layer: those behind it that reached nobody are looked at again.
                     tracked.passed = tracked.current.map_or(tracked.passed, |place| place + 1);
@@ -404,8 +486,12 @@ impl Auditor {
         Ok((place, self.reached(engine, &next.target, instant)))
     }
 
-    fn owe(&mut self, user: UserId, incident: IncidentId, reason: PageReason) {
+    fn owe(&mut self, user: UserId, incident: IncidentId, reason: PageReason, at: Timestamp) {
         self.pages += 1;
+        let rules = self.rules.get(&user).into_iter().flatten().map(|(method, delay)| (*method, at.plus(*delay)));
+        let mut due: Vec<_> = rules.chain([(built_in(user), at)]).collect();
+        due.sort_by_key(|(method, due)| (*due, *method));
+        self.shown.entry(incident).or_default().push((user, reason, at, due));
         *self.owed.entry((user, incident, reason)).or_default() += 1;
     }
 
@@ -506,6 +592,8 @@ impl Auditor {
             let pages = pages.pages.into_iter().filter(|page| page.user_id == user && page.reason == reason);
             let superseded =
                 pages.flat_map(|page| page.deliveries).filter(|one| one.state == DeliveryState::Superseded);
+            // Those of other contact methods are in inboxes of their own.
+            let superseded = superseded.filter(|one| one.contact_method_id == built_in(user));
             let new: Vec<_> = superseded.map(|one| one.id).filter(|id| !rows.contains(id)).collect();
             let count = new.into_iter().filter(|id| self.hidden.insert(*id)).count();
             *self.owed.entry((user, incident, reason)).or_default() -= i64::try_from(count).unwrap();
@@ -521,6 +609,12 @@ impl Auditor {
 
     /// A row was claimed: it must be the first of its inbox but for what is superseded, not held, and needed.
     pub fn claimed(&mut self, of: &Notification, now: Timestamp, until: Timestamp) -> Result<(), Complaint> {
+        if of.incident().is_some() {
+            ensure!(of.due_at <= now, "{} was handed out at {now}, and is due at {}", of.id, of.due_at);
+        }
+        if matches!(of.recipient, Recipient::Method { .. }) {
+            return self.claimed_of_method(of, now, until);
+        }
         self.supersede(user_of(of), Some(of.id))?;
         let row = Row {
             id: of.id,
@@ -541,14 +635,42 @@ impl Auditor {
         Ok(())
     }
 
+    /// As [`Auditor::claimed`], of another contact method than the built-in one.
+    fn claimed_of_method(&mut self, of: &Notification, now: Timestamp, until: Timestamp) -> Result<(), Complaint> {
+        let row = Row {
+            id: of.id,
+            incident: of.incident(),
+            at: of.created_at,
+            held_until: None,
+            delivered: false,
+            confirmed: false,
+        };
+        ensure!(!self.is_superseded(user_of(of), &row), "{} was handed out, and nobody needs it", of.id);
+        let line = self.lines.entry(of.recipient).or_default();
+        ensure!(line.next <= of.number, "{} is number {}, and all before {} have ended", of.id, of.number, line.next);
+        if let Some((number, held)) = line.held {
+            ensure!(number < of.number || held <= now, "{} is held until {held}", of.id);
+        }
+        (line.next, line.held) = (of.number, Some((of.number, until)));
+        Ok(())
+    }
+
     /// A row could not be sent, and is tried again: nobody is handed it before an instant.
     pub fn waits(&mut self, of: &Notification, until: Timestamp) -> Result<(), Complaint> {
+        if let Some(line) = self.line(of) {
+            line.held = Some((of.number, until));
+            return Ok(());
+        }
         self.row(of)?.held_until = Some(until);
         Ok(())
     }
 
     /// A row was given back, or nobody knows any more whether it is held.
     pub fn released(&mut self, of: &Notification) -> Result<(), Complaint> {
+        if let Some(line) = self.line(of) {
+            line.held = None;
+            return Ok(());
+        }
         self.row(of)?.held_until = None;
         Ok(())
     }
@@ -556,10 +678,14 @@ impl Auditor {
     /// Forgets which rows are held, when nobody knows it any more.
     pub fn forget_claims(&mut self) {
         self.inboxes.values_mut().flatten().for_each(|row| row.held_until = None);
+        self.lines.values_mut().for_each(|line| line.held = None);
     }
 
     /// A notification was delivered to its user: all those before it must have been delivered.
     pub fn delivered(&mut self, of: &Notification) -> Result<(), Complaint> {
+        if self.line(of).is_some() {
+            return Ok(());
+        }
         let place = usize::try_from(of.number).unwrap() - 1;
         let earlier = self.inboxes.entry(user_of(of)).or_default().iter().take(place).all(|row| row.delivered);
         ensure!(earlier, "{} was delivered before an earlier one", of.id);
@@ -569,6 +695,11 @@ impl Auditor {
 
     /// A confirmation was accepted: it must be the first of its row.
     pub fn confirmed(&mut self, of: &Notification) -> Result<(), Complaint> {
+        if let Some(line) = self.line(of) {
+            ensure!(line.next <= of.number, "{} was confirmed twice", of.id);
+            (line.next, line.held) = (of.number + 1, None);
+            return Ok(());
+        }
         let row = self.row(of)?;
         ensure!(!row.confirmed, "{} was confirmed twice", of.id);
         row.confirmed = true;
@@ -577,6 +708,9 @@ impl Auditor {
 
     /// A notification has failed for good: nobody waits for it any more, and the next one's turn has come.
     pub fn failed(&mut self, of: &Notification) -> Result<(), Complaint> {
+        if self.line(of).is_some() {
+            return self.confirmed(of);
+        }
         let row = self.row(of)?;
         ensure!(!row.confirmed, "{} has failed after it was confirmed", of.id);
         (row.delivered, row.confirmed) = (true, true);
@@ -585,6 +719,9 @@ impl Auditor {
 
     /// Finds out whether a row was confirmed when nobody knows it: a confirmed row has left the inbox.
     pub fn find_out(&mut self, engine: &Engine, of: &Notification) -> Result<(), Complaint> {
+        if self.line(of).is_some() {
+            return Ok(());
+        }
         let waiting = engine.query(&ListNotifications::new(user_of(of)), &self.admin).map_err(|e| e.to_string())?;
         let gone = waiting.iter().all(|row| row.id != of.id);
         let row = self.row(of)?;

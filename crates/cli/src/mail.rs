@@ -89,14 +89,28 @@ pub(crate) struct Mail {
 
 impl Mail {
     /// What the settings say; `None` when they name neither a mail server nor a folder.
-    pub(crate) fn of(args: &ServeArgs, listening: &str) -> Result<Option<Self>, Failure> {
+    pub(crate) fn of(args: &ServeArgs) -> Result<Option<Self>, Failure> {
         let Some(way) = way(&args.mail)? else { return Ok(None) };
-        let public_url = args.public_url.clone().unwrap_or_else(|| listening.to_owned());
+        let public_url = args.public_url.clone().unwrap_or_default();
         let (acknowledge, allowed) = (args.links == LinksArg::Act, AllowedHosts::new(args.allow_internal.clone()));
         let mail = Self { way, public_url, acknowledge, allowed, counts: Arc::default() };
         // What does not fit is said before anything is served.
         mail.channels()?;
         Ok(Some(mail))
+    }
+
+    /// The same, with the address at which the server listens, where people reach it unless the settings say otherwise.
+    pub(crate) fn at(mut self, listening: &str) -> Self {
+        if self.public_url.is_empty() {
+            listening.clone_into(&mut self.public_url);
+            if matches!(self.way, Way::Server { .. }) {
+                tracing::warn!(
+                    listening,
+                    "messages link to where this listens, which may work on this machine only: `--public-url`"
+                );
+            }
+        }
+        self
     }
 
     fn channels(&self) -> Result<Vec<Box<dyn Channel>>, Failure> {
@@ -139,13 +153,21 @@ impl Mail {
                 move || read(&counts)
             };
             channels(metrics, 3)
-                .counting("dogwatch_messages_sent", "Pages and invitations that were sent.", read(Counts::sent))
+                .counting(
+                    "dogwatch_messages_sent",
+                    "Pages, invitations, codes and tests that were sent.",
+                    read(Counts::sent),
+                )
                 .counting(
                     "dogwatch_messages_retried",
                     "Attempts to send that failed and are repeated.",
                     read(Counts::retried),
                 )
-                .counting("dogwatch_messages_failed", "Pages and invitations that were given up.", read(Counts::failed))
+                .counting(
+                    "dogwatch_messages_failed",
+                    "Pages, invitations, codes and tests that were given up.",
+                    read(Counts::failed),
+                )
         })
     }
 

@@ -40,6 +40,8 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let level = if args.quiet { LevelFilter::WARN } else { LevelFilter::INFO };
     let filter = args.log_filter.clone().unwrap_or_else(|| Targets::new().with_default(level));
     let log = Log::start(filter, args.log_format);
+    // What does not fit is said before anything is opened.
+    let mail = Mail::of(args)?;
     let opened = if args.existing { Engine::open_existing(&args.data) } else { Engine::open(&args.data) };
     let engine = match opened {
         Ok(engine) => Some(engine),
@@ -57,15 +59,19 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // The engine finishes what was handed in and makes it durable when its last handle is dropped.
-    runtime.block_on(listen(args, engine, &log))
+    runtime.block_on(listen(args, engine, mail, &log))
 }
 
 /// Checks settings without serving: files that they name can be read, and the address can be one.
 pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
     certificates(args)?;
-    Mail::of(args, "http://localhost")?;
+    let mail = Mail::of(args)?;
     args.listen.to_socket_addrs()?;
-    writeln!(io::stdout(), "the settings fit")?;
+    writeln!(
+        io::stdout(),
+        "the settings fit{}",
+        if mail.is_some() { "" } else { ", but pages reach nobody: no mail" }
+    )?;
     Ok(())
 }
 
@@ -143,7 +149,7 @@ fn first_organization(engine: &Engine, data: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn listen(args: &ServeArgs, engine: Option<Engine>, log: &Log) -> Result<(), Failure> {
+async fn listen(args: &ServeArgs, engine: Option<Engine>, mail: Option<Mail>, log: &Log) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let tls = certificates(args)?;
     if let Some(certificates) = tls.clone() {
@@ -183,7 +189,7 @@ async fn listen(args: &ServeArgs, engine: Option<Engine>, log: &Log) -> Result<(
         "Connections for which there was no seat.",
         move || turned_away.load(Ordering::Relaxed),
     );
-    let mail = Mail::of(args, &format!("{scheme}://{address}"))?;
+    let mail = mail.map(|mail| mail.at(&format!("{scheme}://{address}")));
     let metrics = mail.as_ref().map_or_else(Mail::nobody, Mail::counts)(metrics);
     let notice = if mail.is_some() { "" } else { NOBODY };
     if mail.is_none() {
@@ -193,10 +199,10 @@ async fn listen(args: &ServeArgs, engine: Option<Engine>, log: &Log) -> Result<(
     let router = move |engine: &Engine| {
         let builder =
             RouterBuilder::new(engine.clone()).metrics(metrics.of(engine)).limits(limits).cors(origins.clone());
-        let api = builder.trusted_proxies(proxies.clone()).draining(Arc::clone(&draining)).notice(notice).build();
+        let builder = builder.trusted_proxies(proxies.clone()).draining(Arc::clone(&draining)).notice(notice);
         match links.as_ref().and_then(|mail| mail.pages(engine, &data)) {
-            Some(pages) => pages.fallback_service(api),
-            None => api,
+            Some(pages) => builder.beside(pages).build(),
+            None => builder.build(),
         }
     };
     let (latest, routers) = watch::channel(engine.as_ref().map_or_else(unavailable, &router));

@@ -97,7 +97,9 @@ fn a_mail_and_a_tap() {
     assert_eq!(page.headers["references"], format!("<{id}@localhost.localdomain>"));
     assert_eq!(page.headers["in-reply-to"], page.headers["references"]);
     assert!(page.headers["message-id"].ends_with("@localhost.localdomain>"), "{:?}", page.headers);
-    for said in ["Severity:  critical", "paged by layer 1", "escalation goes on at", "My organization"] {
+    for said in
+        ["Severity:  critical", "paged by layer 1", "the next layer is paged, if there is one", "My organization"]
+    {
         assert!(page.text.contains(said), "{said}: {}", page.text);
     }
     assert!(page.text.contains("Since the &lt;b&gt;deploy&lt;/b&gt;."), "as HTML: {}", page.text);
@@ -125,7 +127,7 @@ fn a_mail_and_a_tap() {
 
     let (status, head, _) = browse(&server, &path, Some(("sec-fetch-site: same-origin\r\n", "")));
     assert_eq!(status, 303);
-    assert!(head.contains(&format!("location: {}", path.to_lowercase())), "{head}");
+    assert!(head.contains(&format!("location: {}\r\n", path.trim_start_matches("/p/").to_lowercase())), "{head}");
     let events = acknowledged(&id);
     assert_eq!((&events[0]["actorId"], &events[0]["details"]), (&json!(admin), &json!({ "via": "link" })));
     let (_, _, shown) = browse(&server, &path, None);
@@ -143,6 +145,11 @@ fn a_mail_and_a_tap() {
         assert!(status == 404 && shown.contains("This link does not work"), "{wrong}: {status} {shown}");
         assert_eq!(browse(&server, wrong, Some(("", ""))).0, 404);
     }
+    // It is counted and named like any other request.
+    let (_, head, _) = browse(&server, &path, None);
+    assert!(head.contains("x-request-id: "), "{head}");
+    let metrics = server.raw(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    assert!(metrics.contains("route=\"/p/{token}\",status=\"303\""), "{metrics}");
     // The API is beside it, and knows that pages are sent.
     assert!(server.raw(b"GET /readyz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ends_with("\r\nready\n"));
     assert_eq!(server.request("GET", "/v1/nothing", &key, None).0, 404);
@@ -217,7 +224,7 @@ fn for_operators() {
     // The same with the server and without.
     let (_, waiting, _) = run(&["deliveries", "--data", data]);
     let line: Value = serde_json::from_str(waiting.trim()).unwrap_or_else(|_| panic!("{waiting}"));
-    assert_eq!((&line["state"], &line["kind"], &line["over"]), (&json!("waiting"), &json!("page"), &json!("email")));
+    assert_eq!((&line["state"], &line["message"], &line["kind"]), (&json!("waiting"), &json!("page"), &json!("email")));
     assert_eq!((&line["incidentId"], &line["userId"]), (&json!(id), &json!(admin)));
     assert!(server.stop().success());
     assert_eq!(run(&["deliveries", "--data", data]), (true, waiting, String::new()));

@@ -126,6 +126,8 @@ fn html(message: &Message) -> String {
 pub struct Smtp {
     from: Sender,
     transport: SmtpTransport,
+    /// Its name and port, for whoever reads why a mail was not taken.
+    server: String,
 }
 
 /// How a connection to a mail server is made.
@@ -224,6 +226,7 @@ impl Smtp {
             Secure::Offered => Tls::Opportunistic(tls()?),
             Secure::Never => Tls::None,
         };
+        let name = format!("{}:{}", server.host, server.port);
         let mut transport = SmtpTransport::builder_dangerous(server.host)
             .port(server.port)
             .tls(tls)
@@ -232,7 +235,7 @@ impl Smtp {
         if let Some((user, password)) = server.user {
             transport = transport.credentials(Credentials::new(user, password));
         }
-        Ok(Self { from, transport: transport.build() })
+        Ok(Self { from, transport: transport.build(), server: name })
     }
 }
 
@@ -247,8 +250,9 @@ impl Channel for Smtp {
             Ok(_) => Ok(()),
             Err(why) => {
                 let code = why.status().map(u16::from);
-                let reason = format!("the mail server: {why}");
-                if why.is_permanent() && !code.is_some_and(|code| OURS.contains(&code)) {
+                let ours = code.is_some_and(|code| OURS.contains(&code));
+                let reason = format!("{}: {}", self.server, said(&why, ours));
+                if why.is_permanent() && !ours {
                     Err(SendError::permanent(reason))
                 } else {
                     Err(SendError::temporary(reason))
@@ -256,6 +260,22 @@ impl Channel for Smtp {
             }
         }
     }
+}
+
+/// Why a mail was not taken, in words for an operator.
+fn said(why: &lettre::transport::smtp::Error, ours: bool) -> String {
+    let text = why.to_string();
+    // A socket's own time-out comes as the error of a read that would have to wait.
+    if why.is_timeout() || text.contains("os error 11") {
+        return format!("no answer within {} s", ANSWER.as_secs());
+    }
+    if ours {
+        return format!("the user or the password is refused: {text}");
+    }
+    if text.contains("InvalidContentType") {
+        return "no TLS on this port: `smtp://` may be right".to_owned();
+    }
+    text
 }
 
 /// Mail into a folder, as files that mail programs open: to try things out.

@@ -226,9 +226,11 @@ impl Message {
             (_, Some(at), _) => format!("It was acknowledged at {}.", shown(at)),
             (_, _, Some(at)) if self.now < at => {
                 let (at, wait) = (shown(at), long(self.now, at));
-                format!("Nobody has acknowledged it. If nobody does, escalation goes on at {at}, in {wait}.")
+                format!(
+                    "Nobody has acknowledged it. If nobody does by {at}, in {wait}, the next layer is paged, if there is one."
+                )
             }
-            (_, _, Some(_)) => "Nobody has acknowledged it, and escalation goes on now.".to_owned(),
+            (_, _, Some(_)) => "Nobody has acknowledged it, and its time is up.".to_owned(),
             _ => "Nobody has acknowledged it, and nobody else will be paged.".to_owned(),
         };
         let mut said = vec![why, next];

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, FromRequestParts, OriginalUri, RawPathParams, Request};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, OriginalUri, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::any;
 use bytes::BytesMut;
 use dogwatch_store::rules::caller::CallerKind;
@@ -125,6 +126,7 @@ pub struct RouterBuilder {
     proxies: TrustedProxies,
     origins: Vec<HeaderValue>,
     notice: &'static str,
+    pages: Option<Router>,
 }
 
 impl std::fmt::Debug for RouterBuilder {
@@ -145,6 +147,7 @@ impl RouterBuilder {
             proxies: TrustedProxies::default(),
             origins: Vec::new(),
             notice: "",
+            pages: None,
         }
     }
 
@@ -157,6 +160,13 @@ impl RouterBuilder {
     /// Sets the origins of web pages whose scripts may call the API (CORS); by default there are none.
     pub fn cors(mut self, origins: Vec<HeaderValue>) -> Self {
         self.origins = origins;
+        self
+    }
+
+    /// Sets a router beside the API, such as pages for people: it has the same limit on requests of one address, request ids, log and
+    /// metrics. It must have no fallback of its own.
+    pub fn beside(mut self, pages: Router) -> Self {
+        self.pages = Some(pages);
         self
     }
 
@@ -199,7 +209,11 @@ impl RouterBuilder {
         let (draining, proxies, replies, notice) = (self.draining, self.proxies, Replies::default(), self.notice);
         let query_time = self.limits.query_time;
         let api = Api { engine, metrics, replies, identify, document, gate, query_time, draining, proxies, notice };
-        let router = routes(table, api);
+        let api = Arc::new(api);
+        let mut router = routes(table, &api);
+        if let Some(pages) = self.pages {
+            router = router.merge(pages.layer(from_fn_with_state(api, around)));
+        }
         let router = router.layer(CompressionLayer::new().compress_when(SizeAbove::new(SHORTEST_COMPRESSED)));
         if self.origins.is_empty() { router } else { router.layer(cors(self.origins)) }
     }
@@ -229,8 +243,7 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
         .max_age(Duration::from_secs(600))
 }
 
-fn routes(table: Vec<Route>, api: Api) -> Router {
-    let api = Arc::new(api);
+fn routes(table: Vec<Route>, api: &Arc<Api>) -> Router {
     let mut paths: Vec<(&'static str, Vec<Route>)> = Vec::new();
     for route in table {
         match paths.iter_mut().find(|(path, _)| *path == route.path) {
@@ -240,11 +253,11 @@ fn routes(table: Vec<Route>, api: Api) -> Router {
     }
     let mut v1 = Router::new();
     for (path, routes) in paths {
-        let (api, routes) = (Arc::clone(&api), Arc::new(routes));
+        let (api, routes) = (Arc::clone(api), Arc::new(routes));
         v1 = v1.route(path, any(move |request: Request| handle(Arc::clone(&api), Arc::clone(&routes), path, request)));
     }
     let unknown = {
-        let api = Arc::clone(&api);
+        let api = Arc::clone(api);
         move |request: Request| {
             let id = new_id();
             let response = failed(&Failure::new(Code::NotFound, "there is no such route"), &id);
@@ -254,7 +267,7 @@ fn routes(table: Vec<Route>, api: Api) -> Router {
         }
     };
     let plain = |path: &'static str, answer: fn(&Api, &str) -> Response<Body>| {
-        let api = Arc::clone(&api);
+        let api = Arc::clone(api);
         let handler = any(move |method: Method, OriginalUri(uri): OriginalUri| {
             let response = match method {
                 // The path under which the router is nested, if it is.
@@ -375,6 +388,25 @@ async fn handle(api: Arc<Api>, routes: Arc<Vec<Route>>, path: &'static str, requ
     tracing::info!(
         request_id = %id, %method, route = path, status, took_us = took.as_micros(), organization, user, key,
         address = address.map(display), traceparent = trace, "request"
+    );
+    response
+}
+
+/// What a request beside the API has in common with those of it: see [`RouterBuilder::beside`].
+async fn around(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response<Body> {
+    let (began, id, method) = (Instant::now(), new_id(), request.method().clone());
+    let path = request.extensions().get::<MatchedPath>().map_or("unknown".to_owned(), |path| path.as_str().to_owned());
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let address = peer.map(|peer| api.proxies.client(peer, request.headers()));
+    let response = match api.gate.pass_stranger(address) {
+        Ok(()) => with_id(next.run(request).await, &id),
+        Err(failure) => failed(&failure, &id),
+    };
+    let took = began.elapsed();
+    api.metrics.count(&method, &path, response.status(), took);
+    let status = response.status().as_u16();
+    tracing::info!(
+        request_id = %id, %method, route = path, status, took_us = took.as_micros(), address = address.map(display), "request"
     );
     response
 }

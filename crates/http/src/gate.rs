@@ -100,10 +100,8 @@ impl Gate {
         address: Option<IpAddr>,
         authenticate: impl FnOnce() -> Result<Caller, Failure>,
     ) -> Result<Caller, Failure> {
+        self.pass_stranger(address)?;
         let (now, place) = (Instant::now(), address.map(place));
-        if let (Some(rates), Some(place)) = (&self.addresses, place) {
-            rates.take(place, now).map_err(|wait| too_many(wait, "too many requests from this address"))?;
-        }
         let caller = authenticate().map_err(|failure| {
             let guesses = self.wrong_keys.as_ref().zip(place).filter(|_| failure.code == Code::InvalidApiKey);
             // Whoever has a key is not kept out by somebody else at the same address.
@@ -114,6 +112,17 @@ impl Gate {
             rates.take(counted, now).map_err(|wait| too_many(wait, "too many requests with this API key"))?;
         }
         Ok(caller)
+    }
+
+    /// Lets a request in that needs nobody in particular, unless too much has come from there.
+    pub(crate) fn pass_stranger(&self, address: Option<IpAddr>) -> Result<(), Failure> {
+        match (&self.addresses, address.map(place)) {
+            (Some(rates), Some(place)) => {
+                let taken = rates.take(place, Instant::now());
+                taken.map_err(|wait| too_many(wait, "too many requests from this address"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Counts bytes of a body.

@@ -356,6 +356,7 @@ async fn contact_methods() {
         (json!({ "name": "x", "kind": "webhook", "address": "http://example.com/x" }), "/address"),
         (json!({ "name": "x", "kind": "webhook", "address": "https://a b" }), "/address"),
         (json!({ "name": "x", "kind": "ntfy", "address": "https://ntfy.sh" }), "/address"),
+        (json!({ "name": "x", "kind": "ntfy", "address": "https://ntfy.sh/x?auth=y" }), "/address"),
         (json!({ "name": "x", "kind": "email", "address": "nobody" }), "/address"),
         (json!({ "name": "x", "kind": "pigeon", "address": "roof" }), "/kind"),
         (json!({ "name": "x", "kind": "email" }), "/address"),
@@ -386,6 +387,10 @@ async fn contact_methods() {
     assert_eq!(verified["verified"], true);
 
     ok(&server.call("POST", &format!("{path}/test"), Value::Null).await, 200, "");
+    let none = "/contact-methods/01900000-0000-7000-8000-000000000000/test";
+    ok(&server.call("POST", none, Value::Null).await, 404, "not_found");
+    let verify = format!("/contact-methods/{built_in}/verify");
+    ok(&server.call("POST", &verify, json!({ "code": "x" })).await, 200, "");
     let again = server.call("POST", &format!("{path}/test"), Value::Null).await;
     ok(&again, 429, "too_many_requests");
     assert_eq!(again.header("retry-after"), "60");

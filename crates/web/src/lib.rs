@@ -42,7 +42,8 @@ struct Site {
     policy: String,
 }
 
-/// The pages, to be nested at the root of a site.
+/// The pages, to be merged into the router of a site, or set beside an API. Messages link to them at the root of the public URL; the key
+/// must be the one of those links.
 ///
 /// ```
 /// use dogwatch_store::Engine;

@@ -98,7 +98,8 @@ pub(crate) async fn acknowledge(
         // The browser shows the page anew, so that going back or reloading sends nothing again.
         Ok(_) => {
             let mut response = site.said(StatusCode::SEE_OTHER, "Acknowledged", "");
-            let place = format!("/p/{token}");
+            // Relative, so that it works below a path of a proxy, too.
+            let place = token;
             response.headers_mut().extend(place.parse().ok().map(|place| (header::LOCATION, place)));
             response
         }

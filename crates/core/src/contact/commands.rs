@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::query::built_in_of;
 use super::rules::{set_rules, unknown_or_unverified};
 use super::{
     ContactAddress, ContactMethod, ContactMethodKind, ContactMethodView, ContactSettings, PendingCode, built_in,
@@ -187,6 +188,9 @@ impl Command for VerifyContactMethod {
     const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidCode];
 
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<Option<ContactMethodView>, Error> {
+        if self.id == built_in(by.user_id) {
+            return built_in_of(cx.world, by.user_id).map(Some);
+        }
         let before = own(cx.world, by.user_id, self.id)?;
         let Some(code) = before.code else { return Ok(Some(ContactMethodView::from(&before))) };
         if code.tries == 0 || code.expires_at <= cx.now {
@@ -202,7 +206,7 @@ impl Command for VerifyContactMethod {
 }
 
 /// Sends a test message to a contact method of the acting user, at most one a minute (contract, section 9). Codes, in the order of the
-/// checks: `invalid_contact_method` (unknown or not verified), `too_many_requests`.
+/// checks: `not_found`, `invalid_contact_method` (not verified), `too_many_requests`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TestContactMethod {
     /// The contact method.
@@ -220,7 +224,7 @@ impl TestContactMethod {
 impl Command for TestContactMethod {
     type Caller = ByMember;
     type Reply = ContactMethodId;
-    const CODES: &'static [Code] = &[Code::InvalidContactMethod, Code::TooManyRequests];
+    const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidContactMethod, Code::TooManyRequests];
 
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<ContactMethodId, Error> {
         let me = by.user_id;
@@ -233,8 +237,10 @@ impl Command for TestContactMethod {
             cx.write(Write::ContactSettings(Box::new(Change { before, after: Some(after) })));
             ContactMethodKind::Email
         } else {
-            let found = cx.world.contact_method(me, self.id)?.filter(ContactMethod::is_verified);
-            let before = found.ok_or_else(unknown_or_unverified)?;
+            let before = own(cx.world, me, self.id)?;
+            if !before.is_verified() {
+                return Err(unknown_or_unverified());
+            }
             not_too_often(cx.now, before.tested_at)?;
             let after = ContactMethod { tested_at: Some(cx.now), ..before.clone() };
             let kind = after.address.kind();

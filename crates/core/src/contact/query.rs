@@ -10,6 +10,7 @@ use crate::membership::is_admin;
 use crate::team::Member;
 use crate::text::Name;
 use crate::time::Timestamp;
+use crate::world::World;
 
 seal!(ListContactMethods);
 
@@ -47,8 +48,9 @@ impl From<&ContactMethod> for ContactMethodView {
     }
 }
 
-/// The built-in contact method of a member.
-fn built_in_of(member: &Member) -> Result<ContactMethodView, Error> {
+/// The built-in contact method of a member. Code: `not_found`.
+pub(super) fn built_in_of(world: &dyn World, user: UserId) -> Result<ContactMethodView, Error> {
+    let member = world.member(user)?.filter(Member::is_active).ok_or_else(|| Error::not_found("member"))?;
     Ok(ContactMethodView {
         id: built_in(member.id),
         user_id: member.id,
@@ -86,8 +88,7 @@ impl Query for ListContactMethods {
         if user != by.user_id && !is_admin(view.world, by.user_id)? {
             return Err(Error::refused(Code::NotAuthorized, "the contact methods of others need the role `org:admin`"));
         }
-        let member = view.world.member(user)?.filter(Member::is_active).ok_or_else(|| Error::not_found("member"))?;
-        let mut methods = vec![built_in_of(&member)?];
+        let mut methods = vec![built_in_of(view.world, user)?];
         methods.extend(view.world.contact_methods(user)?.iter().map(ContactMethodView::from));
         Ok(methods)
     }

@@ -7,8 +7,9 @@
 //! and the next may be claimed; given back ([`give_back`]) or unconfirmed, it can be claimed again after a while. One that could not be
 //! sent is tried again ([`retry`]), until an hour after it was due, or fails for good ([`fail`]). So each is sent at least once or
 //! ends otherwise, and no notification of a recipient is sent before an earlier one. A page that nobody needs any more, since its
-//! incident was acknowledged, is resolved or was handed to somebody else, is superseded when it is claimed. [`ListNotifications`]
-//! shows what waits for a member, [`ListPages`] the pages of an incident and what became of them.
+//! incident was acknowledged, is resolved or was handed to somebody else, is superseded when it is claimed. A notification of a page is what
+//! the contract calls a delivery. [`ListNotifications`] shows what waits for a member over their built-in contact method, [`ListPages`]
+//! the pages of an incident and what became of each delivery.
 //!
 //! What pages whom is in [`crate::escalation`]; what fires it is in [`crate::ticks`].
 

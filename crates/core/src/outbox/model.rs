@@ -171,7 +171,7 @@ impl Message {
     }
 }
 
-/// A row of the outbox: one page or invitation for one recipient.
+/// A row of the outbox: a page, an invitation, a code or a test for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notification {
     /// The notification's id.

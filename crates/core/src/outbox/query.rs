@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 
 seal!(ListNotifications, ListPages);
 
-/// The notifications that wait to be delivered to a member, in order, at most 100 (contract, section 9). Codes: `not_found`.
+/// The notifications that wait to be delivered to a member over their built-in contact method, in order, at most 100 (contract, section 9). Codes: `not_found`.
 ///
 /// ```
 /// use dogwatch_core::UserId;

@@ -34,7 +34,12 @@ fn address(kind: ContactMethodKind, text: &str) -> Result<ContactAddress, Proble
         }
         ContactMethodKind::Ntfy => {
             let url = HttpUrl::new(text)?;
-            if url.has_path() { Ok(ContactAddress::Ntfy(url)) } else { Err(wrong("must name a topic in its path")) }
+            let names_topic = url.has_path() && !url.as_str().contains('?');
+            if names_topic {
+                Ok(ContactAddress::Ntfy(url))
+            } else {
+                Err(wrong("must name a topic in its path, and have no query"))
+            }
         }
     }
 }

@@ -292,8 +292,8 @@ impl Run<'_> {
                 let last = model.settings.get(&me).and_then(|settings| settings.tested);
                 return ensure(!often(last), "too_many_requests").map(|()| None);
             }
-            let index = model.own(me, index).ok().filter(|index| model.contacts[*index].verified);
-            let index = index.ok_or("invalid_contact_method")?;
+            let index = model.own(me, index)?;
+            ensure(model.contacts[index].verified, "invalid_contact_method")?;
             ensure(!often(model.contacts[index].tested), "too_many_requests").map(|()| Some(index))
         });
         if let Some((_, index)) = agree(self.subject().execute(TestContactMethod::new(id), actor), expected, op) {

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &DeliveriesArgs, desk: &mut Desk) -> Result<(), Failure>
             "userId": one.user().map(|id| id.to_string()),
             "invitationId": invitation,
             "contactMethodId": one.recipient.contact_method().map(|id| id.to_string()),
-            "kind": one.channel.as_str(),
+            "kind": one.channel().as_str(),
             "dueAt": one.due_at.to_string(),
             "attempts": one.attempts,
             "lastError": one.last_error,

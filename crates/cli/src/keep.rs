@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::Router;
+use dogwatch_deliver::Deliverer;
 use dogwatch_http::unavailable;
 use dogwatch_store::backend::SledOptions;
-use dogwatch_store::{Engine, OpenError};
+use dogwatch_store::{Engine, OpenError, Ticker};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -67,8 +68,13 @@ impl<R: Fn(&Engine) -> Router> Keeper<R> {
     ) -> Result<(), Failure> {
         loop {
             if let Some(open) = &engine {
-                let ticker = open.start_ticker()?;
-                let delivery = self.mail.as_ref().map(|mail| mail.start(open, &self.data)).transpose()?;
+                let Some((ticker, delivery)) = self.started(open, &mut ending).await else {
+                    if let Some(socket) = socket_of_engine.take() {
+                        let drain_time = self.drain_time;
+                        spawn_blocking(move || socket.close(drain_time)).await.map_err(io::Error::other)?;
+                    }
+                    return Ok(());
+                };
                 let failed = async {
                     while open.failure().is_none() {
                         sleep(LOOK).await;
@@ -82,7 +88,7 @@ impl<R: Fn(&Engine) -> Router> Keeper<R> {
                 let end = move || {
                     // What made one end by itself has been said already.
                     let _ = ticker.stop();
-                    let _ = delivery.map(dogwatch_deliver::Deliverer::stop);
+                    let _ = delivery.map(Deliverer::stop);
                     if ends {
                         let _ = socket.map(|socket| socket.close(drain_time));
                     }
@@ -103,6 +109,32 @@ impl<R: Fn(&Engine) -> Router> Keeper<R> {
             socket_of_engine = socket(&self.data, &opened);
             engine = Some(opened);
         }
+    }
+}
+
+impl<R> Keeper<R> {
+    /// Starts the ticker of a store and its delivery, as often as it takes; `None` when the server is to stop before.
+    async fn started(
+        &self,
+        engine: &Engine,
+        ending: &mut watch::Receiver<bool>,
+    ) -> Option<(Ticker, Option<Deliverer>)> {
+        loop {
+            match self.start(engine) {
+                Ok(started) => return Some(started),
+                Err(why) => tracing::error!(%why, "pages are neither written nor sent: it is tried again"),
+            }
+            tokio::select! {
+                _ = ending.wait_for(|end| *end) => return None,
+                () = sleep(LONGEST) => {}
+            }
+        }
+    }
+
+    fn start(&self, engine: &Engine) -> Result<(Ticker, Option<Deliverer>), Failure> {
+        let ticker = engine.start_ticker()?;
+        let delivery = self.mail.as_ref().map(|mail| mail.start(engine, &self.data)).transpose()?;
+        Ok((ticker, delivery))
     }
 }
 

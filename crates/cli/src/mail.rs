@@ -26,10 +26,20 @@ const URL: &str = "DOGWATCH_SMTP_URL";
 const NOBODY: &str = "dogwatch@localhost.localdomain";
 
 /// Where mail goes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 enum Way {
     Server { url: String, from: Sender },
     Folder { folder: PathBuf, from: Sender },
+}
+
+/// The URL of a server may hold a password.
+impl std::fmt::Debug for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Server { .. } => "Server(…)",
+            Self::Folder { .. } => "Folder(…)",
+        })
+    }
 }
 
 impl Way {

@@ -50,8 +50,8 @@ fn the_table_of_settings() {
 
 #[test]
 fn the_metrics_exist() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &[]);
+    let (folder, letters) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::start(folder.path(), &["--mail-folder", letters.path().to_str().unwrap()]);
     server.request("GET", "/v1/components", &server.key(), None);
     let shown = server.raw(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     let operating = read("docs/operating.md");
@@ -76,7 +76,11 @@ fn a_file_with_settings() {
     };
     let operating = read("docs/operating.md");
     let example = operating.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
-    assert_eq!(check(example, &[], &[]), (true, "the settings fit\n".to_owned()));
+    let letters = folder.path().join("mail");
+    let mail = ["--mail-folder", letters.to_str().unwrap()];
+    assert_eq!(check(example, &mail, &[]), (true, "the settings fit\n".to_owned()));
+    let nobody = "the settings fit, but pages reach nobody: no mail\n";
+    assert_eq!(check(example, &[], &[]), (true, nobody.to_owned()));
     for (text, problem) in [
         ("connections = \"many\"", "invalid value 'many' for '--connections <N>'"),
         ("rate-per-key = \"0\"", "must be N a second, N/BURST, or `off`"),

@@ -195,6 +195,28 @@ fn an_invitation() {
     for form in [None, Some(("", "first=Ben&last=Byron"))] {
         assert_eq!(browse(&server, &path, form).0, 404, "once");
     }
+
+    // A link that was sent to somebody who has left since leads nowhere.
+    let admin = server.admin();
+    let (_, answer) = server.request("GET", "/v1/team/members", &key, None);
+    let members = answer["data"]["members"].as_array().unwrap();
+    let ben = members.iter().filter_map(|one| one["id"].as_str()).find(|id| *id != admin).unwrap().to_owned();
+    let id = open_incident(&server, (&key, &admin), "Checkout is down");
+    mails(letters.path(), 2);
+    for to in [&ben, &admin] {
+        let handoff = json!({ "targetUserId": to });
+        assert_eq!(server.request("POST", &format!("/v1/incidents/{id}/handoff"), &key, Some(&handoff)).0, 200);
+        mails(letters.path(), if *to == ben { 3 } else { 4 });
+    }
+    let page = mails(letters.path(), 4).into_iter().rfind(|mail| mail.headers["to"].contains("ben@")).unwrap();
+    let path = link(&page, &server, "/p/");
+    assert_eq!(browse(&server, &path, None).0, 200);
+    let (status, _) = server.request("DELETE", &format!("/v1/team/members/{ben}"), &key, None);
+    assert_eq!(status, 200);
+    for form in [None, Some(("", ""))] {
+        let (status, _, shown) = browse(&server, &path, form);
+        assert!(status == 404 && shown.contains("This link does not work"), "{status} {shown}");
+    }
 }
 
 /// The operator is told when nobody would be.

@@ -7,7 +7,7 @@ use crate::api_key::{ApiKey, ApiKeyPort, KeyHolder};
 use crate::caller::Actor;
 use crate::command::{Command, Query, ask, decide};
 use crate::component::{Component, ComponentPort};
-use crate::contact::{ContactMethod, ContactPort, ContactSettings};
+use crate::contact::{ContactMethod, ContactMethodKind, ContactPort, ContactSettings};
 use crate::error::Error;
 use crate::escalation::{EscalationPort, Lookups, PastPolicyLayer, Policy, PolicyLayer, Target};
 use crate::id::{
@@ -126,7 +126,11 @@ impl MemoryState {
             self.apply(decision.writes);
         }
         let mut claimed = Vec::new();
-        for ready in self.ready_inboxes(now, None, usize::MAX)? {
+        let mut all = Vec::new();
+        for kind in ContactMethodKind::ALL {
+            all.extend(self.ready_inboxes(kind, now, None, usize::MAX)?);
+        }
+        for ready in all {
             if claimed.len() >= limit {
                 break;
             }
@@ -322,11 +326,13 @@ impl TickPort for MemoryState {
 impl DeliveryPort for MemoryState {
     fn ready_inboxes(
         &self,
+        kind: ContactMethodKind,
         now: Timestamp,
         after: Option<&ReadyInbox>,
         limit: usize,
     ) -> Result<Vec<ReadyInbox>, Error> {
-        let mut ready: Vec<_> = self.ready().filter(|inbox| inbox.ready_at <= now && Some(inbox) > after).collect();
+        let of_kind = self.ready().filter(|inbox| inbox.recipient.channel() == kind);
+        let mut ready: Vec<_> = of_kind.filter(|inbox| inbox.ready_at <= now && Some(inbox) > after).collect();
         ready.sort();
         ready.truncate(limit);
         Ok(ready)

@@ -8,11 +8,17 @@ use crate::message::Message;
 
 /// Sends messages to people, in one way.
 ///
-/// It is called by several threads at once, blocks while it sends, and must end by itself: a minute is long. What it has sent and
+/// It is called by several threads at once, blocks while it sends, and must end by itself: see [`Channel::longest`]. What it has sent and
 /// could not say so is sent again, so it passes on [`Message::id`], which is the same on every try.
 pub trait Channel: Send + Sync + 'static {
     /// The kind of contact method that it serves.
     fn kind(&self) -> ContactMethodKind;
+
+    /// How long sending a message may take at most, a minute by default. What a program that ended in the middle had in hand is sent
+    /// again after about twice that.
+    fn longest(&self) -> Duration {
+        Duration::from_secs(60)
+    }
 
     /// Sends a message.
     ///
@@ -24,6 +30,10 @@ pub trait Channel: Send + Sync + 'static {
 impl Channel for Box<dyn Channel> {
     fn kind(&self) -> ContactMethodKind {
         (**self).kind()
+    }
+
+    fn longest(&self) -> Duration {
+        (**self).longest()
     }
 
     fn send(&self, message: &Message) -> Result<(), SendError> {

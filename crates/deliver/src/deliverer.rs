@@ -1,5 +1,5 @@
-//! The [`Deliverer`]: a thread that claims, and for each channel a few that make messages, send them and settle. A queue between them
-//! holds as many notifications as there are threads; what finds no place in it is given back.
+//! The [`Deliverer`]: a thread that claims, and for each channel a few that make messages, send them and settle. No more is claimed for a
+//! channel than one message for each of its threads, and one more that is at hand when it is done.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,21 +12,21 @@ use dogwatch_store::rules::Timestamp;
 use dogwatch_store::rules::contact::{ContactAddress, ContactMethodKind};
 use dogwatch_store::rules::link::{MasterKey, PAGE_LINK, PageLink};
 use dogwatch_store::rules::outbox::{Message as Content, Notification, Recipient, Retried};
-use dogwatch_store::{Engine, Envelope, Error, OpenError};
+use dogwatch_store::{Engine, Envelope, Error, OpenError, Wanted};
 
 use crate::channel::{Channel, SendError};
 use crate::message::{Address, Invited, Message, Paged, What};
+use crate::slots::Slots;
 
-/// The most notifications that are claimed at once.
+/// The most notifications that are claimed at once over a kind of contact method without a channel, and for how long.
 const AT_ONCE: usize = 32;
+const NO_CHANNEL: Duration = Duration::from_secs(60);
 /// The longest wait before the outbox and the wish to stop are looked at again.
 const LOOK: Duration = Duration::from_millis(500);
 /// The wait after a claim that gave nothing; it doubles up to [`LOOK`].
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long a notification waits whose channel is busy.
-const BUSY: Duration = Duration::from_secs(2);
-/// How long a claim holds. A sending ends by itself long before, also when it has to wait for others.
-const LEASE: Duration = Duration::from_secs(600);
+/// How much longer a claim holds than a message may take, and the one before it.
+const SPARE: Duration = Duration::from_secs(30);
 
 /// The links that messages carry.
 #[derive(Debug, Clone)]
@@ -116,11 +116,13 @@ struct Shared {
     settings: Settings,
     counts: Arc<Counts>,
     stop: Arc<AtomicBool>,
+    slots: Slots,
 }
 
 /// A channel's threads, as the thread that claims sees them.
 struct Desk {
     kind: ContactMethodKind,
+    lease: Duration,
     queue: SyncSender<Notification>,
 }
 
@@ -147,17 +149,21 @@ impl Deliverer {
         let workers = settings.workers.max(1);
         let stop = Arc::new(AtomicBool::new(false));
         let (engine, counts) = (engine.clone(), Arc::clone(counts));
-        let shared = Arc::new(Shared { engine, settings, counts, stop: Arc::clone(&stop) });
+        // One message for each thread, and one that it can go on with.
+        let each = workers.saturating_mul(2);
+        let slots = Slots::new(channels.len(), each);
+        let shared = Arc::new(Shared { engine, settings, counts, stop: Arc::clone(&stop), slots });
         // When a thread cannot be started, dropping this ends those before it.
         let mut all = Self { stop, threads: Vec::new() };
         let mut desks = Vec::new();
-        for channel in channels {
-            let (queue, work) = sync_channel(workers);
-            desks.push(Desk { kind: channel.kind(), queue });
+        for (number, channel) in channels.into_iter().enumerate() {
+            let (queue, work) = sync_channel(each);
+            let lease = channel.longest().saturating_mul(2).saturating_add(SPARE);
+            desks.push(Desk { kind: channel.kind(), lease, queue });
             let (channel, work) = (Arc::new(channel), Arc::new(Mutex::new(work)));
             for _ in 0..workers {
                 let (shared, channel, work) = (Arc::clone(&shared), Arc::clone(&channel), Arc::clone(&work));
-                all.spawn(move || send_all(&shared, &*channel, &work))?;
+                all.spawn(move || send_all(&shared, number, &*channel, &work))?;
             }
         }
         all.spawn(move || claim_all(&shared, &desks))?;
@@ -222,39 +228,73 @@ fn claim_all(shared: &Shared, desks: &[Desk]) -> Result<(), Error> {
         if stopped() {
             break;
         }
-        let claimed = unless_broken(shared.engine.claim(AT_ONCE, LEASE))?.unwrap_or_default();
-        if claimed.is_empty() {
-            // What waits was superseded, or is damaged: then to look at it again and again would not help.
-            thread::sleep(pause);
+        let (free, seen) = shared.slots.free();
+        let claims = unless_broken(shared.engine.claim_over(&wanted(desks, &free)))?.unwrap_or_default();
+        if claims.notifications.is_empty() && claims.ended == 0 {
+            // What waits is for a channel that is busy, or is damaged: then to look at it again and again would not help.
+            shared.slots.wait(seen, pause);
             pause = pause.saturating_mul(2).min(LOOK);
         } else {
             pause = PAUSE;
         }
-        for notification in claimed {
-            let receipt = notification.receipt();
-            match desks.iter().find(|desk| desk.kind == notification.channel) {
-                Some(desk) => {
-                    // When all threads of the channel are busy, its turn comes again, and others have theirs meanwhile.
-                    if desk.queue.try_send(notification).is_err() {
-                        unless_broken(shared.engine.give_back(&[receipt], BUSY))?;
-                    }
-                }
-                None => {
-                    shared.counts.retried.fetch_add(1, Ordering::Relaxed);
-                    let reason = "there is no channel for this kind of contact method";
-                    unless_broken(shared.engine.retry(&receipt, reason, None))?;
-                }
-            }
+        for notification in claims.notifications {
+            hand_over(shared, desks, notification)?;
         }
     }
     Ok(())
 }
 
+/// What is wanted: for each channel as many as it has slots that are free. What goes over a kind without a channel is wanted, too, to be
+/// told that there is none.
+fn wanted(desks: &[Desk], free: &[usize]) -> Vec<Wanted> {
+    let of_kind = |kind| {
+        let desk = desks.iter().zip(free).find(|(desk, _)| desk.kind == kind);
+        let (limit, lease) = desk.map_or((AT_ONCE, NO_CHANNEL), |(desk, free)| (*free, desk.lease));
+        Wanted { kind, limit, lease }
+    };
+    ContactMethodKind::ALL.into_iter().map(of_kind).filter(|wanted| wanted.limit > 0).collect()
+}
+
+fn hand_over(shared: &Shared, desks: &[Desk], notification: Notification) -> Result<(), Error> {
+    let receipt = notification.receipt();
+    let Some(number) = desks.iter().position(|desk| desk.kind == notification.channel()) else {
+        shared.counts.retried.fetch_add(1, Ordering::Relaxed);
+        let reason = "there is no channel for this kind of contact method";
+        unless_broken(shared.engine.retry(&receipt, reason, None))?;
+        return Ok(());
+    };
+    shared.slots.take(number);
+    // There are as many places as slots: only without threads it finds none.
+    if desks.get(number).is_none_or(|desk| desk.queue.try_send(notification).is_err()) {
+        shared.slots.give(number);
+        unless_broken(shared.engine.give_back(&[receipt], LOOK))?;
+    }
+    Ok(())
+}
+
+/// A slot that is given back when the message that took it is settled, however that ends.
+struct Slot<'a> {
+    slots: &'a Slots,
+    number: usize,
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.slots.give(self.number);
+    }
+}
+
 /// Sends what is handed to a channel, until nothing is any more.
-fn send_all(shared: &Shared, channel: &dyn Channel, work: &Mutex<Receiver<Notification>>) -> Result<(), Error> {
+fn send_all(
+    shared: &Shared,
+    number: usize,
+    channel: &dyn Channel,
+    work: &Mutex<Receiver<Notification>>,
+) -> Result<(), Error> {
     loop {
         let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(notification) = next else { return Ok(()) };
+        let _slot = Slot { slots: &shared.slots, number };
         let receipt = notification.receipt();
         if shared.stop.load(Ordering::Acquire) {
             unless_broken(shared.engine.give_back(&[receipt], Duration::ZERO))?;

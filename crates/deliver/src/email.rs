@@ -22,7 +22,9 @@ use crate::channel::{Channel, SendError};
 use crate::message::{Address, Message, Parts, What};
 
 /// How long the mail server may take for each of its answers.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER: Duration = Duration::from_secs(30);
+/// How long it may take until it has a mail: four slow answers.
+const LONGEST: Duration = Duration::from_secs(120);
 /// Codes with which a server speaks of us and not of the recipient: they are mended by the operator, and the mail goes out then.
 const OURS: [u16; 4] = [530, 534, 535, 538];
 
@@ -52,7 +54,7 @@ impl Sender {
     fn mail(&self, message: &Message) -> Result<lettre::Message, SendError> {
         let broken = |why: &dyn std::fmt::Display| SendError::permanent(format!("the mail cannot be made: {why}"));
         let Address::Email(to) = &message.to else { return Err(SendError::permanent("no e-mail address")) };
-        let to = to.as_str().parse().map_err(|why| broken(&why))?;
+        let to = to.as_str().parse().or_else(|why| unusual(to.as_str()).ok_or_else(|| broken(&why)))?;
         let id = |id: &dyn std::fmt::Display| format!("<{id}@{}>", self.domain());
         let millis = u64::try_from(message.now.as_millis()).unwrap_or_default();
         let raw = |name, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
@@ -74,6 +76,15 @@ impl Sender {
         let html = part(ContentType::TEXT_HTML, html(message));
         mail.multipart(MultiPart::alternative().singlepart(text).singlepart(html)).map_err(|why| broken(&why))
     }
+}
+
+/// An address that the library finds unusual, such as one with two dots in a row. The server decides; nothing in it can be taken for
+/// anything but an address.
+fn unusual(address: &str) -> Option<lettre::Address> {
+    let (user, domain) = address.rsplit_once('@')?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
+    let fits = |part: &str| !part.is_empty() && part.chars().all(plain);
+    (fits(user) && fits(domain)).then(|| lettre::Address::new_dangerous(user, domain))
 }
 
 /// The text of others, as it stands in HTML.
@@ -242,6 +253,10 @@ impl Smtp {
 impl Channel for Smtp {
     fn kind(&self) -> ContactMethodKind {
         ContactMethodKind::Email
+    }
+
+    fn longest(&self) -> Duration {
+        LONGEST
     }
 
     fn send(&self, message: &Message) -> Result<(), SendError> {

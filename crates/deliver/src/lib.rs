@@ -48,6 +48,7 @@ mod deliverer;
 #[cfg(feature = "email")]
 mod email;
 mod message;
+mod slots;
 #[cfg(feature = "web")]
 mod web;
 

@@ -62,7 +62,7 @@ impl std::fmt::Debug for What {
 }
 
 /// The incident of a page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Paged {
     /// The incident, as it is now.
@@ -73,6 +73,16 @@ pub struct Paged {
     pub link: Option<String>,
     /// Whether the incident can be acknowledged there.
     pub acts: bool,
+}
+
+/// The link is a secret, and is not shown.
+impl std::fmt::Debug for Paged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { incident, reason, link, acts } = self;
+        let link = link.as_ref().map(|_| "…");
+        let mut shown = f.debug_struct("Paged");
+        shown.field("incident", incident).field("reason", reason).field("link", &link).field("acts", acts).finish()
+    }
 }
 
 /// An invitation.
@@ -124,7 +134,8 @@ impl Message {
     /// A message to try out a channel, which is in no outbox.
     #[must_use]
     pub fn test(to: Address, organization: impl Into<String>, now: Timestamp) -> Self {
-        let id = NotificationId::from_bytes([0; 16]);
+        // An id begins with the instant, so that two tests are not taken for one message.
+        let id = NotificationId::from_bytes((u128::from(now.as_millis().unsigned_abs()) << 80).to_be_bytes());
         Self { id, to, organization: organization.into(), what: What::Test, now }
     }
 

@@ -116,6 +116,10 @@ impl Channel for Webhook {
         ContactMethodKind::Webhook
     }
 
+    fn longest(&self) -> Duration {
+        TIME
+    }
+
     fn send(&self, message: &Message) -> Result<(), SendError> {
         let Address::Webhook(url) = &message.to else { return Err(SendError::permanent("no URL")) };
         let (kind, code, incident) = match &message.what {
@@ -196,6 +200,10 @@ fn topic(url: &HttpUrl) -> Option<(&str, &str)> {
 impl Channel for Ntfy {
     fn kind(&self) -> ContactMethodKind {
         ContactMethodKind::Ntfy
+    }
+
+    fn longest(&self) -> Duration {
+        TIME
     }
 
     fn send(&self, message: &Message) -> Result<(), SendError> {

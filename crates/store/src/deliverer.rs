@@ -18,7 +18,7 @@ use dogwatch_core::team::Member;
 use dogwatch_core::world::State;
 
 use crate::commit::pending;
-use crate::delivery::AllClaimed;
+use crate::delivery::Claims;
 use crate::engine::Engine;
 use crate::error::{Error, OpenError};
 
@@ -150,7 +150,7 @@ impl Engine {
                 Recipient::Invited(_) => None,
             };
             let method = match notification.recipient {
-                Recipient::Method { user, method } => world.contact_method(user, method)?,
+                Recipient::Method { user, method, .. } => world.contact_method(user, method)?,
                 Recipient::Member(_) | Recipient::Invited(_) => None,
             };
             let incident = match notification.message {
@@ -252,8 +252,8 @@ fn deliver(
     send: &mut impl FnMut(&Envelope) -> Sending,
 ) -> Result<Turn, Error> {
     let began = Instant::now();
-    let AllClaimed { notifications: claimed, superseded } = engine.claim_some(AT_ONCE, lease)?;
-    if claimed.is_empty() && superseded == 0 && !shared.stop.load(Ordering::Acquire) {
+    let Claims { notifications: claimed, ended } = engine.claim_some(AT_ONCE, lease)?;
+    if claimed.is_empty() && ended == 0 && !shared.stop.load(Ordering::Acquire) {
         return Ok(Turn::Nothing);
     }
     for (n, notification) in claimed.into_iter().enumerate() {

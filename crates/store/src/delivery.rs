@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use dogwatch_core::contact::ContactMethodKind;
 use dogwatch_core::outbox::{
     DeliveryPort, DeliveryState, Notification, ReadyInbox, Receipt, Retried, claim, confirm, fail, fall_due, give_back,
     retry,
@@ -46,9 +47,18 @@ impl Engine {
         Ok(self.claim_some(limit, lease)?.notifications)
     }
 
-    /// As [`Engine::claim`], and how many were superseded.
-    pub(crate) fn claim_some(&self, limit: usize, lease: Duration) -> Result<AllClaimed, Error> {
-        self.carry_out(Claim { limit: limit.min(MOST_CLAIMED), lease })
+    /// As [`Engine::claim`], but over each kind of contact method at most as many as are wanted, for the lease that is wanted: those
+    /// over another kind are left alone. At most 1,000 in all.
+    ///
+    /// # Errors
+    /// As [`Engine::claim`].
+    pub fn claim_over(&self, wanted: &[Wanted]) -> Result<Claims, Error> {
+        self.carry_out(Claim { limit: MOST_CLAIMED, wanted: wanted.to_vec() })
+    }
+
+    /// As [`Engine::claim`], and how many ended unsent.
+    pub(crate) fn claim_some(&self, limit: usize, lease: Duration) -> Result<Claims, Error> {
+        self.carry_out(Claim::of_all(limit, lease))
     }
 
     /// Confirms deliveries; gives how many had not been confirmed before. A lease that has ended does not matter.
@@ -138,7 +148,7 @@ impl Engine {
     /// # Errors
     /// `unavailable` when storage failed earlier. Everything else comes with the answer.
     pub fn submit_claim(&self, limit: usize, lease: Duration) -> Result<Pending<Vec<Notification>>, Error> {
-        self.hand_in(Notified(Claim { limit: limit.min(MOST_CLAIMED), lease }))
+        self.hand_in(Notified(Claim::of_all(limit, lease)))
     }
 
     /// As [`Engine::confirm`], but returns at once.
@@ -171,7 +181,12 @@ impl Engine {
         }
         let now = self.now();
         Ok(self.read(|state| {
-            Ok::<_, Refusal>(!state.ready_inboxes(now, None, 1)?.is_empty() || !state.later_due(now, 1)?.is_empty())
+            for kind in ContactMethodKind::ALL {
+                if !state.ready_inboxes(kind, now, None, 1)?.is_empty() {
+                    return Ok(true);
+                }
+            }
+            Ok::<_, Refusal>(!state.later_due(now, 1)?.is_empty())
         })?)
     }
 }
@@ -197,59 +212,101 @@ impl Future for Notifications {
     }
 }
 
-struct Claim {
-    limit: usize,
-    lease: Duration,
+/// How many notifications over a kind of contact method are wanted, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// The kind of contact method.
+    pub kind: ContactMethodKind,
+    /// The most notifications over it.
+    pub limit: usize,
+    /// How long a claim of one holds, an hour at most.
+    pub lease: Duration,
 }
 
-/// What was claimed, and how many were superseded meanwhile.
-#[derive(Debug, Default)]
-pub(crate) struct AllClaimed {
-    pub(crate) notifications: Vec<Notification>,
-    pub(crate) superseded: usize,
+/// What was claimed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Claims {
+    /// The notifications, each until its lease is over.
+    pub notifications: Vec<Notification>,
+    /// How many others ended unsent meanwhile, since nobody needed them any more.
+    pub ended: usize,
+}
+
+/// Claims notifications: at most `limit` in all.
+struct Claim {
+    limit: usize,
+    wanted: Vec<Wanted>,
+}
+
+impl Claim {
+    /// A claim of what goes over any kind of contact method.
+    fn of_all(limit: usize, lease: Duration) -> Self {
+        let limit = limit.min(MOST_CLAIMED);
+        Self { limit, wanted: ContactMethodKind::ALL.map(|kind| Wanted { kind, limit, lease }).to_vec() }
+    }
 }
 
 impl Work for Claim {
-    type Reply = AllClaimed;
+    type Reply = Claims;
 
-    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<AllClaimed, Error> {
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Claims, Error> {
         // What has become due is put into the inboxes first.
         for later in batch.state().later_due(batch.now, MOST_CLAIMED)? {
-            let decision = fall_due(later, &batch.state(), batch.now, ids)?;
-            batch.add(&decision.writes)?;
-        }
-        let mut all = AllClaimed::default();
-        let mut after: Option<ReadyInbox> = None;
-        // With the shortest of leases, one could be claimed a second time.
-        let mut seen = BTreeSet::new();
-        // What is superseded takes as long as what is claimed.
-        let looked = |all: &AllClaimed| all.notifications.len().saturating_add(all.superseded);
-        while all.notifications.len() < self.limit && looked(&all) < MOST_CLAIMED {
-            let wanted = self.limit - all.notifications.len();
-            let inboxes = batch.state().ready_inboxes(batch.now, after.as_ref(), wanted)?;
-            for ready in &inboxes {
-                if looked(&all) >= MOST_CLAIMED {
-                    break;
-                }
-                if !seen.insert((ready.org_id, ready.recipient)) {
-                    continue;
-                }
-                let decision = claim(ready, self.lease, &batch.state(), batch.now, ids);
-                // An inbox that cannot be read must not keep those of others from being delivered.
-                let Ok(decision) = decision else { continue };
-                if batch.add(&decision.writes).is_ok() {
-                    all.superseded = all.superseded.saturating_add(decision.reply.superseded);
-                    all.notifications.extend(decision.reply.notification);
-                }
-            }
-            match inboxes.last() {
-                Some(last) if inboxes.len() == wanted => after = Some(*last),
-                _ => break,
+            // One that cannot be must not keep the others from being delivered.
+            let decision = fall_due(later, &batch.state(), batch.now, ids);
+            if let Ok(decision) = decision {
+                let _ = batch.add(&decision.writes);
             }
         }
-        drop_ended(batch, all.superseded)?;
+        let mut all = Claims::default();
+        for Wanted { kind, limit, lease } in self.wanted {
+            let most = all.notifications.len().saturating_add(limit).min(self.limit);
+            claim_kind(kind, most, lease, &mut all, batch, ids)?;
+        }
+        drop_ended(batch, all.ended)?;
         Ok(all)
     }
+}
+
+/// Claims what goes over a kind of contact method, until there are `most` in all.
+fn claim_kind(
+    kind: ContactMethodKind,
+    most: usize,
+    lease: Duration,
+    all: &mut Claims,
+    batch: &mut Assembly<'_>,
+    ids: &mut IdSource,
+) -> Result<(), Error> {
+    let mut after: Option<ReadyInbox> = None;
+    // With the shortest of leases, one could be claimed a second time.
+    let mut seen = BTreeSet::new();
+    // What ends unsent takes as long as what is claimed.
+    let looked = |all: &Claims| all.notifications.len().saturating_add(all.ended);
+    while all.notifications.len() < most && looked(all) < MOST_CLAIMED {
+        let wanted = most - all.notifications.len();
+        let inboxes = batch.state().ready_inboxes(kind, batch.now, after.as_ref(), wanted)?;
+        for ready in &inboxes {
+            if looked(all) >= MOST_CLAIMED {
+                break;
+            }
+            if !seen.insert((ready.org_id, ready.recipient)) {
+                continue;
+            }
+            let decision = claim(ready, lease, &batch.state(), batch.now, ids);
+            // An inbox that cannot be read must not keep those of others from being delivered.
+            let Ok(decision) = decision else { continue };
+            if batch.add(&decision.writes).is_ok() {
+                all.ended = all.ended.saturating_add(decision.reply.superseded);
+                all.notifications.extend(decision.reply.notification);
+            }
+        }
+        match inboxes.last() {
+            Some(last) if inboxes.len() == wanted => after = Some(*last),
+            _ => break,
+        }
+    }
+    Ok(())
 }
 
 /// A claim of which only what was claimed is told.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use dogwatch_core::api_key::KeyHolder;
 use dogwatch_core::caller::{Caller, authenticate, external_actor, first_admin, key_holder};
+use dogwatch_core::contact::ContactMethodKind;
 use dogwatch_core::organization::Organization;
 use dogwatch_core::outbox::DeliveryPort;
 use dogwatch_core::text::ExternalId;
@@ -279,7 +280,12 @@ impl Engine {
     pub fn pending(&self, most: usize) -> Result<(usize, usize), Error> {
         Ok(self.inner.shared.read(|state| {
             let timers = state.timers_due(Timestamp::MAX, None, most)?.len();
-            Ok::<_, dogwatch_core::Error>((timers, state.ready_inboxes(Timestamp::MAX, None, most)?.len()))
+            let mut inboxes = 0_usize;
+            for kind in ContactMethodKind::ALL {
+                let most = most.saturating_sub(inboxes);
+                inboxes = inboxes.saturating_add(state.ready_inboxes(kind, Timestamp::MAX, None, most)?.len());
+            }
+            Ok::<_, dogwatch_core::Error>((timers, inboxes))
         })?)
     }
 
@@ -289,8 +295,14 @@ impl Engine {
     /// `internal_error` when the store cannot be read.
     pub fn oldest_ready(&self) -> Result<Option<Timestamp>, Error> {
         let now = self.now();
-        let first = self.inner.shared.read(|state| state.ready_inboxes(now, None, 1))?;
-        Ok(first.first().map(|inbox| inbox.ready_at))
+        Ok(self.inner.shared.read(|state| {
+            let mut oldest = None;
+            for kind in ContactMethodKind::ALL {
+                let first = state.ready_inboxes(kind, now, None, 1)?;
+                oldest = first.iter().map(|inbox| inbox.ready_at).chain(oldest).min();
+            }
+            Ok::<_, dogwatch_core::Error>(oldest)
+        })?)
     }
 
     /// The present instant on the engine's clock.

@@ -46,7 +46,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use commit::pending::Pending;
 pub use commit::writer::By;
 pub use deliverer::{Delivery, Envelope, Sending};
-pub use delivery::Notifications;
+pub use delivery::{Claims, Notifications, Wanted};
 pub use engine::{Engine, Load, Opening, View, WeakEngine};
 pub use error::{Error, OpenError, StorageFailure};
 pub use follow::{FollowError, Follower};

@@ -9,6 +9,7 @@ use crate::rooms::NamedV1;
 use crate::rooms::organization::OrganizationV2;
 use crate::sync::Arc;
 use dogwatch_core::api_key::KeyHolder;
+use dogwatch_core::contact::ContactMethodKind;
 use dogwatch_core::id::Id;
 use dogwatch_core::organization::Organization;
 use dogwatch_core::outbox::{DeliveryPort, Notification, ReadyInbox};
@@ -16,7 +17,7 @@ use dogwatch_core::secret::SecretHash;
 use dogwatch_core::text::{ExternalId, Name};
 use dogwatch_core::ticks::{TickPort, Timer};
 use dogwatch_core::world::{GlobalPort, State, World};
-use dogwatch_core::{Error, OrgId, Timestamp, UserId};
+use dogwatch_core::{Error, OrgId, Timestamp};
 
 use crate::backend::Pair;
 use crate::commit::cache::Decoded;
@@ -151,7 +152,8 @@ impl TickPort for StoreView<'_> {
     }
 
     fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        self.first_instant(Table::TIMER, &Table::TIMER.key(&[]))
+        let prefix = Table::TIMER.key(&[]);
+        self.first_instant(&prefix, &prefix)
     }
 }
 
@@ -159,13 +161,15 @@ impl TickPort for StoreView<'_> {
 impl DeliveryPort for StoreView<'_> {
     fn ready_inboxes(
         &self,
+        kind: ContactMethodKind,
         now: Timestamp,
         after: Option<&ReadyInbox>,
         limit: usize,
     ) -> Result<Vec<ReadyInbox>, Error> {
-        let start = after.map_or_else(|| Table::READY.key(&[]), |after| end_of(&outbox::ready_key(after)));
-        let end = end_of(&Table::READY.key(&[&table::instant(now)]));
-        let ready = |key: &[u8]| outbox::ready_inbox(key).ok_or_else(|| corrupt(key, Corrupt::Key));
+        let prefix = outbox::ready_prefix(kind);
+        let end = end_of(&[&prefix[..], &table::instant(now)].concat());
+        let start = after.map_or_else(|| prefix.clone(), |after| end_of(&outbox::ready_key(after)));
+        let ready = |key: &[u8]| outbox::ready_inbox(key, prefix.len()).ok_or_else(|| corrupt(key, Corrupt::Key));
         self.scan(&start, &end).take(limit).map(|pair| ready(&pair?.0)).collect()
     }
 
@@ -181,9 +185,12 @@ impl DeliveryPort for StoreView<'_> {
     }
 
     fn next_ready(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
-        let after = |table: Table| self.first_instant(table, &end_of(&table.key(&[&table::instant(now)])));
-        let (ready, later) = (after(Table::READY)?, after(Table::LATER)?);
-        Ok(ready.into_iter().chain(later).min())
+        let after = |prefix: &[u8]| self.first_instant(prefix, &end_of(&[prefix, &table::instant(now)].concat()));
+        let mut next = after(&Table::LATER.key(&[]))?;
+        for kind in ContactMethodKind::ALL {
+            next = next.into_iter().chain(after(&outbox::ready_prefix(kind))?).min();
+        }
+        Ok(next)
     }
 }
 
@@ -205,11 +212,12 @@ impl StoreView<'_> {
     }
 
     /// The earliest instant in a table that is sorted by time, among the keys from `start` on.
-    fn first_instant(&self, table: Table, start: &[u8]) -> Result<Option<Timestamp>, Error> {
-        let Some(first) = self.scan(start, &end_of(&table.key(&[]))).next() else { return Ok(None) };
+    fn first_instant(&self, prefix: &[u8], start: &[u8]) -> Result<Option<Timestamp>, Error> {
+        let Some(first) = self.scan(start, &end_of(prefix)).next() else { return Ok(None) };
         let (key, _) = first?;
-        let (at, _, _) = table::by_time::<OrgId, UserId>(&key).ok_or_else(|| corrupt(&key, Corrupt::Key))?;
-        Ok(Some(at))
+        let at = key.get(prefix.len()..).and_then(|rest| rest.first_chunk::<8>());
+        let at = at.and_then(|at| Timestamp::from_millis(i64::from_be_bytes(*at)));
+        at.map(Some).ok_or_else(|| corrupt(&key, Corrupt::Key))
     }
 }
 

@@ -86,7 +86,8 @@ impl Site {
     pub(crate) fn denied(&self, why: &Denied) -> Response<Body> {
         let Denied::Engine(error) = why else { return self.no_such_link() };
         match error.code() {
-            Code::NotFound | Code::NotAuthorized => self.no_such_link(),
+            // The last is what somebody is told who is no member any more.
+            Code::NotFound | Code::NotAuthorized | Code::InvalidApiKey => self.no_such_link(),
             Code::Internal => {
                 tracing::error!(%error, "a page cannot be shown");
                 self.said(

@@ -4,18 +4,17 @@ use std::time::Duration;
 
 use super::query::built_in_of;
 use super::rules::{set_rules, unknown_or_unverified};
-use super::{
-    ContactAddress, ContactMethod, ContactMethodKind, ContactMethodView, ContactSettings, PendingCode, built_in,
-};
+use super::{ContactAddress, ContactMethod, ContactMethodView, ContactSettings, PendingCode, built_in};
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Command, Context, seal};
 use crate::error::Error;
 use crate::id::{ContactMethodId, UserId};
-use crate::outbox::{Recipient, send_code, send_test};
+use crate::outbox::{Inbox, Recipient, send_code, send_test};
 use crate::secret::{Secret, SecretHash};
 use crate::text::Name;
 use crate::time::Timestamp;
+use crate::validation::Problem;
 use crate::world::{Change, World, Write};
 use crate::{checks, limits};
 
@@ -24,6 +23,9 @@ seal!(AddContactMethod, RenameContactMethod, RemoveContactMethod, VerifyContactM
 /// How long a code is valid, and how often one may be tried.
 const CODE_TIME: Duration = Duration::from_secs(10 * 60);
 const TRIES: u8 = 5;
+/// The most codes that are sent for a member in an hour.
+const CODES: usize = 10;
+const CODES_IN: Duration = Duration::from_secs(60 * 60);
 /// The time between two tests of a contact method.
 const BETWEEN_TESTS: Duration = Duration::from_secs(60);
 
@@ -46,7 +48,8 @@ fn hash(id: ContactMethodId, code: &str) -> SecretHash {
 }
 
 /// Adds a contact method for the acting user, and sends a code of six digits to it, valid for 10 minutes and 5 tries (contract,
-/// section 9). Codes: `limit_reached` (10 of a member, with the built-in one).
+/// section 9). Codes, in the order of the checks: `validation_error` (a webhook that does not begin with `https://`), `limit_reached` (10
+/// of a member, with the built-in one), `too_many_requests` (10 codes an hour).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddContactMethod {
     /// A name for it: 1–100 characters; it need not be unique.
@@ -66,12 +69,18 @@ impl AddContactMethod {
 impl Command for AddContactMethod {
     type Caller = ByMember;
     type Reply = ContactMethodView;
-    const CODES: &'static [Code] = &[Code::LimitReached];
+    const CODES: &'static [Code] = &[Code::Validation, Code::LimitReached, Code::TooManyRequests];
 
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<ContactMethodView, Error> {
         let me = by.user_id;
+        if let ContactAddress::Webhook(url) = &self.address
+            && !url.is_https()
+        {
+            return Err(Problem::new("address", "must begin with `https://`").into());
+        }
         let count = cx.world.contact_methods(me)?.len().saturating_add(1);
         checks::room_for_one(count, limits::CONTACT_METHODS, "contact methods")?;
+        note_code(cx, me)?;
         let id: ContactMethodId = cx.ids.fresh(cx.now);
         let code = Secret::contact_code(cx.ids);
         let pending = PendingCode { hash: hash(id, code.reveal()), expires_at: cx.now.plus(CODE_TIME), tries: TRIES };
@@ -85,11 +94,26 @@ impl Command for AddContactMethod {
             code: Some(pending),
             tested_at: None,
         };
-        let view = ContactMethodView::from(&method);
+        let (view, recipient) = (ContactMethodView::from(&method), method.recipient());
         cx.write(Write::ContactMethod(Box::new(Change::created(method))));
-        send_code(cx, Recipient::of(me, id), view.kind, code)?;
+        send_code(cx, recipient, code)?;
         Ok(view)
     }
+}
+
+/// Notes that a code is sent. Whoever could have one as often as they like could guess one, and send mail to strangers without end.
+/// Code: `too_many_requests`.
+fn note_code(cx: &mut Context<'_>, user: UserId) -> Result<(), Error> {
+    let before = cx.world.contact_settings(user)?;
+    let mut after = before.clone().unwrap_or_else(|| ContactSettings::none(cx.world.org_id(), user));
+    // A clock that has jumped back keeps nobody waiting for long.
+    after.codes_at.retain(|at| *at <= cx.now && cx.now < at.plus(CODES_IN));
+    if after.codes_at.len() >= CODES {
+        return Err(Error::refused(Code::TooManyRequests, "ten codes an hour are sent for one member"));
+    }
+    after.codes_at.push(cx.now);
+    cx.write(Write::ContactSettings(Box::new(Change { before, after: Some(after) })));
+    Ok(())
 }
 
 /// Renames a contact method of the acting user (contract, section 9). Codes, in the order of the checks: `invalid_contact_method`
@@ -152,7 +176,7 @@ impl Command for RemoveContactMethod {
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<ContactMethodId, Error> {
         not_built_in(by.user_id, self.id)?;
         let method = own(cx.world, by.user_id, self.id)?;
-        cx.write(Write::ContactMethod(Box::new(Change::gone(method))));
+        remove(cx, method)?;
         let before = cx.world.contact_settings(by.user_id)?;
         let mut rules = before.as_ref().map(|before| before.rules.clone()).unwrap_or_default();
         rules.retain(|rule| rule.contact_method_id != self.id);
@@ -228,14 +252,13 @@ impl Command for TestContactMethod {
 
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<ContactMethodId, Error> {
         let me = by.user_id;
-        let channel = if self.id == built_in(me) {
+        let recipient = if self.id == built_in(me) {
             let before = cx.world.contact_settings(me)?;
             not_too_often(cx.now, before.as_ref().and_then(|before| before.tested_at))?;
-            let rules = before.as_ref().map(|before| before.rules.clone()).unwrap_or_default();
-            let org_id = cx.world.org_id();
-            let after = ContactSettings { org_id, user_id: me, rules, tested_at: Some(cx.now) };
+            let mut after = before.clone().unwrap_or_else(|| ContactSettings::none(cx.world.org_id(), me));
+            after.tested_at = Some(cx.now);
             cx.write(Write::ContactSettings(Box::new(Change { before, after: Some(after) })));
-            ContactMethodKind::Email
+            Recipient::Member(me)
         } else {
             let before = own(cx.world, me, self.id)?;
             if !before.is_verified() {
@@ -243,11 +266,11 @@ impl Command for TestContactMethod {
             }
             not_too_often(cx.now, before.tested_at)?;
             let after = ContactMethod { tested_at: Some(cx.now), ..before.clone() };
-            let kind = after.address.kind();
+            let recipient = after.recipient();
             cx.write(Write::ContactMethod(Box::new(Change::edited(before, after))));
-            kind
+            recipient
         };
-        send_test(cx, Recipient::of(me, self.id), channel)?;
+        send_test(cx, recipient)?;
         Ok(self.id)
     }
 }
@@ -262,10 +285,19 @@ fn not_too_often(now: Timestamp, last: Option<Timestamp>) -> Result<(), Error> {
     }
 }
 
+/// Removes a contact method, and its inbox if nothing waits there.
+fn remove(cx: &mut Context<'_>, method: ContactMethod) -> Result<(), Error> {
+    if let Some(inbox) = cx.world.inbox(method.recipient())?.filter(Inbox::is_empty) {
+        cx.write(Write::Inbox(Change::gone(inbox)));
+    }
+    cx.write(Write::ContactMethod(Box::new(Change::gone(method))));
+    Ok(())
+}
+
 /// Removes the contact methods and rules of a member who leaves.
 pub(crate) fn leave_contacts(cx: &mut Context<'_>, user: UserId) -> Result<(), Error> {
     for method in cx.world.contact_methods(user)? {
-        cx.write(Write::ContactMethod(Box::new(Change::gone(method))));
+        remove(cx, method)?;
     }
     if let Some(settings) = cx.world.contact_settings(user)? {
         cx.write(Write::ContactSettings(Box::new(Change::gone(settings))));

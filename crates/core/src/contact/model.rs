@@ -1,6 +1,7 @@
 //! The entities: contact methods, and the settings of a member.
 
 use crate::id::{ContactMethodId, Id, OrgId, UserId};
+use crate::outbox::Recipient;
 use crate::secret::SecretHash;
 use crate::text::{EmailAddress, HttpUrl, Name};
 use crate::time::Timestamp;
@@ -83,6 +84,12 @@ pub struct ContactMethod {
 }
 
 impl ContactMethod {
+    /// The recipient of what goes over it.
+    #[must_use]
+    pub const fn recipient(&self) -> Recipient {
+        Recipient::Method { user: self.user_id, method: self.id, kind: self.address.kind() }
+    }
+
     /// Whether the member has shown that it reaches them.
     #[must_use]
     pub const fn is_verified(&self) -> bool {
@@ -111,6 +118,21 @@ pub struct ContactSettings {
     pub rules: Vec<NotificationRule>,
     /// When a test was last sent to the built-in contact method.
     pub tested_at: Option<Timestamp>,
+    /// When the last codes were sent, oldest first, at most 10.
+    pub codes_at: Vec<Timestamp>,
+}
+
+impl ContactSettings {
+    /// Those of a member who has set nothing.
+    #[must_use]
+    pub const fn none(org_id: OrgId, user_id: UserId) -> Self {
+        Self { org_id, user_id, rules: Vec::new(), tested_at: None, codes_at: Vec::new() }
+    }
+
+    /// Whether they say nothing, so that they need not be kept.
+    pub(super) const fn says_nothing(&self) -> bool {
+        self.rules.is_empty() && self.tested_at.is_none() && self.codes_at.is_empty()
+    }
 }
 
 /// The id of a member's built-in contact method.

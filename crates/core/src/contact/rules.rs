@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ContactMethodKind, ContactSettings, NotificationRule, built_in};
+use super::{ContactSettings, NotificationRule, built_in};
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Command, Context, Query, View, seal};
@@ -105,10 +105,9 @@ pub(super) fn set_rules(
     before: Option<ContactSettings>,
     rules: Vec<NotificationRule>,
 ) {
-    let tested_at = before.as_ref().and_then(|before| before.tested_at);
-    let says_nothing = rules.is_empty() && tested_at.is_none();
-    let after = ContactSettings { org_id: cx.world.org_id(), user_id: user, rules, tested_at };
-    let after = Some(after).filter(|_| !says_nothing);
+    let mut after = before.clone().unwrap_or_else(|| ContactSettings::none(cx.world.org_id(), user));
+    after.rules = rules;
+    let after = Some(after).filter(|after| !after.says_nothing());
     if before != after {
         cx.write(Write::ContactSettings(Box::new(Change { before, after })));
     }
@@ -132,7 +131,6 @@ impl Query for GetNotificationRules {
 /// One way in which a page reaches a member.
 pub(crate) struct Way {
     pub(crate) recipient: Recipient,
-    pub(crate) channel: ContactMethodKind,
     /// How long after the page.
     pub(crate) delay: Duration,
 }
@@ -142,19 +140,19 @@ pub(crate) fn deliveries(world: &dyn World, user: UserId) -> Result<Vec<Way>, Er
     let rules = world.contact_settings(user)?.map(|settings| settings.rules).unwrap_or_default();
     if rules.is_empty() {
         let recipient = Recipient::Member(user);
-        return Ok(vec![Way { recipient, channel: ContactMethodKind::Email, delay: Duration::ZERO }]);
+        return Ok(vec![Way { recipient, delay: Duration::ZERO }]);
     }
     let way = |rule: NotificationRule| {
-        let recipient = Recipient::of(user, rule.contact_method_id);
-        let channel = match recipient {
-            Recipient::Method { user, method } => {
-                let method = world.contact_method(user, method)?;
-                method.ok_or_else(|| Error::broken("a notification rule without its contact method"))?.address.kind()
-            }
-            Recipient::Member(_) | Recipient::Invited(_) => ContactMethodKind::Email,
+        let method = rule.contact_method_id;
+        let recipient = if method == built_in(user) {
+            Recipient::Member(user)
+        } else {
+            let found = world.contact_method(user, method)?;
+            let found = found.ok_or_else(|| Error::broken("a notification rule without its contact method"))?;
+            found.recipient()
         };
         let delay = Duration::from_secs(u64::from(rule.delay_minutes) * 60);
-        Ok(Way { recipient, channel, delay })
+        Ok(Way { recipient, delay })
     };
     rules.into_iter().map(way).collect()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::settle::fail_for_good;
 use super::{DeliveryEnd, Inbox, Message, Notification, PageReason, ReadyInbox, Receipt, Recipient};
 use crate::command::{Context, Decision};
-use crate::contact::{ContactMethodKind, Way, deliveries};
+use crate::contact::{Way, deliveries};
 use crate::error::Error;
 use crate::id::{IdSource, IncidentId, InvitationId, UserId};
 use crate::secret::Secret;
@@ -28,9 +28,9 @@ pub(crate) fn page(
 ) -> Result<(), Error> {
     let page_id = cx.ids.fresh(at);
     for (place, way) in deliveries(cx.world, user)?.into_iter().enumerate() {
-        let Way { recipient, channel, delay } = way;
+        let Way { recipient, delay } = way;
         let message = Message::Page { page_id, incident_id: incident, reason };
-        let mut one = new(cx, recipient, channel, message, at);
+        let mut one = new(cx, recipient, message, at);
         one.place = u8::try_from(place).unwrap_or(u8::MAX);
         if delay.is_zero() {
             put_in(cx, one)?;
@@ -43,19 +43,14 @@ pub(crate) fn page(
 }
 
 /// Sends the code with which a contact method is verified.
-pub(crate) fn send_code(
-    cx: &mut Context<'_>,
-    recipient: Recipient,
-    channel: ContactMethodKind,
-    code: Secret,
-) -> Result<(), Error> {
-    let one = new(cx, recipient, channel, Message::Code { code: Some(code) }, cx.now);
+pub(crate) fn send_code(cx: &mut Context<'_>, recipient: Recipient, code: Secret) -> Result<(), Error> {
+    let one = new(cx, recipient, Message::Code { code: Some(code) }, cx.now);
     put_in(cx, one)
 }
 
 /// Sends a message to try out a contact method.
-pub(crate) fn send_test(cx: &mut Context<'_>, recipient: Recipient, channel: ContactMethodKind) -> Result<(), Error> {
-    let one = new(cx, recipient, channel, Message::Test, cx.now);
+pub(crate) fn send_test(cx: &mut Context<'_>, recipient: Recipient) -> Result<(), Error> {
+    let one = new(cx, recipient, Message::Test, cx.now);
     put_in(cx, one)
 }
 
@@ -67,7 +62,7 @@ pub(crate) fn invite(
     token: Secret,
 ) -> Result<(), Error> {
     let message = Message::Invitation { email, token: Some(token) };
-    let one = new(cx, Recipient::Invited(invitation), ContactMethodKind::Email, message, cx.now);
+    let one = new(cx, Recipient::Invited(invitation), message, cx.now);
     put_in(cx, one)
 }
 
@@ -80,18 +75,11 @@ pub(crate) fn withdraw(cx: &mut Context<'_>, invitation: InvitationId) -> Result
 }
 
 /// A notification that is in no inbox yet.
-fn new(
-    cx: &mut Context<'_>,
-    recipient: Recipient,
-    channel: ContactMethodKind,
-    message: Message,
-    at: Timestamp,
-) -> Notification {
+fn new(cx: &mut Context<'_>, recipient: Recipient, message: Message, at: Timestamp) -> Notification {
     Notification {
         id: cx.ids.fresh(at),
         org_id: cx.world.org_id(),
         recipient,
-        channel,
         message,
         created_at: at,
         place: 0,
@@ -183,7 +171,7 @@ pub fn claim(
             }
             break;
         }
-        if !is_superseded(&cx, &first)? {
+        if !is_superseded(&cx, &first) {
             let attempts = first.attempts.saturating_add(1);
             let leased = Notification { attempts, ..first.clone() };
             cx.write(Write::Notification(Box::new(Change::edited(first, leased.clone()))));
@@ -206,20 +194,20 @@ pub fn claim(
 
 /// Whether the contact method of a notification is there no more.
 fn is_unreachable(cx: &Context<'_>, notification: &Notification) -> Result<bool, Error> {
-    let Recipient::Method { user, method } = notification.recipient else { return Ok(false) };
+    let Recipient::Method { user, method, .. } = notification.recipient else { return Ok(false) };
     Ok(cx.world.contact_method(user, method)?.is_none())
 }
 
 /// Whether nobody needs a page any more: its incident is resolved, has been acknowledged since, or was handed to somebody else.
-fn is_superseded(cx: &Context<'_>, notification: &Notification) -> Result<bool, Error> {
-    let Message::Page { incident_id, .. } = notification.message else { return Ok(false) };
-    let incident = cx.world.incident(incident_id)?;
-    let incident = incident.ok_or_else(|| Error::broken("a page without its incident"))?;
+fn is_superseded(cx: &Context<'_>, notification: &Notification) -> bool {
+    let Message::Page { incident_id, .. } = notification.message else { return false };
+    // A page of an incident that cannot be read is sent: it must not keep those behind it from being sent.
+    let Ok(Some(incident)) = cx.world.incident(incident_id) else { return false };
     // In doubt about two instants of one millisecond, a page is sent.
     let handed_off = incident.handed_off_at.is_some_and(|at| notification.created_at < at);
     // A handoff takes an acknowledgement back: one that is there has come since.
     let acknowledged = incident.acknowledged.is_some();
-    Ok(incident.is_resolved() || acknowledged || handed_off && incident.owner_id != notification.user())
+    incident.is_resolved() || acknowledged || handed_off && incident.owner_id != notification.user()
 }
 
 /// Gives a claimed notification back, to be claimed again when `after` has passed, a day at most; `false` when it is not held

@@ -68,6 +68,8 @@ pub enum Recipient {
         user: UserId,
         /// Their contact method.
         method: ContactMethodId,
+        /// The kind of that.
+        kind: ContactMethodKind,
     },
     /// The person to whom an invitation goes, who is no user yet.
     Invited(InvitationId),
@@ -95,10 +97,13 @@ impl Recipient {
         }
     }
 
-    /// A user, over one of their contact methods.
+    /// The kind of contact method over which they are told.
     #[must_use]
-    pub fn of(user: UserId, method: ContactMethodId) -> Self {
-        if method == built_in(user) { Self::Member(user) } else { Self::Method { user, method } }
+    pub const fn channel(self) -> ContactMethodKind {
+        match self {
+            Self::Member(_) | Self::Invited(_) => ContactMethodKind::Email,
+            Self::Method { kind, .. } => kind,
+        }
     }
 
     /// The contact method; `None` for an invited person.
@@ -180,8 +185,6 @@ pub struct Notification {
     pub org_id: OrgId,
     /// The recipient, in whose inbox it is.
     pub recipient: Recipient,
-    /// The kind of contact method over which it goes.
-    pub channel: ContactMethodKind,
     /// Its content.
     pub message: Message,
     /// When it was written.
@@ -208,6 +211,12 @@ impl Notification {
     #[must_use]
     pub const fn receipt(&self) -> Receipt {
         Receipt { org: self.org_id, recipient: self.recipient, number: self.number, attempt: self.attempts }
+    }
+
+    /// The kind of contact method over which it goes.
+    #[must_use]
+    pub const fn channel(&self) -> ContactMethodKind {
+        self.recipient.channel()
     }
 
     /// What has become of it.

@@ -1,6 +1,7 @@
 //! How the rules read inboxes and notifications.
 
 use super::{Inbox, Notification, ReadyInbox, Recipient};
+use crate::contact::ContactMethodKind;
 use crate::error::Error;
 use crate::id::{IncidentId, PageId};
 use crate::time::Timestamp;
@@ -45,15 +46,16 @@ pub trait OutboxPort {
 ///
 /// A program that stores only a part of all this implements what it stores: the rest says that there is none.
 pub trait DeliveryPort {
-    /// The inboxes whose first notification can be claimed at `now`, in their order (longest ready first): those behind
-    /// `after`, or from the first on with `None`; at most `limit`.
+    /// The inboxes over a kind of contact method whose first notification can be claimed at `now`, in their order (longest ready first):
+    /// those behind `after`, or from the first on with `None`; at most `limit`.
     fn ready_inboxes(
         &self,
+        kind: ContactMethodKind,
         now: Timestamp,
         after: Option<&ReadyInbox>,
         limit: usize,
     ) -> Result<Vec<ReadyInbox>, Error> {
-        let _ = (now, after, limit);
+        let _ = (kind, now, after, limit);
         Ok(Vec::new())
     }
     /// Notifications that were written for later and are due at `now`, the earliest first, at most `limit`.

@@ -147,7 +147,7 @@ impl Query for ListPages {
                 id: one.id,
                 page_id: *id,
                 contact_method_id: one.recipient.contact_method().unwrap_or(built_in(user_id)),
-                kind: one.channel,
+                kind: one.channel(),
                 state: one.state(),
                 due_at: one.due_at,
                 attempts: one.attempts,

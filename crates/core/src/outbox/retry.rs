@@ -16,11 +16,13 @@ const LATER: Duration = Duration::from_secs(300);
 
 /// How long after it was due a delivery is still tried.
 pub const TRIED_FOR: Duration = Duration::from_secs(60 * 60);
+/// How often one is tried at least, however late: after a long outage the first try may come too early.
+const TRIES: u32 = 3;
 
 /// When a delivery is tried again whose attempt has failed for now; `None` when it has failed for good, since an hour has passed
-/// since it was due.
+/// since it was due, and it was tried three times.
 ///
-/// `attempts` is how often it was tried (1 after the first time); `asked` is how long the other side asks to wait, if it does.
+/// `attempts` is how often it could not be sent (1 after the first time); `asked` is how long the other side asks to wait, if it does.
 ///
 /// ```
 /// use dogwatch_core::Timestamp;
@@ -39,7 +41,10 @@ pub fn next_try(attempts: u32, due: Timestamp, now: Timestamp, asked: Option<Dur
     let wait = FIRST.get(place).copied().unwrap_or(LATER).max(asked.unwrap_or_default());
     // What is asked for may be longer than there is time: then it is tried once more, at the end.
     let end = due.plus(TRIED_FOR);
-    (now < end).then(|| now.plus(wait).min(end))
+    if now < end {
+        return Some(now.plus(wait).min(end));
+    }
+    (attempts < TRIES).then(|| now.plus(wait))
 }
 
 #[cfg(test)]
@@ -65,7 +70,9 @@ mod tests {
             (15, 3_500, None, Some(3_600)),
             (16, 3_599, None, Some(3_600)),
             (17, 3_600, None, None),
-            (1, 10_000, None, None),
+            (1, 10_000, None, Some(10_005)),
+            (2, 10_000, Some(60), Some(10_060)),
+            (3, 10_000, None, None),
         ] {
             let got = next_try(attempts, due, at(now), asked.map(Duration::from_secs));
             assert_eq!(got, expected.map(at), "{attempts} at {now}");

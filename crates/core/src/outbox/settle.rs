@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use super::claim::{first_of, held};
-use super::{DeliveryEnd, DeliveryState, Inbox, Message, Notification, Receipt, next_try};
+use super::{DeliveryEnd, DeliveryState, Inbox, Message, Notification, Receipt, Recipient, next_try};
 use crate::command::{Context, Decision};
 use crate::contact::built_in;
 use crate::error::Error;
-use crate::id::IdSource;
+use crate::id::{IdSource, IncidentId};
 use crate::incident::{Event, note};
 use crate::time::Timestamp;
 use crate::world::{Change, State, Write};
@@ -32,17 +32,23 @@ pub fn confirm(
         return Ok(cx.decided(false));
     };
     let before = first_of(&cx, &inbox)?;
-    let after = end(&mut cx, inbox, before, DeliveryEnd::Delivered, None);
+    let after = end(&mut cx, inbox, before, DeliveryEnd::Delivered, None)?;
     if let (Some(user_id), Message::Page { page_id, incident_id, .. }) = (after.user(), &after.message) {
         let event = Event::PageDelivered {
             page_id: *page_id,
             user_id,
             contact_method_id: after.recipient.contact_method().unwrap_or(built_in(user_id)),
-            kind: after.channel,
+            kind: after.channel(),
         };
-        note(&mut cx, *incident_id, [event])?;
+        tell(&mut cx, *incident_id, [event]);
     }
     Ok(cx.decided(true))
+}
+
+/// Tells of a page in its incident. One that cannot be read must not keep the inbox from going on: then nothing is told.
+fn tell(cx: &mut Context<'_>, incident: IncidentId, events: impl IntoIterator<Item = Event>) {
+    // An error comes before anything is written.
+    let _ = note(cx, incident, events);
 }
 
 /// Takes the first notification out of its inbox, with its end.
@@ -52,17 +58,25 @@ fn end(
     before: Notification,
     how: DeliveryEnd,
     last_error: Option<String>,
-) -> Notification {
+) -> Result<Notification, Error> {
     let message = before.message.clone().ended();
     let last_error = last_error.or_else(|| before.last_error.clone());
     let failures = before.failures.saturating_add(u32::from(how == DeliveryEnd::Failed));
     let after = Notification { ended: Some((cx.now, how)), message, failures, last_error, ..before };
     let shorter = Inbox { first: inbox.first.saturating_add(1), ready_at: cx.now, ..inbox };
-    // The inbox of an invited person never holds anything but the one invitation, so it is deleted.
-    let rest = inbox.recipient.user().map(|_| shorter);
+    // The inbox of an invited person never holds anything but the one invitation, so it is deleted; and so is that of a contact method
+    // which is gone, with the last that it held.
+    let gone = match inbox.recipient {
+        Recipient::Member(_) => false,
+        Recipient::Invited(_) => true,
+        Recipient::Method { user, method, .. } => {
+            shorter.is_empty() && cx.world.contact_method(user, method)?.is_none()
+        }
+    };
+    let rest = Some(shorter).filter(|_| !gone);
     cx.write(Write::Notification(Box::new(Change::edited(before, after.clone()))));
     cx.write(Write::Inbox(Change { before: Some(inbox), after: rest }));
-    after
+    Ok(after)
 }
 
 /// The most characters that are kept of a reason.
@@ -103,21 +117,23 @@ pub(super) fn fail_for_good(
     before: Notification,
     reason: &str,
 ) -> Result<(), Error> {
-    let failed = end(cx, inbox, before, DeliveryEnd::Failed, Some(kept(reason)));
+    let failed = end(cx, inbox, before, DeliveryEnd::Failed, Some(kept(reason)))?;
     let (Some(user_id), Message::Page { page_id, incident_id, reason: why }) = (failed.user(), &failed.message) else {
         return Ok(());
     };
     let reason = failed.last_error.clone().unwrap_or_default();
     let contact_method_id = failed.recipient.contact_method().unwrap_or(built_in(user_id));
-    let kind = failed.channel;
+    let kind = failed.channel();
     let mut events = vec![Event::PageFailed { page_id: *page_id, user_id, contact_method_id, kind, reason }];
     let may_arrive = |other: &Notification| matches!(other.state(), DeliveryState::Waiting | DeliveryState::Delivered);
-    let mut others = cx.world.deliveries_of(*incident_id, *page_id)?.into_iter();
-    if !others.any(|other| other.id != failed.id && may_arrive(&other)) {
+    // When the others cannot be read, nothing is said of the page.
+    let others = cx.world.deliveries_of(*incident_id, *page_id);
+    if others.is_ok_and(|others| !others.iter().any(|other| other.id != failed.id && may_arrive(other))) {
         let (page_id, paged_at) = (*page_id, failed.created_at);
         events.push(Event::PageUndeliverable { page_id, user_id, reason: *why, paged_at });
     }
-    note(cx, *incident_id, events)
+    tell(cx, *incident_id, events);
+    Ok(())
 }
 
 /// What [`retry`] has done.

@@ -206,12 +206,12 @@ impl<'a> Assembly<'a> {
         Ahead { head, single }
     }
 
-    /// Whether the batch sets a timer, or the instant at which an inbox becomes ready to be claimed from.
+    /// Whether the batch sets a timer, or the instant at which an inbox becomes ready to be claimed from, or a notification is due.
     fn moves_deadlines(&self) -> bool {
         let sets = |table: Table| {
             let start = table.key(&[]);
             self.after.range(start.clone()..end_of(&start)).any(|(_, value)| value.is_some())
         };
-        sets(Table::TIMER) || sets(Table::READY)
+        [Table::TIMER, Table::READY, Table::READY_OVER, Table::LATER].into_iter().any(sets)
     }
 }

@@ -69,7 +69,7 @@ impl Stored for ContactMethodV1 {
     const VERSION: u8 = 1;
 }
 
-fn method_key(org: OrgId, user: UserId, id: ContactMethodId) -> Vec<u8> {
+pub(crate) fn method_key(org: OrgId, user: UserId, id: ContactMethodId) -> Vec<u8> {
     Table::CONTACT_METHOD.of(org, &[&user.to_bytes(), &id.to_bytes()])
 }
 
@@ -130,6 +130,8 @@ pub(crate) struct ContactSettingsV1 {
     rules: Vec<RuleV1>,
     #[cfg_attr(feature = "export", serde(with = "json::time::maybe"))]
     tested_at: Option<i64>,
+    #[cfg_attr(feature = "export", serde(with = "json::time::list"))]
+    codes_at: Vec<i64>,
 }
 
 #[derive(Debug, Encode, Decode)]
@@ -151,6 +153,7 @@ impl Entity for ContactSettings {
         let record = ContactSettingsV1 {
             rules: self.rules.iter().map(rule).collect(),
             tested_at: self.tested_at.map(|at| at.as_millis()),
+            codes_at: self.codes_at.iter().map(|at| at.as_millis()).collect(),
         };
         rows.record(Table::CONTACT_SETTINGS.record(self.org_id, self.user_id), &record)
     }
@@ -173,6 +176,7 @@ impl ContactSettingsV1 {
             user_id: user,
             rules: self.rules.into_iter().map(rule).collect::<Result<_, _>>()?,
             tested_at: self.tested_at.map(timestamp).transpose()?,
+            codes_at: self.codes_at.into_iter().map(timestamp).collect::<Result<_, _>>()?,
         })
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! A notification is in `Notification` while it waits, and in `Delivered` when it has ended. That of a page is in an index by incident. The notifications of an inbox are
 //! numbered 1, 2, 3 …; those that wait are exactly the numbers from `first` to `last` of its record. An inbox that is not
-//! empty has one row in `Ready`, so that the inboxes that can be claimed from are one scan.
+//! empty has one row in `Ready`, or in `ReadyOver` where it is not over e-mail, so that the inboxes over one kind of contact method that
+//! can be claimed from are one scan: those over a kind whose server is slow keep nobody waiting who is told over another.
 
 use super::AnyEntity;
-use super::contact::kind_byte;
+use super::contact::{kind_byte, method_key};
 use super::incident::{incident_key, newest_first};
-use crate::table::{by_time, instant};
+use crate::table::instant;
 use bincode::{Decode, Encode};
 use dogwatch_core::contact::ContactMethodKind;
 use dogwatch_core::id::{ContactMethodId, Id, IncidentId, InvitationId, NotificationId, PageId};
@@ -32,9 +33,11 @@ impl Table {
     pub(crate) const NOTIFICATION: Self = Self::new(b'y', "Notification");
     /// Inboxes by recipient.
     pub(crate) const INBOX: Self = Self::new(b'b', "Inbox");
-    /// Index of the inboxes of all organizations that are not empty, by the instant at which they become ready to be claimed
-    /// from.
+    /// Index of the inboxes over e-mail of all organizations that are not empty, by the instant at which they become ready to be
+    /// claimed from.
     pub(crate) const READY: Self = Self::new(b'R', "Ready");
+    /// As [`Table::READY`], of the inboxes over other kinds of contact method: by kind, and then by the instant.
+    pub(crate) const READY_OVER: Self = Self::new(b's', "ReadyOver");
     /// Notifications of all organizations that have ended, by the instant of their end.
     pub(crate) const DELIVERED: Self = Self::new(b'z', "Delivered");
     /// Notifications of all organizations that are not due yet, by the instant at which they are.
@@ -44,31 +47,61 @@ impl Table {
 }
 
 /// The tables that this module declares.
-pub(super) const TABLES: &[Table] =
-    &[Table::NOTIFICATION, Table::INBOX, Table::READY, Table::DELIVERED, Table::LATER, Table::PAGE_BY_INCIDENT];
+pub(super) const TABLES: &[Table] = &[
+    Table::NOTIFICATION,
+    Table::INBOX,
+    Table::READY,
+    Table::READY_OVER,
+    Table::DELIVERED,
+    Table::LATER,
+    Table::PAGE_BY_INCIDENT,
+];
+
+/// What the keys of the inboxes over a kind of contact method that are not empty begin with; the instant follows.
+pub(crate) fn ready_prefix(kind: ContactMethodKind) -> Vec<u8> {
+    match kind {
+        ContactMethodKind::Email => Table::READY.key(&[]),
+        ContactMethodKind::Webhook | ContactMethodKind::Ntfy => Table::READY_OVER.key(&[&[kind_byte(kind)]]),
+    }
+}
 
 pub(crate) fn ready_key(ready: &ReadyInbox) -> Vec<u8> {
-    Table::READY.key(&[&instant(ready.ready_at), &ready.org_id.to_bytes(), &recipient_part(ready.recipient)])
+    let mut key = ready_prefix(ready.recipient.channel());
+    key.extend_from_slice(&instant(ready.ready_at));
+    key.extend_from_slice(&ready.org_id.to_bytes());
+    key.extend_from_slice(&recipient_part(ready.recipient));
+    key
 }
 
-/// The inbox for which [`ready_key`] made a key.
-pub(crate) fn ready_inbox(key: &[u8]) -> Option<ReadyInbox> {
-    let (ready_at, org, _) = by_time::<OrgId, UserId>(key)?;
-    Some(ReadyInbox { ready_at, org_id: org, recipient: recipient_of(key.get(1 + 8 + 16..)?)? })
+/// The inbox for which [`ready_key`] made a key with a [`ready_prefix`] of this length.
+pub(crate) fn ready_inbox(key: &[u8], prefix: usize) -> Option<ReadyInbox> {
+    let (at, rest) = key.get(prefix..)?.split_first_chunk::<8>()?;
+    let (org, recipient) = rest.split_first_chunk::<16>()?;
+    let ready_at = Timestamp::from_millis(i64::from_be_bytes(*at))?;
+    Some(ReadyInbox { ready_at, org_id: OrgId::from_bytes(*org), recipient: recipient_of(recipient)? })
 }
 
-/// The byte that follows the id of an invitation in a key, so that its inbox is not taken for a user's, and that which follows the id
-/// of a contact method.
+/// The byte that follows the id of an invitation in a key, so that its inbox is not taken for a user's.
 const INVITED: u8 = b'i';
-const METHOD: u8 = b'm';
+
+/// The byte that follows the id of a contact method of a kind in a key.
+const fn method_byte(kind: ContactMethodKind) -> u8 {
+    match kind {
+        ContactMethodKind::Email => b'e',
+        ContactMethodKind::Webhook => b'w',
+        ContactMethodKind::Ntfy => b'n',
+    }
+}
 
 /// A recipient as a part of a key: the id of a user, or the id of an invitation and the byte [`INVITED`], or the id of a contact method,
-/// the byte [`METHOD`] and the id of its user.
+/// its [`method_byte`] and the id of its user.
 pub(crate) fn recipient_part(recipient: Recipient) -> Vec<u8> {
     match recipient {
         Recipient::Member(user) => user.to_bytes().to_vec(),
         Recipient::Invited(invitation) => [&invitation.to_bytes()[..], &[INVITED]].concat(),
-        Recipient::Method { user, method } => [&method.to_bytes()[..], &[METHOD], &user.to_bytes()].concat(),
+        Recipient::Method { user, method, kind } => {
+            [&method.to_bytes()[..], &[method_byte(kind)], &user.to_bytes()].concat()
+        }
     }
 }
 
@@ -78,11 +111,11 @@ pub(crate) fn recipient_of(part: &[u8]) -> Option<Recipient> {
     match mark {
         [] => Some(Recipient::Member(UserId::from_bytes(*id))),
         [INVITED] => Some(Recipient::Invited(InvitationId::from_bytes(*id))),
-        [METHOD, user @ ..] => {
+        [mark, user @ ..] => {
+            let kind = by_byte(&ContactMethodKind::ALL, method_byte, *mark).ok()?;
             let user = UserId::from_bytes(user.try_into().ok()?);
-            Some(Recipient::Method { user, method: ContactMethodId::from_bytes(*id) })
+            Some(Recipient::Method { user, method: ContactMethodId::from_bytes(*id), kind })
         }
-        _ => None,
     }
 }
 
@@ -159,9 +192,6 @@ pub(crate) struct NotificationV3 {
     page: Option<[u8; 16]>,
     #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "is_none"))]
     place: u8,
-    /// The kind of contact method, where that is not e-mail; else 0.
-    #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "is_none"))]
-    channel: u8,
     /// When it is due, where that is not when it was written.
     #[cfg_attr(
         feature = "export",
@@ -201,8 +231,8 @@ impl Stored for NotificationV3 {
             2 => unpack(payload)?,
             _ => return Err(Corrupt::Version),
         };
-        let (page, place, channel, due_at, failures, last_error, ended) = (None, 0, 0, None, 0, None, None);
-        Ok(Self { notification, page, place, channel, due_at, failures, last_error, ended })
+        let (page, place, due_at, failures, last_error, ended) = (None, 0, None, 0, None, None);
+        Ok(Self { notification, page, place, due_at, failures, last_error, ended })
     }
 }
 
@@ -282,7 +312,6 @@ impl Entity for Notification {
             notification,
             page: self.page().map(|page| page.to_bytes()).filter(|page| *page != self.id.to_bytes()),
             place: self.place,
-            channel: if self.channel == ContactMethodKind::Email { 0 } else { kind_byte(self.channel) },
             due_at: Some(self.due_at.as_millis()).filter(|at| *at != self.created_at.as_millis()),
             failures: self.failures,
             last_error: self.last_error.clone(),
@@ -312,6 +341,13 @@ impl Entity for Notification {
                 return;
             }
             verifier.need(key, &Table::INVITATION.record(self.org_id, invitation), "an invitation");
+        }
+        if let Recipient::Method { user, method, .. } = self.recipient
+            && delivered
+            && verifier.snapshot.get(&method_key(self.org_id, user, method)).is_ok_and(|found| found.is_none())
+        {
+            // So is the inbox of a contact method that was removed, when nothing waits in it any more.
+            return;
         }
         let inbox = inbox_key(self.org_id, self.recipient);
         let inbox =
@@ -372,10 +408,6 @@ impl NotificationV3 {
             message,
             created_at: timestamp(created_at)?,
             place: self.place,
-            channel: match self.channel {
-                0 => ContactMethodKind::Email,
-                kind => by_byte(&ContactMethodKind::ALL, kind_byte, kind)?,
-            },
             due_at: timestamp(self.due_at.unwrap_or(created_at))?,
             attempts,
             failures: self.failures,
@@ -582,23 +614,25 @@ impl Row<'_> {
 
 #[cfg(feature = "export")]
 mod recipient {
-    use super::{ContactMethodId, Deserialize, InvitationId, Recipient, UserId};
+    use super::{ContactMethodId, ContactMethodKind, Deserialize, InvitationId, Recipient, UserId};
     use serde::de::Error;
     use serde::{Deserializer, Serializer};
 
     pub(super) fn serialize<S: Serializer>(it: &Recipient, s: S) -> Result<S::Ok, S::Error> {
         match it {
             Recipient::Member(user) => s.collect_str(user),
-            Recipient::Method { user, method } => s.collect_str(&format_args!("{method} {user}")),
+            Recipient::Method { user, method, kind } => s.collect_str(&format_args!("{method} {user} {kind}")),
             Recipient::Invited(invitation) => s.collect_str(invitation),
         }
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Recipient, D::Error> {
         let text = String::deserialize(d)?;
-        if let Some((method, user)) = text.split_once(' ') {
+        if let [method, user, kind] = text.split(' ').collect::<Vec<_>>()[..] {
             let (method, user) = (ContactMethodId::parse(method), UserId::parse(user));
-            let method = method.and_then(|method| Ok(Recipient::Method { user: user?, method }));
+            let kind = ContactMethodKind::ALL.into_iter().find(|one| one.to_string() == kind);
+            let kind = kind.ok_or_else(|| D::Error::custom("an unknown kind of contact method"))?;
+            let method = method.and_then(|method| Ok(Recipient::Method { user: user?, method, kind }));
             return method.map_err(D::Error::custom);
         }
         let invited = InvitationId::parse(&text).map(Recipient::Invited);

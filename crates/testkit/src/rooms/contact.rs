@@ -108,6 +108,8 @@ pub struct Settings {
     pub rules: Vec<(Option<usize>, u16)>,
     /// When a test was last sent to the built-in method.
     pub tested: Option<Millis>,
+    /// When codes were sent.
+    pub codes: Vec<Millis>,
 }
 
 impl Org {
@@ -115,6 +117,12 @@ impl Org {
     fn own(&self, actor: usize, index: Option<usize>) -> Expected<usize> {
         let here = |index: &usize| self.contacts[*index].user == actor && !self.contacts[*index].removed;
         index.filter(here).ok_or("not_found")
+    }
+
+    /// Whether another code may be sent for a member: ten an hour are.
+    fn may_have_code(&self, user: usize, now: Millis) -> bool {
+        let sent = self.settings.get(&user).map(|settings| settings.codes.as_slice()).unwrap_or_default();
+        sent.iter().filter(|at| **at <= now && now < **at + 60 * MINUTE).count() < 10
     }
 
     fn settings(&mut self, user: usize) -> &mut Settings {
@@ -197,7 +205,10 @@ impl Run<'_> {
             ContactOp::Add { name, address: number } => {
                 let model = &self.orgs[org];
                 let count = model.contacts.iter().filter(|one| one.user == me && !one.removed).count();
-                let expected = model.actor(me).and_then(|_| ensure(count < 9, "limit_reached"));
+                let expected = model.actor(me).and_then(|_| {
+                    ensure(count < 9, "limit_reached")?;
+                    ensure(model.may_have_code(me, now), "too_many_requests")
+                });
                 let command = AddContactMethod::new(valid(name), address(*number));
                 if let Some((made, ())) = agree(self.subject().execute(command, actor), expected, op) {
                     let model = &mut self.orgs[org];
@@ -213,6 +224,9 @@ impl Run<'_> {
                         tested: None,
                         removed: false,
                     });
+                    // One from the future, for a clock that jumps, is forgotten.
+                    model.settings(me).codes.retain(|at| *at <= now);
+                    model.settings(me).codes.push(now);
                     let recipient = RecipientModel::Method(me, model.contacts.len() - 1);
                     model.notify(recipient, Content::Code, now, now);
                 }

@@ -222,7 +222,7 @@ impl Night {
         let confirmed = self.engine().confirm(&[row.receipt()]).map_err(|e| e.to_string())?;
         ensure!(confirmed == 1, "{} was held, but could not be confirmed", row.id);
         self.auditor.confirmed(row)?;
-        let Recipient::Method { user, method } = row.recipient else { return Ok(()) };
+        let Recipient::Method { user, method, .. } = row.recipient else { return Ok(()) };
         let actor = Actor::member(self.org, user);
         let verify = VerifyContactMethod::new(method, code.reveal());
         // It may be too late for the code, or the member has left.

@@ -402,13 +402,14 @@ impl Run<'_> {
         let mut inboxes = Vec::new();
         for (org, model) in self.orgs.iter().enumerate() {
             let ready = model.claimable(now).into_iter();
-            inboxes.extend(ready.map(|(ready, id, recipient)| (ready, model.id.clone(), id, org, recipient)));
+            inboxes
+                .extend(ready.map(|(kind, ready, id, recipient)| (kind, ready, model.id.clone(), id, org, recipient)));
         }
         inboxes.sort();
         let claimed = self.subject().claim(limit, lease).unwrap();
         let mut got = claimed.iter();
         let mut count = 0;
-        for (_, _, _, org, recipient) in inboxes {
+        for (.., org, recipient) in inboxes {
             if count == limit {
                 break;
             }

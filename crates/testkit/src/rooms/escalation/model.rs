@@ -466,9 +466,10 @@ impl Org {
         self.fire(incident, current + 1, now);
     }
 
-    /// The inboxes that can be claimed: since when, the digits of the recipient's id, and the recipient.
+    /// The inboxes that can be claimed: the number of the kind of contact method, since when, the digits of the recipient's id, and the
+    /// recipient.
     #[must_use]
-    pub fn claimable(&self, now: Millis) -> Vec<(Millis, String, RecipientModel)> {
+    pub fn claimable(&self, now: Millis) -> Vec<(usize, Millis, String, RecipientModel)> {
         let inboxes = self
             .ready
             .iter()
@@ -478,7 +479,12 @@ impl Org {
             RecipientModel::Invited(invitation) => self.invitations[invitation].id.replace("orginv_", ""),
             RecipientModel::Method(_, method) => self.contacts[method].id.replace('-', ""),
         };
-        inboxes.map(|(recipient, ready)| (*ready, id(*recipient), *recipient)).collect()
+        let kind = |recipient: RecipientModel| match recipient {
+            RecipientModel::Member(_) | RecipientModel::Invited(_) => 0,
+            // The addresses are one of each kind, in the order of the kinds.
+            RecipientModel::Method(_, method) => self.contacts[method].address,
+        };
+        inboxes.map(|(recipient, ready)| (kind(*recipient), *ready, id(*recipient), *recipient)).collect()
     }
 
     /// The place of the first notification that waits in an inbox.
@@ -557,14 +563,15 @@ impl Org {
     pub fn retry(&mut self, index: usize, reason: &str, asked: Millis, now: Millis) -> Option<Millis> {
         let one = &mut self.notifications[index];
         let end = one.due + 60 * MINUTE;
-        if end <= now {
+        if end <= now && one.failures >= 2 {
             self.fail(index, reason, now);
             return None;
         }
         one.failures += 1;
         reason.clone_into(&mut one.error);
         let wait = [5, 15, 30, 60, 120].get(one.failures as usize - 1).copied().unwrap_or(300) * 1_000;
-        let again = end.min(now + asked.max(wait));
+        let again = now + asked.max(wait);
+        let again = if now < end { again.min(end) } else { again };
         self.ready.insert(one.recipient, again);
         Some(again)
     }

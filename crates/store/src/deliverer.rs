@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use dogwatch_core::Error as Refusal;
-use dogwatch_core::contact::ContactMethod;
+use dogwatch_core::contact::{ContactMethod, ContactMethodKind};
 use dogwatch_core::incident::IncidentView;
 use dogwatch_core::organization::Organization;
 use dogwatch_core::outbox::{LONGEST_LEASE, Message, Notification, Recipient};
@@ -18,7 +18,7 @@ use dogwatch_core::team::Member;
 use dogwatch_core::world::State;
 
 use crate::commit::pending;
-use crate::delivery::Claims;
+use crate::delivery::{Claims, Wanted};
 use crate::engine::Engine;
 use crate::error::{Error, OpenError};
 
@@ -252,7 +252,9 @@ fn deliver(
     send: &mut impl FnMut(&Envelope) -> Sending,
 ) -> Result<Turn, Error> {
     let began = Instant::now();
-    let Claims { notifications: claimed, ended } = engine.claim_some(AT_ONCE, lease)?;
+    // Each kind has its share, so that no number of mails keeps a webhook waiting.
+    let share = |kind| Wanted { kind, limit: AT_ONCE, lease };
+    let Claims { notifications: claimed, ended } = engine.claim_over(&ContactMethodKind::ALL.map(share))?;
     if claimed.is_empty() && ended == 0 && !shared.stop.load(Ordering::Acquire) {
         return Ok(Turn::Nothing);
     }

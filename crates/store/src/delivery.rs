@@ -38,13 +38,15 @@ impl Engine {
     /// lease is over (an hour at most).
     ///
     /// A recipient's next notification is handed out once the one before is confirmed. One that is not confirmed comes
-    /// back: each is delivered at least once, in order per user. Claims are durable. Besides pages there are invitations:
+    /// back: each is delivered at least once, in order per recipient. What goes over e-mail is handed out first, then what goes over
+    /// webhooks, then over ntfy: where more may wait than `limit`, [`Engine::claim_over`] gives each kind its share. Claims are durable.
+    /// Besides pages there are invitations, codes and tests:
     /// [`Notification::message`](dogwatch_core::outbox::Notification::message) says what to send.
     ///
     /// # Errors
     /// `internal_error` when the outbox cannot be read; `outcome_unknown` when storage failed.
     pub fn claim(&self, limit: usize, lease: Duration) -> Result<Vec<Notification>, Error> {
-        Ok(self.claim_some(limit, lease)?.notifications)
+        Ok(self.carry_out(Claim::of_all(limit, lease))?.notifications)
     }
 
     /// As [`Engine::claim`], but over each kind of contact method at most as many as are wanted, for the lease that is wanted: those
@@ -54,11 +56,6 @@ impl Engine {
     /// As [`Engine::claim`].
     pub fn claim_over(&self, wanted: &[Wanted]) -> Result<Claims, Error> {
         self.carry_out(Claim { limit: MOST_CLAIMED, wanted: wanted.to_vec() })
-    }
-
-    /// As [`Engine::claim`], and how many ended unsent.
-    pub(crate) fn claim_some(&self, limit: usize, lease: Duration) -> Result<Claims, Error> {
-        self.carry_out(Claim::of_all(limit, lease))
     }
 
     /// Confirms deliveries; gives how many had not been confirmed before. A lease that has ended does not matter.

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use dogwatch_core::UserId;
+use dogwatch_core::contact::{AddContactMethod, ContactAddress, ContactMethodKind};
 use dogwatch_core::id::IncidentId;
 use dogwatch_core::incident::{CreateIncident, Event, GetIncident, HandOffIncident, Severity};
 use dogwatch_core::organization::OrganizationCreated;
@@ -14,7 +15,7 @@ use dogwatch_core::outbox::{ListNotifications, Message, PageReason};
 use dogwatch_core::team::{AcceptInvitation, InviteMember, Role};
 use dogwatch_core::{Actor, Timestamp};
 use dogwatch_store::backend::{Backend, Batch};
-use dogwatch_store::{Delivery, Engine, Envelope, Error, ManualClock, Sending};
+use dogwatch_store::{Delivery, Engine, Envelope, Error, ManualClock, Sending, Wanted};
 use dogwatch_testkit::fixture::organization;
 use support::Gated;
 
@@ -122,6 +123,31 @@ fn sent_later_and_failed() {
 }
 
 /// A defect in the closure costs one attempt at one notification, and it is counted.
+/// However many mails wait, what goes over a webhook has its turn; and whoever claims it alone gets it alone.
+#[test]
+fn mails_keep_no_webhook_waiting() {
+    let house = House::new();
+    let ada = house.ada().1;
+    for number in 0..40 {
+        let invite = InviteMember::new(format!("{number}@example.com").parse().unwrap(), Role::Member);
+        house.engine.execute(invite, &ada).unwrap();
+    }
+    let hook = ContactAddress::Webhook("https://hooks.example.com/1".parse().unwrap());
+    let added = house.engine.execute(AddContactMethod::new("Hook".parse().unwrap(), hook), &ada).unwrap();
+    let wanted = Wanted { kind: ContactMethodKind::Webhook, limit: 5, lease: LEASE };
+    let claims = house.engine.claim_over(&[wanted]).unwrap();
+    let [code] = &claims.notifications[..] else { panic!("{claims:?}") };
+    assert_eq!(code.recipient.contact_method(), Some(added.id));
+    assert_eq!(house.engine.give_back(&[code.receipt()], Duration::ZERO).unwrap(), 1);
+    assert_eq!(house.engine.claim_over(&[Wanted { limit: 0, ..wanted }]).unwrap().notifications, []);
+
+    let (delivery, handed) = house.start(|_| Sending::Sent);
+    let kinds: Vec<_> = (0..41).map(|_| handed.recv().unwrap().notification.channel()).collect();
+    let place = kinds.iter().position(|kind| *kind == ContactMethodKind::Webhook).unwrap();
+    assert!(place < 20, "{place} mails came first");
+    delivery.stop().unwrap();
+}
+
 #[test]
 fn a_panic_is_tried_again() {
     let house = House::new();

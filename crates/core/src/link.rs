@@ -169,6 +169,13 @@ mod tests {
         }
     }
 
+    /// The same link, made by another program from what is written here: a token that was sent stays what it is.
+    #[test]
+    fn a_token_stays_what_it_is() {
+        let token = "AQEBAQEBAQEBAQEBAQEBAQECAgICAgICAgICAgICAgICAwMDAwMDAwMDAwMDAwMDAwQEBAQEBAQEBAQEBAQEBAQAAAAAAA9CQPAPQN0uegnzapnyMIqeEg0";
+        assert_eq!(link().token(&MasterKey::from_bytes([7; 32])), token);
+    }
+
     #[test]
     fn the_code_is_that_of_the_standard() {
         // The first test case of RFC 4231, with its key of 20 bytes padded with zeros to ours, as the standard pads it.

@@ -6,10 +6,11 @@ use dogwatch_core::id::{
     ApiKeyId, AuditEventId, ComponentId, IncidentId, InvitationId, PolicyId, ScheduleId, StatusEntryId, UpdateId,
 };
 use dogwatch_core::incident::{Cursor, ListLimit, Severity, Status, UpdateVisibility};
+use dogwatch_core::link::{MasterKey, PageLink};
 use dogwatch_core::team::Role;
 use dogwatch_core::text::{
-    Description, EmailAddress, GroupLabel, IncidentDescription, Name, OrgName, PersonName, ResolutionNote, Title,
-    UpdateBody,
+    Description, EmailAddress, GroupLabel, HttpUrl, IncidentDescription, Name, OrgName, PersonName, ResolutionNote,
+    Title, UpdateBody,
 };
 use dogwatch_core::{OrgId, Timestamp, UserId};
 
@@ -19,6 +20,39 @@ pub fn check(text: &str) {
     ids(text);
     words(text);
     timestamp(text);
+    url(text);
+    link(text);
+}
+
+/// Of an URL that is accepted, the host can be seen at a glance, and nothing follows it that could be taken for another.
+fn url(text: &str) {
+    let Ok(url) = HttpUrl::new(text) else { return };
+    assert_eq!(url.as_str(), text, "kept as sent");
+    let (scheme, rest) = text.split_once("://").unwrap();
+    assert!(["http", "https"].contains(&scheme) && url.is_https() == (scheme == "https"), "{text:?}");
+    assert!(text.len() <= 2_000 && text.chars().all(|c| ('!'..='~').contains(&c) && c != '#'), "{text:?}");
+    let server = rest.split(['/', '?']).next().unwrap();
+    let (host, port) = match server.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port.parse::<u16>().ok()),
+        _ => (server, Some(443)),
+    };
+    assert!(port.is_some_and(|port| port > 0), "{text:?}");
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let name = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    assert!(name || address.is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok()), "{text:?}");
+}
+
+/// The key with which the link among the seeds was made.
+const LINK_KEY: [u8; 32] = [7; 32];
+
+/// Only what was made with the key is a link, and one link has one text.
+fn link(text: &str) {
+    let key = MasterKey::from_bytes(LINK_KEY);
+    if let Some(link) = PageLink::read(text, &key, Timestamp::MIN) {
+        assert_eq!(link.token(&key), text);
+        assert!(PageLink::read(text, &key, link.expires_at).is_none(), "{text:?}");
+        assert!(PageLink::read(text, &MasterKey::from_bytes([8; 32]), Timestamp::MIN).is_none(), "{text:?}");
+    }
 }
 
 /// The characters that show nothing by themselves: `Default_Ignorable_Code_Point` of Unicode.

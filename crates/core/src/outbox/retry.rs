@@ -1,4 +1,5 @@
-//! When a delivery that failed for now is tried again (contract, section 9): soon at first, then every five minutes, for an hour.
+//! When a delivery that failed for now is tried again (contract, section 9): soon at first, then every five minutes, for an hour
+//! and three times at least.
 
 use std::time::Duration;
 

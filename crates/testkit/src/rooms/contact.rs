@@ -6,7 +6,7 @@ use dogwatch_core::contact::{
     NotificationRules, RemoveContactMethod, RenameContactMethod, SetNotificationRules, TestContactMethod,
     VerifyContactMethod, built_in,
 };
-use dogwatch_core::id::{ContactMethodId, Id};
+use dogwatch_core::id::{ContactMethodId, Id, UserId};
 use dogwatch_core::outbox::Message;
 use dogwatch_store::Engine;
 
@@ -199,6 +199,12 @@ impl Run<'_> {
         }
     }
 
+    /// The built-in method of the acting member, who may never have been one.
+    fn built_in_of(&self, org: usize, me: usize) -> ContactMethodId {
+        let member = self.orgs[org].members.get(me);
+        built_in(member.map_or_else(|| UserId::from_bytes([0xEE; 16]), |member| valid(&member.id)))
+    }
+
     pub(super) fn contact_op(&mut self, op: &ContactOp, org: usize, me: usize, actor: &Actor) {
         let now = self.now();
         match op {
@@ -298,7 +304,7 @@ impl Run<'_> {
         let now = self.now();
         let (id, index) = self.method(method, org);
         // A method that nobody made stands for the built-in one here.
-        let id = if method.index.is_none() { built_in(valid(&self.orgs[org].members[me].id)) } else { id };
+        let id = if method.index.is_none() { self.built_in_of(org, me) } else { id };
         let model = &self.orgs[org];
         let often = |last: Option<Millis>| last.is_some_and(|last| last <= now && now < last + MINUTE);
         let expected = model.actor(me).and_then(|_| {
@@ -327,7 +333,7 @@ impl Run<'_> {
     }
 
     fn set_rules(&mut self, op: &ContactOp, rules: &[(Option<Pick>, u16)], org: usize, me: usize, actor: &Actor) {
-        let mine = built_in(valid(&self.orgs[org].members[me].id));
+        let mine = self.built_in_of(org, me);
         let named: Vec<_> = rules
             .iter()
             .map(|(method, minutes)| match method.map(|method| self.method(method, org)) {

@@ -86,7 +86,7 @@ impl Engine {
     }
 
     /// Ends the claim of a notification that could not be sent now: it can be claimed again after a while, or has failed when it was
-    /// due an hour ago; see [`retry`](dogwatch_core::outbox::retry). `asked` is how long the other side asks to wait.
+    /// due an hour ago and was tried three times; see [`retry`](dogwatch_core::outbox::retry). `asked` is how long the other side asks to wait.
     ///
     /// # Errors
     /// As [`Engine::claim`].

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::query::built_in_of;
-use super::rules::{set_rules, unknown_or_unverified};
-use super::{ContactAddress, ContactMethod, ContactMethodView, ContactSettings, PendingCode, built_in};
+use super::rules::{set_rules, settings, unknown_or_unverified};
+use super::{ContactAddress, ContactMethod, ContactMethodView, PendingCode, built_in};
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Command, Context, seal};
@@ -14,7 +14,6 @@ use crate::outbox::{Inbox, Recipient, send_code, send_test};
 use crate::secret::{Secret, SecretHash};
 use crate::text::Name;
 use crate::time::Timestamp;
-use crate::validation::Problem;
 use crate::world::{Change, World, Write};
 use crate::{checks, limits};
 
@@ -48,8 +47,8 @@ fn hash(id: ContactMethodId, code: &str) -> SecretHash {
 }
 
 /// Adds a contact method for the acting user, and sends a code of six digits to it, valid for 10 minutes and 5 tries (contract,
-/// section 9). Codes, in the order of the checks: `validation_error` (a webhook that does not begin with `https://`), `limit_reached` (10
-/// of a member, with the built-in one), `too_many_requests` (10 codes an hour).
+/// section 9). Codes, in the order of the checks: `validation_error` (an address that [`ContactAddress::new`] refuses),
+/// `limit_reached` (10 of a member, with the built-in one), `too_many_requests` (10 codes an hour).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddContactMethod {
     /// A name for it: 1–100 characters; it need not be unique.
@@ -73,11 +72,7 @@ impl Command for AddContactMethod {
 
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<ContactMethodView, Error> {
         let me = by.user_id;
-        if let ContactAddress::Webhook(url) = &self.address
-            && !url.is_https()
-        {
-            return Err(Problem::new("address", "must begin with `https://`").into());
-        }
+        self.address.check()?;
         let count = cx.world.contact_methods(me)?.len().saturating_add(1);
         checks::room_for_one(count, limits::CONTACT_METHODS, "contact methods")?;
         note_code(cx, me)?;
@@ -104,8 +99,7 @@ impl Command for AddContactMethod {
 /// Notes that a code is sent. Whoever could have one as often as they like could guess one, and send mail to strangers without end.
 /// Code: `too_many_requests`.
 fn note_code(cx: &mut Context<'_>, user: UserId) -> Result<(), Error> {
-    let before = cx.world.contact_settings(user)?;
-    let mut after = before.clone().unwrap_or_else(|| ContactSettings::none(cx.world.org_id(), user));
+    let (before, mut after) = settings(cx.world, user)?;
     // A clock that has jumped back keeps nobody waiting for long.
     after.codes_at.retain(|at| *at <= cx.now && cx.now < at.plus(CODES_IN));
     if after.codes_at.len() >= CODES {
@@ -177,10 +171,7 @@ impl Command for RemoveContactMethod {
         not_built_in(by.user_id, self.id)?;
         let method = own(cx.world, by.user_id, self.id)?;
         remove(cx, method)?;
-        let before = cx.world.contact_settings(by.user_id)?;
-        let mut rules = before.as_ref().map(|before| before.rules.clone()).unwrap_or_default();
-        rules.retain(|rule| rule.contact_method_id != self.id);
-        set_rules(cx, by.user_id, before, rules);
+        set_rules(cx, by.user_id, |rules| rules.retain(|rule| rule.contact_method_id != self.id))?;
         Ok(self.id)
     }
 }
@@ -253,9 +244,8 @@ impl Command for TestContactMethod {
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<ContactMethodId, Error> {
         let me = by.user_id;
         let recipient = if self.id == built_in(me) {
-            let before = cx.world.contact_settings(me)?;
-            not_too_often(cx.now, before.as_ref().and_then(|before| before.tested_at))?;
-            let mut after = before.clone().unwrap_or_else(|| ContactSettings::none(cx.world.org_id(), me));
+            let (before, mut after) = settings(cx.world, me)?;
+            not_too_often(cx.now, after.tested_at)?;
             after.tested_at = Some(cx.now);
             cx.write(Write::ContactSettings(Box::new(Change { before, after: Some(after) })));
             Recipient::Member(me)

@@ -5,6 +5,7 @@ use crate::outbox::Recipient;
 use crate::secret::SecretHash;
 use crate::text::{EmailAddress, HttpUrl, Name};
 use crate::time::Timestamp;
+use crate::validation::Problem;
 use crate::words::words;
 
 words! {
@@ -31,6 +32,40 @@ pub enum ContactAddress {
 }
 
 impl ContactAddress {
+    /// An address of a kind, if it is one: a webhook begins with `https://`, and ntfy has a topic in its path, and no query.
+    ///
+    /// # Errors
+    /// A [`Problem`] that says what is wrong without repeating the address.
+    pub fn new(kind: ContactMethodKind, text: impl AsRef<str>) -> Result<Self, Problem> {
+        let address = Self::stored(kind, text)?;
+        address.check()?;
+        Ok(address)
+    }
+
+    /// An address that was stored, whatever would be refused today.
+    ///
+    /// # Errors
+    /// A [`Problem`] when it is no e-mail address or URL at all.
+    pub fn stored(kind: ContactMethodKind, text: impl AsRef<str>) -> Result<Self, Problem> {
+        Ok(match kind {
+            ContactMethodKind::Email => Self::Email(EmailAddress::new(text)?),
+            ContactMethodKind::Webhook => Self::Webhook(HttpUrl::new(text)?),
+            ContactMethodKind::Ntfy => Self::Ntfy(HttpUrl::new(text)?),
+        })
+    }
+
+    /// Refuses a URL that does not do for its kind.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        let wrong = |what| Err(Problem::new("address", what));
+        match self {
+            Self::Webhook(url) if !url.is_https() => wrong("must begin with `https://`"),
+            Self::Ntfy(url) if !url.has_path() || url.as_str().contains('?') => {
+                wrong("must name a topic in its path, and have no query")
+            }
+            Self::Email(_) | Self::Webhook(_) | Self::Ntfy(_) => Ok(()),
+        }
+    }
+
     /// The kind of a contact method with this address.
     #[must_use]
     pub const fn kind(&self) -> ContactMethodKind {
@@ -139,4 +174,31 @@ impl ContactSettings {
 #[must_use]
 pub fn built_in(user: UserId) -> ContactMethodId {
     ContactMethodId::from_bytes(user.to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let (https, topic) = ("must begin with `https://`", "must name a topic in its path, and have no query");
+        for (kind, text, expected) in [
+            (ContactMethodKind::Email, "ada@example.com", Ok(())),
+            (ContactMethodKind::Webhook, "https://hooks.example.com/?key=a", Ok(())),
+            (ContactMethodKind::Webhook, "http://hooks.example.com/on-call", Err(https)),
+            (ContactMethodKind::Ntfy, "http://ntfy.example.com/on-call", Ok(())),
+            (ContactMethodKind::Ntfy, "https://ntfy.example.com/", Err(topic)),
+            (ContactMethodKind::Ntfy, "https://ntfy.example.com", Err(topic)),
+            (ContactMethodKind::Ntfy, "https://ntfy.example.com/on-call?auth=a", Err(topic)),
+        ] {
+            let made = ContactAddress::new(kind, text);
+            assert_eq!(made.as_ref().map(|_| ()).map_err(Problem::what), expected, "{text}");
+            let stored = ContactAddress::stored(kind, text).unwrap();
+            assert_eq!((stored.kind(), stored.as_str()), (kind, text));
+        }
+        for kind in ContactMethodKind::ALL {
+            assert!(ContactAddress::stored(kind, "on call").is_err(), "{kind}");
+        }
+    }
 }

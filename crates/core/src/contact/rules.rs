@@ -88,8 +88,7 @@ impl Command for SetNotificationRules {
                 return Err(unknown_or_unverified());
             }
         }
-        let before = cx.world.contact_settings(me)?;
-        set_rules(cx, me, before, self.rules.rules.clone());
+        set_rules(cx, me, |rules| rules.clone_from(&self.rules.rules))?;
         Ok(self.rules)
     }
 }
@@ -98,19 +97,26 @@ pub(super) fn unknown_or_unverified() -> Error {
     Error::refused(Code::InvalidContactMethod, "the contact method is unknown, or is not verified")
 }
 
-/// Writes the rules of a member. Settings that say nothing are not stored.
+/// What a member has set, as it is stored, and to be changed.
+pub(super) fn settings(world: &dyn World, user: UserId) -> Result<(Option<ContactSettings>, ContactSettings), Error> {
+    let before = world.contact_settings(user)?;
+    let after = before.clone().unwrap_or_else(|| ContactSettings::none(world.org_id(), user));
+    Ok((before, after))
+}
+
+/// Changes the rules of a member. Settings that say nothing are not stored.
 pub(super) fn set_rules(
     cx: &mut Context<'_>,
     user: UserId,
-    before: Option<ContactSettings>,
-    rules: Vec<NotificationRule>,
-) {
-    let mut after = before.clone().unwrap_or_else(|| ContactSettings::none(cx.world.org_id(), user));
-    after.rules = rules;
+    change: impl FnOnce(&mut Vec<NotificationRule>),
+) -> Result<(), Error> {
+    let (before, mut after) = settings(cx.world, user)?;
+    change(&mut after.rules);
     let after = Some(after).filter(|after| !after.says_nothing());
     if before != after {
         cx.write(Write::ContactSettings(Box::new(Change { before, after })));
     }
+    Ok(())
 }
 
 /// The notification rules of the acting user (contract, section 9).

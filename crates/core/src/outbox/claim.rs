@@ -162,7 +162,7 @@ pub fn claim(
     let mut inbox = before;
     while !inbox.is_empty() {
         let first = first_of(&cx, &inbox)?;
-        if is_unreachable(&cx, &first)? {
+        if is_gone(&cx, first.recipient)? {
             // Its end is told of in the incident, which a decision changes once: what comes behind it waits for the next claim.
             if claimed.superseded == 0 {
                 claimed.superseded = 1;
@@ -192,9 +192,9 @@ pub fn claim(
     Ok(cx.decided(claimed))
 }
 
-/// Whether the contact method of a notification is there no more.
-fn is_unreachable(cx: &Context<'_>, notification: &Notification) -> Result<bool, Error> {
-    let Recipient::Method { user, method, .. } = notification.recipient else { return Ok(false) };
+/// Whether a recipient is a contact method that is there no more.
+pub(super) fn is_gone(cx: &Context<'_>, recipient: Recipient) -> Result<bool, Error> {
+    let Recipient::Method { user, method, .. } = recipient else { return Ok(false) };
     Ok(cx.world.contact_method(user, method)?.is_none())
 }
 

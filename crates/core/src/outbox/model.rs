@@ -106,14 +106,19 @@ impl Recipient {
         }
     }
 
+    /// The user, and the contact method; `None` for an invited person.
+    pub(super) fn member(self) -> Option<(UserId, ContactMethodId)> {
+        match self {
+            Self::Member(user) => Some((user, built_in(user))),
+            Self::Method { user, method, .. } => Some((user, method)),
+            Self::Invited(_) => None,
+        }
+    }
+
     /// The contact method; `None` for an invited person.
     #[must_use]
     pub fn contact_method(self) -> Option<ContactMethodId> {
-        match self {
-            Self::Member(user) => Some(built_in(user)),
-            Self::Method { method, .. } => Some(method),
-            Self::Invited(_) => None,
-        }
+        self.member().map(|(_, method)| method)
     }
 
     /// The user; `None` for an invited person.

@@ -6,7 +6,7 @@ use super::{DeliveryState, Message, Notification, PageReason, Recipient};
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Query, View, seal};
-use crate::contact::{ContactMethodKind, built_in};
+use crate::contact::ContactMethodKind;
 use crate::error::Error;
 use crate::id::{ContactMethodId, IncidentId, NotificationId, PageId, UserId};
 use crate::time::Timestamp;
@@ -132,7 +132,9 @@ impl Query for ListPages {
         all.sort_by_key(|one| (one.due_at, one.id));
         let mut pages: BTreeMap<PageId, PageView> = BTreeMap::new();
         for one in all {
-            let (Some(user_id), Message::Page { page_id: id, incident_id, reason }) = (one.user(), &one.message) else {
+            let (Some((user_id, contact_method_id)), Message::Page { page_id: id, incident_id, reason }) =
+                (one.recipient.member(), &one.message)
+            else {
                 continue;
             };
             let page = pages.entry(*id).or_insert_with(|| PageView {
@@ -146,7 +148,7 @@ impl Query for ListPages {
             page.deliveries.push(DeliveryView {
                 id: one.id,
                 page_id: *id,
-                contact_method_id: one.recipient.contact_method().unwrap_or(built_in(user_id)),
+                contact_method_id,
                 kind: one.channel(),
                 state: one.state(),
                 due_at: one.due_at,

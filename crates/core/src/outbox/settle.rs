@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use super::claim::{first_of, held};
+use super::claim::{first_of, held, is_gone};
 use super::{DeliveryEnd, DeliveryState, Inbox, Message, Notification, Receipt, Recipient, next_try};
 use crate::command::{Context, Decision};
-use crate::contact::built_in;
 use crate::error::Error;
 use crate::id::{IdSource, IncidentId};
 use crate::incident::{Event, note};
@@ -33,14 +32,11 @@ pub fn confirm(
     };
     let before = first_of(&cx, &inbox)?;
     let after = end(&mut cx, inbox, before, DeliveryEnd::Delivered, None)?;
-    if let (Some(user_id), Message::Page { page_id, incident_id, .. }) = (after.user(), &after.message) {
-        let event = Event::PageDelivered {
-            page_id: *page_id,
-            user_id,
-            contact_method_id: after.recipient.contact_method().unwrap_or(built_in(user_id)),
-            kind: after.channel(),
-        };
-        tell(&mut cx, *incident_id, [event]);
+    if let (Some((user_id, contact_method_id)), Message::Page { page_id, incident_id, .. }) =
+        (after.recipient.member(), &after.message)
+    {
+        let kind = after.channel();
+        tell(&mut cx, *incident_id, [Event::PageDelivered { page_id: *page_id, user_id, contact_method_id, kind }]);
     }
     Ok(cx.decided(true))
 }
@@ -69,9 +65,7 @@ fn end(
     let gone = match inbox.recipient {
         Recipient::Member(_) => false,
         Recipient::Invited(_) => true,
-        Recipient::Method { user, method, .. } => {
-            shorter.is_empty() && cx.world.contact_method(user, method)?.is_none()
-        }
+        Recipient::Method { .. } => shorter.is_empty() && is_gone(cx, inbox.recipient)?,
     };
     let rest = Some(shorter).filter(|_| !gone);
     cx.write(Write::Notification(Box::new(Change::edited(before, after.clone()))));
@@ -118,11 +112,12 @@ pub(super) fn fail_for_good(
     reason: &str,
 ) -> Result<(), Error> {
     let failed = end(cx, inbox, before, DeliveryEnd::Failed, Some(kept(reason)))?;
-    let (Some(user_id), Message::Page { page_id, incident_id, reason: why }) = (failed.user(), &failed.message) else {
+    let (Some((user_id, contact_method_id)), Message::Page { page_id, incident_id, reason: why }) =
+        (failed.recipient.member(), &failed.message)
+    else {
         return Ok(());
     };
     let reason = failed.last_error.clone().unwrap_or_default();
-    let contact_method_id = failed.recipient.contact_method().unwrap_or(built_in(user_id));
     let kind = failed.channel();
     let mut events = vec![Event::PageFailed { page_id: *page_id, user_id, contact_method_id, kind, reason }];
     let may_arrive = |other: &Notification| matches!(other.state(), DeliveryState::Waiting | DeliveryState::Delivered);
@@ -143,12 +138,12 @@ pub enum Retried {
     NotHeld,
     /// It can be claimed again from this instant on.
     At(Timestamp),
-    /// It has failed for good: an hour has passed since it was due.
+    /// It has failed for good: an hour has passed since it was due, and it was tried three times.
     Failed,
 }
 
 /// Ends the claim of a notification that could not be sent now: it can be claimed again after a while (see [`next_try`]), or has
-/// failed as with [`fail`] when an hour has passed since it was due. `asked` is how long the other side asks to wait.
+/// failed as with [`fail`] when an hour has passed since it was due and it was tried three times. `asked` is how long the other side asks to wait.
 ///
 /// Of `reason` 100 characters are kept.
 ///

@@ -6,8 +6,8 @@ use dogwatch_store::rules::contact::{
     NotificationRules, RemoveContactMethod, RenameContactMethod, SetNotificationRules, TestContactMethod,
     VerifyContactMethod,
 };
-use dogwatch_store::rules::id::ContactMethodId;
-use dogwatch_store::rules::text::{EmailAddress, HttpUrl, Name};
+use dogwatch_store::rules::id::{ContactMethodId, Id};
+use dogwatch_store::rules::text::Name;
 use dogwatch_store::rules::{Code, Error as Refusal, Problem, UserId};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -23,36 +23,24 @@ fn method(input: &mut Input) -> Option<ContactMethodId> {
     input.path("id", Kind::Id(""), ContactMethodId::parse)
 }
 
-/// Where a contact method of a kind leads.
-fn address(kind: ContactMethodKind, text: &str) -> Result<ContactAddress, Problem> {
-    let wrong = |what: &str| Problem::new("address", what);
-    match kind {
-        ContactMethodKind::Email => EmailAddress::new(text).map(ContactAddress::Email),
-        ContactMethodKind::Webhook => HttpUrl::new(text).map(ContactAddress::Webhook),
-        ContactMethodKind::Ntfy => {
-            let url = HttpUrl::new(text)?;
-            let names_topic = url.has_path() && !url.as_str().contains('?');
-            if names_topic {
-                Ok(ContactAddress::Ntfy(url))
-            } else {
-                Err(wrong("must name a topic in its path, and have no query"))
-            }
-        }
-    }
-}
-
 fn rule(value: &Map<String, Value>, place: &str) -> Result<NotificationRule, Vec<Field>> {
     let problem = |name: &str, what: String| Field { path: format!("{place}/{name}"), problem: what };
     let mut problems = Vec::new();
     let method = value.get("contactMethodId").and_then(Value::as_str).unwrap_or_default();
-    let method = ContactMethodId::parse(method);
-    problems.extend(method.as_ref().err().map(|why| problem("contactMethodId", why.to_string())));
+    let method = ContactMethodId::parse(method).unwrap_or_else(|why| {
+        problems.push(problem("contactMethodId", why.to_string()));
+        // It stands for none while the delay is looked at.
+        ContactMethodId::from_bytes([0; 16])
+    });
     let delay = value.get("delayMinutes").and_then(Value::as_i64).unwrap_or(-1);
-    if !(0..=1_440).contains(&delay) {
-        problems.push(problem("delayMinutes", "must be a number from 0 to 1440".to_owned()));
+    let rule = NotificationRule::new(method, delay).map_err(|why| problem("delayMinutes", why.what().to_owned()));
+    match rule {
+        Ok(rule) if problems.is_empty() => Ok(rule),
+        rule => {
+            problems.extend(rule.err());
+            Err(problems)
+        }
     }
-    let (Ok(method), true) = (method, problems.is_empty()) else { return Err(problems) };
-    NotificationRule::new(method, delay).map_err(|why| vec![problem("delayMinutes", why.what().to_owned())])
 }
 
 pub(super) fn routes() -> Vec<Route> {
@@ -76,7 +64,7 @@ pub(super) fn routes() -> Vec<Route> {
                 let name = input.need("name", Kind::text::<Name>(), str::parse);
                 let kind = input.need("kind", KIND, str::parse::<ContactMethodKind>);
                 let text = input.need("address", Kind::Opaque, |text| Ok::<_, Problem>(text.to_owned()));
-                let read = kind.zip(text).map(|(kind, text)| address(kind, &text));
+                let read = kind.zip(text).map(|(kind, text)| ContactAddress::new(kind, text));
                 let address = input.rule("address", read);
                 Some(Ok(AddContactMethod { name: name?, address: address? }))
             },

@@ -7,7 +7,7 @@ use dogwatch_core::contact::{
 };
 use dogwatch_core::id::{ContactMethodId, Id};
 use dogwatch_core::secret::SecretHash;
-use dogwatch_core::text::{EmailAddress, HttpUrl, Name};
+use dogwatch_core::text::Name;
 use dogwatch_core::{Error, OrgId, UserId};
 #[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
@@ -97,11 +97,8 @@ impl Entity for ContactMethod {
 
 impl ContactMethodV1 {
     fn of(self, org: OrgId, user: UserId, id: ContactMethodId) -> Result<ContactMethod, Corrupt> {
-        let address = match by_byte(&ContactMethodKind::ALL, kind_byte, self.kind)? {
-            ContactMethodKind::Email => ContactAddress::Email(text(EmailAddress::new(self.address))?),
-            ContactMethodKind::Webhook => ContactAddress::Webhook(text(HttpUrl::new(self.address))?),
-            ContactMethodKind::Ntfy => ContactAddress::Ntfy(text(HttpUrl::new(self.address))?),
-        };
+        let kind = by_byte(&ContactMethodKind::ALL, kind_byte, self.kind)?;
+        let address = text(ContactAddress::stored(kind, self.address))?;
         let code = match self.code {
             Some(code) => Some(PendingCode {
                 hash: SecretHash::from_bytes(code.hash),

@@ -25,8 +25,8 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::format;
 use crate::record::Corrupt;
-use crate::rooms::outbox::page_by_incident;
-use crate::rooms::{AnyEntity, RowChange};
+use crate::rooms::RowChange;
+use crate::rooms::outbox::{notification_of, page_in};
 use crate::table::{self, Table};
 use crate::view::corrupt;
 
@@ -104,14 +104,9 @@ impl Engine {
         Ok(self.read(|state| {
             let tables = [Table::NOTIFICATION, Table::LATER, Table::DELIVERED];
             let rows = tables.into_iter().flat_map(|table| state.under(&table.key(&[])));
-            let read = |(key, value): Pair| match AnyEntity::read(&key, &value, &|_| Ok(None)) {
-                Ok(Some(AnyEntity::Notification(one))) => Ok(Some(*one)),
-                Ok(_) => Err(corrupt(&key, Corrupt::Key)),
-                Err(why) => Err(corrupt(&key, why)),
-            };
-            let all = rows.filter_map(|pair| pair.and_then(read).transpose());
-            let wanted = all.filter(|one| one.as_ref().map_or(true, wanted));
-            wanted.take(most).collect::<Result<Vec<_>, Refusal>>()
+            let read = |(key, value): Pair| notification_of(&key, &value).map_err(|why| corrupt(&key, why));
+            let all = rows.map(|pair| read(pair?));
+            all.filter(|one| one.as_ref().map_or(true, wanted)).take(most).collect::<Result<Vec<_>, Refusal>>()
         })?)
     }
 
@@ -178,12 +173,8 @@ impl Engine {
         }
         let now = self.now();
         Ok(self.read(|state| {
-            for kind in ContactMethodKind::ALL {
-                if !state.ready_inboxes(kind, now, None, 1)?.is_empty() {
-                    return Ok(true);
-                }
-            }
-            Ok::<_, Refusal>(!state.later_due(now, 1)?.is_empty())
+            let ready = state.first_ready(now).next().transpose()?.is_some();
+            Ok::<_, Refusal>(ready || !state.later_due(now, 1)?.is_empty())
         })?)
     }
 }
@@ -386,9 +377,7 @@ fn drop_ended(batch: &mut Assembly<'_>, ended: usize) -> Result<(), Refusal> {
     let mut changes: Vec<RowChange> = Vec::new();
     for (key, value) in found {
         // A damaged one has no index row that anybody knows.
-        if let Ok(Some(AnyEntity::Notification(one))) = AnyEntity::read(&key, &value, &|_| Ok(None)) {
-            changes.extend(page_by_incident(&key, &one).map(|index| (index, None)));
-        }
+        changes.extend(page_in(&key, &value).map(|index| (index, None)));
         changes.push((key, None));
     }
     if let Some((until, _, _)) = last {

@@ -295,14 +295,8 @@ impl Engine {
     /// `internal_error` when the store cannot be read.
     pub fn oldest_ready(&self) -> Result<Option<Timestamp>, Error> {
         let now = self.now();
-        Ok(self.inner.shared.read(|state| {
-            let mut oldest = None;
-            for kind in ContactMethodKind::ALL {
-                let first = state.ready_inboxes(kind, now, None, 1)?;
-                oldest = first.iter().map(|inbox| inbox.ready_at).chain(oldest).min();
-            }
-            Ok::<_, dogwatch_core::Error>(oldest)
-        })?)
+        let first = self.inner.shared.read(|state| state.first_ready(now).collect::<Result<Vec<_>, _>>())?;
+        Ok(first.into_iter().map(|inbox| inbox.ready_at).min())
     }
 
     /// The present instant on the engine's clock.

@@ -176,18 +176,14 @@ pub(crate) fn index_commits(backend: &dyn Backend, rows: &mut RowMap) -> Result<
         rows.extend(more);
     }
     if may_lack(backend, PAGES_SINCE)? {
-        let page = |key: &[u8], value: &[u8]| match AnyEntity::read(key, value, &|_| Ok(None)) {
-            Ok(Some(AnyEntity::Notification(it))) => outbox::page_by_incident(key, &it),
-            _ => None,
-        };
         let mut more = RowMap::new();
         for (key, value) in rows.iter() {
             match value {
-                Some(value) => more.extend(page(key, value).map(|index| (index, Some(Vec::new())))),
+                Some(value) => more.extend(outbox::page_in(key, value).map(|index| (index, Some(Vec::new())))),
                 // What the backend holds under the key was indexed.
                 None => {
                     let before = backend.get(key)?;
-                    more.extend(before.and_then(|value| page(key, &value)).map(|index| (index, None)));
+                    more.extend(before.and_then(|value| outbox::page_in(key, &value)).map(|index| (index, None)));
                 }
             }
         }

@@ -96,11 +96,16 @@ pub(crate) fn instant(at: Timestamp) -> [u8; 8] {
     at.as_millis().to_be_bytes()
 }
 
+/// Reads the instant that [`instant`] wrote, and gives what is behind it.
+pub(crate) fn take_instant(key: &[u8]) -> Option<(Timestamp, &[u8])> {
+    let (at, rest) = key.split_first_chunk::<8>()?;
+    Some((Timestamp::from_millis(i64::from_be_bytes(*at))?, rest))
+}
+
 /// Reads a key of a table that is sorted by time over all organizations: its instant and the two ids behind it.
 pub(crate) fn by_time<A: Id, B: Id>(key: &[u8]) -> Option<(Timestamp, A, B)> {
-    let (at, rest) = key.get(1..)?.split_first_chunk::<8>()?;
+    let (at, rest) = take_instant(key.get(1..)?)?;
     let (first, second) = rest.split_first_chunk::<16>()?;
-    let at = Timestamp::from_millis(i64::from_be_bytes(*at))?;
     Some((at, A::from_bytes(*first), B::from_bytes(*second.first_chunk::<16>()?)))
 }
 

@@ -28,7 +28,7 @@ use crate::record::{Corrupt, Stored, decode, hex};
 use crate::rooms::api_key::HolderV1;
 use crate::rooms::organization::organization_by_external_id;
 use crate::rooms::team::TokenV1;
-use crate::rooms::{AnyEntity, Reader, incident, is_cached, outbox};
+use crate::rooms::{Reader, incident, is_cached, outbox};
 use crate::table::{self, Table, end_of};
 
 /// All organizations, as seen through an overlay.
@@ -175,13 +175,10 @@ impl DeliveryPort for StoreView<'_> {
 
     fn later_due(&self, now: Timestamp, limit: usize) -> Result<Vec<Notification>, Error> {
         let end = end_of(&Table::LATER.key(&[&table::instant(now)]));
-        let read = |key: &[u8], value: &[u8]| match AnyEntity::read(key, value, &|_| Ok(None)) {
-            Ok(Some(AnyEntity::Notification(one))) => Some(*one),
-            // A damaged one, which `verify` tells of, must not keep the others from becoming due.
-            _ => None,
-        };
         let due = self.scan(&Table::LATER.key(&[]), &end);
-        due.filter_map(|pair| pair.map(|(key, value)| read(&key, &value)).transpose()).take(limit).collect()
+        // A damaged one, which `verify` tells of, must not keep the others from becoming due.
+        let read = |(key, value): Pair| outbox::notification_of(&key, &value).ok();
+        due.filter_map(|pair| pair.map(read).transpose()).take(limit).collect()
     }
 
     fn next_ready(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
@@ -211,13 +208,19 @@ impl StoreView<'_> {
         self.under(&format::bookmarks_key()).map(|pair| bookmark(pair?)).collect()
     }
 
-    /// The earliest instant in a table that is sorted by time, among the keys from `start` on.
+    /// The inbox over each kind of contact method that could be claimed from the longest, if one can at all.
+    pub(crate) fn first_ready(&self, now: Timestamp) -> impl Iterator<Item = Result<ReadyInbox, Error>> {
+        let first = move |kind| self.ready_inboxes(kind, now, None, 1).map(|found| found.first().copied());
+        ContactMethodKind::ALL.into_iter().filter_map(move |kind| first(kind).transpose())
+    }
+
+    /// The earliest instant behind a prefix whose keys are sorted by time, among the keys from `start` on.
     fn first_instant(&self, prefix: &[u8], start: &[u8]) -> Result<Option<Timestamp>, Error> {
         let Some(first) = self.scan(start, &end_of(prefix)).next() else { return Ok(None) };
         let (key, _) = first?;
-        let at = key.get(prefix.len()..).and_then(|rest| rest.first_chunk::<8>());
-        let at = at.and_then(|at| Timestamp::from_millis(i64::from_be_bytes(*at)));
-        at.map(Some).ok_or_else(|| corrupt(&key, Corrupt::Key))
+        let (at, _) =
+            key.get(prefix.len()..).and_then(table::take_instant).ok_or_else(|| corrupt(&key, Corrupt::Key))?;
+        Ok(Some(at))
     }
 }
 

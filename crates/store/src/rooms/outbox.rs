@@ -8,7 +8,7 @@
 use super::AnyEntity;
 use super::contact::{kind_byte, method_key};
 use super::incident::{incident_key, newest_first};
-use crate::table::instant;
+use crate::table::{instant, take_instant};
 use bincode::{Decode, Encode};
 use dogwatch_core::contact::ContactMethodKind;
 use dogwatch_core::id::{ContactMethodId, Id, IncidentId, InvitationId, NotificationId, PageId};
@@ -75,9 +75,8 @@ pub(crate) fn ready_key(ready: &ReadyInbox) -> Vec<u8> {
 
 /// The inbox for which [`ready_key`] made a key with a [`ready_prefix`] of this length.
 pub(crate) fn ready_inbox(key: &[u8], prefix: usize) -> Option<ReadyInbox> {
-    let (at, rest) = key.get(prefix..)?.split_first_chunk::<8>()?;
+    let (ready_at, rest) = take_instant(key.get(prefix..)?)?;
     let (org, recipient) = rest.split_first_chunk::<16>()?;
-    let ready_at = Timestamp::from_millis(i64::from_be_bytes(*at))?;
     Some(ReadyInbox { ready_at, org_id: OrgId::from_bytes(*org), recipient: recipient_of(recipient)? })
 }
 
@@ -138,6 +137,19 @@ fn later_key(one: &Notification) -> Vec<u8> {
         &one.id.to_bytes(),
         &recipient_part(one.recipient),
     ])
+}
+
+/// The notification in a row. All of it stands there.
+pub(crate) fn notification_of(key: &[u8], value: &[u8]) -> Result<Notification, Corrupt> {
+    match AnyEntity::read(key, value, &|_| Ok(None))? {
+        Some(AnyEntity::Notification(one)) => Ok(*one),
+        _ => Err(Corrupt::Key),
+    }
+}
+
+/// The key in the index by incident of the page in a row; `None` for a row without one, also a damaged one.
+pub(crate) fn page_in(key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+    page_by_incident(key, &notification_of(key, value).ok()?)
 }
 
 /// The key in the index by incident of a notification with a key; `None` for one that is no page.
@@ -597,11 +609,7 @@ impl OrgView<'_> {
         // The key of the notification stands behind organization, incident and page.
         let key = index.get(1 + 16 + 16 + 16..).unwrap_or_default();
         let value = self.store.get(key)?.ok_or_else(|| corrupt(index, Corrupt::Missing))?;
-        match AnyEntity::read(key, &value, &|key| self.read(key)) {
-            Ok(Some(AnyEntity::Notification(one))) => Ok(*one),
-            Ok(_) => Err(corrupt(key, Corrupt::Key)),
-            Err(why) => Err(corrupt(key, why)),
-        }
+        notification_of(key, &value).map_err(|why| corrupt(key, why))
     }
 }
 

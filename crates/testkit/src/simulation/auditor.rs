@@ -79,6 +79,14 @@ struct Row {
     confirmed: bool,
 }
 
+impl Row {
+    /// One that nobody holds.
+    fn of(one: &Notification) -> Self {
+        let (id, incident, at) = (one.id, one.incident(), one.created_at);
+        Self { id, incident, at, held_until: None, delivered: false, confirmed: false }
+    }
+}
+
 /// A page as its incident must show it.
 type Shown = (UserId, PageReason, Timestamp, Vec<(ContactMethodId, Timestamp)>);
 
@@ -538,17 +546,9 @@ impl Auditor {
             }
             None => {
                 // What was superseded before anybody saw it left a hole.
-                let hole = Row {
-                    id: row.id,
-                    incident: None,
-                    at: row.created_at,
-                    held_until: None,
-                    delivered: true,
-                    confirmed: true,
-                };
-                rows.resize_with(place, || Row { ..hole });
-                let (incident, at) = (row.incident(), row.created_at);
-                rows.push(Row { id: row.id, incident, at, held_until: None, delivered: false, confirmed: false });
+                let hole = || Row { incident: None, delivered: true, confirmed: true, ..Row::of(row) };
+                rows.resize_with(place, hole);
+                rows.push(Row::of(row));
                 let page = row.incident().zip(row.reason());
                 let (incident, reason) = page.ok_or_else(|| format!("{row:?} is no page"))?;
                 *self.owed.entry((user_of(row), incident, reason)).or_default() -= 1;
@@ -616,15 +616,7 @@ impl Auditor {
             return self.claimed_of_method(of, now, until);
         }
         self.supersede(user_of(of), Some(of.id))?;
-        let row = Row {
-            id: of.id,
-            incident: of.incident(),
-            at: of.created_at,
-            held_until: None,
-            delivered: false,
-            confirmed: false,
-        };
-        ensure!(!self.is_superseded(user_of(of), &row), "{} was handed out, and nobody needs it", of.id);
+        ensure!(!self.is_superseded(user_of(of), &Row::of(of)), "{} was handed out, and nobody needs it", of.id);
         let rows = self.inboxes.entry(user_of(of)).or_default();
         let first = rows.iter().position(|row| !row.confirmed);
         let place = usize::try_from(of.number).unwrap() - 1;
@@ -637,15 +629,7 @@ impl Auditor {
 
     /// As [`Auditor::claimed`], of another contact method than the built-in one.
     fn claimed_of_method(&mut self, of: &Notification, now: Timestamp, until: Timestamp) -> Result<(), Complaint> {
-        let row = Row {
-            id: of.id,
-            incident: of.incident(),
-            at: of.created_at,
-            held_until: None,
-            delivered: false,
-            confirmed: false,
-        };
-        ensure!(!self.is_superseded(user_of(of), &row), "{} was handed out, and nobody needs it", of.id);
+        ensure!(!self.is_superseded(user_of(of), &Row::of(of)), "{} was handed out, and nobody needs it", of.id);
         let line = self.lines.entry(of.recipient).or_default();
         ensure!(line.next <= of.number, "{} is number {}, and all before {} have ended", of.id, of.number, line.next);
         if let Some((number, held)) = line.held {

@@ -68,27 +68,24 @@ impl<R: Fn(&Engine) -> Router> Keeper<R> {
     ) -> Result<(), Failure> {
         loop {
             if let Some(open) = &engine {
-                let Some((ticker, delivery)) = self.started(open, &mut ending).await else {
-                    if let Some(socket) = socket_of_engine.take() {
-                        let drain_time = self.drain_time;
-                        spawn_blocking(move || socket.close(drain_time)).await.map_err(io::Error::other)?;
-                    }
-                    return Ok(());
-                };
+                let started = self.started(open, &mut ending).await;
                 let failed = async {
                     while open.failure().is_none() {
                         sleep(LOOK).await;
                     }
                 };
                 let ends = tokio::select! {
+                    biased;
                     _ = ending.wait_for(|end| *end) => true,
                     () = failed => false,
                 };
                 let (socket, drain_time) = (socket_of_engine.take(), self.drain_time);
                 let end = move || {
-                    // What made one end by itself has been said already.
-                    let _ = ticker.stop();
-                    let _ = delivery.map(Deliverer::stop);
+                    if let Some((ticker, delivery)) = started {
+                        // What made one end by itself has been said already.
+                        let _ = ticker.stop();
+                        let _ = delivery.map(Deliverer::stop);
+                    }
                     if ends {
                         let _ = socket.map(|socket| socket.close(drain_time));
                     }

@@ -257,7 +257,8 @@ fn wanted(desks: &[Desk], free: &[usize]) -> Vec<Wanted> {
 
 fn hand_over(shared: &Shared, desks: &[Desk], notification: Notification) -> Result<(), Error> {
     let receipt = notification.receipt();
-    let Some(number) = desks.iter().position(|desk| desk.kind == notification.channel()) else {
+    let channel = notification.channel();
+    let Some((number, desk)) = desks.iter().enumerate().find(|(_, desk)| desk.kind == channel) else {
         shared.counts.retried.fetch_add(1, Ordering::Relaxed);
         let reason = "there is no channel for this kind of contact method";
         unless_broken(shared.engine.retry(&receipt, reason, None))?;
@@ -265,7 +266,7 @@ fn hand_over(shared: &Shared, desks: &[Desk], notification: Notification) -> Res
     };
     shared.slots.take(number);
     // There are as many places as slots: only without threads it finds none.
-    if desks.get(number).is_none_or(|desk| desk.queue.try_send(notification).is_err()) {
+    if desk.queue.try_send(notification).is_err() {
         shared.slots.give(number);
         unless_broken(shared.engine.give_back(&[receipt], LOOK))?;
     }

@@ -145,13 +145,10 @@ impl Engine {
             let organization = world.organization()?;
             let organization =
                 organization.ok_or_else(|| Refusal::broken("a notification without its organization"))?;
-            let member = match notification.recipient {
-                Recipient::Member(user) | Recipient::Method { user, .. } => world.member(user)?,
-                Recipient::Invited(_) => None,
-            };
-            let method = match notification.recipient {
-                Recipient::Method { user, method, .. } => world.contact_method(user, method)?,
-                Recipient::Member(_) | Recipient::Invited(_) => None,
+            let (member, method) = match notification.recipient {
+                Recipient::Member(user) => (world.member(user)?, None),
+                Recipient::Method { user, method, .. } => (world.member(user)?, world.contact_method(user, method)?),
+                Recipient::Invited(_) => (None, None),
             };
             let incident = match notification.message {
                 // Any member may see an incident. Who is paged may have been removed since.

@@ -197,6 +197,23 @@ impl FromStr for Timestamp {
     }
 }
 
+impl Timestamp {
+    /// The day and the minute in UTC, for people to read.
+    ///
+    /// ```
+    /// # use dogwatch_core::Timestamp;
+    /// let at: Timestamp = "2026-05-01T03:04:59.999Z".parse()?;
+    /// assert_eq!(at.minute(), "2026-05-01 03:04 UTC");
+    /// # Ok::<(), dogwatch_core::Problem>(())
+    /// ```
+    #[must_use]
+    pub fn minute(self) -> String {
+        let text = self.to_string();
+        let (day, time) = text.split_once('T').unwrap_or((&text, ""));
+        format!("{day} {} UTC", time.get(..5).unwrap_or(time))
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Replies are full of instants. Digits into a template is several times faster than a calendar and padding.

@@ -101,13 +101,6 @@ impl std::fmt::Debug for Invited {
     }
 }
 
-/// An instant for people: the day and the minute, in UTC.
-fn shown(at: Timestamp) -> String {
-    let text = at.to_string();
-    let (day, time) = text.split_once('T').unwrap_or((&text, ""));
-    format!("{day} {} UTC", time.get(..5).unwrap_or(time))
-}
-
 /// A stretch of time for people, in its largest fitting unit.
 fn long(from: Timestamp, to: Timestamp) -> String {
     let minutes = to.since(from).as_secs() / 60;
@@ -214,7 +207,7 @@ impl Message {
 
     fn page(&self, page: &Paged) -> Parts {
         let incident = &page.incident;
-        let opened = format!("{} ({} ago)", shown(incident.created_at), long(incident.created_at, self.now));
+        let opened = format!("{} ({} ago)", incident.created_at.minute(), long(incident.created_at, self.now));
         let mut facts = vec![
             ("Severity", incident.severity.to_string()),
             ("Status", incident.status.to_string()),
@@ -233,10 +226,10 @@ impl Message {
             (PageReason::Escalation, None) => "You are paged by the escalation policy.".to_owned(),
         };
         let next = match (incident.resolved_at, incident.acknowledged_at, incident.next_escalation_at) {
-            (Some(at), ..) => format!("It was resolved at {}.", shown(at)),
-            (_, Some(at), _) => format!("It was acknowledged at {}.", shown(at)),
+            (Some(at), ..) => format!("It was resolved at {}.", at.minute()),
+            (_, Some(at), _) => format!("It was acknowledged at {}.", at.minute()),
             (_, _, Some(at)) if self.now < at => {
-                let (at, wait) = (shown(at), long(self.now, at));
+                let (at, wait) = (at.minute(), long(self.now, at));
                 format!(
                     "Nobody has acknowledged it. If nobody does by {at}, in {wait}, the next layer is paged, if there is one."
                 )
@@ -272,6 +265,6 @@ mod tests {
             assert_eq!(long(from, at(seconds)), expected, "{seconds}");
         }
         assert_eq!(long(at(60), from), "less than a minute");
-        assert_eq!(shown(at(60)), "1970-01-01 00:01 UTC");
+        assert_eq!(at(60).minute(), "1970-01-01 00:01 UTC");
     }
 }

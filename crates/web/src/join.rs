@@ -72,11 +72,7 @@ pub(crate) async fn accept(
         Err(error) => return site.denied(&error.into()),
     };
     if is_foreign(&headers) {
-        return site.said(
-            StatusCode::FORBIDDEN,
-            "Not from there",
-            "Another site has sent this form. Open the link itself.",
-        );
+        return site.foreign();
     }
     let Ok(Ok(body)) = timeout(FORM_TIME, Limited::new(body, LARGEST).collect()).await else {
         return site.said(
@@ -104,11 +100,7 @@ pub(crate) async fn accept(
         }
     };
     let command = AcceptInvitation::new(Secret::new(token), first_name, last_name);
-    let joined = match site.engine.submit(command, &Actor::Anybody) {
-        Ok(pending) => pending.await,
-        Err(error) => Err(error),
-    };
-    match joined {
+    match site.execute(command, &Actor::Anybody).await {
         Ok(joined) => {
             let (organization, key) = (invited.organization.as_str(), joined.api_key.secret.reveal());
             site.page(StatusCode::OK, &Welcome { style: STYLE, organization, key })

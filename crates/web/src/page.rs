@@ -6,12 +6,12 @@ use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response, StatusCode, header};
-use dogwatch_store::rules::Actor;
 use dogwatch_store::rules::incident::{AcknowledgeIncident, AcknowledgedVia, GetIncident, IncidentView};
 use dogwatch_store::rules::link::PageLink;
+use dogwatch_store::rules::{Actor, Timestamp};
 
 use crate::Site;
-use crate::reply::{Denied, STYLE, is_foreign, shown};
+use crate::reply::{Denied, STYLE, is_foreign};
 
 #[derive(Template)]
 #[template(path = "incident.html")]
@@ -49,7 +49,7 @@ fn shown_page(site: &Site, link: &PageLink, incident: &IncidentView) -> Response
     // Members do not see the names of others.
     let who = |by| if by == link.user_id { "you" } else { "another member" };
     let acknowledged = incident.acknowledged_at.zip(incident.acknowledged_by);
-    let acknowledged = acknowledged.map(|(at, by)| format!("{}, {}", who(by), shown(at)));
+    let acknowledged = acknowledged.map(|(at, by)| format!("{}, {}", who(by), at.minute()));
     let affected: Vec<_> = incident.affected_components.iter().map(|one| one.name.as_str()).collect();
     let page = Shown {
         style: STYLE,
@@ -57,13 +57,13 @@ fn shown_page(site: &Site, link: &PageLink, incident: &IncidentView) -> Response
         title: incident.title.as_str(),
         severity: incident.severity.as_str(),
         status: incident.status.as_str(),
-        opened: shown(incident.created_at),
+        opened: incident.created_at.minute(),
         affected: affected.join(", "),
         description: incident.description.as_ref().map(|text| text.as_str()).unwrap_or_default(),
         acts: site.settings.acknowledge && acknowledged.is_none() && incident.resolved_at.is_none(),
         acknowledged,
-        resolved: incident.resolved_at.map(shown),
-        next: incident.next_escalation_at.map(shown),
+        resolved: incident.resolved_at.map(Timestamp::minute),
+        next: incident.next_escalation_at.map(Timestamp::minute),
     };
     site.page(StatusCode::OK, &page)
 }
@@ -78,11 +78,7 @@ pub(crate) async fn acknowledge(
         Err(denied) => return site.denied(&denied),
     };
     if is_foreign(&headers) {
-        return site.said(
-            StatusCode::FORBIDDEN,
-            "Not from there",
-            "Another site has sent this form. Open the link itself.",
-        );
+        return site.foreign();
     }
     if !site.settings.acknowledge {
         return site.said(StatusCode::FORBIDDEN, "This link only shows", "Acknowledge with your client instead.");
@@ -90,17 +86,12 @@ pub(crate) async fn acknowledge(
     let actor = Actor::member(link.org_id, link.user_id);
     let mut command = AcknowledgeIncident::new(link.incident_id);
     command.via = Some(AcknowledgedVia::Link);
-    let done = match site.engine.submit(command, &actor) {
-        Ok(pending) => pending.await,
-        Err(error) => Err(error),
-    };
-    match done {
+    match site.execute(command, &actor).await {
         // The browser shows the page anew, so that going back or reloading sends nothing again.
         Ok(_) => {
             let mut response = site.said(StatusCode::SEE_OTHER, "Acknowledged", "");
             // Relative, so that it works below a path of a proxy, too.
-            let place = token;
-            response.headers_mut().extend(place.parse().ok().map(|place| (header::LOCATION, place)));
+            response.headers_mut().extend(token.parse().ok().map(|place| (header::LOCATION, place)));
             response
         }
         Err(error) => site.denied(&error.into()),

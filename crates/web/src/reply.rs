@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, heade
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dogwatch_store::Error;
-use dogwatch_store::rules::{Code, Timestamp};
+use dogwatch_store::rules::{Actor, Code, Command};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -48,6 +48,11 @@ impl From<Error> for Denied {
 }
 
 impl Site {
+    /// Executes a command.
+    pub(crate) async fn execute<C: Command>(&self, command: C, actor: &Actor) -> Result<C::Reply, Error> {
+        self.engine.submit(command, actor)?.await
+    }
+
     /// A page as a response.
     pub(crate) fn page(&self, status: StatusCode, page: &impl Template) -> Response<Body> {
         let (status, html) = match page.render() {
@@ -75,6 +80,12 @@ impl Site {
 
     pub(crate) fn said(&self, status: StatusCode, title: &str, text: &str) -> Response<Body> {
         self.page(status, &Said { style: STYLE, title, text })
+    }
+
+    /// What is said of a form that another site has sent: see [`is_foreign`].
+    pub(crate) fn foreign(&self) -> Response<Body> {
+        let what = "Another site has sent this form. Open the link itself.";
+        self.said(StatusCode::FORBIDDEN, "Not from there", what)
     }
 
     /// What is said of a link that leads nowhere: to whoever guesses, all of them look alike.
@@ -111,11 +122,4 @@ pub(crate) async fn wrong_method(State(site): State<Arc<Site>>) -> Response<Body
 /// Whether a browser says that a form was sent by a page of another site.
 pub(crate) fn is_foreign(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none")
-}
-
-/// An instant for people: the day and the minute, in UTC.
-pub(crate) fn shown(at: Timestamp) -> String {
-    let text = at.to_string();
-    let (day, time) = text.split_once('T').unwrap_or((&text, ""));
-    format!("{day} {} UTC", time.get(..5).unwrap_or(time))
 }

@@ -13,7 +13,11 @@ pub(crate) fn run(args: &DeliveriesArgs, desk: &mut Desk) -> Result<(), Failure>
     for one in engine.undelivered(args.limit)? {
         let invitation = match one.recipient {
             Recipient::Invited(id) => Some(id.to_string()),
-            Recipient::Member(_) | Recipient::Method { .. } => None,
+            _ => None,
+        };
+        let webhook = match one.recipient {
+            Recipient::Webhook(id) => Some(id.to_string()),
+            _ => None,
         };
         desk.print(&json!({
             "id": one.id.to_string(),
@@ -23,8 +27,9 @@ pub(crate) fn run(args: &DeliveriesArgs, desk: &mut Desk) -> Result<(), Failure>
             "incidentId": one.incident().map(|id| id.to_string()),
             "userId": one.user().map(|id| id.to_string()),
             "invitationId": invitation,
+            "webhookId": webhook,
             "contactMethodId": one.recipient.contact_method().map(|id| id.to_string()),
-            "kind": one.channel().as_str(),
+            "kind": one.transport().as_str(),
             "dueAt": one.due_at.to_string(),
             "attempts": one.attempts,
             "lastError": one.last_error,

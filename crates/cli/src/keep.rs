@@ -49,8 +49,8 @@ pub(crate) struct Keeper<R> {
     pub(crate) data: PathBuf,
     /// How long tasks under way may take when the server stops.
     pub(crate) drain_time: Duration,
-    /// How what is in the outbox is sent, if it is.
-    pub(crate) mail: Option<Mail>,
+    /// How what is in the outbox is sent.
+    pub(crate) mail: Mail,
     /// Makes the API over a store that was opened.
     pub(crate) router: R,
     /// Where the latest API is put.
@@ -84,7 +84,7 @@ impl<R: Fn(&Engine) -> Router> Keeper<R> {
                     if let Some((ticker, delivery)) = started {
                         // What made one end by itself has been said already.
                         let _ = ticker.stop();
-                        let _ = delivery.map(Deliverer::stop);
+                        let _ = delivery.stop();
                     }
                     if ends {
                         let _ = socket.map(|socket| socket.close(drain_time));
@@ -111,11 +111,7 @@ impl<R: Fn(&Engine) -> Router> Keeper<R> {
 
 impl<R> Keeper<R> {
     /// Starts the ticker of a store and its delivery, as often as it takes; `None` when the server is to stop before.
-    async fn started(
-        &self,
-        engine: &Engine,
-        ending: &mut watch::Receiver<bool>,
-    ) -> Option<(Ticker, Option<Deliverer>)> {
+    async fn started(&self, engine: &Engine, ending: &mut watch::Receiver<bool>) -> Option<(Ticker, Deliverer)> {
         loop {
             match self.start(engine) {
                 Ok(started) => return Some(started),
@@ -128,9 +124,9 @@ impl<R> Keeper<R> {
         }
     }
 
-    fn start(&self, engine: &Engine) -> Result<(Ticker, Option<Deliverer>), Failure> {
+    fn start(&self, engine: &Engine) -> Result<(Ticker, Deliverer), Failure> {
         let ticker = engine.start_ticker()?;
-        let delivery = self.mail.as_ref().map(|mail| mail.start(engine, &self.data)).transpose()?;
+        let delivery = self.mail.start(engine, &self.data)?;
         Ok((ticker, delivery))
     }
 }

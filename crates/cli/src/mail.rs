@@ -1,5 +1,5 @@
-//! How `dogwatch serve` sends what is in the outbox: mail over a server or into a folder, and what members want over HTTP; and the pages
-//! that messages link to.
+//! How `dogwatch serve` sends what is in the outbox: mail over a server or into a folder, and over HTTP what members want and what webhooks
+//! are told; and the pages that messages link to. Without a mail server, mail waits for one.
 
 use std::fs;
 use std::io::Write;
@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use dogwatch_deliver::{
-    Address, AllowedHosts, Channel, Counts, Deliverer, Links, MailFolder, Message, Ntfy, Sender, Settings, Smtp,
-    Webhook,
+    Address, AllowedHosts, Channel, Counts, Deliverer, Links, MailFolder, Message, Ntfy, OrganizationWebhook, Sender,
+    Settings, Smtp, Webhook,
 };
 use dogwatch_http::Metrics;
 use dogwatch_store::rules::Validation;
@@ -90,7 +90,7 @@ pub(crate) fn test(args: &PageTestArgs) -> Result<(), Failure> {
 /// How what is in the outbox is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Mail {
-    way: Way,
+    way: Option<Way>,
     public_url: String,
     acknowledge: bool,
     allowed: AllowedHosts,
@@ -98,22 +98,27 @@ pub(crate) struct Mail {
 }
 
 impl Mail {
-    /// What the settings say; `None` when they name neither a mail server nor a folder.
-    pub(crate) fn of(args: &ServeArgs) -> Result<Option<Self>, Failure> {
-        let Some(way) = way(&args.mail)? else { return Ok(None) };
+    /// What the settings say.
+    pub(crate) fn of(args: &ServeArgs) -> Result<Self, Failure> {
+        let way = way(&args.mail)?;
         let public_url = args.public_url.clone().unwrap_or_default();
         let (acknowledge, allowed) = (args.links == LinksArg::Act, AllowedHosts::new(args.allow_internal.clone()));
         let mail = Self { way, public_url, acknowledge, allowed, counts: Arc::default() };
         // What does not fit is said before anything is served.
         mail.channels()?;
-        Ok(Some(mail))
+        Ok(mail)
+    }
+
+    /// Whether mail is sent: there is a server or a folder.
+    pub(crate) const fn is_sent(&self) -> bool {
+        self.way.is_some()
     }
 
     /// The same, with the address at which the server listens, where people reach it unless the settings say otherwise.
     pub(crate) fn at(mut self, listening: &str) -> Self {
         if self.public_url.is_empty() {
             listening.clone_into(&mut self.public_url);
-            if matches!(self.way, Way::Server { .. }) {
+            if matches!(self.way, Some(Way::Server { .. })) {
                 tracing::warn!(
                     listening,
                     "messages link to where this listens, which may work on this machine only: `--public-url`"
@@ -124,9 +129,14 @@ impl Mail {
     }
 
     fn channels(&self) -> Result<Vec<Box<dyn Channel>>, Failure> {
-        let mail = self.way.channel()?;
-        let allowed = &self.allowed;
-        Ok(vec![mail, Box::new(Webhook::new(allowed.clone())), Box::new(Ntfy::new(allowed.clone()))])
+        let allowed = || self.allowed.clone();
+        let mut all: Vec<Box<dyn Channel>> = vec![
+            Box::new(Webhook::new(allowed())),
+            Box::new(Ntfy::new(allowed())),
+            Box::new(OrganizationWebhook::new(allowed())),
+        ];
+        all.extend(self.way.as_ref().map(Way::channel).transpose()?);
+        Ok(all)
     }
 
     /// Starts to send what is in the outbox of a store.
@@ -136,36 +146,39 @@ impl Mail {
             links.acknowledge = self.acknowledge;
             links
         });
-        let settings = links.map_or_else(Settings::default, Settings::with_links);
+        let mut settings = links.map_or_else(Settings::default, Settings::with_links);
+        settings.leave_others = true;
         let started: Result<Deliverer, OpenError> =
             Deliverer::counting(engine, settings, self.channels()?, &self.counts);
         Ok(started?)
     }
 
     /// The pages to which messages link.
-    pub(crate) fn pages(&self, engine: &Engine, data: &Path) -> Option<Router> {
-        let mut settings = dogwatch_web::Settings::new(self.key(data)?);
+    pub(crate) fn pages(&self, engine: &Engine, key: MasterKey) -> Router {
+        let mut settings = dogwatch_web::Settings::new(key);
         settings.acknowledge = self.acknowledge;
-        Some(dogwatch_web::router(engine.clone(), settings))
+        dogwatch_web::router(engine.clone(), settings)
     }
 
-    /// The key of links. Without it, as on a disk that was full before it was ever made, pages go out without links.
-    fn key(&self, data: &Path) -> Option<MasterKey> {
-        master_key(data).map_err(|why| tracing::error!(%why, "there is no master key: messages carry no links")).ok()
+    /// The key of links and of the secrets of webhooks. Without it, as on a disk that was full before it was ever made, pages go out
+    /// without links, and webhooks wait.
+    pub(crate) fn key(&self, data: &Path) -> Option<MasterKey> {
+        let missing = "there is no master key: messages carry no links, and webhooks are told nothing";
+        master_key(data).map_err(|why| tracing::error!(%why, "{missing}")).ok()
     }
 
     /// Shows what was sent in metrics.
     pub(crate) fn counts(&self) -> Box<dyn FnOnce(Metrics) -> Metrics> {
-        let counts = Arc::clone(&self.counts);
+        let (counts, ways) = (Arc::clone(&self.counts), if self.is_sent() { 3 } else { 0 });
         Box::new(move |metrics| {
             let read = |read: fn(&Counts) -> u64| {
                 let counts = Arc::clone(&counts);
                 move || read(&counts)
             };
-            channels(metrics, 3)
+            channels(metrics, ways)
                 .counting(
                     "dogwatch_messages_sent",
-                    "Pages, invitations, codes and tests that were sent.",
+                    "Pages, invitations, codes, tests and events that were sent.",
                     read(Counts::sent),
                 )
                 .counting(
@@ -175,19 +188,17 @@ impl Mail {
                 )
                 .counting(
                     "dogwatch_messages_failed",
-                    "Pages, invitations, codes and tests that were given up.",
+                    "Pages, invitations, codes, tests and events that were given up.",
                     read(Counts::failed),
                 )
         })
     }
-
-    /// As [`Mail::counts`], when nothing is sent.
-    pub(crate) fn nobody() -> Box<dyn FnOnce(Metrics) -> Metrics> {
-        Box::new(|metrics| channels(metrics, 0))
-    }
 }
 
 fn channels(metrics: Metrics, count: u64) -> Metrics {
-    metrics
-        .gauging("dogwatch_channels", "The ways in which pages are sent: with none they reach nobody.", move || count)
+    metrics.gauging(
+        "dogwatch_channels",
+        "The ways in which pages are sent; 0 without mail, over which everybody is told who has not set anything else.",
+        move || count,
+    )
 }

@@ -70,7 +70,7 @@ pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
     writeln!(
         io::stdout(),
         "the settings fit{}",
-        if mail.is_some() { "" } else { ", but pages reach nobody: no mail" }
+        if mail.is_sent() { "" } else { ", but pages reach nobody: no mail" }
     )?;
     Ok(())
 }
@@ -149,7 +149,7 @@ fn first_organization(engine: &Engine, data: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn listen(args: &ServeArgs, engine: Option<Engine>, mail: Option<Mail>, log: &Log) -> Result<(), Failure> {
+async fn listen(args: &ServeArgs, engine: Option<Engine>, mail: Mail, log: &Log) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let tls = certificates(args)?;
     if let Some(certificates) = tls.clone() {
@@ -189,10 +189,10 @@ async fn listen(args: &ServeArgs, engine: Option<Engine>, mail: Option<Mail>, lo
         "Connections for which there was no seat.",
         move || turned_away.load(Ordering::Relaxed),
     );
-    let mail = mail.map(|mail| mail.at(&format!("{scheme}://{address}")));
-    let metrics = mail.as_ref().map_or_else(Mail::nobody, Mail::counts)(metrics);
-    let notice = if mail.is_some() { "" } else { NOBODY };
-    if mail.is_none() {
+    let mail = mail.at(&format!("{scheme}://{address}"));
+    let metrics = mail.counts()(metrics);
+    let notice = if mail.is_sent() { "" } else { NOBODY };
+    if !mail.is_sent() {
         tracing::warn!("{NOBODY}");
     }
     let (data, links) = (args.data.clone(), mail.clone());
@@ -200,8 +200,8 @@ async fn listen(args: &ServeArgs, engine: Option<Engine>, mail: Option<Mail>, lo
         let builder =
             RouterBuilder::new(engine.clone()).metrics(metrics.of(engine)).limits(limits).cors(origins.clone());
         let builder = builder.trusted_proxies(proxies.clone()).draining(Arc::clone(&draining)).notice(notice);
-        match links.as_ref().and_then(|mail| mail.pages(engine, &data)) {
-            Some(pages) => builder.beside(pages).build(),
+        match links.key(&data) {
+            Some(key) => builder.beside(links.pages(engine, key.clone())).master_key(key).build(),
             None => builder.build(),
         }
     };

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::id::{IdSource, OrgId, UserId};
 use crate::org_audit;
 use crate::organization::Counts;
+use crate::outbox::{Inbox, Recipient};
 use crate::time::Timestamp;
 use crate::world::{Change, GlobalPort, State, World, Write};
 
@@ -111,16 +112,21 @@ impl<'a> Context<'a> {
         Self { world, now, ids, writes: Vec::new() }
     }
 
-    /// Ends the decision with its reply.
-    pub(crate) fn decided<R>(self, reply: R) -> Decision<R> {
-        Decision { reply, writes: self.writes }
+    /// Ends a decision that time made, with its reply.
+    pub(crate) fn decided<R>(self, reply: R) -> Result<Decision<R>, Error> {
+        self.ended(None, reply)
     }
 
-    /// As [`Context::decided`], for the command of a member: what it changes of the organization's settings goes into its audit.
-    pub(crate) fn decided_by<R>(mut self, user: UserId, reply: R) -> Result<Decision<R>, Error> {
+    /// Ends the command of a member with its reply.
+    pub(crate) fn decided_by<R>(self, user: UserId, reply: R) -> Result<Decision<R>, Error> {
+        self.ended(Some(user), reply)
+    }
+
+    /// What changes of the organization's settings goes into its audit.
+    fn ended<R>(mut self, by: Option<UserId>, reply: R) -> Result<Decision<R>, Error> {
         let newest = |_| org_audit::newest(self.world);
-        org_audit::note(&mut self.writes, Some(user), self.now, self.ids, newest)?;
-        Ok(self.decided(reply))
+        org_audit::note(&mut self.writes, by, self.now, self.ids, newest)?;
+        Ok(Decision { reply, writes: self.writes })
     }
 }
 
@@ -128,6 +134,29 @@ impl Context<'_> {
     /// Adds a write to the decision.
     pub(crate) fn write(&mut self, write: Write) {
         self.writes.push(write);
+    }
+
+    /// Does something as a whole or not at all: with an error, nothing of it is in the decision.
+    pub(crate) fn whole<R>(&mut self, something: impl FnOnce(&mut Self) -> Result<R, Error>) -> Result<R, Error> {
+        let before = self.writes.len();
+        something(self).inspect_err(|_| self.writes.truncate(before))
+    }
+
+    /// A recipient's inbox, as the decision leaves it so far.
+    pub(crate) fn inbox(&self, recipient: Recipient) -> Result<Option<Inbox>, Error> {
+        let of_recipient = |write: &Write| match write {
+            Write::Inbox(Change { before, after }) => {
+                let named = before.as_ref().or(after.as_ref());
+                named.is_some_and(|inbox| inbox.recipient == recipient).then_some(*after)
+            }
+            _ => None,
+        };
+        self.writes.iter().rev().find_map(of_recipient).map_or_else(|| self.world.inbox(recipient), Ok)
+    }
+
+    /// Adds a change of an inbox, which [`Context::inbox`] gave, to the decision.
+    pub(crate) fn write_inbox(&mut self, before: Option<Inbox>, after: Inbox) {
+        self.write(Write::Inbox(Change { before, after: Some(after) }));
     }
 
     /// Adds a change of the organization's counts to the decision, unless it would pass a limit. A command calls it at most

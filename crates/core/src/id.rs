@@ -130,6 +130,8 @@ ids! {
     PageId "page id": "";
     /// The id of a contact method.
     ContactMethodId "contact method id": "";
+    /// The id of a webhook of an organization: a UUID.
+    WebhookId "webhook id": "";
 }
 
 /// The bytes of an id in its one spelling: a UUID behind a prefix in 32 hexadecimal digits, without a prefix hyphenated.

@@ -13,10 +13,11 @@ use crate::escalation::{AckTimeout, Position, Target};
 use crate::id::{
     ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IncidentId, InvitationId, NotificationId, OrgAuditId, OrgId,
     OverrideId, PageId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
+    WebhookId,
 };
 use crate::incident::{
-    AcknowledgedVia, AuditCursor, AuditEvent, Cursor, EditedField, Event, ListLimit, Severity, Status, UpdateCursor,
-    UpdateVisibility,
+    AcknowledgedVia, AuditCursor, AuditEvent, Cursor, EditedField, Event, EventName, ListLimit, Severity, Status,
+    UpdateCursor, UpdateVisibility,
 };
 use crate::oncall::{HandoffTime, OnCallAt, RotationType};
 use crate::org_audit::{OrgAuditAction, OrgAuditCursor};
@@ -24,10 +25,11 @@ use crate::outbox::{DeliveryState, Notification, NotificationKind, PageReason};
 use crate::secret::Secret;
 use crate::team::{InvitationView, Role};
 use crate::text::{
-    Description, EmailAddress, ExternalId, GroupLabel, IdempotencyKey, IncidentDescription, Name, OrgName, PersonName,
-    PolicyName, Reason, ResolutionNote, ScheduleName, Title, UpdateBody,
+    Description, EmailAddress, ExternalId, GroupLabel, HttpUrl, IdempotencyKey, IncidentDescription, Name, OrgName,
+    PersonName, PolicyName, Reason, ResolutionNote, ScheduleName, Title, UpdateBody,
 };
 use crate::time::Timestamp;
+use crate::webhook::{WebhookDeliveryKind, WebhookEvents};
 use crate::zone::Zone;
 
 /// Implements both directions for types that are one text, by `Display` and `FromStr`.
@@ -49,11 +51,11 @@ macro_rules! as_text {
 
 as_text! {
     ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IncidentId, InvitationId, NotificationId, OrgAuditId, OrgId, OverrideId, PageId, PolicyId,
-    PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
-    Description, EmailAddress, ExternalId, GroupLabel, IdempotencyKey, IncidentDescription, Name, OrgName, PersonName,
+    PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId, WebhookId,
+    Description, EmailAddress, ExternalId, GroupLabel, HttpUrl, IdempotencyKey, IncidentDescription, Name, OrgName, PersonName,
     PolicyName, Reason, ResolutionNote, ScheduleName, Title, UpdateBody,
     AcknowledgedVia, AuditCursor, ContactMethodKind, DeliveryState, Cursor, EditedField, OrgAuditAction, OrgAuditCursor, HandoffTime, NotificationKind, PageReason, Role, RotationType, Severity, Status, Timestamp,
-    UpdateCursor, UpdateVisibility,
+    UpdateCursor, UpdateVisibility, EventName, WebhookDeliveryKind,
 }
 
 impl Serialize for Zone {
@@ -165,6 +167,13 @@ impl Serialize for AuditEvent {
         fields.serialize_field("actorId", &self.actor_id)?;
         fields.serialize_field("details", &Details(&self.event))?;
         fields.end()
+    }
+}
+
+/// The names, or `["*"]`.
+impl Serialize for WebhookEvents {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.names().serialize(serializer)
     }
 }
 

@@ -69,6 +69,7 @@ pub mod organization;
 pub mod outbox;
 pub mod team;
 pub mod ticks;
+pub mod webhook;
 
 pub mod memory;
 

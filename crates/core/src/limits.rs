@@ -20,6 +20,8 @@ pub const OVERRIDES: u32 = 500;
 pub const POLICIES: u32 = 1_000;
 /// The most layers of an escalation policy.
 pub const POLICY_LAYERS: u32 = 20;
+/// The most webhooks of an organization.
+pub const WEBHOOKS: u32 = 50;
 /// The most components that one incident affects.
 pub const INCIDENT_COMPONENTS: u32 = 100;
 /// The most updates of one incident. An update that changes the status is exempt: an incident can always be resolved.

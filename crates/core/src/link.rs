@@ -26,7 +26,7 @@ impl fmt::Debug for MasterKey {
 }
 
 /// The code of some bytes under a key.
-fn code(key: &[u8; 32]) -> Hmac<Sha256> {
+pub(crate) fn code(key: &[u8; 32]) -> Hmac<Sha256> {
     // A key of this length is padded, whatever it is.
     Hmac::new(&{
         let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
@@ -43,7 +43,7 @@ impl MasterKey {
     }
 
     /// The secret for a purpose: another purpose gives another, from which this one does not follow.
-    fn derive(&self, purpose: &str) -> [u8; 32] {
+    pub(crate) fn derive(&self, purpose: &str) -> [u8; 32] {
         code(&self.0).chain_update(purpose).finalize().into_bytes().into()
     }
 }

@@ -7,26 +7,28 @@ use crate::api_key::{ApiKey, ApiKeyPort, KeyHolder};
 use crate::caller::Actor;
 use crate::command::{Command, Query, ask, decide};
 use crate::component::{Component, ComponentPort};
-use crate::contact::{ContactMethod, ContactMethodKind, ContactPort, ContactSettings};
+use crate::contact::{ContactMethod, ContactPort, ContactSettings};
 use crate::error::Error;
 use crate::escalation::{EscalationPort, Lookups, PastPolicyLayer, Policy, PolicyLayer, Target};
 use crate::id::{
     ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IdSource, IncidentId, InvitationId, NotificationId,
     OrgAuditId, OrgId, OverrideId, PageId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, UpdateId, UserId,
+    WebhookId,
 };
 use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate};
 use crate::oncall::{OnCallPort, Override, Past, PastOrder, PastRotation, RotationLayer, Schedule, Standing};
 use crate::org_audit::{OrgAuditEntry, OrgAuditPort};
 use crate::organization::{Counts, Organization, OrganizationPort};
 use crate::outbox::{
-    DeliveryPort, Inbox, Notification, OutboxPort, ReadyInbox, Receipt, Recipient, Retried, claim, confirm, fail,
-    fall_due, give_back, retry,
+    DeliveryPort, Inbox, Notification, OutboxPort, ReadyInbox, Receipt, Recipient, Retried, Transport, claim, confirm,
+    fail, fall_due, give_back, retry,
 };
 use crate::secret::SecretHash;
 use crate::team::{Invitation, Member, TeamPort};
 use crate::text::{EmailAddress, ExternalId, Name, PolicyName, ScheduleName};
 use crate::ticks::{TickPort, Timer, fire_due};
 use crate::time::Timestamp;
+use crate::webhook::{Webhook, WebhookPort};
 use crate::world::{Change, GlobalPort, State, World, Write};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -60,6 +62,7 @@ struct OrgData {
     past_policy_layers: BTreeMap<(PolicyId, u32, PolicyLayerId), PastPolicyLayer>,
     contact_methods: BTreeMap<(UserId, ContactMethodId), ContactMethod>,
     contact_settings: BTreeMap<UserId, ContactSettings>,
+    webhooks: BTreeMap<WebhookId, Webhook>,
     notifications: BTreeMap<NotificationId, Notification>,
     inboxes: BTreeMap<Recipient, Inbox>,
     org_audit: BTreeMap<OrgAuditId, OrgAuditEntry>,
@@ -127,8 +130,8 @@ impl MemoryState {
         }
         let mut claimed = Vec::new();
         let mut all = Vec::new();
-        for kind in ContactMethodKind::ALL {
-            all.extend(self.ready_inboxes(kind, now, None, usize::MAX)?);
+        for transport in Transport::ALL {
+            all.extend(self.ready_inboxes(transport, now, None, usize::MAX)?);
         }
         for ready in all {
             if claimed.len() >= limit {
@@ -252,6 +255,7 @@ impl MemoryState {
                 Write::ContactSettings(change) => {
                     self.put(*change, |s| (s.org_id, s.user_id), |data| &mut data.contact_settings);
                 }
+                Write::Webhook(change) => self.put(*change, |w| (w.org_id, w.id), |data| &mut data.webhooks),
                 Write::Inbox(change) => self.put(change, |i| (i.org_id, i.recipient), |data| &mut data.inboxes),
                 Write::OrgAudit(entry) => drop(self.of(entry.org_id).org_audit.insert(entry.id, *entry)),
                 Write::Audit(entry) => {
@@ -326,13 +330,13 @@ impl TickPort for MemoryState {
 impl DeliveryPort for MemoryState {
     fn ready_inboxes(
         &self,
-        kind: ContactMethodKind,
+        transport: Transport,
         now: Timestamp,
         after: Option<&ReadyInbox>,
         limit: usize,
     ) -> Result<Vec<ReadyInbox>, Error> {
-        let of_kind = self.ready().filter(|inbox| inbox.recipient.channel() == kind);
-        let mut ready: Vec<_> = of_kind.filter(|inbox| inbox.ready_at <= now && Some(inbox) > after).collect();
+        let over = self.ready().filter(|inbox| inbox.recipient.transport() == transport);
+        let mut ready: Vec<_> = over.filter(|inbox| inbox.ready_at <= now && Some(inbox) > after).collect();
         ready.sort();
         ready.truncate(limit);
         Ok(ready)
@@ -669,6 +673,25 @@ impl ContactPort for MemoryWorld<'_> {
 
     fn contact_settings(&self, user: UserId) -> Result<Option<ContactSettings>, Error> {
         Ok(self.get(|data| &data.contact_settings, &user))
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl WebhookPort for MemoryWorld<'_> {
+    fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, Error> {
+        Ok(self.get(|data| &data.webhooks, &id))
+    }
+
+    fn webhooks(&self) -> Result<Vec<Webhook>, Error> {
+        Ok(self.all(|data| &data.webhooks).cloned().collect())
+    }
+
+    fn webhook_deliveries(&self, id: WebhookId, limit: usize) -> Result<Vec<Notification>, Error> {
+        let sent_to = |one: &&Notification| one.recipient == Recipient::Webhook(id);
+        let mut found: Vec<_> = self.all(|data| &data.notifications).filter(sent_to).cloned().collect();
+        found.sort_by_key(|one| std::cmp::Reverse(one.id));
+        found.truncate(limit);
+        Ok(found)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The audit of an organization (contract, section 10): who changed its settings when, with what was before and after.
 //!
-//! Settings are members and their roles, invitations, API keys, components, schedules with their layers and overrides, and policies with their
-//! layers. Each change of one is an [`OrgAuditEntry`] in the same decision as the change; entries are only ever added. An
+//! Settings are members and their roles, invitations, API keys, components, schedules with their layers and overrides, policies with their
+//! layers, and webhooks. Each change of one is an [`OrgAuditEntry`] in the same decision as the change; entries are only ever added. An
 //! incident has an audit trail of its own. No entry holds a secret or the hash of one.
 
 use crate::api_key::{ApiKey, ApiKeyView};
@@ -19,6 +19,7 @@ use crate::secret::SecretHash;
 use crate::team::{Invitation, InvitationView, Member};
 use crate::text::{Description, PolicyName, ScheduleName};
 use crate::time::Timestamp;
+use crate::webhook::{Webhook, WebhookView};
 use crate::words::words;
 use crate::world::{Change, World, Write};
 use crate::zone::Zone;
@@ -44,7 +45,7 @@ pub struct OrgAuditEntry {
     pub id: OrgAuditId,
     /// The organization.
     pub org_id: OrgId,
-    /// The member who changed it; `None` for the operator, and for whoever accepted an invitation.
+    /// The member who changed it; `None` for the operator, for whoever accepted an invitation, and where time was the actor.
     pub actor_id: Option<UserId>,
     /// The setting before; `None` when it is new.
     pub before: Option<Setting>,
@@ -73,6 +74,8 @@ pub enum Setting {
     Policy(Box<Policy>),
     /// A layer of an escalation policy.
     PolicyLayer(Box<PolicyLayer>),
+    /// A webhook.
+    Webhook(Box<Webhook>),
 }
 
 /// A setting as it is shown: what callers see of it, and nothing of what only the rules need.
@@ -98,6 +101,8 @@ pub enum SettingView {
     Policy(Box<PolicySetting>),
     /// A layer of an escalation policy.
     PolicyLayer(Box<PolicyLayerView>),
+    /// A webhook.
+    Webhook(Box<WebhookView>),
 }
 
 /// A schedule, without its layers: they are settings of their own.
@@ -182,6 +187,7 @@ impl Setting {
             Self::Override(it) => ("override", it.id.to_string()),
             Self::Policy(it) => ("policy", it.id.to_string()),
             Self::PolicyLayer(it) => ("policyLayer", it.id.to_string()),
+            Self::Webhook(it) => ("webhook", it.id.to_string()),
         }
     }
 
@@ -228,6 +234,7 @@ impl Setting {
                 updated_at: it.updated_at,
             })),
             Self::PolicyLayer(it) => SettingView::PolicyLayer(Box::new(PolicyLayerView::from(&**it))),
+            Self::Webhook(it) => SettingView::Webhook(Box::new(WebhookView::from(&**it))),
         }
     }
 
@@ -242,6 +249,7 @@ impl Setting {
             Self::Override(it) => it.org_id,
             Self::Policy(it) => it.org_id,
             Self::PolicyLayer(it) => it.org_id,
+            Self::Webhook(it) => it.org_id,
         }
     }
 }
@@ -264,6 +272,7 @@ fn settings(write: &Write) -> Option<(Option<Setting>, Option<Setting>)> {
         Write::Override(it) => both(it, |it| Some(Setting::Override(Box::new(it.clone())))),
         Write::Policy(it) => both(it, |it| Some(Setting::Policy(Box::new(it.clone())))),
         Write::PolicyLayer(it) => both(it, |it| Some(Setting::PolicyLayer(Box::new(it.clone())))),
+        Write::Webhook(it) => both(it, |it| Some(Setting::Webhook(Box::new(it.clone())))),
         _ => None,
     }
 }
@@ -343,7 +352,7 @@ impl ListOrgAudit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct OrgAuditTarget {
-    /// `member`, `invitation`, `apiKey`, `component`, `schedule`, `rotationLayer`, `override`, `policy` or `policyLayer`.
+    /// `member`, `invitation`, `apiKey`, `component`, `schedule`, `rotationLayer`, `override`, `policy`, `policyLayer` or `webhook`.
     pub kind: &'static str,
     /// Its id.
     pub id: String,
@@ -357,7 +366,7 @@ pub struct OrgAuditView {
     pub id: OrgAuditId,
     /// When it was changed.
     pub at: Timestamp,
-    /// The member who changed it; `None` for the operator, and for whoever accepted an invitation.
+    /// The member who changed it; `None` for the operator, for whoever accepted an invitation, and where time was the actor.
     pub actor_id: Option<UserId>,
     /// What happened to it.
     pub action: OrgAuditAction,

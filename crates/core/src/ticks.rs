@@ -69,5 +69,5 @@ pub fn fire_due(
     let world = state.world(timer.org_id);
     let mut cx = Context::new(&*world, lookups.now(), ids);
     let fired = if incident::let_time_pass(&mut cx, timer.incident_id, lookups)? { Fired::Yes } else { Fired::No };
-    Ok(cx.decided(fired))
+    cx.decided(fired)
 }

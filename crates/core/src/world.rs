@@ -23,6 +23,7 @@ use crate::secret::SecretHash;
 use crate::team::{Invitation, Member, TeamPort};
 use crate::text::ExternalId;
 use crate::ticks::TickPort;
+use crate::webhook::{Webhook, WebhookPort};
 
 /// What is unique over all organizations: the hashes of API keys and of invitation tokens, and external ids of organizations. Read
 /// only.
@@ -71,6 +72,7 @@ pub trait World:
     + EscalationPort
     + OutboxPort
     + OrgAuditPort
+    + WebhookPort
 {
 }
 
@@ -85,6 +87,7 @@ impl<T> World for T where
         + EscalationPort
         + OutboxPort
         + OrgAuditPort
+        + WebhookPort
         + ?Sized
 {
 }
@@ -161,6 +164,8 @@ pub enum Write {
     ContactMethod(Box<Change<ContactMethod>>),
     /// What a member has set about how they are told. Without anything set there is none.
     ContactSettings(Box<Change<ContactSettings>>),
+    /// A webhook of the organization. A deleted one is gone.
+    Webhook(Box<Change<Webhook>>),
     /// A notification. One that has ended has left its inbox, but stays stored; a withdrawn one is deleted.
     Notification(Box<Change<Notification>>),
     /// The inbox of a recipient. That of an invitation is deleted once its notification is delivered or withdrawn.

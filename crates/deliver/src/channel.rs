@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dogwatch_store::rules::contact::ContactMethodKind;
+use dogwatch_store::rules::outbox::Transport;
 
 use crate::message::Message;
 
@@ -11,8 +11,8 @@ use crate::message::Message;
 /// It is called by several threads at once, blocks while it sends, and must end by itself: see [`Channel::longest`]. What it has sent and
 /// could not say so is sent again, so it passes on [`Message::id`], which is the same on every try.
 pub trait Channel: Send + Sync + 'static {
-    /// The kind of contact method that it serves.
-    fn kind(&self) -> ContactMethodKind;
+    /// What it serves: a kind of contact method, or the webhooks of organizations.
+    fn transport(&self) -> Transport;
 
     /// How long sending a message may take at most, a minute by default. What a program that ended in the middle had in hand is sent
     /// again after about twice that.
@@ -28,8 +28,8 @@ pub trait Channel: Send + Sync + 'static {
 }
 
 impl Channel for Box<dyn Channel> {
-    fn kind(&self) -> ContactMethodKind {
-        (**self).kind()
+    fn transport(&self) -> Transport {
+        (**self).transport()
     }
 
     fn longest(&self) -> Duration {

@@ -9,16 +9,17 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use dogwatch_store::rules::Timestamp;
-use dogwatch_store::rules::contact::{ContactAddress, ContactMethodKind};
+use dogwatch_store::rules::contact::ContactAddress;
+use dogwatch_store::rules::incident::UpdateVisibility;
 use dogwatch_store::rules::link::{MasterKey, PAGE_LINK, PageLink};
-use dogwatch_store::rules::outbox::{Message as Content, Notification, Recipient, Retried};
+use dogwatch_store::rules::outbox::{Message as Content, Notification, Recipient, Retried, Transport};
 use dogwatch_store::{Engine, Envelope, Error, OpenError, Wanted};
 
 use crate::channel::{Channel, SendError};
-use crate::message::{Address, Invited, Message, Paged, What};
+use crate::message::{Address, DisabledWebhook, Happened, Invited, Message, Paged, What};
 use crate::slots::Slots;
 
-/// The most notifications that are claimed at once over a kind of contact method without a channel, and for how long.
+/// The most notifications that are claimed at once over a transport without a channel, and for how long.
 const AT_ONCE: usize = 32;
 const NO_CHANNEL: Duration = Duration::from_secs(60);
 /// The longest wait before the outbox and the wish to stop are looked at again.
@@ -57,11 +58,17 @@ pub struct Settings {
     pub links: Option<Links>,
     /// How many messages each channel sends at the same time, 4 by default.
     pub workers: usize,
+    /// The key from which the secrets of webhooks are derived; by default that of the links. Without one, no webhook of an organization is
+    /// told anything.
+    pub key: Option<MasterKey>,
+    /// Whether what goes over a transport without a channel is left waiting, for a channel that comes later. By default it is tried
+    /// again, and fails after an hour.
+    pub leave_others: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { links: None, workers: 4 }
+        Self { links: None, workers: 4, key: None, leave_others: false }
     }
 }
 
@@ -69,7 +76,7 @@ impl Settings {
     /// The defaults, with links.
     #[must_use]
     pub fn with_links(links: Links) -> Self {
-        Self { links: Some(links), ..Self::default() }
+        Self { key: Some(links.key.clone()), links: Some(links), ..Self::default() }
     }
 }
 
@@ -121,14 +128,14 @@ struct Shared {
 
 /// A channel's threads, as the thread that claims sees them.
 struct Desk {
-    kind: ContactMethodKind,
+    transport: Transport,
     lease: Duration,
     queue: SyncSender<Notification>,
 }
 
 impl Deliverer {
-    /// Starts threads that send what is in the outbox, until it is stopped or dropped. What goes over a kind of contact method that has
-    /// no channel here is tried again, and fails after an hour.
+    /// Starts threads that send what is in the outbox, until it is stopped or dropped. What goes over a transport that has
+    /// no channel here is tried again, and fails after an hour, unless [`Settings::leave_others`] says otherwise.
     ///
     /// # Errors
     /// [`OpenError::Thread`] when a thread cannot be started.
@@ -159,7 +166,7 @@ impl Deliverer {
         for (number, channel) in channels.into_iter().enumerate() {
             let (queue, work) = sync_channel(each);
             let lease = channel.longest().saturating_mul(2).saturating_add(SPARE);
-            desks.push(Desk { kind: channel.kind(), lease, queue });
+            desks.push(Desk { transport: channel.transport(), lease, queue });
             let (channel, work) = (Arc::new(channel), Arc::new(Mutex::new(work)));
             for _ in 0..workers {
                 let (shared, channel, work) = (Arc::clone(&shared), Arc::clone(&channel), Arc::clone(&work));
@@ -229,7 +236,8 @@ fn claim_all(shared: &Shared, desks: &[Desk]) -> Result<(), Error> {
             break;
         }
         let (free, seen) = shared.slots.free();
-        let claims = unless_broken(shared.engine.claim_over(&wanted(desks, &free)))?.unwrap_or_default();
+        let claims = unless_broken(shared.engine.claim_over(&wanted(desks, &free, shared.settings.leave_others)))?
+            .unwrap_or_default();
         if claims.notifications.is_empty() && claims.ended == 0 {
             // What waits is for a channel that is busy, or is damaged: then to look at it again and again would not help.
             shared.slots.wait(seen, pause);
@@ -244,23 +252,24 @@ fn claim_all(shared: &Shared, desks: &[Desk]) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is wanted: for each channel as many as it has slots that are free. What goes over a kind without a channel is wanted, too, to be
-/// told that there is none.
-fn wanted(desks: &[Desk], free: &[usize]) -> Vec<Wanted> {
-    let of_kind = |kind| {
-        let desk = desks.iter().zip(free).find(|(desk, _)| desk.kind == kind);
-        let (limit, lease) = desk.map_or((AT_ONCE, NO_CHANNEL), |(desk, free)| (*free, desk.lease));
-        Wanted { kind, limit, lease }
+/// What is wanted: for each channel as many as it has slots that are free. What goes over a transport without a channel is wanted, too, to
+/// be told that there is none; unless it is to be left waiting.
+fn wanted(desks: &[Desk], free: &[usize], leave_others: bool) -> Vec<Wanted> {
+    let without = if leave_others { 0 } else { AT_ONCE };
+    let over = |transport| {
+        let desk = desks.iter().zip(free).find(|(desk, _)| desk.transport == transport);
+        let (limit, lease) = desk.map_or((without, NO_CHANNEL), |(desk, free)| (*free, desk.lease));
+        Wanted { transport, limit, lease }
     };
-    ContactMethodKind::ALL.into_iter().map(of_kind).filter(|wanted| wanted.limit > 0).collect()
+    Transport::ALL.into_iter().map(over).filter(|wanted| wanted.limit > 0).collect()
 }
 
 fn hand_over(shared: &Shared, desks: &[Desk], notification: Notification) -> Result<(), Error> {
     let receipt = notification.receipt();
-    let channel = notification.channel();
-    let Some((number, desk)) = desks.iter().enumerate().find(|(_, desk)| desk.kind == channel) else {
+    let transport = notification.transport();
+    let Some((number, desk)) = desks.iter().enumerate().find(|(_, desk)| desk.transport == transport) else {
         shared.counts.retried.fetch_add(1, Ordering::Relaxed);
-        let reason = "there is no channel for this kind of contact method";
+        let reason = "there is no channel for this";
         unless_broken(shared.engine.retry(&receipt, reason, None))?;
         return Ok(());
     };
@@ -302,15 +311,12 @@ fn send_all(
             continue;
         }
         let (id, kind, attempts) = (notification.id, notification.message.kind(), notification.attempts);
-        let over = channel.kind();
+        let over = channel.transport();
         let sent = match shared.engine.envelope(notification) {
             Ok(envelope) => {
                 let now = shared.engine.now();
                 // A defect of one message must not end the delivery of all.
-                let send = || match message(&shared.settings, &envelope, now) {
-                    Some(message) => channel.send(&message),
-                    None => Err(SendError::permanent("there is nobody to send it to")),
-                };
+                let send = || channel.send(&message(&shared.settings, &envelope, now)?);
                 catch_unwind(AssertUnwindSafe(send))
                     .unwrap_or_else(|_| Err(SendError::temporary("a defect: the channel panicked")))
             }
@@ -327,7 +333,7 @@ fn send_all(
                 match unless_broken(shared.engine.retry(&receipt, &reason, after))? {
                     Some(Retried::Failed) => {
                         count(&shared.counts.failed);
-                        tracing::error!(%id, %kind, %over, attempts, reason, "not delivered for an hour, and given up");
+                        tracing::error!(%id, %kind, %over, attempts, reason, "not delivered for long enough, and given up");
                     }
                     _ => {
                         count(&shared.counts.retried);
@@ -344,24 +350,15 @@ fn send_all(
     }
 }
 
-/// The message for a notification; `None` when nobody is to be told.
-fn message(settings: &Settings, envelope: &Envelope, now: Timestamp) -> Option<Message> {
+/// The message for a notification.
+fn message(settings: &Settings, envelope: &Envelope, now: Timestamp) -> Result<Message, SendError> {
     let Notification { id, org_id, recipient, message, .. } = &envelope.notification;
     let links = settings.links.as_ref();
     let url = |links: &Links, path: &str, token: &str| format!("{}/{path}/{token}", links.public_url);
-    let address = || {
-        let member = envelope.member.as_ref()?;
-        Some(match (recipient, envelope.method.as_ref().map(|method| &method.address)) {
-            (Recipient::Method { .. }, None) => return None,
-            (_, None) => Address::Email(member.email.clone()),
-            (_, Some(ContactAddress::Email(address))) => Address::Email(address.clone()),
-            (_, Some(ContactAddress::Webhook(url))) => Address::Webhook(url.clone()),
-            (_, Some(ContactAddress::Ntfy(url))) => Address::Ntfy(url.clone()),
-        })
-    };
+    let nobody = || SendError::permanent("there is nobody to send it to");
     let (to, what) = match message {
         Content::Page { incident_id, reason, .. } => {
-            let (member, incident) = (envelope.member.as_ref()?, envelope.incident.clone()?);
+            let (member, incident) = envelope.member.as_ref().zip(envelope.incident.clone()).ok_or_else(nobody)?;
             let link = PageLink {
                 org_id: *org_id,
                 incident_id: *incident_id,
@@ -372,16 +369,59 @@ fn message(settings: &Settings, envelope: &Envelope, now: Timestamp) -> Option<M
             let page = links.map(|links| url(links, "p", &link.token(&links.key)));
             let acts = links.is_some_and(|links| links.acknowledge);
             let paged = Paged { incident, reason: *reason, link: page, acts };
-            (address()?, What::Page(Box::new(paged)))
+            (address(*recipient, settings, envelope, now)?, What::Page(Box::new(paged)))
         }
         Content::Invitation { email, token } => {
-            let token = token.as_ref()?.reveal().to_owned();
+            let token = token.as_ref().ok_or_else(nobody)?.reveal().to_owned();
             let link = links.map(|links| url(links, "join", &token));
             (Address::Email(email.clone()), What::Invitation(Invited { link, token }))
         }
-        Content::Code { code } => (address()?, What::Code(code.as_ref()?.reveal().to_owned())),
-        Content::Test => (address()?, What::Test),
+        Content::Code { code } => {
+            let code = code.as_ref().ok_or_else(nobody)?.reveal().to_owned();
+            (address(*recipient, settings, envelope, now)?, What::Code(code))
+        }
+        Content::Test => (address(*recipient, settings, envelope, now)?, What::Test),
+        Content::Event { .. } => {
+            let to = address(*recipient, settings, envelope, now)?;
+            let internal = envelope.webhook.as_ref().is_some_and(|webhook| webhook.include_internal);
+            let (incident, event) = envelope.incident.clone().zip(envelope.event.clone()).ok_or_else(nobody)?;
+            let mut update = envelope.update.clone();
+            if let Some(update) =
+                update.as_mut().filter(|update| update.visibility == UpdateVisibility::Internal && !internal)
+            {
+                update.body = None;
+            }
+            (to, What::Event(Box::new(Happened { incident, event, update })))
+        }
+        Content::WebhookDisabled { webhook_id, name, reason } => {
+            let disabled = DisabledWebhook { id: *webhook_id, name: name.clone(), reason: reason.clone() };
+            (address(*recipient, settings, envelope, now)?, What::WebhookDisabled(disabled))
+        }
     };
     let organization = envelope.organization.name.as_str().to_owned();
-    Some(Message { id: *id, to, organization, what, now })
+    Ok(Message { id: *id, to, organization, what, now })
+}
+
+/// Where a notification goes.
+fn address(
+    recipient: Recipient,
+    settings: &Settings,
+    envelope: &Envelope,
+    now: Timestamp,
+) -> Result<Address, SendError> {
+    let nobody = || SendError::permanent("there is nobody to send it to");
+    if let Recipient::Webhook(_) = recipient {
+        let webhook = envelope.webhook.as_ref().ok_or_else(nobody)?;
+        // Somebody may find the key again.
+        let key = settings.key.as_ref().ok_or_else(|| SendError::temporary("there is no key to sign it with"))?;
+        return Ok(Address::Endpoint { url: webhook.url.clone(), secrets: webhook.secrets(key, now) });
+    }
+    let member = envelope.member.as_ref().ok_or_else(nobody)?;
+    Ok(match (recipient, envelope.method.as_ref().map(|method| &method.address)) {
+        (Recipient::Method { .. }, None) => return Err(nobody()),
+        (_, None) => Address::Email(member.email.clone()),
+        (_, Some(ContactAddress::Email(address))) => Address::Email(address.clone()),
+        (_, Some(ContactAddress::Webhook(url))) => Address::Webhook(url.clone()),
+        (_, Some(ContactAddress::Ntfy(url))) => Address::Ntfy(url.clone()),
+    })
 }

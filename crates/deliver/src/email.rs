@@ -10,13 +10,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use dogwatch_store::rules::contact::ContactMethodKind;
+use dogwatch_store::rules::outbox::Transport;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::{SmtpTransport, Transport};
+use lettre::{SmtpTransport, Transport as _};
 
 use crate::channel::{Channel, SendError};
 use crate::message::{Address, Message, Parts, What};
@@ -251,8 +251,8 @@ impl Smtp {
 }
 
 impl Channel for Smtp {
-    fn kind(&self) -> ContactMethodKind {
-        ContactMethodKind::Email
+    fn transport(&self) -> Transport {
+        Transport::Email
     }
 
     fn longest(&self) -> Duration {
@@ -313,8 +313,8 @@ impl MailFolder {
 }
 
 impl Channel for MailFolder {
-    fn kind(&self) -> ContactMethodKind {
-        ContactMethodKind::Email
+    fn transport(&self) -> Transport {
+        Transport::Email
     }
 
     fn send(&self, message: &Message) -> Result<(), SendError> {

@@ -5,20 +5,20 @@
 //! channels cannot disagree.
 //!
 //! Each kind of contact method has a channel, with threads of its own, so that a slow one holds up no other. Here are e-mail (feature
-//! `email`), over SMTP ([`Smtp`]) or into a folder to try things out ([`MailFolder`]), and HTTP (feature `web`), to URLs ([`Webhook`])
-//! and to topics of ntfy servers ([`Ntfy`]). A program brings another by implementing [`Channel`]:
+//! `email`), over SMTP ([`Smtp`]) or into a folder to try things out ([`MailFolder`]), and HTTP (feature `web`), to URLs ([`Webhook`]),
+//! to topics of ntfy servers ([`Ntfy`]), and signed, to the webhooks of organizations ([`OrganizationWebhook`]). A program brings another by implementing [`Channel`]:
 //!
 //! ```
 //! use dogwatch_deliver::{Address, Channel, Deliverer, Message, SendError, Settings};
 //! use dogwatch_store::Engine;
-//! use dogwatch_store::rules::contact::ContactMethodKind;
+//! use dogwatch_store::rules::outbox::Transport;
 //! # use dogwatch_store::rules::{Actor, incident::*, organization::CreateOrganization};
 //!
 //! struct Told(std::sync::mpsc::Sender<String>);
 //!
 //! impl Channel for Told {
-//!     fn kind(&self) -> ContactMethodKind {
-//!         ContactMethodKind::Email
+//!     fn transport(&self) -> Transport {
+//!         Transport::Email
 //!     }
 //!
 //!     fn send(&self, message: &Message) -> Result<(), SendError> {
@@ -58,6 +58,6 @@ pub use channel::{Channel, SendError};
 pub use deliverer::{Counts, Deliverer, Links, Settings};
 #[cfg(feature = "email")]
 pub use email::{MailFolder, Sender, SettingsError, Smtp};
-pub use message::{Address, Invited, Message, Paged, What};
+pub use message::{Address, DisabledWebhook, Happened, Invited, Message, Paged, What};
 #[cfg(feature = "web")]
-pub use web::{Ntfy, Webhook};
+pub use web::{Ntfy, OrganizationWebhook, Webhook};

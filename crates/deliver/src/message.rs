@@ -3,12 +3,13 @@
 use std::fmt::Write;
 
 use dogwatch_store::rules::Timestamp;
-use dogwatch_store::rules::id::{Id, NotificationId};
-use dogwatch_store::rules::incident::IncidentView;
+use dogwatch_store::rules::id::{Id, NotificationId, WebhookId};
+use dogwatch_store::rules::incident::{AuditEvent, IncidentView, UpdateView};
 use dogwatch_store::rules::outbox::PageReason;
-use dogwatch_store::rules::text::{EmailAddress, HttpUrl};
+use dogwatch_store::rules::text::{EmailAddress, HttpUrl, Name};
+use dogwatch_store::rules::webhook::WebhookSecret;
 
-/// A message to one person.
+/// A message to one person, or to a webhook of an organization.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Message {
@@ -34,6 +35,13 @@ pub enum Address {
     Webhook(HttpUrl),
     /// To a topic of an ntfy server: the server's URL, and the topic as its path.
     Ntfy(HttpUrl),
+    /// To a webhook of the organization.
+    Endpoint {
+        /// Where it leads.
+        url: HttpUrl,
+        /// The secrets with which it is signed: each makes a signature.
+        secrets: Vec<WebhookSecret>,
+    },
 }
 
 /// What a message is about.
@@ -46,8 +54,12 @@ pub enum What {
     Invitation(Invited),
     /// The code with which the contact method is verified.
     Code(String),
-    /// Nothing: the contact method works.
+    /// Nothing: the contact method, or the webhook, works.
     Test,
+    /// What happened to an incident: for a webhook of the organization.
+    Event(Box<Happened>),
+    /// A webhook of the organization was disabled: for its admins.
+    WebhookDisabled(DisabledWebhook),
 }
 
 impl std::fmt::Debug for What {
@@ -57,6 +69,8 @@ impl std::fmt::Debug for What {
             Self::Invitation(invited) => f.debug_tuple("Invitation").field(invited).finish(),
             Self::Code(_) => f.write_str("Code(…)"),
             Self::Test => f.write_str("Test"),
+            Self::Event(happened) => f.debug_tuple("Event").field(happened).finish(),
+            Self::WebhookDisabled(disabled) => f.debug_tuple("WebhookDisabled").field(disabled).finish(),
         }
     }
 }
@@ -83,6 +97,30 @@ impl std::fmt::Debug for Paged {
         let mut shown = f.debug_struct("Paged");
         shown.field("incident", incident).field("reason", reason).field("link", &link).field("acts", acts).finish()
     }
+}
+
+/// What happened to an incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Happened {
+    /// The incident, as it is now.
+    pub incident: IncidentView,
+    /// What happened.
+    pub event: AuditEvent,
+    /// The update that the event tells of, as it is now; the text of an internal one only where that is wanted.
+    pub update: Option<UpdateView>,
+}
+
+/// A webhook that was disabled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DisabledWebhook {
+    /// The webhook's id.
+    pub id: WebhookId,
+    /// Its name when it was disabled.
+    pub name: Name,
+    /// Why.
+    pub reason: String,
 }
 
 /// An invitation.
@@ -140,6 +178,10 @@ impl Message {
             What::Invitation(_) => format!("You are invited to {}", self.organization),
             What::Code(code) => format!("{code} is your code for {}", self.organization),
             What::Test => format!("A test from {}", self.organization),
+            What::Event(it) => {
+                format!("[#{}] {}: {}", it.incident.sequential_id, it.incident.title, it.event.event.name())
+            }
+            What::WebhookDisabled(it) => format!("The webhook {} of {} was disabled", it.name, self.organization),
         }
     }
 
@@ -149,7 +191,7 @@ impl Message {
         match &self.what {
             What::Page(page) => page.link.as_deref(),
             What::Invitation(invited) => invited.link.as_deref(),
-            What::Code(_) | What::Test => None,
+            What::Code(_) | What::Test | What::Event(_) | What::WebhookDisabled(_) => None,
         }
     }
 
@@ -201,6 +243,19 @@ impl Message {
             What::Test => {
                 let said = vec!["This contact method works: pages will reach you here.".to_owned()];
                 Parts { facts: Vec::new(), said, link: None }
+            }
+            What::Event(it) => {
+                let facts = vec![("Event", it.event.event.name().to_string()), ("At", it.event.at().minute())];
+                Parts { facts, said: Vec::new(), link: None }
+            }
+            What::WebhookDisabled(it) => {
+                let facts = vec![("Webhook", it.id.to_string()), ("Why", it.reason.clone())];
+                let said = vec![
+                    "What happens to incidents is not sent to it any more, and what waited for it will not be."
+                        .to_owned(),
+                    "When its receiver works again, an admin can enable it: POST /v1/webhooks/{id}/enable.".to_owned(),
+                ];
+                Parts { facts, said, link: None }
             }
         }
     }

@@ -1,17 +1,21 @@
-//! Messages over HTTP: to a URL of the member's own (`webhook`), and to a topic of an ntfy server (`ntfy`).
+//! Messages over HTTP: to a URL of the member's own (`webhook`), to a topic of an ntfy server (`ntfy`), and signed, to the webhooks of
+//! organizations.
 //!
 //! No redirect is followed, no proxy is used, and nothing is connected to that is not public, but for the hosts that the operator
 //! allows. Each try takes ten seconds at most. Of an answer only its head is read.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use dogwatch_store::rules::contact::ContactMethodKind;
-use dogwatch_store::rules::incident::Severity;
-use dogwatch_store::rules::text::HttpUrl;
+use dogwatch_store::rules::Timestamp;
+use dogwatch_store::rules::incident::{AuditEvent, IncidentView, Severity, Status, UpdateView};
+use dogwatch_store::rules::outbox::Transport;
+use dogwatch_store::rules::text::{HttpUrl, UpdateBody};
 use serde::Serialize;
 use ureq::Agent;
 use ureq::http::header::RETRY_AFTER;
 use ureq::http::{Response, StatusCode};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::transport::DefaultConnector;
 
 use crate::address::{AllowedHosts, NotPublic, PublicOnly};
@@ -23,7 +27,7 @@ const TIME: Duration = Duration::from_secs(10);
 /// The longest time that the other side may ask to wait.
 const LONGEST_WAIT: u64 = 24 * 60 * 60;
 
-/// What both channels share: how a request is sent, and what its answer means.
+/// What the channels share: how a request is sent, and what its answer means.
 #[derive(Debug, Clone)]
 struct Client(Agent);
 
@@ -35,16 +39,20 @@ impl Client {
             .proxy(None)
             .http_status_as_error(false)
             .timeout_global(Some(TIME))
+            .tls_config(TlsConfig::builder().root_certs(trusted()).build())
             .user_agent(concat!("dogwatch/", env!("CARGO_PKG_VERSION")))
             .build();
         Self(Agent::with_parts(config, DefaultConnector::default(), PublicOnly { allowed }))
     }
 
     fn post(&self, url: &str, id: &str, body: &impl Serialize) -> Result<(), SendError> {
-        let body =
-            serde_json::to_vec(body).map_err(|why| SendError::permanent(format!("it cannot be written: {why}")))?;
+        self.post_with(url, id, &written(body)?, &[])
+    }
+
+    fn post_with(&self, url: &str, id: &str, body: &[u8], headers: &[(&str, String)]) -> Result<(), SendError> {
         let request = self.0.post(url).header("content-type", "application/json").header("webhook-id", id);
-        match request.send(&body[..]) {
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        match request.send(body) {
             Ok(answer) => judged(&answer),
             Err(ureq::Error::Other(why)) if why.is::<NotPublic>() => Err(SendError::permanent(why.to_string())),
             // The text of an error may hold the URL, which may hold a secret.
@@ -55,6 +63,20 @@ impl Client {
             Err(_) => Err(SendError::temporary("the request failed")),
         }
     }
+}
+
+/// Whom the client trusts: the certificates that the operating system does, as for mail; where it knows none, those of the browsers.
+fn trusted() -> RootCerts {
+    static TRUSTED: LazyLock<RootCerts> = LazyLock::new(|| {
+        let known = rustls_native_certs::load_native_certs().certs;
+        let known: Vec<_> = known.iter().map(|one| Certificate::from_der(one).to_owned()).collect();
+        if known.is_empty() { RootCerts::WebPki } else { RootCerts::new_with_certs(&known) }
+    });
+    TRUSTED.clone()
+}
+
+fn written(body: &impl Serialize) -> Result<Vec<u8>, SendError> {
+    serde_json::to_vec(body).map_err(|why| SendError::permanent(format!("it cannot be written: {why}")))
 }
 
 /// What a status means: 2xx is success; 408, 425, 429 and 5xx are for now; anything else is for good.
@@ -111,9 +133,21 @@ struct Incident<'a> {
     status: &'a str,
 }
 
+impl<'a> Incident<'a> {
+    fn of(incident: &'a IncidentView) -> Self {
+        Self {
+            id: incident.id.to_string(),
+            sequential_id: incident.sequential_id,
+            title: incident.title.as_str(),
+            severity: incident.severity.as_str(),
+            status: incident.status.as_str(),
+        }
+    }
+}
+
 impl Channel for Webhook {
-    fn kind(&self) -> ContactMethodKind {
-        ContactMethodKind::Webhook
+    fn transport(&self) -> Transport {
+        Transport::Webhook
     }
 
     fn longest(&self) -> Duration {
@@ -123,20 +157,12 @@ impl Channel for Webhook {
     fn send(&self, message: &Message) -> Result<(), SendError> {
         let Address::Webhook(url) = &message.to else { return Err(SendError::permanent("no URL")) };
         let (kind, code, incident) = match &message.what {
-            What::Page(page) => {
-                let incident = &page.incident;
-                let shown = Incident {
-                    id: incident.id.to_string(),
-                    sequential_id: incident.sequential_id,
-                    title: incident.title.as_str(),
-                    severity: incident.severity.as_str(),
-                    status: incident.status.as_str(),
-                };
-                ("page", None, Some(shown))
-            }
+            What::Page(page) => ("page", None, Some(Incident::of(&page.incident))),
             What::Code(code) => ("code", Some(code.as_str()), None),
             What::Test => ("test", None, None),
-            What::Invitation(_) => return Err(SendError::permanent("an invitation goes by mail")),
+            What::Invitation(_) | What::Event(_) | What::WebhookDisabled(_) => {
+                return Err(SendError::permanent("it goes by other ways"));
+            }
         };
         let id = message.id.to_string();
         let body = Body {
@@ -198,8 +224,8 @@ fn topic(url: &HttpUrl) -> Option<(&str, &str)> {
 }
 
 impl Channel for Ntfy {
-    fn kind(&self) -> ContactMethodKind {
-        ContactMethodKind::Ntfy
+    fn transport(&self) -> Transport {
+        Transport::Ntfy
     }
 
     fn longest(&self) -> Duration {
@@ -223,6 +249,123 @@ impl Channel for Ntfy {
         self.0.post(root, &message.id.to_string(), &publish)
     }
 }
+
+/// Signed requests to the webhooks of organizations, as Standard Webhooks 1.0.0 says.
+#[derive(Debug)]
+pub struct OrganizationWebhook(Client);
+
+impl OrganizationWebhook {
+    /// Requests to public addresses, and to hosts that the operator allows.
+    #[must_use]
+    pub fn new(allowed: AllowedHosts) -> Self {
+        Self(Client::new(allowed))
+    }
+}
+
+/// What is sent to a webhook of an organization.
+#[derive(Serialize)]
+struct Signed<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    timestamp: Timestamp,
+    data: Data<'a>,
+}
+
+#[derive(Serialize, Default)]
+struct Data<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incident: Option<Outline<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'a AuditEvent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update: Option<Update<'a>>,
+}
+
+/// An incident without what may be long.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Outline<'a> {
+    #[serde(flatten)]
+    incident: Incident<'a>,
+    owner_id: Option<String>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    acknowledged_at: Option<Timestamp>,
+    resolved_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Update<'a> {
+    id: String,
+    visibility: &'static str,
+    status_change: Option<&'static str>,
+    body: Option<&'a str>,
+    /// Whether the text is only the beginning.
+    truncated: bool,
+}
+
+/// The most characters of an update that are sent: with all else in a request, they are less than 20 KB.
+const UPDATE: usize = 4_000;
+
+impl<'a> Update<'a> {
+    fn of(update: &'a UpdateView) -> Self {
+        let whole = update.body.as_ref().map(UpdateBody::as_str);
+        let end = whole.and_then(|body| body.char_indices().nth(UPDATE)).map(|(end, _)| end);
+        Self {
+            id: update.id.to_string(),
+            visibility: update.visibility.as_str(),
+            status_change: update.status_change.map(Status::as_str),
+            body: whole.and_then(|body| body.get(..end.unwrap_or(body.len()))),
+            truncated: end.is_some(),
+        }
+    }
+}
+
+impl Channel for OrganizationWebhook {
+    fn transport(&self) -> Transport {
+        Transport::OrganizationWebhook
+    }
+
+    fn longest(&self) -> Duration {
+        TIME
+    }
+
+    fn send(&self, message: &Message) -> Result<(), SendError> {
+        let Address::Endpoint { url, secrets } = &message.to else { return Err(SendError::permanent("no endpoint")) };
+        let (id, signed) = match &message.what {
+            What::Event(happened) => {
+                let (incident, event) = (&happened.incident, &happened.event);
+                let outline = Outline {
+                    incident: Incident::of(incident),
+                    owner_id: incident.owner_id.map(|id| id.to_string()),
+                    created_at: incident.created_at,
+                    updated_at: incident.updated_at,
+                    acknowledged_at: incident.acknowledged_at,
+                    resolved_at: incident.resolved_at,
+                };
+                let update = happened.update.as_ref().map(Update::of);
+                let data = Data { incident: Some(outline), event: Some(event), update };
+                (event.id.to_string(), Signed { kind: event.event.as_str(), timestamp: event.at(), data })
+            }
+            What::Test => {
+                (message.id.to_string(), Signed { kind: "test", timestamp: message.now, data: Data::default() })
+            }
+            _ => return Err(SendError::permanent("it goes by other ways")),
+        };
+        let (body, at) = (written(&signed)?, message.now.as_millis().div_euclid(1_000));
+        let signatures: Vec<_> = secrets.iter().map(|secret| secret.sign(&id, at, &body)).collect();
+        let headers = [("webhook-timestamp", at.to_string()), ("webhook-signature", signatures.join(" "))];
+        self.0.post_with(url.as_str(), &id, &body, &headers).map_err(|why| match why {
+            // One that is gone says so; everything else may be mended within the days in which it is tried again.
+            SendError::Permanent { reason } if reason != GONE => SendError::temporary(reason),
+            other => other,
+        })
+    }
+}
+
+/// What [`judged`] says of the status 410.
+const GONE: &str = "answered 410";
 
 #[cfg(test)]
 mod tests {

@@ -11,17 +11,23 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dogwatch_deliver::{
-    Address, AllowedHosts, Channel, Counts, Deliverer, Links, Message, Ntfy, SendError, Settings, Webhook, What,
+    Address, AllowedHosts, Channel, Counts, Deliverer, Links, Message, Ntfy, OrganizationWebhook, SendError, Settings,
+    Webhook, What,
 };
 use dogwatch_store::rules::contact::{
     AddContactMethod, ContactAddress, ContactMethodKind, ListContactMethods, NotificationRule, NotificationRules,
     SetNotificationRules, VerifyContactMethod,
 };
 use dogwatch_store::rules::id::{ContactMethodId, IncidentId};
-use dogwatch_store::rules::incident::{AcknowledgeIncident, CreateIncident, HandOffIncident, Severity};
+use dogwatch_store::rules::incident::{
+    AcknowledgeIncident, CreateIncident, HandOffIncident, ListAuditEvents, PostUpdate, Severity,
+};
 use dogwatch_store::rules::link::MasterKey;
 use dogwatch_store::rules::organization::CreateOrganization;
-use dogwatch_store::rules::outbox::{DeliveryState, ListPages};
+use dogwatch_store::rules::outbox::{DeliveryState, ListPages, Transport};
+use dogwatch_store::rules::webhook::{
+    CreateWebhook, EditWebhook, EnableWebhook, GetWebhook, ListWebhookDeliveries, RotateWebhookSecret,
+};
 use dogwatch_store::rules::{Actor, Code, UserId};
 use dogwatch_store::{Engine, ManualClock};
 use serde_json::Value;
@@ -188,8 +194,8 @@ struct Plain {
 }
 
 impl Channel for Plain {
-    fn kind(&self) -> ContactMethodKind {
-        self.webhook.kind()
+    fn transport(&self) -> Transport {
+        self.webhook.transport()
     }
 
     fn send(&self, message: &Message) -> Result<(), SendError> {
@@ -258,17 +264,127 @@ fn nothing_inside_is_connected_to() {
     deliverer.unwrap().stop().unwrap();
 }
 
+/// A webhook of the organization whose URL begins with `https://` is told over a server without TLS.
+struct PlainEndpoint {
+    webhooks: OrganizationWebhook,
+    server: String,
+}
+
+impl Channel for PlainEndpoint {
+    fn transport(&self) -> Transport {
+        self.webhooks.transport()
+    }
+
+    fn send(&self, message: &Message) -> Result<(), SendError> {
+        let Address::Endpoint { url, secrets } = message.to.clone() else { panic!("{message:?}") };
+        let mut message = message.clone();
+        let path = url.as_str().strip_prefix("https://hooks.example.com").unwrap();
+        message.to = Address::Endpoint { url: format!("{}{path}", self.server).parse().unwrap(), secrets };
+        self.webhooks.send(&message)
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> &'a str {
+    head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap()
+}
+
+/// What webhooks of the organization are told: in order, signed, the same on every try, and disabled when they are gone.
+#[test]
+fn organization_webhooks() {
+    let house = House::new();
+    let (address, told) = server(&[
+        "503 Busy\r\nretry-after: 40\r\n",
+        "404 Not Found\r\n",
+        "200 OK\r\n",
+        "200 OK\r\n",
+        "200 OK\r\n",
+        "410 Gone\r\n",
+    ]);
+    let create = CreateWebhook::new("All".parse().unwrap(), "https://hooks.example.com/all".parse().unwrap());
+    let id = house.engine.execute(create, &house.ada).unwrap().id;
+    house.engine.execute(RotateWebhookSecret::new(id), &house.ada).unwrap();
+    let (tell, mails) = channel();
+    let tell = Mutex::new(tell);
+    let mail = told_by(Transport::Email, move |message| {
+        tell.lock().unwrap().send(message.text()).unwrap();
+        Ok(())
+    });
+    let endpoint = PlainEndpoint { webhooks: OrganizationWebhook::new(here()), server: address };
+    let deliverer = Deliverer::start(&house.engine, settings(), vec![Box::new(endpoint), mail]).unwrap();
+    let open = CreateIncident::new("Checkout is down".parse().unwrap(), Severity::Critical, house.me);
+    let incident = house.engine.execute(open, &house.ada).unwrap().id;
+    let long = "🦀".repeat(5_000);
+    for body in ["Looking.", &long] {
+        house.engine.execute(PostUpdate::internal(incident, body.parse().unwrap()), &house.ada).unwrap();
+    }
+    let next = || told.recv_timeout(Duration::from_secs(60)).unwrap();
+    let trail = house.engine.query(&ListAuditEvents::new(incident), &house.ada).unwrap().events;
+    let waits = |tries: u32| {
+        let list = ListWebhookDeliveries::new(id);
+        let shown = || house.engine.query(&list, &house.ada).unwrap().pop().unwrap();
+        wait_for("the end of a try", || shown().attempts == tries && shown().last_error.is_some());
+    };
+
+    let (head, body) = next();
+    assert!(head.starts_with("post /all http/1.1"), "{head}");
+    assert_eq!(header(&head, "webhook-id"), trail[0].id.to_string());
+    assert_eq!((&body["type"], &body["timestamp"]), (&"incident_created".into(), &trail[0].at().to_string().into()));
+    assert_eq!(body["data"]["event"], serde_json::to_value(&trail[0]).unwrap());
+    assert_eq!(body["data"]["incident"]["title"], "Checkout is down");
+    // Not before the time for which the server has asked; and a 404 is for now, too.
+    waits(1);
+    house.clock.advance(Duration::from_secs(39));
+    assert!(told.recv_timeout(Duration::from_millis(700)).is_err());
+    house.clock.advance(Duration::from_secs(1));
+    let (again, same) = next();
+    assert_eq!((header(&again, "webhook-id"), &same), (header(&head, "webhook-id"), &body), "the same on every try");
+    assert_ne!(header(&again, "webhook-timestamp"), header(&head, "webhook-timestamp"), "the instant of the try");
+    waits(2);
+    house.clock.advance(Duration::from_secs(330));
+    assert_eq!(header(&next().0, "webhook-id"), trail[0].id.to_string());
+
+    // The text of an internal update is not sent unless it is wanted.
+    let (_, update) = next();
+    assert_eq!((&update["type"], &update["data"]["update"]["body"]), (&"update_posted".into(), &Value::Null));
+    let (_, update) = next();
+    assert_eq!(
+        (&update["data"]["update"]["body"], &update["data"]["update"]["truncated"]),
+        (&Value::Null, &false.into())
+    );
+    wait_for("all of it", || house.engine.pending(100).unwrap().1 == 0);
+
+    // One that is gone.
+    house.engine.execute(AcknowledgeIncident::new(incident), &house.ada).unwrap();
+    next();
+    wait_for("the end", || house.engine.query(&GetWebhook::new(id), &house.ada).unwrap().disabled_at.is_some());
+    let mail = mails.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert!(mail.contains("The webhook All of Harbour was disabled") && mail.contains("answered 410"), "{mail}");
+    house.engine.execute(PostUpdate::internal(incident, "Nobody hears.".parse().unwrap()), &house.ada).unwrap();
+
+    // Enabled again, with the text of internal updates, cut.
+    house.engine.execute(EnableWebhook::new(id), &house.ada).unwrap();
+    let internal = EditWebhook { include_internal: Some(true), ..EditWebhook::new(id) };
+    house.engine.execute(internal, &house.ada).unwrap();
+    house.engine.execute(PostUpdate::internal(incident, long.parse().unwrap()), &house.ada).unwrap();
+    let (head, update) = next();
+    let sent = update["data"]["update"]["body"].as_str().unwrap();
+    assert_eq!((sent.chars().count(), &update["data"]["update"]["truncated"]), (4_000, &true.into()));
+    assert!(header(&head, "content-length").parse::<u32>().unwrap() < 20_000);
+    assert_eq!(header(&head, "webhook-signature").split(' ').count(), 2, "both secrets sign for a day");
+    deliverer.stop().unwrap();
+}
+
 type HowToSend = Box<dyn Fn(&Message) -> Result<(), SendError> + Send + Sync>;
 
 /// A channel that does what it is told.
 struct Told {
-    kind: ContactMethodKind,
+    transport: Transport,
     send: HowToSend,
 }
 
 impl Channel for Told {
-    fn kind(&self) -> ContactMethodKind {
-        self.kind
+    fn transport(&self) -> Transport {
+        self.transport
     }
 
     fn send(&self, message: &Message) -> Result<(), SendError> {
@@ -276,11 +392,11 @@ impl Channel for Told {
     }
 }
 
-fn told(
-    kind: ContactMethodKind,
+fn told_by(
+    transport: Transport,
     send: impl Fn(&Message) -> Result<(), SendError> + Send + Sync + 'static,
 ) -> Box<dyn Channel> {
-    Box::new(Told { kind, send: Box::new(send) })
+    Box::new(Told { transport, send: Box::new(send) })
 }
 
 /// All threads of one channel hang; mail goes out all the same, and so does what the channel is given afterwards.
@@ -296,7 +412,7 @@ fn a_channel_that_hangs_holds_up_no_other() {
     house.rules(&all);
     let hangs = Arc::new(AtomicBool::new(true));
     let still = Arc::clone(&hangs);
-    let slow = told(ContactMethodKind::Webhook, move |_| {
+    let slow = told_by(Transport::Webhook, move |_| {
         while still.load(Ordering::SeqCst) {
             thread::sleep(Duration::from_millis(5));
         }
@@ -304,7 +420,7 @@ fn a_channel_that_hangs_holds_up_no_other() {
     });
     let (tell, mails) = channel();
     let tell = Mutex::new(tell);
-    let mail = told(ContactMethodKind::Email, move |message| {
+    let mail = told_by(Transport::Email, move |message| {
         let Address::Email(to) = &message.to else { panic!("{message:?}") };
         tell.lock().unwrap().send(to.to_string()).unwrap();
         Ok(())
@@ -328,26 +444,26 @@ fn rules_with_delays() {
     house.rules(&[(house.built_in(), 0), (hook, 5)]);
     let (tell, sent) = channel();
     let tell = Arc::new(Mutex::new(tell));
-    let note = |kind| {
+    let note = |transport| {
         let tell = Arc::clone(&tell);
-        told(kind, move |message: &Message| {
+        told_by(transport, move |message: &Message| {
             assert!(matches!(message.what, What::Page(_)));
-            tell.lock().unwrap().send(kind).unwrap();
+            tell.lock().unwrap().send(transport).unwrap();
             Ok(())
         })
     };
-    let channels = vec![note(ContactMethodKind::Email), note(ContactMethodKind::Webhook)];
+    let channels = vec![note(Transport::Email), note(Transport::Webhook)];
     let deliverer = Deliverer::start(&house.engine, settings(), channels).unwrap();
     let next = |wait| sent.recv_timeout(Duration::from_millis(wait)).ok();
     house.page();
-    assert_eq!(next(60_000), Some(ContactMethodKind::Email));
+    assert_eq!(next(60_000), Some(Transport::Email));
     house.clock.advance(Duration::from_secs(299));
     assert_eq!(next(700), None);
     house.clock.advance(Duration::from_secs(1));
-    assert_eq!(next(60_000), Some(ContactMethodKind::Webhook));
+    assert_eq!(next(60_000), Some(Transport::Webhook));
     // Acknowledged in time, nothing follows.
     let second = house.page();
-    assert_eq!(next(60_000), Some(ContactMethodKind::Email));
+    assert_eq!(next(60_000), Some(Transport::Email));
     house.engine.execute(AcknowledgeIncident::new(second), &house.ada).unwrap();
     house.clock.advance(Duration::from_secs(300));
     wait_for("the end", || house.states(second).iter().any(|one| one.1 == DeliveryState::Superseded));
@@ -355,7 +471,7 @@ fn rules_with_delays() {
     deliverer.stop().unwrap();
 }
 
-/// A defect costs a try; a kind without a channel is tried again; and after an hour it has failed.
+/// A defect costs a try; what has no channel is tried again; and after an hour it has failed.
 #[test]
 fn what_cannot_be_sent() {
     let house = House::new();
@@ -363,7 +479,7 @@ fn what_cannot_be_sent() {
     house.rules(&[(house.built_in(), 0), (hook, 0)]);
     let tries = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&tries);
-    let mail = told(ContactMethodKind::Email, move |_| {
+    let mail = told_by(Transport::Email, move |_| {
         if count.fetch_add(1, Ordering::SeqCst) == 0 { panic!("a defect of the channel") } else { Ok(()) }
     });
     let deliverer = Deliverer::start(&house.engine, settings(), vec![mail]).unwrap();

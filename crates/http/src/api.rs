@@ -20,6 +20,7 @@ use axum::routing::any;
 use bytes::BytesMut;
 use dogwatch_store::rules::caller::CallerKind;
 use dogwatch_store::rules::id::{ApiKeyId, Id};
+use dogwatch_store::rules::link::MasterKey;
 use dogwatch_store::rules::text::IdempotencyKey;
 use dogwatch_store::rules::{Actor, Code, Secret};
 use dogwatch_store::{By, Engine, Once};
@@ -70,6 +71,7 @@ pub(crate) struct Api {
     identify: Option<Identify>,
     document: Document,
     gate: Gate,
+    key: Option<Arc<MasterKey>>,
     query_time: Duration,
     draining: Arc<AtomicBool>,
     proxies: TrustedProxies,
@@ -127,6 +129,7 @@ pub struct RouterBuilder {
     origins: Vec<HeaderValue>,
     notice: &'static str,
     pages: Option<Router>,
+    key: Option<Arc<MasterKey>>,
 }
 
 impl std::fmt::Debug for RouterBuilder {
@@ -148,6 +151,7 @@ impl RouterBuilder {
             origins: Vec::new(),
             notice: "",
             pages: None,
+            key: None,
         }
     }
 
@@ -167,6 +171,13 @@ impl RouterBuilder {
     /// metrics. It must have no fallback of its own.
     pub fn beside(mut self, pages: Router) -> Self {
         self.pages = Some(pages);
+        self
+    }
+
+    /// Sets the key from which the secrets of webhooks are derived, which is the one with which they are signed. Without one, the answers that
+    /// show a secret say `null`.
+    pub fn master_key(mut self, key: MasterKey) -> Self {
+        self.key = Some(Arc::new(key));
         self
     }
 
@@ -208,7 +219,9 @@ impl RouterBuilder {
         let (engine, identify, gate) = (self.engine, self.identify, Gate::new(&self.limits));
         let (draining, proxies, replies, notice) = (self.draining, self.proxies, Replies::default(), self.notice);
         let query_time = self.limits.query_time;
-        let api = Api { engine, metrics, replies, identify, document, gate, query_time, draining, proxies, notice };
+        let key = self.key;
+        let api =
+            Api { engine, metrics, replies, identify, document, gate, key, query_time, draining, proxies, notice };
         let api = Arc::new(api);
         let mut router = routes(table, &api);
         if let Some(pages) = self.pages {
@@ -506,7 +519,7 @@ async fn run(api: &Api, route: &Route, actor: Actor, by: By, request: Request) -
     }
     let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let input = Input::new(path, query, object(&bytes)?, api.engine.now());
-    let call = Call { engine: api.engine.clone(), actor, by, input, once };
+    let call = Call { engine: api.engine.clone(), actor, by, input, key: api.key.clone(), once };
     // A question changes nothing: that it was not answered is all that there is to know.
     let (most, code) =
         if route.long { (api.query_time, Code::Overloaded) } else { (ANSWER_TIME, Code::OutcomeUnknown) };

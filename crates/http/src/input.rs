@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use dogwatch_store::rules::text::{TextForm, TextRule};
+use dogwatch_store::rules::text::{HttpUrl, TextForm, TextRule};
 use dogwatch_store::rules::{Error as Refusal, Patch, Problem, Timestamp};
 use serde_json::{Map, Value, json};
 
@@ -32,6 +32,10 @@ pub(crate) enum Kind {
     DateOrTime,
     /// An e-mail address.
     Email,
+    /// A URL that begins with `https://`.
+    Https,
+    /// `true` or `false`.
+    Flag,
     /// A time of day, `HH:MM`.
     HandoffTime,
     /// Any string; its form is not part of the contract.
@@ -67,6 +71,10 @@ impl Kind {
             Self::Time => json!({ "type": "string", "format": "date-time" }),
             Self::DateOrTime => json!({ "type": "string", "anyOf": [{ "format": "date" }, { "format": "date-time" }] }),
             Self::Email => json!({ "type": "string", "format": "email", "maxLength": 320 }),
+            Self::Https => {
+                json!({ "type": "string", "format": "uri", "pattern": "^https://", "maxLength": HttpUrl::MAX })
+            }
+            Self::Flag => json!({ "type": "boolean" }),
             Self::HandoffTime => json!({ "type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$" }),
             Self::Opaque => json!({ "type": "string" }),
             Self::Target => json!({ "oneOf": [
@@ -313,6 +321,19 @@ impl Input {
         match value {
             None => Some(None),
             Some(value) => self.check(format!("/{name}"), number(&value).and_then(parse)).map(Some),
+        }
+    }
+
+    /// An optional flag of the body that cannot be cleared: null is a problem.
+    pub(crate) fn edit_flag(&mut self, name: &'static str) -> Option<Option<bool>> {
+        self.note(name, || Kind::Flag.schema(), false);
+        match self.body.remove(name) {
+            None => Some(None),
+            Some(Value::Bool(flag)) => Some(Some(flag)),
+            Some(_) => {
+                self.problem(format!("/{name}"), "must be `true` or `false`");
+                None
+            }
         }
     }
 

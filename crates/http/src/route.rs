@@ -11,6 +11,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::http::Method;
 use dogwatch_store::rules::caller::{Caller, CallerKind};
+use dogwatch_store::rules::link::MasterKey;
 use dogwatch_store::rules::{Actor, Code, Command, Error as Refusal, Query};
 use dogwatch_store::{Answer, By, Engine, Error as EngineError, Once};
 use serde::Serialize;
@@ -36,6 +37,8 @@ pub(crate) struct Call {
     /// Who gives a command: the same actor, or the API key that they presented, at which is looked again.
     pub(crate) by: By,
     pub(crate) input: Input,
+    /// The key from which secrets are derived that are shown once, if the program has one.
+    pub(crate) key: Option<Arc<MasterKey>>,
     /// The idempotency key of a POST and the fingerprint of the request; `None` without the header `Idempotency-Key`.
     pub(crate) once: Option<Once>,
 }
@@ -238,7 +241,22 @@ where
     C: Command,
     D: Serialize + ToSchema + 'static,
 {
-    command_route(named, read, move |reply| json_of(&show(reply)), schema_of::<D>(), true, Some(text))
+    command_route(named, read, move |reply, _| json_of(&show(reply)), schema_of::<D>(), true, Some(text))
+}
+
+/// As [`command`], for a reply with a secret that is derived from the key of the program. It is shown once: no secret is recorded under
+/// an idempotency key.
+pub(crate) fn command_with_secret<C, D>(
+    named: Named,
+    read: fn(&mut Input) -> Read<C>,
+    show: fn(C::Reply, Option<&MasterKey>) -> D,
+    creates: bool,
+) -> Route
+where
+    C: Command,
+    D: Serialize + ToSchema + 'static,
+{
+    command_route(named, read, move |reply, key| json_of(&show(reply, key)), schema_of::<D>(), creates, None)
 }
 
 /// A field of a reply with a text that may be taken back.
@@ -256,13 +274,13 @@ fn command_as<C: Command>(
     reply: (RefOr<Schema>, Schemas),
     creates: bool,
 ) -> Route {
-    command_route(named, read, show, reply, creates, None)
+    command_route(named, read, move |reply, _| show(reply), reply, creates, None)
 }
 
 fn command_route<C: Command>(
     named: Named,
     read: fn(&mut Input) -> Read<C>,
-    show: impl Fn(C::Reply) -> Result<String, Refusal> + Copy + Send + Sync + 'static,
+    show: impl Fn(C::Reply, Option<&MasterKey>) -> Result<String, Refusal> + Copy + Send + Sync + 'static,
     reply: (RefOr<Schema>, Schemas),
     creates: bool,
     text: Option<Text>,
@@ -276,6 +294,8 @@ fn command_route<C: Command>(
         Box::pin(async move {
             let failed = |error: EngineError| Failure::engine(&error, &known);
             let command = call.input.finish(read, &known)?;
+            let key = call.key;
+            let show = move |reply| show(reply, key.as_deref());
             let Some(once) = call.once else {
                 let reply = call.engine.submit(command, call.by).map_err(failed)?.await.map_err(failed)?;
                 let json = show(reply).map_err(|error| Failure::refused(&error, &known))?.into();

@@ -6,7 +6,10 @@ mod support;
 use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
+use dogwatch_store::rules::id::WebhookId;
+use dogwatch_store::rules::link::MasterKey;
 use dogwatch_store::rules::outbox::Message;
+use dogwatch_store::rules::webhook::WebhookSecret;
 use dogwatch_store::rules::{Actor, Code, Secret};
 use serde_json::{Value, json};
 use support::{Answer, Server, request};
@@ -280,6 +283,15 @@ async fn every_endpoint() {
         "POST /v1/contact-methods/{id}/test",
         "GET /v1/notification-rules",
         "PUT /v1/notification-rules",
+        "GET /v1/webhooks",
+        "POST /v1/webhooks",
+        "GET /v1/webhooks/{id}",
+        "PATCH /v1/webhooks/{id}",
+        "DELETE /v1/webhooks/{id}",
+        "POST /v1/webhooks/{id}/rotate-secret",
+        "POST /v1/webhooks/{id}/test",
+        "POST /v1/webhooks/{id}/enable",
+        "GET /v1/webhooks/{id}/deliveries",
     ]
     .map(str::to_owned)
     .into();
@@ -335,6 +347,78 @@ async fn what_nothing_uses_can_go() {
     assert_eq!(seen.status, 200, "the new member's key works");
     let refused = request(&server.router, "GET", "/v1/team/members", Some(secret), Value::Null).await;
     assert_eq!((refused.status, refused.code().as_str()), (401, "not_authorized"));
+}
+
+/// A webhook from its beginning to its end. Its secret is shown once, and follows from the key.
+#[tokio::test]
+async fn webhooks() {
+    let mut server = Server::new().await;
+    let key = MasterKey::from_bytes([7; 32]);
+    server.router = dogwatch_http::RouterBuilder::new(server.engine.clone()).master_key(key.clone()).build();
+    let ok = |answer: &Answer, status: u16, code: &str| {
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{}", answer.body);
+        answer.assert_enveloped();
+        answer.body["data"].clone()
+    };
+    let url = "https://hooks.example.com/";
+    for (body, path) in [
+        (json!({ "name": "x" }), "/url"),
+        (json!({ "url": url }), "/name"),
+        (json!({ "name": "x", "url": "http://example.com/" }), "/url"),
+        (json!({ "name": "x", "url": url, "events": [] }), "/events"),
+        (json!({ "name": "x", "url": url, "events": null }), "/events"),
+        (json!({ "name": "x", "url": url, "events": ["incident_closed"] }), "/events"),
+        (json!({ "name": "x", "url": url, "events": ["*", "page_failed"] }), "/events"),
+        (json!({ "name": "x", "url": url, "includeInternal": "yes" }), "/includeInternal"),
+    ] {
+        let refused = server.call("POST", "/webhooks", body).await;
+        assert_eq!((refused.status, &refused.body["fields"][0]["path"]), (422, &json!(path)), "{}", refused.body);
+    }
+    let new = json!({ "name": "All", "url": url });
+    let headers = [("idempotency-key", "once"), ("content-type", "application/json")];
+    let made = ok(&server.raw("POST", "/v1/webhooks", &headers, new.to_string().into_bytes()).await, 201, "");
+    let id: WebhookId = made["id"].as_str().unwrap().parse().unwrap();
+    let secret = |generation| json!(WebhookSecret::of(&key, id, generation).to_text().reveal());
+    assert_eq!(made["secret"], secret(0));
+    assert_eq!(
+        (&made["events"], &made["includeInternal"], &made["disabledAt"]),
+        (&json!(["*"]), &json!(false), &Value::Null)
+    );
+    let again = ok(&server.raw("POST", "/v1/webhooks", &headers, new.to_string().into_bytes()).await, 201, "");
+    assert_eq!((&again["id"], &again["secret"]), (&made["id"], &Value::Null), "it is shown once");
+    let path = format!("/webhooks/{id}");
+    let seen = ok(&server.call("GET", &path, Value::Null).await, 200, "");
+    assert!(seen.get("secret").is_none() && seen.get("generation").is_none(), "{seen}");
+    assert_eq!(ok(&server.call("GET", "/webhooks", Value::Null).await, 200, ""), json!([seen]));
+    let edit = json!({ "name": "Some", "events": ["incident_created"], "includeInternal": true });
+    let edited = ok(&server.call("PATCH", &path, edit).await, 200, "");
+    assert_eq!(
+        (&edited["name"], &edited["events"], &edited["url"]),
+        (&json!("Some"), &json!(["incident_created"]), &json!(url))
+    );
+    let rotated = ok(&server.call("POST", &format!("{path}/rotate-secret"), Value::Null).await, 200, "");
+    assert_eq!(rotated["secret"], secret(1));
+    ok(&server.call("POST", &format!("{path}/test"), Value::Null).await, 200, "");
+    let often = server.call("POST", &format!("{path}/test"), Value::Null).await;
+    ok(&often, 429, "too_many_requests");
+    assert_eq!(ok(&server.call("POST", &format!("{path}/enable"), Value::Null).await, 200, ""), edited);
+    let open = json!({ "title": "Checkout is down", "severity": "high", "ownerId": server.ada });
+    let incident = ok(&server.call("POST", "/incidents", open).await, 201, "");
+    let deliveries = ok(&server.call("GET", &format!("{path}/deliveries"), Value::Null).await, 200, "");
+    assert_eq!(deliveries.as_array().unwrap().len(), 2);
+    let (event, test) = (&deliveries[0], &deliveries[1]);
+    assert_eq!(
+        (&event["type"], &event["incidentId"], &event["state"]),
+        (&json!("event"), &incident["id"], &json!("waiting"))
+    );
+    assert_eq!((&test["type"], &test["eventId"], &test["attempts"]), (&json!("test"), &Value::Null, &json!(0)));
+    for (method, path) in [("GET", path.clone()), ("POST", format!("{path}/enable")), ("DELETE", path.clone())] {
+        let refused =
+            request(&server.router, method, &format!("/v1{path}"), Some(&server.member_key), Value::Null).await;
+        ok(&refused, 401, "not_authorized");
+    }
+    ok(&server.call("DELETE", &path, Value::Null).await, 200, "");
+    ok(&server.call("GET", &path, Value::Null).await, 404, "not_found");
 }
 
 /// A contact method from its beginning to its end, and the rules that name it.

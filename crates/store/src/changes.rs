@@ -16,11 +16,14 @@ use std::io;
 use dogwatch_core::api_key::ApiKeyView;
 use dogwatch_core::component::Component;
 use dogwatch_core::escalation::{Policy, PolicyLayer};
-use dogwatch_core::id::{ApiKeyId, Id, InvitationId, OverrideId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId};
+use dogwatch_core::id::{
+    ApiKeyId, Id, InvitationId, OverrideId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, WebhookId,
+};
 use dogwatch_core::incident::{Incident, IncidentUpdate};
 use dogwatch_core::oncall::{Override, RotationLayer, Schedule};
 use dogwatch_core::organization::Organization;
 use dogwatch_core::team::{InvitationView, Member};
+use dogwatch_core::webhook::Webhook;
 use dogwatch_core::{Actor, OrgId, Timestamp};
 
 use crate::backend::BackendError;
@@ -84,6 +87,8 @@ pub enum Subject {
     Policy(Box<Policy>),
     /// A layer of an escalation policy.
     PolicyLayer(Box<PolicyLayer>),
+    /// A webhook of the organization. Its secret is not stored.
+    Webhook(Box<Webhook>),
 }
 
 /// What is deleted. Other entities never are.
@@ -104,6 +109,8 @@ pub enum Gone {
     Policy(PolicyId),
     /// A layer of an escalation policy.
     PolicyLayer(PolicyLayerId),
+    /// A webhook of the organization.
+    Webhook(WebhookId),
 }
 
 impl Gone {
@@ -118,6 +125,7 @@ impl Gone {
             Table::OVERRIDE => Self::Override(OverrideId::from_bytes(id)),
             Table::POLICY => Self::Policy(PolicyId::from_bytes(id)),
             Table::POLICY_LAYER => Self::PolicyLayer(PolicyLayerId::from_bytes(id)),
+            Table::WEBHOOK => Self::Webhook(WebhookId::from_bytes(id)),
             _ => return None,
         })
     }
@@ -133,6 +141,7 @@ impl Gone {
             Self::Override(id) => ("override", id.to_string()),
             Self::Policy(id) => ("policy", id.to_string()),
             Self::PolicyLayer(id) => ("policyLayer", id.to_string()),
+            Self::Webhook(id) => ("webhook", id.to_string()),
         }
     }
 }
@@ -153,6 +162,7 @@ impl Subject {
             AnyEntity::Override(it) => Self::Override(it),
             AnyEntity::Policy(it) => Self::Policy(it),
             AnyEntity::PolicyLayer(it) => Self::PolicyLayer(it),
+            AnyEntity::Webhook(it) => Self::Webhook(it),
             AnyEntity::Counts(_)
             | AnyEntity::Audit(_)
             | AnyEntity::OrgAudit(_)

@@ -10,11 +10,12 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use dogwatch_core::Error as Refusal;
-use dogwatch_core::contact::{ContactMethod, ContactMethodKind};
-use dogwatch_core::incident::IncidentView;
+use dogwatch_core::contact::ContactMethod;
+use dogwatch_core::incident::{AuditEvent, IncidentView, UpdateView};
 use dogwatch_core::organization::Organization;
-use dogwatch_core::outbox::{LONGEST_LEASE, Message, Notification, Recipient};
+use dogwatch_core::outbox::{LONGEST_LEASE, Message, Notification, Recipient, Transport};
 use dogwatch_core::team::Member;
+use dogwatch_core::webhook::Webhook;
 use dogwatch_core::world::State;
 
 use crate::commit::pending;
@@ -44,8 +45,14 @@ pub struct Envelope {
     pub member: Option<Member>,
     /// The contact method over which it goes; `None` for the built-in one, for an invitation, and when it was removed meanwhile.
     pub method: Option<ContactMethod>,
-    /// The incident of a page as it is now; `None` for anything else.
+    /// The incident of a page or an event as it is now; `None` for anything else.
     pub incident: Option<IncidentView>,
+    /// The webhook of an event or a test for one; `None` for anything else, and when it was deleted meanwhile.
+    pub webhook: Option<Webhook>,
+    /// What happened, for a webhook; `None` for anything else.
+    pub event: Option<AuditEvent>,
+    /// The update that the event tells of, as it is now; `None` for any other event.
+    pub update: Option<UpdateView>,
 }
 
 /// What became of an attempt to send a notification.
@@ -145,17 +152,37 @@ impl Engine {
             let organization = world.organization()?;
             let organization =
                 organization.ok_or_else(|| Refusal::broken("a notification without its organization"))?;
-            let (member, method) = match notification.recipient {
-                Recipient::Member(user) => (world.member(user)?, None),
-                Recipient::Method { user, method, .. } => (world.member(user)?, world.contact_method(user, method)?),
-                Recipient::Invited(_) => (None, None),
+            let mut envelope = Envelope {
+                notification,
+                organization,
+                member: None,
+                method: None,
+                incident: None,
+                webhook: None,
+                event: None,
+                update: None,
             };
-            let incident = match notification.message {
+            match envelope.notification.recipient {
+                Recipient::Member(user) => envelope.member = world.member(user)?,
+                Recipient::Method { user, method, .. } => {
+                    (envelope.member, envelope.method) = (world.member(user)?, world.contact_method(user, method)?);
+                }
+                Recipient::Webhook(id) => envelope.webhook = world.webhook(id)?,
+                Recipient::Invited(_) => {}
+            }
+            match envelope.notification.message {
                 // Any member may see an incident. Who is paged may have been removed since.
-                Message::Page { incident_id, .. } => Some(IncidentView::read(incident_id, &*world)?),
-                Message::Invitation { .. } | Message::Code { .. } | Message::Test => None,
-            };
-            Ok::<_, Refusal>(Envelope { notification, organization, member, method, incident })
+                Message::Page { incident_id, .. } => {
+                    envelope.incident = Some(IncidentView::read(incident_id, &*world)?)
+                }
+                Message::Event { incident_id, event_id } => {
+                    envelope.incident = Some(IncidentView::read(incident_id, &*world)?);
+                    (envelope.event, envelope.update) = AuditEvent::find(incident_id, event_id, &*world)?;
+                }
+                Message::Invitation { .. } | Message::Code { .. } | Message::Test | Message::WebhookDisabled { .. } => {
+                }
+            }
+            Ok::<_, Refusal>(envelope)
         })?)
     }
 }
@@ -249,9 +276,9 @@ fn deliver(
     send: &mut impl FnMut(&Envelope) -> Sending,
 ) -> Result<Turn, Error> {
     let began = Instant::now();
-    // Each kind has its share, so that no number of mails keeps a webhook waiting.
-    let share = |kind| Wanted { kind, limit: AT_ONCE, lease };
-    let Claims { notifications: claimed, ended } = engine.claim_over(&ContactMethodKind::ALL.map(share))?;
+    // Each transport has its share, so that no number of mails keeps a webhook waiting.
+    let share = |transport| Wanted { transport, limit: AT_ONCE, lease };
+    let Claims { notifications: claimed, ended } = engine.claim_over(&Transport::ALL.map(share))?;
     if claimed.is_empty() && ended == 0 && !shared.stop.load(Ordering::Acquire) {
         return Ok(Turn::Nothing);
     }

@@ -10,10 +10,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use dogwatch_core::contact::ContactMethodKind;
 use dogwatch_core::outbox::{
-    DeliveryPort, DeliveryState, Notification, ReadyInbox, Receipt, Retried, claim, confirm, fail, fall_due, give_back,
-    retry,
+    DeliveryPort, DeliveryState, Notification, ReadyInbox, Receipt, Retried, Transport, claim, confirm, fail, fall_due,
+    give_back, retry,
 };
 use dogwatch_core::{Error as Refusal, IdSource, OrgId, Timestamp, UserId};
 
@@ -26,7 +25,7 @@ use crate::error::Error;
 use crate::format;
 use crate::record::Corrupt;
 use crate::rooms::RowChange;
-use crate::rooms::outbox::{notification_of, page_in};
+use crate::rooms::outbox::{index_of_row, notification_of};
 use crate::table::{self, Table};
 use crate::view::corrupt;
 
@@ -39,7 +38,8 @@ impl Engine {
     ///
     /// A recipient's next notification is handed out once the one before is confirmed. One that is not confirmed comes
     /// back: each is delivered at least once, in order per recipient. What goes over e-mail is handed out first, then what goes over
-    /// webhooks, then over ntfy: where more may wait than `limit`, [`Engine::claim_over`] gives each kind its share. Claims are durable.
+    /// the other transports, in their order ([`Transport::ALL`]): where more may wait than `limit`, [`Engine::claim_over`] gives each its
+    /// share. Claims are durable.
     /// Besides pages there are invitations, codes and tests:
     /// [`Notification::message`](dogwatch_core::outbox::Notification::message) says what to send.
     ///
@@ -49,8 +49,8 @@ impl Engine {
         Ok(self.carry_out(Claim::of_all(limit, lease))?.notifications)
     }
 
-    /// As [`Engine::claim`], but over each kind of contact method at most as many as are wanted, for the lease that is wanted: those
-    /// over another kind are left alone. At most 1,000 in all.
+    /// As [`Engine::claim`], but over each transport at most as many as are wanted, for the lease that is wanted: those
+    /// over another are left alone. At most 1,000 in all.
     ///
     /// # Errors
     /// As [`Engine::claim`].
@@ -200,11 +200,11 @@ impl Future for Notifications {
     }
 }
 
-/// How many notifications over a kind of contact method are wanted, and for how long.
+/// How many notifications over a transport are wanted, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
-    /// The kind of contact method.
-    pub kind: ContactMethodKind,
+    /// What they go over.
+    pub transport: Transport,
     /// The most notifications over it.
     pub limit: usize,
     /// How long a claim of one holds, an hour at most.
@@ -228,10 +228,10 @@ struct Claim {
 }
 
 impl Claim {
-    /// A claim of what goes over any kind of contact method.
+    /// A claim of what goes over any transport.
     fn of_all(limit: usize, lease: Duration) -> Self {
         let limit = limit.min(MOST_CLAIMED);
-        Self { limit, wanted: ContactMethodKind::ALL.map(|kind| Wanted { kind, limit, lease }).to_vec() }
+        Self { limit, wanted: Transport::ALL.map(|transport| Wanted { transport, limit, lease }).to_vec() }
     }
 }
 
@@ -248,18 +248,18 @@ impl Work for Claim {
             }
         }
         let mut all = Claims::default();
-        for Wanted { kind, limit, lease } in self.wanted {
+        for Wanted { transport, limit, lease } in self.wanted {
             let most = all.notifications.len().saturating_add(limit).min(self.limit);
-            claim_kind(kind, most, lease, &mut all, batch, ids)?;
+            claim_over(transport, most, lease, &mut all, batch, ids)?;
         }
         drop_ended(batch, all.ended)?;
         Ok(all)
     }
 }
 
-/// Claims what goes over a kind of contact method, until there are `most` in all.
-fn claim_kind(
-    kind: ContactMethodKind,
+/// Claims what goes over a transport, until there are `most` in all.
+fn claim_over(
+    transport: Transport,
     most: usize,
     lease: Duration,
     all: &mut Claims,
@@ -273,7 +273,7 @@ fn claim_kind(
     let looked = |all: &Claims| all.notifications.len().saturating_add(all.ended);
     while all.notifications.len() < most && looked(all) < MOST_CLAIMED {
         let wanted = most - all.notifications.len();
-        let inboxes = batch.state().ready_inboxes(kind, batch.now, after.as_ref(), wanted)?;
+        let inboxes = batch.state().ready_inboxes(transport, batch.now, after.as_ref(), wanted)?;
         for ready in &inboxes {
             if looked(all) >= MOST_CLAIMED {
                 break;
@@ -377,7 +377,7 @@ fn drop_ended(batch: &mut Assembly<'_>, ended: usize) -> Result<(), Refusal> {
     let mut changes: Vec<RowChange> = Vec::new();
     for (key, value) in found {
         // A damaged one has no index row that anybody knows.
-        changes.extend(page_in(&key, &value).map(|index| (index, None)));
+        changes.extend(index_of_row(&key, &value).map(|index| (index, None)));
         changes.push((key, None));
     }
     if let Some((until, _, _)) = last {

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use dogwatch_core::api_key::KeyHolder;
 use dogwatch_core::caller::{Caller, authenticate, external_actor, first_admin, key_holder};
-use dogwatch_core::contact::ContactMethodKind;
 use dogwatch_core::organization::Organization;
 use dogwatch_core::outbox::DeliveryPort;
+use dogwatch_core::outbox::Transport;
 use dogwatch_core::text::ExternalId;
 use dogwatch_core::ticks::TickPort;
 use dogwatch_core::world::State;
@@ -281,9 +281,9 @@ impl Engine {
         Ok(self.inner.shared.read(|state| {
             let timers = state.timers_due(Timestamp::MAX, None, most)?.len();
             let mut inboxes = 0_usize;
-            for kind in ContactMethodKind::ALL {
+            for transport in Transport::ALL {
                 let most = most.saturating_sub(inboxes);
-                inboxes = inboxes.saturating_add(state.ready_inboxes(kind, Timestamp::MAX, None, most)?.len());
+                inboxes = inboxes.saturating_add(state.ready_inboxes(transport, Timestamp::MAX, None, most)?.len());
             }
             Ok::<_, dogwatch_core::Error>((timers, inboxes))
         })?)

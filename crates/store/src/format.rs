@@ -179,11 +179,11 @@ pub(crate) fn index_commits(backend: &dyn Backend, rows: &mut RowMap) -> Result<
         let mut more = RowMap::new();
         for (key, value) in rows.iter() {
             match value {
-                Some(value) => more.extend(outbox::page_in(key, value).map(|index| (index, Some(Vec::new())))),
+                Some(value) => more.extend(outbox::index_of_row(key, value).map(|index| (index, Some(Vec::new())))),
                 // What the backend holds under the key was indexed.
                 None => {
                     let before = backend.get(key)?;
-                    more.extend(before.and_then(|value| outbox::page_in(key, &value)).map(|index| (index, None)));
+                    more.extend(before.and_then(|value| outbox::index_of_row(key, &value)).map(|index| (index, None)));
                 }
             }
         }
@@ -209,7 +209,7 @@ fn index_of(
         let index =
             oncall::past_rotation_by_layer(&key).or_else(|| match AnyEntity::read(&key, &value, &|_| Ok(None)) {
                 Ok(Some(AnyEntity::ApiKey(it))) => Some(api_key::api_key_by_user(it.org_id, it.user_id, it.id)),
-                Ok(Some(AnyEntity::Notification(it))) => outbox::page_by_incident(&key, &it),
+                Ok(Some(AnyEntity::Notification(it))) => outbox::index_of(&key, &it),
                 _ => None,
             });
         let Some(index) = index else { continue };

@@ -9,10 +9,9 @@ use crate::rooms::NamedV1;
 use crate::rooms::organization::OrganizationV2;
 use crate::sync::Arc;
 use dogwatch_core::api_key::KeyHolder;
-use dogwatch_core::contact::ContactMethodKind;
 use dogwatch_core::id::Id;
 use dogwatch_core::organization::Organization;
-use dogwatch_core::outbox::{DeliveryPort, Notification, ReadyInbox};
+use dogwatch_core::outbox::{DeliveryPort, Notification, ReadyInbox, Transport};
 use dogwatch_core::secret::SecretHash;
 use dogwatch_core::text::{ExternalId, Name};
 use dogwatch_core::ticks::{TickPort, Timer};
@@ -161,12 +160,12 @@ impl TickPort for StoreView<'_> {
 impl DeliveryPort for StoreView<'_> {
     fn ready_inboxes(
         &self,
-        kind: ContactMethodKind,
+        transport: Transport,
         now: Timestamp,
         after: Option<&ReadyInbox>,
         limit: usize,
     ) -> Result<Vec<ReadyInbox>, Error> {
-        let prefix = outbox::ready_prefix(kind);
+        let prefix = outbox::ready_prefix(transport);
         let end = end_of(&[&prefix[..], &table::instant(now)].concat());
         let start = after.map_or_else(|| prefix.clone(), |after| end_of(&outbox::ready_key(after)));
         let ready = |key: &[u8]| outbox::ready_inbox(key, prefix.len()).ok_or_else(|| corrupt(key, Corrupt::Key));
@@ -184,8 +183,8 @@ impl DeliveryPort for StoreView<'_> {
     fn next_ready(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
         let after = |prefix: &[u8]| self.first_instant(prefix, &end_of(&[prefix, &table::instant(now)].concat()));
         let mut next = after(&Table::LATER.key(&[]))?;
-        for kind in ContactMethodKind::ALL {
-            next = next.into_iter().chain(after(&outbox::ready_prefix(kind))?).min();
+        for transport in Transport::ALL {
+            next = next.into_iter().chain(after(&outbox::ready_prefix(transport))?).min();
         }
         Ok(next)
     }
@@ -208,10 +207,10 @@ impl StoreView<'_> {
         self.under(&format::bookmarks_key()).map(|pair| bookmark(pair?)).collect()
     }
 
-    /// The inbox over each kind of contact method that could be claimed from the longest, if one can at all.
+    /// The inbox over each transport that could be claimed from the longest, if one can at all.
     pub(crate) fn first_ready(&self, now: Timestamp) -> impl Iterator<Item = Result<ReadyInbox, Error>> {
-        let first = move |kind| self.ready_inboxes(kind, now, None, 1).map(|found| found.first().copied());
-        ContactMethodKind::ALL.into_iter().filter_map(move |kind| first(kind).transpose())
+        let first = move |transport| self.ready_inboxes(transport, now, None, 1).map(|found| found.first().copied());
+        Transport::ALL.into_iter().filter_map(move |transport| first(transport).transpose())
     }
 
     /// The earliest instant behind a prefix whose keys are sorted by time, among the keys from `start` on.

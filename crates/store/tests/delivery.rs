@@ -7,11 +7,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use dogwatch_core::UserId;
-use dogwatch_core::contact::{AddContactMethod, ContactAddress, ContactMethodKind};
+use dogwatch_core::contact::{AddContactMethod, ContactAddress};
 use dogwatch_core::id::IncidentId;
 use dogwatch_core::incident::{CreateIncident, Event, GetIncident, HandOffIncident, Severity};
 use dogwatch_core::organization::OrganizationCreated;
-use dogwatch_core::outbox::{ListNotifications, Message, PageReason};
+use dogwatch_core::outbox::{ListNotifications, Message, PageReason, Transport};
 use dogwatch_core::team::{AcceptInvitation, InviteMember, Role};
 use dogwatch_core::{Actor, Timestamp};
 use dogwatch_store::backend::{Backend, Batch};
@@ -134,7 +134,7 @@ fn mails_keep_no_webhook_waiting() {
     }
     let hook = ContactAddress::Webhook("https://hooks.example.com/1".parse().unwrap());
     let added = house.engine.execute(AddContactMethod::new("Hook".parse().unwrap(), hook), &ada).unwrap();
-    let wanted = Wanted { kind: ContactMethodKind::Webhook, limit: 5, lease: LEASE };
+    let wanted = Wanted { transport: Transport::Webhook, limit: 5, lease: LEASE };
     let claims = house.engine.claim_over(&[wanted]).unwrap();
     let [code] = &claims.notifications[..] else { panic!("{claims:?}") };
     assert_eq!(code.recipient.contact_method(), Some(added.id));
@@ -142,8 +142,8 @@ fn mails_keep_no_webhook_waiting() {
     assert_eq!(house.engine.claim_over(&[Wanted { limit: 0, ..wanted }]).unwrap().notifications, []);
 
     let (delivery, handed) = house.start(|_| Sending::Sent);
-    let kinds: Vec<_> = (0..41).map(|_| handed.recv().unwrap().notification.channel()).collect();
-    let place = kinds.iter().position(|kind| *kind == ContactMethodKind::Webhook).unwrap();
+    let transports: Vec<_> = (0..41).map(|_| handed.recv().unwrap().notification.transport()).collect();
+    let place = transports.iter().position(|one| *one == Transport::Webhook).unwrap();
     assert!(place < 20, "{place} mails came first");
     delivery.stop().unwrap();
 }

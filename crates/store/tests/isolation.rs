@@ -16,7 +16,7 @@ use dogwatch_core::escalation::{
 };
 use dogwatch_core::id::{
     ApiKeyId, ComponentId, Id, IncidentId, InvitationId, OverrideId, PolicyId, PolicyLayerId, RotationLayerId,
-    ScheduleId, UpdateId,
+    ScheduleId, UpdateId, WebhookId,
 };
 use dogwatch_core::incident::{
     AcknowledgeIncident, ChangeStatus, CreateIncident, EditIncident, GetIncident, GetUpdate, HandOffIncident,
@@ -31,6 +31,10 @@ use dogwatch_core::oncall::{
 use dogwatch_core::org_audit::ListOrgAudit;
 use dogwatch_core::outbox::{ListNotifications, ListPages};
 use dogwatch_core::team::{ChangeRole, GetMember, InviteMember, ListTeam, RemoveMember, RevokeInvitation, Role};
+use dogwatch_core::webhook::{
+    CreateWebhook, DeleteWebhook, EditWebhook, EnableWebhook, GetWebhook, ListWebhookDeliveries, ListWebhooks,
+    RotateWebhookSecret, TestWebhook,
+};
 use dogwatch_core::{Actor, Code, Command, Patch, Query, Timestamp, UserId};
 use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, Error, ManualClock};
@@ -50,6 +54,7 @@ struct Names {
     stand_in: OverrideId,
     policy: PolicyId,
     policy_layer: PolicyLayerId,
+    webhook: WebhookId,
 }
 
 const NOBODYS: [u8; 16] = [0xEE; 16];
@@ -67,6 +72,7 @@ fn nobodys() -> Names {
         stand_in: Id::from_bytes(NOBODYS),
         policy: Id::from_bytes(NOBODYS),
         policy_layer: Id::from_bytes(NOBODYS),
+        webhook: Id::from_bytes(NOBODYS),
     }
 }
 
@@ -95,6 +101,7 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
             names.stand_in.to_string(),
             names.policy.to_string(),
             names.policy_layer.to_string(),
+            names.webhook.to_string(),
         ]
         .iter()
         .fold(text, |text, id| text.replace(id, "ID"))
@@ -213,6 +220,14 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(run(engine, actor, TestContactMethod::new(method)));
     outcomes.push(run(engine, actor, SetNotificationRules::new(rules)));
     outcomes.push(ask(engine, actor, &ListContactMethods { user_id: Some(names.user) }));
+    let rename = EditWebhook { name: Some("x".parse().unwrap()), ..EditWebhook::new(names.webhook) };
+    outcomes.push(run(engine, actor, rename));
+    outcomes.push(run(engine, actor, DeleteWebhook::new(names.webhook)));
+    outcomes.push(run(engine, actor, RotateWebhookSecret::new(names.webhook)));
+    outcomes.push(run(engine, actor, TestWebhook::new(names.webhook)));
+    outcomes.push(run(engine, actor, EnableWebhook::new(names.webhook)));
+    outcomes.push(ask(engine, actor, &GetWebhook::new(names.webhook)));
+    outcomes.push(ask(engine, actor, &ListWebhookDeliveries::new(names.webhook)));
     outcomes.push(ask(engine, actor, &ListPages::new(names.incident)));
     outcomes.push(ask(engine, actor, &GetPolicy { id: names.policy }));
     outcomes.push(ask(engine, actor, &PreviewPolicy { id: names.policy, at: from }));
@@ -250,6 +265,10 @@ fn everything(engine: &Engine, admin: &Actor) -> String {
         text += &format!("{:?}", engine.query(&ListNotifications::new(member.id), admin).unwrap());
         text += &format!("{:?}", engine.query(&ListContactMethods { user_id: Some(member.id) }, admin).unwrap());
     }
+    for webhook in engine.query(&ListWebhooks, admin).unwrap() {
+        text += &format!("{webhook:?}");
+        text += &format!("{:?}", engine.query(&ListWebhookDeliveries::new(webhook.id), admin).unwrap());
+    }
     let all = ListIncidents { limit: ListLimit::MAX, ..Default::default() };
     for incident in engine.query(&all, admin).unwrap().incidents {
         text += &format!("{:?}", engine.query(&GetIncident { id: incident.id }, admin).unwrap());
@@ -286,6 +305,7 @@ fn one_of_each(engine: &Engine, admin: &Actor, user: UserId) -> Names {
     };
     let hour = |hours: u64| engine.now().plus(std::time::Duration::from_secs(hours * 3_600));
     let stand_in = CreateOverride::new(schedule, user, hour(1), hour(2));
+    let webhook = CreateWebhook::new(name.parse().unwrap(), "https://hooks.example.com/".parse().unwrap());
     Names {
         policy,
         policy_layer: engine.execute(policy_layer, admin).unwrap().id,
@@ -298,6 +318,7 @@ fn one_of_each(engine: &Engine, admin: &Actor, user: UserId) -> Names {
         component,
         incident,
         update: engine.execute(PostUpdate::internal(incident, "words".parse().unwrap()), admin).unwrap().id,
+        webhook: engine.execute(webhook, admin).unwrap().id,
     }
 }
 
@@ -328,7 +349,7 @@ proptest! {
             prop_assert!(with_theirs.iter().all(|outcome| outcome != "ok"), "{:?}", with_theirs);
             prop_assert_eq!(before, everything(engine, &them));
             let seen = everything(engine, &us);
-            for id in [theirs.policy.to_string(), theirs.policy_layer.to_string(), theirs.schedule.to_string(), theirs.layer.to_string(), theirs.stand_in.to_string(), theirs.incident.to_string(), theirs.component.to_string(), theirs.key.to_string(), theirs.update.to_string()] {
+            for id in [theirs.policy.to_string(), theirs.policy_layer.to_string(), theirs.schedule.to_string(), theirs.layer.to_string(), theirs.stand_in.to_string(), theirs.incident.to_string(), theirs.component.to_string(), theirs.key.to_string(), theirs.update.to_string(), theirs.webhook.to_string()] {
                 prop_assert!(!seen.contains(&id));
             }
             // A member of one organization who claims to act in the other is nobody there.

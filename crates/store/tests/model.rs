@@ -87,6 +87,7 @@ fn replay(store: &ReadOnly) {
         "override",
         "policy",
         "policyLayer",
+        "webhook",
     ];
     let exported = lines(&export).into_iter().filter(|line| shown.contains(&line["type"].as_str().unwrap()));
     let exported: BTreeMap<_, _> = exported

@@ -6,7 +6,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use dogwatch_core::component::CreateComponent;
-use dogwatch_core::contact::ContactMethodKind;
 use dogwatch_core::escalation::{
     AckTimeout, AddPolicyLayer, CreatePolicy, EditPolicyLayer, GetPolicy, Position, Target,
 };
@@ -20,7 +19,7 @@ use dogwatch_core::oncall::{
     RotationLength, RotationType,
 };
 use dogwatch_core::organization::{CreateOrganization, OrganizationCreated};
-use dogwatch_core::outbox::Notification;
+use dogwatch_core::outbox::{Notification, Transport};
 use dogwatch_core::team::{AddMember, InviteMember, RemoveMember, Role};
 use dogwatch_core::text::IdempotencyKey;
 use dogwatch_core::{Actor, Command, Query, UserId};
@@ -98,8 +97,8 @@ pub fn everything(engine: &Engine, clock: &ManualClock) -> OrganizationCreated {
     }
     let news = PostUpdate::internal(waiting, valid(&long)).with_status(Status::Identified);
     did(engine, news, &ada);
-    // What goes over other kinds of contact method waits.
-    let mail = Wanted { kind: ContactMethodKind::Email, limit: 10, lease: Duration::from_secs(30) };
+    // What goes over other transports waits.
+    let mail = Wanted { transport: Transport::Email, limit: 10, lease: Duration::from_secs(30) };
     let claimed = engine.claim_over(&[mail]).unwrap().notifications;
     let receipts: Vec<_> = claimed.iter().map(Notification::receipt).collect();
     assert_eq!(engine.confirm(&receipts).unwrap(), 1);

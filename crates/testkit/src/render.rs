@@ -98,7 +98,7 @@ pub(crate) fn notification(one: &Notification) -> String {
     assert_eq!(one.ended, None);
     let over = match one.recipient {
         Recipient::Method { method, .. } => format!(" over {method}"),
-        Recipient::Member(_) | Recipient::Invited(_) => String::new(),
+        Recipient::Member(_) | Recipient::Invited(_) | Recipient::Webhook(_) => String::new(),
     };
     let what = match (&one.recipient, &one.message) {
         (Recipient::Member(user) | Recipient::Method { user, .. }, message)
@@ -106,12 +106,17 @@ pub(crate) fn notification(one: &Notification) -> String {
         {
             match message {
                 Message::Page { incident_id: incident, reason, .. } => format!("{reason} {incident} for {user}{over}"),
+                Message::WebhookDisabled { webhook_id, name, reason } => {
+                    format!("{webhook_id} {:?} disabled: {reason}, for {user}", name.as_str())
+                }
                 other => format!("{} for {user}{over}", other.kind()),
             }
         }
         (Recipient::Invited(id), Message::Invitation { email, token }) => {
             format!("invitation {id} for {email} with {}", token.as_ref().map_or("-", |token| token.reveal()))
         }
+        (Recipient::Webhook(id), Message::Event { incident_id, .. }) => format!("event of {incident_id} to {id}"),
+        (Recipient::Webhook(id), Message::Test) => format!("test to {id}"),
         other => format!("{other:?}"),
     };
     format!("{what} at {}, {} attempts, {} failed", one.created_at.as_millis(), one.attempts, one.failures)

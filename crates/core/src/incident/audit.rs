@@ -50,6 +50,44 @@ words! {
     }
 }
 
+words! {
+    /// The name of an event of an audit trail.
+    EventName, "name of an event", "must be the name of an audit event" {
+        /// `incident_created`: the incident was opened.
+        IncidentCreated = "incident_created",
+        /// `incident_edited`: title, description or severity changed.
+        IncidentEdited = "incident_edited",
+        /// `status_changed`: the incident moved a step forward.
+        StatusChanged = "status_changed",
+        /// `update_posted`: an update was posted.
+        UpdatePosted = "update_posted",
+        /// `update_redacted`: the body of an update was removed.
+        UpdateRedacted = "update_redacted",
+        /// `components_changed`: the set of affected components changed.
+        ComponentsChanged = "components_changed",
+        /// `layer_paged`: a layer of the policy fired.
+        LayerPaged = "layer_paged",
+        /// `layer_skipped`: a layer reached nobody.
+        LayerSkipped = "layer_skipped",
+        /// `layer_timed_out`: nobody acknowledged in time.
+        LayerTimedOut = "layer_timed_out",
+        /// `escalation_exhausted`: there was no further layer to page.
+        EscalationExhausted = "escalation_exhausted",
+        /// `escalation_stopped`: a run that waited was stopped.
+        EscalationStopped = "escalation_stopped",
+        /// `incident_acknowledged`: somebody acknowledged the incident.
+        IncidentAcknowledged = "incident_acknowledged",
+        /// `incident_handed_off`: the incident got another owner.
+        IncidentHandedOff = "incident_handed_off",
+        /// `page_undeliverable`: a page has reached nobody.
+        PageUndeliverable = "page_undeliverable",
+        /// `page_delivered`: a page was sent.
+        PageDelivered = "page_delivered",
+        /// `page_failed`: a page could not be sent.
+        PageFailed = "page_failed",
+    }
+}
+
 /// What happened, with its details. Details never hold the text of an update: a redaction need not reach into them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -196,27 +234,33 @@ impl Event {
         }
     }
 
-    /// The field `event` of the audit trail.
+    /// Its name.
+    #[must_use]
+    pub const fn name(&self) -> EventName {
+        match self {
+            Self::IncidentCreated { .. } => EventName::IncidentCreated,
+            Self::IncidentEdited { .. } => EventName::IncidentEdited,
+            Self::StatusChanged { .. } => EventName::StatusChanged,
+            Self::UpdatePosted { .. } => EventName::UpdatePosted,
+            Self::UpdateRedacted { .. } => EventName::UpdateRedacted,
+            Self::ComponentsChanged { .. } => EventName::ComponentsChanged,
+            Self::LayerPaged { .. } => EventName::LayerPaged,
+            Self::LayerSkipped { .. } => EventName::LayerSkipped,
+            Self::LayerTimedOut { .. } => EventName::LayerTimedOut,
+            Self::EscalationExhausted => EventName::EscalationExhausted,
+            Self::EscalationStopped => EventName::EscalationStopped,
+            Self::IncidentAcknowledged { .. } => EventName::IncidentAcknowledged,
+            Self::IncidentHandedOff { .. } => EventName::IncidentHandedOff,
+            Self::PageUndeliverable { .. } => EventName::PageUndeliverable,
+            Self::PageDelivered { .. } => EventName::PageDelivered,
+            Self::PageFailed { .. } => EventName::PageFailed,
+        }
+    }
+
+    /// The field `event` of the audit trail: its name as text.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::IncidentCreated { .. } => "incident_created",
-            Self::IncidentEdited { .. } => "incident_edited",
-            Self::StatusChanged { .. } => "status_changed",
-            Self::UpdatePosted { .. } => "update_posted",
-            Self::UpdateRedacted { .. } => "update_redacted",
-            Self::ComponentsChanged { .. } => "components_changed",
-            Self::LayerPaged { .. } => "layer_paged",
-            Self::LayerSkipped { .. } => "layer_skipped",
-            Self::LayerTimedOut { .. } => "layer_timed_out",
-            Self::EscalationExhausted => "escalation_exhausted",
-            Self::EscalationStopped => "escalation_stopped",
-            Self::IncidentAcknowledged { .. } => "incident_acknowledged",
-            Self::IncidentHandedOff { .. } => "incident_handed_off",
-            Self::PageUndeliverable { .. } => "page_undeliverable",
-            Self::PageDelivered { .. } => "page_delivered",
-            Self::PageFailed { .. } => "page_failed",
-        }
+        self.name().as_str()
     }
 }
 

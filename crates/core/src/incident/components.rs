@@ -62,7 +62,7 @@ impl Command for SetComponents {
         let mut draft = Draft::of(incident, cx.now);
         draft.incident.component_ids = self.component_ids;
         draft.event(cx.ids, Some(me), Event::ComponentsChanged { added, removed });
-        let incident = draft.finish(cx);
+        let incident = draft.finish(cx)?;
         IncidentView::of(&incident, cx.world)
     }
 }

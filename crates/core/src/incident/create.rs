@@ -187,7 +187,7 @@ impl Command for CreateIncident {
         if let Some(policy) = policy {
             draft.begin_escalation(cx, policy)?;
         }
-        let incident = draft.finish(cx);
+        let incident = draft.finish(cx)?;
         IncidentView::of(&incident, cx.world)
     }
 }

@@ -6,6 +6,7 @@ use crate::command::Context;
 use crate::error::Error;
 use crate::id::{AuditEventId, Id, IdSource, IncidentId, UserId};
 use crate::time::Timestamp;
+use crate::webhook::tell;
 use crate::world::{Change, World, Write};
 
 /// The incident with this id. Code: `not_found`.
@@ -30,7 +31,7 @@ pub(crate) fn note(
     let incident = cx.world.incident(incident)?.ok_or_else(|| Error::broken("a page without its incident"))?;
     let mut draft = Draft::of(incident, cx.now);
     events.into_iter().for_each(|event| draft.event(cx.ids, None, event));
-    draft.finish(cx);
+    draft.finish(cx)?;
     Ok(())
 }
 
@@ -69,14 +70,15 @@ impl Draft {
         self.events.push(AuditEvent { id, actor_id: actor, event });
     }
 
-    /// Ends the change: adds it to the decision, and gives the incident as it is now.
+    /// Ends the change: adds it to the decision, and gives the incident as it is now. The webhooks that want an event are told of it.
     // Invariant [with-its-cause]: the run's deadline and the events are in the incident that is written here.
-    pub(super) fn finish(mut self, cx: &mut Context<'_>) -> Incident {
+    pub(super) fn finish(mut self, cx: &mut Context<'_>) -> Result<Incident, Error> {
+        tell(cx, self.incident.id, &self.events)?;
         self.incident.updated_at = self.at;
         self.append_events(cx);
         let change = Change { before: self.before, after: Some(self.incident.clone()) };
         cx.write(Write::Incident(Box::new(change)));
-        self.incident
+        Ok(self.incident)
     }
 
     /// Adds the new events to the incident. If they are too many then, the earlier ones move out first, and the new ones after

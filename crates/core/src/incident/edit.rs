@@ -77,7 +77,7 @@ impl Command for EditIncident {
             return IncidentView::of(&draft.incident, cx.world);
         }
         draft.event(cx.ids, Some(me), Event::IncidentEdited { fields });
-        let incident = draft.finish(cx);
+        let incident = draft.finish(cx)?;
         IncidentView::of(&incident, cx.world)
     }
 }

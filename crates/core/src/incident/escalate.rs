@@ -47,7 +47,7 @@ impl Command for AcknowledgeIncident {
         draft.incident.acknowledged = Some((draft.at, me));
         draft.event(cx.ids, Some(me), Event::IncidentAcknowledged { via: self.via });
         draft.escalate(cx, Some(me), Input::Acknowledge)?;
-        let incident = draft.finish(cx);
+        let incident = draft.finish(cx)?;
         IncidentView::of(&incident, cx.world)
     }
 }
@@ -95,7 +95,7 @@ impl Command for HandOffIncident {
         );
         page(cx, self.id, self.target_user_id, PageReason::Handoff, draft.at)?;
         draft.escalate(cx, Some(me), Input::HandOff)?;
-        let incident = draft.finish(cx);
+        let incident = draft.finish(cx)?;
         IncidentView::of(&incident, cx.world)
     }
 }
@@ -106,7 +106,7 @@ pub(crate) fn let_time_pass(cx: &mut Context<'_>, id: IncidentId, lookups: &mut 
     let Some(incident) = cx.world.incident(id)?.filter(due) else { return Ok(false) };
     let mut draft = Draft::of(incident, cx.now);
     draft.escalate_with(cx, None, Input::Tick, lookups)?;
-    draft.finish(cx);
+    draft.finish(cx)?;
     Ok(true)
 }
 

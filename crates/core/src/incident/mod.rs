@@ -31,7 +31,7 @@ mod status;
 mod updates;
 mod view;
 
-pub use audit::{AcknowledgedVia, AuditEntry, AuditEvent, EditedField, Event};
+pub use audit::{AcknowledgedVia, AuditEntry, AuditEvent, EditedField, Event, EventName};
 pub use components::SetComponents;
 pub use create::{CreateIncident, Owner};
 pub use edit::EditIncident;

@@ -228,7 +228,7 @@ fn post(
         }
     }
     draft.event(cx.ids, Some(me), Event::UpdatePosted { update_id: update.id, visibility });
-    let incident = draft.finish(cx);
+    let incident = draft.finish(cx)?;
     cx.write(Write::Update(Box::new(Change::created(update.clone()))));
     Ok((incident, update))
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{AuditEvent, Incident, IncidentUpdate, Severity, Status, UpdateVisibility};
+use super::{AuditEvent, Event, Incident, IncidentUpdate, Severity, Status, UpdateVisibility};
 use crate::component::ComponentRef;
 use crate::error::Error;
-use crate::id::{IncidentId, OrgId, PolicyId, StatusEntryId, UpdateId, UserId};
+use crate::id::{AuditEventId, Id, IncidentId, OrgId, PolicyId, StatusEntryId, UpdateId, UserId};
 use crate::text::{IncidentDescription, Title, UpdateBody};
 use crate::time::Timestamp;
 use crate::world::World;
@@ -223,5 +223,35 @@ impl UpdateView {
             redacted_at: update.redacted.map(|(at, _)| at),
             redacted_by: update.redacted.map(|(_, by)| by),
         }
+    }
+}
+
+impl AuditEvent {
+    /// The event of an incident with this id, and the update that it tells of, as that is now; `None` when there is none.
+    ///
+    /// # Errors
+    /// `not_found` without the incident; [`Error::Broken`] when the world cannot be read.
+    pub fn find(
+        incident: IncidentId,
+        id: AuditEventId,
+        world: &dyn World,
+    ) -> Result<(Option<Self>, Option<UpdateView>), Error> {
+        let recent = super::draft::find(world, incident)?.recent_events.into_iter().find(|event| event.id == id);
+        let event = match recent {
+            Some(event) => Some(event),
+            None => {
+                // The id before it, behind which it is the first.
+                let before =
+                    AuditEventId::from_bytes(u128::from_be_bytes(id.to_bytes()).saturating_sub(1).to_be_bytes());
+                let found = world.earlier_events(incident, Some(before), 1)?;
+                found.into_iter().find(|event| event.id == id)
+            }
+        };
+        let update = match event.as_ref().map(|event| &event.event) {
+            Some(Event::UpdatePosted { update_id, .. }) => world.update(incident, *update_id)?,
+            _ => None,
+        };
+        let update = update.map(|update| UpdateView::of(&update, world)).transpose()?;
+        Ok((event, update))
     }
 }

@@ -11,6 +11,7 @@ use crate::id::{IdSource, IncidentId, InvitationId, UserId};
 use crate::secret::Secret;
 use crate::text::EmailAddress;
 use crate::time::Timestamp;
+use crate::webhook::Webhook;
 use crate::world::{Change, State, Write};
 
 /// The longest lease: an hour. Longer ones are cut to it.
@@ -18,7 +19,7 @@ pub const LONGEST_LEASE: Duration = Duration::from_secs(60 * 60);
 /// The longest time for which a notification is given back: a day. Longer ones are cut to it.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Pages a user about an incident. A command pages each user at most once, since the inbox is read as it is stored.
+/// Pages a user about an incident.
 pub(crate) fn page(
     cx: &mut Context<'_>,
     incident: IncidentId,
@@ -42,16 +43,20 @@ pub(crate) fn page(
     Ok(())
 }
 
+/// Puts a new notification with a message into the inbox of its recipient.
+pub(crate) fn put(cx: &mut Context<'_>, recipient: Recipient, message: Message) -> Result<(), Error> {
+    let one = new(cx, recipient, message, cx.now);
+    put_in(cx, one)
+}
+
 /// Sends the code with which a contact method is verified.
 pub(crate) fn send_code(cx: &mut Context<'_>, recipient: Recipient, code: Secret) -> Result<(), Error> {
-    let one = new(cx, recipient, Message::Code { code: Some(code) }, cx.now);
-    put_in(cx, one)
+    put(cx, recipient, Message::Code { code: Some(code) })
 }
 
 /// Sends a message to try out a contact method.
 pub(crate) fn send_test(cx: &mut Context<'_>, recipient: Recipient) -> Result<(), Error> {
-    let one = new(cx, recipient, Message::Test, cx.now);
-    put_in(cx, one)
+    put(cx, recipient, Message::Test)
 }
 
 /// Sends an invitation with its token.
@@ -61,9 +66,7 @@ pub(crate) fn invite(
     email: EmailAddress,
     token: Secret,
 ) -> Result<(), Error> {
-    let message = Message::Invitation { email, token: Some(token) };
-    let one = new(cx, Recipient::Invited(invitation), message, cx.now);
-    put_in(cx, one)
+    put(cx, Recipient::Invited(invitation), Message::Invitation { email, token: Some(token) })
 }
 
 /// Deletes the notification of an invitation, if it is not delivered, whether it is claimed now or not.
@@ -101,13 +104,13 @@ fn put_in(cx: &mut Context<'_>, mut one: Notification) -> Result<(), Error> {
 
 /// Makes a place at the end of an inbox, and gives its number.
 fn take_place(cx: &mut Context<'_>, recipient: Recipient) -> Result<u64, Error> {
-    let before = cx.world.inbox(recipient)?;
+    let before = cx.inbox(recipient)?;
     let mut inbox = before.unwrap_or(Inbox::empty(cx.world.org_id(), recipient));
     if inbox.is_empty() {
         inbox.ready_at = cx.now;
     }
     inbox.last = inbox.last.saturating_add(1);
-    cx.write(Write::Inbox(Change { before, after: Some(inbox) }));
+    cx.write_inbox(before, inbox);
     Ok(inbox.last)
 }
 
@@ -126,7 +129,7 @@ pub fn fall_due(
     let number = take_place(&mut cx, later.recipient)?;
     let due = Notification { number, ..later.clone() };
     cx.write(Write::Notification(Box::new(Change::edited(later, due))));
-    Ok(cx.decided(()))
+    cx.decided(())
 }
 
 /// What [`claim`] found in an inbox.
@@ -142,8 +145,8 @@ pub struct Claimed {
 const SUPERSEDED: usize = 100;
 
 /// Claims the first notification of an inbox for the length of the lease, an hour at most, unless none can be claimed now. Pages at
-/// the head of the inbox that nobody needs any more are superseded: they leave it, and are not sent. At most a hundred are at once. One
-/// whose contact method is gone has failed.
+/// the head of the inbox that nobody needs any more are superseded: they leave it, and are not sent; so are events for a webhook that is
+/// disabled or gone. At most a hundred are at once. One whose contact method is gone has failed.
 ///
 /// # Errors
 /// [`Error::Broken`] when the store cannot be read; no other.
@@ -158,7 +161,11 @@ pub fn claim(
     let mut cx = Context::new(&*world, now, ids);
     let mut claimed = Claimed::default();
     let can_be_claimed = |inbox: &Inbox| !inbox.is_empty() && inbox.ready_at <= now;
-    let Some(before) = world.inbox(ready.recipient)?.filter(can_be_claimed) else { return Ok(cx.decided(claimed)) };
+    let Some(before) = world.inbox(ready.recipient)?.filter(can_be_claimed) else { return cx.decided(claimed) };
+    let webhook = match ready.recipient {
+        Recipient::Webhook(id) => Some(world.webhook(id)?),
+        _ => None,
+    };
     let mut inbox = before;
     while !inbox.is_empty() {
         let first = first_of(&cx, &inbox)?;
@@ -167,11 +174,11 @@ pub fn claim(
             if claimed.superseded == 0 {
                 claimed.superseded = 1;
                 fail_for_good(&mut cx, before, first, "the contact method was removed")?;
-                return Ok(cx.decided(claimed));
+                return cx.decided(claimed);
             }
             break;
         }
-        if !is_superseded(&cx, &first) {
+        if !is_superseded(&cx, &first, webhook.as_ref().map(Option::as_ref)) {
             let attempts = first.attempts.saturating_add(1);
             let leased = Notification { attempts, ..first.clone() };
             cx.write(Write::Notification(Box::new(Change::edited(first, leased.clone()))));
@@ -188,8 +195,10 @@ pub fn claim(
         inbox.ready_at = now;
         claimed.superseded = claimed.superseded.saturating_add(1);
     }
-    cx.write(Write::Inbox(Change::edited(before, inbox)));
-    Ok(cx.decided(claimed))
+    // The inbox of a webhook that is gone goes with the last that it held.
+    let rest = Some(inbox).filter(|inbox| !inbox.is_empty() || webhook != Some(None));
+    cx.write(Write::Inbox(Change { before: Some(before), after: rest }));
+    cx.decided(claimed)
 }
 
 /// Whether a recipient is a contact method that is there no more.
@@ -198,8 +207,14 @@ pub(super) fn is_gone(cx: &Context<'_>, recipient: Recipient) -> Result<bool, Er
     Ok(cx.world.contact_method(user, method)?.is_none())
 }
 
-/// Whether nobody needs a page any more: its incident is resolved, has been acknowledged since, or was handed to somebody else.
-fn is_superseded(cx: &Context<'_>, notification: &Notification) -> bool {
+/// Whether nobody needs a notification any more: a page whose incident is resolved, has been acknowledged since, or was handed to
+/// somebody else; and what its webhook is not to be told any more.
+fn is_superseded(cx: &Context<'_>, notification: &Notification, webhook: Option<Option<&Webhook>>) -> bool {
+    match webhook {
+        None => {}
+        Some(None) => return true,
+        Some(Some(webhook)) => return webhook.disabled.is_some() && notification.message != Message::Test,
+    }
     let Message::Page { incident_id, .. } = notification.message else { return false };
     // A page of an incident that cannot be read is sent: it must not keep those behind it from being sent.
     let Ok(Some(incident)) = cx.world.incident(incident_id) else { return false };
@@ -224,10 +239,10 @@ pub fn give_back(
 ) -> Result<Decision<bool>, Error> {
     let world = state.world(receipt.org);
     let mut cx = Context::new(&*world, now, ids);
-    let Some((inbox, _)) = held(&cx, receipt)? else { return Ok(cx.decided(false)) };
+    let Some((inbox, _)) = held(&cx, receipt)? else { return cx.decided(false) };
     let ready = Inbox { ready_at: now.plus(after.min(LONGEST_WAIT)), ..inbox };
     cx.write(Write::Inbox(Change::edited(inbox, ready)));
-    Ok(cx.decided(true))
+    cx.decided(true)
 }
 
 /// The inbox of a claimed notification, and the notification; `None` when it is not held under this claim any more.

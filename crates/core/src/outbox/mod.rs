@@ -1,5 +1,6 @@
 //! The outbox: every page is a delivery or several, written in the same commit as the change that caused it, and kept until each has
-//! ended (contract, section 9). Invitations travel the same way (section 4).
+//! ended (contract, section 9). Invitations travel the same way (section 4), and what the webhooks of the organization
+//! are told ([`crate::webhook`]).
 //!
 //! Each recipient has an [`Inbox`]: a queue of notifications, numbered in the order in which they became due. A member is a recipient
 //! over each of their contact methods ([`crate::contact`]), so that none waits for another. Whoever
@@ -23,11 +24,11 @@ mod settle;
 pub use claim::{Claimed, LONGEST_LEASE, claim, fall_due, give_back};
 pub use model::{
     DeliveryEnd, DeliveryState, Inbox, Message, Notification, NotificationKind, PageReason, ReadyInbox, Receipt,
-    Recipient,
+    Recipient, Transport,
 };
 pub use port::{DeliveryPort, OutboxPort};
 pub use query::{DeliveryView, ListNotifications, ListPages, PageList, PageView};
-pub use retry::{TRIED_FOR, next_try};
+pub use retry::{TRIED_FOR, next_event_try, next_try};
 pub use settle::{Retried, confirm, fail, retry};
 
-pub(crate) use claim::{invite, page, send_code, send_test, withdraw};
+pub(crate) use claim::{invite, page, put, send_code, send_test, withdraw};

@@ -1,9 +1,11 @@
 //! The entities: notifications and the inboxes in which they wait.
 
 use crate::contact::{ContactMethodKind, built_in};
-use crate::id::{ContactMethodId, Id, IncidentId, InvitationId, NotificationId, OrgId, PageId, UserId};
+use crate::id::{
+    AuditEventId, ContactMethodId, Id, IncidentId, InvitationId, NotificationId, OrgId, PageId, UserId, WebhookId,
+};
 use crate::secret::Secret;
-use crate::text::EmailAddress;
+use crate::text::{EmailAddress, Name};
 use crate::time::Timestamp;
 use crate::words::words;
 
@@ -35,15 +37,19 @@ words! {
 
 words! {
     /// The kind of a notification: what it asks its recipient to do.
-    NotificationKind, "notification kind", "must be `page`, `invitation`, `code` or `test`" {
+    NotificationKind, "notification kind", "must be `page`, `invitation`, `code`, `test`, `event` or `webhook_disabled`" {
         /// `page`: look at the incident, now.
         Page = "page",
         /// `invitation`: join the organization.
         Invitation = "invitation",
         /// `code`: verify the contact method.
         Code = "code",
-        /// `test`: nothing; the contact method works.
+        /// `test`: nothing; the contact method, or the webhook, works.
         Test = "test",
+        /// `event`: nothing; a webhook of the organization is told what happened to an incident.
+        Event = "event",
+        /// `webhook_disabled`: mend the webhook, and enable it.
+        WebhookDisabled = "webhook_disabled",
     }
 }
 
@@ -54,6 +60,30 @@ words! {
         Escalation = "escalation",
         /// `handoff`: the incident was handed to them.
         Handoff = "handoff",
+    }
+}
+
+words! {
+    /// What notifications go over: each has senders of its own, so that a slow one keeps no other waiting.
+    Transport, "transport", "must be `email`, `webhook`, `ntfy` or `organization_webhook`" {
+        /// `email`: mail.
+        Email = "email",
+        /// `webhook`: requests to URLs of members.
+        Webhook = "webhook",
+        /// `ntfy`: messages to topics of ntfy servers.
+        Ntfy = "ntfy",
+        /// `organization_webhook`: signed requests to the webhooks of organizations.
+        OrganizationWebhook = "organization_webhook",
+    }
+}
+
+impl From<ContactMethodKind> for Transport {
+    fn from(kind: ContactMethodKind) -> Self {
+        match kind {
+            ContactMethodKind::Email => Self::Email,
+            ContactMethodKind::Webhook => Self::Webhook,
+            ContactMethodKind::Ntfy => Self::Ntfy,
+        }
     }
 }
 
@@ -73,6 +103,8 @@ pub enum Recipient {
     },
     /// The person to whom an invitation goes, who is no user yet.
     Invited(InvitationId),
+    /// A webhook of the organization.
+    Webhook(WebhookId),
 }
 
 impl Ord for Recipient {
@@ -94,39 +126,41 @@ impl Recipient {
             Self::Member(user) => (user.to_bytes(), 0),
             Self::Invited(invitation) => (invitation.to_bytes(), 1),
             Self::Method { method, .. } => (method.to_bytes(), 2),
+            Self::Webhook(webhook) => (webhook.to_bytes(), 3),
         }
     }
 
-    /// The kind of contact method over which they are told.
+    /// What their notifications go over.
     #[must_use]
-    pub const fn channel(self) -> ContactMethodKind {
+    pub fn transport(self) -> Transport {
         match self {
-            Self::Member(_) | Self::Invited(_) => ContactMethodKind::Email,
-            Self::Method { kind, .. } => kind,
+            Self::Member(_) | Self::Invited(_) => Transport::Email,
+            Self::Method { kind, .. } => kind.into(),
+            Self::Webhook(_) => Transport::OrganizationWebhook,
         }
     }
 
-    /// The user, and the contact method; `None` for an invited person.
-    pub(super) fn member(self) -> Option<(UserId, ContactMethodId)> {
+    /// The user, the contact method, and the kind of that; `None` for whoever is no member.
+    pub(super) fn member(self) -> Option<(UserId, ContactMethodId, ContactMethodKind)> {
         match self {
-            Self::Member(user) => Some((user, built_in(user))),
-            Self::Method { user, method, .. } => Some((user, method)),
-            Self::Invited(_) => None,
+            Self::Member(user) => Some((user, built_in(user), ContactMethodKind::Email)),
+            Self::Method { user, method, kind } => Some((user, method, kind)),
+            Self::Invited(_) | Self::Webhook(_) => None,
         }
     }
 
-    /// The contact method; `None` for an invited person.
+    /// The contact method; `None` for an invited person, and for a webhook.
     #[must_use]
     pub fn contact_method(self) -> Option<ContactMethodId> {
-        self.member().map(|(_, method)| method)
+        self.member().map(|(_, method, _)| method)
     }
 
-    /// The user; `None` for an invited person.
+    /// The user; `None` for an invited person, and for a webhook.
     #[must_use]
     pub const fn user(self) -> Option<UserId> {
         match self {
             Self::Member(user) | Self::Method { user, .. } => Some(user),
-            Self::Invited(_) => None,
+            Self::Invited(_) | Self::Webhook(_) => None,
         }
     }
 }
@@ -155,8 +189,24 @@ pub enum Message {
         /// The code, in plain text; `None` once the delivery is confirmed.
         code: Option<Secret>,
     },
-    /// The contact method works.
+    /// The contact method, or the webhook, works.
     Test,
+    /// Something happened to an incident: for a webhook of the organization.
+    Event {
+        /// The incident.
+        incident_id: IncidentId,
+        /// The event of its audit trail.
+        event_id: AuditEventId,
+    },
+    /// A webhook of the organization was disabled: for its admins.
+    WebhookDisabled {
+        /// The webhook.
+        webhook_id: WebhookId,
+        /// Its name then.
+        name: Name,
+        /// Why: at most 100 characters.
+        reason: String,
+    },
 }
 
 impl Message {
@@ -168,6 +218,8 @@ impl Message {
             Self::Invitation { .. } => NotificationKind::Invitation,
             Self::Code { .. } => NotificationKind::Code,
             Self::Test => NotificationKind::Test,
+            Self::Event { .. } => NotificationKind::Event,
+            Self::WebhookDisabled { .. } => NotificationKind::WebhookDisabled,
         }
     }
 
@@ -176,7 +228,7 @@ impl Message {
         match self {
             Self::Invitation { email, .. } => Self::Invitation { email, token: None },
             Self::Code { .. } => Self::Code { code: None },
-            other @ (Self::Page { .. } | Self::Test) => other,
+            other => other,
         }
     }
 }
@@ -218,10 +270,10 @@ impl Notification {
         Receipt { org: self.org_id, recipient: self.recipient, number: self.number, attempt: self.attempts }
     }
 
-    /// The kind of contact method over which it goes.
+    /// What it goes over.
     #[must_use]
-    pub const fn channel(&self) -> ContactMethodKind {
-        self.recipient.channel()
+    pub fn transport(&self) -> Transport {
+        self.recipient.transport()
     }
 
     /// What has become of it.
@@ -244,36 +296,38 @@ impl Notification {
         }
     }
 
-    /// The page that it is a part of; `None` for an invitation.
+    /// The page that it is a part of; `None` for anything else.
     #[must_use]
     pub const fn page(&self) -> Option<PageId> {
         match self.message {
             Message::Page { page_id, .. } => Some(page_id),
-            Message::Invitation { .. } | Message::Code { .. } | Message::Test => None,
+            _ => None,
         }
     }
 
-    /// The user for whom it is; `None` for an invitation.
+    /// The user for whom it is; `None` for an invitation, and for what a webhook is told.
     #[must_use]
     pub const fn user(&self) -> Option<UserId> {
         self.recipient.user()
     }
 
-    /// The incident of a page; `None` for an invitation.
+    /// The incident of a page or an event; `None` for anything else.
     #[must_use]
     pub const fn incident(&self) -> Option<IncidentId> {
         match self.message {
-            Message::Page { incident_id: incident, .. } => Some(incident),
-            Message::Invitation { .. } | Message::Code { .. } | Message::Test => None,
+            Message::Page { incident_id: incident, .. } | Message::Event { incident_id: incident, .. } => {
+                Some(incident)
+            }
+            _ => None,
         }
     }
 
-    /// The reason for a page; `None` for an invitation.
+    /// The reason for a page; `None` for anything else.
     #[must_use]
     pub const fn reason(&self) -> Option<PageReason> {
         match self.message {
             Message::Page { reason, .. } => Some(reason),
-            Message::Invitation { .. } | Message::Code { .. } | Message::Test => None,
+            _ => None,
         }
     }
 }
@@ -313,6 +367,12 @@ impl Inbox {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.last < self.first
+    }
+
+    /// How many notifications wait in it.
+    #[must_use]
+    pub const fn waiting(&self) -> u64 {
+        self.last.saturating_add(1).saturating_sub(self.first)
     }
 }
 

@@ -1,7 +1,6 @@
 //! How the rules read inboxes and notifications.
 
-use super::{Inbox, Notification, ReadyInbox, Recipient};
-use crate::contact::ContactMethodKind;
+use super::{Inbox, Notification, ReadyInbox, Recipient, Transport};
 use crate::error::Error;
 use crate::id::{IncidentId, PageId};
 use crate::time::Timestamp;
@@ -46,16 +45,16 @@ pub trait OutboxPort {
 ///
 /// A program that stores only a part of all this implements what it stores: the rest says that there is none.
 pub trait DeliveryPort {
-    /// The inboxes over a kind of contact method whose first notification can be claimed at `now`, in their order (longest ready first):
+    /// The inboxes over a transport whose first notification can be claimed at `now`, in their order (longest ready first):
     /// those behind `after`, or from the first on with `None`; at most `limit`.
     fn ready_inboxes(
         &self,
-        kind: ContactMethodKind,
+        transport: Transport,
         now: Timestamp,
         after: Option<&ReadyInbox>,
         limit: usize,
     ) -> Result<Vec<ReadyInbox>, Error> {
-        let _ = (kind, now, after, limit);
+        let _ = (transport, now, after, limit);
         Ok(Vec::new())
     }
     /// Notifications that were written for later and are due at `now`, the earliest first, at most `limit`.

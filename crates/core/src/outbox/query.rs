@@ -132,7 +132,7 @@ impl Query for ListPages {
         all.sort_by_key(|one| (one.due_at, one.id));
         let mut pages: BTreeMap<PageId, PageView> = BTreeMap::new();
         for one in all {
-            let (Some((user_id, contact_method_id)), Message::Page { page_id: id, incident_id, reason }) =
+            let (Some((user_id, contact_method_id, kind)), Message::Page { page_id: id, incident_id, reason }) =
                 (one.recipient.member(), &one.message)
             else {
                 continue;
@@ -149,7 +149,7 @@ impl Query for ListPages {
                 id: one.id,
                 page_id: *id,
                 contact_method_id,
-                kind: one.channel(),
+                kind,
                 state: one.state(),
                 due_at: one.due_at,
                 attempts: one.attempts,

@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use super::claim::{first_of, held, is_gone};
-use super::{DeliveryEnd, DeliveryState, Inbox, Message, Notification, Receipt, Recipient, next_try};
+use super::{DeliveryEnd, DeliveryState, Inbox, Message, Notification, Receipt, Recipient, next_event_try, next_try};
 use crate::command::{Context, Decision};
 use crate::error::Error;
 use crate::id::{IdSource, IncidentId};
 use crate::incident::{Event, note};
 use crate::time::Timestamp;
+use crate::webhook::disable;
 use crate::world::{Change, State, Write};
 
 /// Confirms that a claimed notification was delivered; `false` when it is not the first of its inbox any more: it was confirmed
@@ -28,23 +29,21 @@ pub fn confirm(
     let Some(inbox) =
         world.inbox(receipt.recipient)?.filter(|inbox| !inbox.is_empty() && inbox.first == receipt.number)
     else {
-        return Ok(cx.decided(false));
+        return cx.decided(false);
     };
     let before = first_of(&cx, &inbox)?;
     let after = end(&mut cx, inbox, before, DeliveryEnd::Delivered, None)?;
-    if let (Some((user_id, contact_method_id)), Message::Page { page_id, incident_id, .. }) =
+    if let (Some((user_id, contact_method_id, kind)), Message::Page { page_id, incident_id, .. }) =
         (after.recipient.member(), &after.message)
     {
-        let kind = after.channel();
         tell(&mut cx, *incident_id, [Event::PageDelivered { page_id: *page_id, user_id, contact_method_id, kind }]);
     }
-    Ok(cx.decided(true))
+    cx.decided(true)
 }
 
 /// Tells of a page in its incident. One that cannot be read must not keep the inbox from going on: then nothing is told.
 fn tell(cx: &mut Context<'_>, incident: IncidentId, events: impl IntoIterator<Item = Event>) {
-    // An error comes before anything is written.
-    let _ = note(cx, incident, events);
+    let _ = cx.whole(|cx| note(cx, incident, events));
 }
 
 /// Takes the first notification out of its inbox, with its end.
@@ -66,6 +65,7 @@ fn end(
         Recipient::Member(_) => false,
         Recipient::Invited(_) => true,
         Recipient::Method { .. } => shorter.is_empty() && is_gone(cx, inbox.recipient)?,
+        Recipient::Webhook(id) => shorter.is_empty() && cx.world.webhook(id)?.is_none(),
     };
     let rest = Some(shorter).filter(|_| !gone);
     cx.write(Write::Notification(Box::new(Change::edited(before, after.clone()))));
@@ -85,7 +85,8 @@ fn kept(reason: &str) -> String {
 /// it is not held under this claim any more.
 ///
 /// Nothing is forgotten silently: a page becomes an event of the audit trail of its incident, `page_failed`, and when no other delivery
-/// of the page was made or may be, also `page_undeliverable`. An invitation stays pending; an admin sees it there.
+/// of the page was made or may be, also `page_undeliverable`. An invitation stays pending; an admin sees it there. With an event, its
+/// webhook is disabled, and the admins get a mail.
 ///
 /// Of `reason` 100 characters are kept.
 ///
@@ -100,9 +101,9 @@ pub fn fail(
 ) -> Result<Decision<bool>, Error> {
     let world = state.world(receipt.org);
     let mut cx = Context::new(&*world, now, ids);
-    let Some((inbox, notification)) = held(&cx, receipt)? else { return Ok(cx.decided(false)) };
+    let Some((inbox, notification)) = held(&cx, receipt)? else { return cx.decided(false) };
     fail_for_good(&mut cx, inbox, notification, reason)?;
-    Ok(cx.decided(true))
+    cx.decided(true)
 }
 
 pub(super) fn fail_for_good(
@@ -112,13 +113,17 @@ pub(super) fn fail_for_good(
     reason: &str,
 ) -> Result<(), Error> {
     let failed = end(cx, inbox, before, DeliveryEnd::Failed, Some(kept(reason)))?;
-    let (Some((user_id, contact_method_id)), Message::Page { page_id, incident_id, reason: why }) =
+    let reason = failed.last_error.clone().unwrap_or_default();
+    if let (Recipient::Webhook(id), Message::Event { .. }) = (failed.recipient, &failed.message)
+        && let Some(webhook) = cx.world.webhook(id)?.filter(|webhook| webhook.disabled.is_none())
+    {
+        return disable(cx, webhook, reason);
+    }
+    let (Some((user_id, contact_method_id, kind)), Message::Page { page_id, incident_id, reason: why }) =
         (failed.recipient.member(), &failed.message)
     else {
         return Ok(());
     };
-    let reason = failed.last_error.clone().unwrap_or_default();
-    let kind = failed.channel();
     let mut events = vec![Event::PageFailed { page_id: *page_id, user_id, contact_method_id, kind, reason }];
     let may_arrive = |other: &Notification| matches!(other.state(), DeliveryState::Waiting | DeliveryState::Delivered);
     // When the others cannot be read, nothing is said of the page.
@@ -138,12 +143,13 @@ pub enum Retried {
     NotHeld,
     /// It can be claimed again from this instant on.
     At(Timestamp),
-    /// It has failed for good: an hour has passed since it was due, and it was tried three times.
+    /// It has failed for good: it was tried for long enough.
     Failed,
 }
 
 /// Ends the claim of a notification that could not be sent now: it can be claimed again after a while (see [`next_try`]), or has
-/// failed as with [`fail`] when an hour has passed since it was due and it was tried three times. `asked` is how long the other side asks to wait.
+/// failed as with [`fail`] when an hour has passed since it was due and it was tried three times. An event for a webhook has failed after
+/// about three days (see [`next_event_try`]), and a test of one at once. `asked` is how long the other side asks to wait.
 ///
 /// Of `reason` 100 characters are kept.
 ///
@@ -159,14 +165,19 @@ pub fn retry(
 ) -> Result<Decision<Retried>, Error> {
     let world = state.world(receipt.org);
     let mut cx = Context::new(&*world, now, ids);
-    let Some((inbox, before)) = held(&cx, receipt)? else { return Ok(cx.decided(Retried::NotHeld)) };
+    let Some((inbox, before)) = held(&cx, receipt)? else { return cx.decided(Retried::NotHeld) };
     let failures = before.failures.saturating_add(1);
-    let Some(at) = next_try(failures, before.due_at, now, asked) else {
+    let next = match (before.recipient, &before.message) {
+        (Recipient::Webhook(_), Message::Test) => None,
+        (Recipient::Webhook(_), _) => next_event_try(failures, before.id, now, asked),
+        _ => next_try(failures, before.due_at, now, asked),
+    };
+    let Some(at) = next else {
         fail_for_good(&mut cx, inbox, before, reason)?;
-        return Ok(cx.decided(Retried::Failed));
+        return cx.decided(Retried::Failed);
     };
     let after = Notification { failures, last_error: Some(kept(reason)), ..before.clone() };
     cx.write(Write::Notification(Box::new(Change::edited(before, after))));
     cx.write(Write::Inbox(Change::edited(inbox, Inbox { ready_at: at, ..inbox })));
-    Ok(cx.decided(Retried::At(at)))
+    cx.decided(Retried::At(at))
 }

@@ -99,7 +99,7 @@ pub(super) fn routes() -> Vec<Route> {
         action(
             post("/contact-methods/{id}/test", "testContactMethod", "Send a test message, at most one a minute"),
             |input| Some(Ok(TestContactMethod { id: method(input)? })),
-            |id| Tested { id: id.to_string() },
+            Tested::of,
         ),
         query(
             get("/notification-rules", "getNotificationRules", "Which contact methods are told of a page, and when"),
@@ -132,10 +132,17 @@ pub(crate) struct ContactMethod {
     created_at: String,
 }
 
-/// The contact method to which a test is sent.
+/// The contact method, or the webhook, to which a test is sent.
 #[derive(serde::Serialize, ToSchema)]
 pub(crate) struct Tested {
     id: String,
+}
+
+impl Tested {
+    #[allow(clippy::needless_pass_by_value, reason = "ids are small, and a path to this function is passed around")]
+    pub(super) fn of(id: impl ToString) -> Self {
+        Self { id: id.to_string() }
+    }
 }
 
 #[derive(ToSchema)]

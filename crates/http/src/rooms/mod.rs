@@ -9,6 +9,7 @@ mod incident;
 mod oncall;
 mod org_audit;
 mod team;
+mod webhook;
 
 use crate::route::Route;
 
@@ -23,6 +24,7 @@ pub(crate) fn table() -> Vec<Route> {
         oncall::routes(),
         escalation::routes(),
         org_audit::routes(),
+        webhook::routes(),
     ];
     rooms.into_iter().flatten().collect()
 }

@@ -25,6 +25,7 @@ pub(crate) mod organization;
 pub(crate) mod outbox;
 pub(crate) mod team;
 mod text;
+mod webhook;
 
 pub(crate) use text::{PIECE, PieceV1, Reader};
 
@@ -228,6 +229,7 @@ pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result
         Write::Notification(it) => difference(it, changes),
         Write::ContactMethod(it) => difference(it, changes),
         Write::ContactSettings(it) => difference(it, changes),
+        Write::Webhook(it) => difference(it, changes),
         Write::Inbox(it) => difference(it, changes),
         Write::Audit(entry) => {
             let mut rows = Rows::default();
@@ -428,6 +430,7 @@ registry! {
     PastPolicyLayer = "pastPolicyLayer", escalation::PastPolicyLayerLine;
     ContactMethod = "contactMethod", contact::ContactMethodLine;
     ContactSettings = "contactSettings", contact::ContactSettingsLine;
+    Webhook = "webhook", webhook::WebhookLine;
     Notification = "notification", outbox::NotificationLine;
     Inbox = "inbox", outbox::InboxLine;
     OrgAudit = "orgAudit", org_audit::OrgAuditLine;
@@ -436,7 +439,7 @@ registry! {
 
 /// The format of a store with these records and tables. It changes when a store that this version writes could be misread by an
 /// older version.
-pub(crate) const FORMAT: u32 = 12;
+pub(crate) const FORMAT: u32 = 13;
 
 /// All tables, one entry for each module that declares some.
 pub(crate) const TABLES: &[&[Table]] = &[
@@ -450,6 +453,7 @@ pub(crate) const TABLES: &[&[Table]] = &[
     text::TABLES,
     oncall::TABLES,
     escalation::TABLES,
+    webhook::TABLES,
     outbox::TABLES,
     org_audit::TABLES,
     once::TABLES,

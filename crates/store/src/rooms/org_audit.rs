@@ -66,6 +66,7 @@ fn entity(setting: &Setting) -> &dyn Entity {
         Setting::Override(it) => &**it,
         Setting::Policy(it) => &**it,
         Setting::PolicyLayer(it) => &**it,
+        Setting::Webhook(it) => &**it,
     }
 }
 
@@ -80,6 +81,7 @@ fn setting(entity: AnyEntity) -> Result<Setting, Corrupt> {
         AnyEntity::Override(it) => Setting::Override(it),
         AnyEntity::Policy(it) => Setting::Policy(it),
         AnyEntity::PolicyLayer(it) => Setting::PolicyLayer(it),
+        AnyEntity::Webhook(it) => Setting::Webhook(it),
         _ => return Err(Corrupt::Value),
     })
 }

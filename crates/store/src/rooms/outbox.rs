@@ -1,19 +1,24 @@
 //! The stored form of the outbox: notifications, and inboxes. An inbox is a recipient's queue of notifications.
 //!
-//! A notification is in `Notification` while it waits, and in `Delivered` when it has ended. That of a page is in an index by incident. The notifications of an inbox are
+//! A notification is in `Notification` while it waits, and in `Delivered` when it has ended. That of a page is in an index by incident, and what a
+//! webhook is told in one by webhook. The notifications of an inbox are
 //! numbered 1, 2, 3 …; those that wait are exactly the numbers from `first` to `last` of its record. An inbox that is not
 //! empty has one row in `Ready`, or in `ReadyOver` where it is not over e-mail, so that the inboxes over one kind of contact method that
 //! can be claimed from are one scan: those over a kind whose server is slow keep nobody waiting who is told over another.
 
 use super::AnyEntity;
-use super::contact::{kind_byte, method_key};
+use super::contact::method_key;
 use super::incident::{incident_key, newest_first};
 use crate::table::{instant, take_instant};
 use bincode::{Decode, Encode};
 use dogwatch_core::contact::ContactMethodKind;
-use dogwatch_core::id::{ContactMethodId, Id, IncidentId, InvitationId, NotificationId, PageId};
-use dogwatch_core::outbox::{DeliveryEnd, Inbox, Message, Notification, OutboxPort, PageReason, ReadyInbox, Recipient};
-use dogwatch_core::text::EmailAddress;
+use dogwatch_core::id::{
+    AuditEventId, ContactMethodId, Id, IncidentId, InvitationId, NotificationId, PageId, WebhookId,
+};
+use dogwatch_core::outbox::{
+    DeliveryEnd, Inbox, Message, Notification, OutboxPort, PageReason, ReadyInbox, Recipient, Transport,
+};
+use dogwatch_core::text::{EmailAddress, Name};
 use dogwatch_core::{Error, OrgId, Secret, Timestamp, UserId};
 #[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
@@ -36,7 +41,7 @@ impl Table {
     /// Index of the inboxes over e-mail of all organizations that are not empty, by the instant at which they become ready to be
     /// claimed from.
     pub(crate) const READY: Self = Self::new(b'R', "Ready");
-    /// As [`Table::READY`], of the inboxes over other kinds of contact method: by kind, and then by the instant.
+    /// As [`Table::READY`], of the inboxes over other transports: by transport, and then by the instant.
     pub(crate) const READY_OVER: Self = Self::new(b's', "ReadyOver");
     /// Notifications of all organizations that have ended, by the instant of their end.
     pub(crate) const DELIVERED: Self = Self::new(b'z', "Delivered");
@@ -44,6 +49,8 @@ impl Table {
     pub(crate) const LATER: Self = Self::new(b'j', "Later");
     /// Index of the notifications that are pages, by incident: the key of each.
     pub(crate) const PAGE_BY_INCIDENT: Self = Self::new(b'B', "PageByIncident");
+    /// Index of the notifications of webhooks, newest first: the key of each.
+    pub(crate) const SENT_TO_WEBHOOK: Self = Self::new(b'1', "SentToWebhook");
 }
 
 /// The tables that this module declares.
@@ -55,18 +62,22 @@ pub(super) const TABLES: &[Table] = &[
     Table::DELIVERED,
     Table::LATER,
     Table::PAGE_BY_INCIDENT,
+    Table::SENT_TO_WEBHOOK,
 ];
 
-/// What the keys of the inboxes over a kind of contact method that are not empty begin with; the instant follows.
-pub(crate) fn ready_prefix(kind: ContactMethodKind) -> Vec<u8> {
-    match kind {
-        ContactMethodKind::Email => Table::READY.key(&[]),
-        ContactMethodKind::Webhook | ContactMethodKind::Ntfy => Table::READY_OVER.key(&[&[kind_byte(kind)]]),
+/// What the keys of the inboxes over a transport that are not empty begin with; the instant follows.
+pub(crate) fn ready_prefix(transport: Transport) -> Vec<u8> {
+    let over = |byte: u8| Table::READY_OVER.key(&[&[byte]]);
+    match transport {
+        Transport::Email => Table::READY.key(&[]),
+        Transport::Webhook => over(2),
+        Transport::Ntfy => over(3),
+        Transport::OrganizationWebhook => over(b'h'),
     }
 }
 
 pub(crate) fn ready_key(ready: &ReadyInbox) -> Vec<u8> {
-    let mut key = ready_prefix(ready.recipient.channel());
+    let mut key = ready_prefix(ready.recipient.transport());
     key.extend_from_slice(&instant(ready.ready_at));
     key.extend_from_slice(&ready.org_id.to_bytes());
     key.extend_from_slice(&recipient_part(ready.recipient));
@@ -83,6 +94,9 @@ pub(crate) fn ready_inbox(key: &[u8], prefix: usize) -> Option<ReadyInbox> {
 /// The byte that follows the id of an invitation in a key, so that its inbox is not taken for a user's.
 const INVITED: u8 = b'i';
 
+/// The byte that follows the id of a webhook in a key.
+const WEBHOOK: u8 = b'h';
+
 /// The byte that follows the id of a contact method of a kind in a key.
 const fn method_byte(kind: ContactMethodKind) -> u8 {
     match kind {
@@ -93,11 +107,12 @@ const fn method_byte(kind: ContactMethodKind) -> u8 {
 }
 
 /// A recipient as a part of a key: the id of a user, or the id of an invitation and the byte [`INVITED`], or the id of a contact method,
-/// its [`method_byte`] and the id of its user.
+/// its [`method_byte`] and the id of its user, or the id of a webhook and the byte [`WEBHOOK`].
 pub(crate) fn recipient_part(recipient: Recipient) -> Vec<u8> {
     match recipient {
         Recipient::Member(user) => user.to_bytes().to_vec(),
         Recipient::Invited(invitation) => [&invitation.to_bytes()[..], &[INVITED]].concat(),
+        Recipient::Webhook(webhook) => [&webhook.to_bytes()[..], &[WEBHOOK]].concat(),
         Recipient::Method { user, method, kind } => {
             [&method.to_bytes()[..], &[method_byte(kind)], &user.to_bytes()].concat()
         }
@@ -110,6 +125,7 @@ pub(crate) fn recipient_of(part: &[u8]) -> Option<Recipient> {
     match mark {
         [] => Some(Recipient::Member(UserId::from_bytes(*id))),
         [INVITED] => Some(Recipient::Invited(InvitationId::from_bytes(*id))),
+        [WEBHOOK] => Some(Recipient::Webhook(WebhookId::from_bytes(*id))),
         [mark, user @ ..] => {
             let kind = by_byte(&ContactMethodKind::ALL, method_byte, *mark).ok()?;
             let user = UserId::from_bytes(user.try_into().ok()?);
@@ -147,13 +163,25 @@ pub(crate) fn notification_of(key: &[u8], value: &[u8]) -> Result<Notification, 
     }
 }
 
-/// The key in the index by incident of the page in a row; `None` for a row without one, also a damaged one.
-pub(crate) fn page_in(key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
-    page_by_incident(key, &notification_of(key, value).ok()?)
+/// The key in an index of the notification in a row; `None` for a row whose notification is in none, also a damaged one.
+pub(crate) fn index_of_row(key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+    index_of(key, &notification_of(key, value).ok()?)
 }
 
-/// The key in the index by incident of a notification with a key; `None` for one that is no page.
-pub(crate) fn page_by_incident(key: &[u8], notification: &Notification) -> Option<Vec<u8>> {
+/// What the keys of the notifications of a webhook in their index begin with.
+pub(crate) fn sent_to_webhook(org: OrgId, webhook: WebhookId) -> Vec<u8> {
+    Table::SENT_TO_WEBHOOK.record(org, webhook)
+}
+
+/// How many bytes stand before the key of a notification in an index: those of the table, the organization, and two ids.
+const LISTED: usize = 1 + 16 + 16 + 16;
+
+/// The key of a notification with a key in the index by incident, for a page, or in that by webhook; `None` for one that is in neither.
+pub(crate) fn index_of(key: &[u8], notification: &Notification) -> Option<Vec<u8>> {
+    if let Recipient::Webhook(webhook) = notification.recipient {
+        let parts = [&webhook.to_bytes()[..], &newest_first(notification.id), key];
+        return Some(Table::SENT_TO_WEBHOOK.of(notification.org_id, &parts));
+    }
     let (incident, page) = notification.incident().zip(notification.page())?;
     let parts = [&incident.to_bytes()[..], &newest_first(page), key];
     Some(Table::PAGE_BY_INCIDENT.of(notification.org_id, &parts))
@@ -287,6 +315,18 @@ enum MessageV2 {
         code: Option<String>,
     },
     Test,
+    Event {
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<IncidentId>"))]
+        incident: [u8; 16],
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<AuditEventId>"))]
+        event: [u8; 16],
+    },
+    WebhookDisabled {
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<WebhookId>"))]
+        webhook: [u8; 16],
+        name: String,
+        reason: String,
+    },
 }
 
 impl NotificationV2 {
@@ -311,6 +351,14 @@ impl Entity for Notification {
             },
             Message::Code { code } => MessageV2::Code { code: code.as_ref().map(|code| code.reveal().to_owned()) },
             Message::Test => MessageV2::Test,
+            Message::Event { incident_id, event_id } => {
+                MessageV2::Event { incident: incident_id.to_bytes(), event: event_id.to_bytes() }
+            }
+            Message::WebhookDisabled { webhook_id, name, reason } => MessageV2::WebhookDisabled {
+                webhook: webhook_id.to_bytes(),
+                name: name.as_str().to_owned(),
+                reason: reason.clone(),
+            },
         };
         let notification = NotificationV2 {
             id: self.id.to_bytes(),
@@ -334,12 +382,12 @@ impl Entity for Notification {
             None => notification_key(self.org_id, self.recipient, self.number),
             Some((at, _)) => delivered_key(at, self.org_id, self.recipient, self.number),
         };
-        page_by_incident(&key, self).into_iter().for_each(|index| rows.index(index));
+        index_of(&key, self).into_iter().for_each(|index| rows.index(index));
         rows.record(key, &record)
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        if let Message::Page { incident_id: incident, .. } = self.message {
+        if let Some(incident) = self.incident() {
             verifier.need(key, &incident_key(self.org_id, incident), "an incident");
         }
         if self.number == 0 {
@@ -354,11 +402,13 @@ impl Entity for Notification {
             }
             verifier.need(key, &Table::INVITATION.record(self.org_id, invitation), "an invitation");
         }
-        if let Recipient::Method { user, method, .. } = self.recipient
-            && delivered
-            && verifier.snapshot.get(&method_key(self.org_id, user, method)).is_ok_and(|found| found.is_none())
-        {
-            // So is the inbox of a contact method that was removed, when nothing waits in it any more.
+        let told = match self.recipient {
+            Recipient::Method { user, method, .. } => Some(method_key(self.org_id, user, method)),
+            Recipient::Webhook(webhook) => Some(Table::WEBHOOK.record(self.org_id, webhook)),
+            Recipient::Member(_) | Recipient::Invited(_) => None,
+        };
+        if delivered && told.is_some_and(|told| verifier.snapshot.get(&told).is_ok_and(|found| found.is_none())) {
+            // So is the inbox of a contact method or a webhook that was removed, when nothing waits in it any more.
             return;
         }
         let inbox = inbox_key(self.org_id, self.recipient);
@@ -404,7 +454,16 @@ impl NotificationV3 {
                 Message::Invitation { email: text(EmailAddress::new(email))?, token: token.map(Secret::new) }
             }
             (Recipient::Method { .. }, MessageV2::Code { code }) => Message::Code { code: code.map(Secret::new) },
-            (Recipient::Member(_) | Recipient::Method { .. }, MessageV2::Test) => Message::Test,
+            (Recipient::Member(_) | Recipient::Method { .. } | Recipient::Webhook(_), MessageV2::Test) => Message::Test,
+            (Recipient::Webhook(_), MessageV2::Event { incident, event }) => Message::Event {
+                incident_id: IncidentId::from_bytes(incident),
+                event_id: AuditEventId::from_bytes(event),
+            },
+            (Recipient::Member(_), MessageV2::WebhookDisabled { webhook, name, reason }) => Message::WebhookDisabled {
+                webhook_id: WebhookId::from_bytes(webhook),
+                name: text(Name::stored(name))?,
+                reason,
+            },
             _ => return Err(Corrupt::Value),
         };
         let ended = match (delivered_at, self.ended) {
@@ -554,7 +613,7 @@ impl Line for InboxLine {
 
     /// The inbox of an invitation exists only while its notification, which holds a secret, waits.
     fn is_secret(&self) -> bool {
-        self.recipient.user().is_none()
+        matches!(self.recipient, Recipient::Invited(_))
     }
 }
 
@@ -585,7 +644,7 @@ impl OutboxPort for OrgView<'_> {
         let (mut found, mut pages, mut last) = (Vec::new(), 0_usize, None);
         for pair in self.store.under(&prefix) {
             let (index, _) = pair?;
-            let one = self.page_at(&index)?;
+            let one = self.listed_at(&index)?;
             if one.page() != last {
                 (pages, last) = (pages.saturating_add(1), one.page());
             }
@@ -599,15 +658,14 @@ impl OutboxPort for OrgView<'_> {
 
     fn deliveries_of(&self, incident: IncidentId, page: PageId) -> Result<Vec<Notification>, Error> {
         let prefix = Table::PAGE_BY_INCIDENT.of(self.org, &[&incident.to_bytes(), &newest_first(page)]);
-        self.store.under(&prefix).map(|pair| self.page_at(&pair?.0)).collect()
+        self.store.under(&prefix).map(|pair| self.listed_at(&pair?.0)).collect()
     }
 }
 
 impl OrgView<'_> {
     /// The notification for which there is an index row.
-    fn page_at(&self, index: &[u8]) -> Result<Notification, Error> {
-        // The key of the notification stands behind organization, incident and page.
-        let key = index.get(1 + 16 + 16 + 16..).unwrap_or_default();
+    pub(super) fn listed_at(&self, index: &[u8]) -> Result<Notification, Error> {
+        let key = index.get(LISTED..).unwrap_or_default();
         let value = self.store.get(key)?.ok_or_else(|| corrupt(index, Corrupt::Missing))?;
         notification_of(key, &value).map_err(|why| corrupt(key, why))
     }
@@ -622,7 +680,7 @@ impl Row<'_> {
 
 #[cfg(feature = "export")]
 mod recipient {
-    use super::{ContactMethodId, ContactMethodKind, Deserialize, InvitationId, Recipient, UserId};
+    use super::{ContactMethodId, ContactMethodKind, Deserialize, InvitationId, Recipient, UserId, WebhookId};
     use serde::de::Error;
     use serde::{Deserializer, Serializer};
 
@@ -631,6 +689,8 @@ mod recipient {
             Recipient::Member(user) => s.collect_str(user),
             Recipient::Method { user, method, kind } => s.collect_str(&format_args!("{method} {user} {kind}")),
             Recipient::Invited(invitation) => s.collect_str(invitation),
+            // An id without a prefix is that of a webhook here.
+            Recipient::Webhook(webhook) => s.collect_str(webhook),
         }
     }
 
@@ -643,7 +703,8 @@ mod recipient {
             let method = method.and_then(|method| Ok(Recipient::Method { user: user?, method, kind }));
             return method.map_err(D::Error::custom);
         }
-        let invited = InvitationId::parse(&text).map(Recipient::Invited);
-        invited.or_else(|_| UserId::parse(&text).map(Recipient::Member)).map_err(D::Error::custom)
+        let other = InvitationId::parse(&text).map(Recipient::Invited);
+        let other = other.or_else(|_| WebhookId::parse(&text).map(Recipient::Webhook));
+        other.or_else(|_| UserId::parse(&text).map(Recipient::Member)).map_err(D::Error::custom)
     }
 }

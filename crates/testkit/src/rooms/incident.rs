@@ -156,6 +156,8 @@ pub struct Incident {
     pub updates: Vec<Update>,
     /// The audit trail, oldest first: event, instant, actor (`None`: time), details.
     pub trail: Vec<(&'static str, Millis, Option<usize>, String)>,
+    /// Of how many of these events the webhooks were told.
+    pub told: usize,
     pub acknowledged: Option<(Millis, usize)>,
     pub handed_off: Option<Millis>,
     pub run: Option<RunModel>,
@@ -205,6 +207,7 @@ impl Org {
             history: vec![(0, now, None)],
             updates: Vec::new(),
             trail: vec![("incident_created", now, Some(actor), String::new())],
+            told: 0,
             acknowledged: None,
             handed_off: None,
             run: None,

@@ -10,6 +10,7 @@ pub(crate) mod escalation;
 pub(crate) mod incident;
 mod org_audit;
 pub(crate) mod team;
+pub(crate) mod webhook;
 
 use std::collections::BTreeMap;
 
@@ -30,6 +31,8 @@ pub enum Op {
     Component(component::ComponentOp),
     /// An operation on contact methods and notification rules.
     Contact(contact::ContactOp),
+    /// An operation on webhooks.
+    Webhook(webhook::WebhookOp),
     /// An operation on incidents.
     Incident(incident::IncidentOp),
     /// An operation on schedules, policies, escalation runs and the outbox.
@@ -61,6 +64,9 @@ pub struct Org {
     pub contacts: Vec<contact::Contact>,
     /// What members have set, by their places in the list.
     pub settings: BTreeMap<usize, contact::Settings>,
+    pub webhooks: Vec<webhook::WebhookModel>,
+    /// The times when a webhook was disabled: which, its name then, and why.
+    pub disablings: Vec<(usize, String, String)>,
     pub incidents: Vec<incident::Incident>,
     pub schedules: Vec<escalation::Schedule>,
     pub policies: Vec<escalation::Policy>,
@@ -71,7 +77,7 @@ pub struct Org {
 
 /// Draws an operation on some resource, more often on those with more to try.
 pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op> {
-    Ok(match source.int_in_range(0..=59)? {
+    Ok(match source.int_in_range(0..=63)? {
         0..=8 => Op::Team(team::operation(source, org)?),
         9..=12 => Op::Component(component::operation(source, org)?),
         13..=29 => Op::Incident(incident::operation(source, org)?),
@@ -82,6 +88,7 @@ pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op>
             Op::AdvanceClock(*source.choose(&spans)?)
         }
         54..=59 => Op::Contact(contact::operation(source, org)?),
+        60..=63 => Op::Webhook(webhook::operation(source, org)?),
         51 | 52 => Op::Transaction { steps: source.int_in_range(1..=8)?, keep: source.arbitrary()? },
         _ => Op::Restart,
     })
@@ -92,6 +99,7 @@ pub(crate) fn fill(engine: &Engine, admin: &Actor) {
     component::fill(engine, admin);
     team::fill(engine);
     contact::fill(engine, admin);
+    webhook::fill(engine, admin);
 }
 
 impl Run<'_> {
@@ -105,6 +113,7 @@ impl Run<'_> {
             Op::Team(op) => self.team(op, org, me, &actor),
             Op::Component(op) => self.component_op(op, org, me, &actor),
             Op::Contact(op) => self.contact_op(op, org, me, &actor),
+            Op::Webhook(op) => self.webhook_op(op, org, me, &actor),
             Op::Incident(op) => self.incident_op(op, org, me, &actor),
             Op::Escalation(op) => self.escalation(op, org, me, &actor),
             Op::List(op) => self.list_op(op, org, me, &actor),
@@ -117,6 +126,8 @@ impl Run<'_> {
             Op::Transaction { steps, keep } => self.begin_transaction(*steps, *keep),
             Op::Restart => self.restart(),
         }
+        let now = self.now();
+        self.orgs.iter_mut().for_each(|org| org.tell_webhooks(now));
     }
 
     /// Compares with the model what an admin of an organization sees of every resource.
@@ -125,6 +136,7 @@ impl Run<'_> {
         self.compare_team(model, actor);
         self.compare_components(model, actor);
         self.compare_org_audit(actor);
+        self.compare_webhooks(org, actor);
         self.compare_policies(org, actor);
         for index in 0..model.incidents.len() {
             self.compare_incident(org, actor, index);

@@ -10,7 +10,7 @@ use dogwatch_core::escalation::{
 use dogwatch_core::id::{Id, PolicyLayerId};
 use dogwatch_core::incident::{AcknowledgeIncident, HandOffIncident};
 use dogwatch_core::oncall::{CreateOverride, CreateSchedule, DeleteSchedule};
-use dogwatch_core::outbox::{ListNotifications, ListPages, Retried};
+use dogwatch_core::outbox::{ListNotifications, ListPages, Notification, Retried};
 use dogwatch_core::{Actor, Patch, Timestamp};
 use std::time::Duration;
 
@@ -379,6 +379,7 @@ impl Run<'_> {
         assert_eq!((ticked.fired, ticked.failed), (overdue.len(), 0));
         for (_, _, _, org, index) in overdue {
             self.orgs[org].time_out(index, now);
+            self.orgs[org].tell_webhooks(now);
             let admin = self.admin(org);
             self.compare_incident(org, &admin, index);
         }
@@ -399,24 +400,39 @@ impl Run<'_> {
         }
         due.sort();
         due.into_iter().for_each(|(.., index, org)| self.orgs[org].put_in(index, now));
-        let mut inboxes = Vec::new();
-        for (org, model) in self.orgs.iter().enumerate() {
-            let ready = model.claimable(now).into_iter();
-            inboxes
-                .extend(ready.map(|(kind, ready, id, recipient)| (kind, ready, model.id.clone(), id, org, recipient)));
-        }
-        inboxes.sort();
         let claimed = self.subject().claim(limit, lease).unwrap();
         let mut got = claimed.iter();
         let mut count = 0;
+        // One transport after the other: what fails over one makes events for the last.
+        for transport in 0..4 {
+            self.claim_over(transport, (limit, lease), &mut count, &mut got);
+        }
+        assert_eq!(got.next(), None);
+    }
+
+    fn claim_over<'a>(
+        &mut self,
+        transport: usize,
+        (limit, lease): (usize, Duration),
+        count: &mut usize,
+        got: &mut impl Iterator<Item = &'a Notification>,
+    ) {
+        let now = self.now();
+        let mut inboxes = Vec::new();
+        for (org, model) in self.orgs.iter().enumerate() {
+            let ready = model.claimable(now).into_iter().filter(|(over, ..)| *over == transport);
+            inboxes.extend(ready.map(|(_, ready, id, recipient)| (ready, model.id.clone(), id, org, recipient)));
+        }
+        inboxes.sort();
         for (.., org, recipient) in inboxes {
-            if count == limit {
+            if *count == limit {
                 break;
             }
             let model = &mut self.orgs[org];
             // One whose contact method is gone has failed, and what is behind it waits for the next claim.
             if let Some(first) = model.first_notification(recipient).filter(|_| model.is_gone(recipient)) {
                 model.fail(first, "the contact method was removed", now);
+                model.tell_webhooks(now);
                 continue;
             }
             // What nobody needs any more leaves the inbox.
@@ -428,16 +444,16 @@ impl Run<'_> {
                 model.ready.insert(recipient, now);
             }
             let Some(notification) = model.first_notification(recipient) else { continue };
-            count += 1;
+            *count += 1;
             model.notifications[notification].attempts += 1;
             model.ready.insert(recipient, now + Millis::try_from(lease.as_millis()).unwrap());
             let got = got.next().expect("one that can be claimed was not");
             assert_eq!(render::notification(got), model.shown_notification(&model.notifications[notification]));
             let attempt = model.notifications[notification].attempts;
             self.learn_code(org, recipient, &got.message);
+            self.learn_event(org, notification, got, &self.admin(org));
             self.claims.push(Claimed { receipt: got.receipt(), org, notification, attempt });
         }
-        assert_eq!(got.next(), None);
     }
 
     fn confirm(&mut self, claim: usize) {

@@ -71,15 +71,16 @@ pub enum RecipientModel {
     Invited(usize),
     /// A member, and one of their contact methods.
     Method(usize, usize),
+    Webhook(usize),
 }
 
 impl RecipientModel {
-    /// The member; `None` for somebody who is invited.
+    /// The member; `None` for somebody who is invited, and for a webhook.
     #[must_use]
     pub fn user(self) -> Option<usize> {
         match self {
             Self::Member(user) | Self::Method(user, _) => Some(user),
-            Self::Invited(_) => None,
+            Self::Invited(_) | Self::Webhook(_) => None,
         }
     }
 }
@@ -93,6 +94,10 @@ pub enum Content {
     Invitation,
     Code,
     Test,
+    /// An event: an incident, and the place in its audit trail.
+    Event(usize, usize),
+    /// A webhook was disabled: its place among those times.
+    Disabled(usize),
 }
 
 /// A notification in the outbox.
@@ -110,6 +115,8 @@ pub struct NotificationModel {
     pub attempts: u32,
     pub failures: u32,
     pub error: String,
+    /// The last byte of its id, once it was claimed.
+    pub last_byte: u8,
     /// Whether it was withdrawn, or has ended.
     pub done: bool,
     /// How a page has ended; `waiting` until then.
@@ -346,9 +353,21 @@ impl Org {
         (at, due, page): (Millis, Millis, usize),
     ) {
         let (attempts, failures, error, done, state) = (0, 0, String::new(), false, "waiting");
-        let (place, recipient) = (None, recipient);
-        let one =
-            NotificationModel { content, recipient, at, due, page, place, attempts, failures, error, done, state };
+        let (place, last_byte) = (None, 0);
+        let one = NotificationModel {
+            content,
+            recipient,
+            at,
+            due,
+            page,
+            place,
+            attempts,
+            failures,
+            error,
+            last_byte,
+            done,
+            state,
+        };
         self.notifications.push(one);
     }
 
@@ -466,7 +485,7 @@ impl Org {
         self.fire(incident, current + 1, now);
     }
 
-    /// The inboxes that can be claimed: the number of the kind of contact method, since when, the digits of the recipient's id, and the
+    /// The inboxes that can be claimed: the number of the transport, since when, the digits of the recipient's id, and the
     /// recipient.
     #[must_use]
     pub fn claimable(&self, now: Millis) -> Vec<(usize, Millis, String, RecipientModel)> {
@@ -478,11 +497,13 @@ impl Org {
             RecipientModel::Member(user) => self.members[user].id.replace("user_", ""),
             RecipientModel::Invited(invitation) => self.invitations[invitation].id.replace("orginv_", ""),
             RecipientModel::Method(_, method) => self.contacts[method].id.replace('-', ""),
+            RecipientModel::Webhook(webhook) => self.webhooks[webhook].id.replace('-', ""),
         };
         let kind = |recipient: RecipientModel| match recipient {
             RecipientModel::Member(_) | RecipientModel::Invited(_) => 0,
             // The addresses are one of each kind, in the order of the kinds.
             RecipientModel::Method(_, method) => self.contacts[method].address,
+            RecipientModel::Webhook(_) => 3,
         };
         inboxes.map(|(recipient, ready)| (kind(*recipient), *ready, id(*recipient), *recipient)).collect()
     }
@@ -500,7 +521,7 @@ impl Org {
     pub fn shown_notification(&self, notification: &NotificationModel) -> String {
         let method = match notification.recipient {
             RecipientModel::Method(_, method) => format!(" over {}", self.contacts[method].id),
-            RecipientModel::Member(_) | RecipientModel::Invited(_) => String::new(),
+            _ => String::new(),
         };
         let what = match (notification.recipient, notification.content) {
             (RecipientModel::Member(user) | RecipientModel::Method(user, _), Content::Page(reason, incident)) => {
@@ -514,6 +535,15 @@ impl Org {
                 let invitation = &self.invitations[invitation];
                 format!("invitation {} for {} with {}", invitation.id, invitation.email, invitation.token)
             }
+            (RecipientModel::Webhook(webhook), Content::Event(incident, _)) => {
+                format!("event of {} to {}", self.incidents[incident].id, self.webhooks[webhook].id)
+            }
+            (RecipientModel::Webhook(webhook), Content::Test) => format!("test to {}", self.webhooks[webhook].id),
+            (RecipientModel::Member(user), Content::Disabled(time)) => {
+                let (webhook, name, reason) = &self.disablings[time];
+                let (user, webhook) = (&self.members[user].id, &self.webhooks[*webhook].id);
+                format!("{webhook} {name:?} disabled: {reason}, for {user}")
+            }
             other => panic!("{other:?}"),
         };
         let NotificationModel { at, attempts, failures, .. } = notification;
@@ -523,6 +553,10 @@ impl Org {
     /// Whether nobody needs a page any more: see section 9.
     #[must_use]
     pub fn is_superseded(&self, notification: &NotificationModel) -> bool {
+        if let RecipientModel::Webhook(webhook) = notification.recipient {
+            let webhook = &self.webhooks[webhook];
+            return webhook.deleted || webhook.disabled.is_some() && notification.content != Content::Test;
+        }
         let (Some(user), Content::Page(_, incident)) = (notification.recipient.user(), notification.content) else {
             return false;
         };
@@ -561,6 +595,9 @@ impl Org {
 
     /// Ends the claim of a notification that could not be sent now; gives when it can be claimed again, or `None` when it has failed.
     pub fn retry(&mut self, index: usize, reason: &str, asked: Millis, now: Millis) -> Option<Millis> {
+        if let RecipientModel::Webhook(_) = self.notifications[index].recipient {
+            return self.retry_webhook(index, reason, asked, now);
+        }
         let one = &mut self.notifications[index];
         let end = one.due + 60 * MINUTE;
         if end <= now && one.failures >= 2 {
@@ -584,6 +621,9 @@ impl Org {
         reason.clone_into(&mut one.error);
         self.ready.insert(one.recipient, now);
         let (recipient, content, at, page) = (one.recipient, one.content, one.at, one.page);
+        if let (RecipientModel::Webhook(webhook), Content::Event(..)) = (recipient, content) {
+            self.disable(webhook, reason, now);
+        }
         if let (Some(user), Content::Page(why, incident)) = (recipient.user(), content) {
             let user = self.members[user].id.clone();
             self.incidents[incident].happened("page_failed", now, None, format!(" for {user}: {reason}"));

@@ -347,6 +347,19 @@ pub(crate) struct ServeArgs {
     /// Hosts of this network to which webhooks and ntfy may go, with commas in between; others must be public
     #[arg(long, value_name = "LIST", value_delimiter = ',', env = "DOGWATCH_ALLOW_INTERNAL")]
     pub(crate) allow_internal: Vec<String>,
+    /// A file with the bot token of a Slack workspace (`xoxb-…`), where members who want it are told of pages
+    ///
+    /// The environment variable `DOGWATCH_SLACK_TOKEN` may hold the token itself.
+    #[arg(long, value_name = "FILE", env = "DOGWATCH_SLACK_TOKEN_FILE")]
+    pub(crate) slack_token_file: Option<PathBuf>,
+    /// A file with the signing secret of the Slack app, for buttons that acknowledge: its request URL is `PUBLIC-URL/slack/interactive`
+    ///
+    /// The environment variable `DOGWATCH_SLACK_SIGNING_SECRET` may hold the secret itself.
+    #[arg(long, value_name = "FILE", env = "DOGWATCH_SLACK_SIGNING_SECRET_FILE")]
+    pub(crate) slack_signing_secret_file: Option<PathBuf>,
+    /// Where Slack's API is
+    #[arg(long, value_name = "URL", default_value = "https://slack.com/api", env = "DOGWATCH_SLACK_API")]
+    pub(crate) slack_api: String,
     /// What the link in a page can do: `act`: acknowledge the incident; `view`: only show it
     #[arg(long, value_name = "WHAT", default_value = "act", env = "DOGWATCH_LINKS")]
     pub(crate) links: LinksArg,

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use axum::Router;
 use dogwatch_deliver::{
     Address, AllowedHosts, Channel, Counts, Deliverer, Links, MailFolder, Message, Ntfy, OrganizationWebhook, Sender,
-    Settings, Smtp, Webhook,
+    Settings, Slack, Smtp, Webhook,
 };
 use dogwatch_http::Metrics;
-use dogwatch_store::rules::Validation;
 use dogwatch_store::rules::link::MasterKey;
 use dogwatch_store::rules::text::EmailAddress;
+use dogwatch_store::rules::{Secret, Validation};
 use dogwatch_store::{Clock, Engine, OpenError, SystemClock, master_key};
 
 use crate::cli::{LinksArg, MailArgs, PageTestArgs, ServeArgs};
@@ -24,6 +24,18 @@ use crate::failure::Failure;
 const URL: &str = "DOGWATCH_SMTP_URL";
 /// Whom mail in a folder is from, unless somebody says.
 const NOBODY: &str = "dogwatch@localhost.localdomain";
+
+/// The variables of the environment that hold what opens a Slack workspace, and what its requests are signed with.
+const SLACK_TOKEN: &str = "DOGWATCH_SLACK_TOKEN";
+const SLACK_SIGNING_SECRET: &str = "DOGWATCH_SLACK_SIGNING_SECRET";
+
+/// A secret of the operator: from a file, which counts more, or from the environment.
+fn secret(file: Option<&Path>, variable: &str) -> Result<Option<String>, Failure> {
+    Ok(match file {
+        Some(path) => Some(fs::read_to_string(path).map_err(Failure::file(path))?.trim().to_owned()),
+        None => std::env::var(variable).ok().filter(|secret| !secret.is_empty()),
+    })
+}
 
 /// Where mail goes.
 #[derive(Clone)]
@@ -54,10 +66,7 @@ impl Way {
 /// Where the settings send mail; `None` when they name neither a server nor a folder.
 fn way(args: &MailArgs) -> Result<Option<Way>, Failure> {
     let from = || args.mail_from.clone();
-    let url = match &args.smtp_url_file {
-        Some(path) => Some(fs::read_to_string(path).map_err(Failure::file(path))?.trim().to_owned()),
-        None => std::env::var(URL).ok().filter(|url| !url.is_empty()),
-    };
+    let url = secret(args.smtp_url_file.as_deref(), URL)?;
     Ok(match (&args.mail_folder, url) {
         (Some(_), Some(_)) => {
             return Err(Failure::Settings(format!("mail goes to a server (`{URL}`) or into a folder, not both")));
@@ -94,6 +103,9 @@ pub(crate) struct Mail {
     public_url: String,
     acknowledge: bool,
     allowed: AllowedHosts,
+    /// The token of a Slack workspace, and where its API is.
+    slack: Option<(Secret, String)>,
+    slack_signing_secret: Option<Secret>,
     counts: Arc<Counts>,
 }
 
@@ -103,7 +115,18 @@ impl Mail {
         let way = way(&args.mail)?;
         let public_url = args.public_url.clone().unwrap_or_default();
         let (acknowledge, allowed) = (args.links == LinksArg::Act, AllowedHosts::new(args.allow_internal.clone()));
-        let mail = Self { way, public_url, acknowledge, allowed, counts: Arc::default() };
+        let token = secret(args.slack_token_file.as_deref(), SLACK_TOKEN)?;
+        let slack = token.map(|token| (Secret::new(token), args.slack_api.trim_end_matches('/').to_owned()));
+        let signing = secret(args.slack_signing_secret_file.as_deref(), SLACK_SIGNING_SECRET)?.map(Secret::new);
+        let mail = Self {
+            way,
+            public_url,
+            acknowledge,
+            allowed,
+            slack,
+            slack_signing_secret: signing,
+            counts: Arc::default(),
+        };
         // What does not fit is said before anything is served.
         mail.channels()?;
         Ok(mail)
@@ -135,6 +158,9 @@ impl Mail {
             Box::new(Ntfy::new(allowed())),
             Box::new(OrganizationWebhook::new(allowed())),
         ];
+        if let Some((token, api)) = &self.slack {
+            all.push(Box::new(Slack::new(token.clone(), allowed()).at(api)));
+        }
         all.extend(self.way.as_ref().map(Way::channel).transpose()?);
         Ok(all)
     }
@@ -157,6 +183,7 @@ impl Mail {
     pub(crate) fn pages(&self, engine: &Engine, key: MasterKey) -> Router {
         let mut settings = dogwatch_web::Settings::new(key);
         settings.acknowledge = self.acknowledge;
+        settings.slack_signing_secret.clone_from(&self.slack_signing_secret);
         dogwatch_web::router(engine.clone(), settings)
     }
 
@@ -169,7 +196,8 @@ impl Mail {
 
     /// Shows what was sent in metrics.
     pub(crate) fn counts(&self) -> Box<dyn FnOnce(Metrics) -> Metrics> {
-        let (counts, ways) = (Arc::clone(&self.counts), if self.is_sent() { 3 } else { 0 });
+        let (counts, ways) =
+            (Arc::clone(&self.counts), if self.is_sent() { 3 } else { 0 } + u64::from(self.slack.is_some()));
         Box::new(move |metrics| {
             let read = |read: fn(&Counts) -> u64| {
                 let counts = Arc::clone(&counts);

@@ -12,6 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::id::{Id, IncidentId, NotificationId, OrgId, UserId};
+use crate::secret::Secret;
 use crate::time::Timestamp;
 
 /// The one secret of an installation, from which all that it hands out are derived: 32 random bytes, kept beside the store. It does
@@ -135,6 +136,48 @@ impl PageLink {
     }
 }
 
+/// How old a request of Slack may be, or how far ahead: five minutes.
+const SLACK_TIME: i64 = 5 * 60;
+
+/// The signature of a request of Slack: the headers `X-Slack-Request-Timestamp` and `X-Slack-Signature`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlackSignature<'a> {
+    /// When it was made: seconds since 1970.
+    pub timestamp: &'a str,
+    /// `v0=` and an HMAC-SHA256 in hexadecimal digits over `v0:timestamp:body`.
+    pub signature: &'a str,
+}
+
+impl SlackSignature<'_> {
+    /// Whether it is that of a body under a secret, and not older than five minutes.
+    #[must_use]
+    pub fn holds(&self, secret: &Secret, body: &[u8], now: Timestamp) -> bool {
+        let fresh = |at: i64| at.abs_diff(now.as_millis().div_euclid(1_000)) <= SLACK_TIME.unsigned_abs();
+        // Only its digits, so that one timestamp has one spelling.
+        let digits = self.timestamp.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits || !self.timestamp.parse().is_ok_and(fresh) {
+            return false;
+        }
+        let Some(given) = self.signature.strip_prefix("v0=").and_then(from_hex) else { return false };
+        let Ok(mac) = Hmac::<Sha256>::new_from_slice(secret.reveal().as_bytes()) else { return false };
+        let mac = mac.chain_update("v0:").chain_update(self.timestamp).chain_update(":").chain_update(body);
+        mac.verify_slice(&given).is_ok()
+    }
+}
+
+/// The 32 bytes of 64 hexadecimal digits.
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes().as_chunks::<2>().0;
+    let mut bytes = [0; 32];
+    if text.len() != 2 * bytes.len() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +217,36 @@ mod tests {
     fn a_token_stays_what_it_is() {
         let token = "AQEBAQEBAQEBAQEBAQEBAQECAgICAgICAgICAgICAgICAwMDAwMDAwMDAwMDAwMDAwQEBAQEBAQEBAQEBAQEBAQAAAAAAA9CQPAPQN0uegnzapnyMIqeEg0";
         assert_eq!(link().token(&MasterKey::from_bytes([7; 32])), token);
+    }
+
+    /// The example in Slack's documentation.
+    #[test]
+    fn signatures_of_slack() {
+        let secret = Secret::new("8f742231b10e8888abcd99yyyzzz85a5");
+        let body = "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
+        let signature = "v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503";
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000).unwrap();
+        let made = 1_531_420_618;
+        for (timestamp, signature, body, now, expected) in [
+            ("1531420618", signature, body, made, true),
+            ("1531420618", signature, body, made + 300, true),
+            ("1531420618", signature, body, made + 301, false),
+            ("1531420618", signature, body, made - 301, false),
+            ("1531420619", signature, body, made, false),
+            ("+1531420618", signature, body, made, false),
+            ("", signature, body, made, false),
+            ("99999999999999999999", signature, body, made, false),
+            ("1531420618", signature.get(3..).unwrap(), body, made, false),
+            ("1531420618", signature.get(..66).unwrap(), body, made, false),
+            ("1531420618", "v0=", body, made, false),
+            ("1531420618", "v0=é", body, made, false),
+            ("1531420618", signature, body.get(1..).unwrap(), made, false),
+        ] {
+            let given = SlackSignature { timestamp, signature };
+            assert_eq!(given.holds(&secret, body.as_bytes(), at(now)), expected, "{given:?} at {now}");
+        }
+        let given = SlackSignature { timestamp: "1531420618", signature };
+        assert!(!given.holds(&Secret::new("another"), body.as_bytes(), at(made)));
     }
 
     #[test]

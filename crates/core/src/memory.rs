@@ -144,12 +144,18 @@ impl MemoryState {
         Ok(claimed)
     }
 
-    /// Confirms a delivery; `false` when there was nothing to confirm.
+    /// Confirms a delivery; `false` when there was nothing to confirm. See [`confirm`] for `sent_as`.
     ///
     /// # Errors
     /// Those of [`confirm`].
-    pub fn confirm(&mut self, receipt: &Receipt, now: Timestamp, ids: &mut IdSource) -> Result<bool, Error> {
-        let decision = confirm(receipt, self, now, ids)?;
+    pub fn confirm(
+        &mut self,
+        receipt: &Receipt,
+        sent_as: Option<&str>,
+        now: Timestamp,
+        ids: &mut IdSource,
+    ) -> Result<bool, Error> {
+        let decision = confirm(receipt, sent_as, self, now, ids)?;
         self.apply(decision.writes);
         Ok(decision.reply)
     }
@@ -720,6 +726,14 @@ impl OutboxPort for MemoryWorld<'_> {
         let newest: BTreeSet<_> = all.iter().filter_map(Notification::page).collect();
         let newest: BTreeSet<_> = newest.into_iter().rev().take(most).collect();
         Ok(all.into_iter().filter(|one| one.page().is_some_and(|page| newest.contains(&page))).collect())
+    }
+
+    fn editable(&self, incident: IncidentId, most: usize) -> Result<Vec<Notification>, Error> {
+        let can_be = |one: &Notification| one.page().is_some() && one.sent_as.is_some();
+        let of_incident = |one: &&Notification| one.incident() == Some(incident) && can_be(one);
+        let mut found: Vec<_> = self.all(|data| &data.notifications).filter(of_incident).collect();
+        found.sort_by_key(|one| std::cmp::Reverse(one.page()));
+        Ok(found.into_iter().take(most).cloned().collect())
     }
 
     fn deliveries_of(&self, incident: IncidentId, page: PageId) -> Result<Vec<Notification>, Error> {

@@ -471,8 +471,8 @@ fn the_outbox() {
     let [ben, cleo] = &claimed[..] else { panic!("{claimed:?}") };
     assert_eq!(world.claim(10, lease, minute(7), ids).unwrap(), [], "both are held");
     // Cleo's is delivered; Ben's comes back when the lease is over, before his next.
-    assert!(world.confirm(&cleo.receipt(), minute(7), ids).unwrap());
-    assert!(!world.confirm(&cleo.receipt(), minute(7), ids).unwrap(), "delivered once");
+    assert!(world.confirm(&cleo.receipt(), None, minute(7), ids).unwrap());
+    assert!(!world.confirm(&cleo.receipt(), None, minute(7), ids).unwrap(), "delivered once");
     let again = world.claim(10, lease, minute(8), ids).unwrap();
     assert_eq!((again[0].id, again[0].attempts, again.len()), (ben.id, 2, 1));
     // A claim that is over cannot give back what somebody else holds, but what it delivered is delivered.
@@ -481,9 +481,9 @@ fn the_outbox() {
     assert_eq!(world.claim(10, lease, minute(8), ids).unwrap(), [], "given back for a minute");
     let third = world.claim(10, lease, minute(9), ids).unwrap();
     assert_eq!((third[0].id, third[0].attempts), (ben.id, 3));
-    assert!(world.confirm(&ben.receipt(), minute(9), ids).unwrap());
+    assert!(world.confirm(&ben.receipt(), None, minute(9), ids).unwrap());
     assert!(
-        !world.confirm(&ben.receipt(), minute(9), ids).unwrap(),
+        !world.confirm(&ben.receipt(), None, minute(9), ids).unwrap(),
         "a late confirmation is not for the next of his line"
     );
     assert!(!world.give_back(&third[0].receipt(), Duration::ZERO, minute(9), ids).unwrap());
@@ -517,7 +517,7 @@ fn stale_claims_and_receipts() {
     // The lease ends at minute 8: from then on it is not held any more.
     assert!(!world.give_back(&first.receipt(), Duration::ZERO, minute(8), ids).unwrap());
 
-    let decided = confirm(&first.receipt(), world, minute(8), ids).unwrap();
+    let decided = confirm(&first.receipt(), None, world, minute(8), ids).unwrap();
     let delivered = decided.writes.iter().find_map(|write| match write {
         Write::Notification(change) => change.after.clone(),
         _ => None,
@@ -530,6 +530,6 @@ fn stale_claims_and_receipts() {
         !world.give_back(&first.receipt(), Duration::ZERO, minute(9), ids).unwrap(),
         "the receipt of the one before"
     );
-    assert!(world.confirm(&second.receipt(), minute(9), ids).unwrap());
+    assert!(world.confirm(&second.receipt(), None, minute(9), ids).unwrap());
     assert_eq!(claim(&stale, lease, world, minute(20), ids).unwrap().reply.notification, None, "empty");
 }

@@ -311,8 +311,8 @@ fn an_invitation_is_notified_until_it_is_delivered() {
     assert!(again[0].1, "what is not confirmed comes back with its token");
 
     let later = harbour.now.plus(Duration::from_secs(180));
-    assert!(harbour.world.confirm(&again[0].2, later, &mut harbour.ids).unwrap());
-    assert!(!harbour.world.confirm(&again[0].2, later, &mut harbour.ids).unwrap());
+    assert!(harbour.world.confirm(&again[0].2, None, later, &mut harbour.ids).unwrap());
+    assert!(!harbour.world.confirm(&again[0].2, None, later, &mut harbour.ids).unwrap());
     assert!(letters(&mut harbour, 4, &sent.token).is_empty(), "delivered once");
     assert_eq!(word(&harbour.run(accept(&sent.token), &Actor::Anybody)), "ok");
 }
@@ -333,7 +333,7 @@ fn what_is_revoked_or_accepted_is_not_notified() {
         assert!(letters(&mut harbour, 9, &sent.token).is_empty());
         for (_, _, receipt) in claimed {
             let (now, soon) = (harbour.now, Duration::from_secs(1));
-            assert!(!harbour.world.confirm(&receipt, now, &mut harbour.ids).unwrap());
+            assert!(!harbour.world.confirm(&receipt, None, now, &mut harbour.ids).unwrap());
             assert!(!harbour.world.give_back(&receipt, soon, now, &mut harbour.ids).unwrap());
         }
     }

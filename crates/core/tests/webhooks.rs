@@ -48,7 +48,7 @@ impl Harbour {
     }
 
     fn confirm(&mut self, one: &Notification) {
-        assert!(self.world.confirm(&one.receipt(), self.now, &mut self.ids).unwrap());
+        assert!(self.world.confirm(&one.receipt(), None, self.now, &mut self.ids).unwrap());
     }
 
     /// Sends everything, and gives the names of the events for each webhook, in order.

@@ -25,6 +25,15 @@ pub trait Channel: Send + Sync + 'static {
     /// # Errors
     /// [`SendError::Temporary`] when another try may do better, [`SendError::Permanent`] when none can.
     fn send(&self, message: &Message) -> Result<(), SendError>;
+
+    /// Sends a message, and gives what the channel finds it by, if it can change what it has sent: at most 200 bytes. For a page, it gets
+    /// a message [`What::Edit`](crate::What::Edit) when something becomes of the incident. By default nothing can be changed.
+    ///
+    /// # Errors
+    /// As [`Channel::send`].
+    fn send_editable(&self, message: &Message) -> Result<Option<String>, SendError> {
+        self.send(message).map(|()| None)
+    }
 }
 
 impl Channel for Box<dyn Channel> {
@@ -38,6 +47,10 @@ impl Channel for Box<dyn Channel> {
 
     fn send(&self, message: &Message) -> Result<(), SendError> {
         (**self).send(message)
+    }
+
+    fn send_editable(&self, message: &Message) -> Result<Option<String>, SendError> {
+        (**self).send_editable(message)
     }
 }
 

@@ -316,7 +316,7 @@ fn send_all(
             Ok(envelope) => {
                 let now = shared.engine.now();
                 // A defect of one message must not end the delivery of all.
-                let send = || channel.send(&message(&shared.settings, &envelope, now)?);
+                let send = || channel.send_editable(&message(&shared.settings, &envelope, now)?);
                 catch_unwind(AssertUnwindSafe(send))
                     .unwrap_or_else(|_| Err(SendError::temporary("a defect: the channel panicked")))
             }
@@ -324,10 +324,13 @@ fn send_all(
         };
         let count = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed);
         match sent {
-            Ok(()) => {
+            Ok(sent_as) => {
                 count(&shared.counts.sent);
                 tracing::info!(%id, %kind, %over, attempts, "delivered");
-                unless_broken(shared.engine.confirm(&[receipt]))?;
+                unless_broken(match sent_as {
+                    Some(sent_as) => shared.engine.confirm_as(&receipt, sent_as),
+                    None => shared.engine.confirm(&[receipt]),
+                })?;
             }
             Err(SendError::Temporary { reason, after }) => {
                 match unless_broken(shared.engine.retry(&receipt, &reason, after))? {
@@ -393,6 +396,11 @@ fn message(settings: &Settings, envelope: &Envelope, now: Timestamp) -> Result<M
             }
             (to, What::Event(Box::new(Happened { incident, event, update })))
         }
+        Content::Edit { reason, sent_as, .. } => {
+            let incident = envelope.incident.clone().ok_or_else(nobody)?;
+            let paged = Paged { incident, reason: *reason, link: None, acts: false };
+            (address(*recipient, settings, envelope, now)?, What::Edit(Box::new(paged), sent_as.clone()))
+        }
         Content::WebhookDisabled { webhook_id, name, reason } => {
             let disabled = DisabledWebhook { id: *webhook_id, name: name.clone(), reason: reason.clone() };
             (address(*recipient, settings, envelope, now)?, What::WebhookDisabled(disabled))
@@ -423,5 +431,6 @@ fn address(
         (_, Some(ContactAddress::Email(address))) => Address::Email(address.clone()),
         (_, Some(ContactAddress::Webhook(url))) => Address::Webhook(url.clone()),
         (_, Some(ContactAddress::Ntfy(url))) => Address::Ntfy(url.clone()),
+        (_, Some(ContactAddress::Slack)) => Address::Slack(member.email.clone()),
     })
 }

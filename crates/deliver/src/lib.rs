@@ -6,7 +6,7 @@
 //!
 //! Each kind of contact method has a channel, with threads of its own, so that a slow one holds up no other. Here are e-mail (feature
 //! `email`), over SMTP ([`Smtp`]) or into a folder to try things out ([`MailFolder`]), and HTTP (feature `web`), to URLs ([`Webhook`]),
-//! to topics of ntfy servers ([`Ntfy`]), and signed, to the webhooks of organizations ([`OrganizationWebhook`]). A program brings another by implementing [`Channel`]:
+//! to topics of ntfy servers ([`Ntfy`]), to members in Slack ([`Slack`]), and signed, to the webhooks of organizations ([`OrganizationWebhook`]). A program brings another by implementing [`Channel`]:
 //!
 //! ```
 //! use dogwatch_deliver::{Address, Channel, Deliverer, Message, SendError, Settings};
@@ -48,6 +48,8 @@ mod deliverer;
 #[cfg(feature = "email")]
 mod email;
 mod message;
+#[cfg(feature = "web")]
+mod slack;
 mod slots;
 #[cfg(feature = "web")]
 mod web;
@@ -59,5 +61,7 @@ pub use deliverer::{Counts, Deliverer, Links, Settings};
 #[cfg(feature = "email")]
 pub use email::{MailFolder, Sender, SettingsError, Smtp};
 pub use message::{Address, DisabledWebhook, Happened, Invited, Message, Paged, What};
+#[cfg(feature = "web")]
+pub use slack::Slack;
 #[cfg(feature = "web")]
 pub use web::{Ntfy, OrganizationWebhook, Webhook};

@@ -35,6 +35,8 @@ pub enum Address {
     Webhook(HttpUrl),
     /// To a topic of an ntfy server: the server's URL, and the topic as its path.
     Ntfy(HttpUrl),
+    /// By direct message in Slack, to whoever has this e-mail address there.
+    Slack(EmailAddress),
     /// To a webhook of the organization.
     Endpoint {
         /// Where it leads.
@@ -60,6 +62,8 @@ pub enum What {
     Event(Box<Happened>),
     /// A webhook of the organization was disabled: for its admins.
     WebhookDisabled(DisabledWebhook),
+    /// What has become of the incident of a page, which was sent as this: see [`Channel::send_editable`](crate::Channel::send_editable).
+    Edit(Box<Paged>, String),
 }
 
 impl std::fmt::Debug for What {
@@ -70,6 +74,7 @@ impl std::fmt::Debug for What {
             Self::Code(_) => f.write_str("Code(…)"),
             Self::Test => f.write_str("Test"),
             Self::Event(happened) => f.debug_tuple("Event").field(happened).finish(),
+            Self::Edit(page, sent_as) => f.debug_tuple("Edit").field(page).field(sent_as).finish(),
             Self::WebhookDisabled(disabled) => f.debug_tuple("WebhookDisabled").field(disabled).finish(),
         }
     }
@@ -174,7 +179,9 @@ impl Message {
     #[must_use]
     pub fn subject(&self) -> String {
         match &self.what {
-            What::Page(page) => format!("[#{}] {}", page.incident.sequential_id, page.incident.title),
+            What::Page(page) | What::Edit(page, _) => {
+                format!("[#{}] {}", page.incident.sequential_id, page.incident.title)
+            }
             What::Invitation(_) => format!("You are invited to {}", self.organization),
             What::Code(code) => format!("{code} is your code for {}", self.organization),
             What::Test => format!("A test from {}", self.organization),
@@ -189,7 +196,7 @@ impl Message {
     #[must_use]
     pub fn link(&self) -> Option<&str> {
         match &self.what {
-            What::Page(page) => page.link.as_deref(),
+            What::Page(page) | What::Edit(page, _) => page.link.as_deref(),
             What::Invitation(invited) => invited.link.as_deref(),
             What::Code(_) | What::Test | What::Event(_) | What::WebhookDisabled(_) => None,
         }
@@ -223,7 +230,7 @@ impl Message {
 
     pub(crate) fn parts(&self) -> Parts {
         match &self.what {
-            What::Page(page) => self.page(page),
+            What::Page(page) | What::Edit(page, _) => self.page(page),
             What::Invitation(invited) => {
                 let hold = "Whoever has this message can join in your name: do not pass it on.";
                 let mut said = vec![format!("{} uses dogwatch for its incidents and invites you.", self.organization)];

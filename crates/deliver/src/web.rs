@@ -2,7 +2,7 @@
 //! organizations.
 //!
 //! No redirect is followed, no proxy is used, and nothing is connected to that is not public, but for the hosts that the operator
-//! allows. Each try takes ten seconds at most. Of an answer only its head is read.
+//! allows. Each try takes ten seconds at most. Of an answer only its head is read; of an API, 64 KiB.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use dogwatch_store::rules::incident::{AuditEvent, IncidentView, Severity, Status
 use dogwatch_store::rules::outbox::Transport;
 use dogwatch_store::rules::text::{HttpUrl, UpdateBody};
 use serde::Serialize;
+use serde_json::Value;
 use ureq::Agent;
 use ureq::http::header::RETRY_AFTER;
 use ureq::http::{Response, StatusCode};
@@ -24,15 +25,17 @@ use crate::message::{Address, Message, What};
 
 /// How long a try may take.
 const TIME: Duration = Duration::from_secs(10);
+/// The most bytes that are read of an answer.
+const LONGEST_ANSWER: u64 = 64 << 10;
 /// The longest time that the other side may ask to wait.
 const LONGEST_WAIT: u64 = 24 * 60 * 60;
 
 /// What the channels share: how a request is sent, and what its answer means.
 #[derive(Debug, Clone)]
-struct Client(Agent);
+pub(crate) struct Client(Agent);
 
 impl Client {
-    fn new(allowed: AllowedHosts) -> Self {
+    pub(crate) fn new(allowed: AllowedHosts) -> Self {
         let config = Agent::config_builder()
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -52,16 +55,31 @@ impl Client {
     fn post_with(&self, url: &str, id: &str, body: &[u8], headers: &[(&str, String)]) -> Result<(), SendError> {
         let request = self.0.post(url).header("content-type", "application/json").header("webhook-id", id);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
-        match request.send(body) {
-            Ok(answer) => judged(&answer),
-            Err(ureq::Error::Other(why)) if why.is::<NotPublic>() => Err(SendError::permanent(why.to_string())),
-            // The text of an error may hold the URL, which may hold a secret.
-            Err(ureq::Error::Timeout(what)) => Err(SendError::temporary(format!("time-out: {what}"))),
-            Err(ureq::Error::HostNotFound) => Err(SendError::temporary("the host is not found")),
-            Err(ureq::Error::Io(why)) => Err(SendError::temporary(format!("no connection: {why}"))),
-            Err(ureq::Error::BadUri(_)) => Err(SendError::permanent("the URL is none")),
-            Err(_) => Err(SendError::temporary("the request failed")),
-        }
+        judged(&sent(request.send(body))?)
+    }
+
+    /// Posts a form to an API that answers with JSON, of which 64 KiB are read.
+    pub(crate) fn call(&self, url: &str, token: &str, fields: &[(&str, &str)]) -> Result<Value, SendError> {
+        let request = self.0.post(url).header("authorization", format!("Bearer {token}"));
+        let mut answer = sent(request.send_form(fields.iter().copied()))?;
+        judged(&answer)?;
+        let text = answer.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
+        let text = text.map_err(|_| SendError::temporary("the answer cannot be read"))?;
+        serde_json::from_slice(&text).map_err(|_| SendError::temporary("the answer is no JSON"))
+    }
+}
+
+/// The answer to a request, or what went wrong with it.
+fn sent(answer: Result<Response<ureq::Body>, ureq::Error>) -> Result<Response<ureq::Body>, SendError> {
+    match answer {
+        Ok(answer) => Ok(answer),
+        Err(ureq::Error::Other(why)) if why.is::<NotPublic>() => Err(SendError::permanent(why.to_string())),
+        // The text of an error may hold the URL, which may hold a secret.
+        Err(ureq::Error::Timeout(what)) => Err(SendError::temporary(format!("time-out: {what}"))),
+        Err(ureq::Error::HostNotFound) => Err(SendError::temporary("the host is not found")),
+        Err(ureq::Error::Io(why)) => Err(SendError::temporary(format!("no connection: {why}"))),
+        Err(ureq::Error::BadUri(_)) => Err(SendError::permanent("the URL is none")),
+        Err(_) => Err(SendError::temporary("the request failed")),
     }
 }
 
@@ -160,7 +178,7 @@ impl Channel for Webhook {
             What::Page(page) => ("page", None, Some(Incident::of(&page.incident))),
             What::Code(code) => ("code", Some(code.as_str()), None),
             What::Test => ("test", None, None),
-            What::Invitation(_) | What::Event(_) | What::WebhookDisabled(_) => {
+            What::Invitation(_) | What::Event(_) | What::WebhookDisabled(_) | What::Edit(..) => {
                 return Err(SendError::permanent("it goes by other ways"));
             }
         };

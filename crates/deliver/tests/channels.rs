@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use dogwatch_deliver::{
     Address, AllowedHosts, Channel, Counts, Deliverer, Links, Message, Ntfy, OrganizationWebhook, SendError, Settings,
-    Webhook, What,
+    Slack, Webhook, What,
 };
 use dogwatch_store::rules::contact::{
     AddContactMethod, ContactAddress, ContactMethodKind, ListContactMethods, NotificationRule, NotificationRules,
@@ -28,7 +28,7 @@ use dogwatch_store::rules::outbox::{DeliveryState, ListPages, Transport};
 use dogwatch_store::rules::webhook::{
     CreateWebhook, EditWebhook, EnableWebhook, GetWebhook, ListWebhookDeliveries, RotateWebhookSecret,
 };
-use dogwatch_store::rules::{Actor, Code, UserId};
+use dogwatch_store::rules::{Actor, Code, Secret, UserId};
 use dogwatch_store::{Engine, ManualClock};
 use serde_json::Value;
 
@@ -122,13 +122,20 @@ fn server(answers: &'static [&'static str]) -> (String, Receiver<Seen>) {
     (address, told)
 }
 
-fn serve(mut stream: std::net::TcpStream, answer: &str, tell: &Sender<Seen>) {
+fn serve(mut stream: TcpStream, answer: &str, tell: &Sender<Seen>) {
+    let Some((head, body)) = request(&stream) else { return };
+    let _ = tell.send((head, serde_json::from_slice(&body).unwrap()));
+    let _ = stream.write_all(format!("HTTP/1.1 {answer}content-length: 0\r\nconnection: close\r\n\r\n").as_bytes());
+}
+
+/// The head of a request, in lower case, and its body.
+fn request(stream: &TcpStream) -> Option<(String, Vec<u8>)> {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let (mut head, mut length) = (String::new(), 0);
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).unwrap_or(0) == 0 {
-            return;
+            return None;
         }
         let line = line.to_lowercase();
         if let Some(bytes) = line.strip_prefix("content-length: ") {
@@ -141,8 +148,7 @@ fn serve(mut stream: std::net::TcpStream, answer: &str, tell: &Sender<Seen>) {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    let _ = tell.send((head, serde_json::from_slice(&body).unwrap()));
-    let _ = stream.write_all(format!("HTTP/1.1 {answer}content-length: 0\r\nconnection: close\r\n\r\n").as_bytes());
+    Some((head, body))
 }
 
 fn here() -> AllowedHosts {
@@ -496,4 +502,86 @@ fn what_cannot_be_sent() {
     assert!(deliverer.is_running());
     deliverer.stop().unwrap();
     assert_eq!(tries.load(Ordering::SeqCst), 2);
+}
+
+/// A direct message in Slack, with a button; it changes in its place when somebody acknowledges.
+#[test]
+fn slack() {
+    let house = House::new();
+    const FOUND: &str = r#"{"ok":true,"user":{"id":"U1"}}"#;
+    const SENT: &str = r#"{"ok":true,"channel":"D1","ts":"1.5"}"#;
+    let (address, told) = api(&[
+        FOUND,
+        SENT, // the code
+        r#"{"ok":false,"error":"internal_error"}"#,
+        sent,             // the page
+        r#"{"ok":true}"#, // the edit
+        r#"{"ok":false,"error":"channel_not_found"}"#,
+    ]);
+    let channel = Slack::new(Secret::new("xoxb-1"), here()).at(address);
+    assert!(!format!("{channel:?}").contains("xoxb"));
+    let deliverer = Deliverer::start(&house.engine, settings(), vec![Box::new(channel)]).unwrap();
+    let next = || told.recv_timeout(Duration::from_secs(60)).unwrap();
+    let field = |body: &str, name: &str| {
+        let mut fields = form_urlencoded::parse(body.as_bytes());
+        fields.find(|(field, _)| field == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
+    };
+
+    let add = AddContactMethod::new("Slack".parse().unwrap(), ContactAddress::Slack);
+    let id = house.engine.execute(add, &house.ada).unwrap().id;
+    let (head, body) = next();
+    assert!(head.starts_with("post /users.lookupbyemail ") && head.contains("authorization: bearer xoxb-1"), "{head}");
+    assert_eq!(field(&body, "email"), "ada@example.com");
+    let (head, body) = next();
+    assert!(head.starts_with("post /chat.postmessage "), "{head}");
+    let code = field(&body, "text").split(' ').next().unwrap().to_owned();
+    let verified = house.engine.execute(VerifyContactMethod::new(id, code), &house.ada).unwrap().unwrap();
+    assert_eq!((verified.address, verified.verified), (None, true));
+    house.rules(&[(id, 0)]);
+
+    let incident = house.page();
+    next();
+    wait_for("the refusal", || house.states(incident)[0].2.is_some());
+    house.clock.advance(Duration::from_secs(5));
+    // Who has the address is known by now.
+    let (_, body) = next();
+    let blocks: Value = serde_json::from_str(&field(&body, "blocks")).unwrap();
+    let buttons = &blocks.as_array().unwrap().last().unwrap()["elements"];
+    assert_eq!((&buttons[0]["action_id"], &buttons[1]["action_id"]), (&"acknowledge".into(), &"look".into()));
+    let (token, url) = (buttons[0]["value"].as_str().unwrap(), buttons[1]["url"].as_str().unwrap());
+    assert_eq!(url, format!("https://oncall.example.com/p/{token}"));
+    wait_for("the delivery", || house.states(incident)[0].1 == DeliveryState::Delivered);
+
+    house.engine.execute(AcknowledgeIncident::new(incident), &house.ada).unwrap();
+    let (head, body) = next();
+    assert!(head.starts_with("post /chat.update "), "{head}");
+    assert_eq!((field(&body, "channel"), field(&body, "ts")), ("D1".to_owned(), "1.5".to_owned()));
+    let blocks = field(&body, "blocks");
+    assert!(blocks.contains("It was acknowledged at") && !blocks.contains("actions"), "{blocks}");
+
+    let gone = house.page();
+    next();
+    wait_for("the end", || house.states(gone)[0].1 == DeliveryState::Failed);
+    assert_eq!(house.states(gone)[0].2.as_deref(), Some("Slack says channel_not_found"));
+    deliverer.stop().unwrap();
+}
+
+/// An API that gives these answers, one after another, and tells of each request its head in lower case, and its body.
+fn api(answers: &'static [&'static str]) -> (String, Receiver<(String, String)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (tell, told) = channel();
+    thread::spawn(move || {
+        let mut answers = answers.iter();
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let Some((head, body)) = request(&stream) else { continue };
+            let _ = tell.send((head, String::from_utf8(body).unwrap()));
+            let json = answers.next().unwrap_or(&"{}");
+            let length = json.len();
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{json}");
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    (address, told)
 }

@@ -45,7 +45,7 @@ pub struct Envelope {
     pub member: Option<Member>,
     /// The contact method over which it goes; `None` for the built-in one, for an invitation, and when it was removed meanwhile.
     pub method: Option<ContactMethod>,
-    /// The incident of a page or an event as it is now; `None` for anything else.
+    /// The incident of a page, an event or an edit as it is now; `None` for anything else.
     pub incident: Option<IncidentView>,
     /// The webhook of an event or a test for one; `None` for anything else, and when it was deleted meanwhile.
     pub webhook: Option<Webhook>,
@@ -172,8 +172,8 @@ impl Engine {
             }
             match envelope.notification.message {
                 // Any member may see an incident. Who is paged may have been removed since.
-                Message::Page { incident_id, .. } => {
-                    envelope.incident = Some(IncidentView::read(incident_id, &*world)?)
+                Message::Page { incident_id, .. } | Message::Edit { incident_id, .. } => {
+                    envelope.incident = Some(IncidentView::read(incident_id, &*world)?);
                 }
                 Message::Event { incident_id, event_id } => {
                     envelope.incident = Some(IncidentView::read(incident_id, &*world)?);

@@ -63,7 +63,18 @@ impl Engine {
     /// # Errors
     /// As [`Engine::claim`].
     pub fn confirm(&self, receipts: &[Receipt]) -> Result<usize, Error> {
-        self.carry_out(Settle { receipts: receipts.to_vec(), end: ClaimEnd::Confirm })
+        self.carry_out(Settle { receipts: receipts.to_vec(), end: ClaimEnd::Confirm { sent_as: None } })
+    }
+
+    /// As [`Engine::confirm`], for a page that was sent in a way that can be changed: `sent_as` is what its sender finds it by, at most 200
+    /// bytes. When somebody acknowledges, resolves or hands off its incident, there is an [`Edit`](dogwatch_core::outbox::Message::Edit)
+    /// for the same recipient.
+    ///
+    /// # Errors
+    /// As [`Engine::claim`].
+    pub fn confirm_as(&self, receipt: &Receipt, sent_as: impl Into<String>) -> Result<usize, Error> {
+        let end = ClaimEnd::Confirm { sent_as: Some(sent_as.into()) };
+        self.carry_out(Settle { receipts: vec![*receipt], end })
     }
 
     /// Gives claimed notifications back, to be claimed again after a while (an hour at most); gives how many were still
@@ -148,7 +159,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::submit_claim`].
     pub fn submit_confirm(&self, receipts: &[Receipt]) -> Result<Pending<usize>, Error> {
-        self.hand_in(Settle { receipts: receipts.to_vec(), end: ClaimEnd::Confirm })
+        self.hand_in(Settle { receipts: receipts.to_vec(), end: ClaimEnd::Confirm { sent_as: None } })
     }
 
     /// As [`Engine::give_back`], but returns at once.
@@ -316,7 +327,7 @@ struct Settle {
 
 /// How a claim ends.
 enum ClaimEnd {
-    Confirm,
+    Confirm { sent_as: Option<String> },
     GiveBack { after: Duration },
     Fail { reason: String },
 }
@@ -348,7 +359,9 @@ impl Work for Settle {
         let mut settled = 0;
         for receipt in &self.receipts {
             let decision = match self.end {
-                ClaimEnd::Confirm => confirm(receipt, &batch.state(), batch.now, ids)?,
+                ClaimEnd::Confirm { ref sent_as } => {
+                    confirm(receipt, sent_as.as_deref(), &batch.state(), batch.now, ids)?
+                }
                 ClaimEnd::GiveBack { after } => give_back(receipt, after, &batch.state(), batch.now, ids)?,
                 ClaimEnd::Fail { ref reason } => fail(receipt, reason, &batch.state(), batch.now, ids)?,
             };

@@ -216,13 +216,16 @@ impl Subject {
     }
 
     /// See [`Engine::confirm`].
-    pub fn confirm(&self, receipt: Receipt) -> Result<usize, Error> {
+    pub fn confirm(&self, receipt: Receipt, sent_as: Option<&str>) -> Result<usize, Error> {
         self.end(true);
         match &self.0 {
-            Kind::Engine { engine, .. } => engine.confirm(&[receipt]),
+            Kind::Engine { engine, .. } => match sent_as {
+                Some(sent_as) => engine.confirm_as(&receipt, sent_as),
+                None => engine.confirm(&[receipt]),
+            },
             Kind::Rules(rules) => {
                 let (now, mut ids) = (rules.clock.now(), rules.ids.borrow_mut());
-                Ok(usize::from(rules.state.borrow_mut().confirm(&receipt, now, &mut ids)?))
+                Ok(usize::from(rules.state.borrow_mut().confirm(&receipt, sent_as, now, &mut ids)?))
             }
         }
     }

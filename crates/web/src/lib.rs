@@ -1,5 +1,6 @@
 //! Pages for people over an engine: the one that the link in a page leads to (`/p/{token}`), where an incident is looked at and
-//! acknowledged (contract, section 9), and the one with which an invited person joins (`/join/{token}`; section 4).
+//! acknowledged (contract, section 9), and the one with which an invited person joins (`/join/{token}`; section 4). And what Slack tells of a
+//! button that was pressed (`/slack/interactive`).
 //!
 //! They work on a phone at three in the morning: dark, large, one button, no script. Looking changes nothing: mail scanners look at
 //! every link. [`router`] gives an [`axum::Router`] with these paths.
@@ -7,12 +8,14 @@
 mod join;
 mod page;
 mod reply;
+mod slack;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use dogwatch_store::Engine;
+use dogwatch_store::rules::Secret;
 use dogwatch_store::rules::link::MasterKey;
 
 /// What the pages need besides the engine.
@@ -23,13 +26,15 @@ pub struct Settings {
     pub key: MasterKey,
     /// Whether an incident can be acknowledged with the link in a page; otherwise it is only shown. On by default.
     pub acknowledge: bool,
+    /// The secret with which Slack signs its requests, for `/slack/interactive`; without it there is no such route.
+    pub slack_signing_secret: Option<Secret>,
 }
 
 impl Settings {
     /// The defaults, with a key.
     #[must_use]
     pub const fn new(key: MasterKey) -> Self {
-        Self { key, acknowledge: true }
+        Self { key, acknowledge: true, slack_signing_secret: None }
     }
 }
 
@@ -54,7 +59,12 @@ struct Site {
 /// ```
 pub fn router(engine: Engine, settings: Settings) -> Router {
     let site = Arc::new(Site { engine, settings, policy: reply::policy() });
-    Router::new()
+    let router = if site.settings.slack_signing_secret.is_some() {
+        Router::new().route("/slack/interactive", post(slack::interactive).fallback(reply::wrong_method))
+    } else {
+        Router::new()
+    };
+    router
         .route("/p/{token}", get(page::show).post(page::acknowledge).fallback(reply::wrong_method))
         .route("/join/{token}", get(join::show).post(join::accept).fallback(reply::wrong_method))
         .with_state(site)

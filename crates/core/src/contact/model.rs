@@ -10,13 +10,15 @@ use crate::words::words;
 
 words! {
     /// The kind of a contact method.
-    ContactMethodKind, "kind of contact method", "must be `email`, `webhook` or `ntfy`" {
+    ContactMethodKind, "kind of contact method", "must be `email`, `webhook`, `ntfy` or `slack`" {
         /// `email`: mail to an address.
         Email = "email",
         /// `webhook`: a request to a URL.
         Webhook = "webhook",
         /// `ntfy`: a message to a topic of an ntfy server.
         Ntfy = "ntfy",
+        /// `slack`: a direct message in the operator's Slack workspace.
+        Slack = "slack",
     }
 }
 
@@ -29,10 +31,13 @@ pub enum ContactAddress {
     Webhook(HttpUrl),
     /// A message to a topic of an ntfy server: the server's URL, and the topic as its path.
     Ntfy(HttpUrl),
+    /// A direct message in Slack: the member is found there by their e-mail address.
+    Slack,
 }
 
 impl ContactAddress {
-    /// An address of a kind, if it is one: a webhook begins with `https://`, and ntfy has a topic in its path, and no query.
+    /// An address of a kind, if it is one: a webhook begins with `https://`, ntfy has a topic in its path, and no query, and
+    /// Slack has none: it is empty.
     ///
     /// # Errors
     /// A [`Problem`] that says what is wrong without repeating the address.
@@ -51,6 +56,10 @@ impl ContactAddress {
             ContactMethodKind::Email => Self::Email(EmailAddress::new(text)?),
             ContactMethodKind::Webhook => Self::Webhook(HttpUrl::new(text)?),
             ContactMethodKind::Ntfy => Self::Ntfy(HttpUrl::new(text)?),
+            ContactMethodKind::Slack if text.as_ref().is_empty() => Self::Slack,
+            ContactMethodKind::Slack => {
+                return Err(Problem::new("address", "must be left out: a member is found in Slack by e-mail"));
+            }
         })
     }
 
@@ -62,7 +71,7 @@ impl ContactAddress {
             Self::Ntfy(url) if !url.has_path() || url.as_str().contains('?') => {
                 wrong("must name a topic in its path, and have no query")
             }
-            Self::Email(_) | Self::Webhook(_) | Self::Ntfy(_) => Ok(()),
+            Self::Email(_) | Self::Webhook(_) | Self::Ntfy(_) | Self::Slack => Ok(()),
         }
     }
 
@@ -73,15 +82,17 @@ impl ContactAddress {
             Self::Email(_) => ContactMethodKind::Email,
             Self::Webhook(_) => ContactMethodKind::Webhook,
             Self::Ntfy(_) => ContactMethodKind::Ntfy,
+            Self::Slack => ContactMethodKind::Slack,
         }
     }
 
-    /// The address as text.
+    /// The address as text; empty where there is none.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
             Self::Email(address) => address.as_str(),
             Self::Webhook(url) | Self::Ntfy(url) => url.as_str(),
+            Self::Slack => "",
         }
     }
 }
@@ -191,6 +202,7 @@ mod tests {
             (ContactMethodKind::Ntfy, "https://ntfy.example.com/", Err(topic)),
             (ContactMethodKind::Ntfy, "https://ntfy.example.com", Err(topic)),
             (ContactMethodKind::Ntfy, "https://ntfy.example.com/on-call?auth=a", Err(topic)),
+            (ContactMethodKind::Slack, "", Ok(())),
         ] {
             let made = ContactAddress::new(kind, text);
             assert_eq!(made.as_ref().map(|_| ()).map_err(Problem::what), expected, "{text}");

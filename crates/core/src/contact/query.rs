@@ -26,8 +26,8 @@ pub struct ContactMethodView {
     pub kind: ContactMethodKind,
     /// Its name; of the built-in one `E-mail`.
     pub name: Name,
-    /// Where it leads.
-    pub address: String,
+    /// Where it leads; `None` for Slack, where the member is found by e-mail.
+    pub address: Option<String>,
     /// Whether the member has shown that it reaches them.
     pub verified: bool,
     /// When it was added; of the built-in one, when the member joined.
@@ -41,7 +41,7 @@ impl From<&ContactMethod> for ContactMethodView {
             user_id: method.user_id,
             kind: method.address.kind(),
             name: method.name.clone(),
-            address: method.address.as_str().to_owned(),
+            address: Some(method.address.as_str().to_owned()).filter(|address| !address.is_empty()),
             verified: method.is_verified(),
             created_at: method.created_at,
         }
@@ -56,7 +56,7 @@ pub(super) fn built_in_of(world: &dyn World, user: UserId) -> Result<ContactMeth
         user_id: member.id,
         kind: ContactMethodKind::Email,
         name: Name::new("E-mail").map_err(|problem| Error::broken(problem.to_string()))?,
-        address: member.email.as_str().to_owned(),
+        address: Some(member.email.as_str().to_owned()),
         verified: true,
         created_at: member.joined_at,
     })

@@ -44,9 +44,11 @@ words! {
 
 words! {
     /// What an incident was acknowledged with, other than the API.
-    AcknowledgedVia, "way of acknowledging", "must be `link`" {
+    AcknowledgedVia, "way of acknowledging", "must be `link` or `slack`" {
         /// `link`: the link in a page.
         Link = "link",
+        /// `slack`: the button of a page in Slack.
+        Slack = "slack",
     }
 }
 

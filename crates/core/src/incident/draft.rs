@@ -1,10 +1,11 @@
 //! What the commands on incidents share: finding an incident, and changing it as a whole.
 
-use super::{AuditEntry, AuditEvent, Event, Incident};
+use super::{AuditEntry, AuditEvent, Event, Incident, Status};
 use crate::code::Code;
 use crate::command::Context;
 use crate::error::Error;
 use crate::id::{AuditEventId, Id, IdSource, IncidentId, UserId};
+use crate::outbox::edit_pages;
 use crate::time::Timestamp;
 use crate::webhook::tell;
 use crate::world::{Change, World, Write};
@@ -20,6 +21,16 @@ pub(super) fn refuse_resolved(incident: &Incident) -> Result<(), Error> {
         return Err(Error::refused(Code::IncidentResolved, "the incident is resolved"));
     }
     Ok(())
+}
+
+/// Whether those who were paged before need not do anything any more.
+const fn settles(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::IncidentAcknowledged { .. }
+            | Event::IncidentHandedOff { .. }
+            | Event::StatusChanged { to: Status::Resolved, .. }
+    )
 }
 
 /// Adds events to the audit trail of an incident that nobody has caused but time.
@@ -74,6 +85,9 @@ impl Draft {
     // Invariant [with-its-cause]: the run's deadline and the events are in the incident that is written here.
     pub(super) fn finish(mut self, cx: &mut Context<'_>) -> Result<Incident, Error> {
         tell(cx, self.incident.id, &self.events)?;
+        if self.before.is_some() && self.events.iter().any(|event| settles(&event.event)) {
+            edit_pages(cx, self.incident.id)?;
+        }
         self.incident.updated_at = self.at;
         self.append_events(cx);
         let change = Change { before: self.before, after: Some(self.incident.clone()) };

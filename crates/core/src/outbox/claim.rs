@@ -49,6 +49,29 @@ pub(crate) fn put(cx: &mut Context<'_>, recipient: Recipient, message: Message) 
     put_in(cx, one)
 }
 
+/// The most pages of an incident that are changed where they were sent.
+const EDITED: usize = 200;
+
+/// Has the pages of an incident that were sent in a way that can be changed show what has become of it.
+pub(crate) fn edit_pages(cx: &mut Context<'_>, incident: IncidentId) -> Result<(), Error> {
+    for page in cx.world.editable(incident, EDITED)? {
+        edit_page(cx, &page)?;
+    }
+    Ok(())
+}
+
+/// As [`edit_pages`], for one that was delivered.
+pub(super) fn edit_page(cx: &mut Context<'_>, page: &Notification) -> Result<(), Error> {
+    let (Message::Page { incident_id, reason, .. }, Some(sent_as)) = (&page.message, &page.sent_as) else {
+        return Ok(());
+    };
+    if is_gone(cx, page.recipient)? {
+        return Ok(());
+    }
+    let edit = Message::Edit { incident_id: *incident_id, reason: *reason, sent_as: sent_as.clone() };
+    put(cx, page.recipient, edit)
+}
+
 /// Sends the code with which a contact method is verified.
 pub(crate) fn send_code(cx: &mut Context<'_>, recipient: Recipient, code: Secret) -> Result<(), Error> {
     put(cx, recipient, Message::Code { code: Some(code) })
@@ -90,6 +113,7 @@ fn new(cx: &mut Context<'_>, recipient: Recipient, message: Message, at: Timesta
         attempts: 0,
         failures: 0,
         last_error: None,
+        sent_as: None,
         ended: None,
         number: 0,
     }
@@ -209,7 +233,7 @@ pub(super) fn is_gone(cx: &Context<'_>, recipient: Recipient) -> Result<bool, Er
 
 /// Whether nobody needs a notification any more: a page whose incident is resolved, has been acknowledged since, or was handed to
 /// somebody else; and what its webhook is not to be told any more.
-fn is_superseded(cx: &Context<'_>, notification: &Notification, webhook: Option<Option<&Webhook>>) -> bool {
+pub(super) fn is_superseded(cx: &Context<'_>, notification: &Notification, webhook: Option<Option<&Webhook>>) -> bool {
     match webhook {
         None => {}
         Some(None) => return true,

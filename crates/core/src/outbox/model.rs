@@ -37,7 +37,7 @@ words! {
 
 words! {
     /// The kind of a notification: what it asks its recipient to do.
-    NotificationKind, "notification kind", "must be `page`, `invitation`, `code`, `test`, `event` or `webhook_disabled`" {
+    NotificationKind, "notification kind", "must be `page`, `invitation`, `code`, `test`, `event`, `webhook_disabled` or `edit`" {
         /// `page`: look at the incident, now.
         Page = "page",
         /// `invitation`: join the organization.
@@ -50,6 +50,8 @@ words! {
         Event = "event",
         /// `webhook_disabled`: mend the webhook, and enable it.
         WebhookDisabled = "webhook_disabled",
+        /// `edit`: nothing; a page that was sent shows what has become of its incident.
+        Edit = "edit",
     }
 }
 
@@ -65,13 +67,15 @@ words! {
 
 words! {
     /// What notifications go over: each has senders of its own, so that a slow one keeps no other waiting.
-    Transport, "transport", "must be `email`, `webhook`, `ntfy` or `organization_webhook`" {
+    Transport, "transport", "must be `email`, `webhook`, `ntfy`, `slack` or `organization_webhook`" {
         /// `email`: mail.
         Email = "email",
         /// `webhook`: requests to URLs of members.
         Webhook = "webhook",
         /// `ntfy`: messages to topics of ntfy servers.
         Ntfy = "ntfy",
+        /// `slack`: direct messages in Slack.
+        Slack = "slack",
         /// `organization_webhook`: signed requests to the webhooks of organizations.
         OrganizationWebhook = "organization_webhook",
     }
@@ -83,6 +87,7 @@ impl From<ContactMethodKind> for Transport {
             ContactMethodKind::Email => Self::Email,
             ContactMethodKind::Webhook => Self::Webhook,
             ContactMethodKind::Ntfy => Self::Ntfy,
+            ContactMethodKind::Slack => Self::Slack,
         }
     }
 }
@@ -207,6 +212,15 @@ pub enum Message {
         /// Why: at most 100 characters.
         reason: String,
     },
+    /// What has become of the incident of a page, which was sent in a way that can be changed.
+    Edit {
+        /// The incident.
+        incident_id: IncidentId,
+        /// The reason for the page.
+        reason: PageReason,
+        /// What the page was sent as: see [`Notification::sent_as`].
+        sent_as: String,
+    },
 }
 
 impl Message {
@@ -220,6 +234,7 @@ impl Message {
             Self::Test => NotificationKind::Test,
             Self::Event { .. } => NotificationKind::Event,
             Self::WebhookDisabled { .. } => NotificationKind::WebhookDisabled,
+            Self::Edit { .. } => NotificationKind::Edit,
         }
     }
 
@@ -256,6 +271,8 @@ pub struct Notification {
     pub failures: u32,
     /// Why it could not be sent the last time: at most 100 characters, in one line.
     pub last_error: Option<String>,
+    /// What it was sent as, by which its sender finds it again to change it: at most 200 bytes; `None` when it cannot be changed.
+    pub sent_as: Option<String>,
     /// When it has ended, and how; `None` while it waits. One that has ended is dropped 30 days later, unless the engine is set
     /// otherwise (contract, sections 9 and 14).
     pub ended: Option<(Timestamp, DeliveryEnd)>,
@@ -311,13 +328,13 @@ impl Notification {
         self.recipient.user()
     }
 
-    /// The incident of a page or an event; `None` for anything else.
+    /// The incident of a page, an event or an edit; `None` for anything else.
     #[must_use]
     pub const fn incident(&self) -> Option<IncidentId> {
         match self.message {
-            Message::Page { incident_id: incident, .. } | Message::Event { incident_id: incident, .. } => {
-                Some(incident)
-            }
+            Message::Page { incident_id: incident, .. }
+            | Message::Event { incident_id: incident, .. }
+            | Message::Edit { incident_id: incident, .. } => Some(incident),
             _ => None,
         }
     }

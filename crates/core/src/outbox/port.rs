@@ -32,6 +32,12 @@ pub trait OutboxPort {
         let _ = (incident, most);
         Ok(Vec::new())
     }
+    /// The notifications of the newest pages of an incident that were delivered in a way that can be changed
+    /// ([`Notification::sent_as`]), at most so many, in any order.
+    fn editable(&self, incident: IncidentId, most: usize) -> Result<Vec<Notification>, Error> {
+        let _ = (incident, most);
+        Ok(Vec::new())
+    }
     /// The notifications of one page of an incident, also those that have ended, in any order.
     fn deliveries_of(&self, incident: IncidentId, page: PageId) -> Result<Vec<Notification>, Error> {
         let _ = (incident, page);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::claim::{first_of, held, is_gone};
+use super::claim::{edit_page, first_of, held, is_gone, is_superseded};
 use super::{DeliveryEnd, DeliveryState, Inbox, Message, Notification, Receipt, Recipient, next_event_try, next_try};
 use crate::command::{Context, Decision};
 use crate::error::Error;
@@ -16,10 +16,14 @@ use crate::world::{Change, State, Write};
 /// Confirms that a claimed notification was delivered; `false` when it is not the first of its inbox any more: it was confirmed
 /// before, or withdrawn. It does not matter whether the lease is over: delivered is delivered.
 ///
+/// `sent_as` is what its sender finds it by, if it can be changed: at most 200 bytes, longer ones are not kept. Such a page shows what
+/// becomes of its incident ([`Message::Edit`]).
+///
 /// # Errors
 /// [`Error::Broken`] when the store cannot be read; no other.
 pub fn confirm(
     receipt: &Receipt,
+    sent_as: Option<&str>,
     state: &dyn State,
     now: Timestamp,
     ids: &mut IdSource,
@@ -32,7 +36,15 @@ pub fn confirm(
         return cx.decided(false);
     };
     let before = first_of(&cx, &inbox)?;
-    let after = end(&mut cx, inbox, before, DeliveryEnd::Delivered, None)?;
+    // Something may have become of the incident while the page was being sent.
+    let late = is_superseded(&cx, &before, None);
+    let after = end(&mut cx, inbox, before, DeliveryEnd::Delivered, |after| {
+        let is_page = matches!(after.message, Message::Page { .. });
+        after.sent_as = sent_as.filter(|sent_as| is_page && sent_as.len() <= SENT_AS).map(str::to_owned);
+    })?;
+    if late {
+        edit_page(&mut cx, &after)?;
+    }
     if let (Some((user_id, contact_method_id, kind)), Message::Page { page_id, incident_id, .. }) =
         (after.recipient.member(), &after.message)
     {
@@ -46,18 +58,21 @@ fn tell(cx: &mut Context<'_>, incident: IncidentId, events: impl IntoIterator<It
     let _ = cx.whole(|cx| note(cx, incident, events));
 }
 
-/// Takes the first notification out of its inbox, with its end.
+/// The most bytes of what a notification was sent as.
+const SENT_AS: usize = 200;
+
+/// Takes the first notification out of its inbox, with its end, and what else changes of it.
 fn end(
     cx: &mut Context<'_>,
     inbox: Inbox,
     before: Notification,
     how: DeliveryEnd,
-    last_error: Option<String>,
+    change: impl FnOnce(&mut Notification),
 ) -> Result<Notification, Error> {
     let message = before.message.clone().ended();
-    let last_error = last_error.or_else(|| before.last_error.clone());
     let failures = before.failures.saturating_add(u32::from(how == DeliveryEnd::Failed));
-    let after = Notification { ended: Some((cx.now, how)), message, failures, last_error, ..before };
+    let mut after = Notification { ended: Some((cx.now, how)), message, failures, ..before.clone() };
+    change(&mut after);
     let shorter = Inbox { first: inbox.first.saturating_add(1), ready_at: cx.now, ..inbox };
     // The inbox of an invited person never holds anything but the one invitation, so it is deleted; and so is that of a contact method
     // which is gone, with the last that it held.
@@ -112,7 +127,7 @@ pub(super) fn fail_for_good(
     before: Notification,
     reason: &str,
 ) -> Result<(), Error> {
-    let failed = end(cx, inbox, before, DeliveryEnd::Failed, Some(kept(reason)))?;
+    let failed = end(cx, inbox, before, DeliveryEnd::Failed, |after| after.last_error = Some(kept(reason)))?;
     let reason = failed.last_error.clone().unwrap_or_default();
     if let (Recipient::Webhook(id), Message::Event { .. }) = (failed.recipient, &failed.message)
         && let Some(webhook) = cx.world.webhook(id)?.filter(|webhook| webhook.disabled.is_none())

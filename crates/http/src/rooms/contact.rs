@@ -63,8 +63,9 @@ pub(super) fn routes() -> Vec<Route> {
             |input| {
                 let name = input.need("name", Kind::text::<Name>(), str::parse);
                 let kind = input.need("kind", KIND, str::parse::<ContactMethodKind>);
-                let text = input.need("address", Kind::Opaque, |text| Ok::<_, Problem>(text.to_owned()));
-                let read = kind.zip(text).map(|(kind, text)| ContactAddress::new(kind, text));
+                // In Slack a member is found by e-mail.
+                let text = input.may("address", Kind::Opaque, |text| Ok::<_, Problem>(text.to_owned()));
+                let read = kind.zip(text).map(|(kind, text)| ContactAddress::new(kind, text.unwrap_or_default()));
                 let address = input.rule("address", read);
                 Some(Ok(AddContactMethod { name: name?, address: address? }))
             },
@@ -126,7 +127,7 @@ pub(crate) struct ContactMethod {
     user_id: String,
     kind: String,
     name: String,
-    address: String,
+    address: Option<String>,
     verified: bool,
     #[schema(format = DateTime)]
     created_at: String,

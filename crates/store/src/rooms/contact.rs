@@ -36,6 +36,7 @@ pub(crate) const fn kind_byte(kind: ContactMethodKind) -> u8 {
         ContactMethodKind::Email => 1,
         ContactMethodKind::Webhook => 2,
         ContactMethodKind::Ntfy => 3,
+        ContactMethodKind::Slack => 4,
     }
 }
 

@@ -72,6 +72,7 @@ pub(crate) fn ready_prefix(transport: Transport) -> Vec<u8> {
         Transport::Email => Table::READY.key(&[]),
         Transport::Webhook => over(2),
         Transport::Ntfy => over(3),
+        Transport::Slack => over(4),
         Transport::OrganizationWebhook => over(b'h'),
     }
 }
@@ -103,6 +104,7 @@ const fn method_byte(kind: ContactMethodKind) -> u8 {
         ContactMethodKind::Email => b'e',
         ContactMethodKind::Webhook => b'w',
         ContactMethodKind::Ntfy => b'n',
+        ContactMethodKind::Slack => b's',
     }
 }
 
@@ -176,6 +178,14 @@ pub(crate) fn sent_to_webhook(org: OrgId, webhook: WebhookId) -> Vec<u8> {
 /// How many bytes stand before the key of a notification in an index: those of the table, the organization, and two ids.
 const LISTED: usize = 1 + 16 + 16 + 16;
 
+/// Whether a key is that of a notification that has ended, over the one transport where what was sent can be changed.
+fn was_sent_over_slack(key: &[u8]) -> bool {
+    // Behind the table, the instant and the organization stands the recipient, and behind that the number.
+    let recipient = key.get(1 + 8 + 16..key.len().saturating_sub(8)).and_then(recipient_of);
+    let over_slack = |recipient: Recipient| recipient.transport() == Transport::Slack;
+    Table::of_key(key) == Some(Table::DELIVERED) && recipient.is_some_and(over_slack)
+}
+
 /// The key of a notification with a key in the index by incident, for a page, or in that by webhook; `None` for one that is in neither.
 pub(crate) fn index_of(key: &[u8], notification: &Notification) -> Option<Vec<u8>> {
     if let Recipient::Webhook(webhook) = notification.recipient {
@@ -215,6 +225,25 @@ struct NotificationV1 {
     created_at: i64,
     attempts: u32,
     delivered_at: Option<i64>,
+}
+
+/// A notification in record version 4: version 3 with what it was sent as.
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub(crate) struct NotificationV4 {
+    #[cfg_attr(feature = "export", serde(flatten))]
+    notification: NotificationV3,
+    #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "Option::is_none"))]
+    sent_as: Option<String>,
+}
+
+impl Stored for NotificationV4 {
+    const VERSION: u8 = 4;
+
+    fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
+        let notification = if version == 3 { unpack(payload)? } else { NotificationV3::older(version, payload)? };
+        Ok(Self { notification, sent_as: None })
+    }
 }
 
 /// A notification in record version 3: version 2 with what became of it. What is usual is not in an export.
@@ -262,9 +291,7 @@ fn is_none<N: Copy + Into<u32>>(number: &N) -> bool {
     (*number).into() == 0
 }
 
-impl Stored for NotificationV3 {
-    const VERSION: u8 = 3;
-
+impl NotificationV3 {
     fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
         let notification = match version {
             1 => NotificationV2::of_first(payload)?,
@@ -327,6 +354,13 @@ enum MessageV2 {
         name: String,
         reason: String,
     },
+    Edit {
+        #[cfg_attr(feature = "export", serde(with = "json::IdForm::<IncidentId>"))]
+        incident: [u8; 16],
+        #[cfg_attr(feature = "export", serde(with = "json::page_reason"))]
+        reason: u8,
+        sent_as: String,
+    },
 }
 
 impl NotificationV2 {
@@ -359,6 +393,11 @@ impl Entity for Notification {
                 name: name.as_str().to_owned(),
                 reason: reason.clone(),
             },
+            Message::Edit { incident_id, reason, sent_as } => MessageV2::Edit {
+                incident: incident_id.to_bytes(),
+                reason: reason_byte(*reason),
+                sent_as: sent_as.clone(),
+            },
         };
         let notification = NotificationV2 {
             id: self.id.to_bytes(),
@@ -377,6 +416,7 @@ impl Entity for Notification {
             last_error: self.last_error.clone(),
             ended: otherwise.map(|(at, how)| EndedV3 { at: at.as_millis(), how: end_byte(how) }),
         };
+        let record = NotificationV4 { notification: record, sent_as: self.sent_as.clone() };
         let key = match self.ended {
             None if self.number == 0 => later_key(self),
             None => notification_key(self.org_id, self.recipient, self.number),
@@ -436,17 +476,18 @@ impl Entity for Notification {
     }
 }
 
-impl NotificationV3 {
+impl NotificationV4 {
     /// Whether the notification holds a token in plain text.
     pub(crate) const fn holds_secret(&self) -> bool {
-        matches!(self.notification.message, MessageV2::Invitation { token: Some(_), .. })
+        matches!(self.notification.notification.message, MessageV2::Invitation { token: Some(_), .. })
     }
 
     pub(crate) fn of(self, org: OrgId, recipient: Recipient, number: u64) -> Result<Notification, Corrupt> {
-        let NotificationV2 { id, message, created_at, attempts, delivered_at } = self.notification;
+        let NotificationV3 { notification, page, place, due_at, failures, last_error, ended } = self.notification;
+        let NotificationV2 { id, message, created_at, attempts, delivered_at } = notification;
         let message = match (recipient, message) {
             (Recipient::Member(_) | Recipient::Method { .. }, MessageV2::Page { incident, reason }) => Message::Page {
-                page_id: PageId::from_bytes(self.page.unwrap_or(id)),
+                page_id: PageId::from_bytes(page.unwrap_or(id)),
                 incident_id: IncidentId::from_bytes(incident),
                 reason: by_byte(&PageReason::ALL, reason_byte, reason)?,
             },
@@ -459,6 +500,11 @@ impl NotificationV3 {
                 incident_id: IncidentId::from_bytes(incident),
                 event_id: AuditEventId::from_bytes(event),
             },
+            (Recipient::Method { .. }, MessageV2::Edit { incident, reason, sent_as }) => Message::Edit {
+                incident_id: IncidentId::from_bytes(incident),
+                reason: by_byte(&PageReason::ALL, reason_byte, reason)?,
+                sent_as,
+            },
             (Recipient::Member(_), MessageV2::WebhookDisabled { webhook, name, reason }) => Message::WebhookDisabled {
                 webhook_id: WebhookId::from_bytes(webhook),
                 name: text(Name::stored(name))?,
@@ -466,7 +512,7 @@ impl NotificationV3 {
             },
             _ => return Err(Corrupt::Value),
         };
-        let ended = match (delivered_at, self.ended) {
+        let ended = match (delivered_at, ended) {
             (None, None) => None,
             (Some(at), None) => Some((timestamp(at)?, DeliveryEnd::Delivered)),
             (None, Some(ended)) => Some((timestamp(ended.at)?, by_byte(&DeliveryEnd::ALL, end_byte, ended.how)?)),
@@ -478,11 +524,12 @@ impl NotificationV3 {
             recipient,
             message,
             created_at: timestamp(created_at)?,
-            place: self.place,
-            due_at: timestamp(self.due_at.unwrap_or(created_at))?,
+            place,
+            due_at: timestamp(due_at.unwrap_or(created_at))?,
             attempts,
-            failures: self.failures,
-            last_error: self.last_error,
+            failures,
+            last_error,
+            sent_as: self.sent_as,
             ended,
             number,
         })
@@ -554,7 +601,7 @@ pub(crate) struct NotificationLine {
     recipient: Recipient,
     number: u64,
     #[cfg_attr(feature = "export", serde(flatten))]
-    record: NotificationV3,
+    record: NotificationV4,
 }
 
 impl Line for NotificationLine {
@@ -625,13 +672,13 @@ impl OutboxPort for OrgView<'_> {
 
     fn notification(&self, recipient: Recipient, number: u64) -> Result<Option<Notification>, Error> {
         let key = notification_key(self.org, recipient, number);
-        self.entity(&key, |row: NotificationV3| row.of(self.org, recipient, number))
+        self.entity(&key, |row: NotificationV4| row.of(self.org, recipient, number))
     }
 
     fn notifications(&self, recipient: Recipient, after: u64, limit: usize) -> Result<Vec<Notification>, Error> {
         let one = |key: &[u8], value: &[u8]| {
             let number = u64::from_be_bytes(*key.last_chunk::<8>().ok_or(Corrupt::Key)?);
-            decode::<NotificationV3>(key, value)?.of(self.org, recipient, number)
+            decode::<NotificationV4>(key, value)?.of(self.org, recipient, number)
         };
         let read = |(key, value): Pair| one(&key, &value).map_err(|why| corrupt(&key, why));
         let start = notification_key(self.org, recipient, after.saturating_add(1));
@@ -652,6 +699,21 @@ impl OutboxPort for OrgView<'_> {
                 break;
             }
             found.push(one);
+        }
+        Ok(found)
+    }
+
+    fn editable(&self, incident: IncidentId, most: usize) -> Result<Vec<Notification>, Error> {
+        let prefix = Table::PAGE_BY_INCIDENT.record(self.org, incident);
+        let mut found = Vec::new();
+        for pair in self.store.under(&prefix) {
+            let (index, _) = pair?;
+            if found.len() == most {
+                break;
+            }
+            if was_sent_over_slack(index.get(LISTED..).unwrap_or_default()) {
+                found.extend(Some(self.listed_at(&index)?).filter(|one| one.sent_as.is_some()));
+            }
         }
         Ok(found)
     }

@@ -62,7 +62,7 @@ pub(super) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Con
         Ok((method, *source.choose(&[0, 0, 1, 5, 60, 1_440])?))
     };
     Ok(match source.int_in_range(0..=15)? {
-        0..=3 => ContactOp::Add { name: name(source)?, address: source.int_in_range(0..=2)? },
+        0..=3 => ContactOp::Add { name: name(source)?, address: source.int_in_range(0..=3)? },
         4 => ContactOp::Rename { method: pick(source, org)?, name: name(source)? },
         5 => ContactOp::Remove { method: pick(source, org)? },
         6..=8 => ContactOp::Verify { method: pick(source, org)?, right: source.ratio(3_u8, 4)? },
@@ -79,7 +79,8 @@ fn address(number: usize) -> ContactAddress {
     match number {
         0 => ContactAddress::Email(valid("pager@example.com")),
         1 => ContactAddress::Webhook(valid("https://hooks.example.com/on-call?key=a")),
-        _ => ContactAddress::Ntfy(valid("http://ntfy.example.com/on-call")),
+        2 => ContactAddress::Ntfy(valid("http://ntfy.example.com/on-call")),
+        _ => ContactAddress::Slack,
     }
 }
 
@@ -167,9 +168,14 @@ impl Org {
 fn shown(view: &ContactMethodView) -> String {
     let (created, verified) = (millis(view.created_at), if view.verified { "verified" } else { "not verified" });
     if view.id == built_in(view.user_id) {
-        return format!("built-in {} {} {verified} {created}", view.user_id, view.address);
+        return format!(
+            "built-in {} {} {verified} {created}",
+            view.user_id,
+            view.address.as_deref().unwrap_or_default()
+        );
     }
-    format!("{} {:?} {} {verified} {created}", view.id, view.name.as_str(), view.address)
+    let address = view.address.as_deref().unwrap_or_default();
+    format!("{} {:?} {address} {verified} {created}", view.id, view.name.as_str())
 }
 
 /// Verifies a contact method, and has a page wait for it that is not due yet.

@@ -284,6 +284,9 @@ impl Org {
             }
         }
         incident.event("update_posted", now, actor);
+        if status == Some(RESOLVED) {
+            self.edit_pages(index, now);
+        }
         Ok(index)
     }
 

@@ -154,7 +154,7 @@ pub(super) fn fill(engine: &Engine, admin: &Actor) {
     did(engine, RotateWebhookSecret::new(all), admin);
     did(engine, TestWebhook::new(all), admin);
     let mut some = CreateWebhook::new(valid("Some"), url());
-    some.events = WebhookEvents::new(&EVENTS[2].to_vec()).unwrap();
+    some.events = WebhookEvents::new(EVENTS[2]).unwrap();
     let some = did(engine, some, admin).id;
     did(engine, DeleteWebhook::new(some), admin);
 }
@@ -253,7 +253,7 @@ impl Run<'_> {
                 let (id, index) = self.webhook(*webhook, org);
                 let expected = self.orgs[org].webhook_here(me, index);
                 let outcome = self.subject().query(&GetWebhook::new(id), actor);
-                if let Some((view, index)) = agree(outcome, expected.clone(), op) {
+                if let Some((view, index)) = agree(outcome, expected, op) {
                     assert_eq!(shown(&view), self.orgs[org].webhooks[index].shown());
                 }
                 let outcome = self.subject().query(&ListWebhookDeliveries::new(id), actor);

@@ -155,6 +155,7 @@ enum EventV1 {
         kind: u8,
         reason: String,
     },
+    AcknowledgedOverSlack,
 }
 
 fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
@@ -191,6 +192,7 @@ fn stored_event(event: &Event) -> Result<EventV1, Corrupt> {
         Event::EscalationStopped => EventV1::EscalationStopped,
         Event::IncidentAcknowledged { via: None } => EventV1::IncidentAcknowledged,
         Event::IncidentAcknowledged { via: Some(AcknowledgedVia::Link) } => EventV1::AcknowledgedByLink,
+        Event::IncidentAcknowledged { via: Some(AcknowledgedVia::Slack) } => EventV1::AcknowledgedOverSlack,
         Event::IncidentHandedOff { previous_owner_id: previous, new_owner_id: new } => {
             EventV1::IncidentHandedOff { previous: previous.map(Id::to_bytes), new: new.to_bytes() }
         }
@@ -264,6 +266,7 @@ fn event_of(event: EventV1) -> Result<Event, Corrupt> {
             reason,
         },
         EventV1::AcknowledgedByLink => Event::IncidentAcknowledged { via: Some(AcknowledgedVia::Link) },
+        EventV1::AcknowledgedOverSlack => Event::IncidentAcknowledged { via: Some(AcknowledgedVia::Slack) },
         EventV1::IncidentHandedOff { previous, new } => Event::IncidentHandedOff {
             previous_owner_id: previous.map(UserId::from_bytes),
             new_owner_id: UserId::from_bytes(new),

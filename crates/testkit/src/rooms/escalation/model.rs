@@ -98,6 +98,8 @@ pub enum Content {
     Event(usize, usize),
     /// A webhook was disabled: its place among those times.
     Disabled(usize),
+    /// What has become of the incident of a page, with the page's reason.
+    Edit(&'static str, usize),
 }
 
 /// A notification in the outbox.
@@ -119,6 +121,8 @@ pub struct NotificationModel {
     pub last_byte: u8,
     /// Whether it was withdrawn, or has ended.
     pub done: bool,
+    /// Whether it was sent in a way that can be changed.
+    pub editable: bool,
     /// How a page has ended; `waiting` until then.
     pub state: &'static str,
 }
@@ -366,6 +370,7 @@ impl Org {
             error,
             last_byte,
             done,
+            editable: false,
             state,
         };
         self.notifications.push(one);
@@ -380,6 +385,25 @@ impl Org {
         }
         let places = self.notifications.iter().filter_map(|one| one.place);
         self.notifications[index].place = Some(places.max().map_or(0, |last| last + 1));
+    }
+
+    /// Has the pages of an incident that can be changed show what has become of it.
+    pub(crate) fn edit_pages(&mut self, incident: usize, now: Millis) {
+        let of_incident = |one: &NotificationModel| matches!(one.content, Content::Page(_, of) if of == incident);
+        let all = self.notifications.iter().enumerate();
+        let pages: Vec<_> = all.filter(|(_, one)| one.editable && of_incident(one)).map(|(index, _)| index).collect();
+        // The newest page is told first.
+        pages.into_iter().rev().for_each(|page| self.edit_page(page, now));
+    }
+
+    /// As [`Org::edit_pages`], for one.
+    pub(crate) fn edit_page(&mut self, page: usize, now: Millis) {
+        let (content, recipient) = (self.notifications[page].content, self.notifications[page].recipient);
+        if let Content::Page(reason, incident) = content
+            && !self.is_gone(recipient)
+        {
+            self.notify(recipient, Content::Edit(reason, incident), now, now);
+        }
     }
 
     /// The notifications that are due and in no inbox yet: when, when they were written, and where they are in the list.
@@ -435,6 +459,7 @@ impl Org {
             incident.acknowledged = Some((now.max(incident.updated), actor));
             incident.event("incident_acknowledged", now, actor);
             incident.stop(now, actor);
+            self.edit_pages(index, now);
         }
         Ok(index)
     }
@@ -463,6 +488,7 @@ impl Org {
         }
         let details = format!(" {} {new}", previous.unwrap_or_default());
         incident.happened("incident_handed_off", now, Some(actor), details);
+        self.edit_pages(index, now);
         Ok(index)
     }
 
@@ -503,7 +529,7 @@ impl Org {
             RecipientModel::Member(_) | RecipientModel::Invited(_) => 0,
             // The addresses are one of each kind, in the order of the kinds.
             RecipientModel::Method(_, method) => self.contacts[method].address,
-            RecipientModel::Webhook(_) => 3,
+            RecipientModel::Webhook(_) => 4,
         };
         inboxes.map(|(recipient, ready)| (kind(*recipient), *ready, id(*recipient), *recipient)).collect()
     }
@@ -539,6 +565,9 @@ impl Org {
                 format!("event of {} to {}", self.incidents[incident].id, self.webhooks[webhook].id)
             }
             (RecipientModel::Webhook(webhook), Content::Test) => format!("test to {}", self.webhooks[webhook].id),
+            (RecipientModel::Method(user, _), Content::Edit(..)) => {
+                format!("edit for {}{method}", self.members[user].id)
+            }
             (RecipientModel::Member(user), Content::Disabled(time)) => {
                 let (webhook, name, reason) = &self.disablings[time];
                 let (user, webhook) = (&self.members[user].id, &self.webhooks[*webhook].id);

@@ -256,13 +256,17 @@ async function scanner(browser, dogwatch) {
     const page = await context.newPage();
     await page.goto(incident.link, { waitUntil: 'networkidle' });
     await sleep(1_000);
-    for (const element of await page.locator('body *').all()) {
-        await element.scrollIntoViewIfNeeded();
-        await element.hover();
-        await element.focus();
+    const { middles, places } = await page.evaluate(() => ({
+        middles: [...document.querySelectorAll('body *')].map((one) => one.getBoundingClientRect()).map((box) => [box.x + box.width / 2, box.y + box.height / 2]),
+        places: [...document.querySelectorAll('[href], [src], form')].map((one) => one.href ?? one.src ?? one.action),
+    }));
+    for (const [x, y] of middles) {
+        await page.mouse.move(x, y);
+        await page.mouse.wheel(0, 1);
+        await page.keyboard.press('Tab');
     }
-    const places = await page.evaluate(() => [...document.querySelectorAll('[href], [src], form')].map((one) => one.href ?? one.src ?? one.action));
-    for (const place of places) await page.goto(place || incident.link);
+    check(middles.length > 10 && places.includes(incident.link), 'a scanner does not see the page');
+    for (const place of places) await page.goto(place);
     await page.goBack();
     await page.reload({ waitUntil: 'networkidle' });
     check(!(await dogwatch.isAcknowledged(incident)), 'a scanner has acknowledged');

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -281,7 +281,11 @@ impl Channel for Smtp {
 fn said(why: &lettre::transport::smtp::Error, ours: bool) -> String {
     let text = why.to_string();
     // A socket's own time-out comes as the error of a read that would have to wait.
-    if why.is_timeout() || text.contains("os error 11") {
+    let mut causes = std::iter::successors(std::error::Error::source(why), |cause| cause.source());
+    let would_wait = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::WouldBlock)
+    };
+    if why.is_timeout() || causes.any(would_wait) {
         return format!("no answer within {} s", ANSWER.as_secs());
     }
     if ours {
@@ -334,6 +338,18 @@ impl Channel for MailFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dogwatch_store::rules::Timestamp;
+
+    /// A port where nobody listens says so at once.
+    #[test]
+    fn why_a_server_cannot_be_reached() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let smtp = Smtp::new(&format!("smtp://{closed}"), "oncall@example.com".parse().unwrap()).unwrap();
+        let now = Timestamp::from_millis(0).unwrap();
+        let why = smtp.send(&Message::test(Address::Email("ada@example.com".parse().unwrap()), "Harbour", now));
+        let Err(SendError::Temporary { reason, .. }) = why else { panic!("{why:?}") };
+        assert!(reason.contains("refused") && !reason.contains("no answer"), "{reason}");
+    }
 
     #[test]
     fn urls_of_mail_servers() {

@@ -51,7 +51,7 @@ impl Sender {
     }
 
     /// The mail for a message.
-    fn mail(&self, message: &Message) -> Result<lettre::Message, SendError> {
+    pub(crate) fn mail(&self, message: &Message) -> Result<lettre::Message, SendError> {
         let broken = |why: &dyn std::fmt::Display| SendError::permanent(format!("the mail cannot be made: {why}"));
         let Address::Email(to) = &message.to else { return Err(SendError::permanent("no e-mail address")) };
         let to = to.as_str().parse().or_else(|why| unusual(to.as_str()).ok_or_else(|| broken(&why)))?;
@@ -105,7 +105,7 @@ fn escaped(text: &str) -> String {
     out
 }
 
-fn html(message: &Message) -> String {
+pub(crate) fn html(message: &Message) -> String {
     let Parts { facts, said, link } = message.parts();
     let subject = escaped(&message.subject());
     let mut html = format!(

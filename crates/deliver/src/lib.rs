@@ -47,6 +47,9 @@ mod channel;
 mod deliverer;
 #[cfg(feature = "email")]
 mod email;
+#[cfg(all(feature = "email", feature = "web", any(test, feature = "fuzzing")))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod message;
 #[cfg(feature = "web")]
 mod slack;

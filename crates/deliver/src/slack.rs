@@ -140,7 +140,7 @@ fn plain(text: &str, most: usize) -> Value {
 }
 
 /// A message as Slack shows it. All of it is plain text, so that nothing in it is taken for a mention or a link.
-fn blocks(message: &Message) -> Vec<Value> {
+pub(crate) fn blocks(message: &Message) -> Vec<Value> {
     let Parts { facts, said, link } = message.parts();
     let mut blocks = vec![json!({ "type": "header", "text": plain(&message.subject(), HEADING) })];
     if !facts.is_empty() {

@@ -48,11 +48,7 @@ impl Client {
         Self(Agent::with_parts(config, DefaultConnector::default(), PublicOnly { allowed }))
     }
 
-    fn post(&self, url: &str, id: &str, body: &impl Serialize) -> Result<(), SendError> {
-        self.post_with(url, id, &written(body)?, &[])
-    }
-
-    fn post_with(&self, url: &str, id: &str, body: &[u8], headers: &[(&str, String)]) -> Result<(), SendError> {
+    fn post(&self, url: &str, id: &str, body: &[u8], headers: &[(&str, String)]) -> Result<(), SendError> {
         let request = self.0.post(url).header("content-type", "application/json").header("webhook-id", id);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
         judged(&sent(request.send(body))?)
@@ -174,27 +170,30 @@ impl Channel for Webhook {
 
     fn send(&self, message: &Message) -> Result<(), SendError> {
         let Address::Webhook(url) = &message.to else { return Err(SendError::permanent("no URL")) };
-        let (kind, code, incident) = match &message.what {
-            What::Page(page) => ("page", None, Some(Incident::of(&page.incident))),
-            What::Code(code) => ("code", Some(code.as_str()), None),
-            What::Test => ("test", None, None),
-            What::Invitation(_) | What::Event(_) | What::WebhookDisabled(_) | What::Edit(..) => {
-                return Err(SendError::permanent("it goes by other ways"));
-            }
-        };
-        let id = message.id.to_string();
-        let body = Body {
-            kind,
-            organization: &message.organization,
-            subject: message.subject(),
-            text: message.text(),
-            link: message.link(),
-            code,
-            incident,
-            id: id.clone(),
-        };
-        self.0.post(url.as_str(), &id, &body)
+        self.0.post(url.as_str(), &message.id.to_string(), &posted(message)?, &[])
     }
+}
+
+/// The body of what is sent to a URL of a member.
+pub(crate) fn posted(message: &Message) -> Result<Vec<u8>, SendError> {
+    let (kind, code, incident) = match &message.what {
+        What::Page(page) => ("page", None, Some(Incident::of(&page.incident))),
+        What::Code(code) => ("code", Some(code.as_str()), None),
+        What::Test => ("test", None, None),
+        What::Invitation(_) | What::Event(_) | What::WebhookDisabled(_) | What::Edit(..) => {
+            return Err(SendError::permanent("it goes by other ways"));
+        }
+    };
+    written(&Body {
+        kind,
+        id: message.id.to_string(),
+        organization: &message.organization,
+        subject: message.subject(),
+        text: message.text(),
+        link: message.link(),
+        code,
+        incident,
+    })
 }
 
 /// Messages to topics of ntfy servers. A page can be acknowledged from the lock screen of a phone.
@@ -253,19 +252,23 @@ impl Channel for Ntfy {
     fn send(&self, message: &Message) -> Result<(), SendError> {
         let Address::Ntfy(url) = &message.to else { return Err(SendError::permanent("no topic")) };
         let (root, topic) = topic(url).ok_or_else(|| SendError::permanent("the URL names no topic"))?;
-        let (priority, tags): (u8, &[&str]) = match &message.what {
-            What::Page(page) if page.incident.severity <= Severity::High => (5, &["rotating_light"]),
-            What::Page(_) => (4, &["warning"]),
-            _ => (3, &[]),
-        };
-        let link = message.link();
-        let acts = matches!(&message.what, What::Page(page) if page.acts);
-        let action = |url| Action { action: "http", label: "Acknowledge", url, method: "POST", clear: true };
-        let actions = link.filter(|_| acts).map(action).into_iter().collect();
-        let (title, text) = (message.subject(), message.short());
-        let publish = Publish { topic, title, message: text, priority, tags, click: link, actions };
-        self.0.post(root, &message.id.to_string(), &publish)
+        self.0.post(root, &message.id.to_string(), &published(message, topic)?, &[])
     }
+}
+
+/// The body of a message to a topic.
+pub(crate) fn published(message: &Message, topic: &str) -> Result<Vec<u8>, SendError> {
+    let (priority, tags): (u8, &[&str]) = match &message.what {
+        What::Page(page) if page.incident.severity <= Severity::High => (5, &["rotating_light"]),
+        What::Page(_) => (4, &["warning"]),
+        _ => (3, &[]),
+    };
+    let link = message.link();
+    let acts = matches!(&message.what, What::Page(page) if page.acts);
+    let action = |url| Action { action: "http", label: "Acknowledge", url, method: "POST", clear: true };
+    let actions = link.filter(|_| acts).map(action).into_iter().collect();
+    let (title, text) = (message.subject(), message.short());
+    written(&Publish { topic, title, message: text, priority, tags, click: link, actions })
 }
 
 /// Signed requests to the webhooks of organizations, as Standard Webhooks 1.0.0 says.
@@ -351,35 +354,39 @@ impl Channel for OrganizationWebhook {
 
     fn send(&self, message: &Message) -> Result<(), SendError> {
         let Address::Endpoint { url, secrets } = &message.to else { return Err(SendError::permanent("no endpoint")) };
-        let (id, signed) = match &message.what {
-            What::Event(happened) => {
-                let (incident, event) = (&happened.incident, &happened.event);
-                let outline = Outline {
-                    incident: Incident::of(incident),
-                    owner_id: incident.owner_id.map(|id| id.to_string()),
-                    created_at: incident.created_at,
-                    updated_at: incident.updated_at,
-                    acknowledged_at: incident.acknowledged_at,
-                    resolved_at: incident.resolved_at,
-                };
-                let update = happened.update.as_ref().map(Update::of);
-                let data = Data { incident: Some(outline), event: Some(event), update };
-                (event.id.to_string(), Signed { kind: event.event.as_str(), timestamp: event.at(), data })
-            }
-            What::Test => {
-                (message.id.to_string(), Signed { kind: "test", timestamp: message.now, data: Data::default() })
-            }
-            _ => return Err(SendError::permanent("it goes by other ways")),
-        };
-        let (body, at) = (written(&signed)?, message.now.as_millis().div_euclid(1_000));
+        let (id, body) = signed(message)?;
+        let at = message.now.as_millis().div_euclid(1_000);
         let signatures: Vec<_> = secrets.iter().map(|secret| secret.sign(&id, at, &body)).collect();
         let headers = [("webhook-timestamp", at.to_string()), ("webhook-signature", signatures.join(" "))];
-        self.0.post_with(url.as_str(), &id, &body, &headers).map_err(|why| match why {
+        self.0.post(url.as_str(), &id, &body, &headers).map_err(|why| match why {
             // One that is gone says so; everything else may be mended within the days in which it is tried again.
             SendError::Permanent { reason } if reason != GONE => SendError::temporary(reason),
             other => other,
         })
     }
+}
+
+/// The id and the body of what is sent to a webhook of an organization.
+pub(crate) fn signed(message: &Message) -> Result<(String, Vec<u8>), SendError> {
+    let (id, signed) = match &message.what {
+        What::Event(happened) => {
+            let (incident, event) = (&happened.incident, &happened.event);
+            let outline = Outline {
+                incident: Incident::of(incident),
+                owner_id: incident.owner_id.map(|id| id.to_string()),
+                created_at: incident.created_at,
+                updated_at: incident.updated_at,
+                acknowledged_at: incident.acknowledged_at,
+                resolved_at: incident.resolved_at,
+            };
+            let update = happened.update.as_ref().map(Update::of);
+            let data = Data { incident: Some(outline), event: Some(event), update };
+            (event.id.to_string(), Signed { kind: event.event.as_str(), timestamp: event.at(), data })
+        }
+        What::Test => (message.id.to_string(), Signed { kind: "test", timestamp: message.now, data: Data::default() }),
+        _ => return Err(SendError::permanent("it goes by other ways")),
+    };
+    Ok((id, written(&signed)?))
 }
 
 /// What [`judged`] says of the status 410.

@@ -18,6 +18,14 @@ use dogwatch_store::Engine;
 use dogwatch_store::rules::Secret;
 use dogwatch_store::rules::link::MasterKey;
 
+/// For the fuzz target `messages`: the token in what Slack sends, if a button that acknowledges was pressed.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+#[must_use]
+pub fn slack_token(body: &[u8]) -> Option<String> {
+    slack::token(body)
+}
+
 /// What the pages need besides the engine.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

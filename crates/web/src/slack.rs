@@ -58,7 +58,7 @@ fn is_signed(site: &Site, headers: &HeaderMap, body: &[u8]) -> bool {
 }
 
 /// The token of the button that acknowledges, if that was pressed.
-fn token(body: &[u8]) -> Option<String> {
+pub(crate) fn token(body: &[u8]) -> Option<String> {
     let (_, payload) = form_urlencoded::parse(body).find(|(name, _)| name == "payload")?;
     let payload: Value = serde_json::from_str(&payload).ok()?;
     let actions = payload.get("actions")?.as_array()?;

@@ -169,6 +169,22 @@ async function look(page, { name, screen, scripts, button }) {
         if (scripts) await picture(page, `${name.replaceAll(' ', '-')}-${width}-${scheme}`);
         looks += 1;
     }
+    const where = `${name}, at ${width}x${height}`;
+    // Somebody who reads large letters.
+    const wide = await page.evaluate(() => {
+        document.documentElement.style.fontSize = '200%';
+        const { scrollWidth } = document.documentElement;
+        document.documentElement.style.fontSize = '';
+        return scrollWidth;
+    });
+    check(wide <= width, `${where}: with letters twice as large it is ${wide} pixels wide`);
+    // Somebody whose system has colors of its own, in which a button is known by its border.
+    if (button) {
+        await page.emulateMedia({ forcedColors: 'active' });
+        const border = await page.getByRole('button').evaluate((one) => getComputedStyle(one).borderTopStyle);
+        check(border === 'solid', `${where}: in forced colors the button has no border`);
+        await page.emulateMedia({ forcedColors: null });
+    }
 }
 
 async function picture(page, name) {
@@ -231,6 +247,7 @@ async function states(browser, dogwatch, screen, scripts, guest) {
     for (const field of names) await field.fill(' ');
     await press();
     await page.getByRole('alert').waitFor();
+    check((await names[0].getAttribute('aria-describedby')) === 'problem', 'a field does not say what is wrong with it');
     await look(page, { ...at, name: 'join with a problem', button: 'Join' });
     await names[0].fill('Ada');
     await names[1].fill('Byron');
@@ -332,7 +349,12 @@ async function keyboard(browser, dogwatch, incident) {
 
 /** A page on paper. */
 async function paper(page, name) {
-    await page.emulateMedia({ media: null, colorScheme: 'light' });
+    // Backgrounds are not printed, so that letters must be dark.
+    await page.emulateMedia({ media: 'print', colorScheme: 'light' });
+    const ground = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const found = await faults(page, true, WCAG);
+    check(ground === 'rgba(0, 0, 0, 0)' && !found, `${name} cannot be read on paper: its background is ${ground}; axe finds ${found}`);
+    await page.emulateMedia({ media: null });
     const pdf = await page.pdf({ path: `${SHOTS}/${name}.pdf`, format: 'A4' });
     const count = pdf.toString('latin1').match(/\/Type\s*\/Page\b/g)?.length;
     check(count === 1, `${name} is printed on ${count} pages`);

@@ -146,7 +146,8 @@ impl std::fmt::Debug for Invited {
 
 /// A stretch of time for people, in its largest fitting unit.
 fn long(from: Timestamp, to: Timestamp) -> String {
-    let minutes = to.since(from).as_secs() / 60;
+    // To the nearest minute: what was sent a moment after its page is five minutes before a timeout of five minutes.
+    let minutes = to.since(from).as_secs().saturating_add(30) / 60;
     let (count, unit) = match minutes {
         0 => return "less than a minute".to_owned(),
         1..=119 => (minutes, "minute"),
@@ -216,6 +217,10 @@ impl Message {
     pub fn text(&self) -> String {
         let Parts { facts, said, link } = self.parts();
         let mut text = format!("{}\n\n", self.subject());
+        // Each sentence has an empty line in front of it.
+        if facts.is_empty() {
+            text.truncate(text.len().saturating_sub(1));
+        }
         for (name, value) in facts {
             let _ = writeln!(text, "{:<10} {value}", format!("{name}:"));
         }
@@ -316,8 +321,10 @@ mod tests {
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000).unwrap();
         for (seconds, expected) in [
             (0, "less than a minute"),
-            (59, "less than a minute"),
+            (29, "less than a minute"),
+            (30, "1 minute"),
             (60, "1 minute"),
+            (4 * 60 + 59, "5 minutes"),
             (119 * 60, "119 minutes"),
             (120 * 60, "2 hours"),
             (47 * 3_600, "47 hours"),

@@ -19,6 +19,7 @@ use dogwatch_core::outbox::{DeliveryState, ListNotifications, ListPages, Notific
 use dogwatch_core::{Actor, Timestamp, UserId};
 use dogwatch_store::Engine;
 
+use super::Told;
 use crate::render::whole_trail;
 
 /// A breach of the contract, described for people.
@@ -141,6 +142,8 @@ pub struct Auditor {
     lines: BTreeMap<Recipient, Line>,
     /// Rows that were superseded before they could be seen.
     hidden: BTreeSet<NotificationId>,
+    /// What the webhook of the organization was told.
+    pub told: Told,
     /// The number of pages that trails tell of.
     pub pages: u64,
 }
@@ -161,6 +164,7 @@ impl Auditor {
             ended: BTreeMap::new(),
             lines: BTreeMap::new(),
             hidden: BTreeSet::new(),
+            told: Told::default(),
             pages: 0,
         }
     }
@@ -663,6 +667,7 @@ impl Auditor {
     pub fn forget_claims(&mut self) {
         self.inboxes.values_mut().flatten().for_each(|row| row.held_until = None);
         self.lines.values_mut().for_each(|line| line.held = None);
+        self.told.released();
     }
 
     /// A notification was delivered to its user: all those before it must have been delivered.
@@ -719,7 +724,8 @@ impl Auditor {
             let lost: Vec<_> = rows.iter().filter(|row| !row.delivered || !row.confirmed).collect();
             ensure!(lost.is_empty(), "never delivered to {user}: {lost:?}");
         }
-        Ok(())
+        let trails = self.incidents.values().flat_map(|tracked| tracked.trail.iter().copied());
+        self.told.settled(&trails.collect())
     }
 }
 

@@ -9,6 +9,7 @@ mod auditor;
 mod disk;
 mod night;
 mod random;
+mod told;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -16,6 +17,7 @@ pub use auditor::{Auditor, Complaint, Instants, Opening};
 pub use disk::{Fault, SimulatedDisk};
 pub use night::{Night, Report};
 pub use random::Random;
+pub use told::Told;
 
 /// Simulates one night.
 ///

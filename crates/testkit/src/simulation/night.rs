@@ -16,10 +16,11 @@ use dogwatch_core::incident::{
     ListLimit, Owner, PostUpdate, Severity, Status,
 };
 use dogwatch_core::oncall::CreateSchedule;
-use dogwatch_core::outbox::{DeliveryState, Message, Notification, Recipient, Retried};
+use dogwatch_core::outbox::{DeliveryState, Message, Notification, Recipient, Retried, Transport};
 use dogwatch_core::team::{AddMember, ListTeam, Role};
+use dogwatch_core::webhook::CreateWebhook;
 use dogwatch_core::{Actor, Code, OrgId, Secret, Timestamp, UserId};
-use dogwatch_store::{Engine, Error, ManualClock, Ticked, Transaction};
+use dogwatch_store::{Engine, Error, ManualClock, Ticked, Transaction, Wanted};
 
 use super::auditor::ensure;
 use super::{Auditor, Complaint, Instants, Opening, Random, SimulatedDisk};
@@ -122,6 +123,8 @@ impl Night {
             let id = night.engine().execute(create, &admin).unwrap().id;
             night.policies.push(id);
         }
+        let webhook = CreateWebhook::new("All".parse().unwrap(), "https://hooks.example.com/all".parse().unwrap());
+        night.engine().execute(webhook, &admin).unwrap();
         (0..10).for_each(|_| night.edit());
         night
     }
@@ -374,6 +377,10 @@ impl Night {
         let mut touched = Vec::new();
         for row in claimed {
             self.report.claims += 1;
+            if let Recipient::Webhook(_) = row.recipient {
+                self.tell(&row, now.plus(lease))?;
+                continue;
+            }
             self.auditor.claimed(&row, now, now.plus(lease))?;
             if let Message::Code { code: Some(code) } = &row.message {
                 let code = code.clone();
@@ -426,6 +433,52 @@ impl Night {
             }
         }
         self.audit(&touched, None)
+    }
+
+    /// The webhook is told of an event: it takes it, refuses it for now, or whoever tells it crashes before or after.
+    fn tell(&mut self, row: &Notification, until: Timestamp) -> Result<(), Complaint> {
+        let now = self.now();
+        self.auditor.told.claimed(row, now, until)?;
+        match self.random.below(8) {
+            0 => {}
+            1 => self.auditor.told.arrived(row),
+            2 => {
+                let after = Duration::from_secs(self.random.below(90));
+                let back = self.engine().give_back(&[row.receipt()], after).map_err(|e| e.to_string())?;
+                ensure!(back == 1, "{} was held, but could not be given back", row.id);
+                self.auditor.told.waits(now.plus(after));
+            }
+            // After ten it would be disabled.
+            3 | 4 if row.failures < 5 => {
+                match self.engine().retry(&row.receipt(), "busy", None).map_err(|e| e.to_string())? {
+                    Retried::At(at) if now < at => self.auditor.told.waits(at),
+                    other => return Err(format!("{} was held, and is {other:?}", row.id)),
+                }
+            }
+            _ => self.took(row)?,
+        }
+        Ok(())
+    }
+
+    /// The webhook has taken what it was told, and that is confirmed.
+    fn took(&mut self, row: &Notification) -> Result<(), Complaint> {
+        self.auditor.told.arrived(row);
+        let confirmed = self.engine().confirm(&[row.receipt()]).map_err(|e| e.to_string())?;
+        ensure!(confirmed == 1, "{} was held, but could not be confirmed", row.id);
+        self.auditor.told.confirmed();
+        Ok(())
+    }
+
+    /// The webhook is told of all that waits.
+    fn tell_all(&mut self) -> Result<(), Complaint> {
+        let wanted = [Wanted { transport: Transport::OrganizationWebhook, limit: 1, lease: MINUTE }];
+        loop {
+            let now = self.now();
+            let claims = self.engine().claim_over(&wanted).map_err(|error| error.to_string())?;
+            let [row] = &claims.notifications[..] else { return Ok(()) };
+            self.auditor.told.claimed(row, now, now.plus(MINUTE))?;
+            self.took(row)?;
+        }
     }
 
     /// A slow consumer confirms at last; perhaps another one was faster.
@@ -491,6 +544,7 @@ impl Night {
         let mut rounds = 0;
         loop {
             self.clock.advance(Duration::from_secs(2 * 3_600));
+            self.tell_all()?;
             let now = self.now();
             let claimed = self.engine().claim(100, MINUTE).map_err(|error| error.to_string())?;
             let waits = |one: &Notification| one.state() == DeliveryState::Waiting;
@@ -504,6 +558,13 @@ impl Night {
                 ensure!(rounds < 1_000, "it never ends: {:?}", rest.into_iter().find(waits));
             }
             for row in &claimed {
+                // What has failed in this claim makes events for the webhook.
+                if let Recipient::Webhook(_) = row.recipient {
+                    self.auditor.told.claimed(row, now, now.plus(MINUTE))?;
+                    self.auditor.told.arrived(row);
+                    self.auditor.told.confirmed();
+                    continue;
+                }
                 self.auditor.claimed(row, now, now.plus(MINUTE))?;
                 self.auditor.delivered(row)?;
                 self.auditor.confirmed(row)?;

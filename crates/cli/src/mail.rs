@@ -159,7 +159,10 @@ impl Mail {
             Box::new(OrganizationWebhook::new(allowed())),
         ];
         if let Some((token, api)) = &self.slack {
-            all.push(Box::new(Slack::new(token.clone(), allowed()).at(api)));
+            let slack = Slack::new(token.clone(), allowed()).at(api);
+            // Without the secret nobody answers the button.
+            let answered = self.slack_signing_secret.is_some();
+            all.push(Box::new(if answered { slack.with_button() } else { slack }));
         }
         all.extend(self.way.as_ref().map(Way::channel).transpose()?);
         Ok(all)

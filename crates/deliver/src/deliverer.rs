@@ -360,7 +360,7 @@ fn message(settings: &Settings, envelope: &Envelope, now: Timestamp) -> Result<M
     let url = |links: &Links, path: &str, token: &str| format!("{}/{path}/{token}", links.public_url);
     let nobody = || SendError::permanent("there is nobody to send it to");
     let (to, what) = match message {
-        Content::Page { incident_id, reason, .. } => {
+        Content::Page { incident_id, reason, .. } | Content::Edit { incident_id, reason, .. } => {
             let (member, incident) = envelope.member.as_ref().zip(envelope.incident.clone()).ok_or_else(nobody)?;
             let link = PageLink {
                 org_id: *org_id,
@@ -370,9 +370,18 @@ fn message(settings: &Settings, envelope: &Envelope, now: Timestamp) -> Result<M
                 expires_at: now.plus(PAGE_LINK),
             };
             let page = links.map(|links| url(links, "p", &link.token(&links.key)));
-            let acts = links.is_some_and(|links| links.acknowledge);
-            let paged = Paged { incident, reason: *reason, link: page, acts };
-            (address(*recipient, settings, envelope, now)?, What::Page(Box::new(paged)))
+            let sent_as = match message {
+                Content::Edit { sent_as, .. } => Some(sent_as.clone()),
+                _ => None,
+            };
+            // What somebody has settled needs no button.
+            let acts = sent_as.is_none() && links.is_some_and(|links| links.acknowledge);
+            let paged = Box::new(Paged { incident, reason: *reason, link: page, acts, before: sent_as.is_some() });
+            let what = match sent_as {
+                Some(sent_as) => What::Edit(paged, sent_as),
+                None => What::Page(paged),
+            };
+            (address(*recipient, settings, envelope, now)?, what)
         }
         Content::Invitation { email, token } => {
             let token = token.as_ref().ok_or_else(nobody)?.reveal().to_owned();
@@ -395,11 +404,6 @@ fn message(settings: &Settings, envelope: &Envelope, now: Timestamp) -> Result<M
                 update.body = None;
             }
             (to, What::Event(Box::new(Happened { incident, event, update })))
-        }
-        Content::Edit { reason, sent_as, .. } => {
-            let incident = envelope.incident.clone().ok_or_else(nobody)?;
-            let paged = Paged { incident, reason: *reason, link: None, acts: false };
-            (address(*recipient, settings, envelope, now)?, What::Edit(Box::new(paged), sent_as.clone()))
         }
         Content::WebhookDisabled { webhook_id, name, reason } => {
             let disabled = DisabledWebhook { id: *webhook_id, name: name.clone(), reason: reason.clone() };

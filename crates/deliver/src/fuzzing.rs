@@ -100,7 +100,7 @@ fn message(source: &mut Unstructured<'_>) -> Result<Message> {
         let link = if source.arbitrary()? { Some("https://oncall.example.com/p/token".to_owned()) } else { None };
         let acts = source.arbitrary()?;
         let reason = *source.choose(&PageReason::ALL)?;
-        What::Page(Box::new(Paged { incident, reason, link, acts }))
+        What::Page(Box::new(Paged { incident, reason, link, acts, before: source.arbitrary()? }))
     } else {
         let body = UpdateBody::new(
             text(source, 200)?.repeat(source.int_in_range(1..=300)?).chars().take(10_000).collect::<String>(),
@@ -219,7 +219,7 @@ fn check_html(html: &str) {
 
 /// Slack's limits, and nothing but plain text.
 fn check_slack(message: &Message) {
-    let blocks = blocks(message);
+    let blocks = blocks(message, true);
     assert!(blocks.len() <= 50);
     let length = |text: &Value| {
         assert_eq!(text["type"], "plain_text", "{text}");

@@ -92,15 +92,23 @@ pub struct Paged {
     pub link: Option<String>,
     /// Whether the incident can be acknowledged there.
     pub acts: bool,
+    /// Whether this is a page that was sent before, and what has become of its incident is told.
+    pub before: bool,
 }
 
 /// The link is a secret, and is not shown.
 impl std::fmt::Debug for Paged {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { incident, reason, link, acts } = self;
+        let Self { incident, reason, link, acts, before } = self;
         let link = link.as_ref().map(|_| "…");
         let mut shown = f.debug_struct("Paged");
-        shown.field("incident", incident).field("reason", reason).field("link", &link).field("acts", acts).finish()
+        shown
+            .field("incident", incident)
+            .field("reason", reason)
+            .field("link", &link)
+            .field("acts", acts)
+            .field("before", before)
+            .finish()
     }
 }
 
@@ -295,6 +303,7 @@ impl Message {
         let next = match (incident.resolved_at, incident.acknowledged_at, incident.next_escalation_at) {
             (Some(at), ..) => format!("It was resolved at {}.", at.minute()),
             (_, Some(at), _) => format!("It was acknowledged at {}.", at.minute()),
+            _ if page.before => "It was handed off since: somebody else may have it now.".to_owned(),
             (_, _, Some(at)) if self.now < at => {
                 let (at, wait) = (at.minute(), long(self.now, at));
                 format!(

@@ -1,7 +1,7 @@
 //! Direct messages in Slack (`slack`): a member is found there by their e-mail address. A page has a button that acknowledges, and changes
 //! in its place when something becomes of its incident.
 //!
-//! It takes a bot token with the scopes `users:read.email` and `chat:write`. What the button does is up to whoever answers Slack's
+//! It takes a bot token with the scopes `users:read`, `users:read.email` and `chat:write`. What the button does is up to whoever answers Slack's
 //! request: it carries the token of the link in a page.
 
 use std::collections::HashMap;
@@ -32,15 +32,29 @@ const FIELD: usize = 2_000;
 /// The most characters of a heading.
 const HEADING: usize = 150;
 
-/// What Slack says when no try can do better. All else is for now, also what it says of our token: somebody may mend that.
-const FOR_GOOD: [&str; 5] =
-    ["users_not_found", "channel_not_found", "message_not_found", "cant_update_message", "is_archived"];
+/// What Slack says when no try can do better: of a member who is not there, of a message that it does not take or does not change any
+/// more. All else is for now, also what it says of our token: somebody may mend that.
+const FOR_GOOD: [&str; 12] = [
+    "users_not_found",
+    "user_not_found",
+    "channel_not_found",
+    "cannot_dm_bot",
+    "is_archived",
+    "message_not_found",
+    "cant_update_message",
+    "edit_window_closed",
+    "msg_too_long",
+    "invalid_blocks",
+    "invalid_blocks_format",
+    "no_text",
+];
 
 /// Direct messages in one Slack workspace.
 pub struct Slack {
     client: Client,
     api: String,
     token: Secret,
+    button: bool,
     /// The ids of users by e-mail address, and since when each is known.
     known: Mutex<HashMap<EmailAddress, (String, Instant)>>,
 }
@@ -53,16 +67,24 @@ impl fmt::Debug for Slack {
 }
 
 impl Slack {
-    /// The workspace of a bot token (`xoxb-…`).
+    /// The workspace of a bot token (`xoxb-…`). Pages have no button that acknowledges: see [`Slack::with_button`].
     #[must_use]
     pub fn new(token: Secret, allowed: AllowedHosts) -> Self {
-        Self { client: Client::new(allowed), api: API.to_owned(), token, known: Mutex::default() }
+        Self { client: Client::new(allowed), api: API.to_owned(), token, button: false, known: Mutex::default() }
     }
 
     /// The same over another API, such as `https://slack-gov.com/api`, without a slash at its end.
     #[must_use]
     pub fn at(mut self, api: impl Into<String>) -> Self {
         self.api = api.into();
+        self
+    }
+
+    /// The same with a button that acknowledges, where pages link to where that can be done. Somebody must answer what Slack sends when it is
+    /// pressed.
+    #[must_use]
+    pub const fn with_button(mut self) -> Self {
+        self.button = true;
         self
     }
 
@@ -114,7 +136,7 @@ impl Channel for Slack {
     fn send_editable(&self, message: &Message) -> Result<Option<String>, SendError> {
         let Address::Slack(email) = &message.to else { return Err(SendError::permanent("no e-mail address")) };
         let text = format!("{}\n{}", escaped(&message.subject()), escaped(&message.short()));
-        let blocks = Value::Array(blocks(message)).to_string();
+        let blocks = Value::Array(blocks(message, self.button)).to_string();
         let shown = [("text", text.as_str()), ("blocks", blocks.as_str())];
         if let What::Edit(_, sent_as) = &message.what {
             let (channel, ts) =
@@ -136,11 +158,17 @@ fn escaped(text: &str) -> String {
 }
 
 fn plain(text: &str, most: usize) -> Value {
-    json!({ "type": "plain_text", "text": text.chars().take(most).collect::<String>(), "emoji": false })
+    // It is not said what is counted: these are most.
+    let mut units = 0;
+    let fits = |c: &char| {
+        units += c.len_utf16();
+        units <= most
+    };
+    json!({ "type": "plain_text", "text": text.chars().take_while(fits).collect::<String>(), "emoji": false })
 }
 
 /// A message as Slack shows it. All of it is plain text, so that nothing in it is taken for a mention or a link.
-pub(crate) fn blocks(message: &Message) -> Vec<Value> {
+pub(crate) fn blocks(message: &Message, button: bool) -> Vec<Value> {
     let Parts { facts, said, link } = message.parts();
     let mut blocks = vec![json!({ "type": "header", "text": plain(&message.subject(), HEADING) })];
     if !facts.is_empty() {
@@ -151,7 +179,7 @@ pub(crate) fn blocks(message: &Message) -> Vec<Value> {
     if !said.is_empty() {
         blocks.push(json!({ "type": "section", "text": plain(&said.join("\n"), SECTION) }));
     }
-    let acts = matches!(&message.what, What::Page(page) if page.acts);
+    let acts = button && matches!(&message.what, What::Page(page) if page.acts);
     if let Some((_, link)) = link {
         let mut buttons = Vec::new();
         // The last part of the link is its token, which the button carries.

@@ -58,7 +58,11 @@ impl Client {
     pub(crate) fn call(&self, url: &str, token: &str, fields: &[(&str, &str)]) -> Result<Value, SendError> {
         let request = self.0.post(url).header("authorization", format!("Bearer {token}"));
         let mut answer = sent(request.send_form(fields.iter().copied()))?;
-        judged(&answer)?;
+        // An API says in its body what is for good: any other status is that of something in between, which may be mended.
+        judged(&answer).map_err(|why| match why {
+            SendError::Permanent { reason } => SendError::temporary(reason),
+            other => other,
+        })?;
         let text = answer.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
         let text = text.map_err(|_| SendError::temporary("the answer cannot be read"))?;
         serde_json::from_slice(&text).map_err(|_| SendError::temporary("the answer is no JSON"))

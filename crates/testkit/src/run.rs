@@ -79,6 +79,8 @@ pub(crate) struct Claimed {
     pub(crate) org: usize,
     pub(crate) notification: usize,
     pub(crate) attempt: u32,
+    /// Its place in its inbox then.
+    pub(crate) place: Option<usize>,
 }
 
 pub(crate) fn role(admin: bool) -> Role {

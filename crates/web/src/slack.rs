@@ -13,7 +13,7 @@ use dogwatch_store::rules::incident::{AcknowledgeIncident, AcknowledgedVia};
 use dogwatch_store::rules::link::{PageLink, SlackSignature};
 use dogwatch_store::rules::{Actor, Code};
 use http_body_util::{BodyExt, Limited};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::Site;
 
@@ -25,25 +25,20 @@ const ACKNOWLEDGE: &str = "acknowledge";
 pub(crate) async fn interactive(State(site): State<Arc<Site>>, request: Request<Body>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let Ok(body) = Limited::new(body, LONGEST).collect().await else {
-        return answer(StatusCode::PAYLOAD_TOO_LARGE, &Value::Null);
+        return status_only(StatusCode::PAYLOAD_TOO_LARGE);
     };
     let body = body.to_bytes();
     if !is_signed(&site, &head.headers, &body) {
         tracing::warn!("a request of Slack without a signature that holds");
-        return answer(StatusCode::UNAUTHORIZED, &Value::Null);
+        return status_only(StatusCode::UNAUTHORIZED);
     }
     let Some(token) = token(&body) else {
         // Slack tells of other buttons, too, such as one that opens a link.
-        return answer(StatusCode::OK, &Value::Null);
+        return status_only(StatusCode::OK);
     };
-    match acknowledge(&site, &token).await {
-        // The message changes by itself.
-        Ok(()) => answer(StatusCode::OK, &Value::Null),
-        Err(what) => {
-            let said = json!({ "response_type": "ephemeral", "replace_original": false, "text": what });
-            answer(StatusCode::OK, &said)
-        }
-    }
+    // Slack shows who pressed it that another status is none of success. The message changes by itself.
+    let done = acknowledge(&site, &token).await;
+    status_only(done.err().unwrap_or(StatusCode::OK))
 }
 
 /// Whether a request has a signature of Slack that holds now.
@@ -66,31 +61,27 @@ pub(crate) fn token(body: &[u8]) -> Option<String> {
     pressed.get("value")?.as_str().map(str::to_owned)
 }
 
-/// Acknowledges the incident of a page; else, what to tell the member.
-async fn acknowledge(site: &Site, token: &str) -> Result<(), &'static str> {
-    let gone = "This button does not work any more.";
-    let link = PageLink::read(token, &site.settings.key, site.engine.now()).ok_or(gone)?;
+/// Acknowledges the incident of a page; else, the status of the answer.
+async fn acknowledge(site: &Site, token: &str) -> Result<(), StatusCode> {
+    let link = PageLink::read(token, &site.settings.key, site.engine.now()).ok_or(StatusCode::NOT_FOUND)?;
     if !site.settings.acknowledge {
-        return Err("Incidents are not acknowledged from here.");
+        return Err(StatusCode::FORBIDDEN);
     }
     let mut command = AcknowledgeIncident::new(link.incident_id);
     command.via = Some(AcknowledgedVia::Slack);
     let done = site.execute(command, &Actor::member(link.org_id, link.user_id)).await;
     done.map(drop).map_err(|error| match error.code() {
-        Code::NotFound | Code::NotAuthorized | Code::InvalidApiKey => gone,
+        Code::NotFound | Code::NotAuthorized | Code::InvalidApiKey => StatusCode::NOT_FOUND,
         _ => {
             tracing::error!(%error, "a button in Slack cannot acknowledge");
-            "That did not work. Press it again in a moment."
+            StatusCode::SERVICE_UNAVAILABLE
         }
     })
 }
 
-fn answer(status: StatusCode, json: &Value) -> Response<Body> {
-    let body = if json.is_null() { Body::empty() } else { Body::from(json.to_string()) };
-    let mut response = Response::new(body);
+fn status_only(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

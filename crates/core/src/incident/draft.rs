@@ -85,8 +85,10 @@ impl Draft {
     // Invariant [with-its-cause]: the run's deadline and the events are in the incident that is written here.
     pub(super) fn finish(mut self, cx: &mut Context<'_>) -> Result<Incident, Error> {
         tell(cx, self.incident.id, &self.events)?;
-        if self.before.is_some() && self.events.iter().any(|event| settles(&event.event)) {
-            edit_pages(cx, self.incident.id)?;
+        if let Some(before) = &self.before
+            && self.events.iter().any(|event| settles(&event.event))
+        {
+            edit_pages(cx, before.id, before.handed_off_at)?;
         }
         self.incident.updated_at = self.at;
         self.append_events(cx);

@@ -52,10 +52,13 @@ pub(crate) fn put(cx: &mut Context<'_>, recipient: Recipient, message: Message) 
 /// The most pages of an incident that are changed where they were sent.
 const EDITED: usize = 200;
 
-/// Has the pages of an incident that were sent in a way that can be changed show what has become of it.
-pub(crate) fn edit_pages(cx: &mut Context<'_>, incident: IncidentId) -> Result<(), Error> {
+/// Has the pages of an incident that were sent in a way that can be changed show what has become of it: those since the last handoff, as
+/// the others show that already.
+pub(crate) fn edit_pages(cx: &mut Context<'_>, incident: IncidentId, since: Option<Timestamp>) -> Result<(), Error> {
     for page in cx.world.editable(incident, EDITED)? {
-        edit_page(cx, &page)?;
+        if since.is_none_or(|since| since <= page.created_at) {
+            edit_page(cx, &page)?;
+        }
     }
     Ok(())
 }

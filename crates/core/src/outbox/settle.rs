@@ -164,7 +164,7 @@ pub enum Retried {
 
 /// Ends the claim of a notification that could not be sent now: it can be claimed again after a while (see [`next_try`]), or has
 /// failed as with [`fail`] when an hour has passed since it was due and it was tried three times. An event for a webhook has failed after
-/// about three days (see [`next_event_try`]), and a test of one at once. `asked` is how long the other side asks to wait.
+/// about three days (see [`next_event_try`]), and a test of one at once. A change of what was sent keeps nothing behind it waiting. `asked` is how long the other side asks to wait.
 ///
 /// Of `reason` 100 characters are kept.
 ///
@@ -185,14 +185,23 @@ pub fn retry(
     let next = match (before.recipient, &before.message) {
         (Recipient::Webhook(_), Message::Test) => None,
         (Recipient::Webhook(_), _) => next_event_try(failures, before.id, now, asked),
+        (_, Message::Edit { .. }) => next_try(failures, before.created_at, now, asked),
         _ => next_try(failures, before.due_at, now, asked),
     };
     let Some(at) = next else {
         fail_for_good(&mut cx, inbox, before, reason)?;
         return cx.decided(Retried::Failed);
     };
-    let after = Notification { failures, last_error: Some(kept(reason)), ..before.clone() };
+    let mut after = Notification { failures, last_error: Some(kept(reason)), ..before.clone() };
+    let rest = match before.message {
+        // A page must not wait for a change of what was sent: that comes back when its time has come.
+        Message::Edit { .. } => {
+            (after.number, after.due_at) = (0, at);
+            Inbox { first: inbox.first.saturating_add(1), ready_at: now, ..inbox }
+        }
+        _ => Inbox { ready_at: at, ..inbox },
+    };
     cx.write(Write::Notification(Box::new(Change::edited(before, after))));
-    cx.write(Write::Inbox(Change::edited(inbox, Inbox { ready_at: at, ..inbox })));
+    cx.write(Write::Inbox(Change::edited(inbox, rest)));
     cx.decided(Retried::At(at))
 }

@@ -285,7 +285,8 @@ impl Org {
         }
         incident.event("update_posted", now, actor);
         if status == Some(RESOLVED) {
-            self.edit_pages(index, now);
+            let since = incident.handed_off;
+            self.edit_pages(index, since, now);
         }
         Ok(index)
     }

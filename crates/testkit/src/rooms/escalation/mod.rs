@@ -452,7 +452,8 @@ impl Run<'_> {
             let attempt = model.notifications[notification].attempts;
             self.learn_code(org, recipient, &got.message);
             self.learn_event(org, notification, got, &self.admin(org));
-            self.claims.push(Claimed { receipt: got.receipt(), org, notification, attempt });
+            let place = self.orgs[org].notifications[notification].place;
+            self.claims.push(Claimed { receipt: got.receipt(), org, notification, attempt, place });
         }
     }
 
@@ -461,7 +462,9 @@ impl Run<'_> {
         let (now, receipt, org) = (self.now(), claim.receipt, claim.org);
         let model = &mut self.orgs[org];
         let notification = &mut model.notifications[claim.notification];
-        let fresh = !std::mem::replace(&mut notification.done, true);
+        // What has left the inbox to come back later has another place.
+        let fresh = !notification.done && notification.place == claim.place;
+        notification.done |= fresh;
         // What is sent over Slack can be changed.
         let over_slack =
             matches!(notification.recipient, RecipientModel::Method(_, method) if model.contacts[method].address == 3);
@@ -494,7 +497,8 @@ impl Run<'_> {
         let claim = *self.claims.iter().rev().nth(claim)?;
         let model = &self.orgs[claim.org];
         let one = &model.notifications[claim.notification];
-        let held = !one.done && one.attempts == claim.attempt && self.now() < model.ready[&one.recipient];
+        let same = one.attempts == claim.attempt && one.place == claim.place;
+        let held = !one.done && same && self.now() < model.ready[&one.recipient];
         Some((claim, held))
     }
 

@@ -387,11 +387,15 @@ impl Org {
         self.notifications[index].place = Some(places.max().map_or(0, |last| last + 1));
     }
 
-    /// Has the pages of an incident that can be changed show what has become of it.
-    pub(crate) fn edit_pages(&mut self, incident: usize, now: Millis) {
-        let of_incident = |one: &NotificationModel| matches!(one.content, Content::Page(_, of) if of == incident);
+    /// Has the pages of an incident since its last handoff that can be changed show what has become of it.
+    pub(crate) fn edit_pages(&mut self, incident: usize, since: Option<Millis>, now: Millis) {
+        let shows = |one: &NotificationModel| {
+            one.editable
+                && matches!(one.content, Content::Page(_, of) if of == incident)
+                && since.is_none_or(|since| since <= one.at)
+        };
         let all = self.notifications.iter().enumerate();
-        let pages: Vec<_> = all.filter(|(_, one)| one.editable && of_incident(one)).map(|(index, _)| index).collect();
+        let pages: Vec<_> = all.filter(|(_, one)| shows(one)).map(|(index, _)| index).collect();
         // The newest page is told first.
         pages.into_iter().rev().for_each(|page| self.edit_page(page, now));
     }
@@ -459,7 +463,8 @@ impl Org {
             incident.acknowledged = Some((now.max(incident.updated), actor));
             incident.event("incident_acknowledged", now, actor);
             incident.stop(now, actor);
-            self.edit_pages(index, now);
+            let since = incident.handed_off;
+            self.edit_pages(index, since, now);
         }
         Ok(index)
     }
@@ -482,13 +487,14 @@ impl Org {
         let incident = &mut self.incidents[index];
         let previous = incident.owner.replace(target).map(|owner| self.members[owner].id.clone());
         incident.acknowledged = None;
+        let since = incident.handed_off;
         incident.handed_off = Some(incident.updated.max(now));
         if let Some(run) = &mut incident.run {
             run.due = run.current.map(|current| now + run.layers[current].minutes * MINUTE);
         }
         let details = format!(" {} {new}", previous.unwrap_or_default());
         incident.happened("incident_handed_off", now, Some(actor), details);
-        self.edit_pages(index, now);
+        self.edit_pages(index, since, now);
         Ok(index)
     }
 
@@ -628,7 +634,8 @@ impl Org {
             return self.retry_webhook(index, reason, asked, now);
         }
         let one = &mut self.notifications[index];
-        let end = one.due + 60 * MINUTE;
+        let edit = matches!(one.content, Content::Edit(..));
+        let end = if edit { one.at } else { one.due } + 60 * MINUTE;
         if end <= now && one.failures >= 2 {
             self.fail(index, reason, now);
             return None;
@@ -638,7 +645,11 @@ impl Org {
         let wait = [5, 15, 30, 60, 120].get(one.failures as usize - 1).copied().unwrap_or(300) * 1_000;
         let again = now + asked.max(wait);
         let again = if now < end { again.min(end) } else { again };
-        self.ready.insert(one.recipient, again);
+        if edit {
+            // It leaves the inbox until then.
+            (one.place, one.due) = (None, again);
+        }
+        self.ready.insert(one.recipient, if edit { now } else { again });
         Some(again)
     }
 

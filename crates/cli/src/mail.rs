@@ -13,6 +13,7 @@ use dogwatch_deliver::{
 };
 use dogwatch_http::Metrics;
 use dogwatch_store::rules::link::MasterKey;
+use dogwatch_store::rules::outbox::Transport;
 use dogwatch_store::rules::text::EmailAddress;
 use dogwatch_store::rules::{Secret, Validation};
 use dogwatch_store::{Clock, Engine, OpenError, SystemClock, master_key};
@@ -29,12 +30,17 @@ const NOBODY: &str = "dogwatch@localhost.localdomain";
 const SLACK_TOKEN: &str = "DOGWATCH_SLACK_TOKEN";
 const SLACK_SIGNING_SECRET: &str = "DOGWATCH_SLACK_SIGNING_SECRET";
 
-/// A secret of the operator: from a file, which counts more, or from the environment.
+/// A secret of the operator: from a file, which counts more and must hold one, or from the environment.
 fn secret(file: Option<&Path>, variable: &str) -> Result<Option<String>, Failure> {
-    Ok(match file {
-        Some(path) => Some(fs::read_to_string(path).map_err(Failure::file(path))?.trim().to_owned()),
-        None => std::env::var(variable).ok().filter(|secret| !secret.is_empty()),
-    })
+    let secret = match file {
+        Some(path) => fs::read_to_string(path).map_err(Failure::file(path))?,
+        None => std::env::var(variable).unwrap_or_default(),
+    };
+    match (secret.trim(), file) {
+        ("", Some(path)) => Err(Failure::Settings(format!("the file `{}` holds nothing", path.display()))),
+        ("", None) => Ok(None),
+        (secret, _) => Ok(Some(secret.to_owned())),
+    }
 }
 
 /// Where mail goes.
@@ -176,9 +182,14 @@ impl Mail {
             links
         });
         let mut settings = links.map_or_else(Settings::default, Settings::with_links);
-        settings.leave_others = true;
-        let started: Result<Deliverer, OpenError> =
-            Deliverer::counting(engine, settings, self.channels()?, &self.counts);
+        let mut channels = self.channels()?;
+        // Mail waits for a server, and webhooks for the key with which they are signed; other channels were taken away on purpose.
+        settings.leave.push(Transport::Email);
+        if settings.key.is_none() {
+            settings.leave.push(Transport::OrganizationWebhook);
+            channels.retain(|channel| channel.transport() != Transport::OrganizationWebhook);
+        }
+        let started: Result<Deliverer, OpenError> = Deliverer::counting(engine, settings, channels, &self.counts);
         Ok(started?)
     }
 
@@ -200,7 +211,7 @@ impl Mail {
     /// Shows what was sent in metrics.
     pub(crate) fn counts(&self) -> Box<dyn FnOnce(Metrics) -> Metrics> {
         let (counts, ways) =
-            (Arc::clone(&self.counts), if self.is_sent() { 3 } else { 0 } + u64::from(self.slack.is_some()));
+            (Arc::clone(&self.counts), if self.is_sent() { 3 + u64::from(self.slack.is_some()) } else { 0 });
         Box::new(move |metrics| {
             let read = |read: fn(&Counts) -> u64| {
                 let counts = Arc::clone(&counts);

@@ -301,10 +301,21 @@ pub(crate) fn note(
         let at = floor.map_or(now, |id| now.max(id.made_at()));
         let id: OrgAuditId = ids.fresh_after(at, floor.map_or([0; 16], |id| id.to_bytes()));
         last = Some((org_id, id));
+        let actor_id = actor_id.filter(|_| !disables(before.as_ref(), after.as_ref()));
         entries.push(Write::OrgAudit(Box::new(OrgAuditEntry { id, org_id, actor_id, before, after })));
     }
     writes.extend(entries);
     Ok(())
+}
+
+/// Whether a webhook is disabled, which no member does.
+fn disables(before: Option<&Setting>, after: Option<&Setting>) -> bool {
+    match (before, after) {
+        (Some(Setting::Webhook(before)), Some(Setting::Webhook(after))) => {
+            before.disabled.is_none() && after.disabled.is_some()
+        }
+        _ => false,
+    }
 }
 
 /// The id of the last entry of an organization's audit.

@@ -11,6 +11,7 @@ use dogwatch_core::incident::{
     AcknowledgeIncident, AuditEvent, ChangeStatus, CreateIncident, EventName, PostUpdate, Severity, Status,
 };
 use dogwatch_core::link::MasterKey;
+use dogwatch_core::org_audit::ListOrgAudit;
 use dogwatch_core::outbox::{DeliveryState, Message, Notification, Recipient, Retried};
 use dogwatch_core::team::{ChangeRole, Role};
 use dogwatch_core::text::HttpUrl;
@@ -185,6 +186,14 @@ fn too_many_wait() {
     assert_eq!(harbour.seen(id).disabled_at, None);
     post(&mut harbour, incident);
     assert_eq!(harbour.seen(id).disabled_reason.as_deref(), Some("10000 events wait for it"));
+    // Enabled again, it starts with what happens then, however many wait.
+    harbour.run(EnableWebhook::new(id), &ada).unwrap();
+    post(&mut harbour, incident);
+    assert_eq!(harbour.seen(id).disabled_at, None);
+    // A webhook is disabled by nobody, whoever gave the command.
+    let audit = harbour.world.query(&ListOrgAudit::new(), &ada).unwrap().entries;
+    let of_webhook: Vec<_> = audit.iter().filter(|one| one.target.kind == "webhook").map(|one| one.actor_id).collect();
+    assert_eq!(of_webhook, [Some(user(&ada)), None, Some(user(&ada))]);
 }
 
 #[test]
@@ -197,6 +206,10 @@ fn rules_and_limits() {
     assert_eq!(word(&harbour.run(CreateWebhook { url: plain.clone(), ..create.clone() }, &ada)), "validation_error");
     let id = harbour.hook(&["*"]);
     let unknown = WebhookId::from_bytes([9; 16]);
+    let twice = WebhookEvents::Some(vec![EventName::PageFailed; 2]);
+    for events in [WebhookEvents::Some(Vec::new()), twice] {
+        assert_eq!(word(&harbour.run(CreateWebhook { events, ..create.clone() }, &ada)), "validation_error");
+    }
     for (outcome, expected) in [
         (word(&harbour.run(EditWebhook { url: Some(plain), ..EditWebhook::new(unknown) }, &ada)), "validation_error"),
         (word(&harbour.run(EditWebhook::new(unknown), &ada)), "not_found"),

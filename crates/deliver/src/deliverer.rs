@@ -61,14 +61,16 @@ pub struct Settings {
     /// The key from which the secrets of webhooks are derived; by default that of the links. Without one, no webhook of an organization is
     /// told anything.
     pub key: Option<MasterKey>,
-    /// Whether what goes over a transport without a channel is left waiting, for a channel that comes later. By default it is tried
-    /// again, and fails after an hour.
+    /// Whether what goes over any transport without a channel is left waiting, for a channel that comes later. By default it is tried
+    /// again and fails in the end: a page after an hour.
     pub leave_others: bool,
+    /// The transports of which that holds alone; none by default.
+    pub leave: Vec<Transport>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { links: None, workers: 4, key: None, leave_others: false }
+        Self { links: None, workers: 4, key: None, leave_others: false, leave: Vec::new() }
     }
 }
 
@@ -236,8 +238,8 @@ fn claim_all(shared: &Shared, desks: &[Desk]) -> Result<(), Error> {
             break;
         }
         let (free, seen) = shared.slots.free();
-        let claims = unless_broken(shared.engine.claim_over(&wanted(desks, &free, shared.settings.leave_others)))?
-            .unwrap_or_default();
+        let claims =
+            unless_broken(shared.engine.claim_over(&wanted(desks, &free, &shared.settings)))?.unwrap_or_default();
         if claims.notifications.is_empty() && claims.ended == 0 {
             // What waits is for a channel that is busy, or is damaged: then to look at it again and again would not help.
             shared.slots.wait(seen, pause);
@@ -254,9 +256,10 @@ fn claim_all(shared: &Shared, desks: &[Desk]) -> Result<(), Error> {
 
 /// What is wanted: for each channel as many as it has slots that are free. What goes over a transport without a channel is wanted, too, to
 /// be told that there is none; unless it is to be left waiting.
-fn wanted(desks: &[Desk], free: &[usize], leave_others: bool) -> Vec<Wanted> {
-    let without = if leave_others { 0 } else { AT_ONCE };
+fn wanted(desks: &[Desk], free: &[usize], settings: &Settings) -> Vec<Wanted> {
     let over = |transport| {
+        let left = settings.leave_others || settings.leave.contains(&transport);
+        let without = if left { 0 } else { AT_ONCE };
         let desk = desks.iter().zip(free).find(|(desk, _)| desk.transport == transport);
         let (limit, lease) = desk.map_or((without, NO_CHANNEL), |(desk, free)| (*free, desk.lease));
         Wanted { transport, limit, lease }

@@ -146,7 +146,12 @@ impl Channel for Slack {
         }
         let user = self.user(email)?;
         let post = [&[("channel", user.as_str()), ("unfurl_links", "false")][..], &shown].concat();
-        let sent = self.call("chat.postMessage", &post)?;
+        let sent = self.call("chat.postMessage", &post).inspect_err(|why| {
+            // Whoever it was may have another id by now.
+            if let SendError::Permanent { .. } = why {
+                self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(email);
+            }
+        })?;
         let part = |name| sent.get(name).and_then(Value::as_str);
         Ok(part("channel").zip(part("ts")).map(|(channel, ts)| format!("{channel}/{ts}")))
     }

@@ -240,7 +240,10 @@ pub(super) fn is_superseded(cx: &Context<'_>, notification: &Notification, webho
     match webhook {
         None => {}
         Some(None) => return true,
-        Some(Some(webhook)) => return webhook.disabled.is_some() && notification.message != Message::Test,
+        Some(Some(webhook)) => {
+            let skipped = webhook.disabled.is_some() || notification.number <= webhook.skip_through;
+            return skipped && notification.message != Message::Test;
+        }
     }
     let Message::Page { incident_id, .. } = notification.message else { return false };
     // A page of an incident that cannot be read is sent: it must not keep those behind it from being sent.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::tell::hurry;
 use super::{Rotated, Webhook, WebhookEvents, WebhookView};
 use crate::caller::ByAdmin;
 use crate::code::Code;
@@ -29,6 +30,12 @@ fn check(url: &HttpUrl) -> Result<(), Error> {
     if url.is_https() { Ok(()) } else { Err(Problem::new("url", "must begin with `https://`").into()) }
 }
 
+/// Refuses events that [`WebhookEvents::new`] does. Code: `validation_error`.
+fn check_events(events: &WebhookEvents) -> Result<(), Error> {
+    WebhookEvents::new(&events.names())?;
+    Ok(())
+}
+
 /// Writes a webhook if it has changed, and gives it as it is shown.
 fn changed(cx: &mut Context<'_>, before: Webhook, after: Webhook) -> WebhookView {
     let view = WebhookView::from(&after);
@@ -39,7 +46,8 @@ fn changed(cx: &mut Context<'_>, before: Webhook, after: Webhook) -> WebhookView
 }
 
 /// Creates a webhook (contract, section 9). Its secret is [`WebhookSecret::of`](super::WebhookSecret::of) its id and the generation 0.
-/// Codes, in the order of the checks: `validation_error` (a URL that is not `https`), `limit_reached` (50 of an organization).
+/// Codes, in the order of the checks: `validation_error` (a URL that is not `https`, events that
+/// [`WebhookEvents::new`] refuses), `limit_reached` (50 of an organization).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateWebhook {
     /// Its name: 1–100 characters; it need not be unique.
@@ -67,6 +75,7 @@ impl Command for CreateWebhook {
 
     fn decide(self, by: ByAdmin, cx: &mut Context<'_>) -> Result<WebhookView, Error> {
         check(&self.url)?;
+        check_events(&self.events)?;
         checks::room_for_one(cx.world.webhooks()?.len(), limits::WEBHOOKS, "webhooks")?;
         let webhook = Webhook {
             id: cx.ids.fresh(cx.now),
@@ -81,6 +90,7 @@ impl Command for CreateWebhook {
             rotated: None,
             tested_at: None,
             disabled: None,
+            skip_through: 0,
         };
         let view = WebhookView::from(&webhook);
         cx.write(Write::Webhook(Box::new(Change::created(webhook))));
@@ -88,7 +98,8 @@ impl Command for CreateWebhook {
     }
 }
 
-/// Changes a webhook (contract, section 9). Codes, in the order of the checks: `validation_error` (a URL that is not `https`),
+/// Changes a webhook (contract, section 9). Codes, in the order of the checks: `validation_error` (a URL that is not `https`, events that
+/// [`WebhookEvents::new`] refuses),
 /// `not_found`. Changing nothing succeeds and writes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditWebhook {
@@ -119,12 +130,17 @@ impl Command for EditWebhook {
 
     fn decide(self, _: ByAdmin, cx: &mut Context<'_>) -> Result<WebhookView, Error> {
         self.url.as_ref().map_or(Ok(()), check)?;
+        self.events.as_ref().map_or(Ok(()), check_events)?;
         let before = find(cx.world, self.id)?;
         let mut after = before.clone();
         after.name = self.name.unwrap_or(after.name);
         after.url = self.url.unwrap_or(after.url);
         after.events = self.events.unwrap_or(after.events);
         after.include_internal = self.include_internal.unwrap_or(after.include_internal);
+        if after.url != before.url {
+            // What could not be sent to the old one need not wait any more.
+            hurry(cx, before.recipient())?;
+        }
         Ok(changed(cx, before, after))
     }
 }
@@ -246,7 +262,13 @@ impl Command for EnableWebhook {
 
     fn decide(self, _: ByAdmin, cx: &mut Context<'_>) -> Result<WebhookView, Error> {
         let before = find(cx.world, self.id)?;
-        let after = Webhook { disabled: None, ..before.clone() };
+        let mut after = Webhook { disabled: None, ..before.clone() };
+        // It starts with what happens from now on.
+        if before.disabled.is_some()
+            && let Some(inbox) = hurry(cx, before.recipient())?
+        {
+            after.skip_through = inbox.last;
+        }
         Ok(changed(cx, before, after))
     }
 }

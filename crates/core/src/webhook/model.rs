@@ -121,6 +121,8 @@ pub struct Webhook {
     pub tested_at: Option<Timestamp>,
     /// Since when nothing is sent to it; `None` while it is enabled.
     pub disabled: Option<Disabled>,
+    /// The number of the last notification that waited when it was enabled again: events up to there are not sent.
+    pub skip_through: u64,
 }
 
 impl Webhook {

@@ -5,7 +5,7 @@ use crate::command::Context;
 use crate::error::Error;
 use crate::id::IncidentId;
 use crate::incident::AuditEvent;
-use crate::outbox::{Message, Recipient, put};
+use crate::outbox::{Inbox, Message, Recipient, put};
 use crate::team::Role;
 use crate::world::{Change, Write};
 
@@ -24,7 +24,8 @@ pub(crate) fn tell(cx: &mut Context<'_>, incident_id: IncidentId, events: &[Audi
         if wanted.peek().is_none() {
             continue;
         }
-        if cx.inbox(webhook.recipient())?.is_some_and(|inbox| inbox.waiting() >= MOST_WAITING) {
+        let waiting = |inbox: Inbox| inbox.waiting().min(inbox.last.saturating_sub(webhook.skip_through));
+        if cx.inbox(webhook.recipient())?.is_some_and(|inbox| waiting(inbox) >= MOST_WAITING) {
             disable(cx, webhook, format!("{MOST_WAITING} events wait for it"))?;
             continue;
         }
@@ -35,9 +36,22 @@ pub(crate) fn tell(cx: &mut Context<'_>, incident_id: IncidentId, events: &[Audi
     Ok(())
 }
 
+/// Lets what waits for a webhook be claimed at once, unless somebody holds it; gives the inbox in which it waits.
+pub(super) fn hurry(cx: &mut Context<'_>, recipient: Recipient) -> Result<Option<Inbox>, Error> {
+    let Some(inbox) = cx.inbox(recipient)?.filter(|inbox| !inbox.is_empty()) else { return Ok(None) };
+    // A claim counts as an attempt before it can fail.
+    let held = cx.world.notification(recipient, inbox.first)?.is_some_and(|first| first.attempts != first.failures);
+    if !held && cx.now < inbox.ready_at {
+        cx.write_inbox(Some(inbox), Inbox { ready_at: cx.now, ..inbox });
+    }
+    Ok(Some(inbox))
+}
+
 /// Disables a webhook, and tells the admins by mail.
 pub(crate) fn disable(cx: &mut Context<'_>, before: Webhook, reason: String) -> Result<(), Error> {
-    let members = cx.world.members()?;
+    hurry(cx, before.recipient())?;
+    // When members cannot be read, nobody gets a mail: the webhook must end all the same.
+    let members = cx.world.members().unwrap_or_default();
     let admins = members.into_iter().filter(|member| member.role == Role::Admin).take(ADMINS);
     for admin in admins {
         let (webhook_id, name) = (before.id, before.name.clone());

@@ -113,6 +113,22 @@ impl Org {
         }
     }
 
+    /// Enables a webhook: what waits is skipped, and can be claimed, unless somebody holds it.
+    fn enable(&mut self, webhook: usize, now: Millis) {
+        if self.webhooks[webhook].disabled.take().is_none() {
+            return;
+        }
+        let recipient = RecipientModel::Webhook(webhook);
+        let waiting = self.notifications.iter_mut().filter(|one| one.recipient == recipient && !one.done);
+        waiting.for_each(|one| one.skipped = true);
+        if let Some(first) = self.first_notification(recipient) {
+            let (first, ready) = (&self.notifications[first], self.ready[&recipient]);
+            if first.attempts == first.failures {
+                self.ready.insert(recipient, ready.min(now));
+            }
+        }
+    }
+
     /// Disables a webhook, and tells the admins.
     pub(super) fn disable(&mut self, webhook: usize, reason: &str, now: Millis) {
         let before = &mut self.webhooks[webhook];
@@ -245,7 +261,7 @@ impl Run<'_> {
                 let expected = self.orgs[org].webhook_here(me, index);
                 let outcome = self.subject().execute(EnableWebhook::new(id), actor);
                 if let Some((view, index)) = agree(outcome, expected, op) {
-                    self.orgs[org].webhooks[index].disabled = None;
+                    self.orgs[org].enable(index, now);
                     assert_eq!(shown(&view), self.orgs[org].webhooks[index].shown());
                 }
             }

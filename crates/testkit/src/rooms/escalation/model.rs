@@ -123,6 +123,8 @@ pub struct NotificationModel {
     pub done: bool,
     /// Whether it was sent in a way that can be changed.
     pub editable: bool,
+    /// Whether it waited for a webhook when that was enabled again.
+    pub skipped: bool,
     /// How a page has ended; `waiting` until then.
     pub state: &'static str,
 }
@@ -371,6 +373,7 @@ impl Org {
             last_byte,
             done,
             editable: false,
+            skipped: false,
             state,
         };
         self.notifications.push(one);
@@ -590,7 +593,8 @@ impl Org {
     pub fn is_superseded(&self, notification: &NotificationModel) -> bool {
         if let RecipientModel::Webhook(webhook) = notification.recipient {
             let webhook = &self.webhooks[webhook];
-            return webhook.deleted || webhook.disabled.is_some() && notification.content != Content::Test;
+            let skipped = webhook.disabled.is_some() || notification.skipped;
+            return webhook.deleted || skipped && notification.content != Content::Test;
         }
         let (Some(user), Content::Page(_, incident)) = (notification.recipient.user(), notification.content) else {
             return false;

@@ -1,26 +1,19 @@
 """What `.ci/mail` does: a mail server that is not ours, and a night with it."""
-import email
-import email.policy
-import json
 import os
-import pathlib
 import re
-import signal
 import socket
-import ssl
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
-
 import warnings
 
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
-PROGRAM, SCRATCH = sys.argv[1], pathlib.Path(sys.argv[2])
+import peers
+from peers import SCRATCH, Program, check, read_mail, text_of, tls
+
 # How long the mail server is down, in seconds.
 OUTAGE = float(os.environ.get("DOGWATCH_OUTAGE", "5"))
 
@@ -42,7 +35,7 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
-        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        message = read_mail(envelope.content)
         with self.lock:
             self.mails.append((envelope.rcpt_tos[0], message))
         return "250 OK"
@@ -52,72 +45,30 @@ class Mailbox:
             return [message for to, message in self.mails if to == address]
 
 
-def check(holds, what):
-    if not holds:
-        sys.exit(f"mail: {what}")
-
-
 def wait_for(what, find, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = find()
-        if found:
-            return found
-        time.sleep(0.05)
-    sys.exit(f"mail: {what} did not come within {seconds} s")
+    return peers.wait_for(what, find, seconds)
 
 
 def start_server(mailbox, port):
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(SCRATCH / "certificate.pem", SCRATCH / "key.pem")
-
     def authenticator(server, session, envelope, mechanism, data):
         fits = isinstance(data, LoginPassword) and (data.login, data.password) == (b"pager", b"s3cret!")
         return AuthResult(success=fits, handled=False)
 
     controller = Controller(
-        mailbox, hostname="127.0.0.1", port=port, tls_context=context, require_starttls=True,
+        mailbox, hostname="127.0.0.1", port=port, tls_context=tls(), require_starttls=True,
         auth_required=True, authenticator=authenticator,
     )
     controller.start()
     return controller
 
 
-class Dogwatch:
-    """The program, and its API."""
+class Dogwatch(Program):
+    """The program with a mail server."""
 
     def __init__(self, port, password="s3cret!"):
+        super().__init__()
         url = f"smtp://pager:{password.replace('!', '%21')}@localhost:{port}?tls=required"
-        environment = dict(os.environ, DOGWATCH_SMTP_URL=url)
-        arguments = [PROGRAM, "serve", "--data", str(SCRATCH / "data"), "--listen", "127.0.0.1:0",
-                     "--mail-from", "Zahlstelle Süd <oncall@example.com>"]
-        self.log = open(SCRATCH / "log", "a")
-        self.process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True)
-        self.admin = None
-        for line in self.process.stdout:
-            if line.startswith("its admin: "):
-                self.admin = line.split()[-1]
-            if line.startswith("listening on "):
-                self.address = line.split()[-1]
-                break
-        self.key = (SCRATCH / "data" / "first-api-key").read_text().strip()
-
-    def call(self, method, path, body=None):
-        request = urllib.request.Request(self.address + path, method=method)
-        request.add_header("Authorization", f"Bearer {self.key}")
-        if body is not None:
-            request.add_header("Content-Type", "application/json")
-            request.data = json.dumps(body).encode()
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return json.load(answer)["data"]
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        check(self.process.wait(60) == 0, "the program did not stop well")
-
-
-def text_of(message):
-    return message.get_body(("plain",)).get_content()
+        self.serve("--mail-from", "Zahlstelle Süd <oncall@example.com>", DOGWATCH_SMTP_URL=url)
 
 
 def main():
@@ -175,8 +126,7 @@ def main():
     server.stop()
     wait_for("the second layer", lambda: len(dogwatch.call("GET", f"/v1/incidents/{incident}/pages")["pages"]) == 2, 120)
     time.sleep(3)
-    dogwatch.process.kill()
-    dogwatch.process.wait()
+    dogwatch.kill()
     dogwatch = Dogwatch(port)
     others = [f"Unterdessen {number}" for number in range(5)]
     for other in others:

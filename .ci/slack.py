@@ -1,61 +1,39 @@
 """What `.ci/slack` does: a Slack workspace that is not ours, its members, and what they see and press."""
 import collections
-import email
-import email.policy
-import http.server
 import json
 import logging
-import os
-import pathlib
 import re
 import secrets
-import signal
-import socket
-import ssl
-import subprocess
-import sys
-import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 
 from slack_sdk.errors import SlackObjectFormationError
 from slack_sdk.models.blocks import Block
 from slack_sdk.signature import SignatureVerifier
 
-PROGRAM, SCRATCH = sys.argv[1], pathlib.Path(sys.argv[2])
+import peers
+from peers import SCRATCH, SPARE, Handler, Program, Server, Trap, check, mails_in
+
 TOKEN, SIGNING_SECRET = f"xoxb-{secrets.token_hex(16)}", secrets.token_hex(16)
 # What `docs/operating.md` says that an app of Slack is given.
-SCOPES = ["users:read.email", "chat:write"]
+SCOPES = ["users:read", "users:read.email", "chat:write"]
 PUBLIC = "https://oncall.example.com"
 # As somebody writes it who wants more to be read into it.
 TITLE = "Kasse <!here> & <https://evil.example/|Gewinn> *steht* @here 🔥"
 # Marks of Slack that name somebody, or a channel.
 MENTION = re.compile(r"<(?:[@#]|!(?!date\^))[^>]*>")
-# How much later than it must be something may come on a machine that does much else, in seconds.
-SPARE = 4
 LARGEST = 64 * 1024
 
 Call = collections.namedtuple("Call", "method who arguments answer at")
-Answer = collections.namedtuple("Answer", "status headers body")
 Person = collections.namedtuple("Person", "email user channel")
 
 
-def check(holds, what):
-    if not holds:
-        sys.exit(f"slack: {what}")
-
-
-def wait_for(what, find, seconds=20, otherwise=lambda: ""):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def wait_for(what, find, *more, **named):
+    def looked():
         check(not Slack.problems, "; ".join(Slack.problems))
-        found = find()
-        if found:
-            return found
-        time.sleep(0.05)
-    sys.exit(f"slack: {what} did not come within {seconds} s{otherwise()}")
+        return find()
+
+    return peers.wait_for(what, looked, *more, **named)
 
 
 class Unread(logging.Handler):
@@ -201,20 +179,10 @@ class Message:
         return [one for one in all if "url" not in one], [one for one in all if "url" in one]
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def setup(self):
-        try:
-            self.request.do_handshake()
-        except (ssl.SSLError, OSError) as why:
-            self.server.refusals.append(str(why))
-            raise
-        super().setup()
-
+class Api(Handler):
     def do_POST(self):
         at, url = time.monotonic(), urllib.parse.urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.read()
         kind = self.headers.get("Content-Type", "")
         if self.server.is_secret_in(f"{self.path}\n{body.decode(errors='replace')}"):
             Slack.problems.append(f"a secret is in a request to {url.path}, outside of its head")
@@ -230,42 +198,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
             status, headers, answer = 404, {}, b""
         if isinstance(answer, dict):
             headers, answer = {"Content-Type": "application/json; charset=utf-8", **headers}, json.dumps(answer).encode()
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(answer))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(answer)
+        self.answer(status, headers, answer)
 
     do_GET = do_POST
 
-    def log_message(self, *_):
-        pass
 
-
-class Slack(http.server.ThreadingHTTPServer):
+class Slack(Server):
     """The workspace. Each method does what Slack's documentation says, unless it is told to do something else."""
-    daemon_threads = True
-    request_queue_size = 64
     # What no request of the program may be like.
     problems = []
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(SCRATCH / "certificate.pem", SCRATCH / "key.pem")
-        # Each connection shakes hands in its own thread.
-        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-        self.lock = threading.Lock()
-        self.people, self.calls, self.messages, self.replies, self.refusals = {}, [], [], [], []
-        # What is answered next to (address, method); which answers are held back.
-        self.answers, self.gates = collections.defaultdict(list), {}
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def handle_error(self, *_):
-        pass  # Whoever was killed does not read its answer.
-
-    def url(self, path):
-        return f"https://localhost:{self.server_port}{path}"
+        super().__init__(Api)
+        self.people, self.calls, self.messages, self.replies = {}, [], [], []
+        # What is answered next to (address, method).
+        self.answers = collections.defaultdict(list)
+        self.serve()
 
     def is_secret_in(self, text):
         return TOKEN in text or SIGNING_SECRET in text
@@ -312,12 +260,10 @@ class Slack(http.server.ThreadingHTTPServer):
             if warning and answer["ok"]:
                 answer |= {"warning": warning, "response_metadata": {"warnings": [warning]}}
             self.calls.append(Call(method, key[0], arguments, answer, at))
-            # What it was asked for is done, but nobody has been told.
-            gate = self.gates.get(key)
         if not answer["ok"] and answer["error"] not in ("users_not_found", "user_not_found", "channel_not_found"):
             Slack.problems.append(f"{method} with {kind or 'a query'} gives {answer}: {json.dumps(arguments)[:3_000]}")
-        if gate:
-            gate.wait(60)
+        # What it was asked for is done, but nobody has been told.
+        self.wait(*key)
         return 200, {}, answer
 
     def look_up(self, arguments, _):
@@ -400,12 +346,6 @@ class Slack(http.server.ThreadingHTTPServer):
         with self.lock:
             return [call for call in self.calls if (call.who, call.method) == (address, method)]
 
-    def hold(self, address, method):
-        self.gates[address, method] = threading.Event()
-
-    def let_go(self, address, method):
-        self.gates.pop((address, method)).set()
-
     def pressed(self, message, button, **changes):
         """The payload of Slack when somebody presses a button of theirs; `changes` are those of somebody else."""
         person, action = message.person, {name: button[name] for name in ("action_id", "block_id", "text", "value", "style", "url") if name in button}
@@ -421,83 +361,32 @@ class Slack(http.server.ThreadingHTTPServer):
         }
 
 
-class Trap:
-    """Counts connections that must not come."""
-
-    def __init__(self):
-        self.socket, self.caught = socket.create_server(("127.0.0.1", 0)), 0
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.watch, daemon=True).start()
-
-    def watch(self):
-        while True:
-            connection, _ = self.socket.accept()
-            self.caught += 1
-            connection.close()
-
-
-class Dogwatch:
+class Dogwatch(Program):
     """The program, and its API."""
     all, answers = [], []
 
     def __init__(self, name, slack, trap, **settings):
-        self.name, self.slack, self.trap, self.process, self.admin = name, slack, trap, None, None
-        self.data, self.log, self.mails = (SCRATCH / f"{part}-{name}" for part in ["data", "log", "mail"])
-        # The API is asked without a proxy.
-        self.open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+        super().__init__(SCRATCH / f"data-{name}", SCRATCH / f"log-{name}")
+        self.name, self.slack, self.trap, self.mails = name, slack, trap, SCRATCH / f"mail-{name}"
         Dogwatch.all.append(self)
         self.start(**settings)
-        self.key = (self.data / "first-api-key").read_text().strip()
 
     def start(self, in_files=False, can_sign=True, links="act"):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DOGWATCH_")}
-        # Nothing goes over a proxy, whatever the environment says.
-        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]:
-            environment[name] = environment[name.lower()] = f"http://127.0.0.1:{self.trap.port}"
-        for name in ["NO_PROXY", "no_proxy"]:
-            environment.pop(name, None)
-        arguments = [PROGRAM, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", "--mail-folder", str(self.mails), "--links", links,
-                     "--public-url", PUBLIC, "--slack-api", self.slack.url("/api"), "--allow-internal", "localhost"]
+        arguments, environment = [], {}
         for name, secret in [("slack-token", TOKEN)] + [("slack-signing-secret", SIGNING_SECRET)] * can_sign:
             if in_files:
                 (SCRATCH / name).write_text(f"{secret}\n")
-                arguments += [f"--{name}-file", str(SCRATCH / name)]
+                arguments += [f"--{name}-file", SCRATCH / name]
             else:
                 environment[f"DOGWATCH_{name.replace('-', '_').upper()}"] = secret
-        self.address = None
-        with open(self.log, "a") as log:
-            self.process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
-        for line in self.process.stdout:
-            if line.startswith("its admin: "):
-                self.admin = line.split()[-1]
-            if line.startswith("listening on "):
-                self.address = line.split()[-1]
-                break
-        check(self.address, f"the program did not start: {self.log.read_text()[-500:]}")
+        # Nothing goes over a proxy, whatever the environment says.
+        self.serve("--mail-folder", self.mails, "--links", links, "--public-url", PUBLIC, "--slack-api", self.slack.url("/api"),
+                   "--allow-internal", "localhost", *arguments, trap=self.trap, **environment)
 
     def request(self, method, path, body=None, **headers):
-        request = urllib.request.Request(self.address + path, method=method, data=body)
-        for name, value in headers.items():
-            request.add_header(name.replace("_", "-"), value)
-        try:
-            with self.open(request, timeout=20) as answer:
-                answer = Answer(answer.status, answer.headers, answer.read())
-        except urllib.error.HTTPError as refusal:
-            answer = Answer(refusal.code, refusal.headers, refusal.read())
+        answer = super().request(method, path, body, **headers)
         Dogwatch.answers.append((method, path, f"{answer.headers}{answer.body.decode()}"))
         return answer
-
-    def ask(self, method, path, body=None, key=None):
-        headers = {"Authorization": f"Bearer {key or self.key}"}
-        if body is not None:
-            headers["Content_Type"], body = "application/json", json.dumps(body).encode()
-        answer = self.request(method, path, body, **headers)
-        return Answer(answer.status, answer.headers, json.loads(answer.body))
-
-    def call(self, method, path, body=None, key=None):
-        answer = self.ask(method, path, body, key)
-        check(answer.status in (200, 201), f"{method} {path} gives {answer.status}: {answer.body}")
-        return answer.body["data"]
 
     def interact(self, body, secret=SIGNING_SECRET, age=0, signed=None, **headers):
         """What Slack sends when a button is pressed; `signed` is what the signature is for, if that is something else."""
@@ -536,18 +425,7 @@ class Dogwatch:
         return f"; deliveries: {self.deliveries(incident)}; last calls: {calls}; handshakes that failed: {self.slack.refusals[-3:]}"
 
     def mail(self, address):
-        for path in sorted(self.mails.glob("*.eml")):
-            message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-            if message["To"].addresses[0].addr_spec == address:
-                yield f"{message['Subject']}\n{message.get_body(('plain',)).get_content()}"
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        check(self.process.wait(60) == 0, "the program did not stop well")
+        return [text for to, text in mails_in(self.mails) if to == address]
 
 
 class Member:

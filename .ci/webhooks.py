@@ -1,26 +1,14 @@
 """What `.ci/webhooks` does: receivers that are not ours, and what they get."""
 import base64
 import collections
-import email
-import email.policy
-import http.server
 import json
-import os
-import pathlib
 import re
-import signal
-import socket
-import ssl
-import subprocess
-import sys
-import threading
 import time
-import urllib.error
-import urllib.request
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-PROGRAM, SCRATCH = sys.argv[1], pathlib.Path(sys.argv[2])
+from peers import SCRATCH, SPARE, Handler, Program, Server, Trap, check, mails_in, wait_for
+
 # What each resource has, and nothing else.
 HOOK = {"id", "name", "url", "events", "includeInternal", "createdAt", "disabledAt", "disabledReason"}
 DELIVERY = {"id", "type", "eventId", "incidentId", "state", "createdAt", "attempts", "lastError", "deliveredAt"}
@@ -29,164 +17,54 @@ INCIDENT = {"id", "sequentialId", "title", "severity", "status", "ownerId", "cre
 NEVER = ["escalation_exhausted"]
 # A body is under 20 KB, and an update's text in it is cut here.
 LARGEST, CUT = 20_000, 4_000
-# How much later than it must be a try may come on a machine that does much else, in seconds.
-SLACK = 4
 
 Arrival = collections.namedtuple("Arrival", "path method headers body at clock")
-Answer = collections.namedtuple("Answer", "status headers body")
 
 
-def check(holds, what):
-    if not holds:
-        sys.exit(f"webhooks: {what}")
-
-
-def wait_for(what, find, seconds=20, otherwise=lambda: ""):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = find()
-        if found:
-            return found
-        time.sleep(0.05)
-    sys.exit(f"webhooks: {what} did not come within {seconds} s{otherwise()}")
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def setup(self):
-        try:
-            self.request.do_handshake()
-        except (ssl.SSLError, OSError) as why:
-            self.server.refusals.append(str(why))
-            raise
-        super().setup()
-
+class Endpoint(Handler):
     def do_POST(self):
         at, clock, server, path = time.monotonic(), time.time(), self.server, self.path
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.read()
         headers = {name.lower(): value for name, value in self.headers.items()}
         with server.lock:
             if server.open[path]:
                 server.overlaps.append(path)
             server.open[path] += 1
             server.arrivals.append(Arrival(path, self.command, headers, body, at, clock))
-            gate = server.gates.get(path)
-        if gate:
-            gate.wait(60)
+        server.wait(path)
         with server.lock:
             answers = server.answers.get(path)
             status, headers = answers.pop(0) if answers else (204, {})
             server.open[path] -= 1
-        self.send_response(status)
-        for name, value in {"Content-Length": "0", **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
+        self.answer(status, headers)
 
     do_GET = do_HEAD = do_PUT = do_POST
 
-    def log_message(self, *_):
-        pass
 
-
-class Receiver(http.server.ThreadingHTTPServer):
+class Receiver(Server):
     """Takes what comes to any path with 204, or answers what it is told to, or holds it."""
-    daemon_threads = True
-    request_queue_size = 64
 
     def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(SCRATCH / "certificate.pem", SCRATCH / "key.pem")
-        # Each connection shakes hands in its own thread.
-        self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-        self.lock = threading.Lock()
-        self.arrivals, self.overlaps, self.refusals = [], [], []
-        self.answers, self.gates, self.open = {}, {}, collections.Counter()
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def handle_error(self, *_):
-        pass  # Whoever was killed does not read its answer.
-
-    def url(self, path):
-        return f"https://localhost:{self.server_port}{path}"
+        super().__init__(Endpoint)
+        self.arrivals, self.overlaps, self.answers, self.open = [], [], {}, collections.Counter()
+        self.serve()
 
     def at(self, path):
         with self.lock:
             return [arrival for arrival in self.arrivals if arrival.path == path]
 
-    def hold(self, path):
-        self.gates[path] = threading.Event()
 
-    def let_go(self, path):
-        self.gates.pop(path).set()
-
-
-class Trap:
-    """Counts connections that must not come."""
-
-    def __init__(self):
-        self.socket, self.caught = socket.create_server(("127.0.0.1", 0)), 0
-        self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.watch, daemon=True).start()
-
-    def watch(self):
-        while True:
-            connection, _ = self.socket.accept()
-            self.caught += 1
-            connection.close()
-
-
-class Dogwatch:
+class Dogwatch(Program):
     """The program, and its API."""
 
     def __init__(self, trap):
-        self.trap, self.process, self.admin, self.incidents = trap, None, None, 0
-        self.mails = SCRATCH / "mail"
-        # The API is asked without a proxy.
-        self.open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+        super().__init__()
+        self.trap, self.incidents, self.mails = trap, 0, SCRATCH / "mail"
         self.start()
-        self.key = (SCRATCH / "data" / "first-api-key").read_text().strip()
 
     def start(self):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DOGWATCH_")}
         # No webhook goes over a proxy, whatever the environment says.
-        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]:
-            environment[name] = environment[name.lower()] = f"http://127.0.0.1:{self.trap.port}"
-        for name in ["NO_PROXY", "no_proxy"]:
-            environment.pop(name, None)
-        arguments = [PROGRAM, "serve", "--data", str(SCRATCH / "data"), "--listen", "127.0.0.1:0",
-                     "--mail-folder", str(self.mails), "--allow-internal", "localhost"]
-        self.address = None
-        with open(SCRATCH / "log", "a") as log:
-            self.process = subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
-        for line in self.process.stdout:
-            if line.startswith("its admin: "):
-                self.admin = line.split()[-1]
-            if line.startswith("listening on "):
-                self.address = line.split()[-1]
-                break
-        check(self.address, f"the program did not start: {(SCRATCH / 'log').read_text()[-500:]}")
-
-    def ask(self, method, path, body=None, key=None, **headers):
-        request = urllib.request.Request(self.address + path, method=method)
-        request.add_header("Authorization", f"Bearer {key or self.key}")
-        for name, value in headers.items():
-            request.add_header(name.replace("_", "-"), value)
-        if body is not None:
-            request.add_header("Content-Type", "application/json")
-            request.data = json.dumps(body).encode()
-        try:
-            with self.open(request, timeout=20) as answer:
-                return Answer(answer.status, answer.headers, json.load(answer))
-        except urllib.error.HTTPError as answer:
-            return Answer(answer.code, answer.headers, json.load(answer))
-
-    def call(self, method, path, body=None, status=None, **headers):
-        answer = self.ask(method, path, body, **headers)
-        fits = answer.status == status if status else answer.status in (200, 201)
-        check(fits, f"{method} {path} gives {answer.status}: {answer.body}")
-        return answer.body["data"]
+        self.serve("--mail-folder", self.mails, "--allow-internal", "localhost", trap=self.trap)
 
     def refuses(self, method, path, body, status, kind, code, key=None):
         answer = self.ask(method, path, body, key)
@@ -213,18 +91,7 @@ class Dogwatch:
         return data if isinstance(data, list) else next(value for value in data.values() if isinstance(value, list))
 
     def mail(self):
-        """Pairs of an address, and a mail to it as text with its subject in front."""
-        for path in sorted(self.mails.glob("*.eml")):
-            message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-            yield message["To"].addresses[0].addr_spec, f"{message['Subject']}\n{message.get_body(('plain',)).get_content()}"
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        check(self.process.wait(60) == 0, "the program did not stop well")
+        return mails_in(self.mails)
 
 
 def is_signed(arrival, secret):
@@ -447,7 +314,7 @@ def refusals_for_now(dogwatch, receiver, hooks):
         arrivals = hook.follows(incident, tries={"incident_created": 2})
         check(not any(secret.encode() in arrival.body for arrival in arrivals), "a text was sent that had been redacted")
         gap, least = arrivals[1].at - arrivals[0].at, 7 if hook.path == "/throttled" else 5
-        check(least - 0.01 <= gap <= least * 1.1 + SLACK, f"{hook.path} was tried again after {gap:.2f} s in place of {least} s")
+        check(least - 0.01 <= gap <= least * 1.1 + SPARE, f"{hook.path} was tried again after {gap:.2f} s in place of {least} s")
         wait_for("the deliveries", lambda: {one["state"] for one in hook.deliveries()} == {"delivered"}, otherwise=hook.why)
         check([one["attempts"] for one in hook.deliveries()] == [1] * (len(arrivals) - 2) + [2], f"{hook.path} has {hook.deliveries()}")
         hook.delete()

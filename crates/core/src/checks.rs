@@ -1,9 +1,11 @@
 //! Checks that several modules share: that a name is free, and that a limit of the contract's section 11 is kept.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use crate::code::Code;
 use crate::error::Error;
+use crate::time::Timestamp;
 
 /// Refuses a name that something else has, with `name_conflict`.
 ///
@@ -40,6 +42,20 @@ pub(crate) fn one_more(count: &mut u32, limit: u32, what: &str) -> Result<(), Er
 /// The refusal of one more than a limit allows: `limit_reached`.
 pub(crate) fn limit_reached(limit: u32, what: &str) -> Error {
     Error::refused(Code::LimitReached, format!("the limit of {limit} {what} is reached"))
+}
+
+/// The time between two tests of one thing.
+const BETWEEN_TESTS: Duration = Duration::from_secs(60);
+
+/// Refuses a test so soon after the last with `too_many_requests`. A clock that jumped back refuses none. `what` is the word for what is
+/// tested: "webhook".
+pub(crate) fn not_tested_lately(now: Timestamp, last: Option<Timestamp>, what: &str) -> Result<(), Error> {
+    match last {
+        Some(last) if last <= now && now < last.plus(BETWEEN_TESTS) => {
+            Err(Error::refused(Code::TooManyRequests, format!("a {what} is tested once a minute at most")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses an external id that is taken: `name_conflict`.

@@ -289,6 +289,11 @@ impl HttpUrl {
         }
     }
 
+    /// Refuses a URL that does not begin with `https://`, in this field.
+    pub(crate) fn need_https(&self, field: &'static str) -> Result<(), Problem> {
+        if self.is_https() { Ok(()) } else { Err(Problem::new(field, "must begin with `https://`")) }
+    }
+
     /// The URL as it was sent.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -80,6 +80,15 @@ impl SendError {
         Self::Temporary { reason: reason.into(), after: None }
     }
 
+    /// The same as a failure for now, where somebody may mend what is for good elsewhere.
+    #[cfg(feature = "web")]
+    pub(crate) fn for_now(self) -> Self {
+        match self {
+            Self::Permanent { reason } => Self::temporary(reason),
+            temporary @ Self::Temporary { .. } => temporary,
+        }
+    }
+
     /// A failure for good.
     #[must_use]
     pub fn permanent(reason: impl Into<String>) -> Self {

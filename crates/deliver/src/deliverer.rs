@@ -61,16 +61,14 @@ pub struct Settings {
     /// The key from which the secrets of webhooks are derived; by default that of the links. Without one, no webhook of an organization is
     /// told anything.
     pub key: Option<MasterKey>,
-    /// Whether what goes over any transport without a channel is left waiting, for a channel that comes later. By default it is tried
-    /// again and fails in the end: a page after an hour.
-    pub leave_others: bool,
-    /// The transports of which that holds alone; none by default.
+    /// What is left waiting when it goes over one of these transports and there is no channel for that: one may come later. By default
+    /// nothing is: it is tried again and fails in the end, a page after an hour.
     pub leave: Vec<Transport>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { links: None, workers: 4, key: None, leave_others: false, leave: Vec::new() }
+        Self { links: None, workers: 4, key: None, leave: Vec::new() }
     }
 }
 
@@ -137,7 +135,7 @@ struct Desk {
 
 impl Deliverer {
     /// Starts threads that send what is in the outbox, until it is stopped or dropped. What goes over a transport that has
-    /// no channel here is tried again, and fails after an hour, unless [`Settings::leave_others`] says otherwise.
+    /// no channel here is tried again, and fails after an hour, unless [`Settings::leave`] says otherwise.
     ///
     /// # Errors
     /// [`OpenError::Thread`] when a thread cannot be started.
@@ -258,8 +256,7 @@ fn claim_all(shared: &Shared, desks: &[Desk]) -> Result<(), Error> {
 /// be told that there is none; unless it is to be left waiting.
 fn wanted(desks: &[Desk], free: &[usize], settings: &Settings) -> Vec<Wanted> {
     let over = |transport| {
-        let left = settings.leave_others || settings.leave.contains(&transport);
-        let without = if left { 0 } else { AT_ONCE };
+        let without = if settings.leave.contains(&transport) { 0 } else { AT_ONCE };
         let desk = desks.iter().zip(free).find(|(desk, _)| desk.transport == transport);
         let (limit, lease) = desk.map_or((without, NO_CHANNEL), |(desk, free)| (*free, desk.lease));
         Wanted { transport, limit, lease }
@@ -356,12 +353,16 @@ fn send_all(
     }
 }
 
+fn nobody() -> SendError {
+    SendError::permanent("there is nobody to send it to")
+}
+
 /// The message for a notification.
 fn message(settings: &Settings, envelope: &Envelope, now: Timestamp) -> Result<Message, SendError> {
     let Notification { id, org_id, recipient, message, .. } = &envelope.notification;
     let links = settings.links.as_ref();
     let url = |links: &Links, path: &str, token: &str| format!("{}/{path}/{token}", links.public_url);
-    let nobody = || SendError::permanent("there is nobody to send it to");
+    let to = || address(*recipient, settings, envelope, now);
     let (to, what) = match message {
         Content::Page { incident_id, reason, .. } | Content::Edit { incident_id, reason, .. } => {
             let (member, incident) = envelope.member.as_ref().zip(envelope.incident.clone()).ok_or_else(nobody)?;
@@ -384,7 +385,7 @@ fn message(settings: &Settings, envelope: &Envelope, now: Timestamp) -> Result<M
                 Some(sent_as) => What::Edit(paged, sent_as),
                 None => What::Page(paged),
             };
-            (address(*recipient, settings, envelope, now)?, what)
+            (to()?, what)
         }
         Content::Invitation { email, token } => {
             let token = token.as_ref().ok_or_else(nobody)?.reveal().to_owned();
@@ -393,11 +394,11 @@ fn message(settings: &Settings, envelope: &Envelope, now: Timestamp) -> Result<M
         }
         Content::Code { code } => {
             let code = code.as_ref().ok_or_else(nobody)?.reveal().to_owned();
-            (address(*recipient, settings, envelope, now)?, What::Code(code))
+            (to()?, What::Code(code))
         }
-        Content::Test => (address(*recipient, settings, envelope, now)?, What::Test),
+        Content::Test => (to()?, What::Test),
         Content::Event { .. } => {
-            let to = address(*recipient, settings, envelope, now)?;
+            let to = to()?;
             let internal = envelope.webhook.as_ref().is_some_and(|webhook| webhook.include_internal);
             let (incident, event) = envelope.incident.clone().zip(envelope.event.clone()).ok_or_else(nobody)?;
             let mut update = envelope.update.clone();
@@ -410,7 +411,7 @@ fn message(settings: &Settings, envelope: &Envelope, now: Timestamp) -> Result<M
         }
         Content::WebhookDisabled { webhook_id, name, reason } => {
             let disabled = DisabledWebhook { id: *webhook_id, name: name.clone(), reason: reason.clone() };
-            (address(*recipient, settings, envelope, now)?, What::WebhookDisabled(disabled))
+            (to()?, What::WebhookDisabled(disabled))
         }
     };
     let organization = envelope.organization.name.as_str().to_owned();
@@ -424,7 +425,6 @@ fn address(
     envelope: &Envelope,
     now: Timestamp,
 ) -> Result<Address, SendError> {
-    let nobody = || SendError::permanent("there is nobody to send it to");
     if let Recipient::Webhook(_) = recipient {
         let webhook = envelope.webhook.as_ref().ok_or_else(nobody)?;
         // Somebody may find the key again.

@@ -57,13 +57,17 @@ fn text(source: &mut Unstructured<'_>, most: usize) -> Result<String> {
     Ok(text)
 }
 
+/// A text for a single line, of 100 characters at most.
+fn line(source: &mut Unstructured<'_>, most: usize) -> Result<String> {
+    Ok(text(source, most)?.chars().filter(|c| !c.is_control()).take(100).collect())
+}
+
 fn incident(source: &mut Unstructured<'_>) -> Result<IncidentView> {
-    let title = text(source, 40)?;
-    let title = Title::new(title.chars().filter(|c| !c.is_control()).take(100).collect::<String>());
+    let title = Title::new(line(source, 40)?);
     let repeated = source.int_in_range(1..=200)?;
     let description = text(source, 60)?.repeat(repeated).chars().take(10_000).collect::<String>();
     let component = |source: &mut Unstructured<'_>| {
-        let name = Name::new(text(source, 30)?.chars().filter(|c| !c.is_control()).take(100).collect::<String>());
+        let name = Name::new(line(source, 30)?);
         Ok(name.ok().map(|name| ComponentRef { id: ComponentId::from_bytes([7; 16]), name }))
     };
     let mut affected_components = Vec::new();

@@ -48,10 +48,16 @@ impl Client {
         Self(Agent::with_parts(config, DefaultConnector::default(), PublicOnly { allowed }))
     }
 
-    fn post(&self, url: &str, id: &str, body: &[u8], headers: &[(&str, String)]) -> Result<(), SendError> {
+    fn post(
+        &self,
+        url: &str,
+        id: &str,
+        body: &[u8],
+        headers: &[(&str, String)],
+    ) -> Result<Response<ureq::Body>, SendError> {
         let request = self.0.post(url).header("content-type", "application/json").header("webhook-id", id);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
-        judged(&sent(request.send(body))?)
+        sent(request.send(body))
     }
 
     /// Posts a form to an API that answers with JSON, of which 64 KiB are read.
@@ -59,10 +65,7 @@ impl Client {
         let request = self.0.post(url).header("authorization", format!("Bearer {token}"));
         let mut answer = sent(request.send_form(fields.iter().copied()))?;
         // An API says in its body what is for good: any other status is that of something in between, which may be mended.
-        judged(&answer).map_err(|why| match why {
-            SendError::Permanent { reason } => SendError::temporary(reason),
-            other => other,
-        })?;
+        judged(&answer).map_err(SendError::for_now)?;
         let text = answer.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
         let text = text.map_err(|_| SendError::temporary("the answer cannot be read"))?;
         serde_json::from_slice(&text).map_err(|_| SendError::temporary("the answer is no JSON"))
@@ -174,7 +177,7 @@ impl Channel for Webhook {
 
     fn send(&self, message: &Message) -> Result<(), SendError> {
         let Address::Webhook(url) = &message.to else { return Err(SendError::permanent("no URL")) };
-        self.0.post(url.as_str(), &message.id.to_string(), &posted(message)?, &[])
+        judged(&self.0.post(url.as_str(), &message.id.to_string(), &posted(message)?, &[])?)
     }
 }
 
@@ -256,7 +259,7 @@ impl Channel for Ntfy {
     fn send(&self, message: &Message) -> Result<(), SendError> {
         let Address::Ntfy(url) = &message.to else { return Err(SendError::permanent("no topic")) };
         let (root, topic) = topic(url).ok_or_else(|| SendError::permanent("the URL names no topic"))?;
-        self.0.post(root, &message.id.to_string(), &published(message, topic)?, &[])
+        judged(&self.0.post(root, &message.id.to_string(), &published(message, topic)?, &[])?)
     }
 }
 
@@ -362,11 +365,10 @@ impl Channel for OrganizationWebhook {
         let at = message.now.as_millis().div_euclid(1_000);
         let signatures: Vec<_> = secrets.iter().map(|secret| secret.sign(&id, at, &body)).collect();
         let headers = [("webhook-timestamp", at.to_string()), ("webhook-signature", signatures.join(" "))];
-        self.0.post(url.as_str(), &id, &body, &headers).map_err(|why| match why {
-            // One that is gone says so; everything else may be mended within the days in which it is tried again.
-            SendError::Permanent { reason } if reason != GONE => SendError::temporary(reason),
-            other => other,
-        })
+        // One that is gone says so; everything else may be mended within the days in which it is tried again.
+        let answer = self.0.post(url.as_str(), &id, &body, &headers).map_err(SendError::for_now)?;
+        let gone = answer.status() == StatusCode::GONE;
+        judged(&answer).map_err(|why| if gone { why } else { why.for_now() })
     }
 }
 
@@ -392,9 +394,6 @@ pub(crate) fn signed(message: &Message) -> Result<(String, Vec<u8>), SendError> 
     };
     Ok((id, written(&signed)?))
 }
-
-/// What [`judged`] says of the status 410.
-const GONE: &str = "answered 410";
 
 #[cfg(test)]
 mod tests {

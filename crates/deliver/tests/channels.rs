@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -108,24 +108,43 @@ type Seen = (String, Value);
 
 /// A server that gives these answers, one after another, and then says 200; it ends with its process.
 fn server(answers: &'static [&'static str]) -> (String, Receiver<Seen>) {
+    let mut answers = answers.iter();
+    listen(
+        move || (answers.next().copied().unwrap_or("200 OK\r\n").to_owned(), String::new()),
+        |body| serde_json::from_slice(body).unwrap(),
+    )
+}
+
+/// An API that gives these answers, one after another, and takes forms.
+fn api(answers: &'static [&'static str]) -> (String, Receiver<(String, String)>) {
+    let mut answers = answers.iter();
+    listen(
+        move || ("200 OK\r\n".to_owned(), (*answers.next().unwrap_or(&"{}")).to_owned()),
+        |body| String::from_utf8(body.to_vec()).unwrap(),
+    )
+}
+
+/// A server that tells of each request its head, in lower case, and its body as it is read; `answer` gives the head of an answer and its
+/// body.
+fn listen<T: Send + 'static>(
+    mut answer: impl FnMut() -> (String, String) + Send + 'static,
+    read: impl Fn(&[u8]) -> T + Send + 'static,
+) -> (String, Receiver<(String, T)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let (tell, told) = channel();
     thread::spawn(move || {
-        let mut answers = answers.iter();
         for stream in listener.incoming() {
-            let Ok(stream) = stream else { return };
-            let answer = answers.next().copied().unwrap_or("200 OK\r\n");
-            serve(stream, answer, &tell);
+            let Ok(mut stream) = stream else { return };
+            let Some((seen, body)) = request(&stream) else { continue };
+            let (head, json) = answer();
+            let _ = tell.send((seen, read(&body)));
+            let length = json.len();
+            let answer = format!("HTTP/1.1 {head}content-length: {length}\r\nconnection: close\r\n\r\n{json}");
+            let _ = stream.write_all(answer.as_bytes());
         }
     });
     (address, told)
-}
-
-fn serve(mut stream: TcpStream, answer: &str, tell: &Sender<Seen>) {
-    let Some((head, body)) = request(&stream) else { return };
-    let _ = tell.send((head, serde_json::from_slice(&body).unwrap()));
-    let _ = stream.write_all(format!("HTTP/1.1 {answer}content-length: 0\r\nconnection: close\r\n\r\n").as_bytes());
 }
 
 /// The head of a request, in lower case, and its body.
@@ -193,23 +212,23 @@ fn ntfy() {
     deliverer.stop().unwrap();
 }
 
-/// A webhook whose URL begins with `https://` is sent to a server without TLS.
-struct Plain {
-    webhook: Webhook,
+/// What goes to `https://hooks.example.com` goes to a server without TLS.
+struct Plain<C> {
+    channel: C,
     server: String,
 }
 
-impl Channel for Plain {
+impl<C: Channel> Channel for Plain<C> {
     fn transport(&self) -> Transport {
-        self.webhook.transport()
+        self.channel.transport()
     }
 
     fn send(&self, message: &Message) -> Result<(), SendError> {
-        let Address::Webhook(url) = &message.to else { panic!("{message:?}") };
         let mut message = message.clone();
+        let (Address::Webhook(url) | Address::Endpoint { url, .. }) = &mut message.to else { panic!("{message:?}") };
         let path = url.as_str().strip_prefix("https://hooks.example.com").unwrap();
-        message.to = Address::Webhook(format!("{}{path}", self.server).parse().unwrap());
-        self.webhook.send(&message)
+        *url = format!("{}{path}", self.server).parse().unwrap();
+        self.channel.send(&message)
     }
 }
 
@@ -225,7 +244,7 @@ fn webhooks() {
     assert_eq!(house.engine.execute(plain, &house.ada).unwrap_err().code(), Code::Validation, "a webhook without TLS");
     let id = house.add(ContactAddress::Webhook("https://hooks.example.com/hook?key=a".parse().unwrap()));
     house.rules(&[(id, 0)]);
-    let channel = Plain { webhook: Webhook::new(here()), server: address };
+    let channel = Plain { channel: Webhook::new(here()), server: address };
     let deliverer = Deliverer::start(&house.engine, settings(), vec![Box::new(channel)]).unwrap();
     let incident = house.page();
     let (head, body) = told.recv_timeout(Duration::from_secs(60)).unwrap();
@@ -270,26 +289,6 @@ fn nothing_inside_is_connected_to() {
     deliverer.unwrap().stop().unwrap();
 }
 
-/// A webhook of the organization whose URL begins with `https://` is told over a server without TLS.
-struct PlainEndpoint {
-    webhooks: OrganizationWebhook,
-    server: String,
-}
-
-impl Channel for PlainEndpoint {
-    fn transport(&self) -> Transport {
-        self.webhooks.transport()
-    }
-
-    fn send(&self, message: &Message) -> Result<(), SendError> {
-        let Address::Endpoint { url, secrets } = message.to.clone() else { panic!("{message:?}") };
-        let mut message = message.clone();
-        let path = url.as_str().strip_prefix("https://hooks.example.com").unwrap();
-        message.to = Address::Endpoint { url: format!("{}{path}", self.server).parse().unwrap(), secrets };
-        self.webhooks.send(&message)
-    }
-}
-
 fn header<'a>(head: &'a str, name: &str) -> &'a str {
     head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap()
 }
@@ -315,7 +314,7 @@ fn organization_webhooks() {
         tell.lock().unwrap().send(message.text()).unwrap();
         Ok(())
     });
-    let endpoint = PlainEndpoint { webhooks: OrganizationWebhook::new(here()), server: address };
+    let endpoint = Plain { channel: OrganizationWebhook::new(here()), server: address };
     let deliverer = Deliverer::start(&house.engine, settings(), vec![Box::new(endpoint), mail]).unwrap();
     let open = CreateIncident::new("Checkout is down".parse().unwrap(), Severity::Critical, house.me);
     let incident = house.engine.execute(open, &house.ada).unwrap().id;
@@ -567,24 +566,4 @@ fn slack() {
     wait_for("the end", || house.states(gone)[0].1 == DeliveryState::Failed);
     assert_eq!(house.states(gone)[0].2.as_deref(), Some("Slack says channel_not_found"));
     deliverer.stop().unwrap();
-}
-
-/// An API that gives these answers, one after another, and tells of each request its head in lower case, and its body.
-fn api(answers: &'static [&'static str]) -> (String, Receiver<(String, String)>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let (tell, told) = channel();
-    thread::spawn(move || {
-        let mut answers = answers.iter();
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            let Some((head, body)) = request(&stream) else { continue };
-            let _ = tell.send((head, String::from_utf8(body).unwrap()));
-            let json = answers.next().unwrap_or(&"{}");
-            let length = json.len();
-            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{json}");
-            let _ = stream.write_all(answer.as_bytes());
-        }
-    });
-    (address, told)
 }

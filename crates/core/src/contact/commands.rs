@@ -10,10 +10,9 @@ use crate::code::Code;
 use crate::command::{Command, Context, seal};
 use crate::error::Error;
 use crate::id::{ContactMethodId, UserId};
-use crate::outbox::{Inbox, Recipient, send_code, send_test};
+use crate::outbox::{Inbox, Message, Recipient, put};
 use crate::secret::{Secret, SecretHash};
 use crate::text::Name;
-use crate::time::Timestamp;
 use crate::world::{Change, World, Write};
 use crate::{checks, limits};
 
@@ -25,8 +24,6 @@ const TRIES: u8 = 5;
 /// The most codes that are sent for a member in an hour.
 const CODES: usize = 10;
 const CODES_IN: Duration = Duration::from_secs(60 * 60);
-/// The time between two tests of a contact method.
-const BETWEEN_TESTS: Duration = Duration::from_secs(60);
 
 /// The contact method of the acting user with this id. Code: `not_found`.
 fn own(world: &dyn World, user: UserId, id: ContactMethodId) -> Result<ContactMethod, Error> {
@@ -91,7 +88,7 @@ impl Command for AddContactMethod {
         };
         let (view, recipient) = (ContactMethodView::from(&method), method.recipient());
         cx.write(Write::ContactMethod(Box::new(Change::created(method))));
-        send_code(cx, recipient, code)?;
+        put(cx, recipient, Message::Code { code: Some(code) })?;
         Ok(view)
     }
 }
@@ -245,7 +242,7 @@ impl Command for TestContactMethod {
         let me = by.user_id;
         let recipient = if self.id == built_in(me) {
             let (before, mut after) = settings(cx.world, me)?;
-            not_too_often(cx.now, after.tested_at)?;
+            checks::not_tested_lately(cx.now, after.tested_at, "contact method")?;
             after.tested_at = Some(cx.now);
             cx.write(Write::ContactSettings(Box::new(Change { before, after: Some(after) })));
             Recipient::Member(me)
@@ -254,24 +251,14 @@ impl Command for TestContactMethod {
             if !before.is_verified() {
                 return Err(unknown_or_unverified());
             }
-            not_too_often(cx.now, before.tested_at)?;
+            checks::not_tested_lately(cx.now, before.tested_at, "contact method")?;
             let after = ContactMethod { tested_at: Some(cx.now), ..before.clone() };
             let recipient = after.recipient();
             cx.write(Write::ContactMethod(Box::new(Change::edited(before, after))));
             recipient
         };
-        send_test(cx, recipient)?;
+        put(cx, recipient, Message::Test)?;
         Ok(self.id)
-    }
-}
-
-/// Refuses a test so soon after another. A clock that jumped back refuses none. Code: `too_many_requests`.
-fn not_too_often(now: Timestamp, last: Option<Timestamp>) -> Result<(), Error> {
-    match last {
-        Some(last) if last <= now && now < last.plus(BETWEEN_TESTS) => {
-            Err(Error::refused(Code::TooManyRequests, "a contact method is tested once a minute at most"))
-        }
-        _ => Ok(()),
     }
 }
 

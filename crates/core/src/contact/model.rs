@@ -47,6 +47,17 @@ impl ContactAddress {
         Ok(address)
     }
 
+    /// The address of a kind that somebody has given, or has left out, as for Slack.
+    ///
+    /// # Errors
+    /// As [`ContactAddress::new`]; for Slack whatever was given, also an empty text.
+    pub fn given(kind: ContactMethodKind, text: Option<&str>) -> Result<Self, Problem> {
+        match (kind, text) {
+            (ContactMethodKind::Slack, Some(_)) => Err(slack_has_none()),
+            (_, text) => Self::new(kind, text.unwrap_or_default()),
+        }
+    }
+
     /// An address that was stored, whatever would be refused today.
     ///
     /// # Errors
@@ -57,9 +68,7 @@ impl ContactAddress {
             ContactMethodKind::Webhook => Self::Webhook(HttpUrl::new(text)?),
             ContactMethodKind::Ntfy => Self::Ntfy(HttpUrl::new(text)?),
             ContactMethodKind::Slack if text.as_ref().is_empty() => Self::Slack,
-            ContactMethodKind::Slack => {
-                return Err(Problem::new("address", "must be left out: a member is found in Slack by e-mail"));
-            }
+            ContactMethodKind::Slack => return Err(slack_has_none()),
         })
     }
 
@@ -67,11 +76,11 @@ impl ContactAddress {
     pub(super) fn check(&self) -> Result<(), Problem> {
         let wrong = |what| Err(Problem::new("address", what));
         match self {
-            Self::Webhook(url) if !url.is_https() => wrong("must begin with `https://`"),
+            Self::Webhook(url) => url.need_https("address"),
             Self::Ntfy(url) if !url.has_path() || url.as_str().contains('?') => {
                 wrong("must name a topic in its path, and have no query")
             }
-            Self::Email(_) | Self::Webhook(_) | Self::Ntfy(_) | Self::Slack => Ok(()),
+            Self::Email(_) | Self::Ntfy(_) | Self::Slack => Ok(()),
         }
     }
 
@@ -95,6 +104,10 @@ impl ContactAddress {
             Self::Slack => "",
         }
     }
+}
+
+fn slack_has_none() -> Problem {
+    Problem::new("address", "must be left out: a member is found in Slack by e-mail")
 }
 
 /// The code with which a contact method is verified.

@@ -8,8 +8,6 @@ use crate::command::{Context, Decision};
 use crate::contact::{Way, deliveries};
 use crate::error::Error;
 use crate::id::{IdSource, IncidentId, InvitationId, UserId};
-use crate::secret::Secret;
-use crate::text::EmailAddress;
 use crate::time::Timestamp;
 use crate::webhook::Webhook;
 use crate::world::{Change, State, Write};
@@ -73,26 +71,6 @@ pub(super) fn edit_page(cx: &mut Context<'_>, page: &Notification) -> Result<(),
     }
     let edit = Message::Edit { incident_id: *incident_id, reason: *reason, sent_as: sent_as.clone() };
     put(cx, page.recipient, edit)
-}
-
-/// Sends the code with which a contact method is verified.
-pub(crate) fn send_code(cx: &mut Context<'_>, recipient: Recipient, code: Secret) -> Result<(), Error> {
-    put(cx, recipient, Message::Code { code: Some(code) })
-}
-
-/// Sends a message to try out a contact method.
-pub(crate) fn send_test(cx: &mut Context<'_>, recipient: Recipient) -> Result<(), Error> {
-    put(cx, recipient, Message::Test)
-}
-
-/// Sends an invitation with its token.
-pub(crate) fn invite(
-    cx: &mut Context<'_>,
-    invitation: InvitationId,
-    email: EmailAddress,
-    token: Secret,
-) -> Result<(), Error> {
-    put(cx, Recipient::Invited(invitation), Message::Invitation { email, token: Some(token) })
 }
 
 /// Deletes the notification of an invitation, if it is not delivered, whether it is claimed now or not.
@@ -193,6 +171,10 @@ pub fn claim(
         Recipient::Webhook(id) => Some(world.webhook(id)?),
         _ => None,
     };
+    let not_needed = |cx: &Context<'_>, one: &Notification| match &webhook {
+        Some(webhook) => is_skipped(webhook.as_ref(), one),
+        None => is_superseded(cx, one),
+    };
     let mut inbox = before;
     while !inbox.is_empty() {
         let first = first_of(&cx, &inbox)?;
@@ -205,7 +187,7 @@ pub fn claim(
             }
             break;
         }
-        if !is_superseded(&cx, &first, webhook.as_ref().map(Option::as_ref)) {
+        if !not_needed(&cx, &first) {
             let attempts = first.attempts.saturating_add(1);
             let leased = Notification { attempts, ..first.clone() };
             cx.write(Write::Notification(Box::new(Change::edited(first, leased.clone()))));
@@ -234,17 +216,14 @@ pub(super) fn is_gone(cx: &Context<'_>, recipient: Recipient) -> Result<bool, Er
     Ok(cx.world.contact_method(user, method)?.is_none())
 }
 
-/// Whether nobody needs a notification any more: a page whose incident is resolved, has been acknowledged since, or was handed to
-/// somebody else; and what its webhook is not to be told any more.
-pub(super) fn is_superseded(cx: &Context<'_>, notification: &Notification, webhook: Option<Option<&Webhook>>) -> bool {
-    match webhook {
-        None => {}
-        Some(None) => return true,
-        Some(Some(webhook)) => {
-            let skipped = webhook.disabled.is_some() || notification.number <= webhook.skip_through;
-            return skipped && notification.message != Message::Test;
-        }
-    }
+/// Whether a webhook is not told something any more: it is gone or disabled, or was when this began to wait.
+fn is_skipped(webhook: Option<&Webhook>, one: &Notification) -> bool {
+    let skips = |webhook: &Webhook| webhook.disabled.is_some() || one.number <= webhook.skip_through;
+    webhook.is_none_or(|webhook| one.message != Message::Test && skips(webhook))
+}
+
+/// Whether nobody needs a page any more: its incident is resolved, has been acknowledged since, or was handed to somebody else.
+pub(super) fn is_superseded(cx: &Context<'_>, notification: &Notification) -> bool {
     let Message::Page { incident_id, .. } = notification.message else { return false };
     // A page of an incident that cannot be read is sent: it must not keep those behind it from being sent.
     let Ok(Some(incident)) = cx.world.incident(incident_id) else { return false };

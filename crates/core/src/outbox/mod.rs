@@ -31,4 +31,4 @@ pub use query::{DeliveryView, ListNotifications, ListPages, PageList, PageView};
 pub use retry::{TRIED_FOR, next_event_try, next_try};
 pub use settle::{Retried, confirm, fail, retry};
 
-pub(crate) use claim::{edit_pages, invite, page, put, send_code, send_test, withdraw};
+pub(crate) use claim::{edit_pages, page, put, withdraw};

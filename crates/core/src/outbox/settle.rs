@@ -37,7 +37,7 @@ pub fn confirm(
     };
     let before = first_of(&cx, &inbox)?;
     // Something may have become of the incident while the page was being sent.
-    let late = is_superseded(&cx, &before, None);
+    let late = is_superseded(&cx, &before);
     let after = end(&mut cx, inbox, before, DeliveryEnd::Delivered, |after| {
         let is_page = matches!(after.message, Message::Page { .. });
         after.sent_as = sent_as.filter(|sent_as| is_page && sent_as.len() <= SENT_AS).map(str::to_owned);

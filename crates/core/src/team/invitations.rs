@@ -7,7 +7,7 @@ use crate::code::Code;
 use crate::command::{Command, Context, GlobalContext, GlobalView, Query, seal};
 use crate::error::Error;
 use crate::id::InvitationId;
-use crate::outbox;
+use crate::outbox::{self, Message, Recipient};
 use crate::secret::Secret;
 use crate::text::{EmailAddress, OrgName, PersonName};
 use crate::time::Timestamp;
@@ -95,7 +95,8 @@ impl Command for InviteMember {
             token: token.hash(),
         };
         let sent = InvitationSent { invitation: InvitationView::from(&invitation), token: token.clone() };
-        outbox::invite(cx, invitation.id, invitation.email.clone(), token)?;
+        let message = Message::Invitation { email: invitation.email.clone(), token: Some(token) };
+        outbox::put(cx, Recipient::Invited(invitation.id), message)?;
         cx.write(Write::Invitation(Change::created(invitation)));
         Ok(sent)
     }

@@ -1,7 +1,5 @@
 //! Creating, changing, deleting, testing and enabling webhooks, and rotating their secrets.
 
-use std::time::Duration;
-
 use super::tell::hurry;
 use super::{Rotated, Webhook, WebhookEvents, WebhookView};
 use crate::caller::ByAdmin;
@@ -11,23 +9,14 @@ use crate::error::Error;
 use crate::id::WebhookId;
 use crate::outbox::{Inbox, Message, put};
 use crate::text::{HttpUrl, Name};
-use crate::validation::Problem;
 use crate::world::{Change, World, Write};
 use crate::{checks, limits};
 
 seal!(CreateWebhook, EditWebhook, DeleteWebhook, RotateWebhookSecret, TestWebhook, EnableWebhook);
 
-/// The time between two tests of a webhook.
-const BETWEEN_TESTS: Duration = Duration::from_secs(60);
-
 /// The webhook with this id. Code: `not_found`.
 pub(super) fn find(world: &dyn World, id: WebhookId) -> Result<Webhook, Error> {
     world.webhook(id)?.ok_or_else(|| Error::not_found("webhook"))
-}
-
-/// Refuses a URL that is not `https`. Code: `validation_error`.
-fn check(url: &HttpUrl) -> Result<(), Error> {
-    if url.is_https() { Ok(()) } else { Err(Problem::new("url", "must begin with `https://`").into()) }
 }
 
 /// Refuses events that [`WebhookEvents::new`] does. Code: `validation_error`.
@@ -74,7 +63,7 @@ impl Command for CreateWebhook {
     const CODES: &'static [Code] = &[Code::Validation, Code::LimitReached];
 
     fn decide(self, by: ByAdmin, cx: &mut Context<'_>) -> Result<WebhookView, Error> {
-        check(&self.url)?;
+        self.url.need_https("url")?;
         check_events(&self.events)?;
         checks::room_for_one(cx.world.webhooks()?.len(), limits::WEBHOOKS, "webhooks")?;
         let webhook = Webhook {
@@ -129,7 +118,7 @@ impl Command for EditWebhook {
     const CODES: &'static [Code] = &[Code::Validation, Code::NotFound];
 
     fn decide(self, _: ByAdmin, cx: &mut Context<'_>) -> Result<WebhookView, Error> {
-        self.url.as_ref().map_or(Ok(()), check)?;
+        self.url.as_ref().map_or(Ok(()), |url| url.need_https("url"))?;
         self.events.as_ref().map_or(Ok(()), check_events)?;
         let before = find(cx.world, self.id)?;
         let mut after = before.clone();
@@ -228,10 +217,7 @@ impl Command for TestWebhook {
 
     fn decide(self, _: ByAdmin, cx: &mut Context<'_>) -> Result<WebhookId, Error> {
         let before = find(cx.world, self.id)?;
-        // A clock that jumped back refuses none.
-        if before.tested_at.is_some_and(|last| last <= cx.now && cx.now < last.plus(BETWEEN_TESTS)) {
-            return Err(Error::refused(Code::TooManyRequests, "a webhook is tested once a minute at most"));
-        }
+        checks::not_tested_lately(cx.now, before.tested_at, "webhook")?;
         put(cx, before.recipient(), Message::Test)?;
         let after = Webhook { tested_at: Some(cx.now), ..before.clone() };
         changed(cx, before, after);

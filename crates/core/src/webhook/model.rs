@@ -73,7 +73,8 @@ impl WebhookEvents {
 /// A [`Problem`] that says what is wrong without repeating the URL.
 pub fn endpoint_url(text: &str) -> Result<HttpUrl, Problem> {
     let url = HttpUrl::new(text)?;
-    if url.is_https() { Ok(url) } else { Err(Problem::new("url", "must begin with `https://`")) }
+    url.need_https("url")?;
+    Ok(url)
 }
 
 /// Since when nothing is sent to a webhook, and why.

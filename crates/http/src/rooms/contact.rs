@@ -65,11 +65,7 @@ pub(super) fn routes() -> Vec<Route> {
                 let kind = input.need("kind", KIND, str::parse::<ContactMethodKind>);
                 // In Slack a member is found by e-mail.
                 let text = input.may("address", Kind::Opaque, |text| Ok::<_, Problem>(text.to_owned()));
-                let read = kind.zip(text).map(|(kind, text)| match (kind, text) {
-                    // Also an empty one is one too many.
-                    (ContactMethodKind::Slack, Some(given)) => ContactAddress::new(kind, format!("{given} ")),
-                    (_, text) => ContactAddress::new(kind, text.unwrap_or_default()),
-                });
+                let read = kind.zip(text).map(|(kind, text)| ContactAddress::given(kind, text.as_deref()));
                 let address = input.rule("address", read);
                 Some(Ok(AddContactMethod { name: name?, address: address? }))
             },

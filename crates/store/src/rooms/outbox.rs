@@ -7,7 +7,7 @@
 //! can be claimed from are one scan: those over a kind whose server is slow keep nobody waiting who is told over another.
 
 use super::AnyEntity;
-use super::contact::method_key;
+use super::contact::{kind_byte, method_key};
 use super::incident::{incident_key, newest_first};
 use crate::table::{instant, take_instant};
 use bincode::{Decode, Encode};
@@ -70,10 +70,10 @@ pub(crate) fn ready_prefix(transport: Transport) -> Vec<u8> {
     let over = |byte: u8| Table::READY_OVER.key(&[&[byte]]);
     match transport {
         Transport::Email => Table::READY.key(&[]),
-        Transport::Webhook => over(2),
-        Transport::Ntfy => over(3),
-        Transport::Slack => over(4),
-        Transport::OrganizationWebhook => over(b'h'),
+        Transport::Webhook => over(kind_byte(ContactMethodKind::Webhook)),
+        Transport::Ntfy => over(kind_byte(ContactMethodKind::Ntfy)),
+        Transport::Slack => over(kind_byte(ContactMethodKind::Slack)),
+        Transport::OrganizationWebhook => over(WEBHOOK),
     }
 }
 

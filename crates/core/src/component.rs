@@ -2,7 +2,7 @@
 //!
 //! A component has a name that is unique in its organization. Members create, change and delete components
 //! ([`CreateComponent`], [`EditComponent`], [`DeleteComponent`]) and look at them ([`GetComponent`], [`ListComponents`]). A
-//! component cannot be deleted while an unresolved incident affects it; resolved incidents keep showing its last name.
+//! component cannot be deleted while an unresolved incident affects it or a status page shows it; resolved incidents keep showing its last name.
 //!
 //! How an incident says which components it affects is in [`crate::incident::SetComponents`].
 
@@ -81,14 +81,9 @@ pub trait ComponentPort {
     fn components(&self) -> Result<Vec<Component>, Error> {
         Ok(Vec::new())
     }
-    /// Whether an unresolved incident affects the component, or a status page selects it.
+    /// Whether an unresolved incident affects the component.
     fn component_in_use(&self, id: ComponentId) -> Result<bool, Error> {
         let _ = id;
-        Ok(false)
-    }
-    /// Whether a published status page shows at least one of the components.
-    fn has_public_surface(&self, components: &[ComponentId]) -> Result<bool, Error> {
-        let _ = components;
         Ok(false)
     }
 }
@@ -201,7 +196,7 @@ impl Command for DeleteComponent {
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<ComponentId, Error> {
         let before = live(cx.world, self.id)?;
-        if cx.world.component_in_use(self.id)? {
+        if cx.world.component_in_use(self.id)? || !cx.world.pages_showing(self.id)?.is_empty() {
             return Err(Error::refused(
                 Code::ComponentInUse,
                 "the component is tagged on an unresolved incident or selected by a status page",

@@ -132,6 +132,10 @@ ids! {
     ContactMethodId "contact method id": "";
     /// The id of a webhook of an organization: a UUID.
     WebhookId "webhook id": "";
+    /// The id of a status page: a UUID.
+    StatusPageId "status page id": "";
+    /// The id of a maintenance of a status page: a UUID.
+    MaintenanceId "maintenance id": "";
 }
 
 /// The bytes of an id in its one spelling: a UUID behind a prefix in 32 hexadecimal digits, without a prefix hyphenated.

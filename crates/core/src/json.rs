@@ -11,9 +11,9 @@ use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 use crate::contact::ContactMethodKind;
 use crate::escalation::{AckTimeout, Position, Target};
 use crate::id::{
-    ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IncidentId, InvitationId, NotificationId, OrgAuditId, OrgId,
-    OverrideId, PageId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId,
-    WebhookId,
+    ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IncidentId, InvitationId, MaintenanceId, NotificationId,
+    OrgAuditId, OrgId, OverrideId, PageId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId,
+    StatusPageId, UpdateId, UserId, WebhookId,
 };
 use crate::incident::{
     AcknowledgedVia, AuditCursor, AuditEvent, Cursor, EditedField, Event, EventName, ListLimit, Severity, Status,
@@ -23,10 +23,11 @@ use crate::oncall::{HandoffTime, OnCallAt, RotationType};
 use crate::org_audit::{OrgAuditAction, OrgAuditCursor};
 use crate::outbox::{DeliveryState, Notification, NotificationKind, PageReason};
 use crate::secret::Secret;
+use crate::status_page::{ComponentStatus, Date, MaintenanceState, Uptime};
 use crate::team::{InvitationView, Role};
 use crate::text::{
     Description, EmailAddress, ExternalId, GroupLabel, HttpUrl, IdempotencyKey, IncidentDescription, Name, OrgName,
-    PersonName, PolicyName, Reason, ResolutionNote, ScheduleName, Title, UpdateBody,
+    PersonName, PolicyName, Reason, ResolutionNote, ScheduleName, Slug, Title, UpdateBody,
 };
 use crate::time::Timestamp;
 use crate::webhook::{WebhookDeliveryKind, WebhookEvents};
@@ -52,6 +53,7 @@ macro_rules! as_text {
 as_text! {
     ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IncidentId, InvitationId, NotificationId, OrgAuditId, OrgId, OverrideId, PageId, PolicyId,
     PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId, WebhookId,
+    MaintenanceId, StatusPageId, ComponentStatus, MaintenanceState, Slug,
     Description, EmailAddress, ExternalId, GroupLabel, HttpUrl, IdempotencyKey, IncidentDescription, Name, OrgName, PersonName,
     PolicyName, Reason, ResolutionNote, ScheduleName, Title, UpdateBody,
     AcknowledgedVia, AuditCursor, ContactMethodKind, DeliveryState, Cursor, EditedField, OrgAuditAction, OrgAuditCursor, HandoffTime, NotificationKind, PageReason, Role, RotationType, Severity, Status, Timestamp,
@@ -91,6 +93,19 @@ as_number! {
     AckTimeout: AckTimeout::minutes, AckTimeout::from_minutes;
     Position: Position::get, Position::new;
     ListLimit: ListLimit::get, ListLimit::new;
+}
+
+impl Serialize for Date {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A number from 0 to 1.
+impl Serialize for Uptime {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(f64::from(self.millionths()) / 1_000_000.0)
+    }
 }
 
 /// Shows the secret of a new API key. Secrets do not serialize by themselves.

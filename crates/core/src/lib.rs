@@ -67,6 +67,7 @@ pub mod oncall;
 pub mod org_audit;
 pub mod organization;
 pub mod outbox;
+pub mod status_page;
 pub mod team;
 pub mod ticks;
 pub mod webhook;

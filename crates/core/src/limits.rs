@@ -22,6 +22,10 @@ pub const POLICIES: u32 = 1_000;
 pub const POLICY_LAYERS: u32 = 20;
 /// The most webhooks of an organization.
 pub const WEBHOOKS: u32 = 50;
+/// The most status pages of an organization.
+pub const STATUS_PAGES: u32 = 20;
+/// The most maintenances of a status page that are not over.
+pub const MAINTENANCES: u32 = 100;
 /// The most components that one incident affects.
 pub const INCIDENT_COMPONENTS: u32 = 100;
 /// The most updates of one incident. An update that changes the status is exempt: an incident can always be resolved.

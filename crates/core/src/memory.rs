@@ -11,11 +11,11 @@ use crate::contact::{ContactMethod, ContactPort, ContactSettings};
 use crate::error::Error;
 use crate::escalation::{EscalationPort, Lookups, PastPolicyLayer, Policy, PolicyLayer, Target};
 use crate::id::{
-    ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IdSource, IncidentId, InvitationId, NotificationId,
-    OrgAuditId, OrgId, OverrideId, PageId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, UpdateId, UserId,
-    WebhookId,
+    ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IdSource, IncidentId, InvitationId, MaintenanceId,
+    NotificationId, OrgAuditId, OrgId, OverrideId, PageId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId,
+    StatusPageId, UpdateId, UserId, WebhookId,
 };
-use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate};
+use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate, Severity, UpdateVisibility};
 use crate::oncall::{OnCallPort, Override, Past, PastOrder, PastRotation, RotationLayer, Schedule, Standing};
 use crate::org_audit::{OrgAuditEntry, OrgAuditPort};
 use crate::organization::{Counts, Organization, OrganizationPort};
@@ -24,9 +24,10 @@ use crate::outbox::{
     fail, fall_due, give_back, retry,
 };
 use crate::secret::SecretHash;
+use crate::status_page::{Maintenance, StatusChange, StatusPage, StatusPagePort};
 use crate::team::{Invitation, Member, TeamPort};
-use crate::text::{EmailAddress, ExternalId, Name, PolicyName, ScheduleName};
-use crate::ticks::{TickPort, Timer, fire_due};
+use crate::text::{EmailAddress, ExternalId, Name, PolicyName, ScheduleName, Slug};
+use crate::ticks::{TickPort, Timer, Waiting, fire_due};
 use crate::time::Timestamp;
 use crate::webhook::{Webhook, WebhookPort};
 use crate::world::{Change, GlobalPort, State, World, Write};
@@ -63,6 +64,9 @@ struct OrgData {
     contact_methods: BTreeMap<(UserId, ContactMethodId), ContactMethod>,
     contact_settings: BTreeMap<UserId, ContactSettings>,
     webhooks: BTreeMap<WebhookId, Webhook>,
+    status_pages: BTreeMap<StatusPageId, StatusPage>,
+    maintenances: BTreeMap<(StatusPageId, MaintenanceId), Maintenance>,
+    status_changes: BTreeMap<(StatusPageId, ComponentId, Timestamp), StatusChange>,
     notifications: BTreeMap<NotificationId, Notification>,
     inboxes: BTreeMap<Recipient, Inbox>,
     org_audit: BTreeMap<OrgAuditId, OrgAuditEntry>,
@@ -262,6 +266,14 @@ impl MemoryState {
                     self.put(*change, |s| (s.org_id, s.user_id), |data| &mut data.contact_settings);
                 }
                 Write::Webhook(change) => self.put(*change, |w| (w.org_id, w.id), |data| &mut data.webhooks),
+                Write::StatusPage(change) => self.put(*change, |p| (p.org_id, p.id), |data| &mut data.status_pages),
+                Write::Maintenance(change) => {
+                    self.put(*change, |m| (m.org_id, (m.status_page_id, m.id)), |data| &mut data.maintenances);
+                }
+                Write::StatusChange(it) => {
+                    let key = (it.status_page_id, it.component_id, it.at);
+                    self.of(it.org_id).status_changes.insert(key, it);
+                }
                 Write::Inbox(change) => self.put(change, |i| (i.org_id, i.recipient), |data| &mut data.inboxes),
                 Write::OrgAudit(entry) => drop(self.of(entry.org_id).org_audit.insert(entry.id, *entry)),
                 Write::Audit(entry) => {
@@ -316,6 +328,11 @@ impl GlobalPort for MemoryState {
         let mut organizations = self.organizations.values().filter_map(|data| data.organization.as_ref());
         Ok(organizations.find(|it| it.external_id.as_ref() == Some(external_id)).map(|it| it.id))
     }
+
+    fn status_page_at(&self, slug: &Slug) -> Result<Option<(OrgId, StatusPageId)>, Error> {
+        let mut pages = self.organizations.values().flat_map(|data| data.status_pages.values());
+        Ok(pages.find(|page| page.slug == *slug).map(|page| (page.org_id, page.id)))
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -363,7 +380,7 @@ impl DeliveryPort for MemoryState {
 
 impl State for MemoryState {
     fn world(&self, org: OrgId) -> Box<dyn World + '_> {
-        Box::new(MemoryWorld { org, data: self.organizations.get(&org) })
+        Box::new(MemoryWorld { org, data: self.organizations.get(&org), state: self })
     }
 
     fn organizations(&self) -> Result<Vec<Organization>, Error> {
@@ -372,13 +389,18 @@ impl State for MemoryState {
 }
 
 impl MemoryState {
-    /// The timers of all runs that wait, in any order.
+    /// The timers of all that waits, in any order.
     fn timers(&self) -> impl Iterator<Item = Timer> {
         let incidents = self.organizations.values().flat_map(|data| data.incidents.values());
-        incidents.filter_map(|incident| {
+        let runs = incidents.filter_map(|incident| {
             let due = incident.next_escalation_at()?;
-            Some(Timer { due, org_id: incident.org_id, incident_id: incident.id })
-        })
+            Some(Timer { due, org_id: incident.org_id, waiting: Waiting::Run(incident.id) })
+        });
+        let maintenances = self.organizations.values().flat_map(|data| data.maintenances.values());
+        runs.chain(maintenances.filter_map(|it| {
+            let waiting = Waiting::Maintenance(it.status_page_id, it.id);
+            Some(Timer { due: it.due()?, org_id: it.org_id, waiting })
+        }))
     }
 
     /// The notifications that are not due yet, in any order.
@@ -399,6 +421,8 @@ impl MemoryState {
 struct MemoryWorld<'a> {
     org: OrgId,
     data: Option<&'a OrgData>,
+    /// For what is unique over all organizations.
+    state: &'a MemoryState,
 }
 
 impl<'a> MemoryWorld<'a> {
@@ -503,11 +527,6 @@ impl ComponentPort for MemoryWorld<'_> {
     fn component_in_use(&self, id: ComponentId) -> Result<bool, Error> {
         let mut open = self.all(|data| &data.incidents).filter(|incident| !incident.is_resolved());
         Ok(open.any(|incident| incident.component_ids.contains(&id)))
-    }
-
-    fn has_public_surface(&self, _: &[ComponentId]) -> Result<bool, Error> {
-        // No write makes a status page, so none is published.
-        Ok(false)
     }
 }
 
@@ -698,6 +717,88 @@ impl WebhookPort for MemoryWorld<'_> {
         found.sort_by_key(|one| std::cmp::Reverse(one.id));
         found.truncate(limit);
         Ok(found)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl StatusPagePort for MemoryWorld<'_> {
+    fn status_page(&self, id: StatusPageId) -> Result<Option<StatusPage>, Error> {
+        Ok(self.get(|data| &data.status_pages, &id))
+    }
+
+    fn status_pages(&self) -> Result<Vec<StatusPage>, Error> {
+        Ok(self.all(|data| &data.status_pages).cloned().collect())
+    }
+
+    fn page_with_slug(&self, slug: &Slug) -> Result<Option<StatusPageId>, Error> {
+        Ok(self.state.status_page_at(slug)?.map(|(_, page)| page))
+    }
+
+    fn pages_showing(&self, component: ComponentId) -> Result<Vec<StatusPageId>, Error> {
+        Ok(self.all(|data| &data.status_pages).filter(|page| page.shows(component)).map(|page| page.id).collect())
+    }
+
+    fn maintenance(&self, page: StatusPageId, id: MaintenanceId) -> Result<Option<Maintenance>, Error> {
+        Ok(self.get(|data| &data.maintenances, &(page, id)))
+    }
+
+    fn maintenances(&self, page: StatusPageId) -> Result<Vec<Maintenance>, Error> {
+        Ok(self.all(|data| &data.maintenances).filter(|it| it.status_page_id == page).cloned().collect())
+    }
+
+    fn maintenances_under_way(&self, page: StatusPageId) -> Result<Vec<Maintenance>, Error> {
+        Ok(self.maintenances(page)?.into_iter().filter(Maintenance::is_under_way).collect())
+    }
+
+    fn worst_open(&self, component: ComponentId, but: Option<IncidentId>) -> Result<Option<Severity>, Error> {
+        let open = self.all(|data| &data.incidents).filter(|it| !it.is_resolved() && Some(it.id) != but);
+        Ok(open.filter(|it| it.component_ids.contains(&component)).map(|it| it.severity).min())
+    }
+
+    fn status_changes(
+        &self,
+        page: StatusPageId,
+        component: ComponentId,
+        since: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<StatusChange>, Error> {
+        let all = self.all(|data| &data.status_changes);
+        let mut found: Vec<_> =
+            all.filter(|it| it.status_page_id == page && it.component_id == component).copied().collect();
+        found.reverse();
+        if let Some(before) = found.iter().position(|it| since.is_some_and(|since| it.at <= since)) {
+            found.truncate(before + 1);
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn open_affecting(&self, components: &[ComponentId], limit: usize) -> Result<Vec<Arc<Incident>>, Error> {
+        let open = self.all(|data| &data.incidents).filter(|it| !it.is_resolved());
+        let mut found: Vec<_> = open.filter(|it| it.component_ids.iter().any(|id| components.contains(id))).collect();
+        found.sort_by_key(|it| std::cmp::Reverse(it.id));
+        Ok(found.into_iter().take(limit).cloned().map(Arc::new).collect())
+    }
+
+    fn resolved_affecting(
+        &self,
+        components: &[ComponentId],
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Arc<Incident>>, Error> {
+        let resolved = self.all(|data| &data.incidents).filter(|it| it.resolved_at().is_some_and(|at| at >= since));
+        let mut found: Vec<_> =
+            resolved.filter(|it| it.component_ids.iter().any(|id| components.contains(id))).collect();
+        found.sort_by_key(|it| std::cmp::Reverse((it.resolved_at(), it.id)));
+        Ok(found.into_iter().take(limit).cloned().map(Arc::new).collect())
+    }
+
+    fn public_updates(&self, incident: IncidentId, limit: usize) -> Result<Vec<IncidentUpdate>, Error> {
+        let updates = self.all(|data| &data.updates).filter(|update| update.incident_id == incident);
+        let mut public: Vec<_> = updates.filter(|it| it.visibility == UpdateVisibility::Public).cloned().collect();
+        public.reverse();
+        public.truncate(limit);
+        Ok(public)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::id::{Id, IdSource, OrgAuditId, OrgId, PolicyId, RotationLayerId, Sche
 use crate::incident::ListLimit;
 use crate::oncall::{HandoffTime, Override, RotationLayer, RotationLength, Schedule};
 use crate::secret::SecretHash;
+use crate::status_page::{Maintenance, MaintenanceView, StatusPage};
 use crate::team::{Invitation, InvitationView, Member};
 use crate::text::{Description, PolicyName, ScheduleName};
 use crate::time::Timestamp;
@@ -76,6 +77,10 @@ pub enum Setting {
     PolicyLayer(Box<PolicyLayer>),
     /// A webhook.
     Webhook(Box<Webhook>),
+    /// A status page.
+    StatusPage(Box<StatusPage>),
+    /// A maintenance of a status page.
+    Maintenance(Box<Maintenance>),
 }
 
 /// A setting as it is shown: what callers see of it, and nothing of what only the rules need.
@@ -103,6 +108,10 @@ pub enum SettingView {
     PolicyLayer(Box<PolicyLayerView>),
     /// A webhook.
     Webhook(Box<WebhookView>),
+    /// A status page.
+    StatusPage(Box<StatusPage>),
+    /// A maintenance of a status page.
+    Maintenance(Box<MaintenanceView>),
 }
 
 /// A schedule, without its layers: they are settings of their own.
@@ -188,6 +197,8 @@ impl Setting {
             Self::Policy(it) => ("policy", it.id.to_string()),
             Self::PolicyLayer(it) => ("policyLayer", it.id.to_string()),
             Self::Webhook(it) => ("webhook", it.id.to_string()),
+            Self::StatusPage(it) => ("statusPage", it.id.to_string()),
+            Self::Maintenance(it) => ("maintenance", it.id.to_string()),
         }
     }
 
@@ -235,6 +246,8 @@ impl Setting {
             })),
             Self::PolicyLayer(it) => SettingView::PolicyLayer(Box::new(PolicyLayerView::from(&**it))),
             Self::Webhook(it) => SettingView::Webhook(Box::new(WebhookView::from(&**it))),
+            Self::StatusPage(it) => SettingView::StatusPage(it.clone()),
+            Self::Maintenance(it) => SettingView::Maintenance(Box::new(MaintenanceView::from(&**it))),
         }
     }
 
@@ -250,6 +263,8 @@ impl Setting {
             Self::Policy(it) => it.org_id,
             Self::PolicyLayer(it) => it.org_id,
             Self::Webhook(it) => it.org_id,
+            Self::StatusPage(it) => it.org_id,
+            Self::Maintenance(it) => it.org_id,
         }
     }
 }
@@ -273,6 +288,8 @@ fn settings(write: &Write) -> Option<(Option<Setting>, Option<Setting>)> {
         Write::Policy(it) => both(it, |it| Some(Setting::Policy(Box::new(it.clone())))),
         Write::PolicyLayer(it) => both(it, |it| Some(Setting::PolicyLayer(Box::new(it.clone())))),
         Write::Webhook(it) => both(it, |it| Some(Setting::Webhook(Box::new(it.clone())))),
+        Write::StatusPage(it) => both(it, |it| Some(Setting::StatusPage(Box::new(it.clone())))),
+        Write::Maintenance(it) => both(it, |it| Some(Setting::Maintenance(Box::new(it.clone())))),
         _ => None,
     }
 }
@@ -363,7 +380,8 @@ impl ListOrgAudit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct OrgAuditTarget {
-    /// `member`, `invitation`, `apiKey`, `component`, `schedule`, `rotationLayer`, `override`, `policy`, `policyLayer` or `webhook`.
+    /// `member`, `invitation`, `apiKey`, `component`, `schedule`, `rotationLayer`, `override`, `policy`, `policyLayer`, `webhook`,
+    /// `statusPage` or `maintenance`.
     pub kind: &'static str,
     /// Its id.
     pub id: String,

@@ -314,6 +314,38 @@ impl HttpUrl {
     }
 }
 
+/// What stands for a status page in addresses: 3–63 of `a`–`z`, `0`–`9` and `-`, which is at neither end (contract, section 13).
+///
+/// ```
+/// use dogwatch_core::text::Slug;
+/// assert!(Slug::new("harbour-status").is_ok());
+/// assert!(Slug::new("Harbour").is_err());
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slug(Arc<str>);
+
+text_impls!(Slug);
+
+impl Slug {
+    /// The slug, if it is one.
+    ///
+    /// # Errors
+    /// A [`Problem`] that says what is wrong without repeating the text.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, Problem> {
+        let text = text.as_ref();
+        if text.len() >= 3 && is_label(text) && text.bytes().all(|byte| !byte.is_ascii_uppercase()) {
+            return Ok(Self(Arc::from(text)));
+        }
+        Err(Problem::new("slug", "must be 3 to 63 of `a` to `z`, `0` to `9` and `-`, which is at neither end"))
+    }
+
+    /// The slug as it was sent.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Whether a text is the name or address of a host, perhaps with a port.
 fn is_host_and_port(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {

@@ -1,28 +1,38 @@
-//! Timers: escalation runs that wait for an instant, and what happens when it comes (contract, section 9).
+//! Timers: escalation runs and maintenances that wait for an instant, and what happens when it comes (contract, sections 9 and 13).
 //!
-//! A run that waits for somebody to acknowledge is a [`Timer`]. There is no clock here: whoever embeds the engine says what
-//! time it is, the timers due by then are read through the [`TickPort`], and [`fire_due`] lets each of their runs go on. Time
+//! A run that waits for somebody to acknowledge, or a maintenance that waits for its beginning or its end, is a [`Timer`]. There is no clock here: whoever embeds the engine says what
+//! time it is, the timers due by then are read through the [`TickPort`], and [`fire_due`] lets each go on. Time
 //! is the actor then: the events in the audit trail have no `actorId`.
 //!
-//! What a run does when it goes on is in [`crate::escalation`]; how a page reaches somebody is in [`crate::outbox`].
+//! What a run does when it goes on is in [`crate::escalation`], what a maintenance does in [`crate::status_page`]; how a page reaches somebody is in [`crate::outbox`].
 
 use crate::command::{Context, Decision};
 use crate::error::Error;
 use crate::escalation::Lookups;
-use crate::id::{IdSource, IncidentId, OrgId};
+use crate::id::{IdSource, IncidentId, MaintenanceId, OrgId, StatusPageId};
 use crate::incident;
+use crate::status_page;
 use crate::time::Timestamp;
 use crate::world::State;
 
-/// An escalation run that waits, and the instant at which it goes on. Timers sort by that instant.
+/// What waits for an instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Waiting {
+    /// The escalation run of an incident: the next layer of its policy fires.
+    Run(IncidentId),
+    /// A maintenance of a status page: it begins, or is over.
+    Maintenance(StatusPageId, MaintenanceId),
+}
+
+/// Something that waits, and the instant at which it goes on. Timers sort by that instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timer {
-    /// When the next layer of the policy fires.
+    /// When it goes on.
     pub due: Timestamp,
-    /// The organization of the incident.
+    /// The organization that it belongs to.
     pub org_id: OrgId,
-    /// The incident that the run belongs to.
-    pub incident_id: IncidentId,
+    /// What waits.
+    pub waiting: Waiting,
 }
 
 /// The timers of all organizations. Read only.
@@ -37,7 +47,7 @@ pub trait TickPort {
         let _ = (now, after, limit);
         Ok(Vec::new())
     }
-    /// The instant at which the earliest timer is due; `None` when no run waits.
+    /// The instant at which the earliest timer is due; `None` when nothing waits.
     fn next_due(&self) -> Result<Option<Timestamp>, Error> {
         Ok(None)
     }
@@ -46,15 +56,13 @@ pub trait TickPort {
 /// What came of a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fired {
-    /// The run went on: the next layer was paged, or there was none and the run is exhausted.
+    /// It went on: the next layer was paged, or there was none and the run is exhausted; the maintenance began, or is over.
     Yes,
-    /// Nothing was due: since the timer was read, the run has gone on, or the incident was acknowledged, handed off or
-    /// resolved.
+    /// Nothing was due: since the timer was read, it has gone on, or was changed.
     No,
 }
 
-/// Lets the run of one incident go on, if it is due at the instant of the lookups. The audit events that it causes have no
-/// actor.
+/// Lets one thing go on that waits, if it is due at the instant of the lookups. What it causes has no actor.
 ///
 /// The same [`Lookups`] serve for all timers that are fired for one instant, as long as nothing else is written meanwhile.
 ///
@@ -68,6 +76,9 @@ pub fn fire_due(
 ) -> Result<Decision<Fired>, Error> {
     let world = state.world(timer.org_id);
     let mut cx = Context::new(&*world, lookups.now(), ids);
-    let fired = if incident::let_time_pass(&mut cx, timer.incident_id, lookups)? { Fired::Yes } else { Fired::No };
-    cx.decided(fired)
+    let fired = match timer.waiting {
+        Waiting::Run(incident) => incident::let_time_pass(&mut cx, incident, lookups)?,
+        Waiting::Maintenance(page, maintenance) => status_page::let_time_pass(&mut cx, page, maintenance)?,
+    };
+    cx.decided(if fired { Fired::Yes } else { Fired::No })
 }

@@ -13,20 +13,21 @@ use crate::component::{Component, ComponentPort};
 use crate::contact::{ContactMethod, ContactPort, ContactSettings};
 use crate::error::Error;
 use crate::escalation::{EscalationPort, PastPolicyLayer, Policy, PolicyLayer};
-use crate::id::OrgId;
+use crate::id::{OrgId, StatusPageId};
 use crate::incident::{AuditEntry, Incident, IncidentPort, IncidentUpdate};
 use crate::oncall::{OnCallPort, Override, PastOrder, PastRotation, RotationLayer, Schedule};
 use crate::org_audit::{OrgAuditEntry, OrgAuditPort};
 use crate::organization::{Counts, Organization, OrganizationPort};
 use crate::outbox::{DeliveryPort, Inbox, Notification, OutboxPort};
 use crate::secret::SecretHash;
+use crate::status_page::{Maintenance, StatusChange, StatusPage, StatusPagePort};
 use crate::team::{Invitation, Member, TeamPort};
-use crate::text::ExternalId;
+use crate::text::{ExternalId, Slug};
 use crate::ticks::TickPort;
 use crate::webhook::{Webhook, WebhookPort};
 
-/// What is unique over all organizations: the hashes of API keys and of invitation tokens, and external ids of organizations. Read
-/// only.
+/// What is unique over all organizations: the hashes of API keys and of invitation tokens, external ids of organizations, and slugs of
+/// status pages. Read only.
 ///
 /// Every method fails only with [`Error::Broken`], when the store cannot be read.
 ///
@@ -45,6 +46,11 @@ pub trait GlobalPort {
     /// The organization with this external id.
     fn organization_with(&self, external_id: &ExternalId) -> Result<Option<OrgId>, Error> {
         let _ = external_id;
+        Ok(None)
+    }
+    /// The status page with this slug, published or not, and its organization.
+    fn status_page_at(&self, slug: &Slug) -> Result<Option<(OrgId, StatusPageId)>, Error> {
+        let _ = slug;
         Ok(None)
     }
 }
@@ -73,6 +79,7 @@ pub trait World:
     + OutboxPort
     + OrgAuditPort
     + WebhookPort
+    + StatusPagePort
 {
 }
 
@@ -88,6 +95,7 @@ impl<T> World for T where
         + OutboxPort
         + OrgAuditPort
         + WebhookPort
+        + StatusPagePort
         + ?Sized
 {
 }
@@ -166,6 +174,12 @@ pub enum Write {
     ContactSettings(Box<Change<ContactSettings>>),
     /// A webhook of the organization. A deleted one is gone.
     Webhook(Box<Change<Webhook>>),
+    /// A status page.
+    StatusPage(Box<Change<StatusPage>>),
+    /// A maintenance of a status page.
+    Maintenance(Box<Change<Maintenance>>),
+    /// The status of a component on a status page, from an instant on. It is never deleted; one at the same instant replaces it.
+    StatusChange(StatusChange),
     /// A notification. One that has ended has left its inbox, but stays stored; a withdrawn one is deleted.
     Notification(Box<Change<Notification>>),
     /// The inbox of a recipient. That of an invitation is deleted once its notification is delivered or withdrawn.

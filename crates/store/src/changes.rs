@@ -17,11 +17,13 @@ use dogwatch_core::api_key::ApiKeyView;
 use dogwatch_core::component::Component;
 use dogwatch_core::escalation::{Policy, PolicyLayer};
 use dogwatch_core::id::{
-    ApiKeyId, Id, InvitationId, OverrideId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, WebhookId,
+    ApiKeyId, Id, InvitationId, MaintenanceId, OverrideId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId,
+    StatusPageId, WebhookId,
 };
 use dogwatch_core::incident::{Incident, IncidentUpdate};
 use dogwatch_core::oncall::{Override, RotationLayer, Schedule};
 use dogwatch_core::organization::Organization;
+use dogwatch_core::status_page::{Maintenance, StatusPage};
 use dogwatch_core::team::{InvitationView, Member};
 use dogwatch_core::webhook::Webhook;
 use dogwatch_core::{Actor, OrgId, Timestamp};
@@ -89,6 +91,10 @@ pub enum Subject {
     PolicyLayer(Box<PolicyLayer>),
     /// A webhook of the organization. Its secret is not stored.
     Webhook(Box<Webhook>),
+    /// A status page.
+    StatusPage(Box<StatusPage>),
+    /// A maintenance of a status page.
+    Maintenance(Box<Maintenance>),
 }
 
 /// What is deleted. Other entities never are.
@@ -111,6 +117,10 @@ pub enum Gone {
     PolicyLayer(PolicyLayerId),
     /// A webhook of the organization.
     Webhook(WebhookId),
+    /// A status page.
+    StatusPage(StatusPageId),
+    /// A maintenance of a status page.
+    Maintenance(MaintenanceId),
 }
 
 impl Gone {
@@ -126,6 +136,8 @@ impl Gone {
             Table::POLICY => Self::Policy(PolicyId::from_bytes(id)),
             Table::POLICY_LAYER => Self::PolicyLayer(PolicyLayerId::from_bytes(id)),
             Table::WEBHOOK => Self::Webhook(WebhookId::from_bytes(id)),
+            Table::STATUS_PAGE => Self::StatusPage(StatusPageId::from_bytes(id)),
+            Table::MAINTENANCE => Self::Maintenance(MaintenanceId::from_bytes(id)),
             _ => return None,
         })
     }
@@ -142,6 +154,8 @@ impl Gone {
             Self::Policy(id) => ("policy", id.to_string()),
             Self::PolicyLayer(id) => ("policyLayer", id.to_string()),
             Self::Webhook(id) => ("webhook", id.to_string()),
+            Self::StatusPage(id) => ("statusPage", id.to_string()),
+            Self::Maintenance(id) => ("maintenance", id.to_string()),
         }
     }
 }
@@ -163,6 +177,8 @@ impl Subject {
             AnyEntity::Policy(it) => Self::Policy(it),
             AnyEntity::PolicyLayer(it) => Self::PolicyLayer(it),
             AnyEntity::Webhook(it) => Self::Webhook(it),
+            AnyEntity::StatusPage(it) => Self::StatusPage(it),
+            AnyEntity::Maintenance(it) => Self::Maintenance(it),
             AnyEntity::Counts(_)
             | AnyEntity::Audit(_)
             | AnyEntity::OrgAudit(_)
@@ -173,6 +189,7 @@ impl Subject {
             | AnyEntity::ContactSettings(_)
             | AnyEntity::Notification(_)
             | AnyEntity::Inbox(_)
+            | AnyEntity::StatusChange(_)
             | AnyEntity::IdempotentAnswer(_) => return None,
         })
     }

@@ -14,7 +14,7 @@ use crate::backend::{Backend, BackendError, Batch, RowMap};
 use crate::error::OpenError;
 use crate::journal::{Commit, Digest, Gap, Head, Journal, Position, Rows, commits_after};
 use crate::record::{Corrupt, Stored, decode, encode, unpack};
-use crate::rooms::{AnyEntity, FORMAT, RowChange, api_key, oncall, outbox, timestamp};
+use crate::rooms::{AnyEntity, FORMAT, RowChange, api_key, incident, oncall, outbox, timestamp};
 use crate::table::{Table, end_of};
 
 impl Table {
@@ -97,13 +97,14 @@ fn backup_key() -> Vec<u8> {
     Table::META.key(&[b"backup"])
 }
 
-/// The tags of removed tables: incidents by status, and incidents by severity.
-const GONE: [u8; 2] = [b'S', b'V'];
-/// Formats before this one have the removed tables.
-const GONE_SINCE: u32 = 4;
+/// The tags of removed tables: incidents by status, by severity, and unresolved ones by component.
+const GONE: [u8; 3] = [b'S', b'V', b'C'];
+/// Formats before this one may have the removed tables.
+const GONE_SINCE: u32 = BY_COMPONENT_SINCE;
 /// The tables of whose rows there is an index that older formats lack, and the first format that has it: of API keys by user, of past
-/// rotations by layer, and of pages by incident.
-const INDEXED: [(Table, u32); 4] = [
+/// rotations by layer, of pages by incident, and of incidents by component.
+const INDEXED: [(Table, u32); 5] = [
+    (Table::INCIDENT, BY_COMPONENT_SINCE),
     (Table::API_KEY, 6),
     (Table::PAST_ROTATION, PAST_BY_LAYER_SINCE),
     (Table::NOTIFICATION, PAGES_SINCE),
@@ -111,6 +112,7 @@ const INDEXED: [(Table, u32); 4] = [
 ];
 const PAST_BY_LAYER_SINCE: u32 = 11;
 const PAGES_SINCE: u32 = 12;
+const BY_COMPONENT_SINCE: u32 = 14;
 /// Stores of this format and of later ones have a journal.
 const JOURNAL_SINCE: u32 = 8;
 /// The bytes of rows that are read from the journal at once.
@@ -175,16 +177,22 @@ pub(crate) fn index_commits(backend: &dyn Backend, rows: &mut RowMap) -> Result<
         let more: Vec<_> = rows.iter().filter_map(index).collect();
         rows.extend(more);
     }
-    if may_lack(backend, PAGES_SINCE)? {
+    let pages = |key: &[u8], value: &[u8]| outbox::index_of_row(key, value).into_iter().collect();
+    for (since, index) in [
+        (PAGES_SINCE, &pages as &dyn Fn(&[u8], &[u8]) -> Vec<Vec<u8>>),
+        (BY_COMPONENT_SINCE, &incident::by_component_of_row),
+    ] {
+        if !may_lack(backend, since)? {
+            continue;
+        }
         let mut more = RowMap::new();
         for (key, value) in rows.iter() {
-            match value {
-                Some(value) => more.extend(outbox::index_of_row(key, value).map(|index| (index, Some(Vec::new())))),
-                // What the backend holds under the key was indexed.
-                None => {
-                    let before = backend.get(key)?;
-                    more.extend(before.and_then(|value| outbox::index_of_row(key, &value)).map(|index| (index, None)));
-                }
+            // What the backend holds under the key was indexed, and is not what is there any more.
+            if let Some(before) = backend.get(key)? {
+                more.extend(index(key, &before).into_iter().map(|index| (index, None)));
+            }
+            if let Some(value) = value {
+                more.extend(index(key, value).into_iter().map(|index| (index, Some(Vec::new()))));
             }
         }
         rows.extend(more);
@@ -206,16 +214,26 @@ fn index_of(
             return Ok((rows, Some(key)));
         }
         // A damaged record is left to `verify`; it is not a reason to refuse the store.
-        let index =
-            oncall::past_rotation_by_layer(&key).or_else(|| match AnyEntity::read(&key, &value, &|_| Ok(None)) {
-                Ok(Some(AnyEntity::ApiKey(it))) => Some(api_key::api_key_by_user(it.org_id, it.user_id, it.id)),
-                Ok(Some(AnyEntity::Notification(it))) => outbox::index_of(&key, &it),
-                _ => None,
-            });
-        let Some(index) = index else { continue };
-        rows.insert(index, Some(Vec::new()));
+        rows.extend(indexes_of_row(&key, &value).into_iter().map(|index| (index, Some(Vec::new()))));
     }
     Ok((rows, None))
+}
+
+/// The index rows of one row.
+fn indexes_of_row(key: &[u8], value: &[u8]) -> Vec<Vec<u8>> {
+    if let Some(index) = oncall::past_rotation_by_layer(key) {
+        return vec![index];
+    }
+    // The texts of incidents may be in rows of their own, so their records are read by themselves.
+    if Table::of_key(key) == Some(Table::INCIDENT) {
+        return incident::by_component_of_row(key, value);
+    }
+    let index = match AnyEntity::read(key, value, &|_| Ok(None)) {
+        Ok(Some(AnyEntity::ApiKey(it))) => Some(api_key::api_key_by_user(it.org_id, it.user_id, it.id)),
+        Ok(Some(AnyEntity::Notification(it))) => outbox::index_of(key, &it),
+        _ => None,
+    };
+    index.into_iter().collect()
 }
 
 fn head_key() -> Vec<u8> {

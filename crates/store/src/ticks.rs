@@ -5,7 +5,7 @@
 //! command queue is full, so that pages go out under overload.
 
 use dogwatch_core::escalation::Lookups;
-use dogwatch_core::ticks::{Fired, TickPort, Timer, fire_due};
+use dogwatch_core::ticks::{Fired, TickPort, Timer, Waiting, fire_due};
 use dogwatch_core::{Error as Refusal, IdSource, Timestamp};
 
 use crate::commit::assembly::Assembly;
@@ -171,7 +171,11 @@ impl Work for Tick {
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Self::Reply, Error> {
         // Invariant [due-only].
         let due = batch.state().timers_due(self.now, self.after.as_ref(), CHUNK)?;
-        batch.read_ahead(due.iter().map(|timer| incident::incident_key(timer.org_id, timer.incident_id)));
+        let runs = due.iter().filter_map(|timer| match timer.waiting {
+            Waiting::Run(incident) => Some(incident::incident_key(timer.org_id, incident)),
+            Waiting::Maintenance(..) => None,
+        });
+        batch.read_ahead(runs);
         let (mut ticked, mut lookups) = (Ticked::default(), Lookups::at(self.now));
         trace::tick(due.len(), || {
             for timer in &due {

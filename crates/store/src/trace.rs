@@ -58,8 +58,8 @@ mod spans {
     }
 
     pub(crate) fn timer_failed(timer: &Timer, why: &Refusal) {
-        let incident = timer.incident_id;
-        tracing::error!(target: "dogwatch", organization = %timer.org_id, %incident, ?why, "an escalation run cannot go on");
+        let waiting = timer.waiting;
+        tracing::error!(target: "dogwatch", organization = %timer.org_id, ?waiting, ?why, "what is due cannot go on");
     }
 
     pub(crate) fn storage_failed(cause: &dyn std::fmt::Display) {

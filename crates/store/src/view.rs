@@ -9,11 +9,11 @@ use crate::rooms::NamedV1;
 use crate::rooms::organization::OrganizationV2;
 use crate::sync::Arc;
 use dogwatch_core::api_key::KeyHolder;
-use dogwatch_core::id::Id;
+use dogwatch_core::id::{Id, StatusPageId};
 use dogwatch_core::organization::Organization;
 use dogwatch_core::outbox::{DeliveryPort, Notification, ReadyInbox, Transport};
 use dogwatch_core::secret::SecretHash;
-use dogwatch_core::text::{ExternalId, Name};
+use dogwatch_core::text::{ExternalId, Name, Slug};
 use dogwatch_core::ticks::{TickPort, Timer};
 use dogwatch_core::world::{GlobalPort, State, World};
 use dogwatch_core::{Error, OrgId, Timestamp};
@@ -26,6 +26,7 @@ use crate::journal::Position;
 use crate::record::{Corrupt, Stored, decode, hex};
 use crate::rooms::api_key::HolderV1;
 use crate::rooms::organization::organization_by_external_id;
+use crate::rooms::status_page::{SlugV1, slug_key};
 use crate::rooms::team::TokenV1;
 use crate::rooms::{Reader, incident, is_cached, outbox};
 use crate::table::{self, Table, end_of};
@@ -136,6 +137,10 @@ impl GlobalPort for StoreView<'_> {
         let named = self.record::<NamedV1>(&organization_by_external_id(external_id))?;
         Ok(named.map(|named| OrgId::from_bytes(named.id)))
     }
+
+    fn status_page_at(&self, slug: &Slug) -> Result<Option<(OrgId, StatusPageId)>, Error> {
+        Ok(self.record::<SlugV1>(&slug_key(slug))?.map(SlugV1::of))
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -143,10 +148,7 @@ impl TickPort for StoreView<'_> {
     fn timers_due(&self, now: Timestamp, after: Option<&Timer>, limit: usize) -> Result<Vec<Timer>, Error> {
         let start = after.map_or_else(|| Table::TIMER.key(&[]), |after| end_of(&incident::timer_key(after)));
         let end = end_of(&Table::TIMER.key(&[&table::instant(now)]));
-        let timer = |key: &[u8]| {
-            let (due, org, incident) = table::by_time(key).ok_or_else(|| corrupt(key, Corrupt::Key))?;
-            Ok(Timer { due, org_id: org, incident_id: incident })
-        };
+        let timer = |key: &[u8]| incident::timer(key).ok_or_else(|| corrupt(key, Corrupt::Key));
         self.scan(&start, &end).take(limit).map(|pair| timer(&pair?.0)).collect()
     }
 

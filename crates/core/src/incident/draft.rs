@@ -6,6 +6,7 @@ use crate::command::Context;
 use crate::error::Error;
 use crate::id::{AuditEventId, Id, IdSource, IncidentId, UserId};
 use crate::outbox::edit_pages;
+use crate::status_page;
 use crate::time::Timestamp;
 use crate::webhook::tell;
 use crate::world::{Change, World, Write};
@@ -91,6 +92,7 @@ impl Draft {
             edit_pages(cx, before.id, before.handed_off_at)?;
         }
         self.incident.updated_at = self.at;
+        status_page::incident_changed(cx, self.before.as_ref(), &self.incident)?;
         self.append_events(cx);
         let change = Change { before: self.before, after: Some(self.incident.clone()) };
         cx.write(Write::Incident(Box::new(change)));

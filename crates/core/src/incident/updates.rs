@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::escalation::Input;
 use crate::id::{IncidentId, UserId};
 use crate::incident::UpdateVisibility;
+use crate::status_page;
 use crate::text::{ResolutionNote, UpdateBody};
 use crate::validation::Problem;
 use crate::world::{Change, Write};
@@ -197,7 +198,7 @@ fn post(
         let message = format!("an incident that is `{}` cannot become `{to}`", incident.status);
         return Err(Error::refused(Code::InvalidStatusTransition, message));
     }
-    if visibility == UpdateVisibility::Public && !cx.world.has_public_surface(&incident.component_ids)? {
+    if visibility == UpdateVisibility::Public && !status_page::has_public_surface(cx.world, &incident.component_ids)? {
         return Err(Error::refused(Code::NoPublicSurface, "no published status page shows an affected component"));
     }
     if status_change.is_none() {

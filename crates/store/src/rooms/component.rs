@@ -137,12 +137,7 @@ impl ComponentPort for OrgView<'_> {
     }
 
     fn component_in_use(&self, id: ComponentId) -> Result<bool, Error> {
-        let first = self.store.under(&Table::OPEN_BY_COMPONENT.record(self.org, id)).next();
+        let first = self.store.under(&Table::OPEN_BY_SEVERITY.record(self.org, id)).next();
         Ok(first.transpose()?.is_some())
-    }
-
-    fn has_public_surface(&self, _: &[ComponentId]) -> Result<bool, Error> {
-        // The store has no table of status pages, so none is published.
-        Ok(false)
     }
 }

@@ -14,12 +14,13 @@ use dogwatch_core::id::Id;
 use dogwatch_core::incident::{EditedField, Severity, Status, UpdateVisibility};
 use dogwatch_core::oncall::RotationType;
 use dogwatch_core::outbox::{DeliveryEnd, PageReason};
+use dogwatch_core::status_page::MaintenanceState;
 use dogwatch_core::team::Role;
 use dogwatch_core::{Timestamp, UserId};
 
 use super::incident::audit;
 use super::incident::{severity_byte, status_byte};
-use super::{by_byte, contact, incident, oncall, outbox, team};
+use super::{by_byte, contact, incident, oncall, outbox, status_page, team};
 use crate::record::{from_hex, hex};
 
 /// Declares modules, each for a type of stored value and its text. `$show` and `$read` give `None` for a value or a text that
@@ -142,12 +143,14 @@ words! {
     delivery_end: DeliveryEnd, outbox::end_byte;
     contact_method_kind: ContactMethodKind, contact::kind_byte;
     edited_field: EditedField, audit::field_byte;
+    maintenance_state: MaintenanceState, status_page::state_byte;
 }
 
 forms! {
     time: i64,
         |millis| Timestamp::from_millis(*millis).map(|at| at.to_string()),
         |text| text.parse::<Timestamp>().ok().map(Timestamp::as_millis);
+    component_status: u8, |byte| status_page::status_word(*byte), status_page::word_status;
     hash: [u8; 32], |bytes| Some(hex(bytes)), |text| from_hex(text)?.try_into().ok();
     scope: [u8; 16], |bytes| Some(hex(bytes)), |text| from_hex(text)?.try_into().ok();
     bytes: Vec<u8>, |bytes| Some(hex(bytes)), from_hex;

@@ -23,6 +23,7 @@ pub(crate) mod once;
 mod org_audit;
 pub(crate) mod organization;
 pub(crate) mod outbox;
+pub(crate) mod status_page;
 pub(crate) mod team;
 mod text;
 mod webhook;
@@ -101,7 +102,7 @@ pub(crate) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(key: &'a [u8], value: &'a [u8], read: Reader<'a>) -> Result<Self, Corrupt> {
+    pub(crate) fn new(key: &'a [u8], value: &'a [u8], read: Reader<'a>) -> Result<Self, Corrupt> {
         let table = Table::of_key(key).ok_or(Corrupt::Key)?;
         Ok(Self { table, key, value, read, parts: key.get(1..).unwrap_or_default() })
     }
@@ -212,12 +213,7 @@ pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result
         Write::Component(it) => difference(it, changes),
         Write::Incident(it) => difference(it, changes),
         Write::Update(it) => difference(it, changes),
-        Write::OrgAudit(entry) => {
-            let mut rows = Rows::default();
-            entry.rows(&mut rows)?;
-            changes.extend(rows.into_puts());
-            Ok(true)
-        }
+        Write::OrgAudit(entry) => added(&**entry, changes),
         Write::Schedule(it) => difference(it, changes),
         Write::RotationLayer(it) => difference(it, changes),
         Write::PastRotation(it) => difference(it, changes),
@@ -230,14 +226,20 @@ pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result
         Write::ContactMethod(it) => difference(it, changes),
         Write::ContactSettings(it) => difference(it, changes),
         Write::Webhook(it) => difference(it, changes),
+        Write::StatusPage(it) => difference(it, changes),
+        Write::Maintenance(it) => difference(it, changes),
+        Write::StatusChange(it) => added(it, changes),
         Write::Inbox(it) => difference(it, changes),
-        Write::Audit(entry) => {
-            let mut rows = Rows::default();
-            entry.rows(&mut rows)?;
-            changes.extend(rows.into_puts());
-            Ok(true)
-        }
+        Write::Audit(entry) => added(entry, changes),
     }
+}
+
+/// Adds the rows of an entity that never changes.
+fn added<T: Entity>(entity: &T, changes: &mut Vec<RowChange>) -> Result<bool, Corrupt> {
+    let mut rows = Rows::default();
+    entity.rows(&mut rows)?;
+    changes.extend(rows.into_puts());
+    Ok(true)
 }
 
 // Invariant [rows-of]: what is written is the difference between the rows before and the rows after.
@@ -388,7 +390,7 @@ pub(crate) fn followed(key: &[u8]) -> bool {
 
 /// Whether the entities of a row are kept decoded: those that lists and permissions read again and again.
 pub(crate) fn is_cached(key: &[u8]) -> bool {
-    const CACHED: [Table; 4] = [Table::INCIDENT, Table::MEMBER, Table::COMPONENT, Table::AUDIT];
+    const CACHED: [Table; 5] = [Table::INCIDENT, Table::MEMBER, Table::COMPONENT, Table::AUDIT, Table::STATUS_PAGE];
     key.first().is_some_and(|tag| CACHED.iter().any(|table| table.tag() == *tag))
 }
 
@@ -431,6 +433,9 @@ registry! {
     ContactMethod = "contactMethod", contact::ContactMethodLine;
     ContactSettings = "contactSettings", contact::ContactSettingsLine;
     Webhook = "webhook", webhook::WebhookLine;
+    StatusPage = "statusPage", status_page::StatusPageLine;
+    Maintenance = "maintenance", status_page::MaintenanceLine;
+    StatusChange = "componentStatus", status_page::StatusChangeLine;
     Notification = "notification", outbox::NotificationLine;
     Inbox = "inbox", outbox::InboxLine;
     OrgAudit = "orgAudit", org_audit::OrgAuditLine;
@@ -439,7 +444,7 @@ registry! {
 
 /// The format of a store with these records and tables. It changes when a store that this version writes could be misread by an
 /// older version.
-pub(crate) const FORMAT: u32 = 13;
+pub(crate) const FORMAT: u32 = 14;
 
 /// All tables, one entry for each module that declares some.
 pub(crate) const TABLES: &[&[Table]] = &[
@@ -454,6 +459,7 @@ pub(crate) const TABLES: &[&[Table]] = &[
     oncall::TABLES,
     escalation::TABLES,
     webhook::TABLES,
+    status_page::TABLES,
     outbox::TABLES,
     org_audit::TABLES,
     once::TABLES,

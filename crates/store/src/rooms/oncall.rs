@@ -68,7 +68,7 @@ pub(super) fn type_byte(kind: RotationType) -> u8 {
 }
 
 /// The time zone with a name. A name that this version's database does not know is [`Corrupt::Value`].
-fn zone(name: &str) -> Result<Zone, Corrupt> {
+pub(super) fn zone(name: &str) -> Result<Zone, Corrupt> {
     Zone::new(name).map_err(|_| Corrupt::Value)
 }
 

@@ -67,6 +67,8 @@ fn entity(setting: &Setting) -> &dyn Entity {
         Setting::Policy(it) => &**it,
         Setting::PolicyLayer(it) => &**it,
         Setting::Webhook(it) => &**it,
+        Setting::StatusPage(it) => &**it,
+        Setting::Maintenance(it) => &**it,
     }
 }
 
@@ -82,6 +84,8 @@ fn setting(entity: AnyEntity) -> Result<Setting, Corrupt> {
         AnyEntity::Policy(it) => Setting::Policy(it),
         AnyEntity::PolicyLayer(it) => Setting::PolicyLayer(it),
         AnyEntity::Webhook(it) => Setting::Webhook(it),
+        AnyEntity::StatusPage(it) => Setting::StatusPage(it),
+        AnyEntity::Maintenance(it) => Setting::Maintenance(it),
         _ => return Err(Corrupt::Value),
     })
 }

@@ -47,7 +47,18 @@ impl Stored for PieceV1 {
 impl TextV1 {
     /// Stores a text of the entity with the id `owner`, and adds the rows of its pieces if it is long.
     pub(crate) fn store(text: &str, org: OrgId, owner: [u8; 16], rows: &mut Rows) -> Result<Self, Corrupt> {
-        if text.len() <= INLINE {
+        Self::store_within(INLINE, text, org, owner, rows)
+    }
+
+    /// As [`TextV1::store`], where a text of at most so many bytes stays inside its record.
+    pub(crate) fn store_within(
+        inline: usize,
+        text: &str,
+        org: OrgId,
+        owner: [u8; 16],
+        rows: &mut Rows,
+    ) -> Result<Self, Corrupt> {
+        if text.len() <= inline {
             return Ok(Self::Inline(text.to_owned()));
         }
         let mut count = 0_u8;

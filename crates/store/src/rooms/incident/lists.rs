@@ -60,14 +60,14 @@ fn inverted_millis(at: Timestamp) -> [u8; 6] {
     rest.map(|byte| !byte)
 }
 
-/// Merges lists of incidents, each newest first, into one.
-pub(super) fn merged<L: Iterator<Item = Result<Pair, Error>>>(
+/// Merges lists of incidents into one, each of which is in the order of the last `N` bytes of its keys.
+pub(super) fn merged<const N: usize, L: Iterator<Item = Result<Pair, Error>>>(
     mut lists: Vec<Peekable<L>>,
 ) -> impl Iterator<Item = Result<Pair, Error>> {
     std::iter::from_fn(move || {
         // Inverted ids end the keys, so the newest is the least. An error comes first of all.
         let next = |list: &mut Peekable<L>| match list.peek() {
-            Some(Ok((key, _))) => Some(key.last_chunk::<16>().copied()),
+            Some(Ok((key, _))) => Some(key.last_chunk::<N>().copied()),
             Some(Err(_)) => Some(None),
             None => None,
         };

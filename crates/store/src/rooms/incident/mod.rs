@@ -1,34 +1,37 @@
 //! The stored form of incidents and their updates, and of the indexes for lists, timers and uses of components and policies.
 //!
 //! The record of an incident holds its status history, its escalation run, and the end of its audit trail. Its `createdAt` is
-//! not stored: its id begins with it. Where the newest comes first, keys hold ids with their bits inverted. Unresolved
-//! incidents are indexed by component and policy; an incident whose run waits has one row in `Timer`.
+//! not stored: its id begins with it. Where the newest comes first, keys hold ids with their bits inverted. Incidents are indexed
+//! by component, unresolved ones by policy, too; an incident whose run waits has one row in `Timer`.
 
 pub(crate) mod audit;
 mod check;
 mod lists;
+mod public;
 
 use crate::rooms::escalation::RunV1;
-use crate::table::{end_of, instant};
+use crate::table::{end_of, instant, take_instant};
 use audit::{AuditEventV1, events_of, stored_events, told};
 use audit::{AuditV1, audit_of};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
-use dogwatch_core::id::{AuditEventId, ComponentId, Id, IncidentId, PolicyId, StatusEntryId, UpdateId};
+use dogwatch_core::id::{
+    AuditEventId, ComponentId, Id, IncidentId, MaintenanceId, PolicyId, StatusEntryId, StatusPageId, UpdateId,
+};
 use dogwatch_core::incident::{
     AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate, Severity, Status, StatusEntry, UpdateVisibility,
 };
 use dogwatch_core::text::{IncidentDescription, Title, UpdateBody};
-use dogwatch_core::ticks::Timer;
-use dogwatch_core::{Error, OrgId, UserId};
+use dogwatch_core::ticks::{Timer, Waiting};
+use dogwatch_core::{Error, OrgId, Timestamp, UserId};
 use lists::{incident_lists, merged};
 #[cfg(feature = "export")]
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Pair;
-use crate::record::{Corrupt, Stored, unpack};
+use crate::record::{Corrupt, Stored, decode, unpack};
 #[cfg(feature = "export")]
 use crate::rooms::json;
 use crate::rooms::text::{Reader, TextV1, gather};
@@ -42,8 +45,12 @@ impl Table {
     pub(crate) const INCIDENT: Self = Self::new(b'I', "Incident");
     /// Index of incidents by status and severity, newest first.
     pub(crate) const BY_STATUS_AND_SEVERITY: Self = Self::new(b'X', "ByStatusAndSeverity");
-    /// Index of unresolved incidents by component, newest first.
-    pub(crate) const OPEN_BY_COMPONENT: Self = Self::new(b'C', "OpenByComponent");
+    /// Index of unresolved incidents by component and severity, the worst first, then newest first.
+    pub(crate) const OPEN_BY_SEVERITY: Self = Self::new(b'2', "OpenBySeverity");
+    /// Index of resolved incidents by component, the latest resolved first, then newest first.
+    pub(crate) const RESOLVED_BY_COMPONENT: Self = Self::new(b'3', "ResolvedByComponent");
+    /// Index of public updates by incident, newest first.
+    pub(crate) const PUBLIC_UPDATE: Self = Self::new(b'4', "PublicUpdate");
     /// Index of unresolved incidents by policy, newest first.
     pub(crate) const OPEN_BY_POLICY: Self = Self::new(b'E', "OpenByPolicy");
     /// Index of the waiting escalation runs of all organizations, by the instant at which they are due.
@@ -58,7 +65,9 @@ impl Table {
 pub(super) const TABLES: &[Table] = &[
     Table::INCIDENT,
     Table::BY_STATUS_AND_SEVERITY,
-    Table::OPEN_BY_COMPONENT,
+    Table::OPEN_BY_SEVERITY,
+    Table::RESOLVED_BY_COMPONENT,
+    Table::PUBLIC_UPDATE,
     Table::OPEN_BY_POLICY,
     Table::TIMER,
     Table::UPDATE,
@@ -101,16 +110,68 @@ pub(crate) fn by_status_and_severity(org: OrgId, status: Status, severity: Sever
     Table::BY_STATUS_AND_SEVERITY.of(org, &[&[status_byte(status), severity_byte(severity)], &newest_first(id)])
 }
 
-pub(crate) fn open_by_component(org: OrgId, component: ComponentId, id: IncidentId) -> Vec<u8> {
-    Table::OPEN_BY_COMPONENT.of(org, &[&component.to_bytes(), &newest_first(id)])
+/// The index row of an incident for a component that it affects: among the unresolved ones, or among those resolved at an instant.
+fn by_component(
+    org: OrgId,
+    component: [u8; 16],
+    (severity, resolved_at): (u8, Option<i64>),
+    id: IncidentId,
+) -> Vec<u8> {
+    match resolved_at {
+        None => Table::OPEN_BY_SEVERITY.of(org, &[&component, &[severity], &newest_first(id)]),
+        Some(at) => {
+            let latest_first = at.to_be_bytes().map(|byte| !byte);
+            Table::RESOLVED_BY_COMPONENT.of(org, &[&component, &latest_first, &newest_first(id)])
+        }
+    }
+}
+
+/// The rows of the index by component of the incident in a row; none when it holds no incident that can be read.
+pub(crate) fn by_component_of_row(key: &[u8], value: &[u8]) -> Vec<Vec<u8>> {
+    if Table::of_key(key) != Some(Table::INCIDENT) {
+        return Vec::new();
+    }
+    let org = key.get(1..).and_then(|rest| rest.first_chunk::<16>()).map(|org| OrgId::from_bytes(*org));
+    let (Some(org), Some(id), Ok(row)) = (org, incident_at_end(key), decode::<IncidentV4>(key, value)) else {
+        return Vec::new();
+    };
+    let incident = row.incident.incident.incident;
+    let resolved = incident.history.iter().find(|step| step.status == status_byte(Status::Resolved));
+    let state = (incident.severity, resolved.map(|step| step.changed_at));
+    incident.components.into_iter().map(|component| by_component(org, component, state, id)).collect()
 }
 
 pub(crate) fn open_by_policy(org: OrgId, policy: PolicyId, id: IncidentId) -> Vec<u8> {
     Table::OPEN_BY_POLICY.of(org, &[&policy.to_bytes(), &newest_first(id)])
 }
 
+/// The key of a timer: that of a maintenance has a byte of its own before the ids, which sorts it behind those of runs.
 pub(crate) fn timer_key(timer: &Timer) -> Vec<u8> {
-    Table::TIMER.key(&[&instant(timer.due), &timer.org_id.to_bytes(), &timer.incident_id.to_bytes()])
+    let (due, org) = (instant(timer.due), timer.org_id.to_bytes());
+    match timer.waiting {
+        Waiting::Run(incident) => Table::TIMER.key(&[&due, &org, &incident.to_bytes()]),
+        Waiting::Maintenance(page, id) => {
+            Table::TIMER.key(&[&due, &org, &[MAINTENANCE], &page.to_bytes(), &id.to_bytes()])
+        }
+    }
+}
+
+/// What stands before the ids in the timer of a maintenance.
+const MAINTENANCE: u8 = 0xFF;
+
+/// Reads a key that [`timer_key`] made.
+pub(crate) fn timer(key: &[u8]) -> Option<Timer> {
+    let (due, rest) = take_instant(key.get(1..)?)?;
+    let (org, rest) = rest.split_first_chunk::<16>()?;
+    let waiting = match rest.first_chunk::<16>() {
+        Some(incident) if rest.len() == 16 => Waiting::Run(IncidentId::from_bytes(*incident)),
+        _ => {
+            let (page, id) = rest.strip_prefix(&[MAINTENANCE])?.split_first_chunk::<16>()?;
+            let id = id.try_into().ok().map(MaintenanceId::from_bytes)?;
+            Waiting::Maintenance(StatusPageId::from_bytes(*page), id)
+        }
+    };
+    Some(Timer { due, org_id: OrgId::from_bytes(*org), waiting })
 }
 
 pub(super) fn status(byte: u8) -> Result<Status, Corrupt> {
@@ -267,16 +328,17 @@ impl Entity for Incident {
             last_part: self.last_part,
         };
         rows.index(by_status_and_severity(self.org_id, self.status, self.severity, self.id));
+        let state = (severity_byte(self.severity), self.resolved_at().map(Timestamp::as_millis));
+        for component in &self.component_ids {
+            rows.index(by_component(self.org_id, component.to_bytes(), state, self.id));
+        }
         if !self.is_resolved() {
-            for component in &self.component_ids {
-                rows.index(open_by_component(self.org_id, *component, self.id));
-            }
             if let Some(policy) = self.policy() {
                 rows.index(open_by_policy(self.org_id, policy, self.id));
             }
         }
         if let Some(due) = self.next_escalation_at() {
-            rows.index(timer_key(&Timer { due, org_id: self.org_id, incident_id: self.id }));
+            rows.index(timer_key(&Timer { due, org_id: self.org_id, waiting: Waiting::Run(self.id) }));
         }
         let incident = IncidentV3 {
             incident: IncidentV2 { incident, run: self.escalation.as_ref().map(RunV1::from) },
@@ -384,7 +446,11 @@ impl Entity for IncidentUpdate {
             posted_by: self.posted_by.to_bytes(),
             redacted: self.redacted.map(|(at, by)| (at.as_millis(), by.to_bytes())),
         };
-        rows.record(Table::UPDATE.of(self.org_id, &[&self.incident_id.to_bytes(), &self.id.to_bytes()]), &record)
+        let incident = self.incident_id.to_bytes();
+        if self.visibility == UpdateVisibility::Public {
+            rows.index(Table::PUBLIC_UPDATE.of(self.org_id, &[&incident, &newest_first(self.id)]));
+        }
+        rows.record(Table::UPDATE.of(self.org_id, &[&incident, &self.id.to_bytes()]), &record)
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
@@ -510,7 +576,7 @@ impl IncidentPort for OrgView<'_> {
             self.remembered(key).map_or_else(|| self.decoded(key, value, build), Ok)
         };
         let mut incidents = Vec::with_capacity(limit);
-        for pair in merged(lists).take(limit) {
+        for pair in merged::<16, _>(lists).take(limit) {
             let (key, value) = pair?;
             incidents.push(incident(&key, &value)?);
         }

@@ -6,6 +6,8 @@ use axum::http::HeaderValue;
 use clap::{Args, Parser, Subcommand};
 use dogwatch_deliver::Sender;
 use dogwatch_http::{Rate, TrustedProxies};
+use dogwatch_store::rules::text::Slug;
+use dogwatch_web::Accent;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::filter::Targets;
 
@@ -62,6 +64,10 @@ pub(crate) enum Command {
     /// Layer by layer of an escalation policy, with the people's own local times, the layers that would be skipped, and the
     /// end of the chain. Nothing happens: nobody is paged.
     Rehearse(RehearseArgs),
+    /// Draw a status page, as anybody sees it
+    ///
+    /// Components with their last 60 days, maintenances, and incidents with what was said of them in public.
+    Status(StatusArgs),
     /// Check that a store is what was written and fits together
     ///
     /// Looks at every row: records, checksums, indexes both ways, counts and numbers, timers, pages and audit trails. Prints a
@@ -342,6 +348,15 @@ pub(crate) struct ServeArgs {
     /// By default the address on which it listens.
     #[arg(long, value_name = "URL", env = "DOGWATCH_PUBLIC_URL", value_parser = public_url)]
     pub(crate) public_url: Option<String>,
+    /// Names under which status pages are reached at the root, as HOST=SLUG, with commas in between
+    #[arg(long, value_name = "LIST", value_delimiter = ',', env = "DOGWATCH_STATUS_PAGES", value_parser = host_of_page)]
+    pub(crate) status_pages: Vec<(String, Slug)>,
+    /// Colours behind the names of status pages, as SLUG=#RRGGBB, with commas in between; white must be legible on them
+    #[arg(long, value_name = "LIST", value_delimiter = ',', env = "DOGWATCH_STATUS_COLORS", value_parser = colour_of_page)]
+    pub(crate) status_colors: Vec<(Slug, Accent)>,
+    /// Logos of status pages, as SLUG=FILE, with commas in between: PNG or SVG, at most 64 KiB
+    #[arg(long, value_name = "LIST", value_delimiter = ',', env = "DOGWATCH_STATUS_LOGOS", value_parser = logo_of_page)]
+    pub(crate) status_logos: Vec<(Slug, PathBuf)>,
     #[command(flatten)]
     pub(crate) mail: MailArgs,
     /// Hosts of this network to which webhooks and ntfy may go, with commas in between; others must be public
@@ -418,6 +433,30 @@ fn public_url(text: &str) -> Result<String, String> {
         Some(_) => Ok(text.trim_end_matches('/').to_owned()),
         None => Err("must be like `https://oncall.example.com`".to_owned()),
     }
+}
+
+/// The two sides of `A=B`, the first of which is a slug.
+fn of_page(text: &str) -> Result<(Slug, &str), String> {
+    let (slug, value) = text.split_once('=').ok_or("must be like `SLUG=…`")?;
+    Ok((Slug::new(slug.trim()).map_err(|problem| problem.to_string())?, value.trim()))
+}
+
+fn host_of_page(text: &str) -> Result<(String, Slug), String> {
+    let (host, slug) = text.split_once('=').ok_or("must be like `status.example.com=SLUG`")?;
+    let host = host.trim().to_ascii_lowercase();
+    if host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte)) {
+        return Err("must begin with a name of a host, without a port".to_owned());
+    }
+    Ok((host, Slug::new(slug.trim()).map_err(|problem| problem.to_string())?))
+}
+
+fn colour_of_page(text: &str) -> Result<(Slug, Accent), String> {
+    let (slug, code) = of_page(text)?;
+    Ok((slug, Accent::new(code).map_err(|problem| problem.to_string())?))
+}
+
+fn logo_of_page(text: &str) -> Result<(Slug, PathBuf), String> {
+    of_page(text).map(|(slug, file)| (slug, PathBuf::from(file)))
 }
 
 /// How the log is written.
@@ -501,6 +540,19 @@ pub(crate) struct InviteArgs {
     /// What they may do: `org:member`, or `org:admin` for the team as well
     #[arg(long, value_name = "ROLE", default_value = "org:member")]
     pub(crate) role: String,
+}
+
+#[derive(Debug, Args, Serialize, Deserialize)]
+pub(crate) struct StatusArgs {
+    /// The folder of the store
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// The slug of the page, which is published
+    #[arg(long, value_name = "SLUG")]
+    pub(crate) slug: String,
+    /// The instant for which it is drawn, RFC 3339 [default: now]
+    #[arg(long, value_name = "INSTANT")]
+    pub(crate) at: Option<String>,
 }
 
 #[derive(Debug, Args, Serialize, Deserialize)]

@@ -58,6 +58,8 @@ fn from_file(path: &Path, command: &str, given: &ArgMatches) -> Result<Vec<Strin
     let known = ServeArgs::augment();
     let mut arguments = Vec::new();
     for (name, value) in &table {
+        // A table is named as TOML does it.
+        let name = &if value.is_table() { name.replace('_', "-") } else { name.clone() };
         let setting =
             known.get_arguments().find(|argument| argument.get_long() == Some(name)).filter(|_| name != "config");
         let Some(setting) = setting else {
@@ -72,6 +74,13 @@ fn from_file(path: &Path, command: &str, given: &ArgMatches) -> Result<Vec<Strin
             Value::Boolean(false) => {}
             Value::String(text) => arguments.push(format!("--{name}={text}")),
             Value::Integer(number) => arguments.push(format!("--{name}={number}")),
+            // A setting whose values are pairs.
+            Value::Table(pairs) if setting.get_value_delimiter().is_some() => {
+                for (key, value) in pairs {
+                    let text = value.as_str().ok_or_else(|| failed(format!("`{name}.{key}` must be a string")))?;
+                    arguments.push(format!("--{name}={key}={text}"));
+                }
+            }
             _ => return Err(failed(format!("`{name}` must be a string, a number, `true` or `false`"))),
         }
     }

@@ -16,6 +16,7 @@ use dogwatch_store::rules::incident::{
 };
 use dogwatch_store::rules::organization::CreateOrganization;
 use dogwatch_store::rules::outbox::PageReason;
+use dogwatch_store::rules::status_page::{CreateStatusPage, ShowStatusPage};
 use dogwatch_store::rules::team::{AddMember, ListTeam, Member, Role};
 use dogwatch_store::rules::{Actor, Command, Error as Refusal, Problem, UserId};
 use dogwatch_store::{Clock, Engine, ManualClock, SystemClock};
@@ -27,6 +28,9 @@ use crate::stage::Stage;
 
 /// How long before now the demo begins, in milliseconds: 61 minutes, so that it ends about now.
 const NIGHT: i64 = 61 * 60 * 1_000;
+
+/// What stands for the status page in addresses.
+const SLUG: &str = "harbour";
 
 /// Runs the demo on the given folder, or on a temporary one.
 pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
@@ -60,7 +64,10 @@ fn play<W: Write>(stage: &mut Stage<W>, folder: &Path) -> Result<(), Failure> {
 
     stage.heading("The program ends. The store is opened again, and all of it is still there.")?;
     let engine = Engine::open(folder)?;
-    tell(stage, &engine, &ada, incident)
+    tell(stage, &engine, &ada, incident)?;
+    stage.heading("And this is what anybody sees: the status page")?;
+    let page = engine.query(&ShowStatusPage::new(valid(SLUG)?, engine.now()), &Actor::Anybody)?;
+    Ok(stage.draw(&page)?)
 }
 
 /// A member who takes part in the demo.
@@ -234,9 +241,17 @@ impl<'a, W: Write> Night<'a, W> {
 
         self.wait(1);
         let public = PostUpdate::public(id, valid("We are looking into failing payments.")?);
-        self.try_in_vain(Who::Cleo, "wants to tell the public.", public)?;
-        self.wait(1);
+        self.try_in_vain(Who::Cleo, "wants to tell the public.", public.clone())?;
         let components = self.engine.query(&ListComponents, &self.cleo.actor)?;
+        let page = CreateStatusPage {
+            published: true,
+            component_ids: components.iter().map(|component| component.id).collect(),
+            ..CreateStatusPage::new(valid("Harbour")?, valid(SLUG)?)
+        };
+        self.act(Who::Ada, "publishes a status page that shows Checkout.", page)?;
+        self.act(Who::Cleo, "tells the public.", public)?;
+        self.stage.done("posted, and on the page with the same commit")?;
+        self.wait(1);
         for component in components {
             self.try_in_vain(Who::Cleo, "tidies up the components.", DeleteComponent { id: component.id })?;
         }

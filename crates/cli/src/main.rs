@@ -21,6 +21,7 @@ mod rehearse;
 mod serve;
 mod socket;
 mod stage;
+mod status;
 mod task;
 mod tools;
 
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Command::Key { command: KeyCommand::Revoke(args) } => carry_out(Task::RevokeKey(args)),
         Command::Oncall(args) => carry_out(Task::Oncall(args)),
         Command::Rehearse(args) => carry_out(Task::Rehearse(args)),
+        Command::Status(args) => carry_out(Task::Status(args)),
         Command::Verify(args) => carry_out(Task::Verify(args)),
         Command::Export(args) => carry_out(Task::Export(args)),
         Command::Backup(args) => carry_out(Task::Backup(args)),

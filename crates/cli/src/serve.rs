@@ -6,6 +6,7 @@
 //!
 //! The store is kept open by the keeper (`keep.rs`), and what is in its outbox is sent as `mail.rs` says.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::net::ToSocketAddrs;
@@ -16,9 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dogwatch_http::{Certificates, Limits, Metrics, RouterBuilder, Settings, serve_latest, unavailable};
-use dogwatch_store::rules::Actor;
 use dogwatch_store::rules::organization::CreateOrganization;
+use dogwatch_store::rules::{Actor, Error as Refusal};
 use dogwatch_store::{Engine, OpenError};
+use dogwatch_web::{Logo, StatusSettings, by_host};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -65,6 +67,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
 /// Checks settings without serving: files that they name can be read, and the address can be one.
 pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
     certificates(args)?;
+    status_pages(args)?;
     let mail = Mail::of(args)?;
     args.listen.to_socket_addrs()?;
     writeln!(
@@ -118,6 +121,23 @@ fn limits(args: &ServeArgs) -> Limits {
     limits.bodies = args.body_memory.saturating_mul(1 << 20);
     limits.query_time = Duration::from_secs(args.query_seconds);
     limits
+}
+
+/// How status pages look, and where they are reached.
+fn status_pages(args: &ServeArgs) -> Result<StatusSettings, Failure> {
+    let mut settings = StatusSettings::default();
+    settings.public_url.clone_from(&args.public_url);
+    for (slug, accent) in &args.status_colors {
+        settings.looks.entry(slug.clone()).or_default().accent = Some(*accent);
+    }
+    for (slug, file) in &args.status_logos {
+        let refused =
+            |why: &dyn std::fmt::Display| Refusal::invalid("--status-logos", format!("{}: {why}", file.display()));
+        let bytes = std::fs::read(file).map_err(|why| refused(&why))?;
+        let logo = Logo::new(bytes).map_err(|why| refused(&why))?;
+        settings.looks.entry(slug.clone()).or_default().logo = Some(logo);
+    }
+    Ok(settings)
 }
 
 /// The file in the folder of the store that holds the first API key, when nobody sat before a terminal to read it.
@@ -195,15 +215,18 @@ async fn listen(args: &ServeArgs, engine: Option<Engine>, mail: Mail, log: &Log)
     if !mail.is_sent() {
         tracing::warn!("{NOBODY}");
     }
-    let (data, links) = (args.data.clone(), mail.clone());
+    let (data, links, pages) = (args.data.clone(), mail.clone(), status_pages(args)?);
+    let hosts: BTreeMap<_, _> = args.status_pages.iter().cloned().collect();
     let router = move |engine: &Engine| {
         let builder =
             RouterBuilder::new(engine.clone()).metrics(metrics.of(engine)).limits(limits).cors(origins.clone());
         let builder = builder.trusted_proxies(proxies.clone()).draining(Arc::clone(&draining)).notice(notice);
-        match links.key(&data) {
-            Some(key) => builder.beside(links.pages(engine, key.clone())).master_key(key).build(),
-            None => builder.build(),
-        }
+        let pages = dogwatch_web::status_pages(engine.clone(), pages.clone());
+        let router = match links.key(&data) {
+            Some(key) => builder.beside(pages.merge(links.pages(engine, key.clone()))).master_key(key).build(),
+            None => builder.beside(pages).build(),
+        };
+        by_host(router, hosts.clone())
     };
     let (latest, routers) = watch::channel(engine.as_ref().map_or_else(unavailable, &router));
     let (ends, ending) = watch::channel(false);

@@ -7,6 +7,9 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use dogwatch_store::rules::Timestamp;
+use dogwatch_store::rules::status_page::PublicPage;
+
+use crate::status;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -83,6 +86,11 @@ impl<W: Write> Stage<W> {
     /// A name and a value.
     pub(crate) fn fact(&mut self, name: &str, value: impl Display) -> io::Result<()> {
         writeln!(self.out, "  {DIM}{name:<12}{DIM:#}{value}")
+    }
+
+    /// A status page.
+    pub(crate) fn draw(&mut self, page: &PublicPage) -> io::Result<()> {
+        status::draw(page, &mut self.out)
     }
 
     /// An empty line.

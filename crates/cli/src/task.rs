@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::{
     AddMemberArgs, BackupArgs, ChangesArgs, CopyArgs, CreateKeyArgs, DeliveriesArgs, ExportArgs, InitArgs, InviteArgs,
-    ListKeysArgs, OncallArgs, RehearseArgs, RevokeKeyArgs, VerifyArgs,
+    ListKeysArgs, OncallArgs, RehearseArgs, RevokeKeyArgs, StatusArgs, VerifyArgs,
 };
 use crate::desk::Desk;
 use crate::failure::Failure;
-use crate::{deliveries, keys, manage, oncall, rehearse, tools};
+use crate::{deliveries, keys, manage, oncall, rehearse, status, tools};
 
 /// A task and its arguments.
 #[derive(Debug, Serialize, Deserialize)]
@@ -25,6 +25,7 @@ pub(crate) enum Task {
     RevokeKey(RevokeKeyArgs),
     Oncall(OncallArgs),
     Rehearse(RehearseArgs),
+    Status(StatusArgs),
     Verify(VerifyArgs),
     Export(ExportArgs),
     Backup(BackupArgs),
@@ -46,6 +47,7 @@ impl Task {
             Self::RevokeKey(args) => &args.store.data,
             Self::Oncall(args) => &args.data,
             Self::Rehearse(args) => &args.data,
+            Self::Status(args) => &args.data,
             Self::Verify(args) | Self::Stats(args) => &args.data,
             Self::Export(args) => &args.data,
             Self::Backup(args) => &args.copy.data,
@@ -84,6 +86,7 @@ impl Task {
             Self::RevokeKey(args) => keys::revoke(args, desk),
             Self::Oncall(args) => oncall::run(args, desk),
             Self::Rehearse(args) => rehearse::run(args, desk),
+            Self::Status(args) => status::run(args, desk),
             Self::Verify(args) => tools::verify(args, desk),
             Self::Export(args) => tools::export(args, desk),
             Self::Backup(args) => tools::backup(args, desk),

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use dogwatch_store::rules::status_page::ComponentStatus;
 use dogwatch_store::rules::text::{HttpUrl, TextForm, TextRule};
 use dogwatch_store::rules::{Error as Refusal, Patch, Problem, Timestamp};
 use serde_json::{Map, Value, json};
@@ -44,6 +45,10 @@ pub(crate) enum Kind {
     Target,
     /// A notification rule: a contact method and a delay.
     Rule,
+    /// What stands for a status page in addresses.
+    Slug,
+    /// The status of a component on a status page, set by hand.
+    StatusOverride,
 }
 
 impl Kind {
@@ -87,6 +92,9 @@ impl Kind {
             ] }),
             Self::Rule => json!({ "type": "object", "required": ["contactMethodId", "delayMinutes"], "properties": {
                 "contactMethodId": Self::Id("").schema(), "delayMinutes": Self::Number(0, 1_440).schema() } }),
+            Self::Slug => json!({ "type": "string", "pattern": "^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$" }),
+            Self::StatusOverride => json!({ "type": "object", "required": ["componentId", "status"], "properties": {
+                "componentId": Self::Id("").schema(), "status": Self::Word(ComponentStatus::WORDS).schema() } }),
         }
     }
 }
@@ -417,19 +425,46 @@ impl Input {
         kind: Kind,
         parse: impl Fn(&Map<String, Value>, &str) -> Result<T, Vec<Field>>,
     ) -> Option<Vec<T>> {
-        self.note(name, || json!({ "type": "array", "maxItems": most, "items": kind.schema() }), true);
-        let items = match self.body.remove(name).filter(|value| !value.is_null()) {
-            Some(Value::Array(items)) if items.len() <= most => items,
-            given => {
-                let problem = match given {
-                    None => "is required".to_owned(),
-                    Some(Value::Array(_)) => format!("must have at most {most} items"),
-                    Some(_) => "must be an array".to_owned(),
-                };
-                self.problem(format!("/{name}"), problem);
-                return None;
+        self.note(name, || objects_of(kind, most), true);
+        match self.body.remove(name).filter(|value| !value.is_null()) {
+            None => {
+                self.problem(format!("/{name}"), "is required");
+                None
             }
+            Some(value) => self.read_objects(name, most, &value, parse),
+        }
+    }
+
+    /// As [`Input::objects`], for an optional array that cannot be cleared: null is a problem.
+    pub(crate) fn edit_objects<T>(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        kind: Kind,
+        parse: impl Fn(&Map<String, Value>, &str) -> Result<T, Vec<Field>>,
+    ) -> Option<Option<Vec<T>>> {
+        self.note(name, || objects_of(kind, most), false);
+        match self.body.remove(name) {
+            None => Some(None),
+            Some(value) => self.read_objects(name, most, &value, parse).map(Some),
+        }
+    }
+
+    fn read_objects<T>(
+        &mut self,
+        name: &'static str,
+        most: usize,
+        value: &Value,
+        parse: impl Fn(&Map<String, Value>, &str) -> Result<T, Vec<Field>>,
+    ) -> Option<Vec<T>> {
+        let Value::Array(items) = value else {
+            self.problem(format!("/{name}"), "must be an array");
+            return None;
         };
+        if items.len() > most {
+            self.problem(format!("/{name}"), format!("must have at most {most} items"));
+            return None;
+        }
         let mut parsed = Vec::with_capacity(items.len());
         for (place, item) in items.iter().enumerate() {
             let place = format!("/{name}/{place}");
@@ -497,6 +532,11 @@ fn text(value: &Value) -> Result<&str, Problem> {
 
 fn number(value: &Value) -> Result<i64, Problem> {
     value.as_i64().ok_or_else(|| Problem::new("value", "must be a whole number"))
+}
+
+/// The schema of an array of objects.
+fn objects_of(kind: Kind, most: usize) -> Value {
+    json!({ "type": "array", "maxItems": most, "items": kind.schema() })
 }
 
 fn list_of(kind: Kind) -> Value {

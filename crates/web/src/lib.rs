@@ -2,13 +2,21 @@
 //! acknowledged (contract, section 9), and the one with which an invited person joins (`/join/{token}`; section 4). And what Slack tells of a
 //! button that was pressed (`/slack/interactive`).
 //!
-//! They work on a phone at three in the morning: dark, large, one button, no script. Looking changes nothing: mail scanners look at
+//! The pages of the link and of joining work on a phone at three in the morning: dark, large, one button, no script. Looking changes nothing: mail scanners look at
 //! every link. [`router`] gives an [`axum::Router`] with these paths.
+//!
+//! Status pages (`/status/{slug}`; section 13) are for customers: [`status_pages`].
 
 mod join;
 mod page;
 mod reply;
 mod slack;
+mod status;
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use status::every_form;
+pub use status::{Accent, Logo, Look, LookProblem, StatusSettings, by_host, status_pages};
 
 use std::sync::Arc;
 

@@ -11,6 +11,7 @@ use crate::component::Component;
 use crate::error::Error;
 use crate::id::{ComponentId, StatusPageId};
 use crate::text::{Name, Slug};
+use crate::validation::Problem;
 use crate::world::{Change, World, Write};
 use crate::zone::Zone;
 use crate::{checks, limits};
@@ -23,9 +24,9 @@ pub(super) fn find(world: &dyn World, id: StatusPageId) -> Result<StatusPage, Er
 }
 
 /// Refuses more components than a page shows. Code: `validation_error`.
-pub(super) fn check_number(components: &[ComponentId]) -> Result<(), Error> {
+pub(super) fn check_number(components: &[ComponentId]) -> Result<(), Problem> {
     if components.len() > StatusPage::MOST_COMPONENTS {
-        return Err(Error::invalid("componentIds", "must have at most 200 items"));
+        return Err(Problem::new("componentIds", "must have at most 200 items"));
     }
     Ok(())
 }

@@ -38,14 +38,6 @@ fn check_components(page: &StatusPage, components: &[ComponentId]) -> Result<(),
     }
 }
 
-/// Refuses no component, or more than a page shows. Code: `validation_error`.
-fn check_some(components: &[ComponentId]) -> Result<(), Error> {
-    if components.is_empty() {
-        return Err(Error::invalid("componentIds", "must have at least 1 item"));
-    }
-    check_number(components)
-}
-
 /// Refuses an end that has passed. Code: `validation_error`.
 fn check_not_over(ends_at: Timestamp, now: Timestamp) -> Result<(), Error> {
     if ends_at <= now { Err(Error::invalid("endsAt", "must be later than now")) } else { Ok(()) }
@@ -124,6 +116,17 @@ impl CreateMaintenance {
         }
         Ok(())
     }
+
+    /// Checks the number of components.
+    ///
+    /// # Errors
+    /// A [`Problem`] of `componentIds` unless there are 1–200.
+    pub fn check_components(components: &[ComponentId]) -> Result<(), Problem> {
+        if components.is_empty() {
+            return Err(Problem::new("componentIds", "must have at least 1 item"));
+        }
+        check_number(components)
+    }
 }
 
 impl Command for CreateMaintenance {
@@ -134,7 +137,7 @@ impl Command for CreateMaintenance {
 
     fn decide(self, _: ByAdmin, cx: &mut Context<'_>) -> Result<MaintenanceView, Error> {
         Self::check_span(self.starts_at, self.ends_at)?;
-        check_some(&self.component_ids)?;
+        Self::check_components(&self.component_ids)?;
         let page = find_page(cx.world, self.status_page_id)?;
         check_components(&page, &self.component_ids)?;
         check_not_over(self.ends_at, cx.now)?;
@@ -223,7 +226,7 @@ impl Command for EditMaintenance {
             check_not_over(after.ends_at, cx.now)?;
         }
         if let Some(components) = self.component_ids {
-            check_some(&components)?;
+            CreateMaintenance::check_components(&components)?;
             check_components(&page, &components)?;
             after.component_ids = components;
         }

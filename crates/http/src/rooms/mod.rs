@@ -8,6 +8,7 @@ mod escalation;
 mod incident;
 mod oncall;
 mod org_audit;
+mod status_page;
 mod team;
 mod webhook;
 
@@ -25,6 +26,7 @@ pub(crate) fn table() -> Vec<Route> {
         escalation::routes(),
         org_audit::routes(),
         webhook::routes(),
+        status_page::routes(),
     ];
     rooms.into_iter().flatten().collect()
 }

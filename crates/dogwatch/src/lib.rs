@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `http` | the module `http`: the JSON API as an `axum::Router` to nest |
 //! | `deliver` | the module `deliver`: sends pages and invitations by mail, to webhooks and ntfy, or through a channel of yours |
-//! | `web` | the module `web`: the pages to which messages link, as an `axum::Router` to nest |
+//! | `web` | the module `web`: the pages to which messages link, and status pages, as `axum::Router`s |
 //! | `export` | `Engine::export` and `import`: all entities as lines of JSON |
 //! | `serde` | JSON of the contract for the types of [`rules`] |
 //! | `tracing` | a span for each command, query, commit and tick |

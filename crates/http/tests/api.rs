@@ -292,6 +292,16 @@ async fn every_endpoint() {
         "POST /v1/webhooks/{id}/test",
         "POST /v1/webhooks/{id}/enable",
         "GET /v1/webhooks/{id}/deliveries",
+        "GET /v1/status-pages",
+        "POST /v1/status-pages",
+        "GET /v1/status-pages/{id}",
+        "PATCH /v1/status-pages/{id}",
+        "DELETE /v1/status-pages/{id}",
+        "GET /v1/status-pages/{id}/maintenances",
+        "POST /v1/status-pages/{id}/maintenances",
+        "GET /v1/status-pages/{id}/maintenances/{maintenanceId}",
+        "PATCH /v1/status-pages/{id}/maintenances/{maintenanceId}",
+        "DELETE /v1/status-pages/{id}/maintenances/{maintenanceId}",
     ]
     .map(str::to_owned)
     .into();

@@ -197,7 +197,8 @@ async fn nothing_internal_shows() {
     };
     engine.execute(draft, ada).unwrap();
 
-    let (users, ids) = ([harbour.owner.to_string(), ben.member.id.to_string()], [policy.to_string(), slip.id.to_string()]);
+    let (users, ids) =
+        ([harbour.owner.to_string(), ben.member.id.to_string()], [policy.to_string(), slip.id.to_string()]);
     for address in addresses(SLUG) {
         let text = harbour.text(&address).await;
         assert!(!text.to_lowercase().contains("secret"), "{address}: {text}");
@@ -269,7 +270,8 @@ async fn a_change_shows_soon() {
 #[tokio::test]
 async fn headers() {
     let harbour = Harbour::new();
-    let policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *";
+    let policy =
+        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors *";
     for (address, media_type, csp, origin) in [
         ("", "text/html; charset=utf-8", Some(policy), false),
         (".json", "application/json", None, true),
@@ -290,14 +292,18 @@ async fn texts_are_escaped() {
     let harbour = Harbour::new();
     let nasty = "</title><script>alert(\"1\")</script>&amp;'<!--]]>";
     let id = harbour.incident(nasty, Severity::High, &[harbour.checkout]);
-    let body = UpdateBody::new(format!("{nasty}\nsee https://example.com/a?b=c&d=\"e\" and javascript:alert(1)")).unwrap();
+    let body =
+        UpdateBody::new(format!("{nasty}\nsee https://example.com/a?b=c&d=\"e\" and javascript:alert(1)")).unwrap();
     harbour.engine.execute(PostUpdate::public(id, body), &harbour.ada).unwrap();
     for address in ["/status/harbour", "/status/harbour/feed.atom", "/status/harbour/badge.svg"] {
         let text = harbour.text(address).await;
         assert!(!text.contains("<script>") && !text.contains("alert(\"1\")"), "{address}: {text}");
     }
     let html = harbour.text("/status/harbour").await;
-    assert!(html.contains("href=\"https://example.com/a?b=c&#38;d=\"") && !html.contains("href=\"javascript"), "{html}");
+    assert!(
+        html.contains("href=\"https://example.com/a?b=c&#38;d=\"") && !html.contains("href=\"javascript"),
+        "{html}"
+    );
     assert_eq!(harbour.json("/status/harbour.json").await["incidents"][0]["title"], nasty);
 }
 
@@ -314,7 +320,8 @@ async fn an_incident_moves_into_the_history() {
     assert_eq!((&page["banner"], page["incidents"].as_array().unwrap().len()), (&Value::from("operational"), 0));
     assert_eq!(page["history"][0]["date"], "2026-04-07");
     let past = &page["history"][0]["incidents"][0];
-    let steps: Vec<_> = past["updates"].as_array().unwrap().iter().map(|it| it["statusChange"].as_str().unwrap()).collect();
+    let steps: Vec<_> =
+        past["updates"].as_array().unwrap().iter().map(|it| it["statusChange"].as_str().unwrap()).collect();
     assert_eq!(steps, ["resolved", "monitoring", "identified", "investigating"]);
     // An hour of a partial outage.
     for component in page["components"].as_array().unwrap() {
@@ -326,7 +333,10 @@ async fn an_incident_moves_into_the_history() {
     let unresolved = harbour.json("/status/harbour/api/v2/incidents/unresolved.json").await;
     assert_eq!(unresolved["incidents"].as_array().unwrap().len(), 0);
     let all = harbour.json("/status/harbour/api/v2/incidents.json").await;
-    assert_eq!((&all["incidents"][0]["status"], &all["incidents"][0]["impact"]), (&Value::from("resolved"), &Value::from("minor")));
+    assert_eq!(
+        (&all["incidents"][0]["status"], &all["incidents"][0]["impact"]),
+        (&Value::from("resolved"), &Value::from("minor"))
+    );
     assert_eq!(all["incidents"][0]["resolved_at"], past["resolvedAt"]);
 }
 
@@ -343,7 +353,8 @@ async fn maintenances() {
         ends_at: at("2026-04-07T12:00:00Z"),
     };
     harbour.engine.execute(create, &harbour.ada).unwrap();
-    let lists = ["scheduled-maintenances.json", "scheduled-maintenances/upcoming.json", "scheduled-maintenances/active.json"];
+    let lists =
+        ["scheduled-maintenances.json", "scheduled-maintenances/upcoming.json", "scheduled-maintenances/active.json"];
     for (wait, counts, banner, state, status) in [
         (0, [1, 1, 0], "operational", "scheduled", "scheduled"),
         (3_600, [1, 0, 1], "maintenance", "under_way", "in_progress"),

@@ -55,7 +55,7 @@ struct Site {
     settings: StatusSettings,
 }
 
-/// The status pages of an engine, under `/status/`.
+/// The status pages of an engine, under `/status/`. Their links begin there, so the router stands at the root of a site.
 ///
 /// ```
 /// use dogwatch_store::Engine;

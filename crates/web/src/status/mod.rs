@@ -102,6 +102,11 @@ impl Form {
         }
     }
 
+    /// Whether it is HTML or XML, which some characters must not be in, also not escaped.
+    const fn is_markup(self) -> bool {
+        !matches!(self, Self::Json | Self::Atlassian(_))
+    }
+
     /// Renders a page in this form; `None` when a template fails, which is logged.
     fn render(self, page: &PublicPage, settings: &StatusSettings) -> Option<Bytes> {
         let look = settings.looks.get(&page.page.slug);
@@ -119,6 +124,12 @@ impl Form {
             .map_err(|why| tracing::error!(%why, form = ?self, "a status page cannot be rendered"))
             .ok()
     }
+}
+
+/// A text in which U+FFFD stands for each character that is none.
+fn without_noncharacters(text: String) -> String {
+    let is_none = |c: char| matches!(u32::from(c), 0xFDD0..=0xFDEF) || u32::from(c) & 0xFFFE == 0xFFFE;
+    if text.contains(is_none) { text.replace(is_none, "\u{FFFD}") } else { text }
 }
 
 impl Site {

@@ -70,7 +70,7 @@ impl Uptime {
 /// In percent, cut to two places, so that 100 % is said only of what was always up: `99.98`.
 impl fmt::Display for Uptime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 % 10_000 == 0 {
+        if self.0.is_multiple_of(10_000) {
             return write!(f, "{}", self.0 / 10_000);
         }
         write!(f, "{}.{:02}", self.0 / 10_000, self.0 % 10_000 / 100)

@@ -332,10 +332,10 @@ impl Entity for Incident {
         for component in &self.component_ids {
             rows.index(by_component(self.org_id, component.to_bytes(), state, self.id));
         }
-        if !self.is_resolved() {
-            if let Some(policy) = self.policy() {
-                rows.index(open_by_policy(self.org_id, policy, self.id));
-            }
+        if !self.is_resolved()
+            && let Some(policy) = self.policy()
+        {
+            rows.index(open_by_policy(self.org_id, policy, self.id));
         }
         if let Some(due) = self.next_escalation_at() {
             rows.index(timer_key(&Timer { due, org_id: self.org_id, waiting: Waiting::Run(self.id) }));

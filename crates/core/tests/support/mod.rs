@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod night;
+pub(crate) mod pier;
 
 use std::time::Duration;
 
@@ -53,8 +54,13 @@ impl Clone for Harbour {
 
 impl Harbour {
     pub(crate) fn new() -> Self {
+        Self::since("2026-04-07T10:00:00Z")
+    }
+
+    /// Created at this instant.
+    pub(crate) fn since(now: &str) -> Self {
         let mut ids = IdSource::from_seed([42; 32]);
-        let now = valid("2026-04-07T10:00:00Z");
+        let now = valid(now);
         let mut world = MemoryState::new();
         let create = CreateOrganization::new(valid("Harbour"), valid("ada@example.com"), valid("Ada"), valid("Byron"));
         let created = world.execute(create, &Actor::Operator, now, &mut ids).unwrap();

@@ -285,24 +285,6 @@ fn history_stays_true_whatever_changes_later() {
 }
 
 #[test]
-fn nothing_is_left_of_a_deleted_page() {
-    let mut pier = Pier::new();
-    let page = pier.usual();
-    pier.announce(page, &[pier.api], 0, 10);
-    pier.announce(page, &[pier.api], 5, 10);
-    pier.open("critical", &[pier.web]);
-    pier.pass(1);
-    let left = |pier: &Pier| {
-        let mut world = pier.harbour.world.clone();
-        world.forget_audits();
-        format!("{world:?}").contains(&page.to_string())
-    };
-    assert!(left(&pier));
-    pier.run(DeleteStatusPage::new(page)).unwrap();
-    assert!(!left(&pier));
-}
-
-#[test]
 fn one_page_has_its_history_and_another_its_own() {
     let mut pier = Pier::since("2026-04-01T00:00:00Z");
     let page = pier.usual();

@@ -54,8 +54,10 @@ struct Harbour {
 impl Harbour {
     fn open(&self, title: &str, components: Vec<ComponentId>) -> IncidentId {
         let severity = Severity::ALL[title.len() % 4];
-        let open =
-            CreateIncident { component_ids: components, ..CreateIncident::new(title.parse().unwrap(), severity, self.owner) };
+        let open = CreateIncident {
+            component_ids: components,
+            ..CreateIncident::new(title.parse().unwrap(), severity, self.owner)
+        };
         self.engine.execute(open, &self.ada).unwrap().id
     }
 
@@ -107,10 +109,12 @@ fn fill(harbour: &Harbour) {
         pass(600);
     }
     for n in 0..5 {
-        let id = harbour.open(&format!("Checkout is down, no. {n}"), vec![harbour.components[n], harbour.components[n + 7]]);
+        let id =
+            harbour.open(&format!("Checkout is down, no. {n}"), vec![harbour.components[n], harbour.components[n + 7]]);
         for update in 0..4 {
             pass(5);
-            harbour.say(id, &format!("We are looking into it, for the {update}. time. Card payments fail in some shops."));
+            harbour
+                .say(id, &format!("We are looking into it, for the {update}. time. Card payments fail in some shops."));
         }
     }
 }
@@ -204,7 +208,8 @@ fn main() {
         // A new router has kept nothing: the page is read and rendered.
         let router = status_pages(harbour.engine.clone(), StatusSettings::default());
         let request = Request::get(path).body(Body::empty()).unwrap();
-        let body = runtime.block_on(async { router.oneshot(request).await.unwrap().into_body().collect().await.unwrap() });
+        let body =
+            runtime.block_on(async { router.oneshot(request).await.unwrap().into_body().collect().await.unwrap() });
         body.to_bytes()
     };
     println!("\n30 components, 90 days, 5 unresolved and 200 resolved incidents (medians of {ROUNDS} rounds)\n");
@@ -218,7 +223,8 @@ fn main() {
     line("read", &shown(seconds_per_call(ROUNDS, read)), "");
     let alone = seconds_per_call(ROUNDS, || drop(text("/status/harbour")));
     line("read and rendered", &shown(alone), "reach: 3 ms");
-    let elsewhere = std::env::var("DOGWATCH_BENCH_INCIDENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
+    let elsewhere =
+        std::env::var("DOGWATCH_BENCH_INCIDENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(100_000);
     for n in 0..elsewhere {
         harbour.open(&format!("Elsewhere {n}"), Vec::new());
     }
@@ -275,5 +281,9 @@ fn under_load(harbour: &Harbour, site: SocketAddr, key: &str) {
     readers.into_iter().for_each(|reader| reader.join().unwrap());
     writer.join().unwrap();
     line("500 connections while an incident is updated", &format!("{each:.0}/s"), "no error");
-    line("p99 of an API read beside them", &shown(busy), &format!("{:.1} x idle ({}); reach: 3", busy / idle, shown(idle)));
+    line(
+        "p99 of an API read beside them",
+        &shown(busy),
+        &format!("{:.1} x idle ({}); reach: 3", busy / idle, shown(idle)),
+    );
 }

@@ -152,13 +152,15 @@ async fn every_form_says_the_same() {
 async fn nothing_internal_shows() {
     let harbour = Harbour::new();
     let (engine, ada) = (&harbour.engine, &harbour.ada);
+    let org = engine.organizations().unwrap()[0].id;
     let add = AddMember::new(
+        org,
         "secret-ben@example.com".parse().unwrap(),
         "SECRET-ben".parse().unwrap(),
         "SECRET-name".parse().unwrap(),
         Role::Member,
     );
-    let ben = engine.execute(add, ada).unwrap();
+    let ben = engine.execute(add, &Actor::Operator).unwrap();
     let policy = engine.execute(CreatePolicy::new("SECRET-policy".parse().unwrap()), ada).unwrap().id;
     let layer = AddPolicyLayer::new(
         policy,

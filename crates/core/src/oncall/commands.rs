@@ -37,21 +37,13 @@ impl CreateSchedule {
     }
 }
 
-/// The zone of a schedule. `Factory` is in the database, too: it stands for a clock that nobody has set, and is no place.
-fn zone(name: &str) -> Result<Zone, Error> {
-    if name == "Factory" {
-        return Err(Error::refused(Code::InvalidTimezone, "not the time zone of a place"));
-    }
-    Zone::new(name)
-}
-
 impl Command for CreateSchedule {
     type Caller = ByMember;
     type Reply = ScheduleView;
     const CODES: &'static [Code] = &[Code::InvalidTimezone, Code::NameConflict, Code::LimitReached];
 
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<ScheduleView, Error> {
-        let zone = zone(&self.timezone)?;
+        let zone = Zone::of_place(&self.timezone)?;
         checks::name_is_free(cx.world.schedule_named(&self.name)?, None, "schedule", &self.name)?;
         cx.count(|counts| checks::one_more(&mut counts.schedules, limits::SCHEDULES, "schedules"))?;
         let schedule = Schedule {
@@ -104,7 +96,7 @@ impl Command for EditSchedule {
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<ScheduleView, Error> {
         let before = find(cx.world, self.id)?;
-        let zone = self.timezone.map_or_else(|| Ok(before.zone.clone()), |name| zone(&name))?;
+        let zone = self.timezone.map_or_else(|| Ok(before.zone.clone()), |name| Zone::of_place(&name))?;
         let mut after = before.clone();
         if let Some(name) = self.name {
             checks::name_is_free(cx.world.schedule_named(&name)?, Some(self.id), "schedule", &name)?;

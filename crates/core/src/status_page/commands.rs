@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::status::{Causes, note};
+use super::status::Causes;
 use super::{StatusOverride, StatusPage};
 use crate::caller::ByAdmin;
 use crate::code::Code;
@@ -11,7 +11,7 @@ use crate::component::Component;
 use crate::error::Error;
 use crate::id::{ComponentId, StatusPageId};
 use crate::text::{Name, Slug};
-use crate::validation::Problem;
+use crate::validation::{Problem, Validation};
 use crate::world::{Change, World, Write};
 use crate::zone::Zone;
 use crate::{checks, limits};
@@ -45,19 +45,28 @@ pub(super) fn unknown_component(id: ComponentId) -> Error {
     Error::refused(Code::InvalidComponentId, format!("no component has the id `{id}`"))
 }
 
-/// Refuses overrides of one component twice, or of a component that is not among these. Code: `validation_error`.
-fn check_overrides(overrides: &[StatusOverride], components: &[ComponentId]) -> Result<(), Error> {
-    let (shown, mut seen) = (components.iter().collect::<BTreeSet<_>>(), BTreeSet::new());
-    for (place, one) in overrides.iter().enumerate() {
-        let field = || format!("overrides/{place}/componentId");
-        if !shown.contains(&one.component_id) {
-            return Err(Error::invalid(field(), "must be a component that the page shows"));
-        }
-        if !seen.insert(one.component_id) {
-            return Err(Error::invalid(field(), "must not be given twice"));
+/// Gathers what does not fit of the components and overrides of a page: too many components, overrides of one component twice, or of one
+/// that is not shown. Of an edit without components, that is known once the page is.
+fn gather(check: &mut Validation, overrides: Option<&[StatusOverride]>, components: Option<&[ComponentId]>) {
+    if let Some(components) = components {
+        check.field("componentIds", check_number(components));
+    }
+    let (shown, mut seen) = (components.map(|all| all.iter().collect::<BTreeSet<_>>()), BTreeSet::new());
+    for (place, one) in overrides.unwrap_or_default().iter().enumerate() {
+        let field = format!("overrides/{place}/componentId");
+        if shown.as_ref().is_some_and(|shown| !shown.contains(&one.component_id)) {
+            check.problem(field, "must be a component that the page shows");
+        } else if !seen.insert(one.component_id) {
+            check.problem(field, "must not be given twice");
         }
     }
-    Ok(())
+}
+
+/// Refuses what [`gather`] gathers. Code: `validation_error`.
+fn check_fields(overrides: Option<&[StatusOverride]>, components: Option<&[ComponentId]>) -> Result<(), Error> {
+    let mut check = Validation::new();
+    gather(&mut check, overrides, components);
+    check.finish(|| Some(()))
 }
 
 /// Overrides in the order of the components of a page.
@@ -109,10 +118,9 @@ impl Command for CreateStatusPage {
     ];
 
     fn decide(self, _: ByAdmin, cx: &mut Context<'_>) -> Result<StatusPage, Error> {
-        check_number(&self.component_ids)?;
-        check_overrides(&self.overrides, &self.component_ids)?;
+        check_fields(Some(&self.overrides), Some(&self.component_ids))?;
         check_components(cx.world, &self.component_ids, &[])?;
-        let zone = Zone::new(&self.timezone)?;
+        let zone = Zone::of_place(&self.timezone)?;
         checks::name_is_free(cx.world.page_with_slug(&self.slug)?, None, "status page", &self.slug)?;
         checks::room_for_one(cx.world.status_pages()?.len(), limits::STATUS_PAGES, "status pages")?;
         let page = StatusPage {
@@ -145,8 +153,10 @@ fn check_components(world: &dyn World, components: &[ComponentId], known: &[Comp
     Ok(())
 }
 
-/// Changes a status page (contract, section 13). Codes, in the order of the checks: `not_found`, and those of [`CreateStatusPage`] but
-/// for `limit_reached`. Changing nothing succeeds and writes nothing.
+/// Changes a status page (contract, section 13). Changing nothing succeeds and writes nothing.
+///
+/// Codes, in the order of the checks: `validation_error` (as for [`CreateStatusPage`]), `not_found`, `duplicate_component_id`,
+/// `invalid_component_id`, `invalid_timezone`, `name_conflict` (the slug is taken, in whichever organization).
 ///
 /// With new components and no new overrides, the overrides of components that are not shown any more are lifted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,8 +189,8 @@ impl Command for EditStatusPage {
     type Caller = ByAdmin;
     type Reply = StatusPage;
     const CODES: &'static [Code] = &[
-        Code::NotFound,
         Code::Validation,
+        Code::NotFound,
         Code::DuplicateComponentId,
         Code::InvalidComponentId,
         Code::InvalidTimezone,
@@ -188,22 +198,18 @@ impl Command for EditStatusPage {
     ];
 
     fn decide(self, _: ByAdmin, cx: &mut Context<'_>) -> Result<StatusPage, Error> {
+        check_fields(self.overrides.as_deref(), self.component_ids.as_deref())?;
         let before = find(cx.world, self.id)?;
         let mut after = before.clone();
-        if let Some(components) = self.component_ids {
-            check_number(&components)?;
-            after.component_ids = components;
+        after.component_ids = self.component_ids.unwrap_or(after.component_ids);
+        if let Some(overrides) = self.overrides {
+            check_fields(Some(&overrides), Some(&after.component_ids))?;
+            after.overrides = overrides;
         }
-        match self.overrides {
-            Some(overrides) => {
-                check_overrides(&overrides, &after.component_ids)?;
-                after.overrides = in_order(&overrides, &after.component_ids);
-            }
-            None => after.overrides = in_order(&before.overrides, &after.component_ids),
-        }
+        after.overrides = in_order(&after.overrides, &after.component_ids);
         check_components(cx.world, &after.component_ids, &before.component_ids)?;
         if let Some(timezone) = self.timezone {
-            after.zone = Zone::new(&timezone)?;
+            after.zone = Zone::of_place(&timezone)?;
         }
         if let Some(slug) = self.slug {
             checks::name_is_free(cx.world.page_with_slug(&slug)?, Some(self.id), "status page", &slug)?;
@@ -244,9 +250,6 @@ impl Command for DeleteStatusPage {
 
     fn decide(self, _: ByAdmin, cx: &mut Context<'_>) -> Result<StatusPageId, Error> {
         let page = find(cx.world, self.id)?;
-        for component in &page.component_ids {
-            note(cx, page.id, *component, None)?;
-        }
         for maintenance in cx.world.maintenances(self.id)? {
             cx.write(Write::Maintenance(Box::new(Change::gone(maintenance))));
         }

@@ -47,8 +47,8 @@ impl Uptime {
     /// The uptime of a day that is `length` milliseconds long, with so many tenths of milliseconds of outage in it.
     fn of(tenths_down: i64, length: i64) -> Self {
         let (down, length) = (i128::from(tenths_down), i128::from(length.max(1)));
-        // Rounded to the nearest millionth.
-        let lost = (down * 100_000 + length / 2) / length;
+        // Rounded to the nearest millionth, but only what was always up is up all of the time.
+        let lost = ((down * 100_000 + length / 2) / length).max(i128::from(down > 0));
         Self(u32::try_from(1_000_000 - lost).unwrap_or(0))
     }
 

@@ -13,7 +13,7 @@ use crate::id::{ComponentId, MaintenanceId, StatusPageId};
 use crate::patch::Patch;
 use crate::text::{Description, Title};
 use crate::time::Timestamp;
-use crate::validation::Problem;
+use crate::validation::{Problem, Validation};
 use crate::world::{Change, World, Write};
 use crate::{checks, limits};
 
@@ -136,8 +136,10 @@ impl Command for CreateMaintenance {
         &[Code::Validation, Code::NotFound, Code::DuplicateComponentId, Code::InvalidComponentId, Code::LimitReached];
 
     fn decide(self, _: ByAdmin, cx: &mut Context<'_>) -> Result<MaintenanceView, Error> {
-        Self::check_span(self.starts_at, self.ends_at)?;
-        Self::check_components(&self.component_ids)?;
+        let mut check = Validation::new();
+        check.field("componentIds", Self::check_components(&self.component_ids));
+        check.field("endsAt", Self::check_span(self.starts_at, self.ends_at));
+        check.finish(|| Some(()))?;
         let page = find_page(cx.world, self.status_page_id)?;
         check_components(&page, &self.component_ids)?;
         check_not_over(self.ends_at, cx.now)?;
@@ -164,9 +166,11 @@ impl Command for CreateMaintenance {
     }
 }
 
-/// Changes a maintenance that is not over (contract, section 13). Codes, in the order of the checks: `not_found`, `validation_error` (it
-/// is over; it has begun, and its beginning is to change; it would be over already; its span does not fit; no component, or more than
-/// 200), `duplicate_component_id`, `invalid_component_id` (the page does not show it). Changing nothing succeeds and writes nothing.
+/// Changes a maintenance that is not over (contract, section 13). Changing nothing succeeds and writes nothing.
+///
+/// Codes, in the order of the checks: `validation_error` (no component, or more than 200; a span that does not fit), `not_found`,
+/// `validation_error` (it is over; it has begun, and its beginning is to change; it would be over already), `duplicate_component_id`,
+/// `invalid_component_id` (the page does not show it).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EditMaintenance {
     /// The page that announces it.
@@ -205,9 +209,15 @@ impl Command for EditMaintenance {
     type Caller = ByAdmin;
     type Reply = MaintenanceView;
     const CODES: &'static [Code] =
-        &[Code::NotFound, Code::Validation, Code::DuplicateComponentId, Code::InvalidComponentId];
+        &[Code::Validation, Code::NotFound, Code::DuplicateComponentId, Code::InvalidComponentId];
 
     fn decide(self, _: ByAdmin, cx: &mut Context<'_>) -> Result<MaintenanceView, Error> {
+        let mut check = Validation::new();
+        let components = self.component_ids.as_deref().map(CreateMaintenance::check_components);
+        check.optional("componentIds", components);
+        let span = self.starts_at.zip(self.ends_at).map(|(from, to)| CreateMaintenance::check_span(from, to));
+        check.optional("endsAt", span);
+        check.finish(|| Some(()))?;
         let page = find_page(cx.world, self.status_page_id)?;
         let before = find(cx.world, self.status_page_id, self.id)?;
         if before.state == MaintenanceState::Over {
@@ -226,7 +236,6 @@ impl Command for EditMaintenance {
             check_not_over(after.ends_at, cx.now)?;
         }
         if let Some(components) = self.component_ids {
-            CreateMaintenance::check_components(&components)?;
             check_components(&page, &components)?;
             after.component_ids = components;
         }
@@ -236,7 +245,10 @@ impl Command for EditMaintenance {
             return Ok(MaintenanceView::from(&after));
         }
         if after.state == MaintenanceState::Scheduled && after.starts_at <= cx.now && cx.now < after.ends_at {
-            after.starts_at = cx.now;
+            // One that was due keeps its beginning.
+            if after.starts_at != before.starts_at {
+                after.starts_at = cx.now;
+            }
             after.state = MaintenanceState::UnderWay;
         }
         let view = MaintenanceView::from(&after);

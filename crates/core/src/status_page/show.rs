@@ -12,7 +12,7 @@ use crate::code::Code;
 use crate::command::{GlobalView, Query, seal};
 use crate::component::ComponentRef;
 use crate::error::Error;
-use crate::id::{ComponentId, IncidentId, MaintenanceId, StatusPageId};
+use crate::id::{ComponentId, Id, IncidentId, MaintenanceId, StatusPageId};
 use crate::incident::{Incident, IncidentUpdate, Severity, Status};
 use crate::text::{Description, GroupLabel, Name, Slug, Title, UpdateBody};
 use crate::time::Timestamp;
@@ -27,7 +27,7 @@ const MOST_OPEN: usize = 50;
 const MOST_RESOLVED: usize = 200;
 /// The most public updates of one incident that are shown.
 const MOST_UPDATES: usize = 50;
-/// The most bytes of their texts, of all incidents; there may be one text more.
+/// The most bytes of their texts, of all incidents.
 const MOST_BYTES: usize = 512 << 10;
 /// The most changes of one component's status in 90 days that are looked at. Of one with more, the days before are not known.
 const MOST_CHANGES: usize = 5_000;
@@ -308,28 +308,38 @@ impl Reading<'_> {
     fn updates(&mut self, incident: &Incident) -> Result<Vec<ShownUpdate>, Error> {
         let most = if self.bytes < MOST_BYTES { MOST_UPDATES } else { 0 };
         let public = self.world.public_updates(incident.id, most + 1)?;
-        let public = self.cut(public, most);
+        let mut public = self.cut(public, most);
         let text = |update: &IncidentUpdate| update.body.as_ref().map_or(0, |body| body.as_str().len());
-        self.bytes += public.iter().map(text).sum::<usize>();
-        let said = |id| public.iter().any(|update| Some(update.id) == id);
-        let bare = incident.history.iter().filter(|entry| !said(entry.update_id)).map(|entry| ShownUpdate {
-            id: entry.id.to_string(),
-            status_change: Some(entry.status),
-            body: None,
-            redacted: false,
-            posted_at: entry.changed_at,
+        let fits = public.iter().take_while(|update| {
+            self.bytes = self.bytes.saturating_add(text(update));
+            self.bytes <= MOST_BYTES
         });
-        let mut updates: Vec<_> = bare.collect();
-        updates.extend(public.iter().map(|update| ShownUpdate {
-            id: update.id.to_string(),
-            status_change: update.status_change,
-            body: update.body.clone(),
-            redacted: update.redacted.is_some(),
-            posted_at: update.posted_at(),
+        let fits = fits.count();
+        public = self.cut(public, fits);
+        let said = |id| public.iter().any(|update| Some(update.id) == id);
+        let bare = incident.history.iter().filter(|entry| !said(entry.update_id)).map(|entry| {
+            let update = ShownUpdate {
+                id: entry.id.to_string(),
+                status_change: Some(entry.status),
+                body: None,
+                redacted: false,
+                posted_at: entry.changed_at,
+            };
+            (entry.id.to_bytes(), update)
+        });
+        // The ids of the parts of an incident ascend in the order in which they came, whatever the clock did.
+        let mut updates: BTreeMap<_, _> = bare.collect();
+        updates.extend(public.iter().map(|update| {
+            let shown = ShownUpdate {
+                id: update.id.to_string(),
+                status_change: update.status_change,
+                body: update.body.clone(),
+                redacted: update.redacted.is_some(),
+                posted_at: update.posted_at(),
+            };
+            (update.id.to_bytes(), shown)
         }));
-        // At one instant, a later status comes first, and what changes none last.
-        updates.sort_by_key(|update| std::cmp::Reverse((update.posted_at, update.status_change)));
-        Ok(updates)
+        Ok(updates.into_values().rev().collect())
     }
 
     fn maintenances(&self, since: Timestamp) -> Result<Vec<ShownMaintenance>, Error> {

@@ -73,7 +73,7 @@ impl Causes {
 }
 
 /// Writes the status of a component on a page, unless it is the last one.
-pub(super) fn note(
+fn note(
     cx: &mut Context<'_>,
     page: StatusPageId,
     component: ComponentId,

@@ -18,6 +18,7 @@ use dogwatch_store::rules::organization::CreateOrganization;
 use dogwatch_store::rules::outbox::PageReason;
 use dogwatch_store::rules::status_page::{CreateStatusPage, ShowStatusPage};
 use dogwatch_store::rules::team::{AddMember, ListTeam, Member, Role};
+use dogwatch_store::rules::text::Slug;
 use dogwatch_store::rules::{Actor, Command, Error as Refusal, Problem, UserId};
 use dogwatch_store::{Clock, Engine, ManualClock, SystemClock};
 
@@ -29,8 +30,13 @@ use crate::stage::Stage;
 /// How long before now the demo begins, in milliseconds: 61 minutes, so that it ends about now.
 const NIGHT: i64 = 61 * 60 * 1_000;
 
-/// What stands for the status page in addresses.
-const SLUG: &str = "harbour";
+/// What stands for the status page in addresses. Another night in the same folder has another.
+fn slug(engine: &Engine) -> Result<Slug, Failure> {
+    match engine.organizations()?.len() {
+        1 => valid("harbour"),
+        nights => valid(&format!("harbour-{nights}")),
+    }
+}
 
 /// Runs the demo on the given folder, or on a temporary one.
 pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
@@ -66,7 +72,7 @@ fn play<W: Write>(stage: &mut Stage<W>, folder: &Path) -> Result<(), Failure> {
     let engine = Engine::open(folder)?;
     tell(stage, &engine, &ada, incident)?;
     stage.heading("And this is what anybody sees: the status page")?;
-    let page = engine.query(&ShowStatusPage::new(valid(SLUG)?, engine.now()), &Actor::Anybody)?;
+    let page = engine.query(&ShowStatusPage::new(slug(&engine)?, engine.now()), &Actor::Anybody)?;
     Ok(stage.draw(&page)?)
 }
 
@@ -246,7 +252,7 @@ impl<'a, W: Write> Night<'a, W> {
         let page = CreateStatusPage {
             published: true,
             component_ids: components.iter().map(|component| component.id).collect(),
-            ..CreateStatusPage::new(valid("Harbour")?, valid(SLUG)?)
+            ..CreateStatusPage::new(valid("Harbour")?, slug(&self.engine)?)
         };
         self.act(Who::Ada, "publishes a status page that shows Checkout.", page)?;
         self.act(Who::Cleo, "tells the public.", public)?;

@@ -90,6 +90,9 @@ fn draw_component(component: &ShownComponent, out: &mut dyn Write) -> io::Result
     let colour = style(component.status);
     writeln!(out, "  {BOLD}{}{BOLD:#}  {colour}{}{colour:#}", component.name, words(component.status))?;
     let days = component.days.get(component.days.len().saturating_sub(DAYS)..).unwrap_or_default();
+    if days.iter().all(|day| day.worst.is_none()) {
+        return Ok(());
+    }
     write!(out, "  ")?;
     for day in days {
         let colour = day.worst.map_or(DIM, style);

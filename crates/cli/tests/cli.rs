@@ -174,6 +174,8 @@ fn the_demo_tells_the_whole_story_within_80_columns_and_without_colour() {
             "invalid_status_transition",
             "redaction_not_permitted",
             "no_public_surface",
+            "status page that shows Checkout",
+            "We are looking into failing payments.",
             "component_in_use",
             "incident_resolved",
             "[redacted by Ben Marlow]",

@@ -16,6 +16,7 @@ use crate::text::{Description, GroupLabel, Name};
 use crate::time::Timestamp;
 use crate::world::{Change, World, Write};
 use crate::{checks, limits};
+use std::collections::BTreeSet;
 
 seal!(CreateComponent, EditComponent, DeleteComponent, GetComponent, ListComponents);
 
@@ -250,6 +251,25 @@ impl Query for ListComponents {
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<Component>, Error> {
         view.world.components()
     }
+}
+
+/// Refuses a component that is given twice. Code: `duplicate_component_id`.
+pub(crate) fn check_none_twice(ids: &[ComponentId]) -> Result<(), Error> {
+    let mut seen = BTreeSet::new();
+    match ids.iter().find(|id| !seen.insert(**id)) {
+        Some(twice) => Err(Error::refused(Code::DuplicateComponentId, format!("component `{twice}` is given twice"))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a component that does not exist, or not any more. Code: `invalid_component_id`.
+pub(crate) fn check_exists(world: &dyn World, id: ComponentId) -> Result<(), Error> {
+    if world.component(id)?.as_ref().is_some_and(Component::is_live) { Ok(()) } else { Err(unknown(id)) }
+}
+
+/// The refusal of a component that is not there. Code: `invalid_component_id`.
+pub(crate) fn unknown(id: ComponentId) -> Error {
+    Error::refused(Code::InvalidComponentId, format!("no component has the id `{id}`"))
 }
 
 /// The component with this id, unless it has been deleted. Code: `not_found`.

@@ -394,6 +394,17 @@ impl Input {
         }
     }
 
+    /// The items of an array that has not too many.
+    fn array<'a>(&mut self, name: &'static str, most: usize, value: &'a Value) -> Option<&'a [Value]> {
+        let problem = match value {
+            Value::Array(items) if items.len() <= most => return Some(items),
+            Value::Array(_) => format!("must have at most {most} items"),
+            _ => "must be an array".to_owned(),
+        };
+        self.problem(format!("/{name}"), problem);
+        None
+    }
+
     fn items<T>(
         &mut self,
         name: &'static str,
@@ -401,14 +412,7 @@ impl Input {
         value: &Value,
         mut parse: impl FnMut(&str) -> Result<T, Problem>,
     ) -> Option<Vec<T>> {
-        let Value::Array(items) = value else {
-            self.problem(format!("/{name}"), "must be an array");
-            return None;
-        };
-        if items.len() > most {
-            self.problem(format!("/{name}"), format!("must have at most {most} items"));
-            return None;
-        }
+        let items = self.array(name, most, value)?;
         let mut parsed = Vec::with_capacity(items.len());
         for (place, item) in items.iter().enumerate() {
             parsed.extend(self.check(format!("/{name}/{place}"), text(item).and_then(&mut parse)));
@@ -457,14 +461,7 @@ impl Input {
         value: &Value,
         parse: impl Fn(&Map<String, Value>, &str) -> Result<T, Vec<Field>>,
     ) -> Option<Vec<T>> {
-        let Value::Array(items) = value else {
-            self.problem(format!("/{name}"), "must be an array");
-            return None;
-        };
-        if items.len() > most {
-            self.problem(format!("/{name}"), format!("must have at most {most} items"));
-            return None;
-        }
+        let items = self.array(name, most, value)?;
         let mut parsed = Vec::with_capacity(items.len());
         for (place, item) in items.iter().enumerate() {
             let place = format!("/{name}/{place}");

@@ -3,7 +3,7 @@
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Command, Context, seal};
-use crate::component::Component;
+use crate::component;
 use crate::error::Error;
 use crate::id::{ComponentId, IncidentId};
 use crate::world::World;
@@ -70,15 +70,8 @@ impl Command for SetComponents {
 /// Checks a set of affected components: none twice (`duplicate_component_id`), all existing (`invalid_component_id`), at most
 /// 100 (`limit_reached`).
 pub(super) fn check(world: &dyn World, ids: &[ComponentId]) -> Result<(), Error> {
-    let mut seen = BTreeSet::new();
-    if let Some(twice) = ids.iter().find(|id| !seen.insert(**id)) {
-        return Err(Error::refused(Code::DuplicateComponentId, format!("component `{twice}` is given twice")));
-    }
-    for id in ids {
-        if !world.component(*id)?.as_ref().is_some_and(Component::is_live) {
-            return Err(Error::refused(Code::InvalidComponentId, format!("no component has the id `{id}`")));
-        }
-    }
+    component::check_none_twice(ids)?;
+    ids.iter().try_for_each(|id| component::check_exists(world, *id))?;
     let limit = limits::INCIDENT_COMPONENTS;
     if u32::try_from(ids.len()).is_ok_and(|count| count <= limit) {
         Ok(())

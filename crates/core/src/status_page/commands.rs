@@ -7,7 +7,7 @@ use super::{StatusOverride, StatusPage};
 use crate::caller::ByAdmin;
 use crate::code::Code;
 use crate::command::{Command, Context, seal};
-use crate::component::Component;
+use crate::component;
 use crate::error::Error;
 use crate::id::{ComponentId, StatusPageId};
 use crate::text::{Name, Slug};
@@ -29,20 +29,6 @@ pub(super) fn check_number(components: &[ComponentId]) -> Result<(), Problem> {
         return Err(Problem::new("componentIds", "must have at most 200 items"));
     }
     Ok(())
-}
-
-/// Refuses a component that is given twice. Code: `duplicate_component_id`.
-pub(super) fn check_none_twice(components: &[ComponentId]) -> Result<(), Error> {
-    let mut seen = BTreeSet::new();
-    match components.iter().find(|id| !seen.insert(**id)) {
-        Some(twice) => Err(Error::refused(Code::DuplicateComponentId, format!("component `{twice}` is given twice"))),
-        None => Ok(()),
-    }
-}
-
-/// The refusal of a component that is not there. Code: `invalid_component_id`.
-pub(super) fn unknown_component(id: ComponentId) -> Error {
-    Error::refused(Code::InvalidComponentId, format!("no component has the id `{id}`"))
 }
 
 /// Gathers what does not fit of the components and overrides of a page: too many components, overrides of one component twice, or of one
@@ -143,14 +129,10 @@ impl Command for CreateStatusPage {
 
 /// Checks the components of a page. Those in `known` are not looked up again.
 fn check_components(world: &dyn World, components: &[ComponentId], known: &[ComponentId]) -> Result<(), Error> {
-    check_none_twice(components)?;
+    component::check_none_twice(components)?;
     let known: BTreeSet<_> = known.iter().collect();
-    for id in components.iter().filter(|id| !known.contains(id)) {
-        if !world.component(*id)?.as_ref().is_some_and(Component::is_live) {
-            return Err(unknown_component(*id));
-        }
-    }
-    Ok(())
+    let mut new = components.iter().filter(|id| !known.contains(id));
+    new.try_for_each(|id| component::check_exists(world, *id))
 }
 
 /// Changes a status page (contract, section 13). Changing nothing succeeds and writes nothing.

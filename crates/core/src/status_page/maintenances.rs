@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::commands::{check_none_twice, check_number, find as find_page, unknown_component};
+use super::commands::{check_number, find as find_page};
 use super::status::Causes;
 use super::{Maintenance, MaintenanceState, MaintenanceView, StatusPage};
 use crate::caller::ByAdmin;
 use crate::code::Code;
 use crate::command::{Command, Context, seal};
+use crate::component;
 use crate::error::Error;
 use crate::id::{ComponentId, MaintenanceId, StatusPageId};
 use crate::patch::Patch;
@@ -31,9 +32,9 @@ pub(super) fn find(world: &dyn World, page: StatusPageId, id: MaintenanceId) -> 
 
 /// Checks components: at least one, at most 200, each once, all shown by the page.
 fn check_components(page: &StatusPage, components: &[ComponentId]) -> Result<(), Error> {
-    check_none_twice(components)?;
+    component::check_none_twice(components)?;
     match components.iter().find(|id| !page.shows(**id)) {
-        Some(unknown) => Err(unknown_component(*unknown)),
+        Some(unknown) => Err(component::unknown(*unknown)),
         None => Ok(()),
     }
 }

@@ -550,7 +550,7 @@ pub(crate) struct StatusArgs {
     /// The slug of the page, which is published
     #[arg(long, value_name = "SLUG")]
     pub(crate) slug: String,
-    /// The instant for which it is drawn, RFC 3339 [default: now]
+    /// The instant up to which its days are drawn, RFC 3339 [default: now]; statuses and incidents are the present ones
     #[arg(long, value_name = "INSTANT")]
     pub(crate) at: Option<String>,
 }

@@ -6,7 +6,7 @@
 //!
 //! The store is kept open by the keeper (`keep.rs`), and what is in its outbox is sent as `mail.rs` says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::net::ToSocketAddrs;
@@ -127,6 +127,14 @@ fn limits(args: &ServeArgs) -> Limits {
 fn status_pages(args: &ServeArgs) -> Result<StatusSettings, Failure> {
     let mut settings = StatusSettings::default();
     settings.public_url.clone_from(&args.public_url);
+    let mut hosts = BTreeSet::new();
+    for (host, slug) in &args.status_pages {
+        if !hosts.insert(host) {
+            return Err(Refusal::invalid("--status-pages", format!("`{host}` must be given once")).into());
+        }
+        // A name of its own is one that people see, and so has TLS, in whichever way.
+        settings.public_urls.entry(slug.clone()).or_insert_with(|| format!("https://{host}"));
+    }
     for (slug, accent) in &args.status_colors {
         settings.looks.entry(slug.clone()).or_default().accent = Some(*accent);
     }

@@ -98,7 +98,7 @@ fn draw_component(component: &ShownComponent, out: &mut dyn Write) -> io::Result
         let colour = day.worst.map_or(DIM, style);
         write!(out, "{colour}{}{colour:#}", sign(day.worst))?;
     }
-    match Uptime::mean(component.days.iter().filter_map(|day| day.uptime)) {
+    match Uptime::mean(days.iter().filter_map(|day| day.uptime)) {
         Some(uptime) => writeln!(out, "  {DIM}{uptime} % up{DIM:#}"),
         None => writeln!(out),
     }

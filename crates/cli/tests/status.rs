@@ -173,6 +173,7 @@ fn settings_that_do_not_fit() {
         (["--status-pages", "acme"], "status.example.com=SLUG"),
         (["--status-pages", "status.example.com:80=acme"], "without a port"),
         (["--status-pages", "status.example.com=A"], "slug must be"),
+        (["--status-pages", "status.example.com=acme,Status.example.com=other"], "must be given once"),
         (["--status-colors", "acme=red"], "must be like `#0b5fff`"),
         (["--status-colors", "acme=#ffee00"], "contrast below 4.5"),
         (["--status-logos", &logo], "must be a PNG or an SVG"),

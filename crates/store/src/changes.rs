@@ -4,7 +4,7 @@
 //! notifications on their way, and other rows that only the store itself needs are not shown; neither are secrets and their
 //! hashes.
 //!
-//! Texts of more than 1,024 bytes have rows of their own, which a commit holds only if it changes the text. Others are read from
+//! Long texts have rows of their own, which a commit holds only if it changes the text. Others are read from
 //! the present moment. If the entity has changed since, it is given as it is at present, and its later changes follow; if it has
 //! been deleted since, only its deletion is shown. An update that has been redacted since is given without its text.
 

@@ -1,6 +1,6 @@
-//! Ticks: fire the timers of all escalation runs that are due at an instant (contract, section 9).
+//! Ticks: fire the timers of all escalation runs and maintenances that are due at an instant (contract, sections 9 and 13).
 //!
-//! The rules (`dogwatch_core`) decide what a run does when it fires. Here the timers that are due are found by a scan in the
+//! The rules (`dogwatch_core`) decide what each does when it fires. Runs fire before maintenances. Here the timers that are due are found by a scan in the
 //! order of time, so the cost of a tick depends on what is due, not on what else is pending. A tick is taken even when the
 //! command queue is full, so that pages go out under overload.
 
@@ -18,16 +18,18 @@ use crate::trace;
 
 /// The largest number of timers that one piece of work fires.
 const CHUNK: usize = 1_000;
+/// The largest number of maintenances among them. Each may change the status of 200 components, and pages wait behind it.
+const MAINTENANCES: usize = 20;
 
 /// The result of a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ticked {
-    /// The number of escalation runs that went on: to their next layer, or to their end.
+    /// The number of escalation runs that went on, to their next layer or to their end, and of maintenances that began or ended.
     pub fired: usize,
-    /// The number of runs that could not go on, because a record cannot be read or written. They stay due, and do not stop
+    /// The number of them that could not go on, because a record cannot be read or written. They stay due, and do not stop
     /// the others.
     pub failed: usize,
-    /// Whether more runs may be due. Always `false` after [`Engine::tick`].
+    /// Whether more may be due. Always `false` after [`Engine::tick`].
     pub more: bool,
 }
 
@@ -177,8 +179,11 @@ impl Work for Tick {
         });
         batch.read_ahead(runs);
         let (mut ticked, mut lookups) = (Ticked::default(), Lookups::at(self.now));
+        let is_run = |timer: &&Timer| matches!(timer.waiting, Waiting::Run(_));
+        let (runs, maintenances): (Vec<_>, Vec<_>) = due.iter().partition(is_run);
+        let now = maintenances.get(..MAINTENANCES).unwrap_or(&maintenances);
         trace::tick(due.len(), || {
-            for timer in &due {
+            for timer in runs.iter().chain(now).copied() {
                 let fired = fire_due(timer, &batch.state(), &mut lookups, ids);
                 match fired.and_then(|decision| batch.add(&decision.writes).map(|()| decision.reply)) {
                     Ok(Fired::Yes) => ticked.fired += 1,
@@ -192,7 +197,12 @@ impl Work for Tick {
                 }
             }
         });
-        let last = if due.len() == CHUNK { due.last().copied() } else { None };
+        // Where the next piece begins: runs that lie between have been fired.
+        let last = match now.last().filter(|_| now.len() < maintenances.len()) {
+            Some(last) => Some(**last),
+            None if due.len() == CHUNK => due.last().copied(),
+            None => None,
+        };
         Ok((ticked, last))
     }
 }

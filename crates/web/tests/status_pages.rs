@@ -241,7 +241,8 @@ async fn what_has_not_changed_is_not_sent_again() {
         let tag = headers[header::ETAG].to_str().unwrap().to_owned();
         assert_eq!(status, StatusCode::OK);
         assert_eq!(headers[header::CACHE_CONTROL], "max-age=15, stale-while-revalidate=60, stale-if-error=86400");
-        for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
+        let strong = tag.strip_prefix("W/").unwrap().to_owned();
+        for known in [tag.clone(), strong, format!("\"other\", {tag}"), "*".to_owned()] {
             let (status, headers, body) = ask(&router, &address, &[("if-none-match", &known)]).await;
             assert_eq!((status, body.as_str()), (StatusCode::NOT_MODIFIED, ""), "{address} {known}");
             assert_eq!(headers[header::ETAG], tag.as_str());
@@ -372,7 +373,8 @@ async fn maintenances() {
             assert!(all.iter().all(|it| it["status"] == status));
         }
         let html = harbour.text("/status/harbour").await;
-        assert_eq!(html.contains("New database"), state != "over", "{state}");
+        assert!(html.contains("New database"));
+        assert_eq!(html.contains("<h2>Maintenance</h2>"), state != "over", "what is over is history: {state}");
     }
 }
 
@@ -412,4 +414,91 @@ async fn a_page_has_a_colour_and_a_logo() {
     assert!(headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().contains("sandbox"));
     assert_eq!(ask(&router, "/status/other/logo", &[]).await.0, StatusCode::NOT_FOUND);
     assert!(ask(&router, "/status/harbour", &[]).await.2.contains("<img src=\"/status/harbour/logo\" alt=\"\">"));
+}
+
+/// Whoever takes gzip gets what was compressed once; both are the same page.
+#[tokio::test]
+async fn compressed_or_not() {
+    let harbour = Harbour::new();
+    let router = harbour.router();
+    let ask = async |encodings: &str| {
+        let request = Request::get("/status/harbour").header("accept-encoding", encodings).body(Body::empty()).unwrap();
+        let (parts, body) = router.clone().oneshot(request).await.unwrap().into_parts();
+        let encoding = parts.headers.get(header::CONTENT_ENCODING).map(|it| it.to_str().unwrap().to_owned());
+        assert_eq!(parts.headers[header::VARY], "accept-encoding");
+        (encoding, parts.headers[header::ETAG].clone(), body.collect().await.unwrap().to_bytes())
+    };
+    let (none, tag, plain) = ask("identity").await;
+    assert_eq!(none, None);
+    for (encodings, gzip) in [
+        ("gzip", true),
+        ("br, GZIP;q=0.5", true),
+        ("gzip;q=0", false),
+        ("gzip;q=0.0, br", false),
+        ("br", false),
+        ("", false),
+    ] {
+        let (encoding, same, bytes) = ask(encodings).await;
+        assert_eq!((encoding.as_deref(), &same), (gzip.then_some("gzip"), &tag), "{encodings}");
+        if gzip {
+            let mut unpacked = Vec::new();
+            std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut unpacked).unwrap();
+            assert_eq!(unpacked, plain);
+        } else {
+            assert_eq!(bytes, plain);
+        }
+    }
+}
+
+/// Characters that are none are not in what others parse.
+#[tokio::test]
+async fn noncharacters() {
+    let harbour = Harbour::new();
+    harbour.incident("Down \u{FFFF}\u{FDD0}\u{1FFFE}", Severity::High, &[harbour.checkout]);
+    for address in ["/status/harbour", "/status/harbour/feed.atom"] {
+        assert!(harbour.text(address).await.contains("Down \u{FFFD}\u{FFFD}\u{FFFD}"), "{address}");
+    }
+    let page = harbour.json("/status/harbour.json").await;
+    assert_eq!(page["incidents"][0]["title"], "Down \u{FFFF}\u{FDD0}\u{1FFFE}");
+}
+
+/// A stylesheet is kept for long only under the address that names it; a logo is shown with its page.
+#[tokio::test]
+async fn what_stands_beside_a_page() {
+    let harbour = Harbour::new();
+    let html = harbour.text("/status/harbour").await;
+    let (_, rest) = html.split_once("/style.css?v=").unwrap();
+    let (version, _) = rest.split_once('"').unwrap();
+    for (query, caching) in
+        [(format!("?v={version}"), "immutable"), ("?v=other".to_owned(), "stale"), (String::new(), "stale")]
+    {
+        let (_, headers, _) = ask(&harbour.router(), &format!("/status/harbour/style.css{query}"), &[]).await;
+        assert!(headers[header::CACHE_CONTROL].to_str().unwrap().contains(caching), "{query}");
+    }
+    let mut look = Look::default();
+    look.logo = Some(Logo::new(b"<svg/>".to_vec()).unwrap());
+    let mut settings = StatusSettings::default();
+    settings.looks.insert(SLUG.parse().unwrap(), look);
+    let hide = EditStatusPage { published: Some(false), ..EditStatusPage::new(harbour.page) };
+    harbour.engine.execute(hide, &harbour.ada).unwrap();
+    let router = status_pages(harbour.engine.clone(), settings);
+    assert_eq!(ask(&router, "/status/harbour/logo", &[]).await.0, StatusCode::NOT_FOUND);
+}
+
+/// However many ask at once, all get the page; slugs that are made up leave nothing behind that changes that.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_ask_at_once() {
+    let harbour = Harbour::new();
+    let router = harbour.router();
+    let asks: Vec<_> = (0..200)
+        .map(|n| {
+            let router = router.clone();
+            let path = if n % 2 == 0 { "/status/harbour".to_owned() } else { format!("/status/made-up-{n}") };
+            tokio::spawn(async move { (n, ask(&router, &path, &[]).await.0) })
+        })
+        .collect();
+    for one in asks {
+        let (n, status) = one.await.unwrap();
+        assert_eq!(status, if n % 2 == 0 { StatusCode::OK } else { StatusCode::NOT_FOUND });
+    }
 }

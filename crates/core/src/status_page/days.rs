@@ -104,8 +104,9 @@ pub(super) fn days(changes: &[StatusChange], boundaries: &[Timestamp], zone: &Zo
     // From the newest to the oldest: from when to when it had which status. The present one holds now, too.
     let mut spans = Vec::with_capacity(changes.len());
     for change in changes {
-        let from = change.at.as_millis();
-        let to = until.min(now.as_millis().max(from).saturating_add(1));
+        // When the clock has jumped back, what was written last lies in the future; it holds now.
+        let from = change.at.min(now).as_millis();
+        let to = until.min(now.as_millis().saturating_add(1));
         spans.extend(change.status.map(|status| (from, to, status)));
         until = from;
     }

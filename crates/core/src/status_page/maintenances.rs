@@ -58,11 +58,11 @@ fn change(
         .filter(|component| page.shows(*component))
         .collect();
     if !concerned.is_empty() {
-        let mut causes = Causes::with(cx.world, page)?;
         let ids: Vec<_> = both().map(|it| it.id).collect();
-        causes.under_way.retain(|it| !ids.contains(&it.id));
-        causes.under_way.extend(after.clone().filter(Maintenance::is_under_way));
-        causes.write(cx, concerned, None)?;
+        let mut under_way = cx.world.maintenances_under_way(page.id)?;
+        under_way.retain(|it| !ids.contains(&it.id));
+        under_way.extend(after.clone().filter(Maintenance::is_under_way));
+        Causes::of_these(page, &under_way).write(cx, concerned, None)?;
     }
     cx.write(Write::Maintenance(Box::new(Change { before, after })));
     Ok(())
@@ -77,7 +77,8 @@ fn end(cx: &mut Context<'_>, page: StatusPage, before: Maintenance, ends_at: Tim
     for forgotten in over.into_iter().take(many) {
         cx.write(Write::Maintenance(Box::new(Change::gone(forgotten))));
     }
-    let after = Maintenance { state: MaintenanceState::Over, ends_at, ..before.clone() };
+    let updated_at = cx.now.max(before.updated_at);
+    let after = Maintenance { state: MaintenanceState::Over, ends_at, updated_at, ..before.clone() };
     change(cx, page, Some(before), Some(after))
 }
 
@@ -158,10 +159,10 @@ impl Command for CreateMaintenance {
             starts_at: self.starts_at.max(cx.now),
             ends_at: self.ends_at,
             created_at: cx.now,
+            updated_at: cx.now,
             state: if begins { MaintenanceState::UnderWay } else { MaintenanceState::Scheduled },
         };
         let view = MaintenanceView::from(&maintenance);
-        // Its beginning in the past does not count.
         change(cx, page, None, Some(maintenance))?;
         Ok(view)
     }
@@ -229,7 +230,7 @@ impl Command for EditMaintenance {
             if before.is_under_way() {
                 return Err(Error::invalid("startsAt", "has passed: the maintenance has begun"));
             }
-            after.starts_at = starts_at;
+            after.starts_at = starts_at.max(cx.now);
         }
         after.ends_at = self.ends_at.unwrap_or(before.ends_at);
         CreateMaintenance::check_span(after.starts_at, after.ends_at)?;
@@ -246,12 +247,9 @@ impl Command for EditMaintenance {
             return Ok(MaintenanceView::from(&after));
         }
         if after.state == MaintenanceState::Scheduled && after.starts_at <= cx.now && cx.now < after.ends_at {
-            // One that was due keeps its beginning.
-            if after.starts_at != before.starts_at {
-                after.starts_at = cx.now;
-            }
             after.state = MaintenanceState::UnderWay;
         }
+        after.updated_at = cx.now.max(before.updated_at);
         let view = MaintenanceView::from(&after);
         change(cx, page, Some(before), Some(after))?;
         Ok(view)
@@ -304,7 +302,8 @@ pub(crate) fn let_time_pass(cx: &mut Context<'_>, page: StatusPageId, id: Mainte
         let ends_at = before.ends_at;
         end(cx, page, before, ends_at)?;
     } else {
-        let after = Maintenance { state: MaintenanceState::UnderWay, ..before.clone() };
+        let updated_at = cx.now.max(before.updated_at);
+        let after = Maintenance { state: MaintenanceState::UnderWay, updated_at, ..before.clone() };
         change(cx, page, Some(before), Some(after))?;
     }
     Ok(true)

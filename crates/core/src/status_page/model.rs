@@ -136,6 +136,8 @@ pub struct Maintenance {
     pub ends_at: Timestamp,
     /// When it was announced.
     pub created_at: Timestamp,
+    /// When it was last changed, began or ended; at first, when it was announced.
+    pub updated_at: Timestamp,
     /// How far it has come.
     pub state: MaintenanceState,
 }

@@ -3,7 +3,7 @@
 //! What is in it is all that is public: titles, severities and statuses of incidents that affect a shown component, public updates, and
 //! that and when the status changed. Nothing is read of anything else. Everything is bounded; what is left out is said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::days::{Date, ShownDay, boundaries, days};
 use super::{ComponentStatus, Maintenance, MaintenanceState, StatusPage};
@@ -31,6 +31,10 @@ const MOST_UPDATES: usize = 50;
 const MOST_BYTES: usize = 512 << 10;
 /// The most changes of one component's status in 90 days that are looked at. Of one with more, the days before are not known.
 const MOST_CHANGES: usize = 5_000;
+/// As [`MOST_CHANGES`], of all components of a page.
+const MOST_CHANGES_OF_ALL: usize = 50_000;
+/// The most components that incidents and maintenances name, all together.
+const MOST_NAMED: usize = 5_000;
 
 /// A published status page, as anybody sees it (contract, section 13). Codes: `not_found` (no published page has the slug).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +70,7 @@ pub struct PublicPage {
     /// The incidents that were resolved in the last 90 days, by the day on which they were, newest first. Days without any are left out.
     pub history: Vec<ShownHistoryDay>,
     /// Whether something is left out, because it is too much: more than 50 unresolved and 200 resolved incidents, more than 50 public
-    /// updates of one, or 512 KiB of their texts.
+    /// updates of one, 512 KiB of their texts, or 5,000 names of components with incidents and maintenances.
     pub truncated: bool,
 }
 
@@ -134,10 +138,11 @@ pub struct ShownIncident {
 }
 
 impl ShownIncident {
-    /// When something public last happened to it.
+    /// When something public last happened to it: an update, a change of its status, or that an update was redacted.
     #[must_use]
     pub fn updated_at(&self) -> Timestamp {
-        self.updates.first().map_or(self.created_at, |update| update.posted_at)
+        let times = self.updates.iter().map(|update| update.redacted_at.unwrap_or(update.posted_at));
+        times.max().unwrap_or(self.created_at)
     }
 }
 
@@ -153,6 +158,9 @@ pub struct ShownUpdate {
     pub body: Option<UpdateBody>,
     /// Whether what was said has been removed.
     pub redacted: bool,
+    /// When it was removed.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub redacted_at: Option<Timestamp>,
     /// When it was posted.
     pub posted_at: Timestamp,
 }
@@ -177,6 +185,9 @@ pub struct ShownMaintenance {
     pub ends_at: Timestamp,
     /// When it was announced.
     pub created_at: Timestamp,
+    /// When it was last changed, began or ended.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub updated_at: Timestamp,
 }
 
 /// A day on which incidents were resolved.
@@ -199,7 +210,8 @@ impl Query for ShowStatusPage {
         let (org, id) = view.global.status_page_at(&self.slug)?.ok_or_else(unknown)?;
         let world = view.world(org);
         let page = world.status_page(id)?.filter(|page| page.published).ok_or_else(unknown)?;
-        Reading { world: &*world, at: self.at, page, names: BTreeMap::new(), bytes: 0, truncated: false }.read()
+        Reading { world: &*world, at: self.at, page, names: BTreeMap::new(), bytes: 0, named: 0, truncated: false }
+            .read()
     }
 }
 
@@ -212,6 +224,8 @@ struct Reading<'a> {
     names: BTreeMap<ComponentId, Name>,
     /// The bytes of the texts so far.
     bytes: usize,
+    /// How many components incidents and maintenances have named so far.
+    named: usize,
     truncated: bool,
 }
 
@@ -225,6 +239,7 @@ impl Reading<'_> {
         let maintenances = self.maintenances(since)?;
         let incident_times = incidents.iter().chain(history.iter().flat_map(|day| &day.incidents));
         let times = incident_times.map(ShownIncident::updated_at).chain(components.iter().map(|it| it.since));
+        let times = times.chain(maintenances.iter().map(|it| it.updated_at));
         let updated_at = times.chain([self.page.updated_at]).max().unwrap_or(self.page.updated_at);
         let StatusPage { id, name, slug, zone, .. } = self.page;
         Ok(PublicPage {
@@ -240,10 +255,14 @@ impl Reading<'_> {
 
     fn components(&mut self, boundaries: &[Timestamp], since: Timestamp) -> Result<Vec<ShownComponent>, Error> {
         let mut shown = Vec::with_capacity(self.page.component_ids.len());
+        let mut left = MOST_CHANGES_OF_ALL;
         for id in &self.page.component_ids {
             let component = self.world.component(*id)?;
             let component = component.ok_or_else(|| Error::broken("a status page shows an unknown component"))?;
-            let changes = self.world.status_changes(self.page.id, *id, Some(since), MOST_CHANGES)?;
+            // The first of them is the present one.
+            let most = MOST_CHANGES.min(left).max(1);
+            let changes = self.world.status_changes(self.page.id, *id, Some(since), most)?;
+            left = left.saturating_sub(changes.len());
             let last = changes.first();
             self.names.insert(*id, component.name.clone());
             shown.push(ShownComponent {
@@ -300,9 +319,14 @@ impl Reading<'_> {
     }
 
     /// The components of a list that the page shows, in its order.
-    fn shown(&self, components: &[ComponentId]) -> Vec<ComponentRef> {
-        let named = self.page.component_ids.iter().filter(|id| components.contains(id));
-        named.filter_map(|id| Some(ComponentRef { id: *id, name: self.names.get(id)?.clone() })).collect()
+    fn shown(&mut self, components: &[ComponentId]) -> Vec<ComponentRef> {
+        let wanted: BTreeSet<_> = components.iter().collect();
+        let named = self.page.component_ids.iter().filter(|id| wanted.contains(id));
+        let all: Vec<_> =
+            named.filter_map(|id| Some(ComponentRef { id: *id, name: self.names.get(id)?.clone() })).collect();
+        let all = self.cut(all, MOST_NAMED.saturating_sub(self.named));
+        self.named += all.len();
+        all
     }
 
     fn updates(&mut self, incident: &Incident) -> Result<Vec<ShownUpdate>, Error> {
@@ -323,6 +347,7 @@ impl Reading<'_> {
                 status_change: Some(entry.status),
                 body: None,
                 redacted: false,
+                redacted_at: None,
                 posted_at: entry.changed_at,
             };
             (entry.id.to_bytes(), update)
@@ -335,6 +360,7 @@ impl Reading<'_> {
                 status_change: update.status_change,
                 body: update.body.clone(),
                 redacted: update.redacted.is_some(),
+                redacted_at: update.redacted.map(|(at, _)| at),
                 posted_at: update.posted_at(),
             };
             (update.id.to_bytes(), shown)
@@ -342,7 +368,7 @@ impl Reading<'_> {
         Ok(updates.into_values().rev().collect())
     }
 
-    fn maintenances(&self, since: Timestamp) -> Result<Vec<ShownMaintenance>, Error> {
+    fn maintenances(&mut self, since: Timestamp) -> Result<Vec<ShownMaintenance>, Error> {
         let all = self.world.maintenances(self.page.id)?;
         let is_over = |it: &Maintenance| it.state == MaintenanceState::Over;
         let (mut over, mut coming): (Vec<_>, Vec<_>) = all.into_iter().partition(is_over);
@@ -350,6 +376,7 @@ impl Reading<'_> {
         over.retain(|it| it.ends_at >= since);
         over.sort_by_key(|it| std::cmp::Reverse((it.ends_at, it.id)));
         let show = |it: Maintenance| ShownMaintenance {
+            updated_at: it.updated_at,
             components: self.shown(&it.component_ids),
             id: it.id,
             title: it.title,

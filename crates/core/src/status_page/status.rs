@@ -12,10 +12,10 @@ use crate::id::{ComponentId, StatusPageId};
 use crate::incident::Incident;
 use crate::world::{World, Write};
 
-/// A page and its maintenances under way, as a decision leaves them.
+/// A page and the components in maintenance, as a decision leaves them.
 pub(super) struct Causes {
-    pub(super) page: StatusPage,
-    pub(super) under_way: Vec<Maintenance>,
+    page: StatusPage,
+    in_maintenance: BTreeSet<ComponentId>,
 }
 
 impl Causes {
@@ -30,7 +30,13 @@ impl Causes {
     /// A page as it will be.
     pub(super) fn with(world: &dyn World, page: StatusPage) -> Result<Self, Error> {
         let under_way = world.maintenances_under_way(page.id)?;
-        Ok(Self { page, under_way })
+        Ok(Self::of_these(page, &under_way))
+    }
+
+    /// A page with the maintenances that will be under way.
+    pub(super) fn of_these(page: StatusPage, under_way: &[Maintenance]) -> Self {
+        let in_maintenance = under_way.iter().flat_map(|one| one.component_ids.iter().copied()).collect();
+        Self { page, in_maintenance }
     }
 
     /// The status of a component that the page shows; the first of these that applies. `changed` is an incident as it will be.
@@ -43,7 +49,7 @@ impl Causes {
         if let Some(status) = self.page.status_override(component) {
             return Ok(status);
         }
-        if self.under_way.iter().any(|one| one.component_ids.contains(&component)) {
+        if self.in_maintenance.contains(&component) {
             return Ok(ComponentStatus::Maintenance);
         }
         let others = world.worst_open(component, changed.map(|incident| incident.id))?;
@@ -61,8 +67,9 @@ impl Causes {
         components: impl IntoIterator<Item = ComponentId>,
         changed: Option<&Incident>,
     ) -> Result<(), Error> {
+        let shown: BTreeSet<_> = self.page.component_ids.iter().copied().collect();
         for component in components {
-            let status = match self.page.shows(component) {
+            let status = match shown.contains(&component) {
                 true => Some(self.status(cx.world, component, changed)?),
                 false => None,
             };

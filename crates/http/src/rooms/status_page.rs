@@ -157,7 +157,11 @@ fn maintenances() -> Vec<Route> {
                 let ends_at = input.edit("endsAt", Kind::Time, time);
                 let given = components.as_ref().and_then(|given| given.as_deref());
                 let some = given.map_or(Ok(()), CreateMaintenance::check_components);
-                input.rule("componentIds", Some(some))?;
+                let some = input.rule("componentIds", Some(some));
+                let span = starts_at.flatten().zip(ends_at.flatten());
+                let span = span.map_or(Ok(()), |(from, to)| CreateMaintenance::check_span(from, to));
+                let span = input.rule("endsAt", Some(span));
+                (some?, span?);
                 Some(Ok(EditMaintenance {
                     status_page_id: status_page_id?,
                     id: id?,

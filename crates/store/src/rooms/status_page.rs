@@ -223,6 +223,8 @@ pub(crate) struct MaintenanceV1 {
     ends_at: i64,
     #[cfg_attr(feature = "export", serde(with = "json::time"))]
     created_at: i64,
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
+    updated_at: i64,
     #[cfg_attr(feature = "export", serde(with = "json::maintenance_state"))]
     state: u8,
 }
@@ -244,6 +246,7 @@ impl Entity for Maintenance {
             starts_at: self.starts_at.as_millis(),
             ends_at: self.ends_at.as_millis(),
             created_at: self.created_at.as_millis(),
+            updated_at: self.updated_at.as_millis(),
             state: state_byte(self.state),
         };
         if self.is_under_way() {
@@ -273,6 +276,7 @@ impl MaintenanceV1 {
             starts_at: timestamp(self.starts_at)?,
             ends_at: timestamp(self.ends_at)?,
             created_at: timestamp(self.created_at)?,
+            updated_at: timestamp(self.updated_at)?,
             state: by_byte(&MaintenanceState::ALL, state_byte, self.state)?,
         })
     }
@@ -532,6 +536,7 @@ mod tests {
                 starts_at: Timestamp::MIN,
                 ends_at: Timestamp::MAX,
                 created_at: Timestamp::MAX,
+                updated_at: Timestamp::MAX,
                 state: MaintenanceState::UnderWay,
             };
             let mut rows = Rows::default();

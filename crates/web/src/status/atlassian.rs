@@ -3,14 +3,17 @@
 //! All of its documents are made of the same parts, so that they cannot disagree: the components of the summary are those of the list, and
 //! the indicator is the banner.
 
+use std::collections::BTreeSet;
+
 use dogwatch_store::rules::component::ComponentRef;
 use dogwatch_store::rules::incident::{Severity, Status};
 use dogwatch_store::rules::status_page::{
     ComponentStatus, MaintenanceState, PublicPage, ShownComponent, ShownIncident, ShownMaintenance,
 };
+use dogwatch_store::rules::text::Description;
 use serde_json::{Map, Value, json};
 
-use super::html::banner;
+use super::html::{anchor, banner};
 
 /// The documents that there are.
 pub(super) const FORMS: [Form; 8] = [
@@ -129,11 +132,11 @@ impl Told<'_> {
         json!({ "indicator": indicator, "description": banner(self.page.banner) })
     }
 
-    fn component(&self, component: &ShownComponent, position: usize) -> Value {
+    fn component(&self, component: &ShownComponent, position: usize, description: Option<&Description>) -> Value {
         json!({
             "id": component.id, "name": component.name, "status": word(component.status),
             "created_at": component.created_at, "updated_at": component.since, "position": position,
-            "description": component.description, "showcase": true, "start_date": null, "group_id": null,
+            "description": description, "showcase": true, "start_date": null, "group_id": null,
             "page_id": self.page.page.id, "group": false, "only_show_if_degraded": false,
         })
     }
@@ -141,13 +144,15 @@ impl Told<'_> {
     /// All components, in the order of the page. Headings are not told: they have no status of their own.
     fn components(&self) -> Value {
         let all = self.page.components.iter().zip(1..);
-        all.map(|(component, position)| self.component(component, position)).collect()
+        all.map(|(it, position)| self.component(it, position, it.description.as_ref())).collect()
     }
 
     fn affected(&self, components: &[ComponentRef]) -> Value {
         let all = self.page.components.iter().zip(1..);
-        let affected = all.filter(|(component, _)| components.iter().any(|it| it.id == component.id));
-        affected.map(|(component, position)| self.component(component, position)).collect()
+        let wanted: BTreeSet<_> = components.iter().map(|it| it.id).collect();
+        let affected = all.filter(|(component, _)| wanted.contains(&component.id));
+        // Descriptions are told once, with all components.
+        affected.map(|(component, position)| self.component(component, position, None)).collect()
     }
 
     fn incident(&self, incident: &ShownIncident) -> Value {
@@ -175,27 +180,28 @@ impl Told<'_> {
             "id": incident.id, "name": incident.title, "status": incident.status, "impact": impact(incident.severity),
             "created_at": incident.created_at, "updated_at": incident.updated_at(), "started_at": incident.created_at,
             "monitoring_at": since(Status::Monitoring), "resolved_at": incident.resolved_at,
-            "shortlink": format!("{}#i-{}", self.url, incident.id), "page_id": self.page.page.id,
+            "shortlink": format!("{}#i-{}", self.url, anchor(incident.id)), "page_id": self.page.page.id,
             "incident_updates": updates, "components": self.affected(&incident.components),
         })
     }
 
     fn maintenance(&self, it: &ShownMaintenance) -> Value {
-        let (status, updated_at) = match it.state {
-            MaintenanceState::Scheduled => ("scheduled", it.created_at),
-            MaintenanceState::UnderWay => ("in_progress", it.starts_at),
-            MaintenanceState::Over => ("completed", it.ends_at),
+        let status = match it.state {
+            MaintenanceState::Scheduled => "scheduled",
+            MaintenanceState::UnderWay => "in_progress",
+            MaintenanceState::Over => "completed",
         };
+        let begun = it.state != MaintenanceState::Scheduled;
         let body = it.description.as_ref().map_or("", |text| text.as_str());
         json!({
             "id": it.id, "name": it.title, "status": status, "impact": "maintenance", "created_at": it.created_at,
-            "updated_at": updated_at, "started_at": it.starts_at, "monitoring_at": null,
+            "updated_at": it.updated_at, "started_at": begun.then_some(it.starts_at), "monitoring_at": null,
             "resolved_at": (it.state == MaintenanceState::Over).then_some(it.ends_at),
             "scheduled_for": it.starts_at, "scheduled_until": it.ends_at,
-            "shortlink": format!("{}#m-{}", self.url, it.id), "page_id": self.page.page.id,
+            "shortlink": format!("{}#m-{}", self.url, anchor(it.id)), "page_id": self.page.page.id,
             "incident_updates": [{
                 "id": it.id, "status": status, "body": body, "incident_id": it.id, "created_at": it.created_at,
-                "updated_at": updated_at, "display_at": it.created_at, "affected_components": null,
+                "updated_at": it.updated_at, "display_at": it.created_at, "affected_components": null,
                 "deliver_notifications": false,
             }],
             "components": self.affected(&it.components),

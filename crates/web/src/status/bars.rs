@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use dogwatch_store::rules::status_page::{ComponentStatus, ShownDay, Uptime};
 
-use super::html::Sign;
+use super::html::{self, Sign};
 
 /// The height of the picture.
 const HEIGHT: u32 = 28;
@@ -19,6 +19,8 @@ pub(super) struct Bars {
     pub(super) height: u32,
     /// For each status that occurs: its class, and the path of its bars.
     pub(super) paths: Vec<(&'static str, String)>,
+    /// The first of the days, for people.
+    pub(super) from: String,
     /// The picture in words.
     pub(super) words: String,
     /// The days on which it was not operational, the latest first.
@@ -29,7 +31,7 @@ pub(super) struct Bars {
 
 /// A day on which a component was not operational.
 pub(super) struct BadDay {
-    pub(super) date: String,
+    pub(super) shown: String,
     pub(super) status: Sign,
     pub(super) uptime: Uptime,
 }
@@ -67,16 +69,18 @@ impl Bars {
         }
         let bad = |day: &ShownDay| {
             let status = day.worst.filter(|status| *status != ComponentStatus::Operational)?;
-            Some(BadDay { date: day.date.to_string(), status: Sign(status), uptime: day.uptime? })
+            Some(BadDay { shown: html::date(day.date), status: Sign(status), uptime: day.uptime? })
         };
         let bad: Vec<_> = days.iter().rev().filter_map(bad).collect();
+        let known = days.iter().filter(|day| day.worst.is_some()).count();
         let words = match bad.len() {
-            0 => format!("{name}: nothing in the last {} days", days.len()),
-            1 => format!("{name}: 1 day with something in the last {}, listed below", days.len()),
-            count => format!("{name}: {count} days with something in the last {}, listed below", days.len()),
+            0 => format!("{name}: no trouble on the {known} days shown"),
+            1 => format!("{name}: 1 day with trouble or maintenance of the {known} shown, listed below"),
+            count => format!("{name}: {count} days with trouble or maintenance of the {known} shown, listed below"),
         };
         let uptime = Uptime::mean(days.iter().filter_map(|day| day.uptime));
-        Self { width: (days.len() * 4).saturating_sub(1), height: HEIGHT, paths, words, bad, uptime }
+        let from = days.first().map_or_else(String::new, |day| html::date(day.date));
+        Self { width: (days.len() * 4).saturating_sub(1), height: HEIGHT, paths, from, words, bad, uptime }
     }
 }
 
@@ -103,8 +107,8 @@ mod tests {
         let paths: Vec<_> = bars.paths.iter().map(|(class, path)| (*class, path.as_str())).collect();
         assert_eq!(paths, [("n", "M0 26h3"), ("o", "M4 20h7M16 20h3"), ("m", "M12 14h3")]);
         assert_eq!(bars.width, 19);
-        assert_eq!(bars.words, "API: 1 day with something in the last 5, listed below");
-        assert_eq!(bars.bad.iter().map(|day| day.date.as_str()).collect::<Vec<_>>(), ["2026-04-04"]);
+        assert_eq!(bars.words, "API: 1 day with trouble or maintenance of the 4 shown, listed below");
+        assert_eq!(bars.bad.iter().map(|day| day.shown.as_str()).collect::<Vec<_>>(), ["4 Apr 2026"]);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::uri::{PathAndQuery, Uri};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
 use dogwatch_store::rules::text::Slug;
 use tower::ServiceExt;
 
@@ -20,8 +21,11 @@ pub fn by_host(router: Router, hosts: BTreeMap<String, Slug>) -> Router {
     Router::new().fallback(move |mut request: Request| {
         let (router, hosts) = (router.clone(), Arc::clone(&hosts));
         async move {
-            let slug = host(request.headers(), request.uri()).and_then(|host| hosts.get(&host));
-            if let Some(uri) = slug.and_then(|slug| under(request.uri(), slug)) {
+            if let Some(slug) = host(request.headers(), request.uri()).and_then(|host| hosts.get(&host)) {
+                // What cannot be led to the page is led nowhere.
+                let Some(uri) = under(request.uri(), slug) else {
+                    return Ok(StatusCode::URI_TOO_LONG.into_response());
+                };
                 *request.uri_mut() = uri;
             }
             router.oneshot(request).await
@@ -75,6 +79,14 @@ mod tests {
         ] {
             assert_eq!(under(&asked.parse().unwrap(), &slug).unwrap().to_string(), leads_to, "{asked}");
         }
+    }
+
+    /// An address that would become too long for one leads nowhere, and so not past the page.
+    #[test]
+    fn long_addresses() {
+        let slug = Slug::new("a".repeat(63)).unwrap();
+        let long: Uri = format!("/metrics?{}", "a".repeat(65_500)).parse().unwrap();
+        assert_eq!(under(&long, &slug), None);
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 
 use askama::Template;
 use dogwatch_store::rules::component::ComponentRef;
+use dogwatch_store::rules::id::Id;
 use dogwatch_store::rules::incident::{Severity, Status};
 use dogwatch_store::rules::status_page::{
-    ComponentStatus, MaintenanceState, PublicPage, ShownComponent, ShownHistoryDay, ShownIncident, ShownMaintenance,
-    ShownUpdate,
+    ComponentStatus, Date, MaintenanceState, PublicPage, ShownComponent, ShownHistoryDay, ShownIncident,
+    ShownMaintenance, ShownUpdate,
 };
 use dogwatch_store::rules::{Timestamp, Zone};
 
@@ -83,6 +84,19 @@ const fn severity(severity: Severity) -> &'static str {
     }
 }
 
+/// A day for people, as in `7 Apr 2026`.
+pub(super) fn date(day: Date) -> String {
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = MONTHS.get(usize::from(day.month).saturating_sub(1)).copied().unwrap_or_default();
+    format!("{} {month} {}", day.day, day.year)
+}
+
+/// Where something is on the page: the last digits of its id, which are drawn by chance.
+pub(super) fn anchor(id: impl Id) -> String {
+    let [.., a, b, c, d, e, f] = id.to_bytes();
+    [a, b, c, d, e, f].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// An instant in the zone of the page: for programs, and for people.
 struct When {
     datetime: String,
@@ -92,16 +106,14 @@ struct When {
 
 impl When {
     fn of(at: Timestamp, zone: &Zone) -> Self {
-        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let local = zone.local_time(at);
-        let month = MONTHS.get(usize::from(local.month).saturating_sub(1)).copied().unwrap_or_default();
         // To the minute, in UTC.
         let mut datetime = at.to_string();
         datetime.truncate("2026-04-07T10:00".len());
         datetime.push('Z');
         Self {
             datetime,
-            date: format!("{} {month} {}", local.day, local.year),
+            date: date(Date { year: local.year, month: local.month, day: local.day }),
             time: format!("{:02}:{:02}", local.hour, local.minute),
         }
     }
@@ -169,6 +181,7 @@ pub(super) struct Html<'a> {
     maintenances: Vec<Maintenance<'a>>,
     groups: Vec<Group<'a>>,
     history: Vec<Day<'a>>,
+    past: Vec<Maintenance<'a>>,
     truncated: bool,
 }
 
@@ -232,16 +245,20 @@ struct Past<'a> {
 impl<'a> Html<'a> {
     pub(super) fn of(page: &'a PublicPage, look: Option<&Look>) -> Self {
         let zone = &page.page.zone;
-        let coming = page.maintenances.iter().filter(|it| it.state != MaintenanceState::Over);
+        let of = |over: bool| {
+            let some = page.maintenances.iter().filter(move |it| (it.state == MaintenanceState::Over) == over);
+            some.map(|it| Maintenance::of(it, zone)).collect()
+        };
         Self {
             name: page.page.name.as_str(),
             slug: page.page.slug.as_str(),
             zone: zone.name(),
-            style: kept::tag(look::style(look).as_bytes()).replace('"', ""),
+            style: style_tag(look),
             has_logo: look.is_some_and(|look| look.logo.is_some()),
             status: Sign(page.banner),
             incidents: page.incidents.iter().map(|it| Incident::of(it, zone)).collect(),
-            maintenances: coming.map(|it| Maintenance::of(it, zone)).collect(),
+            maintenances: of(false),
+            past: of(true),
             groups: groups(&page.components),
             history: page.history.iter().map(|day| Day::of(day, zone)).collect(),
             truncated: page.truncated,
@@ -272,7 +289,7 @@ impl<'a> Incident<'a> {
     fn of(incident: &'a ShownIncident, zone: &Zone) -> Self {
         let mut updates = incident.updates.iter().map(|update| Update::of(update, zone));
         Self {
-            id: incident.id.to_string(),
+            id: anchor(incident.id),
             title: incident.title.as_str(),
             severity: severity(incident.severity),
             stage: stage(incident.status),
@@ -298,7 +315,7 @@ impl<'a> Update<'a> {
 impl<'a> Maintenance<'a> {
     fn of(it: &'a ShownMaintenance, zone: &Zone) -> Self {
         Self {
-            id: it.id.to_string(),
+            id: anchor(it.id),
             title: it.title.as_str(),
             description: it.description.as_ref().map(|text| pieces(text.as_str())).unwrap_or_default(),
             under_way: it.state == MaintenanceState::UnderWay,
@@ -324,7 +341,7 @@ impl<'a> Past<'a> {
         // What was said; that the status changed is not told again.
         let said = incident.updates.iter().filter(|update| update.body.is_some() || update.redacted);
         Self {
-            id: incident.id.to_string(),
+            id: anchor(incident.id),
             title: incident.title.as_str(),
             severity: severity(incident.severity),
             components: names(&incident.components),
@@ -399,7 +416,7 @@ impl<'a> Entry<'a> {
         };
         Self {
             id: incident.id.to_string(),
-            anchor: format!("i-{}", incident.id),
+            anchor: format!("i-{}", anchor(incident.id)),
             title: format!("{}: {}", stage(incident.status), incident.title),
             published: incident.created_at.to_string(),
             updated: incident.updated_at().to_string(),
@@ -408,17 +425,12 @@ impl<'a> Entry<'a> {
     }
 
     fn of_maintenance(it: &'a ShownMaintenance, zone: &Zone) -> Self {
-        let updated = match it.state {
-            MaintenanceState::Scheduled => it.created_at,
-            MaintenanceState::UnderWay => it.starts_at,
-            MaintenanceState::Over => it.ends_at,
-        };
         Self {
             id: it.id.to_string(),
-            anchor: format!("m-{}", it.id),
+            anchor: format!("m-{}", anchor(it.id)),
             title: format!("Maintenance: {}", it.title),
             published: it.created_at.to_string(),
-            updated: updated.to_string(),
+            updated: it.updated_at.to_string(),
             lines: vec![Line {
                 when: format!("{} to {}", minute(it.starts_at, zone), minute(it.ends_at, zone)),
                 what: "Maintenance",
@@ -474,8 +486,21 @@ const fn colour(status: ComponentStatus) -> &'static str {
 #[derive(Template)]
 #[template(path = "status/instead.html")]
 pub(super) struct Instead<'a> {
-    pub(super) title: &'a str,
-    pub(super) text: &'a str,
+    title: &'a str,
+    text: &'a str,
+    style: String,
+}
+
+impl<'a> Instead<'a> {
+    /// It looks the same for every address, so that it says nothing about what is there.
+    pub(super) fn of((title, text): (&'a str, &'a str)) -> Self {
+        Self { title, text, style: style_tag(None) }
+    }
+}
+
+/// What stands behind the address of a stylesheet, so that it changes with it.
+fn style_tag(look: Option<&Look>) -> String {
+    kept::hash(look::style(look).as_bytes())
 }
 
 #[cfg(test)]

@@ -1,14 +1,23 @@
 //! Pages that are kept, and read again when they may have changed.
+//!
+//! A page is read by one task at a time, however many ask for it, also by nobody's leave: who asked may have gone. Meanwhile the others
+//! get the page as it was, if it is not too old. What is kept is bounded in number and bytes; slugs that somebody makes up take no room
+//! once they are answered.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
+use axum::http::HeaderValue;
 use dogwatch_store::rules::status_page::{PublicPage, ShowStatusPage};
 use dogwatch_store::rules::text::Slug;
 use dogwatch_store::rules::{Actor, Code};
 use dogwatch_store::{Engine, Error};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex as Turns;
 
@@ -16,10 +25,17 @@ use super::{Form, StatusSettings};
 
 /// How long a page is kept although something has changed: so often is the page of a busy engine read.
 const SOON: Duration = Duration::from_millis(250);
-/// How long a page is kept when nothing changes: days begin, and what is not up goes on not being up.
+/// How long a page is kept when nothing changes: days begin, and what is not up goes on not being up. So long it is also shown while
+/// somebody reads it again.
 const LATE: Duration = Duration::from_secs(5);
 /// The most pages that are kept.
 const MOST: usize = 1_000;
+/// The most bytes of their forms, of all together; there may be those of one page more.
+const MOST_BYTES: usize = 64 << 20;
+/// The bytes of a page that is not rendered yet, and of what stands around it.
+const LEAST_BYTES: usize = 4 << 10;
+/// Forms below this many bytes are not worth compressing.
+const COMPRESSED_FROM: usize = 1 << 10;
 
 /// Why a page is not shown.
 #[derive(Debug, Clone, Copy)]
@@ -36,16 +52,20 @@ pub(super) struct Pages {
     kept: Mutex<HashMap<Slug, Arc<Place>>>,
 }
 
-/// Where a page is kept. Whoever reads it again holds the turn, so that it is read once however many ask.
+/// Where a page is kept. Whoever reads it again holds the turn.
 #[derive(Default)]
 struct Place {
     turn: Turns<()>,
     kept: Mutex<Option<Arc<Kept>>>,
 }
 
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Place {
     fn kept(&self) -> Option<Arc<Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.kept).clone()
     }
 }
 
@@ -55,40 +75,57 @@ pub(super) struct Kept {
     /// The revision of the engine before it was read.
     revision: u64,
     read_at: Instant,
-    forms: Mutex<BTreeMap<Form, Rendered>>,
+    forms: Mutex<BTreeMap<Form, Arc<Rendered>>>,
+    bytes: AtomicUsize,
 }
 
-/// The bytes of a form, and their tag.
-#[derive(Clone)]
-struct Rendered {
-    bytes: Bytes,
-    tag: Arc<str>,
+/// A form: its bytes, plain and compressed, and their tag. One that is compressed later in the same way is the same page, so the tag is
+/// weak.
+pub(super) struct Rendered {
+    pub(super) plain: Bytes,
+    pub(super) gzip: Option<Bytes>,
+    pub(super) tag: HeaderValue,
 }
 
-/// The tag of what is shown: a hash of it.
-pub(super) fn tag(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    let digits: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{digits}\"")
+/// A hash of what is shown, in hexadecimal digits.
+pub(super) fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Rendered {
+    pub(super) fn new(plain: Bytes) -> Self {
+        let tag = HeaderValue::from_str(&format!("W/\"{}\"", hash(&plain)));
+        Self { gzip: gzip(&plain), tag: tag.unwrap_or_else(|_| HeaderValue::from_static("W/\"\"")), plain }
+    }
+}
+
+/// Bytes compressed, if that is worth it.
+fn gzip(plain: &[u8]) -> Option<Bytes> {
+    if plain.len() < COMPRESSED_FROM {
+        return None;
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
+    encoder.write_all(plain).and_then(|()| encoder.finish()).ok().map(Bytes::from)
 }
 
 impl Kept {
     /// The page in a form, which is rendered once.
-    pub(super) fn rendered(&self, form: Form, settings: &StatusSettings) -> Option<(Bytes, Arc<str>)> {
-        let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(it) = forms.get(&form) {
-            return Some((it.bytes.clone(), Arc::clone(&it.tag)));
+    pub(super) fn rendered(&self, form: Form, settings: &StatusSettings) -> Option<Arc<Rendered>> {
+        let mut forms = locked(&self.forms);
+        if let Some(rendered) = forms.get(&form) {
+            return Some(Arc::clone(rendered));
         }
-        let bytes = form.render(&self.page, settings)?;
-        let rendered = Rendered { tag: tag(&bytes).into(), bytes };
-        forms.insert(form, rendered.clone());
-        Some((rendered.bytes, rendered.tag))
+        let rendered = Arc::new(Rendered::new(form.render(&self.page, settings)?));
+        let bytes = rendered.plain.len() + rendered.gzip.as_ref().map_or(0, Bytes::len);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        forms.insert(form, Arc::clone(&rendered));
+        Some(rendered)
     }
 }
 
 impl Pages {
-    pub(super) fn new(engine: Engine) -> Self {
-        Self { engine, kept: Mutex::default() }
+    pub(super) fn new(engine: Engine) -> Arc<Self> {
+        Arc::new(Self { engine, kept: Mutex::default() })
     }
 
     /// Whether a page need not be read again.
@@ -98,15 +135,26 @@ impl Pages {
     }
 
     /// The page with a slug.
-    pub(super) async fn page(&self, slug: &str) -> Result<Arc<Kept>, Failure> {
+    pub(super) async fn page(self: &Arc<Self>, slug: &str) -> Result<Arc<Kept>, Failure> {
         let slug = Slug::new(slug).map_err(|_| Failure::NoSuchPage)?;
-        let known = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(&slug).cloned();
-        let place = known.unwrap_or_default();
-        if let Some(kept) = place.kept().filter(|kept| self.is_fresh(kept)) {
+        let place = Arc::clone(locked(&self.kept).entry(slug.clone()).or_default());
+        let kept = place.kept();
+        if let Some(kept) = kept.as_ref().filter(|kept| self.is_fresh(kept)) {
+            return Ok(Arc::clone(kept));
+        }
+        if let Some(kept) = kept.filter(|kept| kept.read_at.elapsed() < LATE && place.turn.try_lock().is_err()) {
+            // Somebody reads it again already.
             return Ok(kept);
         }
+        let pages = Arc::clone(self);
+        // Whoever asked may go: what is begun is ended.
+        let read = tokio::spawn(async move { pages.read(slug, &place).await });
+        read.await.unwrap_or(Err(Failure::Unavailable))
+    }
+
+    /// Reads a page, unless somebody else has just done so.
+    async fn read(&self, slug: Slug, place: &Arc<Place>) -> Result<Arc<Kept>, Failure> {
         let _turn = place.turn.lock().await;
-        // Somebody may have read it meanwhile.
         if let Some(kept) = place.kept().filter(|kept| self.is_fresh(kept)) {
             return Ok(kept);
         }
@@ -118,36 +166,51 @@ impl Pages {
         };
         match read {
             Ok(page) => {
-                let (read_at, forms) = (Instant::now(), Mutex::default());
-                let kept = Arc::new(Kept { page, revision, read_at, forms });
-                *place.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&kept));
-                self.keep(slug, &place);
+                let (read_at, forms, bytes) = (Instant::now(), Mutex::default(), AtomicUsize::new(LEAST_BYTES));
+                let kept = Arc::new(Kept { page, revision, read_at, forms, bytes });
+                *locked(&place.kept) = Some(Arc::clone(&kept));
+                self.keep(slug, place);
                 Ok(kept)
             }
-            Err(error) => self.not_read(&slug, &place, &error),
+            Err(error) => self.not_read(&slug, place, &error),
         }
     }
 
-    /// Keeps a page that there is. Slugs that somebody makes up take no room.
+    /// Keeps a page, and lets go of those that were read longest ago when they are too many.
     fn keep(&self, slug: Slug, place: &Arc<Place>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MOST && !kept.contains_key(&slug) {
-            let oldest = kept.iter().min_by_key(|(_, place)| place.kept().map(|kept| kept.read_at));
-            if let Some(oldest) = oldest.map(|(slug, _)| slug.clone()) {
-                kept.remove(&oldest);
-            }
-        }
+        let mut kept = locked(&self.kept);
         kept.insert(slug, Arc::clone(place));
+        let mut all: Vec<_> = kept
+            .iter()
+            .filter_map(|(slug, place)| Some((place.kept()?, slug.clone())))
+            .map(|(kept, slug)| (kept.read_at, kept.bytes.load(Ordering::Relaxed), slug))
+            .collect();
+        let (mut number, mut bytes) = (all.len(), all.iter().map(|(_, bytes, _)| bytes).sum::<usize>());
+        if number <= MOST && bytes <= MOST_BYTES {
+            return;
+        }
+        all.sort();
+        for (_, own, slug) in all {
+            if number <= MOST && bytes <= MOST_BYTES || number == 1 {
+                break;
+            }
+            (number, bytes) = (number - 1, bytes - own);
+            kept.remove(&slug);
+        }
     }
 
     /// A page that cannot be read now is shown as it was, if it was.
     fn not_read(&self, slug: &Slug, place: &Place, error: &Error) -> Result<Arc<Kept>, Failure> {
-        if error.code() == Code::NotFound {
-            self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(slug);
-            *place.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            return Err(Failure::NoSuchPage);
+        let is_gone = error.code() == Code::NotFound;
+        if is_gone {
+            *locked(&place.kept) = None;
+        } else {
+            tracing::error!(%error, %slug, "a status page cannot be read");
         }
-        tracing::error!(%error, %slug, "a status page cannot be read");
-        place.kept().ok_or(Failure::Unavailable)
+        let before = place.kept();
+        if before.is_none() {
+            locked(&self.kept).remove(slug);
+        }
+        before.ok_or(if is_gone { Failure::NoSuchPage } else { Failure::Unavailable })
     }
 }

@@ -1,10 +1,9 @@
 //! What an operator gives a page of their own: a logo, and a colour that is checked for contrast.
 
 use std::fmt;
+use std::sync::Arc;
 
-use axum::body::Bytes;
-
-use super::kept;
+use super::kept::Rendered;
 
 /// The stylesheet of all pages.
 const STYLE: &str = include_str!("../../templates/status/style.css");
@@ -40,10 +39,9 @@ pub enum LookProblem {
 }
 
 /// A picture: PNG or SVG, at most 64 KiB.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Logo {
-    bytes: Bytes,
-    tag: String,
+    rendered: Arc<Rendered>,
     is_png: bool,
 }
 
@@ -63,19 +61,21 @@ impl Logo {
         if !is_png && !std::str::from_utf8(&bytes).is_ok_and(|text| text.contains("<svg")) {
             return Err(LookProblem::NotAPicture);
         }
-        Ok(Self { tag: kept::tag(&bytes), bytes: bytes.into(), is_png })
+        Ok(Self { rendered: Arc::new(Rendered::new(bytes.into())), is_png })
     }
 
-    pub(super) fn bytes(&self) -> Bytes {
-        self.bytes.clone()
-    }
-
-    pub(super) fn tag(&self) -> &str {
-        &self.tag
+    pub(super) fn rendered(&self) -> &Rendered {
+        &self.rendered
     }
 
     pub(super) const fn media_type(&self) -> &'static str {
         if self.is_png { "image/png" } else { "image/svg+xml" }
+    }
+}
+
+impl fmt::Debug for Logo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logo").field("media_type", &self.media_type()).finish_non_exhaustive()
     }
 }
 
@@ -127,7 +127,8 @@ impl fmt::Display for Accent {
 /// The stylesheet of a page.
 pub(super) fn style(look: Option<&Look>) -> String {
     match look.and_then(|look| look.accent) {
-        Some(accent) => format!("{STYLE}\n:root {{ --accent: {accent}; }}\n"),
+        // On paper there is no colour behind the name.
+        Some(accent) => format!("{STYLE}\n@media screen {{ :root {{ --accent: {accent}; }} }}\n"),
         None => STYLE.to_owned(),
     }
 }

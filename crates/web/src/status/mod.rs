@@ -21,14 +21,14 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use axum::routing::get;
 use dogwatch_store::Engine;
 use dogwatch_store::rules::status_page::PublicPage;
 use dogwatch_store::rules::text::Slug;
 
-use kept::Pages;
+use kept::{Pages, Rendered};
 
 /// What a page may load: its own stylesheet and pictures. It may be shown in a frame.
 const POLICY: &str =
@@ -45,13 +45,15 @@ pub struct StatusSettings {
     /// The address at which the pages are reached, such as `https://example.com`, for the absolute links that feeds and the shape of
     /// Statuspage need. Without it, those are relative.
     pub public_url: Option<String>,
+    /// The addresses of pages that have a name of their own, such as `https://status.example.com`, by slug: see [`by_host`].
+    pub public_urls: BTreeMap<Slug, String>,
     /// Logos and colours of pages, by slug.
     pub looks: BTreeMap<Slug, Look>,
 }
 
 /// What all requests share.
 struct Site {
-    pages: Pages,
+    pages: Arc<Pages>,
     settings: StatusSettings,
 }
 
@@ -110,7 +112,8 @@ impl Form {
     /// Renders a page in this form; `None` when a template fails, which is logged.
     fn render(self, page: &PublicPage, settings: &StatusSettings) -> Option<Bytes> {
         let look = settings.looks.get(&page.page.slug);
-        let public_url = settings.public_url.as_deref().unwrap_or_default();
+        let own = settings.public_urls.get(&page.page.slug).or(settings.public_url.as_ref());
+        let public_url = own.map_or("", String::as_str);
         let rendered = match self {
             Self::Html => html::Html::of(page, look).render().map_err(|why| why.to_string()),
             Self::Json => serde_json::to_string(page).map_err(|why| why.to_string()),
@@ -119,10 +122,9 @@ impl Form {
             Self::Badge => html::Badge::of(page).render().map_err(|why| why.to_string()),
             Self::Icon => html::Icon::of(page).render().map_err(|why| why.to_string()),
         };
-        rendered
-            .map(Bytes::from)
-            .map_err(|why| tracing::error!(%why, form = ?self, "a status page cannot be rendered"))
-            .ok()
+        let rendered = rendered.map_err(|why| tracing::error!(%why, form = ?self, "a status page cannot be rendered"));
+        let text = rendered.ok()?;
+        Some(Bytes::from(if self.is_markup() { without_noncharacters(text) } else { text }))
     }
 }
 
@@ -142,71 +144,88 @@ impl Site {
                     kept::Failure::NoSuchPage => (StatusCode::NOT_FOUND, html::NO_SUCH_PAGE),
                     kept::Failure::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, html::UNAVAILABLE),
                 };
-                return failed(status, form, text);
+                return Self::failed(status, form, text);
             }
         };
         match kept.rendered(form, &self.settings) {
-            Some((body, tag)) => shown(form, body, &tag, headers),
-            None => failed(StatusCode::INTERNAL_SERVER_ERROR, form, html::UNAVAILABLE),
+            Some(rendered) => shown(form, &rendered, headers),
+            None => Self::failed(StatusCode::INTERNAL_SERVER_ERROR, form, html::UNAVAILABLE),
         }
+    }
+
+    /// What is said instead of a page: to people in HTML, to programs in the form that they asked for.
+    fn failed(status: StatusCode, form: Form, said: (&str, &str)) -> Response<Body> {
+        let body = match form {
+            Form::Html => html::Instead::of(said).render().unwrap_or_default(),
+            Form::Json | Form::Atlassian(_) => serde_json::json!({ "error": { "message": said.1 } }).to_string(),
+            Form::Feed | Form::Badge | Form::Icon => String::new(),
+        };
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=1"));
+        common(headers, form);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
-}
-
-/// A form as a response; 304 when the client has it already.
-fn shown(form: Form, body: Bytes, tag: &str, asked: &HeaderMap) -> Response<Body> {
-    let known = asked.get(header::IF_NONE_MATCH).is_some_and(|tags| is_known(tags, tag));
-    let mut response = Response::new(if known { Body::empty() } else { Body::from(body) });
+/// A form as a response, compressed for whoever takes that; 304 when the client has it already.
+fn shown(form: Form, rendered: &Rendered, asked: &HeaderMap) -> Response<Body> {
+    let known = asked.get(header::IF_NONE_MATCH).is_some_and(|tags| is_known(tags, &rendered.tag));
+    let gzip = rendered.gzip.as_ref().filter(|_| takes_gzip(asked));
+    let body = if known { Body::empty() } else { Body::from(gzip.unwrap_or(&rendered.plain).clone()) };
+    let mut response = Response::new(body);
     if known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
     let headers = response.headers_mut();
-    set(headers, header::ETAG, tag);
-    set(headers, header::CACHE_CONTROL, CACHING);
+    headers.insert(header::ETAG, rendered.tag.clone());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHING));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if gzip.is_some() && !known {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     common(headers, form);
     response
 }
 
+/// Whether a client takes gzip, by its header `Accept-Encoding`.
+fn takes_gzip(asked: &HeaderMap) -> bool {
+    let takes = |one: &str| {
+        let (name, weight) = one.split_once(';').unwrap_or((one, ""));
+        let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim_matches(['0', '.', ' ']).is_empty());
+        name.trim().eq_ignore_ascii_case("gzip") && !refused
+    };
+    let given = asked.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    given.flat_map(|value| value.split(',')).any(takes)
+}
+
 fn common(headers: &mut HeaderMap, form: Form) {
-    set(headers, header::CONTENT_TYPE, form.media_type());
-    set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    let mut set = |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
+    set(header::CONTENT_TYPE, form.media_type());
+    set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     match form {
         Form::Html => {
-            set(headers, header::CONTENT_SECURITY_POLICY, POLICY);
-            set(headers, header::REFERRER_POLICY, "no-referrer-when-downgrade");
+            set(header::CONTENT_SECURITY_POLICY, POLICY);
+            set(header::REFERRER_POLICY, "no-referrer-when-downgrade");
         }
-        Form::Badge | Form::Icon => set(headers, header::CONTENT_SECURITY_POLICY, PICTURE_POLICY),
+        Form::Badge | Form::Icon => {
+            set(header::CONTENT_SECURITY_POLICY, PICTURE_POLICY);
+        }
         Form::Json | Form::Atlassian(_) | Form::Feed => {
-            set(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+            set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
         }
     }
 }
 
 /// Whether a client has what a tag names, by its header `If-None-Match`.
-fn is_known(tags: &HeaderValue, tag: &str) -> bool {
+fn is_known(tags: &HeaderValue, tag: &HeaderValue) -> bool {
     let plain = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    tags.to_str().is_ok_and(|tags| tags.trim() == "*" || tags.split(',').any(|one| plain(one) == tag))
-}
-
-/// What is said instead of a page: to people in HTML, to programs in the form that they asked for.
-fn failed(status: StatusCode, form: Form, (title, text): (&str, &str)) -> Response<Body> {
-    let body = match form {
-        Form::Html => html::Instead { title, text }.render().unwrap_or_default(),
-        Form::Json | Form::Atlassian(_) => serde_json::json!({ "error": { "message": text } }).to_string(),
-        Form::Feed | Form::Badge | Form::Icon => String::new(),
-    };
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    set(headers, header::CACHE_CONTROL, "max-age=1");
-    common(headers, form);
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        set(headers, header::RETRY_AFTER, "1");
-    }
-    response
+    let Some((tags, tag)) = tags.to_str().ok().zip(tag.to_str().ok()) else { return false };
+    tags.trim() == "*" || tags.split(',').any(|one| plain(one) == plain(tag))
 }
 
 async fn page(State(site): State<Arc<Site>>, Path(slug): Path<String>, headers: HeaderMap) -> Response<Body> {
@@ -228,25 +247,35 @@ async fn icon(State(site): State<Arc<Site>>, Path(slug): Path<String>, headers: 
     site.answer(&slug, Form::Icon, &headers).await
 }
 
-/// The stylesheet of a page: that of all, with the colour of this one. It says nothing about whether there is such a page.
-async fn style(State(site): State<Arc<Site>>, Path(slug): Path<String>, headers: HeaderMap) -> Response<Body> {
+/// The stylesheet of a page: that of all, with the colour of this one. An address with its tag is kept for long, and any other is not, so
+/// that none is kept that is not yet, or not any more, what it names.
+async fn style(
+    State(site): State<Arc<Site>>,
+    Path(slug): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response<Body> {
     let look = Slug::new(slug).ok().and_then(|slug| site.settings.looks.get(&slug));
     let style = look::style(look);
-    let tag = kept::tag(style.as_bytes());
-    let mut response = shown(Form::Html, style.into(), &tag, &headers);
+    let is_this = query.is_some_and(|query| query == format!("v={}", kept::hash(style.as_bytes())));
+    let mut response = shown(Form::Html, &Rendered::new(style.into()), &headers);
     let headers = response.headers_mut();
-    set(headers, header::CONTENT_TYPE, "text/css; charset=utf-8");
-    set(headers, header::CACHE_CONTROL, look::STYLE_CACHING);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
+    if is_this {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(look::STYLE_CACHING));
+    }
     response
 }
 
+/// The logo of a page that is published.
 async fn logo(State(site): State<Arc<Site>>, Path(slug): Path<String>, headers: HeaderMap) -> Response<Body> {
-    let look = Slug::new(slug).ok().and_then(|slug| site.settings.looks.get(&slug));
-    let Some(logo) = look.and_then(|look| look.logo.as_ref()) else {
-        return failed(StatusCode::NOT_FOUND, Form::Badge, html::NO_SUCH_PAGE);
+    let look = Slug::new(&slug).ok().and_then(|slug| site.settings.looks.get(&slug));
+    let published = site.pages.page(&slug).await.is_ok();
+    let Some(logo) = look.and_then(|look| look.logo.as_ref()).filter(|_| published) else {
+        return Site::failed(StatusCode::NOT_FOUND, Form::Badge, html::NO_SUCH_PAGE);
     };
-    let mut response = shown(Form::Badge, logo.bytes(), logo.tag(), &headers);
-    set(response.headers_mut(), header::CONTENT_TYPE, logo.media_type());
+    let mut response = shown(Form::Badge, logo.rendered(), &headers);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(logo.media_type()));
     response
 }
 

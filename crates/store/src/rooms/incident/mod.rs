@@ -53,7 +53,7 @@ impl Table {
     pub(crate) const PUBLIC_UPDATE: Self = Self::new(b'4', "PublicUpdate");
     /// Index of unresolved incidents by policy, newest first.
     pub(crate) const OPEN_BY_POLICY: Self = Self::new(b'E', "OpenByPolicy");
-    /// Index of the waiting escalation runs of all organizations, by the instant at which they are due.
+    /// Index of the escalation runs and maintenances of all organizations that wait, by the instant at which they are due.
     pub(crate) const TIMER: Self = Self::new(b'Z', "Timer");
     /// Updates by incident, oldest first.
     pub(crate) const UPDATE: Self = Self::new(b'u', "Update");

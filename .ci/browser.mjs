@@ -1,23 +1,16 @@
 // What `.ci/browser` does: the pages in a real browser, and the mails that lead there.
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
+import { join } from 'node:path';
 
-const [PROGRAM, SCRATCH, TOOLS, CHROMIUM, option] = process.argv.slice(2);
-const load = createRequire(`${resolve(TOOLS)}/`);
-const { chromium } = load('playwright-core');
+import {
+    OPTIONS, Program, SCHEMES, SCRATCH, SCREENS, WCAG, check, checkOnePage, faults, load, main, newContext, sleep, waitFor, wideWithLargeLetters,
+} from './pages.mjs';
+
 const { default: PostalMime } = await import(load.resolve('postal-mime'));
-const AXE = readFileSync(load.resolve('axe-core/axe.min.js'), 'utf8');
 
 const PUBLIC = 'https://oncall.example.com';
 const SHOTS = 'target/browser';
-const SCREENS = [{ width: 360, height: 740 }, { width: 1280, height: 900 }];
-const SCHEMES = ['light', 'dark'];
-const WCAG = ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'];
 // A button for a thumb, in CSS pixels.
 const THUMB = 48;
 const LARGEST_PICTURE = 150_000;
@@ -27,55 +20,14 @@ const LONGEST = 300;
 let pictures = 0;
 let looks = 0;
 
-class Failed extends Error {}
-
-function check(holds, what) {
-    if (!holds) throw new Failed(what);
-}
-
-const sleep = (millis) => new Promise((done) => setTimeout(done, millis));
-
-async function waitFor(what, find, seconds = 20) {
-    for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(50)) {
-        const found = await find();
-        if (found) return found;
-    }
-    throw new Failed(`${what} did not come within ${seconds} s`);
-}
-
 /** The program, its API, and the mails that it writes. */
-class Dogwatch {
+class Dogwatch extends Program {
     mails = join(SCRATCH, 'mail');
     read = new Map();
 
     async start() {
-        const data = join(SCRATCH, 'data');
-        const admin = ['--admin-email', 'ada@example.com', '--first-name', 'Ada', '--last-name', 'Byron'];
-        const made = execFileSync(PROGRAM, ['init', '--data', data, '--org', 'Harbour', ...admin]);
-        ({ apiKey: this.key, userId: this.me } = JSON.parse(made));
-        const settings = ['--data', data, '--existing', '--quiet', '--listen', '127.0.0.1:0', '--public-url', PUBLIC,
-            '--mail-folder', this.mails, '--mail-from', 'On call <oncall@example.com>'];
-        this.process = spawn(PROGRAM, ['serve', ...settings], { stdio: ['ignore', 'pipe', 'inherit'] });
-        const lines = createInterface(this.process.stdout);
-        this.ended = once(this.process, 'close').then(([code]) => code);
-        this.address = await new Promise((done, failed) => {
-            lines.on('line', (line) => line.startsWith('listening on ') && done(line.split(' ').at(-1)));
-            this.ended.then(() => failed(new Failed('the program did not start')));
-        });
-    }
-
-    /** Stops it; its exit code. */
-    async stop() {
-        this.process?.kill('SIGTERM');
-        return this.ended;
-    }
-
-    async call(method, path, body, key = this.key) {
-        const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' };
-        const answer = await fetch(this.address + path, { method, headers, body: body && JSON.stringify(body) });
-        const read = await answer.json();
-        check(answer.ok, `${method} ${path} says ${answer.status} ${read.code}`);
-        return read.data;
+        this.init();
+        await this.serve(['--public-url', PUBLIC, '--mail-folder', this.mails, '--mail-from', 'On call <oncall@example.com>']);
     }
 
     /** The first mail that fits. */
@@ -121,25 +73,6 @@ class Dogwatch {
     }
 }
 
-/**
- * What axe finds in a page as it stands, in one line; empty when there is nothing. It comes in through the debugger, for which the policy of
- * the page does not count.
- */
-async function faults(page, scripts, tags) {
-    const session = await page.context().newCDPSession(page);
-    const run = (disabled) => session.send('Emulation.setScriptExecutionDisabled', { value: disabled });
-    // The page was read without scripts; axe is one. What is set already is not set again, so it is set twice.
-    if (!scripts) await run(true).then(() => run(false));
-    await page.evaluate(AXE);
-    const found = await page.evaluate((values) => axe.run({ runOnly: { type: 'tag', values } }), tags);
-    if (!scripts) await run(true);
-    await session.detach();
-    const open = found.incomplete.filter((one) => one.id === 'color-contrast');
-    const said = [...found.violations, ...open].map((one) => `${one.id} (${one.help}) at ${one.nodes.map((node) => node.target).join(', ')}`);
-    check(found.passes.some((one) => one.id === 'color-contrast'), 'axe has not looked at any contrast');
-    return said.join('; ');
-}
-
 /** Looks at a page on one screen in both color schemes. `button` is what it must have. */
 async function look(page, { name, screen, scripts, button }) {
     const { width, height } = screen;
@@ -171,12 +104,7 @@ async function look(page, { name, screen, scripts, button }) {
     }
     const where = `${name}, at ${width}x${height}`;
     // Somebody who reads large letters.
-    const wide = await page.evaluate(() => {
-        document.documentElement.style.fontSize = '200%';
-        const { scrollWidth } = document.documentElement;
-        document.documentElement.style.fontSize = '';
-        return scrollWidth;
-    });
+    const wide = await wideWithLargeLetters(page);
     check(wide <= width, `${where}: with letters twice as large it is ${wide} pixels wide`);
     // Somebody whose system has colors of its own, in which a button is known by its border.
     if (button) {
@@ -192,23 +120,14 @@ async function picture(page, name) {
     return page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true, animations: 'disabled' });
 }
 
-/** A context that notes what its pages ask for besides themselves, and what their policy refuses. */
-async function newContext(browser, dogwatch, options) {
-    const context = await browser.newContext({ locale: 'en-GB', ...options });
-    context.strange = [];
-    context.on('request', (request) => {
-        const ours = request.isNavigationRequest() && request.url().startsWith(dogwatch.address);
-        if (!ours) context.strange.push(`it asks for ${request.url().slice(0, 80)}`);
-    });
-    context.on('console', (message) => message.text().includes('Content Security Policy') && context.strange.push(message.text()));
-    context.setDefaultTimeout(10_000);
-    return context;
-}
+/** A context whose pages ask for nothing besides themselves. */
+const alone = (browser, dogwatch, options) =>
+    newContext(browser, (request) => request.isNavigationRequest() && request.url().startsWith(dogwatch.address), options);
 
 /** All states of the pages on one screen, each reached as a person reaches it. */
 async function states(browser, dogwatch, screen, scripts, guest) {
     const phone = screen.width < 600;
-    const context = await newContext(browser, dogwatch, { viewport: screen, javaScriptEnabled: scripts, hasTouch: phone, isMobile: phone });
+    const context = await alone(browser, dogwatch, { viewport: screen, javaScriptEnabled: scripts, hasTouch: phone, isMobile: phone });
     const page = await context.newPage();
     const press = () => (phone ? page.getByRole('button').tap() : page.getByRole('button').click());
     const open = async (link, status) => {
@@ -270,7 +189,7 @@ async function scanner(browser, dogwatch) {
         const answer = await fetch(incident.link, { method, headers: { purpose: 'prefetch' } });
         check(answer.status === 200, `${method} of a link says ${answer.status}`);
     }
-    const context = await newContext(browser, dogwatch, { viewport: SCREENS[1] });
+    const context = await alone(browser, dogwatch, { viewport: SCREENS[1] });
     const page = await context.newPage();
     await page.goto(incident.link, { waitUntil: 'networkidle' });
     await sleep(1_000);
@@ -319,7 +238,7 @@ async function otherSite(browser, dogwatch, incident) {
 
 /** Somebody without a mouse. */
 async function keyboard(browser, dogwatch, incident) {
-    const context = await newContext(browser, dogwatch, { viewport: SCREENS[1] });
+    const context = await alone(browser, dogwatch, { viewport: SCREENS[1] });
     const page = await context.newPage();
     await page.goto(incident.link);
     const button = page.getByRole('button');
@@ -355,9 +274,7 @@ async function paper(page, name) {
     const found = await faults(page, true, WCAG);
     check(ground === 'rgba(0, 0, 0, 0)' && !found, `${name} cannot be read on paper: its background is ${ground}; axe finds ${found}`);
     await page.emulateMedia({ media: null });
-    const pdf = await page.pdf({ path: `${SHOTS}/${name}.pdf`, format: 'A4' });
-    const count = pdf.toString('latin1').match(/\/Type\s*\/Page\b/g)?.length;
-    check(count === 1, `${name} is printed on ${count} pages`);
+    await checkOnePage(page, name, `${SHOTS}/${name}.pdf`);
 }
 
 /** A mail as a mail program shows it: its HTML, and its text. */
@@ -415,7 +332,7 @@ async function keep(browser, dogwatch) {
     }
 }
 
-async function main(browser, dogwatch) {
+async function all(browser) {
     await dogwatch.start();
     dogwatch.component = (await dogwatch.call('POST', '/v1/components', { name: 'Checkout' })).id;
     dogwatch.policy = (await dogwatch.call('POST', '/v1/escalation/policies', { name: 'Night' })).id;
@@ -428,7 +345,7 @@ async function main(browser, dogwatch) {
     }
     const incident = await scanner(browser, dogwatch);
     await otherSite(browser, dogwatch, incident);
-    const context = await newContext(browser, dogwatch, { viewport: SCREENS[1] });
+    const context = await alone(browser, dogwatch, { viewport: SCREENS[1] });
     const page = await context.newPage();
     await page.goto(incident.link);
     await paper(page, 'link');
@@ -436,26 +353,11 @@ async function main(browser, dogwatch) {
     await keyboard(browser, dogwatch, incident);
     await mails(browser, dogwatch, 'page', incident.mail);
     await mails(browser, dogwatch, 'invitation', (await dogwatch.invitation('reader')).mail);
-    if (option === '--pictures') await keep(browser, dogwatch);
+    if (OPTIONS.includes('--pictures')) await keep(browser, dogwatch);
+    return `${looks} looks at pages, ${pictures} pictures in ${SHOTS}: nothing to object to`;
 }
 
 rmSync(SHOTS, { recursive: true, force: true });
 mkdirSync(SHOTS, { recursive: true });
 const dogwatch = new Dogwatch();
-process.on('exit', () => dogwatch.process?.kill('SIGKILL'));
-setTimeout(() => {
-    console.error(`browser: it takes longer than ${LONGEST} s`);
-    process.exit(1);
-}, LONGEST * 1000).unref();
-const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
-try {
-    await main(browser, dogwatch);
-    check((await dogwatch.stop()) === 0, 'the program did not stop well');
-    console.log(`${looks} looks at pages, ${pictures} pictures in ${SHOTS}: nothing to object to`);
-} catch (error) {
-    console.error(`browser: ${error instanceof Failed ? error.message : error.stack}`);
-    process.exitCode = 1;
-} finally {
-    await browser.close();
-    await dogwatch.stop();
-}
+await main('browser', LONGEST, dogwatch, all);

@@ -14,6 +14,8 @@ export const SCREENS = [{ width: 360, height: 740 }, { width: 1280, height: 900 
 export const SCHEMES = ['light', 'dark'];
 export const WCAG = ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'];
 
+const sessions = new WeakMap();
+
 export class Failed extends Error {}
 
 export function check(holds, what) {
@@ -72,14 +74,15 @@ export class Program {
  * the page does not count.
  */
 export async function faults(page, scripts, tags) {
-    const session = await page.context().newCDPSession(page);
+    // One that ends takes with it what the page was told of color schemes and paper.
+    const session = sessions.get(page) ?? (await page.context().newCDPSession(page));
+    sessions.set(page, session);
     const run = (disabled) => session.send('Emulation.setScriptExecutionDisabled', { value: disabled });
     // The page was read without scripts; axe is one. What is set already is not set again, so it is set twice.
     if (!scripts) await run(true).then(() => run(false));
     await page.evaluate(AXE);
     const found = await page.evaluate((values) => axe.run({ runOnly: { type: 'tag', values } }), tags);
     if (!scripts) await run(true);
-    await session.detach();
     const open = found.incomplete.filter((one) => one.id === 'color-contrast');
     const said = [...found.violations, ...open].map((one) => `${one.id} (${one.help}) at ${one.nodes.map((node) => node.target).join(', ')}`);
     check(found.passes.some((one) => one.id === 'color-contrast'), 'axe has not looked at any contrast');

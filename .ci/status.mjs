@@ -1,6 +1,8 @@
 // What `.ci/status` does: status pages as browsers, validators and programs of others see them, and readers who do not pause.
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { basename, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -335,13 +337,12 @@ async function look(browser, harbour, screen) {
             check(seen.wide <= width, `${where}: it is ${seen.wide} pixels wide`);
             const [contrast, what] = (await faintest(page)) ?? [21];
             check(contrast >= 3, `${where}: a bar or shape (${what}) has a contrast of ${contrast}`);
-            await picture(page, `${slug}-${width}-${scheme}`);
             for (const open of [false, true]) {
                 if (open && (await page.locator('details').count()) === 0) continue;
                 await page.evaluate((value) => document.querySelectorAll('details').forEach((one) => { one.open = value; }), open);
+                await picture(page, `${slug}-${width}-${scheme}${open ? '-unfolded' : ''}`);
                 const found = await faults(page, false, [...WCAG, 'best-practice']);
                 check(!found, `${where}, ${open ? 'unfolded' : 'folded'}: axe finds ${found}`);
-                if (open && scheme === 'light') await picture(page, `${slug}-${width}-unfolded`);
                 looks += 1;
             }
             const wide = await page.evaluate(() => document.documentElement.scrollWidth);
@@ -456,14 +457,21 @@ async function paper(browser, harbour) {
 
 /** Other sites may show a page in a frame. */
 async function frame(browser, harbour) {
+    const site = createServer((_, answer) => {
+        answer.setHeader('content-type', 'text/html');
+        answer.end(`<!DOCTYPE html><title>other</title><iframe src="${harbour.address}/status/harbour" width="600" height="400"></iframe>`);
+    });
+    await once(site.listen(0, '127.0.0.1'), 'listening');
     const context = await newContext(browser, () => true, { viewport: SCREENS[1] });
-    const page = await context.newPage();
-    await page.route('https://other.example.com/', (route) => route.fulfill({ contentType: 'text/html',
-        body: `<!DOCTYPE html><title>other</title><iframe src="${harbour.address}/status/harbour" width="600" height="400"></iframe>` }));
-    await page.goto('https://other.example.com/');
-    await page.frameLocator('iframe').getByRole('heading', { name: 'Harbour' }).waitFor();
-    check(context.strange.length === 0, `a page cannot be shown in a frame: ${context.strange[0]}`);
-    await context.close();
+    try {
+        const page = await context.newPage();
+        await page.goto(`http://localhost:${site.address().port}/`);
+        const heading = page.frameLocator('iframe').getByRole('heading', { name: 'Harbour' });
+        await heading.waitFor().catch(() => check(false, `a page cannot be shown in a frame: ${context.strange[0] ?? 'there is nothing'}`));
+    } finally {
+        await context.close();
+        site.close();
+    }
 }
 
 /** The W3C checker: it has nothing to say. */

@@ -191,8 +191,9 @@ async function rich(harbour) {
         some(2, 8, 14, 20).map((name, at) => [name, ['maintenance', 'degraded', 'partial_outage', 'major_outage'][at]])))]);
     past.push([ago(31, '1:00'), () => harbour.byHand('rich', {})]);
     let over;
+    // It begins at once, and ends when it is deleted.
     past.push([ago(12, '2:00'), async () => {
-        over = await harbour.maintenance('rich', 'A maintenance that is over', null, some(9), ago(12, '2:00'), ago(12, '6:00'), 'over');
+        over = await harbour.maintenance('rich', 'A maintenance that is over', null, some(9), ago(12, '1:00'), ago(12, '6:00'), 'over');
     }]);
     past.push([ago(12, '3:00'), () => harbour.call('DELETE', over)]);
     return {
@@ -548,7 +549,7 @@ async function statuspage(harbour) {
 }
 
 /** Readers who ask for a page without a pause, half of them with what they have already, while an incident is told of every 200 ms. */
-async function load_(harbour) {
+async function underLoad(harbour) {
     const url = `${harbour.address}/status/load`;
     const incident = await harbour.open('load', 'high', 'Under load', ['Under load']);
     // When each change was answered, and when it was first seen by each reader.
@@ -610,23 +611,31 @@ async function keep(browser, harbour) {
     await context.close();
 }
 
-async function all(browser) {
-    await play(harbour);
-    await harbour.serve([...MAIL, '--public-url', PUBLIC, '--rate-per-address', 'off', '--rate-per-key', 'off',
-        '--status-colors', 'harbour=#0b4f6c,rich=#5b2a86', '--status-logos', await logos(browser)]);
+/** What people see. */
+async function seen(browser, harbour) {
     for (const screen of SCREENS) await look(browser, harbour, screen);
     await keyboard(browser, harbour);
     await forcedColors(browser, harbour);
     await paper(browser, harbour);
     await frame(browser, harbour);
-    const checked = await valid(harbour);
+}
+
+/** What programs read: how many documents were checked. */
+async function documents(harbour) {
     await statuspage(harbour);
     writeFileSync(join(SCRATCH, 'expected.json'), JSON.stringify({ key: harbour.key, public: PUBLIC, secret: SECRET, pages: harbour.expected }));
-    await run(join(VENV, 'bin/python'), ['.ci/status.py', harbour.address, resolve(SCRATCH), VENV], { timeout: 90_000 }).catch((why) => {
-        check(false, why.stderr || why.message);
-    });
+    const settings = ['.ci/status.py', harbour.address, resolve(SCRATCH), VENV];
+    await run(join(VENV, 'bin/python'), settings, { timeout: 90_000 }).catch((why) => check(false, why.stderr.trim() || why.message));
+    return valid(harbour);
+}
+
+async function all(browser) {
+    await play(harbour);
+    await harbour.serve([...MAIL, '--public-url', PUBLIC, '--rate-per-address', 'off', '--rate-per-key', 'off',
+        '--status-colors', 'harbour=#0b4f6c,rich=#5b2a86', '--status-logos', await logos(browser)]);
+    const [checked] = await Promise.all([documents(harbour), seen(browser, harbour)]);
     if (OPTIONS.includes('--pictures')) await keep(browser, harbour);
-    const { asked, latest } = await load_(harbour);
+    const { asked, latest } = await underLoad(harbour);
     return `${looks} looks at status pages, ${pictures} pictures in ${SHOTS}, ${checked} documents checked, ${asked} readings under load with a change seen `
         + `after ${latest} ms at most: nothing to object to`;
 }

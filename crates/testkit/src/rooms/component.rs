@@ -78,7 +78,7 @@ impl Org {
         self.actor(actor)?;
         let index = index.filter(|index| !self.components[*index].deleted).ok_or("not_found")?;
         let used = |incident: &Incident| incident.status != RESOLVED && incident.components.contains(&index);
-        ensure(!self.incidents.iter().any(used), "component_in_use")?;
+        ensure(!self.incidents.iter().any(used) && !self.is_on_a_page(index), "component_in_use")?;
         self.components[index].deleted = true;
         Ok(())
     }

@@ -103,7 +103,7 @@ pub(super) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Inc
         11..=13 => {
             let status = if source.ratio(1_u8, 3)? { Some(source.int_in_range(0..=3)?) } else { None };
             let body = Some(text(source)?.filter(|body| !body.is_empty()).unwrap_or_else(|| "words".to_owned()));
-            let public = source.ratio(1_u8, 10)?;
+            let public = source.ratio(1_u8, 4)?;
             let body = if status.is_some() && !public && source.arbitrary()? { None } else { body };
             IncidentOp::PostUpdate { incident: pick(source, org)?, body, status, public }
         }
@@ -261,10 +261,11 @@ impl Org {
         let (body, status, public) = update;
         self.actor(actor)?;
         let index = index.ok_or("not_found")?;
+        let public_surface = self.has_public_surface(&self.incidents[index].components);
         let incident = &mut self.incidents[index];
         ensure(incident.status != RESOLVED, resolved)?;
         ensure(status.is_none_or(|status| status == incident.status + 1), "invalid_status_transition")?;
-        ensure(!public, "no_public_surface")?;
+        ensure(!public || public_surface, "no_public_surface")?;
         let at = now.max(incident.updated);
         incident.updates.push(Update {
             id: String::new(),

@@ -9,6 +9,7 @@ pub(crate) mod contact;
 pub(crate) mod escalation;
 pub(crate) mod incident;
 mod org_audit;
+pub(crate) mod status_page;
 pub(crate) mod team;
 pub(crate) mod webhook;
 
@@ -33,6 +34,8 @@ pub enum Op {
     Contact(contact::ContactOp),
     /// An operation on webhooks.
     Webhook(webhook::WebhookOp),
+    /// An operation on status pages and maintenances.
+    StatusPage(status_page::StatusPageOp),
     /// An operation on incidents.
     Incident(incident::IncidentOp),
     /// An operation on schedules, policies, escalation runs and the outbox.
@@ -68,6 +71,8 @@ pub struct Org {
     /// The times when a webhook was disabled: which, its name then, and why.
     pub disablings: Vec<(usize, String, String)>,
     pub incidents: Vec<incident::Incident>,
+    pub pages: Vec<status_page::PageModel>,
+    pub maintenances: Vec<status_page::MaintenanceModel>,
     pub schedules: Vec<escalation::Schedule>,
     pub policies: Vec<escalation::Policy>,
     pub notifications: Vec<escalation::NotificationModel>,
@@ -77,7 +82,7 @@ pub struct Org {
 
 /// Draws an operation on some resource, more often on those with more to try.
 pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op> {
-    Ok(match source.int_in_range(0..=63)? {
+    Ok(match source.int_in_range(0..=73)? {
         0..=8 => Op::Team(team::operation(source, org)?),
         9..=12 => Op::Component(component::operation(source, org)?),
         13..=29 => Op::Incident(incident::operation(source, org)?),
@@ -89,6 +94,7 @@ pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op>
         }
         54..=59 => Op::Contact(contact::operation(source, org)?),
         60..=63 => Op::Webhook(webhook::operation(source, org)?),
+        64..=73 => Op::StatusPage(status_page::operation(source, org)?),
         51 | 52 => Op::Transaction { steps: source.int_in_range(1..=8)?, keep: source.arbitrary()? },
         _ => Op::Restart,
     })
@@ -97,6 +103,7 @@ pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op>
 /// Adds to an organization rows of those resources whose tables no other resource fills, with commands of an admin.
 pub(crate) fn fill(engine: &Engine, admin: &Actor) {
     component::fill(engine, admin);
+    status_page::fill(engine, admin);
     team::fill(engine);
     contact::fill(engine, admin);
     webhook::fill(engine, admin);
@@ -114,6 +121,7 @@ impl Run<'_> {
             Op::Component(op) => self.component_op(op, org, me, &actor),
             Op::Contact(op) => self.contact_op(op, org, me, &actor),
             Op::Webhook(op) => self.webhook_op(op, org, me, &actor),
+            Op::StatusPage(op) => self.status_page_op(op, org, me, &actor),
             Op::Incident(op) => self.incident_op(op, org, me, &actor),
             Op::Escalation(op) => self.escalation(op, org, me, &actor),
             Op::List(op) => self.list_op(op, org, me, &actor),
@@ -127,7 +135,10 @@ impl Run<'_> {
             Op::Restart => self.restart(),
         }
         let now = self.now();
-        self.orgs.iter_mut().for_each(|org| org.tell_webhooks(now));
+        for org in &mut self.orgs {
+            org.tell_webhooks(now);
+            org.follow_statuses(now);
+        }
     }
 
     /// Compares with the model what an admin of an organization sees of every resource.
@@ -138,6 +149,7 @@ impl Run<'_> {
         self.compare_org_audit(actor);
         self.compare_webhooks(org, actor);
         self.compare_policies(org, actor);
+        self.compare_status_pages(org, actor);
         for index in 0..model.incidents.len() {
             self.compare_incident(org, actor, index);
         }

@@ -6,6 +6,7 @@ use dogwatch_core::Actor;
 use dogwatch_core::component::ListComponents;
 use dogwatch_core::incident::ListLimit;
 use dogwatch_core::org_audit::{ListOrgAudit, OrgAuditView, SettingView};
+use dogwatch_core::status_page::{ListMaintenances, ListStatusPages};
 use dogwatch_core::team::ListTeam;
 
 use crate::run::Run;
@@ -50,5 +51,13 @@ impl Run<'_> {
         let components: Vec<_> = components.into_iter().map(|it| SettingView::Component(Box::new(it))).collect();
         assert_eq!(of("component"), components);
         assert_eq!(of("invitation").len(), team.invitations.len());
+        let pages = self.subject().query(&ListStatusPages, actor).unwrap();
+        let listed = |page| self.subject().query(&ListMaintenances::new(page), actor).unwrap();
+        let mut maintenances: Vec<_> = pages.iter().flat_map(|page| listed(page.id)).collect();
+        maintenances.sort_by_key(|it| it.id);
+        let pages: Vec<_> = pages.into_iter().map(|it| SettingView::StatusPage(Box::new(it))).collect();
+        assert_eq!(of("statusPage"), pages);
+        let maintenances: Vec<_> = maintenances.into_iter().map(|it| SettingView::Maintenance(Box::new(it))).collect();
+        assert_eq!(of("maintenance"), maintenances);
     }
 }

@@ -20,6 +20,7 @@ use crate::fixture::valid;
 use crate::model::Millis;
 use crate::ops::{Pick, name, pick};
 use crate::render;
+use crate::rooms::status_page::MaintenanceModel;
 use crate::run::{Claimed, Run, agree, millis};
 
 pub(crate) use model::{
@@ -372,12 +373,18 @@ impl Run<'_> {
         let mut overdue = Vec::new();
         for (org, model) in self.orgs.iter().enumerate() {
             let due = model.overdue(now).into_iter();
-            overdue.extend(due.map(|(due, incident, index)| (due, model.id.clone(), incident, org, index)));
+            overdue.extend(due.map(|(due, incident, index)| (due, model.id.clone(), false, incident, org, index)));
+            let due = model.overdue_maintenances(now).into_iter();
+            overdue.extend(due.map(|(due, which, index)| (due, model.id.clone(), true, which, org, index)));
         }
         overdue.sort();
         let ticked = self.subject().tick(Timestamp::clamped(now)).unwrap();
         assert_eq!((ticked.fired, ticked.failed), (overdue.len(), 0));
-        for (_, _, _, org, index) in overdue {
+        for (_, _, maintenance, _, org, index) in overdue {
+            if maintenance {
+                self.orgs[org].let_maintenance_go_on(index, now);
+                continue;
+            }
             self.orgs[org].time_out(index, now);
             self.orgs[org].tell_webhooks(now);
             let admin = self.admin(org);
@@ -545,8 +552,9 @@ impl Run<'_> {
     }
 
     pub(crate) fn compare_deadline(&self) {
-        let due = self.orgs.iter().flat_map(|org| &org.incidents).filter_map(|one| one.run.as_ref()?.due).min();
-        assert_eq!(self.subject().next_deadline().unwrap().map(millis), due);
+        let runs = self.orgs.iter().flat_map(|org| &org.incidents).filter_map(|one| one.run.as_ref()?.due);
+        let maintenances = self.orgs.iter().flat_map(|org| &org.maintenances).filter_map(MaintenanceModel::due);
+        assert_eq!(self.subject().next_deadline().unwrap().map(millis), runs.chain(maintenances).min());
     }
 
     /// Compares the inboxes of all members with the model's.

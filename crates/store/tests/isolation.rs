@@ -15,8 +15,8 @@ use dogwatch_core::escalation::{
     OrderPolicyLayers, Position, PreviewPolicy, RemovePolicyLayer, Target,
 };
 use dogwatch_core::id::{
-    ApiKeyId, ComponentId, Id, IncidentId, InvitationId, OverrideId, PolicyId, PolicyLayerId, RotationLayerId,
-    ScheduleId, UpdateId, WebhookId,
+    ApiKeyId, ComponentId, Id, IncidentId, InvitationId, MaintenanceId, OverrideId, PolicyId, PolicyLayerId,
+    RotationLayerId, ScheduleId, StatusPageId, UpdateId, WebhookId,
 };
 use dogwatch_core::incident::{
     AcknowledgeIncident, ChangeStatus, CreateIncident, EditIncident, GetIncident, GetUpdate, HandOffIncident,
@@ -30,6 +30,10 @@ use dogwatch_core::oncall::{
 };
 use dogwatch_core::org_audit::ListOrgAudit;
 use dogwatch_core::outbox::{ListNotifications, ListPages};
+use dogwatch_core::status_page::{
+    ComponentStatus, CreateMaintenance, CreateStatusPage, DeleteMaintenance, DeleteStatusPage, EditMaintenance,
+    EditStatusPage, GetMaintenance, GetStatusPage, ListMaintenances, ListStatusPages, ShowStatusPage, StatusOverride,
+};
 use dogwatch_core::team::{ChangeRole, GetMember, InviteMember, ListTeam, RemoveMember, RevokeInvitation, Role};
 use dogwatch_core::webhook::{
     CreateWebhook, DeleteWebhook, EditWebhook, EnableWebhook, GetWebhook, ListWebhookDeliveries, ListWebhooks,
@@ -55,6 +59,8 @@ struct Names {
     policy: PolicyId,
     policy_layer: PolicyLayerId,
     webhook: WebhookId,
+    page: StatusPageId,
+    maintenance: MaintenanceId,
 }
 
 const NOBODYS: [u8; 16] = [0xEE; 16];
@@ -73,6 +79,8 @@ fn nobodys() -> Names {
         policy: Id::from_bytes(NOBODYS),
         policy_layer: Id::from_bytes(NOBODYS),
         webhook: Id::from_bytes(NOBODYS),
+        page: Id::from_bytes(NOBODYS),
+        maintenance: Id::from_bytes(NOBODYS),
     }
 }
 
@@ -102,6 +110,8 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
             names.policy.to_string(),
             names.policy_layer.to_string(),
             names.webhook.to_string(),
+            names.page.to_string(),
+            names.maintenance.to_string(),
         ]
         .iter()
         .fold(text, |text, id| text.replace(id, "ID"))
@@ -228,6 +238,51 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(run(engine, actor, EnableWebhook::new(names.webhook)));
     outcomes.push(ask(engine, actor, &GetWebhook::new(names.webhook)));
     outcomes.push(ask(engine, actor, &ListWebhookDeliveries::new(names.webhook)));
+    outcomes.push(run(engine, actor, PostUpdate::public(names.incident, body())));
+    let shows = |page, component| EditStatusPage { component_ids: Some(vec![component]), ..EditStatusPage::new(page) };
+    let by_hand = |page, component_id| EditStatusPage {
+        overrides: Some(vec![StatusOverride { component_id, status: ComponentStatus::Operational }]),
+        ..EditStatusPage::new(page)
+    };
+    let slug = || "of-another-kind".parse().unwrap();
+    let create = |components: &[ComponentId]| CreateStatusPage {
+        component_ids: components.to_vec(),
+        ..CreateStatusPage::new("x".parse().unwrap(), slug())
+    };
+    let announce = |status_page_id, component| CreateMaintenance {
+        status_page_id,
+        title: "x".parse().unwrap(),
+        description: None,
+        component_ids: vec![component],
+        starts_at: from,
+        ends_at: Timestamp::clamped(1),
+    };
+    let change = |page, maintenance| EditMaintenance {
+        title: Some("x".parse().unwrap()),
+        ..EditMaintenance::new(page, maintenance)
+    };
+    let works_on =
+        |component| EditMaintenance { component_ids: Some(vec![component]), ..change(own.page, own.maintenance) };
+    outcomes.push(run(engine, actor, create(&[names.component])));
+    outcomes.push(run(engine, actor, shows(names.page, own.component)));
+    outcomes.push(run(engine, actor, shows(own.page, names.component)));
+    outcomes.push(run(engine, actor, by_hand(names.page, own.component)));
+    outcomes.push(run(engine, actor, by_hand(own.page, names.component)));
+    outcomes.push(run(engine, actor, DeleteStatusPage::new(names.page)));
+    outcomes.push(run(engine, actor, announce(names.page, own.component)));
+    outcomes.push(run(engine, actor, announce(own.page, names.component)));
+    outcomes.push(run(engine, actor, change(names.page, names.maintenance)));
+    outcomes.push(run(engine, actor, change(own.page, names.maintenance)));
+    outcomes.push(run(engine, actor, change(names.page, own.maintenance)));
+    outcomes.push(run(engine, actor, works_on(names.component)));
+    outcomes.push(run(engine, actor, DeleteMaintenance::new(names.page, names.maintenance)));
+    outcomes.push(run(engine, actor, DeleteMaintenance::new(own.page, names.maintenance)));
+    outcomes.push(run(engine, actor, DeleteMaintenance::new(names.page, own.maintenance)));
+    outcomes.push(ask(engine, actor, &GetStatusPage::new(names.page)));
+    outcomes.push(ask(engine, actor, &ListMaintenances::new(names.page)));
+    outcomes.push(ask(engine, actor, &GetMaintenance::new(names.page, names.maintenance)));
+    outcomes.push(ask(engine, actor, &GetMaintenance::new(own.page, names.maintenance)));
+    outcomes.push(ask(engine, actor, &GetMaintenance::new(names.page, own.maintenance)));
     outcomes.push(ask(engine, actor, &ListPages::new(names.incident)));
     outcomes.push(ask(engine, actor, &GetPolicy { id: names.policy }));
     outcomes.push(ask(engine, actor, &PreviewPolicy { id: names.policy, at: from }));
@@ -269,6 +324,11 @@ fn everything(engine: &Engine, admin: &Actor) -> String {
         text += &format!("{webhook:?}");
         text += &format!("{:?}", engine.query(&ListWebhookDeliveries::new(webhook.id), admin).unwrap());
     }
+    for page in engine.query(&ListStatusPages, admin).unwrap() {
+        text += &format!("{page:?}");
+        text += &format!("{:?}", engine.query(&ListMaintenances::new(page.id), admin).unwrap());
+        text += &format!("{:?}", engine.query(&ShowStatusPage::new(page.slug, now), &Actor::Anybody).ok());
+    }
     let all = ListIncidents { limit: ListLimit::MAX, ..Default::default() };
     for incident in engine.query(&all, admin).unwrap().incidents {
         text += &format!("{:?}", engine.query(&GetIncident { id: incident.id }, admin).unwrap());
@@ -306,7 +366,21 @@ fn one_of_each(engine: &Engine, admin: &Actor, user: UserId) -> Names {
     let hour = |hours: u64| engine.now().plus(std::time::Duration::from_secs(hours * 3_600));
     let stand_in = CreateOverride::new(schedule, user, hour(1), hour(2));
     let webhook = CreateWebhook::new(name.parse().unwrap(), "https://hooks.example.com/".parse().unwrap());
+    // A slug is nobody else's.
+    let mut page = CreateStatusPage::new(name.parse().unwrap(), incident.to_string().parse().unwrap());
+    (page.published, page.component_ids) = (true, vec![component]);
+    let page = engine.execute(page, admin).unwrap().id;
+    let maintenance = CreateMaintenance {
+        status_page_id: page,
+        title: name.parse().unwrap(),
+        description: None,
+        component_ids: vec![component],
+        starts_at: hour(1),
+        ends_at: hour(2),
+    };
     Names {
+        page,
+        maintenance: engine.execute(maintenance, admin).unwrap().id,
         policy,
         policy_layer: engine.execute(policy_layer, admin).unwrap().id,
         schedule,
@@ -349,7 +423,7 @@ proptest! {
             prop_assert!(with_theirs.iter().all(|outcome| outcome != "ok"), "{:?}", with_theirs);
             prop_assert_eq!(before, everything(engine, &them));
             let seen = everything(engine, &us);
-            for id in [theirs.policy.to_string(), theirs.policy_layer.to_string(), theirs.schedule.to_string(), theirs.layer.to_string(), theirs.stand_in.to_string(), theirs.incident.to_string(), theirs.component.to_string(), theirs.key.to_string(), theirs.update.to_string(), theirs.webhook.to_string()] {
+            for id in [theirs.page.to_string(), theirs.maintenance.to_string(), theirs.policy.to_string(), theirs.policy_layer.to_string(), theirs.schedule.to_string(), theirs.layer.to_string(), theirs.stand_in.to_string(), theirs.incident.to_string(), theirs.component.to_string(), theirs.key.to_string(), theirs.update.to_string(), theirs.webhook.to_string()] {
                 prop_assert!(!seen.contains(&id));
             }
             // A member of one organization who claims to act in the other is nobody there.

@@ -88,6 +88,8 @@ fn replay(store: &ReadOnly) {
         "policy",
         "policyLayer",
         "webhook",
+        "statusPage",
+        "maintenance",
     ];
     let exported = lines(&export).into_iter().filter(|line| shown.contains(&line["type"].as_str().unwrap()));
     let exported: BTreeMap<_, _> = exported

@@ -68,7 +68,7 @@ fn spans_name_the_operation_and_who_and_the_code() {
         "query{name=\"ListIncidents\" code=not_authorized}".to_owned(),
         "commit{commands=1}".to_owned(),
         "tick{due=0}".to_owned(),
-        format!("an escalation run cannot go on organization={} incident={}", damaged.0, damaged.1),
+        format!("what is due cannot go on organization={} waiting=Run({})", damaged.0, damaged.1),
     ] {
         assert!(text.contains(&expected), "{expected} is not in {text}");
     }

@@ -118,7 +118,7 @@ impl PostUpdate {
         Self { id, body: Some(body), status_change: None, visibility: UpdateVisibility::Internal }
     }
 
-    /// An update that is also shown on the status pages that show an affected component. This version has no status pages: it is
+    /// An update that is also shown on the status pages that show an affected component. When none that is published does, it is
     /// refused with `no_public_surface`.
     #[must_use]
     pub const fn public(id: IncidentId, body: UpdateBody) -> Self {

@@ -7,7 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dogwatch_core::incident::{CreateIncident, ListIncidents, Severity};
+use dogwatch_core::Actor;
+use dogwatch_core::component::ListComponents;
+use dogwatch_core::incident::{CreateIncident, IncidentView, ListIncidents, Severity};
+use dogwatch_core::status_page::{ComponentStatus, CreateStatusPage, ShowStatusPage};
 use dogwatch_store::{Engine, ManualClock, OpenError, ReadOnly};
 use dogwatch_testkit::fixture::everything;
 
@@ -67,6 +70,26 @@ fn copied(name: &str) -> tempfile::TempDir {
     scratch
 }
 
+/// A page finds by components what incidents there are, also those that an older version has written: it had no index that says so.
+fn pages_find_incidents(engine: &Engine, ada: &Actor, listed: &[IncidentView], name: &str) {
+    let components = engine.query(&ListComponents, ada).unwrap();
+    let mut page = CreateStatusPage::new("Upgraded".parse().unwrap(), "upgraded".parse().unwrap());
+    (page.published, page.component_ids) = (true, components.iter().map(|component| component.id).collect());
+    engine.execute(page, ada).unwrap();
+    // All fixtures were written on the same day.
+    let at = "2026-04-08T10:00:00Z".parse().unwrap();
+    let shown = engine.query(&ShowStatusPage::new("upgraded".parse().unwrap(), at), &Actor::Anybody).unwrap();
+    let tagged = |resolved| {
+        let tagged = listed.iter().filter(|one| !one.affected_components.is_empty());
+        tagged.filter(|one| one.resolved_at.is_some() == resolved).map(|one| one.id).collect::<Vec<_>>()
+    };
+    assert_eq!(shown.incidents.iter().map(|one| one.id).collect::<Vec<_>>(), tagged(false), "{name}");
+    let history = shown.history.iter().flat_map(|day| &day.incidents);
+    assert_eq!(history.map(|one| one.id).collect::<Vec<_>>(), tagged(true), "{name}");
+    assert_eq!((tagged(false).is_empty(), tagged(true).is_empty()), (false, false), "{name}");
+    assert_eq!(shown.banner, ComponentStatus::MajorOutage, "{name}");
+}
+
 #[test]
 fn every_format_is_read_and_worked_with() {
     let names = fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -96,10 +119,12 @@ fn every_format_is_read_and_worked_with() {
         assert_eq!(ReadOnly::open(folder.path()).unwrap().stats().unwrap().format, format);
 
         let engine = Engine::open_existing(folder.path()).unwrap();
+        assert_eq!(engine.verify(&mut |_| ()).findings, [], "{name}, brought up to date");
         assert!(engine.stats().unwrap().format >= format);
         let org = engine.organizations().unwrap().first().unwrap().id;
         let ada = engine.first_admin(org).unwrap();
         let listed = engine.query(&ListIncidents::default(), &ada).unwrap().incidents;
+        pages_find_incidents(&engine, &ada, &listed, name);
         let owner = listed.first().unwrap().created_by;
         let open = CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, owner);
         assert_eq!(engine.execute(open, &ada).unwrap().sequential_id, u64::try_from(listed.len()).unwrap() + 1);

@@ -19,7 +19,7 @@ use dogwatch_core::outbox::{DeliveryState, ListNotifications, ListPages, Notific
 use dogwatch_core::{Actor, Timestamp, UserId};
 use dogwatch_store::Engine;
 
-use super::Told;
+use super::{Pages, Told};
 use crate::render::whole_trail;
 
 /// A breach of the contract, described for people.
@@ -144,6 +144,8 @@ pub struct Auditor {
     hidden: BTreeSet<NotificationId>,
     /// What the webhook of the organization was told.
     pub told: Told,
+    /// What the status pages of the organization have shown.
+    pub pages_seen: Pages,
     /// The number of pages that trails tell of.
     pub pages: u64,
 }
@@ -165,6 +167,7 @@ impl Auditor {
             lines: BTreeMap::new(),
             hidden: BTreeSet::new(),
             told: Told::default(),
+            pages_seen: Pages::default(),
             pages: 0,
         }
     }
@@ -255,8 +258,18 @@ impl Auditor {
         users.into_iter().filter(|user| self.members.contains(user)).collect()
     }
 
-    /// Audits some incidents, and the whole outbox.
+    /// Audits some incidents, the whole outbox, and the status pages.
     pub fn audit(&mut self, engine: &Engine, touched: &[IncidentId], instants: Instants) -> Result<(), Complaint> {
+        self.audit_incidents(engine, touched, instants)?;
+        self.pages_seen.audit(engine, &self.admin, instants, false)
+    }
+
+    fn audit_incidents(
+        &mut self,
+        engine: &Engine,
+        touched: &[IncidentId],
+        instants: Instants,
+    ) -> Result<(), Complaint> {
         for id in touched {
             let detail = engine.query(&GetIncident { id: *id }, &self.admin);
             let mut detail = detail.map_err(|error| format!("incident {id} is gone: {error}"))?;
@@ -272,19 +285,21 @@ impl Auditor {
         self.audit_outbox(engine)
     }
 
-    /// Audits all incidents, the outbox, and the next deadline.
+    /// Audits all incidents, the outbox, the status pages, and the next deadline.
     pub fn audit_all(&mut self, engine: &Engine, instants: Instants) -> Result<(), Complaint> {
         let all: Vec<_> = self.incidents.keys().copied().collect();
-        self.audit(engine, &all, instants)?;
+        self.audit_incidents(engine, &all, instants)?;
+        self.pages_seen.audit(engine, &self.admin, instants, true)?;
         self.audit_deadline(engine)
     }
 
-    /// Checks that the next deadline is the earliest of all runs that wait.
+    /// Checks that the next deadline is the earliest of all runs and maintenances that wait.
     pub fn audit_deadline(&self, engine: &Engine) -> Result<(), Complaint> {
         let waiting = self.incidents.values().filter_map(|tracked| match tracked.state {
             RunPhase::Waiting(due) => Some(due),
             _ => None,
         });
+        let waiting = waiting.chain(self.pages_seen.deadlines().map(|(due, _)| due));
         let (expected, got) = (waiting.min(), engine.next_deadline().map_err(|error| error.to_string())?);
         ensure!(got == expected, "the next deadline is {got:?}, and should be {expected:?}");
         Ok(())
@@ -293,6 +308,8 @@ impl Auditor {
     /// Checks that nothing is overdue after a tick that worked.
     pub fn audit_punctuality(&self, tick: Timestamp) -> Result<(), Complaint> {
         let late = self.due(tick);
+        ensure!(late.is_empty(), "still due after a tick at {tick}: {late:?}");
+        let late = self.pages_seen.due(tick);
         ensure!(late.is_empty(), "still due after a tick at {tick}: {late:?}");
         Ok(())
     }
@@ -321,6 +338,7 @@ impl Auditor {
             followed = Err("a part of the audit trail is gone".to_owned());
         }
         let compared = followed.and_then(|()| compare(&tracked, detail));
+        self.pages_seen.note(&detail.incident);
         self.incidents.insert(id, tracked);
         compared.and_then(|()| self.compare_pages(engine, id, instants.now))
     }

@@ -8,6 +8,7 @@
 mod auditor;
 mod disk;
 mod night;
+mod pages;
 mod random;
 mod told;
 
@@ -16,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub use auditor::{Auditor, Complaint, Instants, Opening};
 pub use disk::{Fault, SimulatedDisk};
 pub use night::{Night, Report};
+pub use pages::Pages;
 pub use random::Random;
 pub use told::Told;
 

@@ -1,6 +1,7 @@
 //! One simulated night: what people, time, disks and consumers do.
 
 mod edits;
+mod pages;
 mod races;
 
 use std::time::Duration;
@@ -10,10 +11,10 @@ use dogwatch_core::contact::{
     built_in,
 };
 use dogwatch_core::escalation::CreatePolicy;
-use dogwatch_core::id::{IncidentId, PolicyId, RotationLayerId, ScheduleId};
+use dogwatch_core::id::{ComponentId, IncidentId, PolicyId, RotationLayerId, ScheduleId, StatusPageId};
 use dogwatch_core::incident::{
-    AcknowledgeIncident, ChangeStatus, CreateIncident, GetIncident, HandOffIncident, IncidentView, ListIncidents,
-    ListLimit, Owner, PostUpdate, Severity, Status,
+    AcknowledgeIncident, ChangeStatus, CreateIncident, EditIncident, GetIncident, HandOffIncident, IncidentView,
+    ListIncidents, ListLimit, Owner, PostUpdate, SetComponents, Status,
 };
 use dogwatch_core::oncall::CreateSchedule;
 use dogwatch_core::outbox::{DeliveryState, Message, Notification, Recipient, Retried, Transport};
@@ -45,6 +46,8 @@ pub struct Report {
     pub unknown: u64,
     pub races: u64,
     pub claims: u64,
+    /// How often a component on a status page was seen to have another status.
+    pub statuses: u64,
 }
 
 impl Report {
@@ -60,6 +63,7 @@ impl Report {
         self.unknown += other.unknown;
         self.races += other.races;
         self.claims += other.claims;
+        self.statuses += other.statuses;
     }
 }
 
@@ -77,6 +81,8 @@ pub struct Night {
     schedules: Vec<ScheduleId>,
     rotations: Vec<(ScheduleId, RotationLayerId)>,
     policies: Vec<PolicyId>,
+    components: Vec<ComponentId>,
+    pages: Vec<StatusPageId>,
     /// Notifications that a slow consumer has claimed and delivered but not confirmed, with the end of each lease.
     held: Vec<(Notification, Timestamp)>,
     auditor: Auditor,
@@ -105,6 +111,8 @@ impl Night {
             schedules: Vec::new(),
             rotations: Vec::new(),
             policies: Vec::new(),
+            components: Vec::new(),
+            pages: Vec::new(),
             held: Vec::new(),
             auditor: Auditor::new(admin),
             opening: Vec::new(),
@@ -125,6 +133,7 @@ impl Night {
         }
         let webhook = CreateWebhook::new("All".parse().unwrap(), "https://hooks.example.com/all".parse().unwrap());
         night.engine().execute(webhook, &admin).unwrap();
+        night.publish();
         (0..10).for_each(|_| night.edit());
         night
     }
@@ -155,6 +164,8 @@ impl Night {
     /// # Errors
     /// What the auditor complains about.
     pub fn play(mut self) -> Result<Report, Complaint> {
+        // What was announced before the first step may be due in it.
+        self.audit_all(None)?;
         for step in 0..STEPS {
             self.step().map_err(|complaint| format!("step {step}: {complaint}"))?;
             if step % 50 == 0 {
@@ -164,6 +175,7 @@ impl Night {
         self.settle_down()?;
         self.report.steps = u64::from(STEPS);
         self.report.pages = self.auditor.pages;
+        self.report.statuses = self.auditor.pages_seen.changes;
         Ok(self.report)
     }
 
@@ -281,11 +293,12 @@ impl Night {
         let owner = if schedule.is_some() && self.random.one_in(2) { None } else { owner };
         let create = CreateIncident {
             title: title.parse().unwrap(),
-            severity: Severity::High,
+            severity: self.severity(),
             description: None,
             owner: Owner::of(owner, schedule),
             escalation_policy_id: named,
-            component_ids: Vec::new(),
+            // Were it more, all would be out all night.
+            component_ids: if self.random.one_in(5) { self.some_components(2) } else { Vec::new() },
         };
         let opening = self.auditor.opening(self.engine(), named, schedule, owner);
         self.opening.push((title, opening.clone()));
@@ -325,15 +338,23 @@ impl Night {
         Ok(())
     }
 
-    /// A member acknowledges an incident, hands it off, changes its status or posts an update.
+    /// A member acknowledges an incident, hands it off, changes it or its status, or posts an update.
     fn respond(&mut self) -> Result<(), Complaint> {
         let (Some(id), actor) = (self.some_incident(), self.actor()) else { return Ok(()) };
-        let target = self.somebody();
+        let (target, severity, tags) = (self.somebody(), Some(self.severity()), self.some_components(1));
         let engine = self.engine();
-        let view = match self.random.clone().below(5) {
+        let view = match self.random.clone().below(8) {
             0 | 1 => engine.execute(AcknowledgeIncident::new(id), &actor).ok(),
             2 => engine.execute(HandOffIncident { id, target_user_id: target }, &actor).ok(),
-            3 => {
+            3 => engine.execute(EditIncident { severity, ..EditIncident::new(id) }, &actor).ok(),
+            4 => engine.execute(SetComponents { id, component_ids: tags }, &actor).ok(),
+            5 => {
+                let posted = engine.execute(PostUpdate::public(id, "news".parse().unwrap()), &actor);
+                let public = self.auditor.pages_seen.is_public(id);
+                ensure!(posted.is_ok() == public, "{id} is public: {public}, but an update came to {posted:?}");
+                None
+            }
+            6 => {
                 let status = engine.query(&GetIncident { id }, &actor).unwrap().incident.status;
                 engine.execute(ChangeStatus::new(id, status.next().unwrap_or(Status::Resolved)), &actor).ok()
             }
@@ -351,11 +372,12 @@ impl Night {
     fn tick(&mut self, early: i64) -> Result<(), Complaint> {
         let tick = Timestamp::clamped(self.now().as_millis() - early * 60_000);
         let due = self.auditor.due(tick);
+        let maintenances = self.auditor.pages_seen.due(tick);
         let ticked = self.engine().tick(tick).map_err(|error| error.to_string())?;
         self.ticked(&ticked);
         ensure!(
-            ticked.fired == due.len() && ticked.failed == 0 && !ticked.more,
-            "{ticked:?}, but {} were due",
+            ticked.fired == due.len() + maintenances.len() && ticked.failed == 0 && !ticked.more,
+            "{ticked:?}, but {} and {maintenances:?} were due",
             due.len()
         );
         self.audit(&due, Some(tick))?;

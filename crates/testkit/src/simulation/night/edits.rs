@@ -13,13 +13,13 @@ use dogwatch_core::team::RemoveMember;
 use super::Night;
 
 impl Night {
-    /// A member changes who is on call, a policy, or the team. The rules may refuse the change.
+    /// A member changes who is on call, a policy, a status page, or the team. The rules may refuse the change.
     pub(super) fn edit(&mut self) {
         let (admin, now) = (self.admin, self.now());
         let schedule = *self.random.pick(&self.schedules).unwrap();
         let policy = *self.random.pick(&self.policies).unwrap();
         let hours = |hours: i64| now.plus(Duration::from_secs(3_600 * u64::try_from(hours).unwrap()));
-        match self.random.below(12) {
+        match self.random.below(18) {
             0 | 1 => {
                 let (from, length) = (self.random.between(0, 2), self.random.between(1, 8));
                 let user = self.somebody();
@@ -71,6 +71,7 @@ impl Night {
                 layer_ids.reverse();
                 let _ = self.engine().execute(OrderPolicyLayers { policy_id: policy, layer_ids }, &admin);
             }
+            11..=16 => self.edit_page(),
             _ => {
                 let user = self.somebody();
                 if self.random.one_in(3) && self.engine().execute(RemoveMember { user_id: user }, &admin).is_ok() {

@@ -4,8 +4,10 @@ use std::sync::mpsc;
 
 use dogwatch_core::id::IncidentId;
 use dogwatch_core::incident::{
-    AcknowledgeIncident, ChangeStatus, CreateIncident, HandOffIncident, IncidentView, Status,
+    AcknowledgeIncident, ChangeStatus, CreateIncident, EditIncident, HandOffIncident, IncidentView, SetComponents,
+    Status,
 };
+use dogwatch_core::status_page::{CreateMaintenance, EditStatusPage, MaintenanceView, StatusPage};
 use dogwatch_core::{Actor, Timestamp};
 use dogwatch_store::fuzzing::in_the_writer;
 use dogwatch_store::{Error, Pending, Ticked};
@@ -37,11 +39,16 @@ enum Racer {
     HandOff(HandOffIncident),
     Step(ChangeStatus),
     Create(CreateIncident),
+    Edit(EditIncident),
+    Tag(SetComponents),
+    ByHand(EditStatusPage),
+    Announce(CreateMaintenance),
     Tick(Timestamp),
 }
 
 impl Night {
-    /// Several commands in one batch: acknowledgements, handoffs, status changes, creations, and a tick at the same instant.
+    /// Several commands in one batch: acknowledgements, handoffs, status changes, creations, edits, maintenances, and a tick at the same
+    /// instant.
     pub(super) fn race(&mut self) -> Result<(), Complaint> {
         self.report.races += 1;
         self.clock.advance(MINUTE * u32::try_from(self.random.below(8)).unwrap());
@@ -78,12 +85,17 @@ impl Night {
         for n in 0..=count {
             let actor = self.actor();
             let some = self.random.pick(about).copied();
-            let racer = match (self.random.below(8), some) {
+            let (severity, tags) = (Some(self.severity()), self.some_components(1));
+            let racer = match (self.random.below(12), some) {
                 _ if n == tick_at => Racer::Tick(self.now()),
                 (0..=2, Some(id)) => Racer::Acknowledge(AcknowledgeIncident::new(id)),
                 (3 | 4, Some(id)) => Racer::HandOff(HandOffIncident { id, target_user_id: self.somebody() }),
                 (5, Some(id)) => Racer::Step(ChangeStatus::new(id, Status::Resolved)),
                 (6, Some(id)) => Racer::Step(ChangeStatus::new(id, Status::Monitoring)),
+                (7, Some(id)) => Racer::Edit(EditIncident { severity, ..EditIncident::new(id) }),
+                (8, Some(id)) => Racer::Tag(SetComponents { id, component_ids: tags }),
+                (9, _) => Racer::ByHand(self.by_hand()),
+                (10, _) => Racer::Announce(self.maintenance()),
                 _ => Racer::Create(self.creation().0),
             };
             racers.push((actor, racer));
@@ -107,6 +119,8 @@ impl Night {
         }
         let mut views: Vec<Pending<IncidentView>> = Vec::new();
         let mut ticks: Vec<Pending<Ticked>> = Vec::new();
+        let mut pages: Vec<Pending<StatusPage>> = Vec::new();
+        let mut maintenances: Vec<Pending<MaintenanceView>> = Vec::new();
         for (actor, racer) in racers {
             let engine = self.engine();
             match racer {
@@ -115,11 +129,17 @@ impl Night {
                 Racer::HandOff(command) => views.extend(engine.submit(command, &actor)),
                 Racer::Step(command) => views.extend(engine.submit(command, &actor)),
                 Racer::Create(command) => views.extend(engine.submit(command, &actor)),
+                Racer::Edit(command) => views.extend(engine.submit(command, &actor)),
+                Racer::Tag(command) => views.extend(engine.submit(command, &actor)),
+                Racer::ByHand(command) => pages.extend(engine.submit(command, &self.admin)),
+                Racer::Announce(command) => maintenances.extend(engine.submit(command, &self.admin)),
             }
         }
         release.send(()).unwrap();
         let mut outcomes = vec![Outcome::of(plugged.wait().map(|()| None))];
         outcomes.extend(views.into_iter().map(|view| Outcome::of(view.wait().map(|view| Some(view.id)))));
+        outcomes.extend(pages.into_iter().map(|page| Outcome::of(page.wait().map(|_| None))));
+        outcomes.extend(maintenances.into_iter().map(|one| Outcome::of(one.wait().map(|_| None))));
         for tick in ticks {
             let ticked = tick.wait();
             if let Ok(ticked) = &ticked {

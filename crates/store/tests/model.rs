@@ -16,11 +16,11 @@ fn config(usual: u32) -> ProptestConfig {
     ProptestConfig { max_shrink_time: 20_000, ..ProptestConfig::with_cases(dogwatch_testkit::cases(usual)) }
 }
 
-fn in_memory(bytes: &[u8]) {
+fn in_memory(steps: &[ops::Step]) {
     let backend = MemoryBackend::new();
     let mut open =
         |clock: ManualClock, seed| Engine::builder().clock(clock).id_seed(seed).with_backend(backend.clone()).unwrap();
-    run::run(&ops::steps(bytes), &mut open);
+    run::run(steps, &mut open);
 }
 
 fn on_disk(bytes: &[u8]) {
@@ -158,7 +158,7 @@ proptest! {
 
     #[test]
     fn the_engine_agrees_with_the_model(bytes in prop::collection::vec(any::<u8>(), 200..4_000)) {
-        in_memory(&bytes);
+        in_memory(&ops::steps(&bytes));
     }
 }
 
@@ -168,6 +168,24 @@ proptest! {
     #[test]
     fn the_rules_agree_with_the_model(bytes in prop::collection::vec(any::<u8>(), 200..4_000)) {
         targets::rules(&bytes);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(120))]
+
+    #[test]
+    fn status_pages_agree_with_the_model(bytes in prop::collection::vec(any::<u8>(), 200..1_500)) {
+        run::run_rules(&ops::steps_about_a_page(&bytes));
+    }
+}
+
+proptest! {
+    #![proptest_config(config(30))]
+
+    #[test]
+    fn stored_status_pages_agree_with_the_model(bytes in prop::collection::vec(any::<u8>(), 200..1_500)) {
+        in_memory(&ops::steps_about_a_page(&bytes));
     }
 }
 

@@ -5,7 +5,7 @@
 
 use arbitrary::{Result, Unstructured};
 
-use crate::rooms::{self, Op};
+use crate::rooms::{self, Op, status_page};
 
 /// An entity, by its place in a list of the model; or an id that nobody made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,26 @@ pub fn steps(bytes: &[u8]) -> Vec<Step> {
         }
     }
     steps
+}
+
+/// As [`steps`], about a status page: it is there from the beginning, and most steps change something that it shows.
+#[must_use]
+pub fn steps_about_a_page(bytes: &[u8]) -> Vec<Step> {
+    let admin = Pick { org: 0, index: Some(0) };
+    let mut source = Unstructured::new(bytes);
+    let mut steps: Vec<_> = status_page::beginning().into_iter().map(|op| Step { actor: admin, op }).collect();
+    while !source.is_empty() && steps.len() < LONGEST {
+        match step_about_a_page(&mut source) {
+            Ok(step) => steps.push(step),
+            Err(_) => break,
+        }
+    }
+    steps
+}
+
+fn step_about_a_page(source: &mut Unstructured<'_>) -> Result<Step> {
+    let org = usize::from(source.ratio(1_u8, 16)?);
+    Ok(Step { actor: Pick { org, index: Some(0) }, op: status_page::shown_operation(source, org)? })
 }
 
 fn step(source: &mut Unstructured<'_>) -> Result<Step> {

@@ -17,7 +17,10 @@ use dogwatch_store::Engine;
 
 use arbitrary::{Result, Unstructured};
 
-use super::Org;
+use super::component::ComponentOp;
+use super::escalation::EscalationOp;
+use super::incident::IncidentOp;
+use super::{Op, Org};
 use crate::fixture::{did, valid};
 use crate::model::{Expected, Millis};
 use crate::ops::{Field, Pick, field, name, pick, text};
@@ -138,6 +141,68 @@ pub(super) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Sta
     })
 }
 
+/// What a run that is about a status page begins with: two components, a page that shows both, and an incident that tags one.
+pub(crate) fn beginning() -> Vec<Op> {
+    let here = |index| Pick { org: 0, index: Some(index) };
+    let component = |name: &str| ComponentOp::Create { name: name.to_owned(), description: None, label: None };
+    let page = StatusPageOp::Create {
+        name: "Harbour".to_owned(),
+        slug: 0,
+        published: true,
+        zone: 1,
+        components: vec![here(1), here(0)],
+        overrides: Vec::new(),
+        tidy: true,
+    };
+    let incident = incident(vec![here(0)], 1);
+    vec![Op::Component(component("API")), Op::Component(component("Web")), Op::StatusPage(page), Op::Incident(incident)]
+}
+
+fn incident(components: Vec<Pick>, severity: usize) -> IncidentOp {
+    IncidentOp::Create {
+        title: "It is down".to_owned(),
+        severity,
+        description: None,
+        owner: Some(Pick { org: 0, index: Some(0) }),
+        schedule: None,
+        policy: None,
+        components,
+    }
+}
+
+/// Draws an operation of which a status page may show something. It is mostly about the first few of everything.
+pub(crate) fn shown_operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op> {
+    let few = |source: &mut Unstructured<'_>| Ok(Pick { org, index: Some(source.int_in_range(0..=2)?) });
+    Ok(match source.int_in_range(0..=31)? {
+        0..=11 => Op::StatusPage(operation(source, org)?),
+        12 | 13 => {
+            let components = if source.arbitrary()? { vec![few(source)?] } else { Vec::new() };
+            Op::Incident(incident(components, source.int_in_range(0..=3)?))
+        }
+        14..=16 => Op::Incident(IncidentOp::ChangeStatus { incident: few(source)?, to: None, note: text(source)? }),
+        17 => Op::Incident(IncidentOp::SetComponents {
+            incident: few(source)?,
+            components: if source.arbitrary()? { vec![few(source)?] } else { Vec::new() },
+        }),
+        18 => Op::Incident(IncidentOp::Edit {
+            incident: few(source)?,
+            title: None,
+            description: Field::Keep,
+            severity: Some(source.int_in_range(0..=3)?),
+        }),
+        19..=21 => Op::Incident(IncidentOp::PostUpdate {
+            incident: few(source)?,
+            body: Some(format!("words {}", text(source)?.unwrap_or_default())),
+            status: if source.ratio(1_u8, 3)? { Some(source.int_in_range(1..=3)?) } else { None },
+            public: source.ratio(3_u8, 4)?,
+        }),
+        22 => Op::Incident(IncidentOp::Redact { incident: few(source)?, update: source.int_in_range(0..=3)? }),
+        23..=26 => Op::Escalation(EscalationOp::Tick { in_minutes: *source.choose(&[0, 0, 0, 1, 5, 60, 1_440, -1])? }),
+        27..=29 => Op::AdvanceClock(*source.choose(&[1, 60_000, 3_600_000, 30_000_000, 86_400_000, -7_200_000])?),
+        _ => super::operation(source, org)?,
+    })
+}
+
 fn sometimes<T>(
     source: &mut Unstructured<'_>,
     value: impl Fn(&mut Unstructured<'_>) -> Result<T>,
@@ -224,23 +289,33 @@ impl Run<'_> {
         ((page, valid(&id)), (place, index))
     }
 
-    /// The components that are picked; when `tidy`, those of `allowed`, each once.
+    /// The components that are picked; when `tidy`, from those that are `allowed`, each once.
     fn listed(&self, picks: &[Pick], org: usize, tidy: bool, allowed: impl Fn(usize) -> bool) -> Ids {
+        if !tidy {
+            return self.components(picks, org);
+        }
+        let components = &self.orgs[org].components;
+        let allowed: Vec<_> = (0..components.len()).filter(|index| allowed(*index)).collect();
         let mut ids: Ids = Vec::new();
-        for (id, index) in self.components(picks, org) {
-            if !tidy || (index.is_some_and(&allowed) && !ids.iter().any(|(earlier, _)| *earlier == id)) {
-                ids.push((id, index));
+        for pick in picks.iter().filter(|_| !allowed.is_empty()) {
+            let index = allowed[pick.index.unwrap_or(0) % allowed.len()];
+            let id = &components[index].id;
+            if !ids.iter().any(|(earlier, _)| earlier == id) {
+                ids.push((id.clone(), Some(index)));
             }
         }
         ids
     }
 
     fn by_hand(&self, overrides: &[(Pick, usize)], org: usize, tidy: bool, shown: &[String]) -> Vec<(String, usize)> {
+        if !tidy {
+            return overrides.iter().map(|(pick, status)| (self.component(*pick, org).0, *status)).collect();
+        }
         let mut given: Vec<(String, usize)> = Vec::new();
-        for (pick, status) in overrides {
-            let (id, _) = self.component(*pick, org);
-            if !tidy || (shown.contains(&id) && !given.iter().any(|(earlier, _)| *earlier == id)) {
-                given.push((id, *status));
+        for (pick, status) in overrides.iter().filter(|_| !shown.is_empty()) {
+            let id = &shown[pick.index.unwrap_or(0) % shown.len()];
+            if !given.iter().any(|(earlier, _)| earlier == id) {
+                given.push((id.clone(), *status));
             }
         }
         given

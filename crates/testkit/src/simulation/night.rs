@@ -343,18 +343,18 @@ impl Night {
         let (Some(id), actor) = (self.some_incident(), self.actor()) else { return Ok(()) };
         let (target, severity, tags) = (self.somebody(), Some(self.severity()), self.some_components(1));
         let engine = self.engine();
-        let view = match self.random.clone().below(8) {
-            0 | 1 => engine.execute(AcknowledgeIncident::new(id), &actor).ok(),
-            2 => engine.execute(HandOffIncident { id, target_user_id: target }, &actor).ok(),
-            3 => engine.execute(EditIncident { severity, ..EditIncident::new(id) }, &actor).ok(),
-            4 => engine.execute(SetComponents { id, component_ids: tags }, &actor).ok(),
-            5 => {
+        let view = match self.random.clone().below(12) {
+            0..=2 => engine.execute(AcknowledgeIncident::new(id), &actor).ok(),
+            3 | 4 => engine.execute(HandOffIncident { id, target_user_id: target }, &actor).ok(),
+            5 => engine.execute(EditIncident { severity, ..EditIncident::new(id) }, &actor).ok(),
+            6 => engine.execute(SetComponents { id, component_ids: tags }, &actor).ok(),
+            7 => {
                 let posted = engine.execute(PostUpdate::public(id, "news".parse().unwrap()), &actor);
                 let public = self.auditor.pages_seen.is_public(id);
                 ensure!(posted.is_ok() == public, "{id} is public: {public}, but an update came to {posted:?}");
                 None
             }
-            6 => {
+            8..=10 => {
                 let status = engine.query(&GetIncident { id }, &actor).unwrap().incident.status;
                 engine.execute(ChangeStatus::new(id, status.next().unwrap_or(Status::Resolved)), &actor).ok()
             }

@@ -119,12 +119,13 @@ impl Pages {
     ) -> Result<(), Complaint> {
         let ids: Vec<_> = shown.components.iter().map(|component| component.id).collect();
         ensure!(ids == page.component_ids, "it shows {ids:?}, and should {:?}", page.component_ids);
+        let begins: Vec<_> = days_in(page.zone.name(), instants.now.as_millis()).into_iter().map(|it| it.1).collect();
         for component in &shown.components {
             let status = self.status(page, shown, component.id);
             let (id, got) = (component.id, component.status);
             ensure!(got == status, "{id} is {got}, and should be {status}");
             self.follow(page, component, instants)?;
-            self.audit_days(page, component, instants.now, all)?;
+            self.audit_days((page.id, component), &begins, instants.now, all)?;
         }
         let worst = |maintenance: bool| {
             let counted = shown.components.iter().map(|it| it.status);
@@ -175,7 +176,8 @@ impl Pages {
                 return Ok(());
             }
             ensure!(last <= since, "{id} was {before:?} since {last}, and is {status:?} since {since}");
-            let of_step = since == instants.now || Some(since) == instants.tick || since == last;
+            let instant = |at: Timestamp| since == at.max(last);
+            let of_step = instant(instants.now) || instants.tick.is_some_and(instant);
             ensure!(of_step, "{id} is {status:?} since {since}, of which nobody has seen anything");
             self.changes += u64::from(before != status);
         }
@@ -183,21 +185,20 @@ impl Pages {
         Ok(())
     }
 
-    /// The days are as they follow from what was seen, and those that were over stay as they were.
+    /// The days, which begin at these instants, are as they follow from what was seen, and those that were over stay as they were.
     fn audit_days(
         &mut self,
-        page: &StatusPage,
-        component: &ShownComponent,
+        (page, component): (StatusPageId, &ShownComponent),
+        begins: &[i64],
         now: Timestamp,
         all: bool,
     ) -> Result<(), Complaint> {
-        let key = (page.id, component.id);
-        let begins = days_in(page.zone.name(), now.as_millis());
+        let key = (page, component.id);
         let days = &component.days;
         ensure!(days.len() == 90 && begins.len() == 91, "{} days", days.len());
         // A tick may come late, and be for an instant of yesterday.
         let settled = now.as_millis() - i64::try_from(Duration::from_secs(3_600).as_millis()).unwrap();
-        let over = days.iter().zip(&begins[1..]).take_while(|(_, (_, ends))| *ends <= settled).map(|(day, _)| *day);
+        let over = days.iter().zip(&begins[1..]).take_while(|(_, ends)| **ends <= settled).map(|(day, _)| *day);
         let over: Vec<_> = over.collect();
         let before = self.past.insert(key, over).unwrap_or_default();
         for day in before {
@@ -206,7 +207,7 @@ impl Pages {
         }
         let seen = self.seen.get(&key).map(Vec::as_slice).unwrap_or_default();
         for (place, pair) in begins.windows(2).enumerate().skip(if all { 0 } else { 88 }) {
-            let (begins, ends) = (pair[0].1, pair[1].1);
+            let (begins, ends) = (pair[0], pair[1]);
             let (mut worst, mut down) = (None, 0);
             for (n, (from, status)) in seen.iter().enumerate() {
                 let from = from.as_millis();

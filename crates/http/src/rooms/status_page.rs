@@ -126,7 +126,8 @@ fn maintenances() -> Vec<Route> {
                 let span = input.rule("endsAt", span);
                 let some = components.as_deref().map(CreateMaintenance::check_components);
                 let some = input.rule("componentIds", some);
-                (span?, some?);
+                span?;
+                some?;
                 Some(Ok(CreateMaintenance {
                     status_page_id: status_page_id?,
                     title: title?,
@@ -161,7 +162,8 @@ fn maintenances() -> Vec<Route> {
                 let span = starts_at.flatten().zip(ends_at.flatten());
                 let span = span.map_or(Ok(()), |(from, to)| CreateMaintenance::check_span(from, to));
                 let span = input.rule("endsAt", Some(span));
-                (some?, span?);
+                some?;
+                span?;
                 Some(Ok(EditMaintenance {
                     status_page_id: status_page_id?,
                     id: id?,

@@ -107,7 +107,7 @@ pub(super) fn days(changes: &[StatusChange], boundaries: &[Timestamp], zone: &Zo
         // When the clock has jumped back, what was written last lies in the future; it holds now.
         let from = change.at.min(now).as_millis();
         let to = until.min(now.as_millis().saturating_add(1));
-        spans.extend(change.status.map(|status| (from, to, status)));
+        spans.extend(change.status.filter(|_| from < to).map(|status| (from, to, status)));
         until = from;
     }
     spans.reverse();

@@ -176,6 +176,12 @@ impl Org {
         free: bool,
     ) -> Expected<usize> {
         self.admin(actor)?;
+        // What is wrong with the request alone is said before the page is looked up.
+        if let Some(overrides) = &new.overrides {
+            let named: Vec<_> = overrides.iter().map(|(id, _)| id.clone()).collect();
+            let given = new.components.as_ref().map(|all| all.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>());
+            overrides_fit(overrides, given.as_ref().unwrap_or(&named))?;
+        }
         let index = self.page_here(index)?;
         let mut after = self.pages[index].clone();
         let ids = match &new.components {
@@ -270,24 +276,30 @@ impl Org {
         new: &MaintenanceInput,
     ) -> Expected<usize> {
         self.admin(actor)?;
+        // What is wrong with the request alone is said before anything is looked up.
+        ensure(new.components.as_ref().is_none_or(|components| !components.is_empty()), "validation_error")?;
+        if let (Some(starts), Some(ends)) = (new.starts, new.ends) {
+            span_fits(starts, ends)?;
+        }
         let index = self.maintenance_here(page, index)?;
         let before = self.maintenances[index].clone();
         ensure(before.phase != Phase::Over, "validation_error")?;
         let mut after = before.clone();
-        after.starts = new.starts.unwrap_or(before.starts);
+        if let Some(starts) = new.starts.filter(|starts| *starts != before.starts) {
+            ensure(before.phase == Phase::Scheduled, "validation_error")?;
+            after.starts = starts.max(now);
+        }
         after.ends = new.ends.unwrap_or(before.ends);
-        ensure(before.phase == Phase::Scheduled || after.starts == before.starts, "validation_error")?;
         span_fits(after.starts, after.ends)?;
         ensure(after.ends == before.ends || now < after.ends, "validation_error")?;
         if let Some(components) = &new.components {
-            ensure(!components.is_empty(), "validation_error")?;
             after.components = self.worked_on(before.page, components)?;
         }
         after.title = new.title.clone().unwrap_or(after.title);
         after.description = new.description.clone().unwrap_or(after.description);
         // One that should be over already never begins.
         if after != before && after.phase == Phase::Scheduled && after.starts <= now && now < after.ends {
-            (after.starts, after.phase) = (now, Phase::UnderWay);
+            after.phase = Phase::UnderWay;
         }
         self.maintenances[index] = after;
         Ok(index)
@@ -401,22 +413,23 @@ impl Org {
 
     /// What a page shows of an incident: nothing internal, nobody, and its updates newest first.
     fn shown_incident(&self, page: &PageModel, incident: &Incident) -> String {
-        // When, the status from then on (later ones first, and behind them what changes none), the place, and the text.
+        // Where it came among the updates, when, and the text. The opening came before all of them.
         let mut updates = Vec::new();
         let status_text = |status: Option<usize>| status.map(|status| STATUSES[status]);
-        for (place, (status, at, update)) in incident.history.iter().enumerate() {
+        for (status, at, update) in &incident.history {
             if update.is_none_or(|update| !incident.updates[update].public) {
-                updates.push((*at, Some(*status), place, format!("sh {:?} none false", status_text(Some(*status)))));
+                let place = update.map_or(0, |update| update + 1);
+                updates.push((place, *at, format!("sh {:?} none false", status_text(Some(*status)))));
             }
         }
         for (place, update) in incident.updates.iter().enumerate().filter(|(_, update)| update.public) {
             let (body, redacted) = (render::maybe(update.body.as_deref()), update.redacted.is_some());
             let text = format!("{} {:?} {body} {redacted}", update.id, status_text(update.status));
-            updates.push((update.at, update.status, place, text));
+            updates.push((place + 1, update.at, text));
         }
         updates.sort();
         updates.reverse();
-        let updates = updates.into_iter().map(|(at, .., text)| format!("\n    {at} {text}")).collect::<String>();
+        let updates = updates.into_iter().map(|(_, at, text)| format!("\n    {at} {text}")).collect::<String>();
         format!(
             "  {} {:?} {} {} {} {:?} {}{updates}\n",
             incident.id,
@@ -526,11 +539,12 @@ impl Org {
             let (begins, ends) = (pair[0].1, pair[1].1);
             let (mut worst, mut down) = (None, 0.0);
             for (place, (from, status)) in history.iter().enumerate() {
-                // The last one holds until now, this instant included.
-                let to = history.get(place + 1).map_or(now.max(*from) + 1, |(next, _)| *next);
-                let Some(status) = status.filter(|_| *from < ends && begins < to) else { continue };
+                // The last one holds until now, this instant included; when the clock has jumped back, from now on.
+                let from = *from.min(&now);
+                let to = history.get(place + 1).map_or(now + 1, |(next, _)| *next.min(&now));
+                let Some(status) = status.filter(|_| from < to && from < ends && begins < to) else { continue };
                 worst = worst.max(Some(status));
-                let length = (to.min(ends).min(now) - from.max(&begins)).max(0);
+                let length = (to.min(ends).min(now) - from.max(begins)).max(0);
                 let share = [0.0, 0.0, 0.0, 0.3, 1.0][status];
                 down += f64::from(u32::try_from(length).unwrap()) * share;
             }

@@ -19,7 +19,9 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         panic!("`{slug}` is not what was given");
     }
     let (given, harmless) = (page(*choice, &text), page(*choice, "x"));
-    for ((kind, form), (_, plain)) in dogwatch_web::every_form(&given).into_iter().zip(dogwatch_web::every_form(&harmless)) {
+    for ((kind, form), (_, plain)) in
+        dogwatch_web::every_form(&given).into_iter().zip(dogwatch_web::every_form(&harmless))
+    {
         match kind {
             "application/json" => {
                 serde_json::from_str::<serde_json::Value>(&form).unwrap();
@@ -43,7 +45,10 @@ fn page(choice: u8, text: &str) -> PublicPage {
         let text = if text.trim().is_empty() { "x" } else { text };
         let cut: String = text.chars().take(most).collect();
         let plain = cut.replace(|c: char| c.is_control(), " ");
-        made(&cut).or_else(|_| made(&plain)).or_else(|_| made("x")).unwrap_or_else(|_| unreachable!("`x` fits everywhere"))
+        made(&cut)
+            .or_else(|_| made(&plain))
+            .or_else(|_| made("x"))
+            .unwrap_or_else(|_| unreachable!("`x` fits everywhere"))
     }
     let (name, title) = (|| fitting(Name::new, text, 100), || fitting(Title::new, text, 100));
     let status = ComponentStatus::ALL[usize::from(choice) % 5];
@@ -98,7 +103,10 @@ fn page(choice: u8, text: &str) -> PublicPage {
             ends_at: at,
             created_at: at,
         }],
-        history: vec![ShownHistoryDay { date: Date { year: 2026, month: 4, day: 7 }, incidents: vec![shown(Some(at))] }],
+        history: vec![ShownHistoryDay {
+            date: Date { year: 2026, month: 4, day: 7 },
+            incidents: vec![shown(Some(at))],
+        }],
         truncated: choice > 200,
     }
 }

@@ -14,8 +14,6 @@ export const SCREENS = [{ width: 360, height: 740 }, { width: 1280, height: 900 
 export const SCHEMES = ['light', 'dark'];
 export const WCAG = ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'];
 
-const sessions = new WeakMap();
-
 export class Failed extends Error {}
 
 export function check(holds, what) {
@@ -71,18 +69,17 @@ export class Program {
 
 /**
  * What axe finds in a page as it stands, in one line; empty when there is nothing. It comes in through the debugger, for which the policy of
- * the page does not count.
+ * the page does not count. What the page was told of color schemes and paper must be told again afterwards.
  */
 export async function faults(page, scripts, tags) {
-    // One that ends takes with it what the page was told of color schemes and paper.
-    const session = sessions.get(page) ?? (await page.context().newCDPSession(page));
-    sessions.set(page, session);
+    const session = await page.context().newCDPSession(page);
     const run = (disabled) => session.send('Emulation.setScriptExecutionDisabled', { value: disabled });
     // The page was read without scripts; axe is one. What is set already is not set again, so it is set twice.
     if (!scripts) await run(true).then(() => run(false));
     await page.evaluate(AXE);
     const found = await page.evaluate((values) => axe.run({ runOnly: { type: 'tag', values } }), tags);
     if (!scripts) await run(true);
+    await session.detach();
     const open = found.incomplete.filter((one) => one.id === 'color-contrast');
     const said = [...found.violations, ...open].map((one) => `${one.id} (${one.help}) at ${one.nodes.map((node) => node.target).join(', ')}`);
     check(found.passes.some((one) => one.id === 'color-contrast'), 'axe has not looked at any contrast');

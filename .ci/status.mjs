@@ -325,14 +325,17 @@ async function look(browser, harbour, screen) {
         check(answer.status() === (slug === 'no-such-page' ? 404 : 200), `${slug} says ${answer.status()}`);
         for (const scheme of SCHEMES) {
             const where = `${slug}, at ${width}x${height}, ${scheme}`;
-            await page.emulateMedia({ colorScheme: scheme });
+            const ground = async () => {
+                await page.emulateMedia({ colorScheme: scheme });
+                const found = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+                check(found === (scheme === 'dark' ? 'rgb(16, 20, 24)' : 'rgb(255, 255, 255)'), `${where}: the style is not applied`);
+            };
+            await ground();
             const seen = await page.evaluate(() => ({
                 wide: document.documentElement.scrollWidth,
-                ground: getComputedStyle(document.body).backgroundColor,
                 scripts: document.querySelectorAll('script, noscript, [style], [onclick], [onload]').length,
                 broken: Array.from(document.images).filter((image) => !image.naturalWidth).length,
             }));
-            check(seen.ground === (scheme === 'dark' ? 'rgb(16, 20, 24)' : 'rgb(255, 255, 255)'), `${where}: the style is not applied`);
             check(seen.scripts === 0, `${where}: there is a script, or a style of its own`);
             check(seen.broken === 0, `${where}: a picture is not shown`);
             check(seen.wide <= width, `${where}: it is ${seen.wide} pixels wide`);
@@ -341,6 +344,7 @@ async function look(browser, harbour, screen) {
             for (const open of [false, true]) {
                 if (open && (await page.locator('details').count()) === 0) continue;
                 await page.evaluate((value) => document.querySelectorAll('details').forEach((one) => { one.open = value; }), open);
+                await ground();
                 await picture(page, `${slug}-${width}-${scheme}${open ? '-unfolded' : ''}`);
                 const found = await faults(page, false, [...WCAG, 'best-practice']);
                 check(!found, `${where}, ${open ? 'unfolded' : 'folded'}: axe finds ${found}`);
@@ -445,11 +449,11 @@ async function paper(browser, harbour) {
         // Backgrounds are not printed, so that letters must be dark, whatever the scheme.
         const ground = await page.evaluate(() => [document.body, document.querySelector('header')].map((one) => getComputedStyle(one).backgroundColor));
         check(ground.every((color) => ['rgba(0, 0, 0, 0)', 'rgb(255, 255, 255)'].includes(color)), `${slug}: the paper is ${ground.join(' and ')}`);
-        const found = await faults(page, true, WCAG);
-        check(!found, `${slug} cannot be read on paper: axe finds ${found}`);
         const [contrast, what] = await faintest(page);
         check(contrast >= 3, `${slug}: on paper a bar or shape (${what}) has a contrast of ${contrast}`);
         await picture(page, `${slug}-paper`);
+        const found = await faults(page, true, WCAG);
+        check(!found, `${slug} cannot be read on paper: axe finds ${found}`);
         await page.emulateMedia({ media: null });
     }
     await checkOnePage(page, 'harbour', `${SHOTS}/harbour.pdf`);

@@ -1,4 +1,5 @@
 // What `.ci/browser` does: the pages in a real browser, and the mails that lead there.
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';

@@ -131,4 +131,6 @@ export async function main(name, longest, program, run) {
         await browser.close();
         await program.stop();
     }
+    // A server of a check that failed would keep it waiting.
+    process.exit();
 }

@@ -2,6 +2,8 @@
 //! element that is not one with harmless texts, but links.
 #![no_main]
 
+use std::str::FromStr;
+
 use dogwatch_store::rules::component::ComponentRef;
 use dogwatch_store::rules::id::{Id, IncidentId, MaintenanceId};
 use dogwatch_store::rules::incident::{Severity, Status};
@@ -40,27 +42,28 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 
 /// A page with a text wherever one fits. Where it does not, `x` stands.
 fn page(choice: u8, text: &str) -> PublicPage {
-    fn fitting<T, E>(made: impl Fn(&str) -> Result<T, E>, text: &str, most: usize) -> T {
-        // Where there is nothing to show, less is shown.
-        let text = if text.trim().is_empty() { "x" } else { text };
+    fn fitting<T: FromStr>(text: &str, most: usize) -> T {
         let cut: String = text.chars().take(most).collect();
+        // Where there is nothing to show, less is shown.
+        let cut = if cut.trim().is_empty() { "x".to_owned() } else { cut };
         let plain = cut.replace(|c: char| c.is_control(), " ");
-        made(&cut)
-            .or_else(|_| made(&plain))
-            .or_else(|_| made("x"))
+        cut.parse()
+            .or_else(|_| plain.parse())
+            .or_else(|_| "x".parse())
             .unwrap_or_else(|_| unreachable!("`x` fits everywhere"))
     }
-    let (name, title) = (|| fitting(Name::new, text, 100), || fitting(Title::new, text, 100));
+    let (name, title) = (|| fitting::<Name>(text, 100), || fitting::<Title>(text, 100));
     let status = ComponentStatus::ALL[usize::from(choice) % 5];
     let at = Timestamp::clamped(1_775_556_000_000);
     let (component, incident) = (Id::from_bytes([1; 16]), IncidentId::from_bytes([2; 16]));
     let affected = || vec![ComponentRef { id: component, name: name() }];
     let day = |worst| ShownDay { date: Date { year: 2026, month: 4, day: 7 }, worst, uptime: Some(Uptime::ALL) };
-    let update = |redacted| ShownUpdate {
+    let update = |redacted: bool| ShownUpdate {
         id: "sh_1".to_owned(),
         status_change: Status::ALL.get(usize::from(choice) % 5).copied(),
-        body: (!redacted).then(|| fitting(UpdateBody::new, text, 10_000)),
+        body: (!redacted).then(|| fitting::<UpdateBody>(text, 10_000)),
         redacted,
+        redacted_at: redacted.then_some(at),
         posted_at: at,
     };
     let shown = |resolved_at| ShownIncident {
@@ -85,8 +88,8 @@ fn page(choice: u8, text: &str) -> PublicPage {
         components: vec![ShownComponent {
             id: component,
             name: name(),
-            description: Some(fitting(Description::new, text, 1_000)),
-            group_label: Some(fitting(GroupLabel::new, text, 100)),
+            description: Some(fitting::<Description>(text, 1_000)),
+            group_label: Some(fitting::<GroupLabel>(text, 100)),
             status,
             days: vec![day(None), day(Some(status))],
             created_at: at,
@@ -96,12 +99,13 @@ fn page(choice: u8, text: &str) -> PublicPage {
         maintenances: vec![ShownMaintenance {
             id: MaintenanceId::from_bytes([4; 16]),
             title: title(),
-            description: Some(fitting(Description::new, text, 1_000)),
+            description: Some(fitting::<Description>(text, 1_000)),
             state: MaintenanceState::Scheduled,
             components: affected(),
             starts_at: at,
             ends_at: at,
             created_at: at,
+            updated_at: at,
         }],
         history: vec![ShownHistoryDay {
             date: Date { year: 2026, month: 4, day: 7 },

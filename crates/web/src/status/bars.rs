@@ -48,6 +48,13 @@ const fn bar(status: Option<ComponentStatus>) -> (&'static str, u32) {
     }
 }
 
+impl BadDay {
+    /// Whether some of it counts as not up.
+    pub(super) fn was_down(&self) -> bool {
+        self.uptime != Uptime::ALL
+    }
+}
+
 impl Bars {
     pub(super) fn of(name: &str, days: &[ShownDay]) -> Self {
         let mut paths: Vec<(&'static str, String)> = Vec::new();
@@ -69,17 +76,16 @@ impl Bars {
         }
         let bad = |day: &ShownDay| {
             let status = day.worst.filter(|status| *status != ComponentStatus::Operational)?;
-            Some(BadDay { shown: html::date(day.date), status: Sign(status), uptime: day.uptime? })
+            Some(BadDay { shown: html::day(day.date), status: Sign(status), uptime: day.uptime? })
         };
         let bad: Vec<_> = days.iter().rev().filter_map(bad).collect();
         let known = days.iter().filter(|day| day.worst.is_some()).count();
         let words = match bad.len() {
             0 => format!("{name}: no trouble on the {known} days shown"),
-            1 => format!("{name}: 1 day with trouble or maintenance of the {known} shown, listed below"),
-            count => format!("{name}: {count} days with trouble or maintenance of the {known} shown, listed below"),
+            count => format!("{name}: {count} of {known} days with trouble or maintenance, listed below"),
         };
         let uptime = Uptime::mean(days.iter().filter_map(|day| day.uptime));
-        let from = days.first().map_or_else(String::new, |day| html::date(day.date));
+        let from = days.first().map_or_else(String::new, |day| html::day(day.date));
         Self { width: (days.len() * 4).saturating_sub(1), height: HEIGHT, paths, from, words, bad, uptime }
     }
 }
@@ -107,8 +113,8 @@ mod tests {
         let paths: Vec<_> = bars.paths.iter().map(|(class, path)| (*class, path.as_str())).collect();
         assert_eq!(paths, [("n", "M0 26h3"), ("o", "M4 20h7M16 20h3"), ("m", "M12 14h3")]);
         assert_eq!(bars.width, 19);
-        assert_eq!(bars.words, "API: 1 day with trouble or maintenance of the 4 shown, listed below");
-        assert_eq!(bars.bad.iter().map(|day| day.shown.as_str()).collect::<Vec<_>>(), ["4 Apr 2026"]);
+        assert_eq!(bars.words, "API: 1 of 4 days with trouble or maintenance, listed below");
+        assert_eq!(bars.bad.iter().map(|day| day.shown.as_str()).collect::<Vec<_>>(), ["4 Apr"]);
     }
 
     #[test]

@@ -84,17 +84,22 @@ const fn severity(severity: Severity) -> &'static str {
     }
 }
 
-/// A day for people, as in `7 Apr 2026`.
-pub(super) fn date(day: Date) -> String {
+/// A day for people, as in `7 Apr`, where the year is plain.
+pub(super) fn day(day: Date) -> String {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let month = MONTHS.get(usize::from(day.month).saturating_sub(1)).copied().unwrap_or_default();
-    format!("{} {month} {}", day.day, day.year)
+    format!("{} {month}", day.day)
+}
+
+/// A day for people, as in `7 Apr 2026`.
+pub(super) fn date(date: Date) -> String {
+    format!("{} {}", day(date), date.year)
 }
 
 /// Where something is on the page: the last digits of its id, which are drawn by chance.
 pub(super) fn anchor(id: impl Id) -> String {
-    let [.., a, b, c, d, e, f] = id.to_bytes();
-    [a, b, c, d, e, f].iter().map(|byte| format!("{byte:02x}")).collect()
+    let [.., a, b, c, d] = id.to_bytes();
+    [a, b, c, d].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An instant in the zone of the page: for programs, and for people.

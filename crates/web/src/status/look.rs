@@ -126,10 +126,13 @@ impl fmt::Display for Accent {
 
 /// The stylesheet of a page.
 pub(super) fn style(look: Option<&Look>) -> String {
+    // What is there for whoever changes it is not sent.
+    let lines = STYLE.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("/*"));
+    let style = lines.collect::<Vec<_>>().join("\n");
     match look.and_then(|look| look.accent) {
         // On paper there is no colour behind the name.
-        Some(accent) => format!("{STYLE}\n@media screen {{ :root {{ --accent: {accent}; }} }}\n"),
-        None => STYLE.to_owned(),
+        Some(accent) => format!("{style}\n@media screen {{ :root {{ --accent: {accent}; }} }}\n"),
+        None => style,
     }
 }
 

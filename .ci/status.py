@@ -60,7 +60,7 @@ def exporter():
         # Where there are none, it tells of one that is called so, with 0.
         active = {kind: [it for it, value in told.get((f"statuspage_{kind}_info", slug), []) if value] for kind in ["incident", "maintenance"]}
         found = {(it["incident_id"], it["incident_name"], it["impact"], it["shortlink"]) for it in active["incident"]}
-        expected = {(id, one["title"], IMPACTS[one["severity"]], f"{PUBLIC}/status/{slug}#i-{id}") for id, one in unresolved.items()}
+        expected = {(id, one["title"], IMPACTS[one["severity"]], f"{PUBLIC}/status/{slug}#i-{id[-8:]}") for id, one in unresolved.items()}
         check(found == expected, f"the exporter says of the incidents of {slug} {found}")
         found = {(it["maintenance_id"], it["maintenance_name"]) for it in active["maintenance"]}
         expected = {(id, one["title"]) for id, one in page["maintenances"].items() if one["state"] != "over"}
@@ -86,7 +86,7 @@ def feeds():
         for id, incident in page["incidents"].items():
             entry, detail = entries[id], api(f"/v1/incidents/{id}")
             check(entry.title.split(": ", 1) == [detail["status"].capitalize(), incident["title"]], f"an entry is called {entry.title}")
-            check(entry.link == f"{PUBLIC}/status/{slug}#i-{id}", f"an entry leads to {entry.link}")
+            check(entry.link == f"{PUBLIC}/status/{slug}#i-{id[-8:]}", f"an entry leads to {entry.link}")
             check(calendar.timegm(entry.published_parsed) == seconds(detail["createdAt"]), f"{entry.title} is published {entry.published}")
             updates = api(f"/v1/incidents/{id}/updates?limit=100")["updates"]
             # What is only for us is no change here, unless the status changed with it.
@@ -100,7 +100,7 @@ def feeds():
                 check(not said or said in content.value, f"{entry.title} does not say {said}")
         for id, maintenance in page["maintenances"].items():
             check(entries[id].title == f"Maintenance: {maintenance['title']}", f"an entry is called {entries[id].title}")
-            check(entries[id].link == f"{PUBLIC}/status/{slug}#m-{id}", f"an entry leads to {entries[id].link}")
+            check(entries[id].link == f"{PUBLIC}/status/{slug}#m-{id[-8:]}", f"an entry leads to {entries[id].link}")
 
 
 exporter()

@@ -81,8 +81,8 @@ impl Bars {
         let bad: Vec<_> = days.iter().rev().filter_map(bad).collect();
         let known = days.iter().filter(|day| day.worst.is_some()).count();
         let words = match bad.len() {
-            0 => format!("{name}: no trouble on the {known} days shown"),
-            count => format!("{name}: {count} of {known} days with trouble or maintenance, listed below"),
+            0 => format!("{name}: operational on all {known} days shown"),
+            count => format!("{name}: {count} of {known} days not operational, listed below"),
         };
         let uptime = Uptime::mean(days.iter().filter_map(|day| day.uptime));
         let from = days.first().map_or_else(String::new, |day| html::day(day.date));
@@ -113,7 +113,7 @@ mod tests {
         let paths: Vec<_> = bars.paths.iter().map(|(class, path)| (*class, path.as_str())).collect();
         assert_eq!(paths, [("n", "M0 26h3"), ("o", "M4 20h7M16 20h3"), ("m", "M12 14h3")]);
         assert_eq!(bars.width, 19);
-        assert_eq!(bars.words, "API: 1 of 4 days with trouble or maintenance, listed below");
+        assert_eq!(bars.words, "API: 1 of 4 days not operational, listed below");
         assert_eq!(bars.bad.iter().map(|day| day.shown.as_str()).collect::<Vec<_>>(), ["4 Apr"]);
     }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
@@ -79,12 +79,11 @@ pub(super) struct Kept {
     bytes: AtomicUsize,
 }
 
-/// A form: its bytes, plain and compressed, and their tag. One that is compressed later in the same way is the same page, so the tag is
-/// weak.
+/// A form: its bytes, their tag, and the bytes compressed, once somebody takes that. Both are the same page, so the tag is weak.
 pub(super) struct Rendered {
     pub(super) plain: Bytes,
-    pub(super) gzip: Option<Bytes>,
     pub(super) tag: HeaderValue,
+    gzip: OnceLock<Option<Bytes>>,
 }
 
 /// A hash of what is shown, in hexadecimal digits.
@@ -95,7 +94,13 @@ pub(super) fn hash(bytes: &[u8]) -> String {
 impl Rendered {
     pub(super) fn new(plain: Bytes) -> Self {
         let tag = HeaderValue::from_str(&format!("W/\"{}\"", hash(&plain)));
-        Self { gzip: gzip(&plain), tag: tag.unwrap_or_else(|_| HeaderValue::from_static("W/\"\"")), plain }
+        let tag = tag.unwrap_or_else(|_| HeaderValue::from_static("W/\"\""));
+        Self { plain, tag, gzip: OnceLock::new() }
+    }
+
+    /// The bytes compressed, if that is worth it.
+    pub(super) fn gzip(&self) -> Option<&Bytes> {
+        self.gzip.get_or_init(|| gzip(&self.plain)).as_ref()
     }
 }
 
@@ -116,8 +121,8 @@ impl Kept {
             return Some(Arc::clone(rendered));
         }
         let rendered = Arc::new(Rendered::new(form.render(&self.page, settings)?));
-        let bytes = rendered.plain.len() + rendered.gzip.as_ref().map_or(0, Bytes::len);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        // As much again at most, when it is compressed.
+        self.bytes.fetch_add(rendered.plain.len().saturating_mul(2), Ordering::Relaxed);
         forms.insert(form, Arc::clone(&rendered));
         Some(rendered)
     }

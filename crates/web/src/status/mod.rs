@@ -175,7 +175,7 @@ impl Site {
 /// A form as a response, compressed for whoever takes that; 304 when the client has it already.
 fn shown(form: Form, rendered: &Rendered, asked: &HeaderMap) -> Response<Body> {
     let known = asked.get(header::IF_NONE_MATCH).is_some_and(|tags| is_known(tags, &rendered.tag));
-    let gzip = rendered.gzip.as_ref().filter(|_| takes_gzip(asked));
+    let gzip = if !known && takes_gzip(asked) { rendered.gzip() } else { None };
     let body = if known { Body::empty() } else { Body::from(gzip.unwrap_or(&rendered.plain).clone()) };
     let mut response = Response::new(body);
     if known {
@@ -185,7 +185,7 @@ fn shown(form: Form, rendered: &Rendered, asked: &HeaderMap) -> Response<Body> {
     headers.insert(header::ETAG, rendered.tag.clone());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHING));
     headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if gzip.is_some() && !known {
+    if gzip.is_some() {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     common(headers, form);

@@ -45,8 +45,9 @@ fn page(choice: u8, text: &str) -> PublicPage {
     fn fitting<T: FromStr>(text: &str, most: usize) -> T {
         let cut: String = text.chars().take(most).collect();
         // Where there is nothing to show, less is shown.
-        let cut = if cut.trim().is_empty() { "x".to_owned() } else { cut };
-        let plain = cut.replace(|c: char| c.is_control(), " ");
+        let shown = |text: String| if text.trim().is_empty() { "x".to_owned() } else { text };
+        let plain = shown(cut.replace(|c: char| c.is_control(), " "));
+        let cut = shown(cut);
         cut.parse()
             .or_else(|_| plain.parse())
             .or_else(|_| "x".parse())

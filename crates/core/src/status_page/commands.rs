@@ -31,9 +31,10 @@ pub(super) fn check_number(components: &[ComponentId]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Gathers what does not fit of the components and overrides of a page: too many components, overrides of one component twice, or of one
-/// that is not shown. Of an edit without components, that is known once the page is.
-fn gather(check: &mut Validation, overrides: Option<&[StatusOverride]>, components: Option<&[ComponentId]>) {
+/// Refuses components and overrides of a page that do not fit, all at once: too many components, overrides of one component twice, or of
+/// one that is not shown. Of an edit without components, that is known once the page is. Code: `validation_error`.
+fn check_fields(overrides: Option<&[StatusOverride]>, components: Option<&[ComponentId]>) -> Result<(), Error> {
+    let mut check = Validation::new();
     if let Some(components) = components {
         check.field("componentIds", check_number(components));
     }
@@ -46,12 +47,6 @@ fn gather(check: &mut Validation, overrides: Option<&[StatusOverride]>, componen
             check.problem(field, "must not be given twice");
         }
     }
-}
-
-/// Refuses what [`gather`] gathers. Code: `validation_error`.
-fn check_fields(overrides: Option<&[StatusOverride]>, components: Option<&[ComponentId]>) -> Result<(), Error> {
-    let mut check = Validation::new();
-    gather(&mut check, overrides, components);
     check.finish(|| Some(()))
 }
 

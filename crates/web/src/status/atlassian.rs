@@ -13,7 +13,7 @@ use dogwatch_store::rules::status_page::{
 use dogwatch_store::rules::text::Description;
 use serde_json::{Map, Value, json};
 
-use super::html::{anchor, banner};
+use super::html::{anchor, banner, said};
 
 /// The documents that there are.
 pub(super) const FORMS: [Form; 8] = [
@@ -164,13 +164,8 @@ impl Told<'_> {
         let mut updates: Vec<Value> = Vec::with_capacity(incident.updates.len());
         for update in incident.updates.iter().rev() {
             status = update.status_change.unwrap_or(status);
-            let body = match &update.body {
-                Some(body) => body.as_str(),
-                None if update.redacted => "This update was removed.",
-                None => "",
-            };
             updates.push(json!({
-                "id": update.id, "status": status, "body": body, "incident_id": incident.id,
+                "id": update.id, "status": status, "body": said(update), "incident_id": incident.id,
                 "created_at": update.posted_at, "updated_at": update.posted_at, "display_at": update.posted_at,
                 "affected_components": null, "deliver_notifications": false,
             }));

@@ -1,8 +1,6 @@
 //! The forms of a page that are templates: HTML, the feed, the badge, the picture in the tab. What is in them is escaped by the
 //! templates; a text of people becomes paragraphs with links to `http` and `https`, and nothing else.
 
-use std::fmt::Write as _;
-
 use askama::Template;
 use dogwatch_store::rules::component::ComponentRef;
 use dogwatch_store::rules::id::Id;
@@ -164,12 +162,16 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
 
 /// Names of components, one after another.
 fn names(components: &[ComponentRef]) -> String {
-    let mut all = String::new();
-    for component in components {
-        let comma = if all.is_empty() { "" } else { ", " };
-        let _ = write!(all, "{comma}{}", component.name);
+    components.iter().map(|component| component.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// What an update says, for forms that are one text: nothing, where only the status changed.
+pub(super) fn said(update: &ShownUpdate) -> &str {
+    match &update.body {
+        Some(body) => body.as_str(),
+        None if update.redacted => "This update was removed.",
+        None => "",
     }
-    all
 }
 
 /// The page in HTML.
@@ -413,11 +415,7 @@ impl<'a> Entry<'a> {
         let line = |update: &'a ShownUpdate| Line {
             when: minute(update.posted_at, zone),
             what: update.status_change.map_or("Update", stage),
-            said: match &update.body {
-                Some(body) => body.as_str(),
-                None if update.redacted => "This update was removed.",
-                None => "",
-            },
+            said: said(update),
         };
         Self {
             id: incident.id.to_string(),

@@ -98,6 +98,11 @@ impl Rendered {
         Self { plain, tag, gzip: OnceLock::new() }
     }
 
+    /// The hash in the tag.
+    pub(super) fn version(&self) -> &str {
+        self.tag.to_str().unwrap_or_default().trim_start_matches("W/").trim_matches('"')
+    }
+
     /// The bytes compressed, if that is worth it.
     pub(super) fn gzip(&self) -> Option<&Bytes> {
         self.gzip.get_or_init(|| gzip(&self.plain)).as_ref()

@@ -95,11 +95,9 @@ impl Accent {
     /// # Errors
     /// [`LookProblem`]: it is no code, or white on it has a contrast below 4.5 to 1.
     pub fn new(code: &str) -> Result<Self, LookProblem> {
-        let digits = code.strip_prefix('#').filter(|digits| digits.len() == 6 && digits.is_ascii());
-        let digits = digits.ok_or(LookProblem::NotAColour)?;
-        let hexadecimal = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number =
-            u32::from_str_radix(if hexadecimal { digits } else { "" }, 16).map_err(|_| LookProblem::NotAColour)?;
+        let fits = |digits: &&str| digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let digits = code.strip_prefix('#').filter(fits).ok_or(LookProblem::NotAColour)?;
+        let number = u32::from_str_radix(digits, 16).map_err(|_| LookProblem::NotAColour)?;
         let [_, red, green, blue] = number.to_be_bytes();
         let accent = Self([red, green, blue]);
         // White has the luminance 1.

@@ -55,6 +55,10 @@ pub struct StatusSettings {
 struct Site {
     pages: Arc<Pages>,
     settings: StatusSettings,
+    /// The stylesheet of pages without a look of their own.
+    style: Rendered,
+    /// Those of the others.
+    styles: BTreeMap<Slug, Rendered>,
 }
 
 /// The status pages of an engine, under `/status/`. Their links begin there, so the router stands at the root of a site.
@@ -65,7 +69,9 @@ struct Site {
 /// # Ok::<(), dogwatch_store::OpenError>(())
 /// ```
 pub fn status_pages(engine: Engine, settings: StatusSettings) -> Router {
-    let site = Arc::new(Site { pages: Pages::new(engine), settings });
+    let sheet = |look| Rendered::new(look::style(look).into());
+    let styles = settings.looks.iter().map(|(slug, look)| (slug.clone(), sheet(Some(look)))).collect();
+    let site = Arc::new(Site { pages: Pages::new(engine), style: sheet(None), styles, settings });
     let mut router = Router::new()
         // Our JSON has the address of the page with `.json` behind it.
         .route("/status/{slug}", get(page))
@@ -255,10 +261,9 @@ async fn style(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let look = Slug::new(slug).ok().and_then(|slug| site.settings.looks.get(&slug));
-    let style = look::style(look);
-    let is_this = query.is_some_and(|query| query == format!("v={}", kept::hash(style.as_bytes())));
-    let mut response = shown(Form::Html, &Rendered::new(style.into()), &headers);
+    let style = Slug::new(slug).ok().and_then(|slug| site.styles.get(&slug)).unwrap_or(&site.style);
+    let is_this = query.is_some_and(|query| query.strip_prefix("v=") == Some(style.version()));
+    let mut response = shown(Form::Html, style, &headers);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"));
     if is_this {

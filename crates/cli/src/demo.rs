@@ -11,7 +11,7 @@ use dogwatch_store::rules::component::{CreateComponent, DeleteComponent, ListCom
 use dogwatch_store::rules::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, Position, Target};
 use dogwatch_store::rules::id::{IncidentId, PolicyId};
 use dogwatch_store::rules::incident::{
-    AcknowledgeIncident, ChangeStatus, CreateIncident, EditIncident, Event, GetIncident, HandOffIncident,
+    AcknowledgeIncident, Author, ChangeStatus, CreateIncident, EditIncident, Event, GetIncident, HandOffIncident,
     IncidentDetail, ListIncidents, ListUpdates, PostUpdate, RedactUpdate, Severity, Status, UpdateView,
 };
 use dogwatch_store::rules::organization::CreateOrganization;
@@ -327,7 +327,11 @@ fn tell<W: Write>(stage: &mut Stage<W>, engine: &Engine, actor: &Actor, id: Inci
     tell_updates(stage, &updates, &name)?;
     stage.heading("Audit trail")?;
     for event in &detail.audit_trail {
-        let actor = event.actor_id.map_or("time".to_owned(), name);
+        let actor = match event.actor_id {
+            Some(Author::User(user)) => name(user),
+            Some(by @ Author::Integration(_)) => by.to_string(),
+            None => "time".to_owned(),
+        };
         stage.row(event.at(), event.event.as_str(), &format!("{actor}{}", details(&event.event, &name)))?;
     }
     Ok(stage.gap()?)

@@ -93,7 +93,7 @@ codes! {
     NameConflict = "name_conflict", InvalidRequest, 409, "name (or e-mail) already taken";
     InvalidStatusTransition = "invalid_status_transition", InvalidRequest, 400,
         "status change not permitted from the current status";
-    PolicyInUse = "policy_in_use", InvalidRequest, 400, "escalation policy attached to an unresolved incident";
+    PolicyInUse = "policy_in_use", InvalidRequest, 400, "escalation policy attached to an unresolved incident, or named by an integration";
     InvalidParticipant = "invalid_participant", InvalidRequest, 400, "participant or override user is not a member";
     InvalidTarget = "invalid_target", InvalidRequest, 400, "a policy layer's schedule or users do not exist";
     InvalidTimezone = "invalid_timezone", InvalidRequest, 400, "not an IANA time zone identifier";
@@ -108,9 +108,9 @@ codes! {
     OwnerRequired = "owner_required", InvalidRequest, 400, "incident with neither owner nor owner schedule";
     RedactionNotPermitted = "redaction_not_permitted", InvalidRequest, 403,
         "neither an admin nor the author within 5 minutes";
-    ScheduleInUse = "schedule_in_use", InvalidRequest, 400, "schedule targeted by a policy layer";
+    ScheduleInUse = "schedule_in_use", InvalidRequest, 400, "schedule targeted by a policy layer, or named by an integration";
     ComponentInUse = "component_in_use", InvalidRequest, 400,
-        "component tagged on an unresolved incident or selected by a status page";
+        "component tagged on an unresolved incident, selected by a status page, or named by an integration";
     IdempotencyConflict = "idempotency_conflict", InvalidRequest, 409, "idempotency key reused with another request";
     LimitReached = "limit_reached", InvalidRequest, 400, "a stated limit of the contract";
     InvalidContactMethod = "invalid_contact_method", InvalidRequest, 400,

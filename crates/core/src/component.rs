@@ -11,6 +11,7 @@ use crate::code::Code;
 use crate::command::{Command, Context, Query, View, seal};
 use crate::error::Error;
 use crate::id::{ComponentId, OrgId};
+use crate::integration::{Named, refers};
 use crate::patch::Patch;
 use crate::text::{Description, GroupLabel, Name};
 use crate::time::Timestamp;
@@ -202,6 +203,9 @@ impl Command for DeleteComponent {
                 Code::ComponentInUse,
                 "the component is tagged on an unresolved incident or selected by a status page",
             ));
+        }
+        if refers(cx.world, &Named::Component(self.id))? {
+            return Err(Error::refused(Code::ComponentInUse, "an integration names the component"));
         }
         let mut after = before.clone();
         after.deleted_at = Some(cx.now);

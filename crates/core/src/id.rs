@@ -136,6 +136,12 @@ ids! {
     StatusPageId "status page id": "";
     /// The id of a maintenance of a status page: a UUID.
     MaintenanceId "maintenance id": "";
+    /// The id of an integration: `int_` and 32 hexadecimal digits.
+    IntegrationId "integration id": "int_";
+    /// The id of a signal of an integration: a UUID.
+    SignalId "signal id": "";
+    /// The id of a group of signals: a UUID.
+    AlertGroupId "alert group id": "";
 }
 
 /// The bytes of an id in its one spelling: a UUID behind a prefix in 32 hexadecimal digits, without a prefix hyphenated.

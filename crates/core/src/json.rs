@@ -11,14 +11,15 @@ use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 use crate::contact::ContactMethodKind;
 use crate::escalation::{AckTimeout, Position, Target};
 use crate::id::{
-    ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IncidentId, InvitationId, MaintenanceId, NotificationId,
-    OrgAuditId, OrgId, OverrideId, PageId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId,
-    StatusPageId, UpdateId, UserId, WebhookId,
+    ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IncidentId, IntegrationId, InvitationId, MaintenanceId,
+    NotificationId, OrgAuditId, OrgId, OverrideId, PageId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId,
+    StatusEntryId, StatusPageId, UpdateId, UserId, WebhookId,
 };
 use crate::incident::{
-    AcknowledgedVia, AuditCursor, AuditEvent, Cursor, EditedField, Event, EventName, ListLimit, Severity, Status,
-    UpdateCursor, UpdateVisibility,
+    AcknowledgedVia, AuditCursor, AuditEvent, Author, Cursor, EditedField, Event, EventName, ListLimit, Severity,
+    Status, UpdateCursor, UpdateVisibility,
 };
+use crate::integration::{IntegrationKind, Received, SeverityOutcome, SignalCursor};
 use crate::oncall::{HandoffTime, OnCallAt, RotationType};
 use crate::org_audit::{OrgAuditAction, OrgAuditCursor};
 use crate::outbox::{DeliveryState, Notification, NotificationKind, PageReason};
@@ -26,8 +27,9 @@ use crate::secret::Secret;
 use crate::status_page::{ComponentStatus, Date, MaintenanceState, Uptime};
 use crate::team::{InvitationView, Role};
 use crate::text::{
-    Description, EmailAddress, ExternalId, GroupLabel, HttpUrl, IdempotencyKey, IncidentDescription, Name, OrgName,
-    PersonName, PolicyName, Reason, ResolutionNote, ScheduleName, Slug, Title, UpdateBody,
+    AlertSource, DedupKey, Description, EmailAddress, ExternalId, GroupLabel, HttpUrl, IdempotencyKey,
+    IncidentDescription, Name, OrgName, PersonName, PolicyName, Reason, ResolutionNote, ScheduleName, Slug, Summary,
+    Title, UpdateBody,
 };
 use crate::time::Timestamp;
 use crate::webhook::{WebhookDeliveryKind, WebhookEvents};
@@ -53,11 +55,12 @@ macro_rules! as_text {
 as_text! {
     ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IncidentId, InvitationId, NotificationId, OrgAuditId, OrgId, OverrideId, PageId, PolicyId,
     PolicyLayerId, RotationLayerId, ScheduleId, StatusEntryId, UpdateId, UserId, WebhookId,
-    MaintenanceId, StatusPageId, ComponentStatus, MaintenanceState, Slug,
+    MaintenanceId, StatusPageId, IntegrationId, Author, ComponentStatus, MaintenanceState, Slug,
     Description, EmailAddress, ExternalId, GroupLabel, HttpUrl, IdempotencyKey, IncidentDescription, Name, OrgName, PersonName,
     PolicyName, Reason, ResolutionNote, ScheduleName, Title, UpdateBody,
     AcknowledgedVia, AuditCursor, ContactMethodKind, DeliveryState, Cursor, EditedField, OrgAuditAction, OrgAuditCursor, HandoffTime, NotificationKind, PageReason, Role, RotationType, Severity, Status, Timestamp,
     UpdateCursor, UpdateVisibility, EventName, WebhookDeliveryKind,
+    AlertSource, DedupKey, Summary, IntegrationKind, Received, SeverityOutcome, SignalCursor,
 }
 
 impl Serialize for Zone {

@@ -62,6 +62,7 @@ pub mod component;
 pub mod contact;
 pub mod escalation;
 pub mod incident;
+pub mod integration;
 pub mod link;
 pub mod oncall;
 pub mod org_audit;

@@ -26,6 +26,8 @@ pub const WEBHOOKS: u32 = 50;
 pub const STATUS_PAGES: u32 = 20;
 /// The most maintenances of a status page that are not over.
 pub const MAINTENANCES: u32 = 100;
+/// The most integrations of an organization.
+pub const INTEGRATIONS: u32 = 200;
 /// The most components that one incident affects.
 pub const INCIDENT_COMPONENTS: u32 = 100;
 /// The most updates of one incident. An update that changes the status is exempt: an incident can always be resolved.

@@ -11,11 +11,12 @@ use crate::contact::{ContactMethod, ContactPort, ContactSettings};
 use crate::error::Error;
 use crate::escalation::{EscalationPort, Lookups, PastPolicyLayer, Policy, PolicyLayer, Target};
 use crate::id::{
-    ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IdSource, IncidentId, InvitationId, MaintenanceId,
-    NotificationId, OrgAuditId, OrgId, OverrideId, PageId, PolicyId, PolicyLayerId, RotationLayerId, ScheduleId,
-    StatusPageId, UpdateId, UserId, WebhookId,
+    AlertGroupId, ApiKeyId, AuditEventId, ComponentId, ContactMethodId, IdSource, IncidentId, IntegrationId,
+    InvitationId, MaintenanceId, NotificationId, OrgAuditId, OrgId, OverrideId, PageId, PolicyId, PolicyLayerId,
+    RotationLayerId, ScheduleId, SignalId, StatusPageId, UpdateId, UserId, WebhookId,
 };
 use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate, Severity, UpdateVisibility};
+use crate::integration::{AlertGroup, AlertKey, Integration, IntegrationPort, Signal, Traffic};
 use crate::oncall::{OnCallPort, Override, Past, PastOrder, PastRotation, RotationLayer, Schedule, Standing};
 use crate::org_audit::{OrgAuditEntry, OrgAuditPort};
 use crate::organization::{Counts, Organization, OrganizationPort};
@@ -67,6 +68,10 @@ struct OrgData {
     status_pages: BTreeMap<StatusPageId, StatusPage>,
     maintenances: BTreeMap<(StatusPageId, MaintenanceId), Maintenance>,
     status_changes: BTreeMap<(StatusPageId, ComponentId, Timestamp), StatusChange>,
+    integrations: BTreeMap<IntegrationId, Integration>,
+    traffic: BTreeMap<IntegrationId, Traffic>,
+    signals: BTreeMap<SignalId, Signal>,
+    alert_groups: BTreeMap<AlertGroupId, AlertGroup>,
     notifications: BTreeMap<NotificationId, Notification>,
     inboxes: BTreeMap<Recipient, Inbox>,
     org_audit: BTreeMap<OrgAuditId, OrgAuditEntry>,
@@ -274,6 +279,10 @@ impl MemoryState {
                     let key = (it.status_page_id, it.component_id, it.at);
                     self.of(it.org_id).status_changes.insert(key, it);
                 }
+                Write::Integration(change) => self.put(*change, |i| (i.org_id, i.id), |data| &mut data.integrations),
+                Write::Traffic(change) => self.put(*change, |t| (t.org_id, t.integration_id), |data| &mut data.traffic),
+                Write::Signal(change) => self.put(*change, |s| (s.org_id, s.id), |data| &mut data.signals),
+                Write::AlertGroup(change) => self.put(*change, |g| (g.org_id, g.id), |data| &mut data.alert_groups),
                 Write::Inbox(change) => self.put(change, |i| (i.org_id, i.recipient), |data| &mut data.inboxes),
                 Write::OrgAudit(entry) => drop(self.of(entry.org_id).org_audit.insert(entry.id, *entry)),
                 Write::Audit(entry) => {
@@ -327,6 +336,11 @@ impl GlobalPort for MemoryState {
     fn organization_with(&self, external_id: &ExternalId) -> Result<Option<OrgId>, Error> {
         let mut organizations = self.organizations.values().filter_map(|data| data.organization.as_ref());
         Ok(organizations.find(|it| it.external_id.as_ref() == Some(external_id)).map(|it| it.id))
+    }
+
+    fn integration_with(&self, token: SecretHash) -> Result<Option<(OrgId, IntegrationId)>, Error> {
+        let mut all = self.organizations.values().flat_map(|data| data.integrations.values());
+        Ok(all.find(|it| it.is_live() && it.token == token).map(|it| (it.org_id, it.id)))
     }
 
     fn status_page_at(&self, slug: &Slug) -> Result<Option<(OrgId, StatusPageId)>, Error> {
@@ -397,10 +411,19 @@ impl MemoryState {
             Some(Timer { due, org_id: incident.org_id, waiting: Waiting::Run(incident.id) })
         });
         let maintenances = self.organizations.values().flat_map(|data| data.maintenances.values());
-        runs.chain(maintenances.filter_map(|it| {
+        let maintenances = maintenances.filter_map(|it| {
             let waiting = Waiting::Maintenance(it.status_page_id, it.id);
             Some(Timer { due: it.due()?, org_id: it.org_id, waiting })
-        }))
+        });
+        let groups = self.organizations.values().flat_map(|data| data.alert_groups.values()).filter_map(|it| {
+            let waiting = Waiting::AlertGroup(it.integration_id, it.key);
+            Some(Timer { due: it.state.due()?, org_id: it.org_id, waiting })
+        });
+        let heartbeats = self.organizations.values().flat_map(|data| data.traffic.values()).filter_map(|it| {
+            let waiting = Waiting::Heartbeat(it.integration_id);
+            Some(Timer { due: it.silent_at?, org_id: it.org_id, waiting })
+        });
+        runs.chain(maintenances).chain(groups).chain(heartbeats)
     }
 
     /// The notifications that are not due yet, in any order.
@@ -717,6 +740,40 @@ impl WebhookPort for MemoryWorld<'_> {
         found.sort_by_key(|one| std::cmp::Reverse(one.id));
         found.truncate(limit);
         Ok(found)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl IntegrationPort for MemoryWorld<'_> {
+    fn integration(&self, id: IntegrationId) -> Result<Option<Integration>, Error> {
+        Ok(self.get(|data| &data.integrations, &id))
+    }
+
+    fn integrations(&self) -> Result<Vec<Integration>, Error> {
+        Ok(self.all(|data| &data.integrations).filter(|it| it.is_live()).cloned().collect())
+    }
+
+    fn traffic(&self, id: IntegrationId) -> Result<Option<Traffic>, Error> {
+        Ok(self.get(|data| &data.traffic, &id))
+    }
+
+    fn newest_signal(&self, integration: IntegrationId, key: AlertKey) -> Result<Option<Signal>, Error> {
+        let found = self.all(|data| &data.signals).filter(|it| it.integration_id == integration && it.key == key);
+        Ok(found.max_by_key(|it| it.id).cloned())
+    }
+
+    fn newest_group(&self, integration: IntegrationId, key: AlertKey) -> Result<Option<AlertGroup>, Error> {
+        let found = self.all(|data| &data.alert_groups).filter(|it| it.integration_id == integration && it.key == key);
+        Ok(found.max_by_key(|it| it.id).cloned())
+    }
+
+    fn group_of(&self, incident: IncidentId) -> Result<Option<AlertGroup>, Error> {
+        Ok(self.all(|data| &data.alert_groups).find(|it| it.state.incident() == Some(incident)).cloned())
+    }
+
+    fn signals(&self, group: AlertGroupId, after: Option<SignalId>, limit: usize) -> Result<Vec<Signal>, Error> {
+        let of_group = self.all(|data| &data.signals).filter(|it| it.group_id == group && Some(it.id) > after);
+        Ok(of_group.take(limit).cloned().collect())
     }
 }
 

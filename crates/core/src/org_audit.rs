@@ -1,7 +1,7 @@
 //! The audit of an organization (contract, section 10): who changed its settings when, with what was before and after.
 //!
 //! Settings are members and their roles, invitations, API keys, components, schedules with their layers and overrides, policies with their
-//! layers, and webhooks. Each change of one is an [`OrgAuditEntry`] in the same decision as the change; entries are only ever added. An
+//! layers, webhooks, status pages with their maintenances, and integrations. Each change of one is an [`OrgAuditEntry`] in the same decision as the change; entries are only ever added. An
 //! incident has an audit trail of its own. No entry holds a secret or the hash of one.
 
 use crate::api_key::{ApiKey, ApiKeyView};
@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::escalation::{Policy, PolicyLayer, PolicyLayerView};
 use crate::id::{Id, IdSource, OrgAuditId, OrgId, PolicyId, RotationLayerId, ScheduleId, UserId};
 use crate::incident::ListLimit;
+use crate::integration::{Integration, IntegrationSetting};
 use crate::oncall::{HandoffTime, Override, RotationLayer, RotationLength, Schedule};
 use crate::secret::SecretHash;
 use crate::status_page::{Maintenance, MaintenanceView, StatusPage};
@@ -81,6 +82,8 @@ pub enum Setting {
     StatusPage(Box<StatusPage>),
     /// A maintenance of a status page.
     Maintenance(Box<Maintenance>),
+    /// An integration.
+    Integration(Box<Integration>),
 }
 
 /// A setting as it is shown: what callers see of it, and nothing of what only the rules need.
@@ -112,6 +115,8 @@ pub enum SettingView {
     StatusPage(Box<StatusPage>),
     /// A maintenance of a status page.
     Maintenance(Box<MaintenanceView>),
+    /// An integration.
+    Integration(Box<IntegrationSetting>),
 }
 
 /// A schedule, without its layers: they are settings of their own.
@@ -199,6 +204,7 @@ impl Setting {
             Self::Webhook(it) => ("webhook", it.id.to_string()),
             Self::StatusPage(it) => ("statusPage", it.id.to_string()),
             Self::Maintenance(it) => ("maintenance", it.id.to_string()),
+            Self::Integration(it) => ("integration", it.id.to_string()),
         }
     }
 
@@ -248,6 +254,7 @@ impl Setting {
             Self::Webhook(it) => SettingView::Webhook(Box::new(WebhookView::from(&**it))),
             Self::StatusPage(it) => SettingView::StatusPage(it.clone()),
             Self::Maintenance(it) => SettingView::Maintenance(Box::new(MaintenanceView::from(&**it))),
+            Self::Integration(it) => SettingView::Integration(Box::new(IntegrationSetting::from(&**it))),
         }
     }
 
@@ -265,6 +272,7 @@ impl Setting {
             Self::Webhook(it) => it.org_id,
             Self::StatusPage(it) => it.org_id,
             Self::Maintenance(it) => it.org_id,
+            Self::Integration(it) => it.org_id,
         }
     }
 }
@@ -290,6 +298,9 @@ fn settings(write: &Write) -> Option<(Option<Setting>, Option<Setting>)> {
         Write::Webhook(it) => both(it, |it| Some(Setting::Webhook(Box::new(it.clone())))),
         Write::StatusPage(it) => both(it, |it| Some(Setting::StatusPage(Box::new(it.clone())))),
         Write::Maintenance(it) => both(it, |it| Some(Setting::Maintenance(Box::new(it.clone())))),
+        Write::Integration(it) => both(it, |it| {
+            it.is_live().then(|| Setting::Integration(Box::new(Integration { token: no_hash, ..it.clone() })))
+        }),
         _ => None,
     }
 }
@@ -381,7 +392,7 @@ impl ListOrgAudit {
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 pub struct OrgAuditTarget {
     /// `member`, `invitation`, `apiKey`, `component`, `schedule`, `rotationLayer`, `override`, `policy`, `policyLayer`, `webhook`,
-    /// `statusPage` or `maintenance`.
+    /// `statusPage`, `maintenance` or `integration`.
     pub kind: &'static str,
     /// Its id.
     pub id: String,

@@ -42,6 +42,11 @@ impl Secret {
         Self(format!("scl_inv_{}", ids.secret_text(SECRET_LENGTH)))
     }
 
+    /// A new token of an integration: 32 characters of `[A-Za-z0-9]`.
+    pub(crate) fn integration_token(ids: &mut IdSource) -> Self {
+        Self(ids.secret_text(SECRET_LENGTH))
+    }
+
     /// A new code for a contact method: six digits.
     pub(crate) fn contact_code(ids: &mut IdSource) -> Self {
         Self(ids.digits(CODE_LENGTH))

@@ -60,6 +60,21 @@ fn check(noun: &'static str, text: &str, form: TextForm, min: usize, max: usize)
     Ok(())
 }
 
+/// A text made to fit: what a form does not allow becomes a space, and what is too long is cut, with `…` at its end.
+fn fit(text: &str, form: TextForm, max: usize) -> String {
+    let breaks = |c: char| form == TextForm::Block && matches!(c, '\n' | '\r' | '\t');
+    let mut fits: String = text
+        .trim()
+        .chars()
+        .take(max.saturating_add(1))
+        .map(|c| if c.is_control() && !breaks(c) { ' ' } else { c })
+        .collect();
+    if fits.chars().count() > max {
+        fits = fits.chars().take(max.saturating_sub(1)).chain(['…']).collect();
+    }
+    fits
+}
+
 /// Whether a character shows nothing by itself: those that Unicode 17 has as `Default_Ignorable_Code_Point`.
 const fn is_shapeless(c: char) -> bool {
     matches!(c,
@@ -87,6 +102,13 @@ macro_rules! text {
                 let text = text.as_ref();
                 check($noun, text, TextForm::$form, $min, $max)?;
                 Ok(Self(Arc::from(text)))
+            }
+
+            /// As much of a text as this type takes: without white space around it, with spaces in place of characters that it does not allow,
+            /// and cut, with `…` at its end, if it is too long. `None` when nothing is left that it takes.
+            #[must_use]
+            pub fn fitted(text: &str) -> Option<Self> {
+                Self::new(fit(text, TextForm::$form, $max)).ok()
             }
 
             /// The text, if it satisfied the rule of this type when it was stored: names were once allowed to show nothing.
@@ -176,6 +198,12 @@ text! {
     IncidentDescription "description": Block 0..=10_000;
     /// The body of an incident update: 1–10,000 characters (contract, section 6).
     UpdateBody "update body": Block 1..=10_000;
+    /// What a signal says: at most 1,024 characters (contract, section 14).
+    Summary "summary": Line 0..=1_024;
+    /// Where a signal comes from: at most 255 characters (contract, section 14).
+    AlertSource "source": Line 0..=255;
+    /// The key of a signal: at most 255 characters (contract, section 14).
+    DedupKey "dedup key": Line 0..=255;
     /// The note with which an incident is resolved: at most 10,000 characters; an empty one is no note (contract, section 6).
     ResolutionNote "resolution note": Block 0..=10_000;
 }

@@ -1,16 +1,19 @@
-//! Timers: escalation runs and maintenances that wait for an instant, and what happens when it comes (contract, sections 9 and 13).
+//! Timers: what waits for an instant, and what happens when it comes (contract, sections 9, 13 and 14).
 //!
-//! A run that waits for somebody to acknowledge, or a maintenance that waits for its beginning or its end, is a [`Timer`]. There is no clock here: whoever embeds the engine says what
-//! time it is, the timers due by then are read through the [`TickPort`], and [`fire_due`] lets each go on. Time
+//! A run that waits for somebody to acknowledge, a maintenance that waits for its beginning or its end, a group of alerts that waits before its
+//! incident is opened or resolved, and a heartbeat that waits for the next beat are [`Timer`]s. There is no clock here: whoever embeds the
+//! engine says what time it is, the timers due by then are read through the [`TickPort`], and [`fire_due`] lets each go on. Time
 //! is the actor then: the events in the audit trail have no `actorId`.
 //!
-//! What a run does when it goes on is in [`crate::escalation`], what a maintenance does in [`crate::status_page`]; how a page reaches somebody is in [`crate::outbox`].
+//! What a run does when it goes on is in [`crate::escalation`], what a maintenance does in [`crate::status_page`], what groups and
+//! heartbeats do in [`crate::integration`]; how a page reaches somebody is in [`crate::outbox`].
 
 use crate::command::{Context, Decision};
 use crate::error::Error;
 use crate::escalation::Lookups;
-use crate::id::{IdSource, IncidentId, MaintenanceId, OrgId, StatusPageId};
+use crate::id::{IdSource, IncidentId, IntegrationId, MaintenanceId, OrgId, StatusPageId};
 use crate::incident;
+use crate::integration::{self, AlertKey};
 use crate::status_page;
 use crate::time::Timestamp;
 use crate::world::State;
@@ -20,6 +23,10 @@ use crate::world::State;
 pub enum Waiting {
     /// The escalation run of an incident: the next layer of its policy fires.
     Run(IncidentId),
+    /// A heartbeat: a beat is missed.
+    Heartbeat(IntegrationId),
+    /// The newest group of an integration with a key: its incident is opened, or resolved.
+    AlertGroup(IntegrationId, AlertKey),
     /// A maintenance of a status page: it begins, or is over.
     Maintenance(StatusPageId, MaintenanceId),
 }
@@ -56,7 +63,8 @@ pub trait TickPort {
 /// What came of a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fired {
-    /// It went on: the next layer was paged, or there was none and the run is exhausted; the maintenance began, or is over.
+    /// It went on: the next layer was paged, or there was none and the run is exhausted; the maintenance began, or is over; an incident was
+    /// opened or resolved.
     Yes,
     /// Nothing was due: since the timer was read, it has gone on, or was changed.
     No,
@@ -79,6 +87,8 @@ pub fn fire_due(
     let fired = match timer.waiting {
         Waiting::Run(incident) => incident::let_time_pass(&mut cx, incident, lookups)?,
         Waiting::Maintenance(page, maintenance) => status_page::let_time_pass(&mut cx, page, maintenance)?,
+        Waiting::AlertGroup(integration, key) => integration::let_time_pass(&mut cx, integration, key)?,
+        Waiting::Heartbeat(integration) => integration::fall_silent(&mut cx, integration)?,
     };
     cx.decided(if fired { Fired::Yes } else { Fired::No })
 }

@@ -13,8 +13,9 @@ use crate::component::{Component, ComponentPort};
 use crate::contact::{ContactMethod, ContactPort, ContactSettings};
 use crate::error::Error;
 use crate::escalation::{EscalationPort, PastPolicyLayer, Policy, PolicyLayer};
-use crate::id::{OrgId, StatusPageId};
+use crate::id::{IntegrationId, OrgId, StatusPageId};
 use crate::incident::{AuditEntry, Incident, IncidentPort, IncidentUpdate};
+use crate::integration::{AlertGroup, Integration, IntegrationPort, Signal, Traffic};
 use crate::oncall::{OnCallPort, Override, PastOrder, PastRotation, RotationLayer, Schedule};
 use crate::org_audit::{OrgAuditEntry, OrgAuditPort};
 use crate::organization::{Counts, Organization, OrganizationPort};
@@ -26,8 +27,8 @@ use crate::text::{ExternalId, Slug};
 use crate::ticks::TickPort;
 use crate::webhook::{Webhook, WebhookPort};
 
-/// What is unique over all organizations: the hashes of API keys and of invitation tokens, external ids of organizations, and slugs of
-/// status pages. Read only.
+/// What is unique over all organizations: the hashes of API keys, of invitation tokens and of tokens of integrations, external ids of
+/// organizations, and slugs of status pages. Read only.
 ///
 /// Every method fails only with [`Error::Broken`], when the store cannot be read.
 ///
@@ -46,6 +47,11 @@ pub trait GlobalPort {
     /// The organization with this external id.
     fn organization_with(&self, external_id: &ExternalId) -> Result<Option<OrgId>, Error> {
         let _ = external_id;
+        Ok(None)
+    }
+    /// The integration whose token has this hash, unless it was deleted, and its organization.
+    fn integration_with(&self, token: SecretHash) -> Result<Option<(OrgId, IntegrationId)>, Error> {
+        let _ = token;
         Ok(None)
     }
     /// The status page with this slug, published or not, and its organization.
@@ -80,6 +86,7 @@ pub trait World:
     + OrgAuditPort
     + WebhookPort
     + StatusPagePort
+    + IntegrationPort
 {
 }
 
@@ -96,6 +103,7 @@ impl<T> World for T where
         + OrgAuditPort
         + WebhookPort
         + StatusPagePort
+        + IntegrationPort
         + ?Sized
 {
 }
@@ -180,6 +188,14 @@ pub enum Write {
     Maintenance(Box<Change<Maintenance>>),
     /// The status of a component on a status page, from an instant on. It is never deleted; one at the same instant replaces it.
     StatusChange(StatusChange),
+    /// An integration. A deleted one stays stored, marked as deleted.
+    Integration(Box<Change<Integration>>),
+    /// What came in lately over an integration.
+    Traffic(Box<Change<Traffic>>),
+    /// A signal. One that was over before its incident was opened is deleted.
+    Signal(Box<Change<Signal>>),
+    /// A group of signals. One whose signals were all over before its incident was opened is deleted.
+    AlertGroup(Box<Change<AlertGroup>>),
     /// A notification. One that has ended has left its inbox, but stays stored; a withdrawn one is deleted.
     Notification(Box<Change<Notification>>),
     /// The inbox of a recipient. That of an invitation is deleted once its notification is delivered or withdrawn.

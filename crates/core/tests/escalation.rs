@@ -156,7 +156,7 @@ impl Story {
                 _ => return None,
             };
             Some(match event.actor_id {
-                Some(actor) => format!("{what} by {}", self.name_of(actor)),
+                Some(actor) => format!("{what} by {}", self.name_of(actor.user().unwrap())),
                 None => what,
             })
         });
@@ -410,7 +410,7 @@ fn without_a_policy() {
     story.incident = story.harbour.incident();
     let id = story.incident;
     let acknowledged = story.harbour.run(AcknowledgeIncident::new(id), &ben).unwrap();
-    assert_eq!((acknowledged.acknowledged_by, acknowledged.status), (Some(user(&ben)), Status::Investigating));
+    assert_eq!((acknowledged.acknowledged_by, acknowledged.status), (Some(user(&ben).into()), Status::Investigating));
     assert_eq!(acknowledged.acknowledged_at, Some(story.harbour.now));
     let again = story.harbour.run_unchanged(AcknowledgeIncident::new(id), &cleo).unwrap();
     assert_eq!(again, acknowledged);

@@ -80,7 +80,7 @@ fn what_a_new_incident_looks_like() {
         (incident.sequential_id, incident.status, incident.severity),
         (1, Status::Investigating, Severity::Critical)
     );
-    assert_eq!((incident.owner_id, incident.created_by), (Some(user(&cleo)), user(&ben)));
+    assert_eq!((incident.owner_id, incident.created_by), (Some(user(&cleo)), user(&ben).into()));
     assert_eq!((incident.created_at, incident.updated_at, incident.resolved_at), (harbour.now, harbour.now, None));
     let names: Vec<_> = incident.affected_components.iter().map(|component| component.name.as_str()).collect();
     assert_eq!(names, ["Web", "API"]);
@@ -94,7 +94,7 @@ fn what_a_new_incident_looks_like() {
     let created = &detail.audit_trail[0];
     assert_eq!(
         (created.event.as_str(), created.actor_id, created.at()),
-        ("incident_created", Some(user(&ben)), harbour.now)
+        ("incident_created", Some(user(&ben).into()), harbour.now)
     );
     assert!(harbour.ask(&ListUpdates::new(incident.id), &ben).unwrap().updates.is_empty());
 }

@@ -59,7 +59,7 @@ fn a_status_change_is_an_internal_update() {
     assert!(updates[..2].iter().all(|update| update.body.is_none()));
     let last = &updates[2];
     assert_eq!(last.body.as_ref().unwrap().as_str(), "rolled back\nall is well");
-    assert_eq!((last.posted_by.id, last.posted_by.name.as_str()), (user(&ben), "Ben Marlow"));
+    assert_eq!((last.posted_by.id, last.posted_by.name.as_str()), (user(&ben).into(), "Ben Marlow"));
 
     let detail = harbour.detail(id);
     let history: Vec<_> = detail.status_history.iter().map(|entry| entry.status).collect();

@@ -38,6 +38,7 @@ impl dogwatch::rules::oncall::OnCallPort for Shelf {}
 impl dogwatch::rules::contact::ContactPort for Shelf {}
 impl dogwatch::rules::org_audit::OrgAuditPort for Shelf {}
 impl dogwatch::rules::status_page::StatusPagePort for Shelf {}
+impl dogwatch::rules::integration::IntegrationPort for Shelf {}
 impl dogwatch::rules::webhook::WebhookPort for Shelf {}
 impl dogwatch::rules::outbox::OutboxPort for Shelf {}
 

@@ -21,8 +21,10 @@ use dogwatch_core::id::{
     StatusPageId, WebhookId,
 };
 use dogwatch_core::incident::{Incident, IncidentUpdate};
+use dogwatch_core::integration::Integration;
 use dogwatch_core::oncall::{Override, RotationLayer, Schedule};
 use dogwatch_core::organization::Organization;
+use dogwatch_core::secret::SecretHash;
 use dogwatch_core::status_page::{Maintenance, StatusPage};
 use dogwatch_core::team::{InvitationView, Member};
 use dogwatch_core::webhook::Webhook;
@@ -95,6 +97,8 @@ pub enum Subject {
     StatusPage(Box<StatusPage>),
     /// A maintenance of a status page.
     Maintenance(Box<Maintenance>),
+    /// An integration, without the hash of its token: in its place are zeros. A deleted one stays, marked as deleted.
+    Integration(Box<Integration>),
 }
 
 /// What is deleted. Other entities never are.
@@ -179,6 +183,9 @@ impl Subject {
             AnyEntity::Webhook(it) => Self::Webhook(it),
             AnyEntity::StatusPage(it) => Self::StatusPage(it),
             AnyEntity::Maintenance(it) => Self::Maintenance(it),
+            AnyEntity::Integration(it) => {
+                Self::Integration(Box::new(Integration { token: SecretHash::from_bytes([0; 32]), ..*it }))
+            }
             AnyEntity::Counts(_)
             | AnyEntity::Audit(_)
             | AnyEntity::OrgAudit(_)
@@ -187,6 +194,9 @@ impl Subject {
             | AnyEntity::PastPolicyLayer(_)
             | AnyEntity::ContactMethod(_)
             | AnyEntity::ContactSettings(_)
+            | AnyEntity::Traffic(_)
+            | AnyEntity::AlertGroup(_)
+            | AnyEntity::Signal(_)
             | AnyEntity::Notification(_)
             | AnyEntity::Inbox(_)
             | AnyEntity::StatusChange(_)

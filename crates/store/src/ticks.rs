@@ -1,6 +1,7 @@
-//! Ticks: fire the timers of all escalation runs and maintenances that are due at an instant (contract, sections 9 and 13).
+//! Ticks: fire all timers that are due at an instant: those of escalation runs, groups of alerts, heartbeats and maintenances (contract,
+//! sections 9, 13 and 14).
 //!
-//! The rules (`dogwatch_core`) decide what each does when it fires. Runs fire before maintenances. Here the timers that are due are found by a scan in the
+//! The rules (`dogwatch_core`) decide what each does when it fires. Maintenances fire last. Here the timers that are due are found by a scan in the
 //! order of time, so the cost of a tick depends on what is due, not on what else is pending. A tick is taken even when the
 //! command queue is full, so that pages go out under overload.
 
@@ -24,7 +25,8 @@ const MAINTENANCES: usize = 20;
 /// The result of a tick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ticked {
-    /// The number of escalation runs that went on, to their next layer or to their end, and of maintenances that began or ended.
+    /// The number of escalation runs that went on, to their next layer or to their end, of groups of alerts whose incident was opened or
+    /// resolved, of heartbeats that were missed, and of maintenances that began or ended.
     pub fired: usize,
     /// The number of them that could not go on, because a record cannot be read or written. They stay due, and do not stop
     /// the others.
@@ -175,15 +177,15 @@ impl Work for Tick {
         let due = batch.state().timers_due(self.now, self.after.as_ref(), CHUNK)?;
         let runs = due.iter().filter_map(|timer| match timer.waiting {
             Waiting::Run(incident) => Some(incident::incident_key(timer.org_id, incident)),
-            Waiting::Maintenance(..) => None,
+            Waiting::Heartbeat(_) | Waiting::AlertGroup(..) | Waiting::Maintenance(..) => None,
         });
         batch.read_ahead(runs);
         let (mut ticked, mut lookups) = (Ticked::default(), Lookups::at(self.now));
-        let is_run = |timer: &&Timer| matches!(timer.waiting, Waiting::Run(_));
-        let (runs, maintenances): (Vec<_>, Vec<_>) = due.iter().partition(is_run);
+        let is_maintenance = |timer: &&Timer| matches!(timer.waiting, Waiting::Maintenance(..));
+        let (maintenances, others): (Vec<_>, Vec<_>) = due.iter().partition(is_maintenance);
         let now = maintenances.get(..MAINTENANCES).unwrap_or(&maintenances);
         trace::tick(due.len(), || {
-            for timer in runs.iter().chain(now).copied() {
+            for timer in others.iter().chain(now).copied() {
                 let fired = fire_due(timer, &batch.state(), &mut lookups, ids);
                 match fired.and_then(|decision| batch.add(&decision.writes).map(|()| decision.reply)) {
                     Ok(Fired::Yes) => ticked.fired += 1,
@@ -197,7 +199,7 @@ impl Work for Tick {
                 }
             }
         });
-        // Where the next piece begins: runs that lie between have been fired.
+        // Where the next piece begins: others that lie between have been fired.
         let last = match now.last().filter(|_| now.len() < maintenances.len()) {
             Some(last) => Some(**last),
             None if due.len() == CHUNK => due.last().copied(),

@@ -9,7 +9,7 @@ use crate::rooms::NamedV1;
 use crate::rooms::organization::OrganizationV2;
 use crate::sync::Arc;
 use dogwatch_core::api_key::KeyHolder;
-use dogwatch_core::id::{Id, StatusPageId};
+use dogwatch_core::id::{Id, IntegrationId, StatusPageId};
 use dogwatch_core::organization::Organization;
 use dogwatch_core::outbox::{DeliveryPort, Notification, ReadyInbox, Transport};
 use dogwatch_core::secret::SecretHash;
@@ -25,6 +25,7 @@ use crate::format;
 use crate::journal::Position;
 use crate::record::{Corrupt, Stored, decode, hex};
 use crate::rooms::api_key::HolderV1;
+use crate::rooms::integration::TokenHolderV1;
 use crate::rooms::organization::organization_by_external_id;
 use crate::rooms::status_page::{SlugV1, slug_key};
 use crate::rooms::team::TokenV1;
@@ -136,6 +137,10 @@ impl GlobalPort for StoreView<'_> {
     fn organization_with(&self, external_id: &ExternalId) -> Result<Option<OrgId>, Error> {
         let named = self.record::<NamedV1>(&organization_by_external_id(external_id))?;
         Ok(named.map(|named| OrgId::from_bytes(named.id)))
+    }
+
+    fn integration_with(&self, token: SecretHash) -> Result<Option<(OrgId, IntegrationId)>, Error> {
+        Ok(self.record::<TokenHolderV1>(&Table::INTEGRATION_TOKEN.hashed(token))?.map(TokenHolderV1::of))
     }
 
     fn status_page_at(&self, slug: &Slug) -> Result<Option<(OrgId, StatusPageId)>, Error> {

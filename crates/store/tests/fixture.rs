@@ -125,7 +125,7 @@ fn every_format_is_read_and_worked_with() {
         let ada = engine.first_admin(org).unwrap();
         let listed = engine.query(&ListIncidents::default(), &ada).unwrap().incidents;
         pages_find_incidents(&engine, &ada, &listed, name);
-        let owner = listed.first().unwrap().created_by;
+        let owner = listed.first().unwrap().created_by.user().unwrap();
         let open = CreateIncident::new("Checkout is down".parse().unwrap(), Severity::High, owner);
         assert_eq!(engine.execute(open, &ada).unwrap().sequential_id, u64::try_from(listed.len()).unwrap() + 1);
         assert_eq!(engine.verify(&mut |_| ()).findings, [], "{name}, worked with");

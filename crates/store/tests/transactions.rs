@@ -151,7 +151,7 @@ fn several_actors_in_one() {
         tx.execute_as(open, &Actor::member(org, ben))
     });
     let incident = incident.unwrap();
-    assert_eq!(Some(incident.created_by), incident.owner_id);
+    assert_eq!(Some(incident.created_by), incident.owner_id.map(Into::into));
     assert_ne!(incident.created_by, created.admin.member.id);
     assert_eq!(engine.query(&GetIncident::new(incident.id), &ada).unwrap().incident, incident);
 }

@@ -7,6 +7,7 @@ use crate::code::Code;
 use crate::command::{Command, Context, seal};
 use crate::error::Error;
 use crate::id::PolicyId;
+use crate::integration::{Named, refers};
 use crate::patch::Patch;
 use crate::text::{Description, PolicyName};
 use crate::world::{Change, Write};
@@ -122,6 +123,9 @@ impl Command for DeletePolicy {
         let policy = find(cx.world, self.id)?;
         if cx.world.policy_in_use(self.id)? {
             return Err(Error::refused(Code::PolicyInUse, "the policy is attached to an unresolved incident"));
+        }
+        if refers(cx.world, &Named::Policy(self.id))? {
+            return Err(Error::refused(Code::PolicyInUse, "an integration names the policy"));
         }
         for layer in cx.world.policy_layers(self.id)? {
             cx.write(Write::PolicyLayer(Change::gone(layer)));

@@ -3,7 +3,7 @@
 //! A [`Run`] and an [`Input`] give the run afterwards and [`Output`]s, in every state. The machine knows nothing of schedules,
 //! stores or clocks: a [`Chain`] tells it whom a layer reaches at this instant, and its outputs tell the caller what to write
 //! down and whom to page. Layers fire in ascending position and the position never goes back, so no layer fires twice in one
-//! run.
+//! run, unless an incident that was acknowledged becomes worse.
 
 use std::time::Duration;
 
@@ -95,6 +95,8 @@ pub(crate) enum Input {
     Acknowledge,
     /// The incident is handed off: the timeout of the current layer begins anew.
     HandOff,
+    /// The incident is worse than when it was acknowledged: the current layer fires again.
+    PageAgain,
     /// The incident is resolved.
     Resolve,
 }
@@ -161,7 +163,11 @@ impl Run {
                 let fired = self.current.map_or(0, |layer| layer.position);
                 self.fire(fired, now, chain, &mut outputs)?
             }
-            (_, Input::Tick) | (RunState::Acknowledged, Input::Acknowledge) => self,
+            (RunState::Acknowledged, Input::PageAgain) => {
+                let below = self.current.map_or(0, |layer| layer.position.saturating_sub(1));
+                self.fire(below, now, chain, &mut outputs)?
+            }
+            (_, Input::Tick | Input::PageAgain) | (RunState::Acknowledged, Input::Acknowledge) => self,
             (state, Input::Acknowledge | Input::Resolve) => {
                 if matches!(state, RunState::Waiting { .. }) {
                     outputs.push(Output::Stopped);

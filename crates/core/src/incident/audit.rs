@@ -2,7 +2,7 @@
 
 use crate::contact::ContactMethodKind;
 
-use super::{Severity, Status, UpdateVisibility};
+use super::{Author, Severity, Status, UpdateVisibility};
 use crate::id::{
     AuditEventId, ComponentId, ContactMethodId, Id, IncidentId, OrgId, PageId, PolicyId, PolicyLayerId, UpdateId,
     UserId,
@@ -16,8 +16,8 @@ use crate::words::words;
 pub struct AuditEvent {
     /// The event's id, which carries the instant at which it happened.
     pub id: AuditEventId,
-    /// The user who did it; `None` where time was the actor.
-    pub actor_id: Option<UserId>,
+    /// Who did it; `None` where time was the actor.
+    pub actor_id: Option<Author>,
     /// What happened, with its details.
     pub event: Event,
 }

@@ -11,7 +11,7 @@ use crate::{checks, limits};
 use std::collections::BTreeSet;
 
 use super::draft::{Draft, find, refuse_resolved};
-use super::{Event, IncidentView};
+use super::{Author, Event, IncidentView};
 
 seal!(SetComponents);
 
@@ -58,7 +58,7 @@ impl Command for SetComponents {
         }
         let added = self.component_ids.iter().copied().filter(|id| !old.contains(id)).collect();
         let removed = incident.component_ids.iter().copied().filter(|id| !new.contains(id)).collect();
-        let me = by.user_id;
+        let me = Author::from(by.user_id);
         let mut draft = Draft::of(incident, cx.now);
         draft.incident.component_ids = self.component_ids;
         draft.event(cx.ids, Some(me), Event::ComponentsChanged { added, removed });

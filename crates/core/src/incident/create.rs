@@ -1,11 +1,12 @@
 //! How an incident begins: its owner, its policy, and the start of its escalation run (contract, section 6).
 
 use super::draft::Draft;
-use super::{Event, Incident, IncidentView, Severity, Status, StatusEntry, components};
+use super::{Author, Event, Incident, IncidentView, Severity, Status, StatusEntry, components};
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Command, Context, seal};
 use crate::error::Error;
+use crate::escalation::Policy;
 use crate::id::{ComponentId, Id, IncidentId, PolicyId, ScheduleId, UserId};
 use crate::text::{IncidentDescription, Title};
 use crate::{escalation, oncall};
@@ -147,12 +148,39 @@ impl Command for CreateIncident {
         }
         components::check(cx.world, &self.component_ids)?;
 
-        let owner = match (owner.user(), schedule) {
+        let owner_id = match (owner.user(), schedule) {
             (Some(owner), _) => Some(owner),
             (None, Some(schedule)) => oncall::roster(cx.world, &schedule, cx.now)?.owner(cx.now).map(|on| on.user_id),
             (None, None) => None,
         };
-        let me = by.user_id;
+        let opening = Opening {
+            title: self.title,
+            description: self.description,
+            severity: self.severity,
+            owner_id,
+            policy,
+            component_ids: self.component_ids,
+            created_by: by.user_id.into(),
+        };
+        let incident = opening.open(cx)?;
+        IncidentView::of(&incident, cx.world)
+    }
+}
+
+/// All that a new incident begins with, checked.
+pub(super) struct Opening {
+    pub(super) title: Title,
+    pub(super) description: Option<IncidentDescription>,
+    pub(super) severity: Severity,
+    pub(super) owner_id: Option<UserId>,
+    pub(super) policy: Option<Policy>,
+    pub(super) component_ids: Vec<ComponentId>,
+    pub(super) created_by: Author,
+}
+
+impl Opening {
+    /// Opens the incident, and starts the run of its policy. A decision opens one at most.
+    pub(super) fn open(self, cx: &mut Context<'_>) -> Result<Incident, Error> {
         let counts = cx.count(|counts| {
             counts.incidents += 1;
             Ok(())
@@ -166,12 +194,12 @@ impl Command for CreateIncident {
             description: self.description,
             severity: self.severity,
             status: Status::Investigating,
-            owner_id: owner,
+            owner_id: self.owner_id,
             escalation: None,
             component_ids: self.component_ids,
             acknowledged: None,
             handed_off_at: None,
-            created_by: me,
+            created_by: self.created_by,
             updated_at: cx.now,
             history: Vec::with_capacity(Status::ALL.len()),
             updates: 0,
@@ -182,12 +210,12 @@ impl Command for CreateIncident {
         let entry =
             StatusEntry { id: draft.part(cx.ids), status: Status::Investigating, changed_at: cx.now, update_id: None };
         draft.incident.history.push(entry);
-        let policy_id = policy.as_ref().map(|policy| policy.id);
-        draft.event(cx.ids, Some(me), Event::IncidentCreated { severity: self.severity, owner_id: owner, policy_id });
-        if let Some(policy) = policy {
+        let policy_id = self.policy.as_ref().map(|policy| policy.id);
+        let created = Event::IncidentCreated { severity: self.severity, owner_id: self.owner_id, policy_id };
+        draft.event(cx.ids, Some(self.created_by), created);
+        if let Some(policy) = self.policy {
             draft.begin_escalation(cx, policy)?;
         }
-        let incident = draft.finish(cx)?;
-        IncidentView::of(&incident, cx.world)
+        draft.finish(cx)
     }
 }

@@ -1,10 +1,11 @@
 //! What the commands on incidents share: finding an incident, and changing it as a whole.
 
-use super::{AuditEntry, AuditEvent, Event, Incident, Status};
+use super::{AuditEntry, AuditEvent, Author, Event, Incident, Status};
 use crate::code::Code;
 use crate::command::Context;
 use crate::error::Error;
-use crate::id::{AuditEventId, Id, IdSource, IncidentId, UserId};
+use crate::id::{AuditEventId, Id, IdSource, IncidentId};
+use crate::integration::incident_resolved;
 use crate::outbox::edit_pages;
 use crate::status_page;
 use crate::time::Timestamp;
@@ -77,7 +78,7 @@ impl Draft {
     }
 
     /// Adds an event to the audit trail; `actor` is `None` where time was the actor.
-    pub(super) fn event(&mut self, ids: &mut IdSource, actor: Option<UserId>, event: Event) {
+    pub(super) fn event(&mut self, ids: &mut IdSource, actor: Option<Author>, event: Event) {
         let id: AuditEventId = self.part(ids);
         self.events.push(AuditEvent { id, actor_id: actor, event });
     }
@@ -90,6 +91,9 @@ impl Draft {
             && self.events.iter().any(|event| settles(&event.event))
         {
             edit_pages(cx, before.id, before.handed_off_at)?;
+        }
+        if self.incident.is_resolved() && self.before.as_ref().is_some_and(|before| !before.is_resolved()) {
+            incident_resolved(cx, &self.incident)?;
         }
         self.incident.updated_at = self.at;
         status_page::incident_changed(cx, self.before.as_ref(), &self.incident)?;

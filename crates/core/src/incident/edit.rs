@@ -1,7 +1,7 @@
 //! Changing an incident's title, description or severity (contract, section 6).
 
 use super::draft::{Draft, find, refuse_resolved};
-use super::{EditedField, Event, IncidentView, Severity};
+use super::{Author, EditedField, Event, IncidentView, Severity};
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Command, Context, seal};
@@ -56,7 +56,7 @@ impl Command for EditIncident {
         }
         refuse_resolved(&incident)?;
 
-        let me = by.user_id;
+        let me = Author::from(by.user_id);
         let mut draft = Draft::of(incident, cx.now);
         let mut fields = Vec::new();
         let edited = &mut draft.incident;

@@ -1,7 +1,7 @@
 //! What escalation does to an incident: acknowledging, handing off, and the passing of time (contract, section 9).
 
 use super::draft::{Draft, find, refuse_resolved};
-use super::{AcknowledgedVia, Event, Incident, IncidentView};
+use super::{AcknowledgedVia, Author, Event, Incident, IncidentView};
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Command, Context, seal};
@@ -42,11 +42,8 @@ impl Command for AcknowledgeIncident {
         if incident.acknowledged.is_some() || incident.is_resolved() {
             return IncidentView::of(&incident, cx.world);
         }
-        let me = by.user_id;
         let mut draft = Draft::of(incident, cx.now);
-        draft.incident.acknowledged = Some((draft.at, me));
-        draft.event(cx.ids, Some(me), Event::IncidentAcknowledged { via: self.via });
-        draft.escalate(cx, Some(me), Input::Acknowledge)?;
+        draft.acknowledge(cx, by.user_id.into(), self.via)?;
         let incident = draft.finish(cx)?;
         IncidentView::of(&incident, cx.world)
     }
@@ -83,7 +80,7 @@ impl Command for HandOffIncident {
         if !cx.world.is_member(self.target_user_id)? {
             return Err(Error::refused(Code::InvalidTargetUser, "whom the incident is handed to is not a member"));
         }
-        let me = by.user_id;
+        let me = Author::from(by.user_id);
         let mut draft = Draft::of(incident, cx.now);
         let previous = draft.incident.owner_id.replace(self.target_user_id);
         draft.incident.acknowledged = None;
@@ -111,6 +108,18 @@ pub(crate) fn let_time_pass(cx: &mut Context<'_>, id: IncidentId, lookups: &mut 
 }
 
 impl Draft {
+    /// Acknowledges the incident.
+    pub(super) fn acknowledge(
+        &mut self,
+        cx: &mut Context<'_>,
+        author: Author,
+        via: Option<AcknowledgedVia>,
+    ) -> Result<(), Error> {
+        self.incident.acknowledged = Some((self.at, author));
+        self.event(cx.ids, Some(author), Event::IncidentAcknowledged { via });
+        self.escalate(cx, Some(author), Input::Acknowledge)
+    }
+
     /// Attaches a policy to the incident and starts a run of it.
     pub(super) fn begin_escalation(&mut self, cx: &mut Context<'_>, policy: Policy) -> Result<(), Error> {
         let begun = escalation::begin(cx, policy)?;
@@ -119,7 +128,7 @@ impl Draft {
     }
 
     /// Gives an input to the run, if there is one, and carries out what the run does.
-    pub(super) fn escalate(&mut self, cx: &mut Context<'_>, actor: Option<UserId>, input: Input) -> Result<(), Error> {
+    pub(super) fn escalate(&mut self, cx: &mut Context<'_>, actor: Option<Author>, input: Input) -> Result<(), Error> {
         let mut lookups = Lookups::at(cx.now);
         self.escalate_with(cx, actor, input, &mut lookups)
     }
@@ -128,7 +137,7 @@ impl Draft {
     fn escalate_with(
         &mut self,
         cx: &mut Context<'_>,
-        actor: Option<UserId>,
+        actor: Option<Author>,
         input: Input,
         lookups: &mut Lookups,
     ) -> Result<(), Error> {
@@ -139,7 +148,7 @@ impl Draft {
     }
 
     /// Adds what a run did to the audit trail, and pages the users that it names.
-    fn carry_out(&mut self, cx: &mut Context<'_>, actor: Option<UserId>, outputs: Vec<Output>) -> Result<(), Error> {
+    fn carry_out(&mut self, cx: &mut Context<'_>, actor: Option<Author>, outputs: Vec<Output>) -> Result<(), Error> {
         for output in outputs {
             let event = match output {
                 Output::TimedOut(layer) => Event::LayerTimedOut { layer_id: layer.id, position: layer.position },

@@ -16,6 +16,7 @@
 //!
 //! Who is paged about an incident, and when, is in [`crate::escalation`]; how pages travel is in [`crate::outbox`].
 
+mod alert;
 mod audit;
 mod components;
 mod create;
@@ -37,7 +38,7 @@ pub use create::{CreateIncident, Owner};
 pub use edit::EditIncident;
 pub use escalate::{AcknowledgeIncident, HandOffIncident};
 pub use list::{AuditCursor, Cursor, IncidentFilter, ListLimit, UpdateCursor};
-pub use model::{Incident, IncidentUpdate, Severity, StatusEntry, UpdateVisibility};
+pub use model::{Author, Incident, IncidentUpdate, Severity, StatusEntry, UpdateVisibility};
 pub use port::IncidentPort;
 pub use query::{
     AuditEventList, GetIncident, GetUpdate, IncidentList, ListAuditEvents, ListIncidents, ListUpdates, UpdateList,
@@ -47,5 +48,6 @@ pub use status::Status;
 pub use updates::{ChangeStatus, PostUpdate};
 pub use view::{ActorRef, IncidentDetail, IncidentView, StatusHistoryEntry, UpdateView};
 
+pub(crate) use alert::{acknowledge, join, open, raise, resolve};
 pub(crate) use draft::note;
 pub(crate) use escalate::let_time_pass;

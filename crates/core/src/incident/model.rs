@@ -1,10 +1,14 @@
 //! An incident, an update of one and a step of its status history, as they are stored.
 
+use std::fmt;
+use std::str::FromStr;
+
 use super::{AuditEvent, Status};
 use crate::escalation::Escalation;
-use crate::id::{ComponentId, Id, IncidentId, OrgId, PolicyId, StatusEntryId, UpdateId, UserId};
+use crate::id::{ComponentId, Id, IncidentId, IntegrationId, OrgId, PolicyId, StatusEntryId, UpdateId, UserId};
 use crate::text::{IncidentDescription, Title, UpdateBody};
 use crate::time::Timestamp;
+use crate::validation::Problem;
 use crate::words::words;
 
 words! {
@@ -24,6 +28,81 @@ words! {
         Medium = "medium",
         /// `low`: on a status page, degraded.
         Low = "low",
+    }
+}
+
+/// Whoever does something to an incident: a member, or an integration (contract, section 14). It is written as its id.
+///
+/// ```
+/// use dogwatch_core::incident::Author;
+/// let text = "int_0190a8f3b4c07d2e8f1a2b3c4d5e6f70";
+/// let author: Author = text.parse()?;
+/// assert!(matches!(author, Author::Integration(_)) && author.to_string() == text && author.user().is_none());
+/// # Ok::<(), dogwatch_core::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Author {
+    /// A member.
+    User(UserId),
+    /// An integration.
+    Integration(IntegrationId),
+}
+
+impl Author {
+    /// The member, if it is one.
+    #[must_use]
+    pub const fn user(self) -> Option<UserId> {
+        match self {
+            Self::User(id) => Some(id),
+            Self::Integration(_) => None,
+        }
+    }
+
+    /// The integration, if it is one.
+    #[must_use]
+    pub const fn integration(self) -> Option<IntegrationId> {
+        match self {
+            Self::User(_) => None,
+            Self::Integration(id) => Some(id),
+        }
+    }
+}
+
+impl From<UserId> for Author {
+    fn from(id: UserId) -> Self {
+        Self::User(id)
+    }
+}
+
+impl From<IntegrationId> for Author {
+    fn from(id: IntegrationId) -> Self {
+        Self::Integration(id)
+    }
+}
+
+impl PartialEq<UserId> for Author {
+    fn eq(&self, id: &UserId) -> bool {
+        self.user() == Some(*id)
+    }
+}
+
+impl fmt::Display for Author {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => id.fmt(f),
+            Self::Integration(id) => id.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Author {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        match IntegrationId::parse(text) {
+            Ok(id) => Ok(Self::Integration(id)),
+            Err(_) => UserId::parse(text).map(Self::User),
+        }
     }
 }
 
@@ -63,12 +142,12 @@ pub struct Incident {
     pub escalation: Option<Escalation>,
     /// The affected components, in the order given, at most 100, none twice.
     pub component_ids: Vec<ComponentId>,
-    /// When it was acknowledged, and by whom; a handoff clears it.
-    pub acknowledged: Option<(Timestamp, UserId)>,
+    /// When it was acknowledged, and by whom; a handoff clears it, and an alert that is worse than the incident was.
+    pub acknowledged: Option<(Timestamp, Author)>,
     /// When it was handed off the last time; `None` if it never was.
     pub handed_off_at: Option<Timestamp>,
-    /// The user who created it.
-    pub created_by: UserId,
+    /// Who created it.
+    pub created_by: Author,
     /// When anything last happened to it; updates and redactions count.
     pub updated_at: Timestamp,
     /// Its status history, oldest first: at least one step, at most four.
@@ -145,8 +224,8 @@ pub struct IncidentUpdate {
     pub status_change: Option<Status>,
     /// Who may read it.
     pub visibility: UpdateVisibility,
-    /// The user who posted it.
-    pub posted_by: UserId,
+    /// Who posted it.
+    pub posted_by: Author,
     /// When it was redacted, and by whom.
     pub redacted: Option<(Timestamp, UserId)>,
 }

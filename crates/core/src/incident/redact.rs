@@ -63,7 +63,7 @@ impl Command for RedactUpdate {
         let mut after = before.clone();
         after.body = None;
         after.redacted = Some((draft.at, me));
-        draft.event(cx.ids, Some(me), Event::UpdateRedacted { update_id: self.update_id });
+        draft.event(cx.ids, Some(me.into()), Event::UpdateRedacted { update_id: self.update_id });
         draft.finish(cx)?;
         cx.write(Write::Update(Box::new(Change::edited(before, after.clone()))));
         UpdateView::of(&after, cx.world)

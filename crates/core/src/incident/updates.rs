@@ -1,7 +1,7 @@
 //! Updates, and status changes, which are updates too: both go through one function (contract, section 6).
 
 use super::draft::{Draft, find, refuse_resolved};
-use super::{Event, Incident, IncidentUpdate, IncidentView, Status, StatusEntry, UpdateView};
+use super::{Author, Event, Incident, IncidentUpdate, IncidentView, Status, StatusEntry, UpdateView};
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Command, Context, seal};
@@ -204,32 +204,45 @@ fn post(
     if status_change.is_none() {
         checks::one_more(&mut incident.updates.clone(), limits::INCIDENT_UPDATES, "updates")?;
     }
-
     let mut draft = Draft::of(incident, cx.now);
-    let update = IncidentUpdate {
-        id: draft.part(cx.ids),
-        org_id: draft.incident.org_id,
-        incident_id: draft.incident.id,
-        body,
-        status_change,
-        visibility,
-        posted_by: me,
-        redacted: None,
-    };
-    draft.incident.updates += 1;
-    if let Some(to) = status_change {
-        let from = draft.incident.status;
-        let entry =
-            StatusEntry { id: draft.part(cx.ids), status: to, changed_at: draft.at, update_id: Some(update.id) };
-        draft.incident.status = to;
-        draft.incident.history.push(entry);
-        draft.event(cx.ids, Some(me), Event::StatusChanged { from, to });
-        if to == Status::Resolved {
-            draft.escalate(cx, Some(me), Input::Resolve)?;
+    let update = draft.post(cx, me.into(), body, status_change, visibility)?;
+    Ok((draft.finish(cx)?, update))
+}
+
+impl Draft {
+    /// Adds an update that has been checked, and moves the incident to the status that it changes to.
+    pub(super) fn post(
+        &mut self,
+        cx: &mut Context<'_>,
+        author: Author,
+        body: Option<UpdateBody>,
+        status_change: Option<Status>,
+        visibility: UpdateVisibility,
+    ) -> Result<IncidentUpdate, Error> {
+        let update = IncidentUpdate {
+            id: self.part(cx.ids),
+            org_id: self.incident.org_id,
+            incident_id: self.incident.id,
+            body,
+            status_change,
+            visibility,
+            posted_by: author,
+            redacted: None,
+        };
+        self.incident.updates += 1;
+        if let Some(to) = status_change {
+            let from = self.incident.status;
+            let entry =
+                StatusEntry { id: self.part(cx.ids), status: to, changed_at: self.at, update_id: Some(update.id) };
+            self.incident.status = to;
+            self.incident.history.push(entry);
+            self.event(cx.ids, Some(author), Event::StatusChanged { from, to });
+            if to == Status::Resolved {
+                self.escalate(cx, Some(author), Input::Resolve)?;
+            }
         }
+        self.event(cx.ids, Some(author), Event::UpdatePosted { update_id: update.id, visibility });
+        cx.write(Write::Update(Box::new(Change::created(update.clone()))));
+        Ok(update)
     }
-    draft.event(cx.ids, Some(me), Event::UpdatePosted { update_id: update.id, visibility });
-    let incident = draft.finish(cx)?;
-    cx.write(Write::Update(Box::new(Change::created(update.clone()))));
-    Ok((incident, update))
 }

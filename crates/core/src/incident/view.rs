@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{AuditEvent, Event, Incident, IncidentUpdate, Severity, Status, UpdateVisibility};
+use super::{AuditEvent, Author, Event, Incident, IncidentUpdate, Severity, Status, UpdateVisibility};
 use crate::component::ComponentRef;
 use crate::error::Error;
 use crate::id::{AuditEventId, Id, IncidentId, OrgId, PolicyId, StatusEntryId, UpdateId, UserId};
@@ -10,20 +10,24 @@ use crate::text::{IncidentDescription, Title, UpdateBody};
 use crate::time::Timestamp;
 use crate::world::World;
 
-/// A person who did something, with their name; also one who has since been removed.
+/// A person or an integration that did something, with its name; also one that has since been removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 pub struct ActorRef {
-    /// The user's id.
-    pub id: UserId,
-    /// First and last name.
+    /// The id of the user or of the integration.
+    pub id: Author,
+    /// First and last name, or the name of the integration.
     pub name: String,
 }
 
 impl ActorRef {
-    fn of(id: UserId, world: &dyn World) -> Result<Self, Error> {
-        let member = world.member(id)?.ok_or_else(|| Error::broken("history names a user without a record"))?;
-        Ok(Self { id, name: member.full_name() })
+    fn of(id: Author, world: &dyn World) -> Result<Self, Error> {
+        let name = match id {
+            Author::User(user) => world.member(user)?.map(|member| member.full_name()),
+            Author::Integration(id) => world.integration(id)?.map(|integration| integration.name.to_string()),
+        };
+        let name = name.ok_or_else(|| Error::broken("history names somebody without a record"))?;
+        Ok(Self { id, name })
     }
 }
 
@@ -53,15 +57,15 @@ pub struct IncidentView {
     pub affected_components: Vec<ComponentRef>,
     /// When it was acknowledged; a handoff clears it.
     pub acknowledged_at: Option<Timestamp>,
-    /// The user who acknowledged it; a handoff clears it.
-    pub acknowledged_by: Option<UserId>,
+    /// Who acknowledged it; a handoff clears it.
+    pub acknowledged_by: Option<Author>,
     /// The position of the policy layer that was paged last, as it was when the run started. It stays after acknowledgement and
     /// resolution.
     pub current_layer_position: Option<u32>,
     /// When the next policy layer fires; `None` when the run does not wait.
     pub next_escalation_at: Option<Timestamp>,
-    /// The user who created it.
-    pub created_by: UserId,
+    /// Who created it.
+    pub created_by: Author,
     /// When it was created.
     pub created_at: Timestamp,
     /// When anything last happened to it; updates and redactions count.
@@ -178,7 +182,7 @@ pub struct UpdateView {
     pub status_change: Option<Status>,
     /// Who may read it.
     pub visibility: UpdateVisibility,
-    /// The user who posted it, with their name.
+    /// Who posted it, with their name.
     pub posted_by: ActorRef,
     /// When it was posted.
     pub posted_at: Timestamp,
@@ -195,7 +199,7 @@ impl UpdateView {
 
     /// The views of many updates. Each author is looked up once.
     pub(super) fn of_all(updates: &[IncidentUpdate], world: &dyn World) -> Result<Vec<Self>, Error> {
-        let mut authors: BTreeMap<UserId, ActorRef> = BTreeMap::new();
+        let mut authors: BTreeMap<Author, ActorRef> = BTreeMap::new();
         let mut views = Vec::with_capacity(updates.len());
         for update in updates {
             let author = match authors.get(&update.posted_by) {

@@ -8,6 +8,7 @@ use crate::code::Code;
 use crate::command::{Command, Context, seal};
 use crate::error::Error;
 use crate::id::ScheduleId;
+use crate::integration::{Named, refers};
 use crate::patch::Patch;
 use crate::text::{Description, ScheduleName};
 use crate::time::Timestamp;
@@ -132,7 +133,7 @@ impl Schedule {
 }
 
 /// Deletes a schedule with its layers, their past and its overrides (contract, section 7). Codes, in the order of the checks:
-/// `not_found`, `schedule_in_use` (a policy layer targets it).
+/// `not_found`, `schedule_in_use` (a policy layer targets it, or an integration names it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeleteSchedule {
     /// The schedule to delete.
@@ -156,6 +157,9 @@ impl Command for DeleteSchedule {
         let schedule = find(cx.world, self.id)?;
         if cx.world.policy_for_schedule(self.id)?.is_some() {
             return Err(Error::refused(Code::ScheduleInUse, "a policy layer targets the schedule"));
+        }
+        if refers(cx.world, &Named::Schedule(self.id))? {
+            return Err(Error::refused(Code::ScheduleInUse, "an integration names the schedule"));
         }
         for layer in cx.world.layers(self.id)? {
             cx.write(Write::RotationLayer(Box::new(Change::gone(layer))));

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use dogwatch_core::contact::ContactMethodKind;
 use dogwatch_core::id::Id;
 use dogwatch_core::incident::{EditedField, Severity, Status, UpdateVisibility};
+use dogwatch_core::integration::IntegrationKind;
 use dogwatch_core::oncall::RotationType;
 use dogwatch_core::outbox::{DeliveryEnd, PageReason};
 use dogwatch_core::status_page::MaintenanceState;
@@ -20,7 +21,7 @@ use dogwatch_core::{Timestamp, UserId};
 
 use super::incident::audit;
 use super::incident::{severity_byte, status_byte};
-use super::{by_byte, contact, incident, oncall, outbox, status_page, team};
+use super::{by_byte, contact, incident, integration, oncall, outbox, status_page, team};
 use crate::record::{from_hex, hex};
 
 /// Declares modules, each for a type of stored value and its text. `$show` and `$read` give `None` for a value or a text that
@@ -144,6 +145,7 @@ words! {
     contact_method_kind: ContactMethodKind, contact::kind_byte;
     edited_field: EditedField, audit::field_byte;
     maintenance_state: MaintenanceState, status_page::state_byte;
+    integration_kind: IntegrationKind, integration::kind_byte;
 }
 
 forms! {
@@ -156,7 +158,7 @@ forms! {
     bytes: Vec<u8>, |bytes| Some(hex(bytes)), from_hex;
 }
 
-/// The form of an action: its instant, and the user who did it.
+/// The form of an action of a member: its instant, and the user who did it.
 #[derive(Serialize, Deserialize)]
 struct Deed {
     #[serde(with = "time")]

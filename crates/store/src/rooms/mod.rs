@@ -12,10 +12,12 @@
 #![cfg_attr(not(feature = "export"), allow(dead_code, reason = "without exports, lines are only made into entities"))]
 
 pub(crate) mod api_key;
+mod author;
 mod component;
 pub(crate) mod contact;
 mod escalation;
 pub(crate) mod incident;
+pub(crate) mod integration;
 #[cfg(feature = "export")]
 pub(crate) mod json;
 pub(crate) mod oncall;
@@ -229,6 +231,10 @@ pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result
         Write::StatusPage(it) => difference(it, changes),
         Write::Maintenance(it) => difference(it, changes),
         Write::StatusChange(it) => added(it, changes),
+        Write::Integration(it) => difference(it, changes),
+        Write::Traffic(it) => difference(it, changes),
+        Write::Signal(it) => difference(it, changes),
+        Write::AlertGroup(it) => difference(it, changes),
         Write::Inbox(it) => difference(it, changes),
         Write::Audit(entry) => added(entry, changes),
     }
@@ -436,6 +442,10 @@ registry! {
     StatusPage = "statusPage", status_page::StatusPageLine;
     Maintenance = "maintenance", status_page::MaintenanceLine;
     StatusChange = "componentStatus", status_page::StatusChangeLine;
+    Integration = "integration", integration::IntegrationLine;
+    Traffic = "traffic", integration::TrafficLine;
+    AlertGroup = "alertGroup", integration::AlertGroupLine;
+    Signal = "signal", integration::SignalLine;
     Notification = "notification", outbox::NotificationLine;
     Inbox = "inbox", outbox::InboxLine;
     OrgAudit = "orgAudit", org_audit::OrgAuditLine;
@@ -444,7 +454,7 @@ registry! {
 
 /// The format of a store with these records and tables. It changes when a store that this version writes could be misread by an
 /// older version.
-pub(crate) const FORMAT: u32 = 14;
+pub(crate) const FORMAT: u32 = 15;
 
 /// All tables, one entry for each module that declares some.
 pub(crate) const TABLES: &[&[Table]] = &[
@@ -460,6 +470,7 @@ pub(crate) const TABLES: &[&[Table]] = &[
     escalation::TABLES,
     webhook::TABLES,
     status_page::TABLES,
+    integration::TABLES,
     outbox::TABLES,
     org_audit::TABLES,
     once::TABLES,

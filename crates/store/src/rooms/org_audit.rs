@@ -69,6 +69,7 @@ fn entity(setting: &Setting) -> &dyn Entity {
         Setting::Webhook(it) => &**it,
         Setting::StatusPage(it) => &**it,
         Setting::Maintenance(it) => &**it,
+        Setting::Integration(it) => &**it,
     }
 }
 
@@ -86,6 +87,7 @@ fn setting(entity: AnyEntity) -> Result<Setting, Corrupt> {
         AnyEntity::Webhook(it) => Setting::Webhook(it),
         AnyEntity::StatusPage(it) => Setting::StatusPage(it),
         AnyEntity::Maintenance(it) => Setting::Maintenance(it),
+        AnyEntity::Integration(it) => Setting::Integration(it),
         _ => return Err(Corrupt::Value),
     })
 }

@@ -12,7 +12,7 @@ use dogwatch_core::contact::built_in;
 use dogwatch_core::escalation::{GetPolicy, ListPolicies, PolicyLayerView, Target};
 use dogwatch_core::id::{AuditEventId, ContactMethodId, IncidentId, NotificationId, PolicyId, ScheduleId};
 use dogwatch_core::incident::{
-    AuditEvent, AuditEventList, Event, GetIncident, IncidentDetail, ListAuditEvents, Status,
+    AuditEvent, AuditEventList, Author, Event, GetIncident, IncidentDetail, ListAuditEvents, Status,
 };
 use dogwatch_core::oncall::ResolveOnCall;
 use dogwatch_core::outbox::{DeliveryState, ListNotifications, ListPages, Notification, PageReason, Recipient};
@@ -59,7 +59,7 @@ struct Tracked {
     passed: usize,
     current: Option<usize>,
     owner: Option<UserId>,
-    acknowledged: Option<(Timestamp, UserId)>,
+    acknowledged: Option<(Timestamp, Author)>,
     handed_off: Option<Timestamp>,
     resolved: bool,
     /// An acknowledgement or resolution of a waiting run was seen; `escalation_stopped` must come next.

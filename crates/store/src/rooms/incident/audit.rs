@@ -16,6 +16,7 @@ use dogwatch_core::{OrgId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Corrupt, Stored};
+use crate::rooms::author::ActorV1;
 use crate::rooms::contact::kind_byte;
 #[cfg(feature = "export")]
 use crate::rooms::json;
@@ -51,8 +52,7 @@ impl Stored for AuditV1 {
 pub(super) struct AuditEventV1 {
     #[cfg_attr(feature = "export", serde(with = "json::IdForm::<AuditEventId>"))]
     id: [u8; 16],
-    #[cfg_attr(feature = "export", serde(with = "json::MaybeIdForm::<UserId>"))]
-    actor: Option<[u8; 16]>,
+    actor: ActorV1,
     event: EventV1,
 }
 
@@ -316,11 +316,7 @@ pub(crate) fn audit_of(row: AuditV1) -> Result<Vec<AuditEvent>, Corrupt> {
 /// Makes the stored form of events.
 pub(super) fn stored_events(events: &[AuditEvent]) -> Result<Vec<AuditEventV1>, Corrupt> {
     let stored = |event: &AuditEvent| {
-        Ok(AuditEventV1 {
-            id: event.id.to_bytes(),
-            actor: event.actor_id.map(Id::to_bytes),
-            event: stored_event(&event.event)?,
-        })
+        Ok(AuditEventV1 { id: event.id.to_bytes(), actor: event.actor_id.into(), event: stored_event(&event.event)? })
     };
     events.iter().map(stored).collect()
 }
@@ -330,7 +326,7 @@ pub(super) fn events_of(stored: Vec<AuditEventV1>) -> Result<Vec<AuditEvent>, Co
     let event = |stored: AuditEventV1| {
         Ok(AuditEvent {
             id: AuditEventId::from_bytes(stored.id),
-            actor_id: stored.actor.map(UserId::from_bytes),
+            actor_id: stored.actor.into(),
             event: event_of(stored.event)?,
         })
     };

@@ -3,7 +3,7 @@
 
 use dogwatch_core::OrgId;
 use dogwatch_core::id::IncidentId;
-use dogwatch_core::incident::{AuditEvent, Event, Incident};
+use dogwatch_core::incident::{AuditEvent, Author, Event, Incident};
 
 use super::incident_key;
 use crate::rooms::AnyEntity;
@@ -18,9 +18,19 @@ impl Verifier<'_, '_> {
         }
     }
 
-    /// Checks that the actors of an audit trail exist as members, removed ones included.
+    /// Checks that the actors of an audit trail exist, removed ones included.
     pub(super) fn actors(&mut self, key: &[u8], org: OrgId, events: &[AuditEvent]) {
-        self.need_users(key, org, events.iter().filter_map(|event| event.actor_id));
+        self.need_authors(key, org, events.iter().filter_map(|event| event.actor_id));
+    }
+
+    /// Checks that whoever did something exists: members and integrations, removed ones included.
+    pub(super) fn need_authors(&mut self, key: &[u8], org: OrgId, authors: impl IntoIterator<Item = Author>) {
+        for author in authors {
+            match author {
+                Author::User(user) => self.need_users(key, org, [user]),
+                Author::Integration(id) => self.need(key, &Table::INTEGRATION.record(org, id), "an integration"),
+            }
+        }
     }
 
     /// Checks the events of the trail against the status history and the number of updates, and that the updates exist.

@@ -18,11 +18,14 @@ use std::sync::Arc;
 
 use bincode::{Decode, Encode};
 use dogwatch_core::id::{
-    AuditEventId, ComponentId, Id, IncidentId, MaintenanceId, PolicyId, StatusEntryId, StatusPageId, UpdateId,
+    AuditEventId, ComponentId, Id, IncidentId, IntegrationId, MaintenanceId, PolicyId, StatusEntryId, StatusPageId,
+    UpdateId,
 };
 use dogwatch_core::incident::{
-    AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate, Severity, Status, StatusEntry, UpdateVisibility,
+    AuditEvent, Author, Incident, IncidentFilter, IncidentPort, IncidentUpdate, Severity, Status, StatusEntry,
+    UpdateVisibility,
 };
+use dogwatch_core::integration::AlertKey;
 use dogwatch_core::text::{IncidentDescription, Title, UpdateBody};
 use dogwatch_core::ticks::{Timer, Waiting};
 use dogwatch_core::{Error, OrgId, Timestamp, UserId};
@@ -32,6 +35,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::Pair;
 use crate::record::{Corrupt, Stored, decode, unpack};
+use crate::rooms::author::AcknowledgedV1;
 #[cfg(feature = "export")]
 use crate::rooms::json;
 use crate::rooms::text::{Reader, TextV1, gather};
@@ -132,10 +136,10 @@ pub(crate) fn by_component_of_row(key: &[u8], value: &[u8]) -> Vec<Vec<u8>> {
         return Vec::new();
     }
     let org = key.get(1..).and_then(|rest| rest.first_chunk::<16>()).map(|org| OrgId::from_bytes(*org));
-    let (Some(org), Some(id), Ok(row)) = (org, incident_at_end(key), decode::<IncidentV4>(key, value)) else {
+    let (Some(org), Some(id), Ok(row)) = (org, incident_at_end(key), decode::<IncidentV5>(key, value)) else {
         return Vec::new();
     };
-    let incident = row.incident.incident.incident;
+    let incident = row.incident.incident.incident.incident;
     let resolved = incident.history.iter().find(|step| step.status == status_byte(Status::Resolved));
     let state = (incident.severity, resolved.map(|step| step.changed_at));
     incident.components.into_iter().map(|component| by_component(org, component, state, id)).collect()
@@ -145,7 +149,8 @@ pub(crate) fn open_by_policy(org: OrgId, policy: PolicyId, id: IncidentId) -> Ve
     Table::OPEN_BY_POLICY.of(org, &[&policy.to_bytes(), &newest_first(id)])
 }
 
-/// The key of a timer: that of a maintenance has a byte of its own before the ids, which sorts it behind those of runs.
+/// The key of a timer. All but those of runs have a byte before their ids, which sorts them behind: no id of a run begins like that
+/// within the next eight thousand years.
 pub(crate) fn timer_key(timer: &Timer) -> Vec<u8> {
     let (due, org) = (instant(timer.due), timer.org_id.to_bytes());
     match timer.waiting {
@@ -153,23 +158,37 @@ pub(crate) fn timer_key(timer: &Timer) -> Vec<u8> {
         Waiting::Maintenance(page, id) => {
             Table::TIMER.key(&[&due, &org, &[MAINTENANCE], &page.to_bytes(), &id.to_bytes()])
         }
+        Waiting::AlertGroup(integration, key) => {
+            Table::TIMER.key(&[&due, &org, &[ALERT_GROUP], &integration.to_bytes(), &key.to_bytes()])
+        }
+        Waiting::Heartbeat(integration) => Table::TIMER.key(&[&due, &org, &[HEARTBEAT], &integration.to_bytes()]),
     }
 }
 
-/// What stands before the ids in the timer of a maintenance.
+/// What stands before the ids in the timer of a heartbeat, of a group of alerts, and of a maintenance.
+const HEARTBEAT: u8 = 0xFD;
+const ALERT_GROUP: u8 = 0xFE;
 const MAINTENANCE: u8 = 0xFF;
 
 /// Reads a key that [`timer_key`] made.
 pub(crate) fn timer(key: &[u8]) -> Option<Timer> {
     let (due, rest) = take_instant(key.get(1..)?)?;
     let (org, rest) = rest.split_first_chunk::<16>()?;
-    let waiting = match rest.first_chunk::<16>() {
-        Some(incident) if rest.len() == 16 => Waiting::Run(IncidentId::from_bytes(*incident)),
-        _ => {
-            let (page, id) = rest.strip_prefix(&[MAINTENANCE])?.split_first_chunk::<16>()?;
-            let id = id.try_into().ok().map(MaintenanceId::from_bytes)?;
-            Waiting::Maintenance(StatusPageId::from_bytes(*page), id)
+    let two = |rest: &[u8]| -> Option<(Raw, Raw)> {
+        let (first, second) = rest.split_first_chunk::<16>()?;
+        Some((*first, second.try_into().ok()?))
+    };
+    let waiting = match rest {
+        [MAINTENANCE, ids @ ..] if ids.len() == 32 => {
+            let (page, id) = two(ids)?;
+            Waiting::Maintenance(StatusPageId::from_bytes(page), MaintenanceId::from_bytes(id))
         }
+        [ALERT_GROUP, ids @ ..] if ids.len() == 32 => {
+            let (integration, key) = two(ids)?;
+            Waiting::AlertGroup(IntegrationId::from_bytes(integration), AlertKey::from_bytes(key))
+        }
+        [HEARTBEAT, id @ ..] if id.len() == 16 => Waiting::Heartbeat(IntegrationId::from_bytes(id.try_into().ok()?)),
+        incident => Waiting::Run(IncidentId::from_bytes(incident.try_into().ok()?)),
     };
     Some(Timer { due, org_id: OrgId::from_bytes(*org), waiting })
 }
@@ -224,8 +243,7 @@ struct IncidentV1 {
     policy: Option<[u8; 16]>,
     #[cfg_attr(feature = "export", serde(with = "json::IdsForm::<ComponentId>"))]
     components: Vec<[u8; 16]>,
-    #[cfg_attr(feature = "export", serde(with = "json::deed"))]
-    acknowledged: Option<(i64, [u8; 16])>,
+    acknowledged: AcknowledgedV1,
     #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UserId>"))]
     created_by: [u8; 16],
     #[cfg_attr(feature = "export", serde(with = "json::time"))]
@@ -261,7 +279,7 @@ struct IncidentV3 {
 /// An incident in record version 4: version 3 with its last handoff.
 #[derive(Debug, Encode, Decode)]
 #[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
-pub(crate) struct IncidentV4 {
+struct IncidentV4 {
     #[cfg_attr(feature = "export", serde(flatten))]
     incident: IncidentV3,
     #[cfg_attr(
@@ -269,6 +287,32 @@ pub(crate) struct IncidentV4 {
         serde(default, skip_serializing_if = "Option::is_none", with = "json::time::maybe")
     )]
     handed_off_at: Option<i64>,
+}
+
+/// An incident in record version 5: version 4, and whether it was created by an integration, whose id then stands for that of a user.
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub(crate) struct IncidentV5 {
+    #[cfg_attr(feature = "export", serde(flatten))]
+    incident: IncidentV4,
+    #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "is_no"))]
+    by_integration: bool,
+}
+
+/// The bytes of whoever did something, and whether that is an integration.
+fn author_bytes(author: Author) -> (Raw, bool) {
+    match author {
+        Author::User(id) => (id.to_bytes(), false),
+        Author::Integration(id) => (id.to_bytes(), true),
+    }
+}
+
+/// Reads what [`author_bytes`] made.
+fn author(bytes: Raw, by_integration: bool) -> Author {
+    match by_integration {
+        false => Author::User(UserId::from_bytes(bytes)),
+        true => Author::Integration(IntegrationId::from_bytes(bytes)),
+    }
 }
 
 const fn yes() -> bool {
@@ -280,24 +324,32 @@ const fn is_yes(it: &bool) -> bool {
     *it
 }
 
-impl IncidentV4 {
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[cfg_attr(not(feature = "export"), allow(dead_code, reason = "for exports"))]
+const fn is_no(it: &bool) -> bool {
+    !*it
+}
+
+impl IncidentV5 {
     pub(crate) const fn description_mut(&mut self) -> &mut Option<TextV1> {
-        &mut self.incident.incident.incident.description
+        &mut self.incident.incident.incident.incident.description
     }
 }
 
-impl Stored for IncidentV4 {
-    const VERSION: u8 = 4;
+impl Stored for IncidentV5 {
+    const VERSION: u8 = 5;
 
     fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
+        let of_2 = |incident| IncidentV3 { incident, has_earlier_events: true, recent_events: Vec::new() };
+        let of_3 = |incident| IncidentV4 { incident, handed_off_at: None };
         let incident = match version {
-            1 => IncidentV2 { incident: unpack(payload)?, run: None },
-            2 => unpack(payload)?,
-            3 => return Ok(Self { incident: unpack(payload)?, handed_off_at: None }),
+            1 => of_3(of_2(IncidentV2 { incident: unpack(payload)?, run: None })),
+            2 => of_3(of_2(unpack(payload)?)),
+            3 => of_3(unpack(payload)?),
+            4 => unpack(payload)?,
             _ => return Err(Corrupt::Version),
         };
-        let incident = IncidentV3 { incident, has_earlier_events: true, recent_events: Vec::new() };
-        Ok(Self { incident, handed_off_at: None })
+        Ok(Self { incident, by_integration: false })
     }
 }
 
@@ -311,6 +363,7 @@ impl Entity for Incident {
             changed_at: entry.changed_at.as_millis(),
             update: entry.update_id.map(Id::to_bytes),
         };
+        let (created_by, by_integration) = author_bytes(self.created_by);
         let incident = IncidentV1 {
             sequential_id: self.sequential_id,
             title: self.title.as_str().to_owned(),
@@ -320,8 +373,8 @@ impl Entity for Incident {
             owner: self.owner_id.map(Id::to_bytes),
             policy: self.policy().map(Id::to_bytes),
             components: self.component_ids.iter().map(|id| id.to_bytes()).collect(),
-            acknowledged: self.acknowledged.map(|(at, by)| (at.as_millis(), by.to_bytes())),
-            created_by: self.created_by.to_bytes(),
+            acknowledged: self.acknowledged.into(),
+            created_by,
             updated_at: self.updated_at.as_millis(),
             history: self.history.iter().map(step).collect(),
             updates: self.updates,
@@ -345,7 +398,8 @@ impl Entity for Incident {
             has_earlier_events: self.has_earlier_events,
             recent_events: stored_events(&self.recent_events)?,
         };
-        let record = IncidentV4 { incident, handed_off_at: self.handed_off_at.map(|at| at.as_millis()) };
+        let incident = IncidentV4 { incident, handed_off_at: self.handed_off_at.map(|at| at.as_millis()) };
+        let record = IncidentV5 { incident, by_integration };
         rows.record(incident_key(self.org_id, self.id), &record)
     }
 
@@ -355,7 +409,8 @@ impl Entity for Incident {
             verifier.report.add(key, format!("another incident has the number {}, too", self.sequential_id));
         }
         let acknowledged = self.acknowledged.map(|(_, by)| by);
-        verifier.need_users(key, org, self.owner_id.into_iter().chain(acknowledged).chain([self.created_by]));
+        verifier.need_users(key, org, self.owner_id);
+        verifier.need_authors(key, org, acknowledged.into_iter().chain([self.created_by]));
         for component in &self.component_ids {
             verifier.need(key, &Table::COMPONENT.record(org, *component), "a component");
         }
@@ -373,8 +428,8 @@ impl Entity for Incident {
 }
 
 /// Makes the incident of a record. `read` reads the pieces of a long description.
-pub(crate) fn incident_of(row: IncidentV4, org: OrgId, id: IncidentId, read: Reader<'_>) -> Result<Incident, Corrupt> {
-    let IncidentV4 { incident, handed_off_at } = row;
+pub(crate) fn incident_of(row: IncidentV5, org: OrgId, id: IncidentId, read: Reader<'_>) -> Result<Incident, Corrupt> {
+    let IncidentV5 { incident: IncidentV4 { incident, handed_off_at }, by_integration } = row;
     let IncidentV3 { incident: IncidentV2 { incident: row, run }, has_earlier_events, recent_events } = incident;
     let step = |step: StepV1| {
         Ok(StatusEntry {
@@ -385,10 +440,6 @@ pub(crate) fn incident_of(row: IncidentV4, org: OrgId, id: IncidentId, read: Rea
         })
     };
     let description = row.description.map(|stored| stored.load(org, id.to_bytes(), read)).transpose()?;
-    let acknowledged = match row.acknowledged {
-        Some((at, by)) => Some((timestamp(at)?, UserId::from_bytes(by))),
-        None => None,
-    };
     let escalation = match (row.policy, run) {
         (Some(policy), Some(run)) => Some(run.of(PolicyId::from_bytes(policy))),
         (None, None) => None,
@@ -405,9 +456,9 @@ pub(crate) fn incident_of(row: IncidentV4, org: OrgId, id: IncidentId, read: Rea
         owner_id: row.owner.map(UserId::from_bytes),
         escalation: escalation.transpose()?,
         component_ids: row.components.into_iter().map(ComponentId::from_bytes).collect(),
-        acknowledged,
+        acknowledged: row.acknowledged.of()?,
         handed_off_at: handed_off_at.map(timestamp).transpose()?,
-        created_by: UserId::from_bytes(row.created_by),
+        created_by: author(row.created_by, by_integration),
         updated_at: timestamp(row.updated_at)?,
         history: row.history.into_iter().map(step).collect::<Result<_, Corrupt>>()?,
         updates: row.updates,
@@ -417,11 +468,11 @@ pub(crate) fn incident_of(row: IncidentV4, org: OrgId, id: IncidentId, read: Rea
     })
 }
 
-/// The record of an update. Organization, incident and id are in the key; the `postedAt` of an update is in its id.
+/// An update in record version 1. Organization, incident and id are in the key; the `postedAt` of an update is in its id.
 #[derive(Debug, Encode, Decode)]
 #[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
-pub(crate) struct UpdateV1 {
-    pub(crate) body: Option<TextV1>,
+struct UpdateV1 {
+    body: Option<TextV1>,
     #[cfg_attr(feature = "export", serde(with = "json::status::maybe"))]
     status_change: Option<u8>,
     #[cfg_attr(feature = "export", serde(with = "json::visibility"))]
@@ -432,20 +483,39 @@ pub(crate) struct UpdateV1 {
     redacted: Option<(i64, [u8; 16])>,
 }
 
-impl Stored for UpdateV1 {
-    const VERSION: u8 = 1;
+/// An update in record version 2: version 1, and whether it was posted by an integration, whose id then stands for that of a user.
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+pub(crate) struct UpdateV2 {
+    #[cfg_attr(feature = "export", serde(flatten))]
+    update: UpdateV1,
+    #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "is_no"))]
+    by_integration: bool,
+}
+
+impl Stored for UpdateV2 {
+    const VERSION: u8 = 2;
+
+    fn older(version: u8, payload: &[u8]) -> Result<Self, Corrupt> {
+        match version {
+            1 => Ok(Self { update: unpack(payload)?, by_integration: false }),
+            _ => Err(Corrupt::Version),
+        }
+    }
 }
 
 impl Entity for IncidentUpdate {
     fn rows(&self, rows: &mut Rows) -> Result<(), Corrupt> {
         let body = self.body.as_ref().map(|text| TextV1::store(text.as_str(), self.org_id, self.id.to_bytes(), rows));
-        let record = UpdateV1 {
+        let (posted_by, by_integration) = author_bytes(self.posted_by);
+        let update = UpdateV1 {
             body: body.transpose()?,
             status_change: self.status_change.map(status_byte),
             visibility: visibility_byte(self.visibility),
-            posted_by: self.posted_by.to_bytes(),
+            posted_by,
             redacted: self.redacted.map(|(at, by)| (at.as_millis(), by.to_bytes())),
         };
+        let record = UpdateV2 { update, by_integration };
         let incident = self.incident_id.to_bytes();
         if self.visibility == UpdateVisibility::Public {
             rows.index(Table::PUBLIC_UPDATE.of(self.org_id, &[&incident, &newest_first(self.id)]));
@@ -456,18 +526,20 @@ impl Entity for IncidentUpdate {
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
         verifier.need_incident(key, self.org_id, self.incident_id);
         let redacted = self.redacted.map(|(_, by)| by);
-        verifier.need_users(key, self.org_id, redacted.into_iter().chain([self.posted_by]));
+        verifier.need_users(key, self.org_id, redacted);
+        verifier.need_authors(key, self.org_id, [self.posted_by]);
     }
 }
 
 /// Makes the update of a record. `read` reads the pieces of a long body.
 pub(crate) fn update_of(
-    row: UpdateV1,
+    row: UpdateV2,
     org: OrgId,
     incident: IncidentId,
     id: UpdateId,
     read: Reader<'_>,
 ) -> Result<IncidentUpdate, Corrupt> {
+    let UpdateV2 { update: row, by_integration } = row;
     let body = row.body.map(|stored| stored.load(org, id.to_bytes(), read)).transpose()?;
     let redacted = match row.redacted {
         Some((at, by)) => Some((timestamp(at)?, UserId::from_bytes(by))),
@@ -480,7 +552,7 @@ pub(crate) fn update_of(
         body: body.map(|it| text(UpdateBody::new(it))).transpose()?,
         status_change: row.status_change.map(status).transpose()?,
         visibility: visibility(row.visibility)?,
-        posted_by: UserId::from_bytes(row.posted_by),
+        posted_by: author(row.posted_by, by_integration),
         redacted,
     })
 }
@@ -494,7 +566,7 @@ pub(crate) struct IncidentLine {
     #[cfg_attr(feature = "export", serde(with = "json::IdForm::<IncidentId>"))]
     id: Raw,
     #[cfg_attr(feature = "export", serde(flatten))]
-    record: IncidentV4,
+    record: IncidentV5,
 }
 
 impl Line for IncidentLine {
@@ -527,7 +599,7 @@ pub(crate) struct UpdateLine {
     #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UpdateId>"))]
     id: Raw,
     #[cfg_attr(feature = "export", serde(flatten))]
-    record: UpdateV1,
+    record: UpdateV2,
 }
 
 impl Line for UpdateLine {
@@ -545,7 +617,7 @@ impl Line for UpdateLine {
     }
 
     fn gather(&mut self, read: Reader<'_>) -> Result<(), Corrupt> {
-        gather(&mut self.record.body, self.org, self.id, read)
+        gather(&mut self.record.update.body, self.org, self.id, read)
     }
 }
 
@@ -553,7 +625,7 @@ impl Line for UpdateLine {
 impl IncidentPort for OrgView<'_> {
     fn incident(&self, id: IncidentId) -> Result<Option<Incident>, Error> {
         let key = incident_key(self.org, id);
-        let incident = self.cached(&key, |row: IncidentV4, read| incident_of(row, self.org, id, read))?;
+        let incident = self.cached(&key, |row: IncidentV5, read| incident_of(row, self.org, id, read))?;
         Ok(incident.map(Arc::unwrap_or_clone))
     }
 
@@ -567,7 +639,7 @@ impl IncidentPort for OrgView<'_> {
         let lists = lists.iter().map(|(start, end)| self.store.scan(start, end).peekable()).collect();
         let incident = |key: &[u8], value: &[u8]| {
             let id = incident_at_end(key).ok_or_else(|| corrupt(key, Corrupt::Key))?;
-            let build = |row: IncidentV4, read: Reader<'_>| incident_of(row, self.org, id, read);
+            let build = |row: IncidentV5, read: Reader<'_>| incident_of(row, self.org, id, read);
             if value.is_empty() {
                 let found = self.cached(&incident_key(self.org, id), build)?;
                 return found.ok_or_else(|| corrupt(key, Corrupt::Missing));
@@ -585,7 +657,7 @@ impl IncidentPort for OrgView<'_> {
 
     fn update(&self, incident: IncidentId, id: UpdateId) -> Result<Option<IncidentUpdate>, Error> {
         let key = Table::UPDATE.of(self.org, &[&incident.to_bytes(), &id.to_bytes()]);
-        self.entity(&key, |row: UpdateV1| update_of(row, self.org, incident, id, &|key| self.read(key)))
+        self.entity(&key, |row: UpdateV2| update_of(row, self.org, incident, id, &|key| self.read(key)))
     }
 
     fn updates(
@@ -596,7 +668,7 @@ impl IncidentPort for OrgView<'_> {
     ) -> Result<Vec<IncidentUpdate>, Error> {
         let prefix = Table::UPDATE.record(self.org, incident);
         let start = after.map_or_else(|| prefix.clone(), |after| [&prefix[..], &after.to_bytes(), &[0]].concat());
-        let build = |row: UpdateV1, id| update_of(row, self.org, incident, id, &|key| self.read(key));
+        let build = |row: UpdateV2, id| update_of(row, self.org, incident, id, &|key| self.read(key));
         let rows = self.store.scan(&start, &end_of(&prefix)).take(limit);
         rows.map(|pair| pair.and_then(|(key, value)| record_of(&key, &value, build))).collect()
     }
@@ -702,7 +774,8 @@ mod tests {
             (64, vec![paged; 8]),
             (14, [vec![created; 7], vec![named]].concat()),
         ] {
-            let event = |event| AuditEvent { id: Id::from_bytes([255; 16]), actor_id: Some(user), event };
+            let by = Author::Integration(IntegrationId::from_bytes([254; 16]));
+            let event = |event| AuditEvent { id: Id::from_bytes([255; 16]), actor_id: Some(by), event };
             let update = Some(UpdateId::from_bytes([255; 16]));
             let step = StatusEntry {
                 id: Id::from_bytes([255; 16]),
@@ -721,9 +794,9 @@ mod tests {
                 owner_id: Some(user),
                 escalation: Some(Escalation { policy_id: policy, revision: u32::MAX, run }),
                 component_ids: vec![ComponentId::from_bytes([255; 16]); components],
-                acknowledged: Some((at, user)),
+                acknowledged: Some((at, by)),
                 handed_off_at: Some(at),
-                created_by: user,
+                created_by: by,
                 updated_at: at,
                 history: vec![step; 4],
                 updates: u32::MAX,
@@ -753,7 +826,7 @@ mod tests {
             owner: Some([4; 16]),
             policy,
             components: vec![[5; 16]],
-            acknowledged: None,
+            acknowledged: AcknowledgedV1::Nobody,
             created_by: [4; 16],
             updated_at: 5,
             history: vec![StepV1 { id: [3; 16], status: 1, changed_at: 5, update: None }],

@@ -8,7 +8,7 @@ use dogwatch_core::incident::{Incident, IncidentUpdate, Severity};
 use dogwatch_core::{Error, Timestamp};
 
 use super::lists::merged;
-use super::{IncidentPort, IncidentV4, incident_at_end, incident_key, incident_of, severity, severity_byte};
+use super::{IncidentPort, IncidentV5, incident_at_end, incident_key, incident_of, severity, severity_byte};
 use crate::backend::Pair;
 use crate::record::Corrupt;
 use crate::table::{Table, end_of};
@@ -83,7 +83,7 @@ impl OrgView<'_> {
                 break;
             }
             let record = incident_key(self.org, id);
-            let incident = self.cached(&record, |row: IncidentV4, read| incident_of(row, self.org, id, read))?;
+            let incident = self.cached(&record, |row: IncidentV5, read| incident_of(row, self.org, id, read))?;
             incidents.push(incident.ok_or_else(|| corrupt(&key, Corrupt::Missing))?);
         }
         Ok(incidents)

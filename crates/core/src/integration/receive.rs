@@ -1,0 +1,455 @@
+//! Receiving alerts: a command for whoever holds a token, and what it does to signals, groups and incidents (contract, section 14).
+//!
+//! The last report of a key by time of arrival decides. A report that only counts writes one entity, the signal.
+
+use std::time::Duration;
+
+use super::flow::{self, Input, Step, Waits};
+use super::{
+    AlertGroup, AlertKey, FirstAlert, GroupState, Integration, IntegrationKind, SeverityOutcome, Signal, Traffic,
+};
+use crate::caller::ByAnybody;
+use crate::code::Code;
+use crate::command::{Command, Context, GlobalContext, seal};
+use crate::error::Error;
+use crate::id::{AlertGroupId, IntegrationId};
+use crate::incident::{self, Author, Incident, Severity};
+use crate::secret::Secret;
+use crate::text::{AlertSource, DedupKey, IncidentDescription, Summary, Title};
+use crate::time::Timestamp;
+use crate::words::words;
+use crate::world::{Change, Write};
+
+seal!(ReceiveAlert);
+
+/// How long a group counts towards a storm, and how long a storm must be quiet to end.
+const STORM_TIME: Duration = Duration::from_secs(600);
+/// The most groups that begin in that time by themselves.
+const BEFORE_STORM: usize = 60;
+/// How exactly it is remembered when something last came in.
+const LAST_SIGNAL: Duration = Duration::from_secs(60);
+
+/// What a monitoring system says of one alert. Text of any length and form will do: it is made to fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alert {
+    /// The key by which the sender tells its alerts apart.
+    pub key: String,
+    /// The key of those that are one incident; `None`: the alert is one by itself.
+    pub group: Option<String>,
+    /// How the alert is.
+    pub state: AlertState,
+}
+
+/// How an alert is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlertState {
+    /// It fires.
+    Firing(Box<Firing>),
+    /// Somebody has acknowledged it, in the sender's system.
+    Acknowledged,
+    /// It is over.
+    Resolved,
+}
+
+/// What is said of an alert that fires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Firing {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The title of its incident, if it opens one: the first 100 characters.
+    pub title: String,
+    /// What it says: the first 1,024 characters.
+    pub summary: String,
+    /// Where it comes from: the first 255 characters.
+    pub source: String,
+    /// The description of its incident, if it opens one: the first 10,000 characters.
+    pub description: String,
+}
+
+words! {
+    /// What became of an alert.
+    Received, "outcome", "must be an outcome of an alert" {
+        /// `opened`: it opened an incident.
+        Opened = "opened",
+        /// `waits`: its incident is opened if it lasts.
+        Waits = "waits",
+        /// `joined`: it is a new signal of an incident.
+        Joined = "joined",
+        /// `counted`: it is a signal that there was.
+        Counted = "counted",
+        /// `over`: its signal is over.
+        Over = "over",
+        /// `acknowledged`: it acknowledged an incident.
+        Acknowledged = "acknowledged",
+        /// `dropped`: the integration drops alerts of its severity.
+        Dropped = "dropped",
+        /// `nothing`: there was nothing to acknowledge or to resolve.
+        Nothing = "nothing",
+    }
+}
+
+/// Receives an alert from whoever holds the token of an integration (contract, section 14). Codes: `invalid_api_key` (no integration of
+/// this kind has the token).
+///
+/// ```
+/// use dogwatch_core::Secret;
+/// use dogwatch_core::incident::Severity;
+/// use dogwatch_core::integration::{Alert, AlertState, Firing, IntegrationKind, ReceiveAlert};
+/// let firing = Firing {
+///     severity: Severity::High,
+///     title: "Disk full".to_owned(),
+///     summary: "/var is full on db1".to_owned(),
+///     source: "db1".to_owned(),
+///     description: String::new(),
+/// };
+/// let alert = Alert { key: "disk/db1".to_owned(), group: None, state: AlertState::Firing(Box::new(firing)) };
+/// let received = ReceiveAlert::new(Secret::new("…"), IntegrationKind::Generic, alert);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiveAlert {
+    /// The token of the integration.
+    pub token: Secret,
+    /// The kind that the integration must have.
+    pub kind: IntegrationKind,
+    /// The alert.
+    pub alert: Alert,
+}
+
+impl ReceiveAlert {
+    /// An alert for the integration of this kind that has the token.
+    #[must_use]
+    pub const fn new(token: Secret, kind: IntegrationKind, alert: Alert) -> Self {
+        Self { token, kind, alert }
+    }
+}
+
+impl Command for ReceiveAlert {
+    type Caller = ByAnybody;
+    type Reply = Received;
+    const CODES: &'static [Code] = &[Code::InvalidApiKey];
+
+    fn decide(self, _: ByAnybody, cx: &mut GlobalContext<'_>) -> Result<Received, Error> {
+        within(cx, &self.token, self.kind, |cx, intake| intake.receive(cx, self.alert))
+    }
+}
+
+/// Lets something come in over the integration of this kind that has the token. Code: `invalid_api_key`.
+pub(super) fn within<R>(
+    cx: &mut GlobalContext<'_>,
+    token: &Secret,
+    kind: IntegrationKind,
+    what: impl FnOnce(&mut Context<'_>, &mut Intake) -> Result<R, Error>,
+) -> Result<R, Error> {
+    let refused = || Error::refused(Code::InvalidApiKey, "no integration of this kind has the token");
+    let (org, id) = cx.global.integration_with(token.hash())?.ok_or_else(refused)?;
+    cx.within(org, |cx| {
+        let integration = cx.world.integration(id)?.filter(|it| it.is_live() && it.kind == kind).ok_or_else(refused)?;
+        let mut intake = Intake::of(cx, integration)?;
+        let reply = what(cx, &mut intake)?;
+        intake.finish(cx);
+        Ok(reply)
+    })
+}
+
+/// An integration while something comes in over it, and what came in lately.
+pub(super) struct Intake {
+    pub(super) integration: Integration,
+    before: Option<Traffic>,
+    pub(super) traffic: Traffic,
+}
+
+impl Intake {
+    pub(super) fn of(cx: &Context<'_>, integration: Integration) -> Result<Self, Error> {
+        let before = cx.world.traffic(integration.id)?;
+        let traffic = before.clone().unwrap_or_else(|| Traffic::none(integration.org_id, integration.id));
+        Ok(Self { integration, before, traffic })
+    }
+
+    /// Writes what has changed of the traffic.
+    pub(super) fn finish(self, cx: &mut Context<'_>) {
+        if self.before.as_ref() != Some(&self.traffic) {
+            cx.write(Write::Traffic(Box::new(Change { before: self.before, after: Some(self.traffic) })));
+        }
+    }
+
+    fn author(&self) -> Author {
+        Author::Integration(self.integration.id)
+    }
+
+    const fn waits(&self) -> Waits {
+        Waits { pause: self.integration.pause, resolve_after: self.integration.resolve_after }
+    }
+
+    /// Receives an alert.
+    pub(super) fn receive(&mut self, cx: &mut Context<'_>, alert: Alert) -> Result<Received, Error> {
+        if self.traffic.last_signal_at.is_none_or(|last| last.plus(LAST_SIGNAL) <= cx.now || cx.now < last) {
+            self.traffic.last_signal_at = Some(cx.now);
+        }
+        let key = AlertKey::of(&alert.key);
+        let found = match cx.world.newest_signal(self.integration.id, key)? {
+            Some(signal) => Some((open_group(cx, self.integration.id, signal.group_key)?, signal)),
+            None => None,
+        };
+        // A signal lasts as long as its group does.
+        let (signal, group) = match found {
+            Some((Some(group), signal)) if group.id == signal.group_id => (signal, group),
+            Some((_, signal)) if signal.resolved_at.is_none() && alert.state == AlertState::Resolved => {
+                let after = Signal { resolved_at: Some(cx.now.max(signal.last_at)), ..signal.clone() };
+                write_signal(cx, Some(signal), Some(after));
+                return Ok(Received::Over);
+            }
+            _ => {
+                return match alert.state {
+                    AlertState::Firing(firing) => self.fire_anew(cx, key, &alert.key, alert.group.as_deref(), *firing),
+                    AlertState::Acknowledged | AlertState::Resolved => Ok(Received::Nothing),
+                };
+            }
+        };
+        match (alert.state, signal.resolved_at) {
+            (AlertState::Firing(firing), _) => self.fire_again(cx, signal, group, &firing),
+            (AlertState::Resolved, None) => self.quiet(cx, signal, group),
+            (AlertState::Acknowledged, None) => match group.state.incident() {
+                Some(id) if incident::acknowledge(cx, self.author(), id)? => Ok(Received::Acknowledged),
+                _ => Ok(Received::Nothing),
+            },
+            (AlertState::Resolved | AlertState::Acknowledged, Some(_)) => Ok(Received::Nothing),
+        }
+    }
+
+    /// A signal that there was, fires again.
+    fn fire_again(
+        &self,
+        cx: &mut Context<'_>,
+        before: Signal,
+        group: AlertGroup,
+        firing: &Firing,
+    ) -> Result<Received, Error> {
+        let after = Signal {
+            severity: before.severity.min(firing.severity),
+            summary: fits(Summary::fitted(&firing.summary))?,
+            source: fits(AlertSource::fitted(&firing.source))?,
+            last_at: cx.now.max(before.last_at),
+            count: before.count.saturating_add(1),
+            resolved_at: None,
+            ..before.clone()
+        };
+        let comes_back = before.resolved_at.is_some();
+        if comes_back || after.severity < before.severity {
+            let input = if comes_back { Input::Fire(after.severity) } else { Input::Worse(after.severity) };
+            if let Some(id) = group.state.incident() {
+                incident::raise(cx, self.author(), id, firing.severity)?;
+            }
+            let firing = group.firing.saturating_add(u32::from(comes_back));
+            self.step(cx, group, firing, input)?;
+        }
+        write_signal(cx, Some(before), Some(after));
+        Ok(Received::Counted)
+    }
+
+    /// A signal is over. Before its incident was opened, it is forgotten.
+    fn quiet(&self, cx: &mut Context<'_>, before: Signal, group: AlertGroup) -> Result<Received, Error> {
+        let after = match group.state.incident() {
+            Some(_) => Some(Signal { resolved_at: Some(cx.now.max(before.last_at)), ..before.clone() }),
+            None => None,
+        };
+        write_signal(cx, Some(before), after);
+        match group.firing.saturating_sub(1) {
+            0 => self.step(cx, group, 0, Input::Quiet)?,
+            firing => write_group(cx, Some(group.clone()), Some(AlertGroup { firing, ..group })),
+        }
+        Ok(Received::Over)
+    }
+
+    /// An alert that there was not fires: it joins an open group with its key, or begins one.
+    fn fire_anew(
+        &mut self,
+        cx: &mut Context<'_>,
+        key: AlertKey,
+        dedup_key: &str,
+        group: Option<&str>,
+        firing: Firing,
+    ) -> Result<Received, Error> {
+        // A heartbeat that is missed is never dropped: there is no other alert of its kind.
+        let drops = self.integration.severities.outcome(firing.severity) == SeverityOutcome::Drop;
+        if drops && self.integration.kind != IntegrationKind::Heartbeat {
+            return Ok(Received::Dropped);
+        }
+        let mut group_key = AlertKey::of(group.unwrap_or(dedup_key));
+        let mut open = open_group(cx, self.integration.id, group_key)?;
+        let mut storm = false;
+        if open.is_none() && self.storms(cx.now) {
+            (storm, group_key) = (true, AlertKey::storm());
+            open = open_group(cx, self.integration.id, group_key)?;
+        }
+        let signal = |group_id, cx: &mut Context<'_>| -> Result<Signal, Error> {
+            Ok(Signal {
+                id: cx.ids.fresh(cx.now),
+                org_id: cx.world.org_id(),
+                integration_id: self.integration.id,
+                key,
+                dedup_key: fits(DedupKey::fitted(dedup_key))?,
+                group_key,
+                group_id,
+                severity: firing.severity,
+                summary: fits(Summary::fitted(&firing.summary))?,
+                source: fits(AlertSource::fitted(&firing.source))?,
+                first_at: cx.now,
+                last_at: cx.now,
+                count: 1,
+                resolved_at: None,
+            })
+        };
+        match open {
+            Some(group) => {
+                let signal = signal(group.id, cx)?;
+                let incident = group.state.incident();
+                if let Some(id) = incident {
+                    let said = [signal.summary.as_str(), signal.dedup_key.as_str()];
+                    let summary = said.into_iter().find(|text| !text.is_empty()).unwrap_or("unnamed");
+                    incident::join(cx, self.author(), id, summary, firing.severity)?;
+                }
+                let firing = group.firing.saturating_add(1);
+                self.step(cx, group, firing, Input::Fire(signal.severity))?;
+                write_signal(cx, None, Some(signal));
+                Ok(if incident.is_some() { Received::Joined } else { Received::Waits })
+            }
+            None => {
+                let id: AlertGroupId = cx.ids.fresh(cx.now);
+                let signal = signal(id, cx)?;
+                let first = if storm { self.first_of_storm(firing.severity)? } else { self.first(firing)? };
+                let (state, received) = match flow::begin(first, cx.now, self.waits()) {
+                    Step::Become(state) => (state, Received::Waits),
+                    Step::Open(first) => {
+                        let incident_id = incident::open(cx, &self.integration, *first)?;
+                        (GroupState::Open { incident_id }, Received::Opened)
+                    }
+                    Step::Stay | Step::Resolve(_) | Step::Forget => {
+                        return Err(Error::broken("a group that does not begin"));
+                    }
+                };
+                let (org_id, integration_id) = (cx.world.org_id(), self.integration.id);
+                write_group(
+                    cx,
+                    None,
+                    Some(AlertGroup { id, org_id, integration_id, key: group_key, firing: 1, state }),
+                );
+                write_signal(cx, None, Some(signal));
+                Ok(received)
+            }
+        }
+    }
+
+    /// Whether a group that would begin now is one too many; else it is counted.
+    fn storms(&mut self, now: Timestamp) -> bool {
+        let lately = |at: Timestamp| now < at.plus(STORM_TIME);
+        self.traffic.begun.retain(|at| lately(*at));
+        if self.traffic.storm_at.is_some_and(lately) || self.traffic.begun.len() >= BEFORE_STORM {
+            self.traffic.storm_at = Some(now);
+            return true;
+        }
+        self.traffic.storm_at = None;
+        self.traffic.begun.push(now);
+        false
+    }
+
+    /// What the incident of a storm begins with.
+    fn first_of_storm(&self, severity: Severity) -> Result<FirstAlert, Error> {
+        let description = format!(
+            "More than {BEFORE_STORM} incidents within ten minutes: every new alert is a signal of this one, until none has come \
+             for ten minutes."
+        );
+        Ok(FirstAlert {
+            title: fits(Title::fitted(&format!("Alert storm: {}", self.integration.name)))?,
+            description: IncidentDescription::fitted(&description),
+            severity,
+        })
+    }
+
+    /// What an incident begins with that an alert opens.
+    fn first(&self, firing: Firing) -> Result<FirstAlert, Error> {
+        let Firing { severity, title, summary, description, .. } = firing;
+        let title = Title::fitted(&title).or_else(|| Title::fitted(&summary));
+        let title = match title {
+            Some(title) => title,
+            None => fits(Title::fitted(&format!("Alert from {}", self.integration.name)))?,
+        };
+        let description = IncidentDescription::fitted(&description).filter(|text| !text.as_str().is_empty());
+        Ok(FirstAlert { title, description, severity })
+    }
+
+    /// Gives an input to a group, and carries out what it does.
+    fn step(&self, cx: &mut Context<'_>, before: AlertGroup, firing: u32, input: Input) -> Result<(), Error> {
+        let state = match flow::step(&before.state, input, cx.now, self.waits()) {
+            Step::Stay if firing == before.firing => return Ok(()),
+            Step::Stay => before.state.clone(),
+            Step::Become(state) => state,
+            Step::Open(first) => GroupState::Open { incident_id: incident::open(cx, &self.integration, *first)? },
+            Step::Forget => {
+                write_group(cx, Some(before), None);
+                return Ok(());
+            }
+            Step::Resolve(id) => {
+                // What closes a group when its incident is resolved, by whomever, closes it here, too.
+                let name = self.integration.name.clone();
+                let now = cx.now;
+                return incident::resolve(cx, self.author(), id, |incident| over(name.as_str(), incident, now));
+            }
+        };
+        write_group(cx, Some(before.clone()), Some(AlertGroup { firing, state, ..before }));
+        Ok(())
+    }
+}
+
+/// Text that always fits, since nothing is too short for it.
+fn fits<T>(text: Option<T>) -> Result<T, Error> {
+    text.ok_or_else(|| Error::broken("a text that cannot be made to fit"))
+}
+
+/// The newest group with this key, unless its incident is resolved.
+fn open_group(cx: &Context<'_>, integration: IntegrationId, key: AlertKey) -> Result<Option<AlertGroup>, Error> {
+    let newest = cx.world.newest_group(integration, key)?;
+    Ok(newest.filter(|group| !matches!(group.state, GroupState::Closed { .. })))
+}
+
+fn write_signal(cx: &mut Context<'_>, before: Option<Signal>, after: Option<Signal>) {
+    cx.write(Write::Signal(Box::new(Change { before, after })));
+}
+
+fn write_group(cx: &mut Context<'_>, before: Option<AlertGroup>, after: Option<AlertGroup>) {
+    cx.write(Write::AlertGroup(Box::new(Change { before, after })));
+}
+
+/// The note with which an integration resolves an incident.
+fn over(name: &str, incident: &Incident, now: Timestamp) -> String {
+    let minutes = now.since(incident.created_at()).as_secs() / 60;
+    let lasted = match (minutes / 60 / 24, minutes / 60 % 24, minutes % 60) {
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    };
+    format!("Resolved by {name} after {lasted}: all of its alerts are over.")
+}
+
+/// Lets a group go on that waits, if it is due at the instant of the context; `false` when nothing is due.
+pub(crate) fn let_time_pass(cx: &mut Context<'_>, integration: IntegrationId, key: AlertKey) -> Result<bool, Error> {
+    let due = |group: &AlertGroup| group.state.due().is_some_and(|due| due <= cx.now);
+    let Some(group) = cx.world.newest_group(integration, key)?.filter(due) else { return Ok(false) };
+    let integration = cx.world.integration(integration)?;
+    let intake = Intake::of(cx, integration.ok_or_else(|| Error::broken("a group without its integration"))?)?;
+    let firing = group.firing;
+    intake.step(cx, group, firing, Input::Tick)?;
+    Ok(true)
+}
+
+/// Closes the group of an incident that is resolved, by whomever.
+pub(crate) fn incident_resolved(cx: &mut Context<'_>, incident: &Incident) -> Result<(), Error> {
+    if incident.created_by.integration().is_none() {
+        return Ok(());
+    }
+    let Some(before) = cx.world.group_of(incident.id)? else { return Ok(()) };
+    let waits = Waits { pause: 0, resolve_after: 0 };
+    if let Step::Become(state) = flow::step(&before.state, Input::Resolved, cx.now, waits) {
+        write_group(cx, Some(before.clone()), Some(AlertGroup { firing: 0, state, ..before }));
+    }
+    Ok(())
+}

@@ -37,6 +37,7 @@ use tracing::field::display;
 use crate::error::{Failure, Field};
 use crate::gate::{Caller, Gate, Held, Limits};
 use crate::input::Input;
+use crate::intake;
 use crate::json::{self, NotRead};
 use crate::metrics::Metrics;
 use crate::openapi::Document;
@@ -57,7 +58,7 @@ const SHORTEST_COMPRESSED: u16 = 1_024;
 const BODY_TIME: Duration = Duration::from_secs(30);
 /// How long the engine may take to answer, before the request fails with `outcome_unknown`; only a disk that hangs takes that
 /// long.
-const ANSWER_TIME: Duration = Duration::from_secs(60);
+pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(60);
 const REQUEST_ID: &str = "x-request-id";
 
 /// Says who sends a request, in place of API keys.
@@ -65,16 +66,16 @@ type Identify = Box<dyn Fn(&Parts) -> Option<Actor> + Send + Sync>;
 
 /// The state that all handlers share.
 pub(crate) struct Api {
-    engine: Engine,
-    metrics: Metrics,
+    pub(crate) engine: Engine,
+    pub(crate) metrics: Metrics,
     replies: Replies,
     identify: Option<Identify>,
     document: Document,
-    gate: Gate,
+    pub(crate) gate: Gate,
     key: Option<Arc<MasterKey>>,
     query_time: Duration,
     draining: Arc<AtomicBool>,
-    proxies: TrustedProxies,
+    pub(crate) proxies: TrustedProxies,
     notice: &'static str,
 }
 
@@ -223,7 +224,8 @@ impl RouterBuilder {
         let api =
             Api { engine, metrics, replies, identify, document, gate, key, query_time, draining, proxies, notice };
         let api = Arc::new(api);
-        let mut router = routes(table, &api);
+        let intake = intake::routes(Arc::clone(&api)).layer(from_fn_with_state(Arc::clone(&api), noted));
+        let mut router = routes(table, &api).merge(intake);
         if let Some(pages) = self.pages {
             router = router.merge(pages.layer(from_fn_with_state(api, around)));
         }
@@ -406,15 +408,33 @@ async fn handle(api: Arc<Api>, routes: Arc<Vec<Route>>, path: &'static str, requ
 }
 
 /// What a request beside the API has in common with those of it: see [`RouterBuilder::beside`].
-async fn around(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response<Body> {
+async fn around(api: State<Arc<Api>>, request: Request, next: Next) -> Response<Body> {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let address = peer.map(|peer| api.proxies.client(peer, request.headers()));
+    let passed = api.gate.pass_stranger(address);
+    let answer = async |request, id: &str| match passed {
+        Ok(()) => next.run(request).await,
+        Err(failure) => failed(&failure, id),
+    };
+    note(api, request, answer).await
+}
+
+/// As [`around`], for what says by itself that too much has come from an address.
+async fn noted(api: State<Arc<Api>>, request: Request, next: Next) -> Response<Body> {
+    note(api, request, async |request, _: &str| next.run(request).await).await
+}
+
+/// Counts and logs a request that is not of the API.
+async fn note(
+    State(api): State<Arc<Api>>,
+    request: Request,
+    answer: impl AsyncFnOnce(Request, &str) -> Response<Body>,
+) -> Response<Body> {
     let (began, id, method) = (Instant::now(), new_id(), request.method().clone());
     let path = request.extensions().get::<MatchedPath>().map_or("unknown".to_owned(), |path| path.as_str().to_owned());
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let address = peer.map(|peer| api.proxies.client(peer, request.headers()));
-    let response = match api.gate.pass_stranger(address) {
-        Ok(()) => with_id(next.run(request).await, &id),
-        Err(failure) => failed(&failure, &id),
-    };
+    let response = with_id(answer(request, &id).await, &id);
     let took = began.elapsed();
     api.metrics.count(&method, &path, response.status(), took);
     let status = response.status().as_u16();
@@ -552,7 +572,7 @@ fn authenticated(api: &Api, caller: CallerKind, parts: &Parts) -> Result<Caller,
     Ok(Caller { actor, by: By::ApiKey { key, actor }, key: Some(holder.key) })
 }
 
-fn first_half(hash: &[u8]) -> [u8; 16] {
+pub(crate) fn first_half(hash: &[u8]) -> [u8; 16] {
     hash.first_chunk::<16>().copied().unwrap_or_default()
 }
 
@@ -585,9 +605,9 @@ fn invalid(path: &str, problem: &str) -> Failure {
     Failure::invalid(vec![Field { path: path.to_owned(), problem: problem.to_owned() }])
 }
 
-/// Reads a body, and checks its size (413) first, then its media type (415).
-async fn read_body(
-    api: &Api,
+/// Reads a body, and checks its size (413).
+pub(crate) async fn collect(
+    gate: &Gate,
     headers: &HeaderMap,
     mut body: Body,
     most: usize,
@@ -606,13 +626,18 @@ async fn read_body(
             if bytes.len().saturating_add(data.len()) > most {
                 return Err(too_large());
             }
-            api.gate.hold(held, data.len())?;
+            gate.hold(held, data.len())?;
             bytes.extend_from_slice(&data);
         }
         Ok(bytes.freeze())
     };
     let late = |_| Failure::new(Code::RequestTimeout, "the body did not arrive in time");
-    let bytes = tokio::time::timeout(BODY_TIME, read).await.map_err(late)??;
+    tokio::time::timeout(BODY_TIME, read).await.map_err(late)?
+}
+
+/// Reads a body, and checks its size (413) first, then its media type (415).
+async fn read_body(api: &Api, headers: &HeaderMap, body: Body, most: usize, held: &mut Held) -> Result<Bytes, Failure> {
+    let bytes = collect(&api.gate, headers, body, most, held).await?;
     if bytes.is_empty() {
         return Ok(bytes);
     }

@@ -101,17 +101,30 @@ impl Gate {
         authenticate: impl FnOnce() -> Result<Caller, Failure>,
     ) -> Result<Caller, Failure> {
         self.pass_stranger(address)?;
+        let caller = self.presented(address, authenticate)?;
+        caller.counted().map_or(Ok(()), |counted| self.count(counted))?;
+        Ok(caller)
+    }
+
+    /// What a key or a token that somebody presents leads to. Whoever guesses is slowed.
+    pub(crate) fn presented<T>(
+        &self,
+        address: Option<IpAddr>,
+        authenticate: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let (now, place) = (Instant::now(), address.map(place));
-        let caller = authenticate().map_err(|failure| {
+        authenticate().map_err(|failure| {
             let guesses = self.wrong_keys.as_ref().zip(place).filter(|_| failure.code == Code::InvalidApiKey);
             // Whoever has a key is not kept out by somebody else at the same address.
             let taken = guesses.map_or(Ok(()), |(rates, place)| rates.take(place, now));
             taken.map_or_else(|wait| slowed(wait, "too many keys from this address were not valid"), |()| failure)
-        })?;
-        if let (Some(rates), Some(counted)) = (&self.keys, caller.counted()) {
-            rates.take(counted, now).map_err(|wait| too_many(wait, "too many requests with this API key"))?;
-        }
-        Ok(caller)
+        })
+    }
+
+    /// Counts a request of whoever this number stands for.
+    pub(crate) fn count(&self, counted: u128) -> Result<(), Failure> {
+        let Some(rates) = &self.keys else { return Ok(()) };
+        rates.take(counted, Instant::now()).map_err(|wait| too_many(wait, "too many requests with this key"))
     }
 
     /// Lets a request in that needs nobody in particular, unless too much has come from there.

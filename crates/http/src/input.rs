@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use dogwatch_store::rules::incident::Severity;
+use dogwatch_store::rules::integration::SeverityOutcome;
 use dogwatch_store::rules::status_page::ComponentStatus;
 use dogwatch_store::rules::text::{HttpUrl, TextForm, TextRule};
 use dogwatch_store::rules::{Error as Refusal, Patch, Problem, Timestamp};
@@ -49,6 +51,8 @@ pub(crate) enum Kind {
     Slug,
     /// The status of a component on a status page, set by hand.
     StatusOverride,
+    /// What becomes of alerts, by severity.
+    Severities,
 }
 
 impl Kind {
@@ -93,6 +97,12 @@ impl Kind {
             Self::Rule => json!({ "type": "object", "required": ["contactMethodId", "delayMinutes"], "properties": {
                 "contactMethodId": Self::Id("").schema(), "delayMinutes": Self::Number(0, 1_440).schema() } }),
             Self::Slug => json!({ "type": "string", "pattern": "^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$" }),
+            Self::Severities => {
+                let outcome = Self::Word(SeverityOutcome::WORDS).schema();
+                let properties: Map<_, _> =
+                    Severity::WORDS.iter().map(|it| ((*it).to_owned(), outcome.clone())).collect();
+                json!({ "type": "object", "properties": properties })
+            }
             Self::StatusOverride => json!({ "type": "object", "required": ["componentId", "status"], "properties": {
                 "componentId": Self::Id("").schema(), "status": Self::Word(ComponentStatus::WORDS).schema() } }),
         }
@@ -315,6 +325,20 @@ impl Input {
             Some(value) => number(value).and_then(parse),
         };
         self.check(format!("/{name}"), parsed)
+    }
+
+    /// An optional whole number of the body; absent and null are the same.
+    pub(crate) fn may_number<T>(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        parse: impl FnOnce(i64) -> Result<T, Problem>,
+    ) -> Option<Option<T>> {
+        self.note(name, || nullable(&kind.schema()), false);
+        match self.body.remove(name).filter(|value| !value.is_null()) {
+            None => Some(None),
+            Some(value) => self.check(format!("/{name}"), number(&value).and_then(parse)).map(Some),
+        }
     }
 
     /// An optional whole number of a PATCH that cannot be cleared: null is a problem.

@@ -11,6 +11,7 @@ mod error;
 pub mod fuzzing;
 mod gate;
 mod input;
+mod intake;
 mod json;
 mod metrics;
 mod openapi;

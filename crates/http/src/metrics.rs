@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, Response, StatusCode, header};
 use dogwatch_store::rules::Timestamp;
+use dogwatch_store::rules::integration::{IntegrationKind, Received};
 use dogwatch_store::{Engine, WeakEngine};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -23,6 +24,12 @@ struct Labels {
     method: String,
     route: String,
     status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AlertLabels {
+    kind: &'static str,
+    outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -56,6 +63,7 @@ pub struct Metrics {
     gauges: Vec<OtherCounter>,
     requests: Family<Labels, Counter>,
     latency: Family<RouteLabel, Histogram>,
+    alerts: Family<AlertLabels, Counter>,
 }
 
 /// A counter or gauge of the program around the API.
@@ -85,6 +93,8 @@ impl Collector for Metrics {
         let mut encode = |name: &str, help: &str, metric: &dyn Encoded| metric.encode(&mut encoder, name, help);
         encode("dogwatch_http_requests", "Requests by method, route and status.", &self.requests)?;
         encode("dogwatch_http_request_seconds", "How long requests took, by route.", &self.latency)?;
+        let help = "Alerts that came in over integrations, by kind and what became of them.";
+        encode("dogwatch_alerts", help, &self.alerts)?;
         for counter in &self.counters {
             encode(counter.name, counter.help, &ConstCounter::new((counter.read)()))?;
         }
@@ -150,7 +160,14 @@ impl Default for Metrics {
     fn default() -> Self {
         let latency = Family::new_with_constructor(histogram as fn() -> Histogram);
         let (counters, gauges) = (Vec::new(), Vec::new());
-        Self { engine: WeakEngine::default(), counters, gauges, requests: Family::default(), latency }
+        Self {
+            engine: WeakEngine::default(),
+            counters,
+            gauges,
+            requests: Family::default(),
+            latency,
+            alerts: Family::default(),
+        }
     }
 }
 
@@ -201,6 +218,12 @@ impl Metrics {
         let labels = Labels { method: method.to_owned(), route: route.to_owned(), status: status.as_u16() };
         self.requests.get_or_create(&labels).inc();
         self.latency.get_or_create(&RouteLabel { route: route.to_owned() }).observe(took.as_secs_f64());
+    }
+
+    /// Counts an alert.
+    pub(crate) fn count_alert(&self, kind: IntegrationKind, outcome: Received) {
+        let labels = AlertLabels { kind: kind.as_str(), outcome: outcome.as_str() };
+        self.alerts.get_or_create(&labels).inc();
     }
 
     /// All metrics in the OpenMetrics text format.

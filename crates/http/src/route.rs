@@ -331,8 +331,9 @@ fn answers(
             (failure.status(), failure.body().to_string())
         }
     };
-    let left_out = [Some("secret"), text.map(|text| text.field)];
-    let record = if text.is_some() || body.contains("\"secret\":") { without(&body, &left_out) } else { body.clone() };
+    let left_out = [Some("secret"), Some("token"), text.map(|text| text.field)];
+    let secret = body.contains("\"secret\":") || body.contains("\"token\":");
+    let record = if text.is_some() || secret { without(&body, &left_out) } else { body.clone() };
     let answer = |body: String| Answer { status, body: body.into_bytes() };
     (answer(body), answer(record))
 }

@@ -24,6 +24,7 @@ mod format;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod intake;
 pub mod journal;
 mod once;
 mod readers;

@@ -30,7 +30,7 @@ pub use query::{
     GetIntegration, IntegrationSetting, IntegrationView, ListIntegrations, ListSignals, SignalCursor, SignalList,
     SignalView,
 };
-pub use receive::{Alert, AlertState, Firing, ReceiveAlert, Received};
+pub use receive::{Alert, AlertState, Firing, ReceiveAlert, Received, holder};
 
 pub(crate) use beat::fall_silent;
 pub(crate) use commands::{Named, refers};

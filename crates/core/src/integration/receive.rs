@@ -12,13 +12,13 @@ use crate::caller::ByAnybody;
 use crate::code::Code;
 use crate::command::{Command, Context, GlobalContext, seal};
 use crate::error::Error;
-use crate::id::{AlertGroupId, IntegrationId};
+use crate::id::{AlertGroupId, IntegrationId, OrgId};
 use crate::incident::{self, Author, Incident, Severity};
 use crate::secret::Secret;
 use crate::text::{AlertSource, DedupKey, IncidentDescription, Summary, Title};
 use crate::time::Timestamp;
 use crate::words::words;
-use crate::world::{Change, Write};
+use crate::world::{Change, State, Write};
 
 seal!(ReceiveAlert);
 
@@ -133,6 +133,25 @@ impl Command for ReceiveAlert {
     }
 }
 
+fn unknown() -> Error {
+    Error::refused(Code::InvalidApiKey, "no integration of this kind has the token")
+}
+
+/// Whether an integration takes what is sent to one of this kind.
+fn takes(integration: &Integration, kind: IntegrationKind) -> bool {
+    integration.is_live() && integration.kind == kind
+}
+
+/// The integration of a kind whose token this is, and its organization.
+///
+/// # Errors
+/// `invalid_api_key` when there is none; `internal_error` when the state cannot be read.
+pub fn holder(token: &Secret, kind: IntegrationKind, state: &dyn State) -> Result<(OrgId, IntegrationId), Error> {
+    let (org, id) = state.integration_with(token.hash())?.ok_or_else(unknown)?;
+    state.world(org).integration(id)?.filter(|it| takes(it, kind)).ok_or_else(unknown)?;
+    Ok((org, id))
+}
+
 /// Lets something come in over the integration of this kind that has the token. Code: `invalid_api_key`.
 pub(super) fn within<R>(
     cx: &mut GlobalContext<'_>,
@@ -140,10 +159,9 @@ pub(super) fn within<R>(
     kind: IntegrationKind,
     what: impl FnOnce(&mut Context<'_>, &mut Intake) -> Result<R, Error>,
 ) -> Result<R, Error> {
-    let refused = || Error::refused(Code::InvalidApiKey, "no integration of this kind has the token");
-    let (org, id) = cx.global.integration_with(token.hash())?.ok_or_else(refused)?;
+    let (org, id) = cx.global.integration_with(token.hash())?.ok_or_else(unknown)?;
     cx.within(org, |cx| {
-        let integration = cx.world.integration(id)?.filter(|it| it.is_live() && it.kind == kind).ok_or_else(refused)?;
+        let integration = cx.world.integration(id)?.filter(|it| takes(it, kind)).ok_or_else(unknown)?;
         let mut intake = Intake::of(cx, integration)?;
         let reply = what(cx, &mut intake)?;
         intake.finish(cx);

@@ -6,6 +6,7 @@ mod component;
 mod contact;
 mod escalation;
 mod incident;
+mod integration;
 mod oncall;
 mod org_audit;
 mod status_page;
@@ -27,6 +28,7 @@ pub(crate) fn table() -> Vec<Route> {
         org_audit::routes(),
         webhook::routes(),
         status_page::routes(),
+        integration::routes(),
     ];
     rooms.into_iter().flatten().collect()
 }

@@ -105,6 +105,12 @@ pub(crate) enum Command {
     ///
     /// First what waits, then what has failed in the last 30 days. An incident says so, too: `GET /v1/incidents/{id}/pages`.
     Deliveries(DeliveriesArgs),
+    /// Let monitoring systems open incidents
+    Integration {
+        /// What to do.
+        #[command(subcommand)]
+        command: IntegrationCommand,
+    },
     /// Try out how pages are sent
     Page {
         /// What to do.
@@ -155,6 +161,89 @@ pub(crate) struct PageTestArgs {
     pub(crate) email: String,
     #[command(flatten)]
     pub(crate) mail: MailArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IntegrationCommand {
+    /// Add one, and print what to paste into the configuration of its sender
+    ///
+    /// Prints one line of JSON: {"integrationId": …, "token": …}, and what to paste. The token is shown here and never again.
+    Add(AddIntegrationArgs),
+    /// List the integrations of an organization, one line of JSON each
+    List(ListIntegrationsArgs),
+    /// Give one a new token; the old one does not work any more
+    RotateToken(IntegrationArgs),
+    /// Delete one; its incidents stay
+    Delete(IntegrationArgs),
+    /// Send a test over the network, as the sender would: an alert that fires and is over at once
+    ///
+    /// Prints one line of JSON for each request: {"sent": …, "status": …, "answer": …}. It opens an incident, which pages people like any
+    /// other. Exit code 0: all was received.
+    Test(TestIntegrationArgs),
+}
+
+#[derive(Debug, Args, Serialize, Deserialize)]
+pub(crate) struct AddIntegrationArgs {
+    /// Where it is kept.
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// What it understands: alertmanager, pagerduty, generic or heartbeat
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: String,
+    /// What it is called, 1 to 100 characters
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// The name of the schedule whose owner owns its incidents, and whose policy pages
+    #[arg(long, value_name = "NAME")]
+    pub(crate) schedule: Option<String>,
+    /// Severities whose alerts are dropped, with commas in between
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) drop: Vec<String>,
+    /// How long an alert lasts before its incident is opened: 0 to 3,600
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub(crate) pause: i64,
+    /// How long it is quiet before its incident is resolved: 0 to 86,400
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) resolve_after: i64,
+    /// How often a heartbeat comes: 1 to 2,678,400; for heartbeats only
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) period: Option<i64>,
+    /// How much later one is missed: 0 to 86,400
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub(crate) grace: i64,
+    /// Where senders reach the server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+}
+
+#[derive(Debug, Args, Serialize, Deserialize)]
+pub(crate) struct ListIntegrationsArgs {
+    /// Where they are kept.
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+#[derive(Debug, Args, Serialize, Deserialize)]
+pub(crate) struct IntegrationArgs {
+    /// Where it is kept.
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// The integration, as `integration list` shows it: `int_…`
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestIntegrationArgs {
+    /// What it understands
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: String,
+    /// Its token
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) token: String,
+    /// Where senders reach the server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,6 +10,7 @@ mod deliveries;
 mod demo;
 mod desk;
 mod failure;
+mod integration;
 mod keep;
 mod keys;
 mod log;
@@ -28,7 +29,7 @@ mod tools;
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::cli::{Command, ConfigCommand, KeyCommand, MemberCommand, PageCommand};
+use crate::cli::{Command, ConfigCommand, IntegrationCommand, KeyCommand, MemberCommand, PageCommand};
 use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::task::Task;
@@ -61,6 +62,13 @@ fn main() -> ExitCode {
         Command::Stats(args) => carry_out(Task::Stats(args)),
         Command::Deliveries(args) => carry_out(Task::Deliveries(args)),
         Command::Page { command: PageCommand::Test(args) } => mail::test(&args),
+        Command::Integration { command } => match command {
+            IntegrationCommand::Add(args) => carry_out(Task::AddIntegration(args)),
+            IntegrationCommand::List(args) => carry_out(Task::ListIntegrations(args)),
+            IntegrationCommand::RotateToken(args) => carry_out(Task::RotateToken(args)),
+            IntegrationCommand::Delete(args) => carry_out(Task::DeleteIntegration(args)),
+            IntegrationCommand::Test(args) => integration::test(&args),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

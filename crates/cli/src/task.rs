@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::{
-    AddMemberArgs, BackupArgs, ChangesArgs, CopyArgs, CreateKeyArgs, DeliveriesArgs, ExportArgs, InitArgs, InviteArgs,
-    ListKeysArgs, OncallArgs, RehearseArgs, RevokeKeyArgs, StatusArgs, VerifyArgs,
+    AddIntegrationArgs, AddMemberArgs, BackupArgs, ChangesArgs, CopyArgs, CreateKeyArgs, DeliveriesArgs, ExportArgs,
+    InitArgs, IntegrationArgs, InviteArgs, ListIntegrationsArgs, ListKeysArgs, OncallArgs, RehearseArgs, RevokeKeyArgs,
+    StatusArgs, VerifyArgs,
 };
 use crate::desk::Desk;
 use crate::failure::Failure;
-use crate::{deliveries, keys, manage, oncall, rehearse, status, tools};
+use crate::{deliveries, integration, keys, manage, oncall, rehearse, status, tools};
 
 /// A task and its arguments.
 #[derive(Debug, Serialize, Deserialize)]
@@ -33,6 +34,10 @@ pub(crate) enum Task {
     Compact(CopyArgs),
     Stats(VerifyArgs),
     Deliveries(DeliveriesArgs),
+    AddIntegration(AddIntegrationArgs),
+    ListIntegrations(ListIntegrationsArgs),
+    RotateToken(IntegrationArgs),
+    DeleteIntegration(IntegrationArgs),
 }
 
 impl Task {
@@ -54,6 +59,9 @@ impl Task {
             Self::Changes(args) => &args.data,
             Self::Compact(args) => &args.data,
             Self::Deliveries(args) => &args.data,
+            Self::AddIntegration(args) => &args.store.data,
+            Self::ListIntegrations(args) => &args.store.data,
+            Self::RotateToken(args) | Self::DeleteIntegration(args) => &args.store.data,
         }
     }
 
@@ -94,6 +102,10 @@ impl Task {
             Self::Compact(args) => tools::compact(args, desk),
             Self::Stats(args) => tools::stats(args, desk),
             Self::Deliveries(args) => deliveries::run(args, desk),
+            Self::AddIntegration(args) => integration::add(args, desk),
+            Self::ListIntegrations(args) => integration::list(args, desk),
+            Self::RotateToken(args) => integration::rotate(args, desk),
+            Self::DeleteIntegration(args) => integration::delete(args, desk),
         }
     }
 }

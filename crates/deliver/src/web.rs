@@ -14,6 +14,7 @@ use dogwatch_store::rules::text::{HttpUrl, UpdateBody};
 use serde::Serialize;
 use serde_json::Value;
 use ureq::Agent;
+use ureq::config::Config;
 use ureq::http::header::RETRY_AFTER;
 use ureq::http::{Response, StatusCode};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -30,22 +31,26 @@ const LONGEST_ANSWER: u64 = 64 << 10;
 /// The longest time that the other side may ask to wait.
 const LONGEST_WAIT: u64 = 24 * 60 * 60;
 
+/// How requests are sent.
+fn configured() -> Config {
+    Agent::config_builder()
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .http_status_as_error(false)
+        .timeout_global(Some(TIME))
+        .tls_config(TlsConfig::builder().root_certs(trusted()).build())
+        .user_agent(concat!("dogwatch/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
 /// What the channels share: how a request is sent, and what its answer means.
 #[derive(Debug, Clone)]
 pub(crate) struct Client(Agent);
 
 impl Client {
     pub(crate) fn new(allowed: AllowedHosts) -> Self {
-        let config = Agent::config_builder()
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .http_status_as_error(false)
-            .timeout_global(Some(TIME))
-            .tls_config(TlsConfig::builder().root_certs(trusted()).build())
-            .user_agent(concat!("dogwatch/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self(Agent::with_parts(config, DefaultConnector::default(), PublicOnly { allowed }))
+        Self(Agent::with_parts(configured(), DefaultConnector::default(), PublicOnly { allowed }))
     }
 
     fn post(
@@ -70,6 +75,18 @@ impl Client {
         let text = text.map_err(|_| SendError::temporary("the answer cannot be read"))?;
         serde_json::from_slice(&text).map_err(|_| SendError::temporary("the answer is no JSON"))
     }
+}
+
+/// Posts JSON to a URL wherever it leads, for trying something out: no redirect is followed, and no address is refused. Gives the status of
+/// the answer, and 64 KiB of its text.
+///
+/// # Errors
+/// [`SendError`] when there is no answer within ten seconds.
+pub fn try_out(url: &str, body: &[u8]) -> Result<(u16, String), SendError> {
+    let agent = Agent::new_with_config(configured());
+    let mut answer = sent(agent.post(url).header("content-type", "application/json").send(body))?;
+    let text = answer.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec().unwrap_or_default();
+    Ok((answer.status().as_u16(), String::from_utf8_lossy(&text).into_owned()))
 }
 
 /// The answer to a request, or what went wrong with it.

@@ -302,6 +302,13 @@ async fn every_endpoint() {
         "GET /v1/status-pages/{id}/maintenances/{maintenanceId}",
         "PATCH /v1/status-pages/{id}/maintenances/{maintenanceId}",
         "DELETE /v1/status-pages/{id}/maintenances/{maintenanceId}",
+        "GET /v1/integrations",
+        "POST /v1/integrations",
+        "GET /v1/integrations/{id}",
+        "PATCH /v1/integrations/{id}",
+        "DELETE /v1/integrations/{id}",
+        "POST /v1/integrations/{id}/rotate-token",
+        "GET /v1/incidents/{id}/signals",
     ]
     .map(str::to_owned)
     .into();

@@ -197,6 +197,7 @@ impl Command for CreateIntegration {
             resolve_after,
             heartbeat: settings.heartbeat,
             token: token.hash(),
+            rotated_at: None,
             created_by: by.user_id,
             created_at: cx.now,
             deleted_at: None,
@@ -357,7 +358,7 @@ impl Command for RotateIntegrationToken {
     fn decide(self, _: ByAdmin, cx: &mut Context<'_>) -> Result<NewToken, Error> {
         let before = find(cx.world, self.id)?;
         let token = Secret::integration_token(cx.ids);
-        let after = Integration { token: token.hash(), ..before.clone() };
+        let after = Integration { token: token.hash(), rotated_at: Some(cx.now), ..before.clone() };
         let integration = IntegrationView::of(&after, cx.world.traffic(self.id)?.as_ref());
         cx.write(Write::Integration(Box::new(Change::edited(before, after))));
         Ok(NewToken { integration, token })

@@ -156,6 +156,8 @@ pub struct Integration {
     pub heartbeat: Option<Heartbeat>,
     /// The SHA-256 of its token.
     pub token: SecretHash,
+    /// When it last got a new token; `None` while it has its first.
+    pub rotated_at: Option<Timestamp>,
     /// The admin who created it.
     pub created_by: UserId,
     /// When it was created.
@@ -181,6 +183,12 @@ impl AlertKey {
     #[must_use]
     pub fn of(text: &str) -> Self {
         Self::hashed(0, text)
+    }
+
+    /// What is found by the text for several alerts. It is never that of an alert by itself.
+    #[must_use]
+    pub fn of_group(text: &str) -> Self {
+        Self::hashed(2, text)
     }
 
     /// The group of a storm, which no text leads to.

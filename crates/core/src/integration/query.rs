@@ -44,6 +44,9 @@ pub struct IntegrationSetting {
     pub grace_seconds: Option<u32>,
     /// When it was created.
     pub created_at: Timestamp,
+    /// When it last got a new token; `None` while it has its first.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub rotated_at: Option<Timestamp>,
 }
 
 impl From<&Integration> for IntegrationSetting {
@@ -62,6 +65,7 @@ impl From<&Integration> for IntegrationSetting {
             period_seconds: it.heartbeat.map(super::Heartbeat::period),
             grace_seconds: it.heartbeat.map(super::Heartbeat::grace),
             created_at: it.created_at,
+            rotated_at: it.rotated_at,
         }
     }
 }

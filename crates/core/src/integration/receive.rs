@@ -12,7 +12,7 @@ use crate::caller::ByAnybody;
 use crate::code::Code;
 use crate::command::{Command, Context, GlobalContext, seal};
 use crate::error::Error;
-use crate::id::{AlertGroupId, IntegrationId, OrgId};
+use crate::id::{AlertGroupId, Id, IntegrationId, OrgId, SignalId};
 use crate::incident::{self, Author, Incident, Severity};
 use crate::secret::Secret;
 use crate::text::{AlertSource, DedupKey, IncidentDescription, Summary, Title};
@@ -88,6 +88,13 @@ words! {
     }
 }
 
+/// What a new signal is called, and the one before it with the same key.
+struct Named<'a> {
+    key: AlertKey,
+    earlier: Option<SignalId>,
+    dedup_key: &'a str,
+}
+
 /// Receives an alert from whoever holds the token of an integration (contract, section 14). Codes: `invalid_api_key` (no integration of
 /// this kind has the token).
 ///
@@ -129,6 +136,10 @@ impl Command for ReceiveAlert {
     const CODES: &'static [Code] = &[Code::InvalidApiKey];
 
     fn decide(self, _: ByAnybody, cx: &mut GlobalContext<'_>) -> Result<Received, Error> {
+        // A heartbeat tells of beats, and of nothing else.
+        if self.kind == IntegrationKind::Heartbeat {
+            return Err(unknown());
+        }
         within(cx, &self.token, self.kind, |cx, intake| intake.receive(cx, self.alert))
     }
 }
@@ -198,6 +209,18 @@ impl Intake {
         Waits { pause: self.integration.pause, resolve_after: self.integration.resolve_after }
     }
 
+    /// The waits of a group. That of a storm is not resolved before the storm has ended.
+    fn waits_of(&self, group: &AlertGroup, now: Timestamp) -> Waits {
+        let mut waits = self.waits();
+        if group.key == AlertKey::storm()
+            && let Some(at) = self.traffic.storm_at
+        {
+            let rest = at.plus(STORM_TIME).since(now).as_millis().div_ceil(1_000);
+            waits.resolve_after = waits.resolve_after.max(u32::try_from(rest).unwrap_or(u32::MAX));
+        }
+        waits
+    }
+
     /// Receives an alert.
     pub(super) fn receive(&mut self, cx: &mut Context<'_>, alert: Alert) -> Result<Received, Error> {
         if self.traffic.last_signal_at.is_none_or(|last| last.plus(LAST_SIGNAL) <= cx.now || cx.now < last) {
@@ -211,15 +234,19 @@ impl Intake {
         // A signal lasts as long as its group does.
         let (signal, group) = match found {
             Some((Some(group), signal)) if group.id == signal.group_id => (signal, group),
-            Some((_, signal)) if signal.resolved_at.is_none() && alert.state == AlertState::Resolved => {
-                let after = Signal { resolved_at: Some(cx.now.max(signal.last_at)), ..signal.clone() };
-                write_signal(cx, Some(signal), Some(after));
-                return Ok(Received::Over);
-            }
-            _ => {
-                return match alert.state {
-                    AlertState::Firing(firing) => self.fire_anew(cx, key, &alert.key, alert.group.as_deref(), *firing),
-                    AlertState::Acknowledged | AlertState::Resolved => Ok(Received::Nothing),
+            earlier => {
+                let earlier = earlier.map(|(_, signal)| signal);
+                return match (alert.state, earlier) {
+                    (AlertState::Firing(firing), earlier) => {
+                        let named = Named { key, earlier: earlier.map(|it| it.id), dedup_key: &alert.key };
+                        self.fire_anew(cx, named, alert.group.as_deref(), *firing)
+                    }
+                    (AlertState::Resolved, Some(before)) if before.resolved_at.is_none() => {
+                        let after = Signal { resolved_at: Some(cx.now.max(before.last_at)), ..before.clone() };
+                        write_signal(cx, Some(before), Some(after));
+                        Ok(Received::Over)
+                    }
+                    (AlertState::Acknowledged | AlertState::Resolved, _) => Ok(Received::Nothing),
                 };
             }
         };
@@ -282,8 +309,7 @@ impl Intake {
     fn fire_anew(
         &mut self,
         cx: &mut Context<'_>,
-        key: AlertKey,
-        dedup_key: &str,
+        named: Named<'_>,
         group: Option<&str>,
         firing: Firing,
     ) -> Result<Received, Error> {
@@ -292,7 +318,7 @@ impl Intake {
         if drops && self.integration.kind != IntegrationKind::Heartbeat {
             return Ok(Received::Dropped);
         }
-        let mut group_key = AlertKey::of(group.unwrap_or(dedup_key));
+        let mut group_key = group.map_or(named.key, AlertKey::of_group);
         let mut open = open_group(cx, self.integration.id, group_key)?;
         let mut storm = false;
         if open.is_none() && self.storms(cx.now) {
@@ -301,11 +327,11 @@ impl Intake {
         }
         let signal = |group_id, cx: &mut Context<'_>| -> Result<Signal, Error> {
             Ok(Signal {
-                id: cx.ids.fresh(cx.now),
+                id: newer(cx, named.earlier),
                 org_id: cx.world.org_id(),
                 integration_id: self.integration.id,
-                key,
-                dedup_key: fits(DedupKey::fitted(dedup_key))?,
+                key: named.key,
+                dedup_key: fits(DedupKey::fitted(named.dedup_key))?,
                 group_key,
                 group_id,
                 severity: firing.severity,
@@ -332,7 +358,8 @@ impl Intake {
                 Ok(if incident.is_some() { Received::Joined } else { Received::Waits })
             }
             None => {
-                let id: AlertGroupId = cx.ids.fresh(cx.now);
+                let earlier = cx.world.newest_group(self.integration.id, group_key)?.map(|group| group.id);
+                let id: AlertGroupId = newer(cx, earlier);
                 let signal = signal(id, cx)?;
                 let first = if storm { self.first_of_storm(firing.severity)? } else { self.first(firing)? };
                 let (state, received) = match flow::begin(first, cx.now, self.waits()) {
@@ -386,10 +413,13 @@ impl Intake {
     /// What an incident begins with that an alert opens.
     fn first(&self, firing: Firing) -> Result<FirstAlert, Error> {
         let Firing { severity, title, summary, description, .. } = firing;
-        let title = Title::fitted(&title).or_else(|| Title::fitted(&summary));
-        let title = match title {
-            Some(title) => title,
-            None => fits(Title::fitted(&format!("Alert from {}", self.integration.name)))?,
+        let unnamed = format!("Alert from {}", self.integration.name);
+        let named = [title, summary, unnamed].into_iter().find_map(|text| Some((Title::fitted(&text)?, text)));
+        let (title, text) = fits(named)?;
+        // What does not fit into the title is not lost.
+        let description = match text.chars().count() > Title::MAX && !description.contains(text.trim()) {
+            true => format!("{}\n\n{description}", text.trim()),
+            false => description,
         };
         let description = IncidentDescription::fitted(&description).filter(|text| !text.as_str().is_empty());
         Ok(FirstAlert { title, description, severity })
@@ -397,7 +427,7 @@ impl Intake {
 
     /// Gives an input to a group, and carries out what it does.
     fn step(&self, cx: &mut Context<'_>, before: AlertGroup, firing: u32, input: Input) -> Result<(), Error> {
-        let state = match flow::step(&before.state, input, cx.now, self.waits()) {
+        let state = match flow::step(&before.state, input, cx.now, self.waits_of(&before, cx.now)) {
             Step::Stay if firing == before.firing => return Ok(()),
             Step::Stay => before.state.clone(),
             Step::Become(state) => state,
@@ -421,6 +451,14 @@ impl Intake {
 /// Text that always fits, since nothing is too short for it.
 fn fits<T>(text: Option<T>) -> Result<T, Error> {
     text.ok_or_else(|| Error::broken("a text that cannot be made to fit"))
+}
+
+/// An id that is newer than an earlier one, whatever the clock says.
+fn newer<I: Id>(cx: &mut Context<'_>, earlier: Option<I>) -> I {
+    match earlier {
+        Some(earlier) => cx.ids.fresh_after(cx.now.max(earlier.made_at()), earlier.to_bytes()),
+        None => cx.ids.fresh(cx.now),
+    }
 }
 
 /// The newest group with this key, unless its incident is resolved.

@@ -135,6 +135,8 @@ pub(crate) struct IntegrationV1 {
     heartbeat: Option<(u32, u32)>,
     #[cfg_attr(feature = "export", serde(with = "json::hash"))]
     token: [u8; 32],
+    #[cfg_attr(feature = "export", serde(with = "json::time::maybe"))]
+    rotated_at: Option<i64>,
     #[cfg_attr(feature = "export", serde(with = "json::IdForm::<UserId>"))]
     created_by: Raw,
     #[cfg_attr(feature = "export", serde(with = "json::time"))]
@@ -160,6 +162,7 @@ impl Entity for Integration {
             resolve_after: self.resolve_after,
             heartbeat: self.heartbeat.map(|beats| (beats.period(), beats.grace())),
             token: self.token.to_bytes(),
+            rotated_at: self.rotated_at.map(|at| at.as_millis()),
             created_by: self.created_by.to_bytes(),
             created_at: self.created_at.as_millis(),
             deleted_at: self.deleted_at.map(|at| at.as_millis()),
@@ -206,6 +209,7 @@ impl IntegrationV1 {
             resolve_after: self.resolve_after,
             heartbeat: heartbeat.transpose()?,
             token: SecretHash::from_bytes(self.token),
+            rotated_at: self.rotated_at.map(timestamp).transpose()?,
             created_by: UserId::from_bytes(self.created_by),
             created_at: timestamp(self.created_at)?,
             deleted_at: self.deleted_at.map(timestamp).transpose()?,

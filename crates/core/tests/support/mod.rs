@@ -1,6 +1,7 @@
 //! A small organization to try the rules on, with a clock that moves by hand.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod monitor;
 pub(crate) mod night;
 pub(crate) mod pier;
 

@@ -217,10 +217,7 @@ fn deleted_while_something_waits() {
     assert_eq!(word(&monitor.harbour.run(DeleteIntegration::new(monitor.id), &ada)), "not_found");
     // One that is quiet when its integration goes is resolved.
     let mut monitor = Monitor::new(waits(0, 60));
-    monitor.check(&[
-        (0, "disk high", "opened", "1 high: disk 1"),
-        (1, "disk over", "over", "1 high: disk 1 over"),
-    ]);
+    monitor.check(&[(0, "disk high", "opened", "1 high: disk 1"), (1, "disk over", "over", "1 high: disk 1 over")]);
     monitor.harbour.run(DeleteIntegration::new(monitor.id), &ada).unwrap();
     monitor.check(&[(61, "tick", "ok", "1 high resolved: disk 1 over")]);
     let last = monitor.updates(monitor.incident(1).id).pop().unwrap();

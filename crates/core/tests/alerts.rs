@@ -299,10 +299,8 @@ fn somebody_else_resolves_it() {
     assert_eq!(monitor.pages(), "1 ben 0; 2 ben 4");
     // What is over after that is an end of the signal only, and what was quiet already is not resolved twice.
     let mut monitor = Monitor::new(waits(0, 60));
-    monitor.check(&[
-        (0, "disk high", "opened", "1 high: disk 1"),
-        (1, "ada resolves 1", "ok", "1 high resolved: disk 1"),
-    ]);
+    monitor
+        .check(&[(0, "disk high", "opened", "1 high: disk 1"), (1, "ada resolves 1", "ok", "1 high resolved: disk 1")]);
     let resolved = monitor.harbour.detail(monitor.incident(1).id);
     monitor.check(&[
         (2, "disk over", "over", "1 high resolved: disk 1 over"),
@@ -418,10 +416,7 @@ fn signals_page_by_page() {
 #[test]
 fn ten_thousand_updates_stop_no_alert() {
     let mut monitor = paging(waits(0, 0));
-    monitor.check(&[
-        (0, "web:disk low", "opened", "1 low: disk 1"),
-        (1, "ada takes 1", "ok", "1 low taken: disk 1"),
-    ]);
+    monitor.check(&[(0, "web:disk low", "opened", "1 low: disk 1"), (1, "ada takes 1", "ok", "1 low taken: disk 1")]);
     let id = monitor.incident(1).id;
     let stored = monitor.harbour.world.world(monitor.harbour.org).incident(id).unwrap().unwrap();
     let mut full = stored.clone();

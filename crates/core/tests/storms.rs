@@ -399,14 +399,21 @@ fn a_heartbeat_that_is_deleted_or_has_another_token() {
     assert_eq!(monitor.incidents().len(), 0, "nobody waits for it any more");
 }
 
+/// What a heartbeat understands is being alive, and nothing else does.
 #[test]
 fn alerts_do_not_beat_and_beats_are_no_alerts() {
     let mut monitor = heart(waits(0, 300));
-    assert_eq!(monitor.fire("disk", Severity::High), "invalid_api_key");
     monitor.kind = IntegrationKind::Generic;
     assert_eq!(monitor.fire("disk", Severity::High), "invalid_api_key");
     for kind in [IntegrationKind::Generic, IntegrationKind::Alertmanager, IntegrationKind::PagerDuty] {
         let mut monitor = Monitor::of(Harbour::new(), kind, Settings::default());
         assert_eq!(monitor.beat(), "invalid_api_key", "{kind}");
     }
+}
+
+#[test]
+fn a_heartbeat_understands_no_alerts() {
+    let mut monitor = heart(waits(0, 300));
+    assert_eq!(monitor.kind, IntegrationKind::Heartbeat);
+    assert_eq!(monitor.fire("disk", Severity::High), "invalid_api_key");
 }

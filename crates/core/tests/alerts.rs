@@ -13,14 +13,14 @@ use support::monitor::{Monitor, firing, waits};
 use support::{Harbour, policy_layer, user, word};
 
 /// A monitor whose alerts page Ben for five minutes, then Cleo for ten.
-fn paging(settings: Settings) -> Monitor {
+fn paging(mut settings: Settings) -> Monitor {
     let mut harbour = Harbour::new();
     let (ada, policy) = (harbour.ada, harbour.policy("Night"));
     for (position, minutes, who) in [(1, 5, harbour.ben), (2, 10, harbour.cleo)] {
         let target = Target::users(vec![user(&who)]).unwrap();
         harbour.run(policy_layer(policy, position, minutes, target), &ada).unwrap();
     }
-    let settings = Settings { escalation_policy_id: Some(policy), ..settings };
+    settings.escalation_policy_id = Some(policy);
     Monitor::of(harbour, IntegrationKind::Generic, settings)
 }
 
@@ -314,6 +314,28 @@ fn somebody_else_resolves_it() {
     assert_eq!(monitor.harbour.detail(resolved.incident.id), resolved);
     let detail = monitor.harbour.detail(monitor.incident(2).id);
     assert_eq!((detail.status_history.len(), monitor.second(detail.incident.resolved_at.unwrap())), (4, 93));
+}
+
+/// What is new is what came last, also where the clock has jumped back since the incident before.
+#[test]
+fn the_clock_jumps_back() {
+    let mut monitor = paging(waits(0, 0));
+    monitor.check(&[
+        (10, "disk high", "opened", "1 high: disk 1"),
+        (9, "disk over", "over", "1 high resolved: disk 1 over"),
+        (9, "disk high", "opened", "1 high resolved: disk 1 over; 2 high: disk 1"),
+        (9, "disk high", "counted", "1 high resolved: disk 1 over; 2 high: disk 2"),
+        (9, "disk over", "over", "1 high resolved: disk 1 over; 2 high resolved: disk 2 over"),
+    ]);
+    assert_eq!(monitor.pages(), "1 ben 10; 2 ben 9");
+    let mut monitor = paging(waits(0, 60));
+    monitor.check(&[
+        (10, "web:disk high", "opened", "1 high: disk 1"),
+        (10, "ada resolves 1", "ok", "1 high resolved: disk 1"),
+        (9, "web:disk high", "opened", "1 high resolved: disk 1; 2 high: disk 1"),
+        (9, "web:cpu high", "joined", "1 high resolved: disk 1; 2 high: disk 1, cpu 1"),
+        (9, "web:disk over", "over", "1 high resolved: disk 1; 2 high: disk 1 over, cpu 1"),
+    ]);
 }
 
 #[test]

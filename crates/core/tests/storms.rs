@@ -186,6 +186,22 @@ fn flapping_is_no_way_around_it() {
     at_most_sixty_one(&monitor);
 }
 
+/// The storm may be resolved before its ten minutes are quiet: what comes then belongs to it all the same.
+#[test]
+fn a_storm_that_is_resolved_while_it_lasts() {
+    let mut monitor = Monitor::new(waits(0, 60));
+    sixty(&mut monitor, 0, "opened");
+    for second in (0..600).step_by(90) {
+        monitor.at(second);
+        monitor.tick();
+        monitor.fire("disk", Severity::High);
+        monitor.over("disk");
+        monitor.at(second + 60);
+        monitor.tick();
+    }
+    at_most_sixty_one(&monitor);
+}
+
 /// What waits for a pause counts, also when it is forgotten; the storm waits, too.
 #[test]
 fn a_storm_of_what_waits() {
@@ -232,8 +248,8 @@ fn a_storm_elsewhere() {
 }
 
 /// A heartbeat every minute, with ten seconds of grace.
-fn heart(settings: Settings) -> Monitor {
-    let settings = Settings { heartbeat: Some(Heartbeat::new(60, 10).unwrap()), ..settings };
+fn heart(mut settings: Settings) -> Monitor {
+    settings.heartbeat = Some(Heartbeat::new(60, 10).unwrap());
     Monitor::of(Harbour::new(), IntegrationKind::Heartbeat, settings)
 }
 
@@ -301,6 +317,20 @@ fn beats_are_remembered_to_the_millisecond() {
 }
 
 #[test]
+fn silent_with_a_long_name() {
+    let mut monitor = heart(waits(0, 300));
+    let ada = monitor.harbour.ada;
+    monitor.beat();
+    // It is called as its integration is when it is noticed.
+    let edit = EditIntegration { name: Some(valid(&"n".repeat(100))), ..EditIntegration::new(monitor.id) };
+    monitor.harbour.run(edit, &ada).unwrap();
+    monitor.at(70);
+    monitor.tick();
+    let title = monitor.incident(1).title.to_string();
+    assert!(title.starts_with("nnn") && title.ends_with('…') && title.chars().count() == 100, "{title}");
+}
+
+#[test]
 fn silent_again_while_quiet() {
     let mut monitor = heart(waits(0, 300));
     monitor.beat();
@@ -311,6 +341,32 @@ fn silent_again_while_quiet() {
     let incident = monitor.incident(1);
     assert_eq!((monitor.incidents().len(), incident.status), (1, Status::Investigating));
     assert_eq!(monitor.signals(incident.id)[0].count, 2);
+}
+
+/// Somebody resolves it while it is silent: it is said once more only after it has been alive.
+#[test]
+fn silence_that_somebody_has_resolved() {
+    let mut monitor = heart(waits(0, 300));
+    monitor.beat();
+    for (second, act, incidents) in [
+        (70, "tick", 1),
+        (80, "ada resolves 1", 1),
+        (500, "tick", 1),
+        (600, "beat", 1),
+        (669, "tick", 1),
+        (670, "tick", 2),
+        (680, "beat", 2),
+    ] {
+        monitor.at(second);
+        assert_eq!(monitor.act(act), "ok");
+        assert_eq!(monitor.incidents().len(), incidents, "{second}: {act}");
+    }
+    // Without its integration it is resolved all the same, and it is not silent any more.
+    let ada = monitor.harbour.ada;
+    monitor.harbour.run(DeleteIntegration::new(monitor.id), &ada).unwrap();
+    monitor.at(980);
+    monitor.tick();
+    assert_eq!((monitor.incident(2).status, monitor.incidents().len()), (Status::Resolved, 2));
 }
 
 #[test]

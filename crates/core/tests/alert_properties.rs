@@ -77,6 +77,8 @@ enum State {
 #[derive(Debug, Clone)]
 struct Group {
     key: String,
+    /// The worst severity of what has fired, also of what was over before the incident was opened.
+    worst: Severity,
     state: State,
     trouble: Option<usize>,
 }
@@ -131,8 +133,7 @@ impl Both {
     }
 
     fn open(&mut self, group: usize) {
-        let of_group = self.signals.iter().filter(|signal| signal.group == group);
-        let severity = of_group.map(|signal| signal.severity).reduce(worse).unwrap();
+        let severity = self.groups[group].worst;
         self.groups[group].state = State::Open;
         self.groups[group].trouble = Some(self.troubles.len());
         let (id, taken, resolved, by_hand) = (None, false, false, false);
@@ -144,6 +145,7 @@ impl Both {
             let signal = &mut self.signals[place];
             (signal.count, signal.firing, signal.severity) = (signal.count + 1, true, worse(signal.severity, severity));
             let group = &mut self.groups[signal.group];
+            group.worst = worse(group.worst, severity);
             if let Some(trouble) = group.trouble {
                 group.state = State::Open;
                 self.troubles[trouble].severity = worse(self.troubles[trouble].severity, severity);
@@ -159,13 +161,15 @@ impl Both {
         let group = there.unwrap_or(self.groups.len());
         self.signals.push(Told { name, group, severity, count: 1, firing: true });
         if there.is_none() {
-            self.groups.push(Group { key, state: State::Waits(self.now + self.pause), trouble: None });
+            let state = State::Waits(self.now + self.pause);
+            self.groups.push(Group { key, worst: severity, state, trouble: None });
             if self.pause == 0 {
                 self.open(group);
                 return "opened";
             }
             return "waits";
         }
+        self.groups[group].worst = worse(self.groups[group].worst, severity);
         let Some(trouble) = self.groups[group].trouble else { return "waits" };
         self.groups[group].state = State::Open;
         let trouble = &mut self.troubles[trouble];
@@ -188,6 +192,12 @@ impl Both {
         self.signals[place].firing = false;
         let group = self.signals[place].group;
         if self.signals.iter().any(|signal| signal.group == group && signal.firing) {
+            if matches!(self.groups[group].state, State::Waits(_)) {
+                // It is forgotten alone: it is of a group that there is not any more.
+                self.signals[place].group = self.groups.len();
+                let (key, state) = (String::new(), State::Forgotten);
+                self.groups.push(Group { key, worst: Severity::Low, state, trouble: None });
+            }
             return "over";
         }
         match self.groups[group].state {

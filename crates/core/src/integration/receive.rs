@@ -326,8 +326,11 @@ impl Intake {
             open = open_group(cx, self.integration.id, group_key)?;
         }
         let signal = |group_id, cx: &mut Context<'_>| -> Result<Signal, Error> {
+            let id: SignalId = newer(cx, named.earlier);
+            // Invariant [own-time].
+            let at = id.made_at();
             Ok(Signal {
-                id: newer(cx, named.earlier),
+                id,
                 org_id: cx.world.org_id(),
                 integration_id: self.integration.id,
                 key: named.key,
@@ -337,8 +340,8 @@ impl Intake {
                 severity: firing.severity,
                 summary: fits(Summary::fitted(&firing.summary))?,
                 source: fits(AlertSource::fitted(&firing.source))?,
-                first_at: cx.now,
-                last_at: cx.now,
+                first_at: at,
+                last_at: at,
                 count: 1,
                 resolved_at: None,
             })

@@ -89,6 +89,7 @@ words! {
 }
 
 /// What a new signal is called, and the one before it with the same key.
+#[derive(Clone, Copy)]
 struct Named<'a> {
     key: AlertKey,
     earlier: Option<SignalId>,

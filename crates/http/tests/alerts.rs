@@ -170,7 +170,7 @@ async fn events_of_pagerduty() {
 
     let fired = post(event(&token, "trigger", "disk/db1")).await;
     let success = |key: &Value| json!({ "status": "success", "message": "Event processed", "dedup_key": key });
-    assert_eq!((fired.status, fired.body), (202, success(&"disk/db1")));
+    assert_eq!((fired.status, fired.body), (202, success(&json!("disk/db1"))));
     let opened = server.opened_by(&id).await;
     assert_eq!(opened.len(), 1);
     let (incident, path) = (&opened[0], format!("/incidents/{}", opened[0]["id"].as_str().unwrap()));

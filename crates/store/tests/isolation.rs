@@ -15,13 +15,17 @@ use dogwatch_core::escalation::{
     OrderPolicyLayers, Position, PreviewPolicy, RemovePolicyLayer, Target,
 };
 use dogwatch_core::id::{
-    ApiKeyId, ComponentId, Id, IncidentId, InvitationId, MaintenanceId, OverrideId, PolicyId, PolicyLayerId,
-    RotationLayerId, ScheduleId, StatusPageId, UpdateId, WebhookId,
+    ApiKeyId, ComponentId, Id, IncidentId, IntegrationId, InvitationId, MaintenanceId, OverrideId, PolicyId,
+    PolicyLayerId, RotationLayerId, ScheduleId, StatusPageId, UpdateId, WebhookId,
 };
 use dogwatch_core::incident::{
-    AcknowledgeIncident, ChangeStatus, CreateIncident, EditIncident, GetIncident, GetUpdate, HandOffIncident,
+    AcknowledgeIncident, Author, ChangeStatus, CreateIncident, EditIncident, GetIncident, GetUpdate, HandOffIncident,
     ListAuditEvents, ListIncidents, ListLimit, ListUpdates, Owner, PostUpdate, RedactUpdate, SetComponents, Severity,
     Status,
+};
+use dogwatch_core::integration::{
+    CreateIntegration, DeleteIntegration, EditIntegration, GetIntegration, IntegrationKind, ListIntegrations,
+    ListSignals, RotateIntegrationToken,
 };
 use dogwatch_core::oncall::{
     AddRotationLayer, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule, EditRotationLayer, EditSchedule,
@@ -42,6 +46,7 @@ use dogwatch_core::webhook::{
 use dogwatch_core::{Actor, Code, Command, Patch, Query, Timestamp, UserId};
 use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, Error, ManualClock};
+use dogwatch_testkit::rooms::integration::firing;
 use dogwatch_testkit::{ops, run::Run};
 use proptest::prelude::*;
 
@@ -61,6 +66,9 @@ struct Names {
     webhook: WebhookId,
     page: StatusPageId,
     maintenance: MaintenanceId,
+    integration: IntegrationId,
+    /// Of an incident that the integration has opened.
+    alerted: IncidentId,
 }
 
 const NOBODYS: [u8; 16] = [0xEE; 16];
@@ -81,6 +89,8 @@ fn nobodys() -> Names {
         webhook: Id::from_bytes(NOBODYS),
         page: Id::from_bytes(NOBODYS),
         maintenance: Id::from_bytes(NOBODYS),
+        integration: Id::from_bytes(NOBODYS),
+        alerted: Id::from_bytes(NOBODYS),
     }
 }
 
@@ -112,6 +122,8 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
             names.webhook.to_string(),
             names.page.to_string(),
             names.maintenance.to_string(),
+            names.integration.to_string(),
+            names.alerted.to_string(),
         ]
         .iter()
         .fold(text, |text, id| text.replace(id, "ID"))
@@ -298,6 +310,22 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
     outcomes.push(ask(engine, actor, &ListAuditEvents::new(names.incident)));
     outcomes.push(ask(engine, actor, &GetUpdate::new(names.incident, names.update)));
     outcomes.push(ask(engine, actor, &GetUpdate::new(own.incident, names.update)));
+    let rename = |id| EditIntegration { name: Some("y".parse().unwrap()), ..EditIntegration::new(id) };
+    outcomes.push(run(engine, actor, rename(names.integration)));
+    outcomes.push(run(engine, actor, DeleteIntegration::new(names.integration)));
+    outcomes.push(run(engine, actor, RotateIntegrationToken::new(names.integration)));
+    outcomes.push(ask(engine, actor, &GetIntegration::new(names.integration)));
+    outcomes.push(ask(engine, actor, &ListSignals::new(names.alerted)));
+    let names_theirs: [fn(&mut EditIntegration, &Names); 3] = [
+        |edit, names| edit.component_id = Patch::Set(names.component),
+        |edit, names| edit.owner_schedule_id = Patch::Set(names.schedule),
+        |edit, names| edit.escalation_policy_id = Patch::Set(names.policy),
+    ];
+    for set in names_theirs {
+        let mut edit = EditIntegration::new(own.integration);
+        set(&mut edit, names);
+        outcomes.push(run(engine, actor, edit));
+    }
     outcomes.into_iter().map(hide).collect()
 }
 
@@ -329,11 +357,13 @@ fn everything(engine: &Engine, admin: &Actor) -> String {
         text += &format!("{:?}", engine.query(&ListMaintenances::new(page.id), admin).unwrap());
         text += &format!("{:?}", engine.query(&ShowStatusPage::new(page.slug, now), &Actor::Anybody).ok());
     }
+    text += &format!("{:?}", engine.query(&ListIntegrations, admin).unwrap());
     let all = ListIncidents { limit: ListLimit::MAX, ..Default::default() };
     for incident in engine.query(&all, admin).unwrap().incidents {
         text += &format!("{:?}", engine.query(&GetIncident { id: incident.id }, admin).unwrap());
         text += &format!("{:?}", engine.query(&ListPages::new(incident.id), admin).unwrap());
         text += &format!("{:?}", engine.query(&ListUpdates::new(incident.id), admin).unwrap().updates);
+        text += &format!("{:?}", engine.query(&ListSignals::new(incident.id), admin).unwrap());
     }
     text
 }
@@ -378,7 +408,15 @@ fn one_of_each(engine: &Engine, admin: &Actor, user: UserId) -> Names {
         starts_at: hour(1),
         ends_at: hour(2),
     };
+    let kind = IntegrationKind::Generic;
+    let added = engine.execute(CreateIntegration::new(name.parse().unwrap(), kind), admin).unwrap();
+    let alert = firing("disk", None, Severity::High, "full");
+    engine.submit_alerts(&added.token, kind, vec![alert]).unwrap().wait().unwrap();
+    let newest = engine.query(&ListIncidents { limit: ListLimit::MAX, ..Default::default() }, admin).unwrap().incidents;
+    let alerted = newest.iter().find(|it| it.created_by == Author::Integration(added.integration.setting.id));
     Names {
+        integration: added.integration.setting.id,
+        alerted: alerted.unwrap().id,
         page,
         maintenance: engine.execute(maintenance, admin).unwrap().id,
         policy,
@@ -423,7 +461,7 @@ proptest! {
             prop_assert!(with_theirs.iter().all(|outcome| outcome != "ok"), "{:?}", with_theirs);
             prop_assert_eq!(before, everything(engine, &them));
             let seen = everything(engine, &us);
-            for id in [theirs.page.to_string(), theirs.maintenance.to_string(), theirs.policy.to_string(), theirs.policy_layer.to_string(), theirs.schedule.to_string(), theirs.layer.to_string(), theirs.stand_in.to_string(), theirs.incident.to_string(), theirs.component.to_string(), theirs.key.to_string(), theirs.update.to_string(), theirs.webhook.to_string()] {
+            for id in [theirs.integration.to_string(), theirs.alerted.to_string(), theirs.page.to_string(), theirs.maintenance.to_string(), theirs.policy.to_string(), theirs.policy_layer.to_string(), theirs.schedule.to_string(), theirs.layer.to_string(), theirs.stand_in.to_string(), theirs.incident.to_string(), theirs.component.to_string(), theirs.key.to_string(), theirs.update.to_string(), theirs.webhook.to_string()] {
                 prop_assert!(!seen.contains(&id));
             }
             // A member of one organization who claims to act in the other is nobody there.

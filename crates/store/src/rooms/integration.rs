@@ -504,6 +504,8 @@ impl Entity for AlertGroup {
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
         verifier.need(key, &Table::INTEGRATION.record(self.org_id, self.integration_id), "an integration");
+        // Whatever began a group was traffic.
+        verifier.need(key, &Table::TRAFFIC.record(self.org_id, self.integration_id), "what came in lately");
         if let Some(incident) = self.state.incident() {
             verifier.need(key, &incident_key(self.org_id, incident), "an incident");
         }

@@ -8,6 +8,7 @@ pub(crate) mod component;
 pub(crate) mod contact;
 pub(crate) mod escalation;
 pub(crate) mod incident;
+pub mod integration;
 mod org_audit;
 pub(crate) mod status_page;
 pub(crate) mod team;
@@ -104,6 +105,7 @@ pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op>
 pub(crate) fn fill(engine: &Engine, admin: &Actor) {
     component::fill(engine, admin);
     status_page::fill(engine, admin);
+    integration::fill(engine, admin);
     team::fill(engine);
     contact::fill(engine, admin);
     webhook::fill(engine, admin);

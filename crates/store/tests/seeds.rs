@@ -34,6 +34,11 @@ fn records() {
 }
 
 #[test]
+fn alerts() {
+    assert!(targets::replay(&seeds("alerts"), targets::alerts) > 0);
+}
+
+#[test]
 fn parsers() {
     assert!(targets::replay(&seeds("parsers"), targets::parsers) > 0);
 }

@@ -19,6 +19,7 @@
     reason = "a test fails by panicking, a benchmark prints"
 )]
 
+pub mod alerts;
 pub mod commands;
 pub mod fixture;
 pub mod house;

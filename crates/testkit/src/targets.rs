@@ -5,7 +5,7 @@ use std::path::Path;
 use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, ManualClock};
 
-use crate::{journal, oncall, ops, parsers, run};
+use crate::{alerts as intake, journal, oncall, ops, parsers, run};
 
 /// A sequence of operations against the model, restarts included.
 pub fn commands(data: &[u8]) {
@@ -36,6 +36,11 @@ pub fn records(data: &[u8]) {
     if let Some((kind, payload)) = data.split_first() {
         dogwatch_store::fuzzing::check(*kind, payload).unwrap();
     }
+}
+
+/// What senders of alerts may send: the first byte says which, the rest is the body.
+pub fn alerts(data: &[u8]) {
+    intake::check(data);
 }
 
 /// Every parser of text, ids, words and timestamps.

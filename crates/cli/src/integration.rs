@@ -181,3 +181,28 @@ fn requests(kind: IntegrationKind, token: &Secret) -> Vec<(String, Value)> {
         IntegrationKind::Heartbeat => vec![(path("heartbeat"), json!({}))],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is printed stands in the document for it, with a placeholder for the token.
+    #[test]
+    fn snippets_are_documented() {
+        let document = include_str!("../../../docs/integrations.md");
+        for kind in IntegrationKind::ALL {
+            let snippet = snippet(kind, "https://oncall.example.com", "TOKEN");
+            assert!(document.contains(&snippet), "{kind}:\n{snippet}");
+        }
+    }
+
+    #[test]
+    fn what_is_dropped() {
+        let read = severities(&["low".to_owned(), "medium".to_owned()]).unwrap();
+        assert_eq!(
+            (read.low, read.medium, read.high),
+            (SeverityOutcome::Drop, SeverityOutcome::Drop, SeverityOutcome::Incident)
+        );
+        assert!(severities(&["sev1".to_owned()]).is_err());
+    }
+}

@@ -16,8 +16,10 @@ use dogwatch_core::memory::MemoryState;
 use dogwatch_core::outbox::ListPages;
 use dogwatch_core::{Actor, Command, IdSource, Query, Secret, Timestamp};
 use dogwatch_store::backend::MemoryBackend;
+use dogwatch_store::journal::MemoryJournal;
 use dogwatch_store::{Engine, ManualClock};
 use dogwatch_testkit::fixture::create_organization;
+use dogwatch_testkit::recorder::Recorder;
 use dogwatch_testkit::rooms::integration::{firing, over};
 use proptest::prelude::*;
 
@@ -320,4 +322,26 @@ fn what_waits_costs_a_tick_nothing() {
     assert_eq!(both.engine().tick(both.now()).unwrap().failed, 0);
     let open = ListIncidents::default();
     assert!(both.ask(0, &open).incidents.iter().all(|incident| incident.status != Status::Resolved));
+}
+
+/// An alert that only counts writes one row; within a minute of another, also none for when something last came in.
+#[test]
+fn what_an_alert_writes() {
+    let (recorder, recording) = Recorder::on(MemoryJournal::default());
+    let clock = ManualClock::at("2026-04-07T09:00:00Z".parse().unwrap());
+    let engine = Engine::builder().clock(clock.clone()).with_storage(MemoryBackend::new(), recorder).unwrap();
+    let ada = engine.execute(create_organization(), &Actor::Operator).unwrap().actor();
+    let token = engine.execute(CreateIntegration::new("Disks".parse().unwrap(), KIND), &ada).unwrap().token;
+    let rows = |alerts: Vec<Alert>| {
+        drop(recording.take());
+        engine.submit_alerts(&token, KIND, alerts).unwrap().wait().unwrap();
+        recording.take().iter().map(|rows| rows.owned().count()).sum::<usize>()
+    };
+    let fires = |key: &str| vec![firing(key, Some("web"), Severity::High, "words")];
+    rows(fires("a"));
+    assert_eq!(rows(fires("a")), 1);
+    assert_eq!(rows([fires("a"), fires("a"), fires("a")].concat()), 1, "in one commit, however often");
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(rows(fires("a")), 2, "and once a minute when it came in");
+    assert_eq!(rows(fires("b")), 3, "a new one in a group: the signal, its place in the group, and the group");
 }

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `http` | the module `http`: the JSON API as an `axum::Router` to nest |
 //! | `deliver` | the module `deliver`: sends pages and invitations by mail, to webhooks and ntfy, or through a channel of yours |
+//! | `intake` | the module `intake`: what monitoring systems send, read as alerts, for routes of your own; `http` has such routes |
 //! | `web` | the module `web`: the pages to which messages link, and status pages, as `axum::Router`s |
 //! | `export` | `Engine::export` and `import`: all entities as lines of JSON |
 //! | `serde` | JSON of the contract for the types of [`rules`] |
@@ -38,6 +39,8 @@ pub use dogwatch_store::*;
 pub use dogwatch_deliver as deliver;
 #[cfg(feature = "http")]
 pub use dogwatch_http as http;
+#[cfg(feature = "intake")]
+pub use dogwatch_intake as intake;
 #[cfg(feature = "testkit")]
 pub use dogwatch_testkit as testkit;
 #[cfg(feature = "web")]
@@ -49,6 +52,6 @@ pub use dogwatch_web as web;
 pub struct Readme;
 
 /// The blocks of `docs/embedding.md`, run as tests with all features.
-#[cfg(all(doctest, feature = "export", feature = "http", feature = "serde", feature = "tracing", feature = "testkit"))]
+#[cfg(all(doctest, feature = "export", feature = "http", feature = "intake", feature = "serde", feature = "tracing", feature = "testkit"))]
 #[doc = include_str!("../../../docs/embedding.md")]
 pub struct Embedding;

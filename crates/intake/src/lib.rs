@@ -20,6 +20,8 @@ pub use pagerduty::{PagerDutyEvent, pagerduty};
 #[doc(no_inline)]
 pub use dogwatch_core::integration::{Alert, AlertState, Firing};
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 
 /// Why a request is refused: nothing of it happens. Repeating it does not help.
@@ -28,6 +30,14 @@ pub struct Refusal {
     /// What is wrong, a sentence each; at least one. They repeat nothing of the request.
     pub errors: Vec<String>,
 }
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.errors.join("; "))
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 impl Refusal {
     fn one(error: impl Into<String>) -> Self {

@@ -204,6 +204,8 @@ text! {
     AlertSource "source": Line 0..=255;
     /// The key of a signal: at most 255 characters (contract, section 14).
     DedupKey "dedup key": Line 0..=255;
+    /// The name of a topic of SNS: 1–256 characters (contract, section 14).
+    TopicArn "topic": Name 1..=256;
     /// The note with which an incident is resolved: at most 10,000 characters; an empty one is no note (contract, section 6).
     ResolutionNote "resolution note": Block 0..=10_000;
 }

@@ -52,6 +52,14 @@ pub use dogwatch_web as web;
 pub struct Readme;
 
 /// The blocks of `docs/embedding.md`, run as tests with all features.
-#[cfg(all(doctest, feature = "export", feature = "http", feature = "intake", feature = "serde", feature = "tracing", feature = "testkit"))]
+#[cfg(all(
+    doctest,
+    feature = "export",
+    feature = "http",
+    feature = "intake",
+    feature = "serde",
+    feature = "tracing",
+    feature = "testkit"
+))]
 #[doc = include_str!("../../../docs/embedding.md")]
 pub struct Embedding;

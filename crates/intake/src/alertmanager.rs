@@ -66,7 +66,7 @@ fn alert(request: &Request, sent: &Sent) -> Alert {
         Some(status) if status.eq_ignore_ascii_case("resolved") => AlertState::Resolved,
         _ => AlertState::Firing(Box::new(firing(request, sent, labels))),
     };
-    Alert { key, group: request.group_key.said().map(str::to_owned), state }
+    Alert { key, group: request.group_key.said().map(str::to_owned), state, report: None }
 }
 
 /// Labels in one line.

@@ -61,7 +61,7 @@ pub fn generic(body: &[u8]) -> Result<Alert, Refusal> {
         }
     };
     match state {
-        Some(state) if errors.is_empty() => Ok(Alert { key, group: None, state }),
+        Some(state) if errors.is_empty() => Ok(Alert { key, group: None, state, report: None }),
         _ => Err(Refusal { errors }),
     }
 }

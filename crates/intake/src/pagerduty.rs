@@ -97,7 +97,7 @@ pub fn pagerduty(body: &[u8]) -> Result<PagerDutyEvent, Refusal> {
     match state {
         Some(state) if errors.is_empty() => Ok(PagerDutyEvent {
             routing_key: Secret::new(request.routing_key.0),
-            alert: Alert { key, group: None, state },
+            alert: Alert { key, group: None, state, report: None },
         }),
         _ => Err(Refusal { errors }),
     }

@@ -3,7 +3,10 @@
 //! The rules ([`ReceiveAlert`], [`ReceiveBeat`]) are ordinary commands of anybody. Here several alerts become one commit, and they wait in
 //! the queue with what their own organization does, so that a storm of one organization keeps no other waiting.
 
-use dogwatch_core::integration::{Alert, IntegrationKind, ReceiveAlert, ReceiveBeat, Received, holder};
+use dogwatch_core::integration::{
+    Alert, ConfirmTopic, IntegrationKind, ReceiveAlert, ReceiveBeat, ReceiveFromTopic, Received, holder,
+};
+use dogwatch_core::text::TopicArn;
 use dogwatch_core::{Actor, Code, Command, Error as Refusal, IdSource, OrgId, Secret, decide};
 
 use crate::commit::assembly::Assembly;
@@ -37,7 +40,7 @@ impl Engine {
     /// };
     /// let alert = |key: &str, summary| {
     ///     let state = AlertState::Firing(Box::new(firing(summary)));
-    ///     Alert { key: key.to_owned(), group: Some("disks".to_owned()), state }
+    ///     Alert { key: key.to_owned(), group: Some("disks".to_owned()), state, report: None }
     /// };
     /// let alerts = vec![alert("db1", "db1 is full"), alert("db2", "db2 is full")];
     /// let received = engine.submit_alerts(&token, kind, alerts)?.wait()?;
@@ -72,6 +75,29 @@ impl Engine {
         self.hand_in(Reports { org, commands: vec![ReceiveBeat::new(token.clone())] })
     }
 
+    /// Confirms the subscription of a topic of SNS; the answer says whether it is the one. See [`ConfirmTopic`].
+    ///
+    /// # Errors
+    /// As [`Engine::submit_alerts`].
+    pub fn submit_topic(&self, token: &Secret, topic: TopicArn) -> Result<Pending<Vec<bool>>, Error> {
+        let org = self.organization_receiving(token, IntegrationKind::CloudWatch)?;
+        self.hand_in(Reports { org, commands: vec![ConfirmTopic::new(token.clone(), topic)] })
+    }
+
+    /// Receives an alarm from a topic of SNS; `None` when it is not the one that was confirmed. See [`ReceiveFromTopic`].
+    ///
+    /// # Errors
+    /// As [`Engine::submit_alerts`].
+    pub fn submit_from_topic(
+        &self,
+        token: &Secret,
+        topic: TopicArn,
+        alert: Option<Alert>,
+    ) -> Result<Pending<Vec<Option<Received>>>, Error> {
+        let org = self.organization_receiving(token, IntegrationKind::CloudWatch)?;
+        self.hand_in(Reports { org, commands: vec![ReceiveFromTopic::new(token.clone(), topic, alert)] })
+    }
+
     /// The organization of the integration of this kind that has a token.
     ///
     /// # Errors
@@ -87,14 +113,14 @@ struct Reports<C> {
     commands: Vec<C>,
 }
 
-impl<C: Command<Reply = Received>> Work for Reports<C> {
-    type Reply = Vec<Received>;
+impl<C: Command> Work for Reports<C> {
+    type Reply = Vec<C::Reply>;
 
     fn lane(&self) -> Lane {
         Lane::Of(Some(self.org))
     }
 
-    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Vec<Received>, Error> {
+    fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Vec<C::Reply>, Error> {
         let actor = Actor::Anybody;
         batch.all_or_nothing(|batch| {
             let receive = |command| {

@@ -40,7 +40,7 @@ impl Command for ReceiveBeat {
 
     fn decide(self, _: ByAnybody, cx: &mut GlobalContext<'_>) -> Result<Received, Error> {
         within(cx, &self.token, IntegrationKind::Heartbeat, |cx, intake| {
-            let alert = Alert { key: SILENCE.to_owned(), group: None, state: AlertState::Resolved };
+            let alert = Alert { key: SILENCE.to_owned(), group: None, state: AlertState::Resolved, report: None };
             let received = intake.receive(cx, alert)?;
             intake.traffic.last_signal_at = Some(cx.now);
             intake.traffic.silent_at = intake.integration.heartbeat.map(|beats| beats.missed_after(cx.now));
@@ -66,7 +66,8 @@ pub(crate) fn fall_silent(cx: &mut Context<'_>, id: IntegrationId) -> Result<boo
         source: name.to_string(),
         description: format!("{name} has not given a sign of life{since}."),
     };
-    let alert = Alert { key: SILENCE.to_owned(), group: None, state: AlertState::Firing(Box::new(firing)) };
+    let state = AlertState::Firing(Box::new(firing));
+    let alert = Alert { key: SILENCE.to_owned(), group: None, state, report: None };
     intake.receive(cx, alert)?;
     intake.traffic.last_signal_at = last;
     intake.traffic.silent_at = None;

@@ -359,7 +359,13 @@ impl Command for RotateIntegrationToken {
         let before = find(cx.world, self.id)?;
         let token = Secret::integration_token(cx.ids);
         let after = Integration { token: token.hash(), rotated_at: Some(cx.now), ..before.clone() };
-        let integration = IntegrationView::of(&after, cx.world.traffic(self.id)?.as_ref());
+        let traffic = cx.world.traffic(self.id)?;
+        let integration = IntegrationView::of(&after, traffic.as_ref());
+        // Whoever gets the new token confirms a topic anew.
+        if let Some(traffic) = traffic.filter(|traffic| traffic.topic.is_some()) {
+            let unpinned = Traffic { topic: None, ..traffic.clone() };
+            cx.write(Write::Traffic(Box::new(Change::edited(traffic, unpinned))));
+        }
         cx.write(Write::Integration(Box::new(Change::edited(before, after))));
         Ok(NewToken { integration, token })
     }

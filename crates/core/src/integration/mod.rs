@@ -5,7 +5,7 @@
 //! happens ([`GroupState`]): it may wait before it opens its incident, in case the alert goes by itself, and it waits before it resolves
 //! it, in case the alert comes back. Both waits are timers of the engine ([`crate::ticks`]).
 //!
-//! [`ReceiveAlert`] and [`ReceiveBeat`] are for whoever holds the token of an integration. An alert is never refused for what it says: text
+//! [`ReceiveAlert`], [`ReceiveBeat`] and [`ReceiveFromTopic`] are for whoever holds the token of an integration. An alert is never refused for what it says: text
 //! is made to fit. What an integration does to an incident, it does as an [`Author`](crate::incident::Author) of its own.
 //!
 //! When more than 60 groups begin within ten minutes, further ones are one group, the storm, until no new alert has come for ten
@@ -18,6 +18,7 @@ mod model;
 mod port;
 mod query;
 mod receive;
+mod topic;
 
 pub use beat::ReceiveBeat;
 pub use commands::{CreateIntegration, DeleteIntegration, EditIntegration, NewToken, RotateIntegrationToken, Settings};
@@ -31,6 +32,8 @@ pub use query::{
     SignalView,
 };
 pub use receive::{Alert, AlertState, Firing, ReceiveAlert, Received, holder};
+
+pub use topic::{ConfirmTopic, ReceiveFromTopic};
 
 pub(crate) use beat::fall_silent;
 pub(crate) use commands::{Named, refers};

@@ -8,14 +8,14 @@ use sha2::{Digest, Sha256};
 use crate::id::{AlertGroupId, ComponentId, IncidentId, IntegrationId, OrgId, PolicyId, ScheduleId, SignalId, UserId};
 use crate::incident::Severity;
 use crate::secret::SecretHash;
-use crate::text::{AlertSource, DedupKey, IncidentDescription, Name, Summary, Title};
+use crate::text::{AlertSource, DedupKey, IncidentDescription, Name, Summary, Title, TopicArn};
 use crate::time::Timestamp;
 use crate::validation::Problem;
 use crate::words::words;
 
 words! {
     /// What an integration understands.
-    IntegrationKind, "kind", "must be `pagerduty`, `alertmanager`, `generic` or `heartbeat`" {
+    IntegrationKind, "kind", "must be `pagerduty`, `alertmanager`, `generic`, `heartbeat` or `cloudwatch`" {
         /// `pagerduty`: PagerDuty's Events API, version 2.
         PagerDuty = "pagerduty",
         /// `alertmanager`: the webhook of Prometheus' Alertmanager, and of Grafana.
@@ -24,6 +24,8 @@ words! {
         Generic = "generic",
         /// `heartbeat`: being alive; an incident opens when that ends.
         Heartbeat = "heartbeat",
+        /// `cloudwatch`: alarms of Amazon CloudWatch, over SNS.
+        CloudWatch = "cloudwatch",
     }
 }
 
@@ -254,6 +256,8 @@ pub struct Signal {
     pub count: u64,
     /// Since when it is over; `None` while it fires.
     pub resolved_at: Option<Timestamp>,
+    /// Hashes of the ids of the last reports that carry one, oldest first: 16 at most.
+    pub reports: Vec<u64>,
 }
 
 /// Signals that belong together, and their incident.
@@ -351,12 +355,22 @@ pub struct Traffic {
     pub storm_at: Option<Timestamp>,
     /// When the next beat is missed; `None` before the first, and after one was missed.
     pub silent_at: Option<Timestamp>,
+    /// The topic of SNS whose subscription was confirmed first; no other may report.
+    pub topic: Option<TopicArn>,
 }
 
 impl Traffic {
     /// Nothing has come in yet.
     #[must_use]
     pub const fn none(org_id: OrgId, integration_id: IntegrationId) -> Self {
-        Self { org_id, integration_id, last_signal_at: None, begun: Vec::new(), storm_at: None, silent_at: None }
+        Self {
+            org_id,
+            integration_id,
+            last_signal_at: None,
+            begun: Vec::new(),
+            storm_at: None,
+            silent_at: None,
+            topic: None,
+        }
     }
 }

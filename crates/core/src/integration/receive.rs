@@ -38,6 +38,8 @@ pub struct Alert {
     pub group: Option<String>,
     /// How the alert is.
     pub state: AlertState,
+    /// The id of this report, if the sender gives it one: it acts once.
+    pub report: Option<String>,
 }
 
 /// How an alert is.
@@ -85,15 +87,36 @@ words! {
         Dropped = "dropped",
         /// `nothing`: there was nothing to acknowledge or to resolve.
         Nothing = "nothing",
+        /// `repeated`: this very report came before.
+        Repeated = "repeated",
     }
 }
 
 /// What a new signal is called, and the one before it with the same key.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Named<'a> {
     key: AlertKey,
     earlier: Option<SignalId>,
     dedup_key: &'a str,
+    reports: Vec<u64>,
+}
+
+/// How many reports with an id are remembered for a key.
+const REPORTS: usize = 16;
+
+/// What is remembered of the id of a report.
+fn report_hash(id: &str) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = AlertKey::of(id).to_bytes();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// The reports that are remembered after one more.
+fn reported(signal: Option<&Signal>, report: Option<u64>) -> Vec<u64> {
+    let mut reports = signal.map(|signal| signal.reports.clone()).unwrap_or_default();
+    reports.extend(report);
+    let many = reports.len().saturating_sub(REPORTS);
+    reports.drain(..many);
+    reports
 }
 
 /// Receives an alert from whoever holds the token of an integration (contract, section 14). Codes: `invalid_api_key` (no integration of
@@ -110,7 +133,8 @@ struct Named<'a> {
 ///     source: "db1".to_owned(),
 ///     description: String::new(),
 /// };
-/// let alert = Alert { key: "disk/db1".to_owned(), group: None, state: AlertState::Firing(Box::new(firing)) };
+/// let state = AlertState::Firing(Box::new(firing));
+/// let alert = Alert { key: "disk/db1".to_owned(), group: None, state, report: None };
 /// let received = ReceiveAlert::new(Secret::new("…"), IntegrationKind::Generic, alert);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,8 +161,8 @@ impl Command for ReceiveAlert {
     const CODES: &'static [Code] = &[Code::InvalidApiKey];
 
     fn decide(self, _: ByAnybody, cx: &mut GlobalContext<'_>) -> Result<Received, Error> {
-        // A heartbeat tells of beats, and of nothing else.
-        if self.kind == IntegrationKind::Heartbeat {
+        // A heartbeat tells of beats, and alarms of CloudWatch come from a topic.
+        if matches!(self.kind, IntegrationKind::Heartbeat | IntegrationKind::CloudWatch) {
             return Err(unknown());
         }
         within(cx, &self.token, self.kind, |cx, intake| intake.receive(cx, self.alert))
@@ -232,6 +256,12 @@ impl Intake {
             Some(signal) => Some((open_group(cx, self.integration.id, signal.group_key)?, signal)),
             None => None,
         };
+        let report = alert.report.as_deref().map(report_hash);
+        if let (Some(report), Some((_, signal))) = (report, &found)
+            && signal.reports.contains(&report)
+        {
+            return Ok(Received::Repeated);
+        }
         // A signal lasts as long as its group does.
         let (signal, group) = match found {
             Some((Some(group), signal)) if group.id == signal.group_id => (signal, group),
@@ -239,11 +269,13 @@ impl Intake {
                 let earlier = earlier.map(|(_, signal)| signal);
                 return match (alert.state, earlier) {
                     (AlertState::Firing(firing), earlier) => {
-                        let named = Named { key, earlier: earlier.map(|it| it.id), dedup_key: &alert.key };
-                        self.fire_anew(cx, named, alert.group.as_deref(), *firing)
+                        let reports = reported(earlier.as_ref(), report);
+                        let named = Named { key, earlier: earlier.map(|it| it.id), dedup_key: &alert.key, reports };
+                        self.fire_anew(cx, &named, alert.group.as_deref(), *firing)
                     }
                     (AlertState::Resolved, Some(before)) if before.resolved_at.is_none() => {
-                        let after = Signal { resolved_at: Some(cx.now.max(before.last_at)), ..before.clone() };
+                        let (at, reports) = (cx.now.max(before.last_at), reported(Some(&before), report));
+                        let after = Signal { resolved_at: Some(at), reports, ..before.clone() };
                         write_signal(cx, Some(before), Some(after));
                         Ok(Received::Over)
                     }
@@ -252,8 +284,8 @@ impl Intake {
             }
         };
         match (alert.state, signal.resolved_at) {
-            (AlertState::Firing(firing), _) => self.fire_again(cx, signal, group, &firing),
-            (AlertState::Resolved, None) => self.quiet(cx, signal, group),
+            (AlertState::Firing(firing), _) => self.fire_again(cx, signal, group, &firing, report),
+            (AlertState::Resolved, None) => self.quiet(cx, signal, group, report),
             (AlertState::Acknowledged, None) => match group.state.incident() {
                 Some(id) if incident::acknowledge(cx, self.author(), id)? => Ok(Received::Acknowledged),
                 _ => Ok(Received::Nothing),
@@ -269,6 +301,7 @@ impl Intake {
         before: Signal,
         group: AlertGroup,
         firing: &Firing,
+        report: Option<u64>,
     ) -> Result<Received, Error> {
         let after = Signal {
             severity: before.severity.min(firing.severity),
@@ -277,6 +310,7 @@ impl Intake {
             last_at: cx.now.max(before.last_at),
             count: before.count.saturating_add(1),
             resolved_at: None,
+            reports: reported(Some(&before), report),
             ..before.clone()
         };
         let comes_back = before.resolved_at.is_some();
@@ -293,9 +327,18 @@ impl Intake {
     }
 
     /// A signal is over. Before its incident was opened, it is forgotten.
-    fn quiet(&self, cx: &mut Context<'_>, before: Signal, group: AlertGroup) -> Result<Received, Error> {
+    fn quiet(
+        &self,
+        cx: &mut Context<'_>,
+        before: Signal,
+        group: AlertGroup,
+        report: Option<u64>,
+    ) -> Result<Received, Error> {
         let after = match group.state.incident() {
-            Some(_) => Some(Signal { resolved_at: Some(cx.now.max(before.last_at)), ..before.clone() }),
+            Some(_) => {
+                let (at, reports) = (cx.now.max(before.last_at), reported(Some(&before), report));
+                Some(Signal { resolved_at: Some(at), reports, ..before.clone() })
+            }
             None => None,
         };
         write_signal(cx, Some(before), after);
@@ -310,7 +353,7 @@ impl Intake {
     fn fire_anew(
         &mut self,
         cx: &mut Context<'_>,
-        named: Named<'_>,
+        named: &Named<'_>,
         group: Option<&str>,
         firing: Firing,
     ) -> Result<Received, Error> {
@@ -345,6 +388,7 @@ impl Intake {
                 last_at: at,
                 count: 1,
                 resolved_at: None,
+                reports: named.reports.clone(),
             })
         };
         match open {

@@ -12,7 +12,7 @@ use dogwatch_core::integration::{
     SeverityOutcome, Signal, Traffic,
 };
 use dogwatch_core::secret::SecretHash;
-use dogwatch_core::text::{AlertSource, DedupKey, IncidentDescription, Name, Summary, Title};
+use dogwatch_core::text::{AlertSource, DedupKey, IncidentDescription, Name, Summary, Title, TopicArn};
 use dogwatch_core::ticks::{Timer, Waiting};
 use dogwatch_core::{Error, OrgId, UserId};
 #[cfg(feature = "export")]
@@ -62,6 +62,7 @@ pub(crate) const fn kind_byte(kind: IntegrationKind) -> u8 {
         IntegrationKind::Alertmanager => 2,
         IntegrationKind::Generic => 3,
         IntegrationKind::Heartbeat => 4,
+        IntegrationKind::CloudWatch => 5,
     }
 }
 
@@ -256,6 +257,7 @@ pub(crate) struct TrafficV1 {
     storm_at: Option<i64>,
     #[cfg_attr(feature = "export", serde(with = "json::time::maybe"))]
     silent_at: Option<i64>,
+    topic: Option<String>,
 }
 
 impl Stored for TrafficV1 {
@@ -269,6 +271,7 @@ impl Entity for Traffic {
             begun: self.begun.iter().map(|at| at.as_millis()).collect(),
             storm_at: self.storm_at.map(|at| at.as_millis()),
             silent_at: self.silent_at.map(|at| at.as_millis()),
+            topic: self.topic.as_ref().map(|topic| topic.as_str().to_owned()),
         };
         if let Some(due) = self.silent_at {
             let waiting = Waiting::Heartbeat(self.integration_id);
@@ -291,6 +294,7 @@ impl TrafficV1 {
             begun: self.begun.into_iter().map(timestamp).collect::<Result<_, _>>()?,
             storm_at: self.storm_at.map(timestamp).transpose()?,
             silent_at: self.silent_at.map(timestamp).transpose()?,
+            topic: self.topic.map(|topic| text(TopicArn::stored(topic))).transpose()?,
         })
     }
 }
@@ -341,6 +345,7 @@ pub(crate) struct SignalV1 {
     count: u64,
     #[cfg_attr(feature = "export", serde(with = "json::time::maybe"))]
     resolved_at: Option<i64>,
+    reports: Vec<u64>,
 }
 
 impl Stored for SignalV1 {
@@ -360,6 +365,7 @@ impl Entity for Signal {
             last_at: self.last_at.as_millis(),
             count: self.count,
             resolved_at: self.resolved_at.map(|at| at.as_millis()),
+            reports: self.reports.clone(),
         };
         let (group, id) = (self.group_id.to_bytes(), self.id.to_bytes());
         let (integration, key) = (self.integration_id.to_bytes(), self.key.to_bytes());
@@ -417,6 +423,7 @@ impl Line for SignalLine {
             last_at: timestamp(record.last_at)?,
             count: record.count,
             resolved_at: record.resolved_at.map(timestamp).transpose()?,
+            reports: record.reports,
         })
     }
 
@@ -696,6 +703,7 @@ mod tests {
             last_at: at,
             count: u64::MAX,
             resolved_at: Some(at),
+            reports: vec![u64::MAX; 16],
         };
         assert_eq!(read_back::<_, SignalLine>(&signal), signal);
         let short = Signal { summary: Summary::new("s".repeat(1_024)).unwrap(), ..signal };
@@ -725,6 +733,7 @@ mod tests {
             begun: vec![at; 60],
             storm_at: Some(at),
             silent_at: Some(at),
+            topic: Some(TopicArn::new("𝄞".repeat(TopicArn::MAX)).unwrap()),
         };
         assert_eq!(read_back::<_, TrafficLine>(&traffic), traffic);
     }

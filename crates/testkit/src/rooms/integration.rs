@@ -17,13 +17,18 @@ use crate::fixture::{did, valid};
 pub fn firing(key: &str, group: Option<&str>, severity: Severity, summary: &str) -> Alert {
     let (title, source) = (format!("{key} is in trouble"), "monitor".to_owned());
     let firing = Firing { severity, title, summary: summary.to_owned(), source, description: summary.to_owned() };
-    Alert { key: key.to_owned(), group: group.map(str::to_owned), state: AlertState::Firing(Box::new(firing)) }
+    Alert {
+        key: key.to_owned(),
+        group: group.map(str::to_owned),
+        state: AlertState::Firing(Box::new(firing)),
+        report: None,
+    }
 }
 
 /// An alert that is over.
 #[must_use]
 pub fn over(key: &str) -> Alert {
-    Alert { key: key.to_owned(), group: None, state: AlertState::Resolved }
+    Alert { key: key.to_owned(), group: None, state: AlertState::Resolved, report: None }
 }
 
 pub(super) fn fill(engine: &Engine, admin: &Actor) {

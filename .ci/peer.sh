@@ -1,6 +1,6 @@
 # What the checks with peers that are not ours have in common; they read this file.
 
-# Installs packages of Debian, unless there is this command. Checks that run side by side take turns.
+# Installs packages of Debian, unless there is this command; services in them are not started. Checks that run side by side take turns.
 need() {
     local command="$1"
     shift
@@ -8,6 +8,13 @@ need() {
     mkdir -p target/tools
     (
         flock 9
+        # Debian's packages ask this one whether a service may start.
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -e "$policy" ]; then
+            trap 'rm -f "$policy"' EXIT
+            printf '#!/bin/sh\nexit 101\n' > "$policy"
+            chmod +x "$policy"
+        fi
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" > /dev/null
     ) 9> target/tools/lock
@@ -40,6 +47,13 @@ prepare() {
     trap "rm -rf '$scratch'" EXIT
 }
 
+# Makes a certificate for `localhost`: `key.pem` and `certificate.pem` in `scratch`.
+certificate() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE \
+        -keyout "$scratch/key.pem" -out "$scratch/certificate.pem" 2> /dev/null
+}
+
 # Runs the check `.ci/NAME.py` with a package of PyPI, and a certificate for `localhost`, which it gets as `key.pem` and `certificate.pem`
 # in its folder. Installs openssl if it is missing.
 peer() {
@@ -47,9 +61,7 @@ peer() {
     need openssl openssl
     prepare
     pip_tools "$package==$version"
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
-        -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE \
-        -keyout "$scratch/key.pem" -out "$scratch/certificate.pem" 2> /dev/null
+    certificate
     # Whom the client trusts is what the operating system says; for this run that is our certificate.
     SSL_CERT_FILE="$scratch/certificate.pem" PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" ".ci/$name.py" "$program" "$scratch"
 }

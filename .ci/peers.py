@@ -129,15 +129,15 @@ class Program:
         # The API is asked without a proxy.
         self.open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
-    def serve(self, *arguments, trap=None, **settings):
-        """Starts it. With a trap, whatever would go over a proxy is caught."""
+    def serve(self, *arguments, trap=None, port=0, **settings):
+        """Starts it, on a free port if none is given. With a trap, whatever would go over a proxy is caught."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DOGWATCH_")}
         if trap:
             for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]:
                 environment[name] = environment[name.lower()] = f"http://127.0.0.1:{trap.port}"
             for name in ["NO_PROXY", "no_proxy"]:
                 environment.pop(name, None)
-        command = [PROGRAM, "serve", "--data", str(self.data), "--listen", "127.0.0.1:0", *map(str, arguments)]
+        command = [PROGRAM, "serve", "--data", str(self.data), "--listen", f"127.0.0.1:{port}", *map(str, arguments)]
         self.address = None
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(command, env=environment | settings, stdout=subprocess.PIPE, stderr=log, text=True)

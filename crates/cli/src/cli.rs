@@ -187,7 +187,7 @@ pub(crate) struct AddIntegrationArgs {
     /// Where it is kept.
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// What it understands: alertmanager, pagerduty, generic or heartbeat
+    /// What it understands: alertmanager, pagerduty, generic, heartbeat or cloudwatch
     #[arg(long, value_name = "KIND")]
     pub(crate) kind: String,
     /// What it is called, 1 to 100 characters

@@ -85,6 +85,11 @@ fn snippet(kind: IntegrationKind, url: &str, token: &str) -> String {
              curl -fsS {url}/integrations/generic/{token} -d '{{\"key\": \"disk/db1\", \"state\": \"firing\", \
              \"title\": \"Disk full on db1\", \"severity\": \"high\"}}'\n"
         ),
+        IntegrationKind::CloudWatch => format!(
+            "# The topic of the alarms signs with version 2, and sends to the server. TOPIC is its ARN.\n\
+             aws sns set-topic-attributes --topic-arn TOPIC --attribute-name SignatureVersion --attribute-value 2\n\
+             aws sns subscribe --topic-arn TOPIC --protocol https --notification-endpoint {url}/integrations/cloudwatch/{token}\n"
+        ),
         IntegrationKind::Heartbeat => format!(
             "# At the end of a job, in a crontab, or in a loop:\ncurl -fsS {url}/integrations/heartbeat/{token}\n"
         ),
@@ -144,7 +149,11 @@ pub(crate) fn test(args: &TestIntegrationArgs) -> Result<(), Failure> {
         let answer = try_out(&format!("{}{path}", url.as_str().trim_end_matches('/')), body.to_string().as_bytes());
         let (status, answer) = answer.map_err(|why| Failure::Settings(why.to_string()))?;
         taken = taken && (200..300).contains(&status);
-        desk.print(&json!({ "sent": body, "status": status, "answer": answer.trim() }))?;
+        let mut sent = body.clone();
+        if let Some(key) = sent.get_mut("routing_key") {
+            *key = "…".into();
+        }
+        desk.print(&json!({ "sent": sent, "status": status, "answer": answer.trim() }))?;
     }
     if taken { Ok(()) } else { Err(Failure::Settings("the test was not received".to_owned())) }
 }
@@ -179,6 +188,8 @@ fn requests(kind: IntegrationKind, token: &Secret) -> Vec<(String, Value)> {
             vec![alert("firing"), alert("resolved")]
         }
         IntegrationKind::Heartbeat => vec![(path("heartbeat"), json!({}))],
+        // Only SNS can sign: what it would be refused for says that the token is right.
+        IntegrationKind::CloudWatch => vec![(path("cloudwatch"), json!({}))],
     }
 }
 

@@ -229,6 +229,7 @@ async fn listen(args: &ServeArgs, engine: Option<Engine>, mail: Mail, log: &Log)
         let builder =
             RouterBuilder::new(engine.clone()).metrics(metrics.of(engine)).limits(limits).cors(origins.clone());
         let builder = builder.trusted_proxies(proxies.clone()).draining(Arc::clone(&draining)).notice(notice);
+        let builder = builder.fetch(|url| dogwatch_deliver::fetch(url).map_err(|why| why.to_string()));
         let pages = dogwatch_web::status_pages(engine.clone(), pages.clone());
         let router = match links.key(&data) {
             Some(key) => builder.beside(pages.merge(links.pages(engine, key.clone()))).master_key(key).build(),

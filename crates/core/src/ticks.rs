@@ -3,7 +3,7 @@
 //! A run that waits for somebody to acknowledge, a maintenance that waits for its beginning or its end, a group of alerts that waits before its
 //! incident is opened or resolved, and a heartbeat that waits for the next beat are [`Timer`]s. There is no clock here: whoever embeds the
 //! engine says what time it is, the timers due by then are read through the [`TickPort`], and [`fire_due`] lets each go on. Time
-//! is the actor then: the events in the audit trail have no `actorId`.
+//! is the actor then: the events in the audit trail have no `actorId`, but for what an integration does.
 //!
 //! What a run does when it goes on is in [`crate::escalation`], what a maintenance does in [`crate::status_page`], what groups and
 //! heartbeats do in [`crate::integration`]; how a page reaches somebody is in [`crate::outbox`].

@@ -154,7 +154,7 @@ fn edits_hold_for_what_comes_later() {
     let edit = EditIntegration {
         name: Some(valid("Other")),
         component_id: Patch::Set(component),
-        severities: Some(drop),
+        severities: drop.into(),
         pause_seconds: Some(0),
         resolve_after_seconds: Some(10),
         ..EditIntegration::new(id)
@@ -324,7 +324,7 @@ fn keys_of_any_form() {
     for round in 0..2 {
         for key in &keys {
             let state = AlertState::Firing(Box::new(firing(Severity::High, "Disk")));
-            let alert = dogwatch_core::integration::Alert { key: key.clone(), group: None, state };
+            let alert = dogwatch_core::integration::Alert { key: key.clone(), group: None, state, report: None };
             assert_eq!(monitor.receive(alert), if round == 0 { "opened" } else { "counted" }, "{key:.20?}");
         }
     }

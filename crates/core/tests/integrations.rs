@@ -237,7 +237,7 @@ fn edits() {
         name: Some(valid("Monitor")),
         component_id: Patch::Set(component),
         pause_seconds: Some(30),
-        severities: Some(Severities::ALL),
+        severities: Severities::ALL.into(),
         ..EditIntegration::new(id)
     };
     assert_eq!(harbour.run_unchanged(same, &ada).unwrap(), before);
@@ -245,7 +245,7 @@ fn edits() {
     let edit = EditIntegration {
         name: Some(valid("Other")),
         component_id: Patch::Clear,
-        severities: Some(severities),
+        severities: severities.into(),
         resolve_after_seconds: Some(0),
         ..EditIntegration::new(id)
     };

@@ -67,4 +67,4 @@ pub use message::{Address, DisabledWebhook, Happened, Invited, Message, Paged, W
 #[cfg(feature = "web")]
 pub use slack::Slack;
 #[cfg(feature = "web")]
-pub use web::{Ntfy, OrganizationWebhook, Webhook, try_out};
+pub use web::{Ntfy, OrganizationWebhook, Webhook, fetch, try_out};

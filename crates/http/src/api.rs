@@ -3,6 +3,7 @@
 //! Unknown route, wrong method, authentication, role, body size and media type, schema; then the engine looks up the resources
 //! and applies its rules. Every response of the API carries a request id, in its body, its header, and the log.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
@@ -45,6 +46,7 @@ use crate::proxy::TrustedProxies;
 use crate::replies::Replies;
 use crate::rooms;
 use crate::route::{Call, Reply, Route};
+use crate::topics::{Fetch, Fetched};
 
 /// The largest request body, in bytes: 1 MiB. A larger one is a 413.
 const LARGEST_BODY: usize = 1 << 20;
@@ -72,6 +74,7 @@ pub(crate) struct Api {
     identify: Option<Identify>,
     document: Document,
     pub(crate) gate: Gate,
+    pub(crate) fetched: Fetched,
     key: Option<Arc<MasterKey>>,
     query_time: Duration,
     draining: Arc<AtomicBool>,
@@ -131,6 +134,7 @@ pub struct RouterBuilder {
     notice: &'static str,
     pages: Option<Router>,
     key: Option<Arc<MasterKey>>,
+    fetch: Option<Fetch>,
 }
 
 impl std::fmt::Debug for RouterBuilder {
@@ -153,6 +157,7 @@ impl RouterBuilder {
             notice: "",
             pages: None,
             key: None,
+            fetch: None,
         }
     }
 
@@ -179,6 +184,13 @@ impl RouterBuilder {
     /// show a secret say `null`.
     pub fn master_key(mut self, key: MasterKey) -> Self {
         self.key = Some(Arc::new(key));
+        self
+    }
+
+    /// Sets how what SNS says is fetched, over HTTPS: the certificates with which it signs, and the confirmation of a subscription. Without it, no
+    /// alarm of CloudWatch is received. It is called on a thread that may block; the error is for the log. Only hosts of SNS are asked for.
+    pub fn fetch(mut self, fetch: impl Fn(&str) -> Result<Vec<u8>, String> + Send + Sync + 'static) -> Self {
+        self.fetch = Some(Arc::new(fetch));
         self
     }
 
@@ -220,11 +232,24 @@ impl RouterBuilder {
         let (engine, identify, gate) = (self.engine, self.identify, Gate::new(&self.limits));
         let (draining, proxies, replies, notice) = (self.draining, self.proxies, Replies::default(), self.notice);
         let query_time = self.limits.query_time;
-        let key = self.key;
-        let api =
-            Api { engine, metrics, replies, identify, document, gate, key, query_time, draining, proxies, notice };
+        let (key, fetched) = (self.key, Fetched::new(self.fetch));
+        let api = Api {
+            engine,
+            metrics,
+            replies,
+            identify,
+            document,
+            gate,
+            fetched,
+            key,
+            query_time,
+            draining,
+            proxies,
+            notice,
+        };
         let api = Arc::new(api);
-        let intake = intake::routes(Arc::clone(&api)).layer(from_fn_with_state(Arc::clone(&api), noted));
+        let intake =
+            intake::routes(Arc::clone(&api)).layer(from_fn_with_state(Arc::clone(&api), noted)).layer(caught());
         let mut router = routes(table, &api).merge(intake);
         if let Some(pages) = self.pages {
             router = router.merge(pages.layer(from_fn_with_state(api, around)));
@@ -300,11 +325,19 @@ fn routes(table: Vec<Route>, api: &Arc<Api>) -> Router {
         .merge(plain("/metrics", |api, _| api.metrics.render()))
         .merge(plain("/openapi.json", |api, at| typed("application/json", api.document.at(at))))
         .fallback(unknown)
-        .layer(CatchPanicLayer::custom(|_| {
-            let id = new_id();
-            tracing::error!(request_id = %id, "a request panicked");
-            failed(&Failure::internal(), &id)
-        }))
+        .layer(caught())
+}
+
+/// What answers in place of a request that has panicked.
+type OnPanic = fn(Box<dyn Any + Send>) -> Response<Body>;
+
+/// A request that panics is answered.
+fn caught() -> CatchPanicLayer<OnPanic> {
+    CatchPanicLayer::custom(|_| {
+        let id = new_id();
+        tracing::error!(request_id = %id, "a request panicked");
+        failed(&Failure::internal(), &id)
+    })
 }
 
 /// What `/readyz` says of a server that cannot carry out requests.

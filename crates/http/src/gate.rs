@@ -63,6 +63,8 @@ pub(crate) struct Gate {
     addresses: Option<Rates<IpAddr>>,
     wrong_keys: Option<Rates<IpAddr>>,
     bodies: Arc<Semaphore>,
+    /// A quarter of that, for those who have not shown yet who they are.
+    strangers: Arc<Semaphore>,
 }
 
 /// What a request's body takes of the memory for all bodies, until it is dropped.
@@ -71,6 +73,20 @@ pub(crate) struct Held {
     permits: Vec<OwnedSemaphorePermit>,
     /// The bytes that the permits have room for.
     room: usize,
+    /// Whether it is of somebody who has not shown yet who they are.
+    stranger: bool,
+}
+
+impl Held {
+    /// Whether nothing was read yet.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.permits.is_empty()
+    }
+
+    /// What the body of a stranger takes.
+    pub(crate) fn of_stranger() -> Self {
+        Self { stranger: true, ..Self::default() }
+    }
 }
 
 fn too_many(wait: Duration, message: &str) -> Failure {
@@ -91,6 +107,7 @@ impl Gate {
             addresses: limits.per_address.map(Rates::new),
             wrong_keys: limits.wrong_keys.map(Rates::new),
             bodies: Arc::new(Semaphore::new((limits.bodies / UNIT).min(Semaphore::MAX_PERMITS))),
+            strangers: Arc::new(Semaphore::new((limits.bodies / UNIT / 4).min(Semaphore::MAX_PERMITS))),
         }
     }
 
@@ -142,11 +159,13 @@ impl Gate {
     pub(crate) fn hold(&self, held: &mut Held, bytes: usize) -> Result<(), Failure> {
         if held.room < bytes {
             let units = bytes.div_ceil(UNIT);
-            let permits = u32::try_from(units).ok().map(|units| Arc::clone(&self.bodies).try_acquire_many_owned(units));
-            let Some(Ok(permits)) = permits else {
-                return Err(Failure::new(Code::Overloaded, "the bodies of all requests take too much memory"));
-            };
-            held.permits.push(permits);
+            let units_of_both = u32::try_from(units).unwrap_or(u32::MAX);
+            let both = [Some(&self.bodies), Some(&self.strangers).filter(|_| held.stranger)];
+            for of in both.into_iter().flatten() {
+                let permits = Arc::clone(of).try_acquire_many_owned(units_of_both);
+                let full = |_| Failure::new(Code::Overloaded, "the bodies of all requests take too much memory");
+                held.permits.push(permits.map_err(full)?);
+            }
             held.room = held.room.saturating_add(units.saturating_mul(UNIT));
         }
         held.room = held.room.saturating_sub(bytes);

@@ -22,6 +22,7 @@ use serde_json::json;
 use crate::api::{ANSWER_TIME, Api, collect, first_half};
 use crate::error::Failure;
 use crate::gate::Held;
+use crate::topics;
 
 /// The largest event of PagerDuty's API, in bytes.
 const LARGEST_EVENT: usize = 512 << 10;
@@ -35,6 +36,7 @@ pub(crate) fn routes(api: Arc<Api>) -> Router {
         .route("/integrations/pagerduty/v2/change/enqueue", post(change).fallback(wrong_method))
         .route("/integrations/alertmanager/{token}", post(alertmanager).fallback(wrong_method))
         .route("/integrations/generic/{token}", post(generic).fallback(wrong_method))
+        .route("/integrations/cloudwatch/{token}", post(topics::cloudwatch).fallback(wrong_method))
         .route("/integrations/heartbeat/{token}", get(beat).post(beat).fallback(wrong_method))
         .with_state(api)
 }
@@ -44,7 +46,7 @@ async fn wrong_method() -> Response<Body> {
 }
 
 /// Why nothing came in.
-enum NotReceived {
+pub(crate) enum NotReceived {
     /// The sender is wrong: repeating does not help.
     Refused(Refusal),
     /// Anything else.
@@ -83,17 +85,17 @@ const fn passes(code: Code) -> bool {
 }
 
 /// A request over an integration, but for its body.
-struct Incoming {
-    api: Arc<Api>,
+pub(crate) struct Incoming {
+    pub(crate) api: Arc<Api>,
     head: Parts,
     held: Held,
 }
 
 impl Incoming {
     /// Lets a request in, unless too much has come from its address.
-    fn of(api: Arc<Api>, request: Request) -> Result<(Self, Body), NotReceived> {
+    pub(crate) fn of(api: Arc<Api>, request: Request) -> Result<(Self, Body), NotReceived> {
         let (head, body) = request.into_parts();
-        let incoming = Self { api, head, held: Held::default() };
+        let incoming = Self { api, head, held: Held::of_stranger() };
         incoming.api.gate.pass_stranger(incoming.address())?;
         Ok((incoming, body))
     }
@@ -104,14 +106,23 @@ impl Incoming {
     }
 
     /// Checks that an integration of a kind has the token, and that not too much has come over it. Wrong tokens are slowed like wrong keys.
-    fn admit(&self, token: &Secret, kind: IntegrationKind) -> Result<(), NotReceived> {
+    pub(crate) fn admit(&mut self, token: &Secret, kind: IntegrationKind) -> Result<(), NotReceived> {
         let known = || self.api.engine.organization_receiving(token, kind).map(drop).map_err(Failure::from);
         self.api.gate.presented(self.address(), known)?;
+        // What is read from here on is not that of a stranger.
+        if self.held.is_empty() {
+            self.held = Held::default();
+        }
+        self.count(token)
+    }
+
+    /// Counts something that comes over the integration with a token.
+    fn count(&self, token: &Secret) -> Result<(), NotReceived> {
         Ok(self.api.gate.count(u128::from_be_bytes(first_half(&token.hash().to_bytes())))?)
     }
 
     /// Reads the body.
-    async fn read(&mut self, body: Body, most: usize) -> Result<Bytes, NotReceived> {
+    pub(crate) async fn read(&mut self, body: Body, most: usize) -> Result<Bytes, NotReceived> {
         Ok(collect(&self.api.gate, &self.head.headers, body, most, &mut self.held).await?)
     }
 
@@ -125,22 +136,34 @@ impl Incoming {
         let mut all = Vec::with_capacity(alerts.len());
         let mut alerts = alerts.into_iter().peekable();
         while alerts.peek().is_some() {
+            if !all.is_empty() {
+                // Each commit counts as a request.
+                self.count(token)?;
+            }
             let some = alerts.by_ref().take(Engine::MOST_ALERTS).collect();
             all.extend(self.wait(self.api.engine.submit_alerts(token, kind, some)?, kind).await?);
         }
         Ok(all)
     }
 
-    async fn wait(&self, pending: Pending<Vec<Received>>, kind: IntegrationKind) -> Result<Vec<Received>, NotReceived> {
+    /// The answer of the engine, which only a disk that hangs keeps waiting for long.
+    pub(crate) async fn answer<T>(&self, pending: Pending<T>) -> Result<T, NotReceived> {
         let late = |_| Failure::new(Code::OutcomeUnknown, "the answer did not come in time");
-        let received = tokio::time::timeout(ANSWER_TIME, pending).await.map_err(late)??;
+        Ok(tokio::time::timeout(ANSWER_TIME, pending).await.map_err(late)??)
+    }
+
+    async fn wait(&self, pending: Pending<Vec<Received>>, kind: IntegrationKind) -> Result<Vec<Received>, NotReceived> {
+        let received = self.answer(pending).await?;
         received.iter().for_each(|outcome| self.api.metrics.count_alert(kind, *outcome));
         Ok(received)
     }
 }
 
 /// Makes the answer to what was not received. It comes late when somebody guesses tokens.
-async fn not_received(why: NotReceived, answer: impl FnOnce(&NotReceived) -> Response<Body>) -> Response<Body> {
+pub(crate) async fn not_received(
+    why: NotReceived,
+    answer: impl FnOnce(&NotReceived) -> Response<Body>,
+) -> Response<Body> {
     if let NotReceived::Failed(failure) = &why {
         if let Some(delay) = failure.delay {
             tokio::time::sleep(delay).await;
@@ -158,10 +181,13 @@ async fn not_received(why: NotReceived, answer: impl FnOnce(&NotReceived) -> Res
     response
 }
 
-fn plain(status: StatusCode, text: impl Into<Body>) -> Response<Body> {
+pub(crate) fn plain(status: StatusCode, text: impl Into<Body>) -> Response<Body> {
     let mut response = Response::new(text.into());
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    // A cache that answered for us would swallow beats.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
@@ -196,14 +222,10 @@ async fn received_event(api: Arc<Api>, request: Request) -> Result<String, NotRe
     Ok(key)
 }
 
-/// Changes are accepted and dropped.
+/// Changes are accepted and dropped, whatever they say: nothing of them is read.
 async fn change(State(api): State<Arc<Api>>, request: Request) -> Response<Body> {
-    let read = async {
-        let (mut incoming, body) = Incoming::of(api, request)?;
-        incoming.read(body, LARGEST_EVENT).await.map(drop)
-    };
-    match read.await {
-        Ok(()) => as_json(StatusCode::ACCEPTED, &json!({ "status": "success", "message": "Change event processed" })),
+    match Incoming::of(api, request) {
+        Ok(_) => as_json(StatusCode::ACCEPTED, &json!({ "status": "success", "message": "Change event processed" })),
         Err(why) => not_received(why, not_an_event).await,
     }
 }
@@ -238,7 +260,7 @@ fn status_of(code: Code) -> StatusCode {
 }
 
 /// The status of the answer to what was not received, for senders that try again after 503 only.
-fn patiently(why: &NotReceived) -> StatusCode {
+pub(crate) fn patiently(why: &NotReceived) -> StatusCode {
     match why {
         NotReceived::Refused(_) => StatusCode::BAD_REQUEST,
         NotReceived::Failed(failure) => match failure.code {
@@ -250,7 +272,7 @@ fn patiently(why: &NotReceived) -> StatusCode {
 }
 
 /// What is said of it, a sentence for each thing that is wrong.
-fn sentences(why: &NotReceived) -> Vec<String> {
+pub(crate) fn sentences(why: &NotReceived) -> Vec<String> {
     match why {
         NotReceived::Refused(refusal) => refusal.errors.clone(),
         NotReceived::Failed(failure) => vec![failure.message.clone()],
@@ -263,7 +285,10 @@ async fn alertmanager(State(api): State<Arc<Api>>, Path(token): Path<String>, re
         let token = Secret::new(token);
         let (mut incoming, body) = Incoming::of(api, request)?;
         incoming.admit(&token, KIND)?;
-        let alerts = dogwatch_intake::alertmanager(&incoming.read(body, LARGEST).await?)?;
+        let body = incoming.read(body, LARGEST).await?;
+        // Thousands of alerts take a while to read, and others wait for this thread.
+        let read = tokio::task::spawn_blocking(move || dogwatch_intake::alertmanager(&body));
+        let alerts = read.await.map_err(|_| Failure::internal())??;
         incoming.receive(&token, KIND, alerts).await
     };
     match received.await {
@@ -298,7 +323,7 @@ async fn beat(State(api): State<Arc<Api>>, Path(token): Path<String>, request: R
     let received = async {
         let token = Secret::new(token);
         // What the body says does not matter.
-        let (incoming, _) = Incoming::of(api, request)?;
+        let (mut incoming, _) = Incoming::of(api, request)?;
         incoming.admit(&token, KIND)?;
         incoming.wait(incoming.api.engine.submit_beat(&token)?, KIND).await
     };

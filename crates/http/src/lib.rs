@@ -22,6 +22,7 @@ mod rooms;
 mod route;
 mod server;
 mod shape;
+mod topics;
 
 pub use api::{RouterBuilder, router, router_as, unavailable};
 pub use gate::Limits;

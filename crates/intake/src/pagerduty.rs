@@ -3,7 +3,7 @@
 use dogwatch_core::Secret;
 use dogwatch_core::incident::Severity;
 use dogwatch_core::integration::{Alert, AlertState, Firing};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::text::{Paragraphs, Text};
@@ -28,8 +28,8 @@ struct Request {
     event_action: Text,
     dedup_key: Text,
     payload: Option<Payload>,
-    images: Option<Vec<Link>>,
-    links: Option<Vec<Link>>,
+    images: Links,
+    links: Links,
     client: Text,
     client_url: Text,
 }
@@ -46,12 +46,23 @@ struct Payload {
     custom_details: Value,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Link {
-    href: Text,
-    src: Text,
-    text: Text,
+/// Links: objects with a place, or places alone; of anything else nothing.
+#[derive(Debug, Default)]
+struct Links(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Links {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let said = |link: &Value, name: &str| link.get(name).and_then(Value::as_str).map(str::to_owned);
+        let link = |link: &Value| {
+            let place =
+                link.as_str().map(str::to_owned).or_else(|| said(link, "href")).or_else(|| said(link, "src"))?;
+            Some((said(link, "text").unwrap_or_else(|| "link".to_owned()), place))
+        };
+        Ok(match Value::deserialize(deserializer)? {
+            Value::Array(links) => Self(links.iter().filter_map(link).collect()),
+            _ => Self::default(),
+        })
+    }
 }
 
 /// Reads an event of PagerDuty's Events API, version 2. Times are not read.
@@ -133,14 +144,8 @@ fn firing(request: &Request, payload: &Payload) -> Firing {
         Value::String(text) => description.paragraph(text),
         other => description.paragraph(&other.to_string()),
     }
-    let links = request.links.iter().chain(&request.images).flatten();
-    let links: Vec<_> = links
-        .filter_map(|link| {
-            let place = link.href.said().or_else(|| link.src.said())?;
-            Some((link.text.said().unwrap_or("link"), place))
-        })
-        .collect();
-    description.lines(links);
+    let links = request.links.0.iter().chain(&request.images.0);
+    description.lines(links.map(|(text, place)| (text.as_str(), place.as_str())));
     description.lines([("client", request.client.0.as_str()), ("client url", request.client_url.0.as_str())]);
     Firing {
         severity: severity(&payload.severity.0),
@@ -183,6 +188,21 @@ mod tests {
         let expected = "Disk full\n\nsource: db1\ncomponent: postgres\ngroup: prod\nclass: disk\n\nfree: 0\nmore: {\"a\":[1]}\n\
                         mount: /var\n\nGraph: https://l\nlink: https://i\n\nclient: Monitor\nclient url: https://m";
         assert_eq!(firing.description, expected);
+    }
+
+    /// Odd links lose no alert.
+    #[test]
+    fn odd_links() {
+        for (links, expected) in [
+            (json!(["https://l"]), "link: https://l"),
+            (json!({}), ""),
+            (json!("https://l"), ""),
+            (json!([{"href": 5}, null, {"src": "https://i", "text": "Graph"}]), "Graph: https://i"),
+        ] {
+            let event = json!({"routing_key": KEY, "event_action": "trigger", "payload": {}, "links": links});
+            let AlertState::Firing(firing) = read(&event).alert.state else { panic!("it fires") };
+            assert_eq!(firing.description, expected, "{links}");
+        }
     }
 
     #[test]

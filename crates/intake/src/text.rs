@@ -70,12 +70,78 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// Names and texts: labels, annotations.
-pub(crate) type Texts = BTreeMap<String, Text>;
+/// Names and texts, such as labels; of anything that is no object nothing: some languages write an empty map as `[]`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Texts(pub(crate) BTreeMap<String, Text>);
 
-/// The first of these names that says something.
-pub(crate) fn first_said<'a>(texts: &'a Texts, names: &[&str]) -> Option<&'a str> {
-    names.iter().find_map(|name| texts.get(*name).and_then(Text::said))
+impl Texts {
+    /// The first of these names that says something.
+    pub(crate) fn first_said(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.0.get(*name).and_then(Text::said))
+    }
+
+    /// The names and texts.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, text)| (name.as_str(), text.0.as_str()))
+    }
+}
+
+struct AnyTexts;
+
+impl<'de> Visitor<'de> for AnyTexts {
+    type Value = Texts;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("names and texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Texts, A::Error> {
+        let mut texts = BTreeMap::new();
+        while let Some((name, text)) = fields.next_entry()? {
+            texts.insert(name, text);
+        }
+        Ok(Texts(texts))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Texts, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Texts::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Texts, E> {
+        Ok(Texts::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Texts, E> {
+        Ok(Texts::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Texts, E> {
+        Ok(Texts::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Texts, E> {
+        Ok(Texts::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Texts, E> {
+        Ok(Texts::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Texts, E> {
+        Ok(Texts::default())
+    }
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyTexts)
+    }
+}
+
+/// As much of a text as could ever be shown of it: so many characters, and one more that says that it was longer.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    text.trim().chars().take(most.saturating_add(1)).collect()
 }
 
 /// A description of paragraphs and lines with names.

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Response, StatusCode, header};
-use dogwatch_store::rules::incident::{AcknowledgeIncident, AcknowledgedVia, GetIncident, IncidentView};
+use dogwatch_store::rules::incident::{AcknowledgeIncident, AcknowledgedVia, Author, GetIncident, IncidentView};
 use dogwatch_store::rules::link::PageLink;
 use dogwatch_store::rules::{Actor, Timestamp};
 
@@ -47,7 +47,11 @@ pub(crate) async fn show(State(site): State<Arc<Site>>, Path(token): Path<String
 
 fn shown_page(site: &Site, link: &PageLink, incident: &IncidentView) -> Response<Body> {
     // Members do not see the names of others.
-    let who = |by| if by == link.user_id { "you" } else { "another member" };
+    let who = |by: Author| match by {
+        Author::User(user) if user == link.user_id => "you",
+        Author::User(_) => "another member",
+        Author::Integration(_) => "the monitoring system",
+    };
     let acknowledged = incident.acknowledged_at.zip(incident.acknowledged_by);
     let acknowledged = acknowledged.map(|(at, by)| format!("{}, {}", who(by), at.minute()));
     let affected: Vec<_> = incident.affected_components.iter().map(|one| one.name.as_str()).collect();

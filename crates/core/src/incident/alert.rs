@@ -9,8 +9,11 @@ use crate::error::Error;
 use crate::escalation::{self, Input};
 use crate::id::IncidentId;
 use crate::integration::{FirstAlert, Integration};
+use crate::oncall;
 use crate::text::UpdateBody;
-use crate::{limits, oncall};
+
+/// The updates of an incident up to which a new alert is told in one: people need theirs. The list of signals has all.
+const MOST_TOLD: u32 = 1_000;
 
 /// Opens the incident of a group. It needs no owner; what its integration names and is not there is left out, since an alert is never
 /// refused.
@@ -43,21 +46,22 @@ pub(crate) fn open(cx: &mut Context<'_>, integration: &Integration, first: First
     Ok(opening.open(cx)?.id)
 }
 
-/// Changes an incident that is not resolved.
+/// Changes an incident that is not resolved; `false` when nothing was changed.
 fn change(
     cx: &mut Context<'_>,
     id: IncidentId,
     how: impl FnOnce(&mut Draft, &mut Context<'_>) -> Result<bool, Error>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let incident = cx.world.incident(id)?.ok_or_else(|| Error::broken("a group without its incident"))?;
     if incident.is_resolved() {
-        return Ok(());
+        return Ok(false);
     }
     let mut draft = Draft::of(incident, cx.now);
-    if how(&mut draft, cx)? {
+    let changed = how(&mut draft, cx)?;
+    if changed {
         draft.finish(cx)?;
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// A new signal in an open incident. One that was acknowledged gets an update; if the signal is worse, the acknowledgement is cleared and
@@ -68,50 +72,49 @@ pub(crate) fn join(
     id: IncidentId,
     summary: &str,
     severity: Severity,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     change(cx, id, |draft, cx| {
         let acknowledged = draft.incident.acknowledged.is_some();
-        if acknowledged
-            && draft.incident.updates < limits::INCIDENT_UPDATES
-            && let Some(body) = UpdateBody::fitted(&format!("New alert: {summary}"))
-        {
-            draft.post(cx, author, Some(body), None, UpdateVisibility::Internal)?;
+        let body = UpdateBody::fitted(&format!("New alert: {summary}"));
+        let body = body.filter(|_| acknowledged && draft.incident.updates < MOST_TOLD);
+        let told = body.is_some();
+        if told {
+            draft.post(cx, author, body, None, UpdateVisibility::Internal)?;
         }
         let worse = draft.worsen(cx, author, severity);
         if worse && acknowledged {
             draft.incident.acknowledged = None;
+            draft.incident.worsened_at = Some(draft.at);
             // As whenever a layer fires, nobody is the actor.
             draft.escalate(cx, None, Input::PageAgain)?;
         }
-        Ok(worse || acknowledged)
+        Ok(worse || told)
     })
 }
 
 /// A signal of an incident has become worse. Nobody is paged again.
-pub(crate) fn raise(cx: &mut Context<'_>, author: Author, id: IncidentId, severity: Severity) -> Result<(), Error> {
+pub(crate) fn raise(cx: &mut Context<'_>, author: Author, id: IncidentId, severity: Severity) -> Result<bool, Error> {
     change(cx, id, |draft, cx| Ok(draft.worsen(cx, author, severity)))
 }
 
 /// Acknowledges an incident; `false` when somebody has, or it is resolved.
 pub(crate) fn acknowledge(cx: &mut Context<'_>, author: Author, id: IncidentId) -> Result<bool, Error> {
-    let mut done = false;
     change(cx, id, |draft, cx| {
-        done = draft.incident.acknowledged.is_none();
-        if done {
+        let free = draft.incident.acknowledged.is_none();
+        if free {
             draft.acknowledge(cx, author, None)?;
         }
-        Ok(done)
-    })?;
-    Ok(done)
+        Ok(free)
+    })
 }
 
-/// Resolves an incident, step by step; the last update is a note.
+/// Resolves an incident, step by step; the last update is a note. `false` when it was resolved.
 pub(crate) fn resolve(
     cx: &mut Context<'_>,
     author: Author,
     id: IncidentId,
     note: impl FnOnce(&Incident) -> String,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     change(cx, id, |draft, cx| {
         let note = UpdateBody::fitted(&note(&draft.incident));
         while let Some(next) = draft.incident.status.next() {

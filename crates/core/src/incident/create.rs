@@ -199,6 +199,7 @@ impl Opening {
             component_ids: self.component_ids,
             acknowledged: None,
             handed_off_at: None,
+            worsened_at: None,
             created_by: self.created_by,
             updated_at: cx.now,
             history: Vec::with_capacity(Status::ALL.len()),

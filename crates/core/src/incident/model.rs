@@ -146,6 +146,8 @@ pub struct Incident {
     pub acknowledged: Option<(Timestamp, Author)>,
     /// When it was handed off the last time; `None` if it never was.
     pub handed_off_at: Option<Timestamp>,
+    /// When a worse alert cleared its acknowledgement the last time: nobody needs the pages of before.
+    pub worsened_at: Option<Timestamp>,
     /// Who created it.
     pub created_by: Author,
     /// When anything last happened to it; updates and redactions count.

@@ -1,7 +1,7 @@
 //! Creating, changing and deleting integrations, and rotating their tokens.
 
 use super::model::seconds;
-use super::{Heartbeat, Integration, IntegrationKind, IntegrationView, Severities, Traffic};
+use super::{Heartbeat, Integration, IntegrationKind, IntegrationView, Severities, SomeSeverities, Traffic};
 use crate::caller::ByAdmin;
 use crate::code::Code;
 use crate::command::{Command, Context, seal};
@@ -224,8 +224,8 @@ pub struct EditIntegration {
     pub owner_schedule_id: Patch<ScheduleId>,
     /// The policy that pages from now on.
     pub escalation_policy_id: Patch<PolicyId>,
-    /// What becomes of alerts from now on; `None` keeps it.
-    pub severities: Option<Severities>,
+    /// What becomes of alerts from now on.
+    pub severities: SomeSeverities,
     /// Seconds that an alert lasts before its incident is opened: 0–3,600; `None` keeps them.
     pub pause_seconds: Option<i64>,
     /// Seconds that it is quiet before its incident is resolved: 0–86,400; `None` keeps them.
@@ -246,7 +246,7 @@ impl EditIntegration {
             component_id: Patch::Keep,
             owner_schedule_id: Patch::Keep,
             escalation_policy_id: Patch::Keep,
-            severities: None,
+            severities: SomeSeverities { critical: None, high: None, medium: None, low: None },
             pause_seconds: None,
             resolve_after_seconds: None,
             period_seconds: None,
@@ -279,7 +279,7 @@ impl Command for EditIntegration {
         after.component_id = self.component_id.apply(after.component_id);
         after.owner_schedule_id = self.owner_schedule_id.apply(after.owner_schedule_id);
         after.policy_id = self.escalation_policy_id.apply(after.policy_id);
-        after.severities = self.severities.unwrap_or(after.severities);
+        after.severities = self.severities.over(after.severities);
         after.pause = pause.flatten().unwrap_or(after.pause);
         after.resolve_after = resolve_after.flatten().unwrap_or(after.resolve_after);
         name_is_free(cx.world, Some(self.id), &after.name)?;

@@ -24,7 +24,7 @@ pub use beat::ReceiveBeat;
 pub use commands::{CreateIntegration, DeleteIntegration, EditIntegration, NewToken, RotateIntegrationToken, Settings};
 pub use model::{
     AlertGroup, AlertKey, FirstAlert, GroupState, Heartbeat, Integration, IntegrationKind, Severities, SeverityOutcome,
-    Signal, Traffic,
+    Signal, SomeSeverities, Storm, Traffic,
 };
 pub use port::IntegrationPort;
 pub use query::{

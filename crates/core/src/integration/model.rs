@@ -74,6 +74,38 @@ impl Severities {
     }
 }
 
+/// What an edit says of severities; `None` leaves one alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SomeSeverities {
+    /// What becomes of alerts that are critical.
+    pub critical: Option<SeverityOutcome>,
+    /// Of those that are high.
+    pub high: Option<SeverityOutcome>,
+    /// Of those that are medium.
+    pub medium: Option<SeverityOutcome>,
+    /// Of those that are low.
+    pub low: Option<SeverityOutcome>,
+}
+
+impl From<Severities> for SomeSeverities {
+    fn from(all: Severities) -> Self {
+        Self { critical: Some(all.critical), high: Some(all.high), medium: Some(all.medium), low: Some(all.low) }
+    }
+}
+
+impl SomeSeverities {
+    /// What holds after the edit, where `now` held before.
+    #[must_use]
+    pub fn over(self, now: Severities) -> Severities {
+        Severities {
+            critical: self.critical.unwrap_or(now.critical),
+            high: self.high.unwrap_or(now.high),
+            medium: self.medium.unwrap_or(now.medium),
+            low: self.low.unwrap_or(now.low),
+        }
+    }
+}
+
 impl Default for Severities {
     fn default() -> Self {
         Self::ALL
@@ -191,12 +223,6 @@ impl AlertKey {
     #[must_use]
     pub fn of_group(text: &str) -> Self {
         Self::hashed(2, text)
-    }
-
-    /// The group of a storm, which no text leads to.
-    #[must_use]
-    pub fn storm() -> Self {
-        Self::hashed(1, "")
     }
 
     fn hashed(domain: u8, text: &str) -> Self {
@@ -340,6 +366,23 @@ impl GroupState {
     }
 }
 
+/// A storm: so many new groups that they are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Storm {
+    /// When it began.
+    pub began: Timestamp,
+    /// When the last new signal joined it.
+    pub last: Timestamp,
+}
+
+impl Storm {
+    /// What its group is found by: no text leads there.
+    #[must_use]
+    pub fn key(&self) -> AlertKey {
+        AlertKey::hashed(1, &self.began.as_millis().to_string())
+    }
+}
+
 /// What came in lately over an integration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Traffic {
@@ -351,8 +394,8 @@ pub struct Traffic {
     pub last_signal_at: Option<Timestamp>,
     /// When groups began in the last ten minutes, oldest first: 60 at most.
     pub begun: Vec<Timestamp>,
-    /// When the last new signal joined a storm.
-    pub storm_at: Option<Timestamp>,
+    /// The last storm.
+    pub storm: Option<Storm>,
     /// When the next beat is missed; `None` before the first, and after one was missed.
     pub silent_at: Option<Timestamp>,
     /// The topic of SNS whose subscription was confirmed first; no other may report.
@@ -368,7 +411,7 @@ impl Traffic {
             integration_id,
             last_signal_at: None,
             begun: Vec::new(),
-            storm_at: None,
+            storm: None,
             silent_at: None,
             topic: None,
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::flow::{self, Input, Step, Waits};
 use super::{
-    AlertGroup, AlertKey, FirstAlert, GroupState, Integration, IntegrationKind, SeverityOutcome, Signal, Traffic,
+    AlertGroup, AlertKey, FirstAlert, GroupState, Integration, IntegrationKind, SeverityOutcome, Signal, Storm, Traffic,
 };
 use crate::caller::ByAnybody;
 use crate::code::Code;
@@ -234,13 +234,16 @@ impl Intake {
         Waits { pause: self.integration.pause, resolve_after: self.integration.resolve_after }
     }
 
+    /// Whether a group is that of the last storm.
+    fn is_storm(&self, group: &AlertGroup) -> bool {
+        self.traffic.storm.is_some_and(|storm| group.key == storm.key())
+    }
+
     /// The waits of a group. That of a storm is not resolved before the storm has ended.
     fn waits_of(&self, group: &AlertGroup, now: Timestamp) -> Waits {
         let mut waits = self.waits();
-        if group.key == AlertKey::storm()
-            && let Some(at) = self.traffic.storm_at
-        {
-            let rest = at.plus(STORM_TIME).since(now).as_millis().div_ceil(1_000);
+        if let Some(storm) = self.traffic.storm.filter(|_| self.is_storm(group)) {
+            let rest = storm.last.plus(STORM_TIME).since(now).as_millis().div_ceil(1_000);
             waits.resolve_after = waits.resolve_after.max(u32::try_from(rest).unwrap_or(u32::MAX));
         }
         waits
@@ -286,7 +289,8 @@ impl Intake {
         match (alert.state, signal.resolved_at) {
             (AlertState::Firing(firing), _) => self.fire_again(cx, signal, group, &firing, report),
             (AlertState::Resolved, None) => self.quiet(cx, signal, group, report),
-            (AlertState::Acknowledged, None) => match group.state.incident() {
+            // Whoever has acknowledged one alert of a storm knows nothing of the others.
+            (AlertState::Acknowledged, None) => match group.state.incident().filter(|_| !self.is_storm(&group)) {
                 Some(id) if incident::acknowledge(cx, self.author(), id)? => Ok(Received::Acknowledged),
                 _ => Ok(Received::Nothing),
             },
@@ -365,8 +369,10 @@ impl Intake {
         let mut group_key = group.map_or(named.key, AlertKey::of_group);
         let mut open = open_group(cx, self.integration.id, group_key)?;
         let mut storm = false;
-        if open.is_none() && self.storms(cx.now) {
-            (storm, group_key) = (true, AlertKey::storm());
+        if open.is_none()
+            && let Some(key) = self.storms(cx.now)
+        {
+            (storm, group_key) = (true, key);
             open = open_group(cx, self.integration.id, group_key)?;
         }
         let signal = |group_id, cx: &mut Context<'_>| -> Result<Signal, Error> {
@@ -432,17 +438,18 @@ impl Intake {
         }
     }
 
-    /// Whether a group that would begin now is one too many; else it is counted.
-    fn storms(&mut self, now: Timestamp) -> bool {
+    /// The group of the storm, if one that would begin now is one too many; else it is counted.
+    fn storms(&mut self, now: Timestamp) -> Option<AlertKey> {
         let lately = |at: Timestamp| now < at.plus(STORM_TIME);
         self.traffic.begun.retain(|at| lately(*at));
-        if self.traffic.storm_at.is_some_and(lately) || self.traffic.begun.len() >= BEFORE_STORM {
-            self.traffic.storm_at = Some(now);
-            return true;
+        let under_way = self.traffic.storm.filter(|storm| lately(storm.last));
+        if under_way.is_none() && self.traffic.begun.len() < BEFORE_STORM {
+            self.traffic.begun.push(now);
+            return None;
         }
-        self.traffic.storm_at = None;
-        self.traffic.begun.push(now);
-        false
+        let storm = under_way.map_or(Storm { began: now, last: now }, |storm| Storm { last: now, ..storm });
+        self.traffic.storm = Some(storm);
+        Some(storm.key())
     }
 
     /// What the incident of a storm begins with.
@@ -488,7 +495,10 @@ impl Intake {
                 // What closes a group when its incident is resolved, by whomever, closes it here, too.
                 let name = self.integration.name.clone();
                 let now = cx.now;
-                return incident::resolve(cx, self.author(), id, |incident| over(name.as_str(), incident, now));
+                if incident::resolve(cx, self.author(), id, |incident| over(name.as_str(), incident, now))? {
+                    return Ok(());
+                }
+                GroupState::Closed { incident_id: id }
             }
         };
         write_group(cx, Some(before.clone()), Some(AlertGroup { firing, state, ..before }));

@@ -229,8 +229,9 @@ pub(super) fn is_superseded(cx: &Context<'_>, notification: &Notification) -> bo
     let Ok(Some(incident)) = cx.world.incident(incident_id) else { return false };
     // In doubt about two instants of one millisecond, a page is sent.
     let handed_off = incident.handed_off_at.is_some_and(|at| notification.created_at < at);
-    // A handoff takes an acknowledgement back: one that is there has come since.
-    let acknowledged = incident.acknowledged.is_some();
+    // A handoff takes an acknowledgement back, and so does a worse alert: one that is there has come since.
+    let worsened = incident.worsened_at.is_some_and(|at| notification.created_at < at);
+    let acknowledged = worsened || incident.acknowledged.is_some();
     incident.is_resolved() || acknowledged || handed_off && incident.owner_id != notification.user()
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn firing(severity: Severity, title: &str) -> Firing {
 /// An alert by a name like `disk`, or `web:disk` for one of the group `web`.
 pub(crate) fn alert(name: &str, state: AlertState) -> Alert {
     let (group, key) = name.split_once(':').map_or((None, name), |(group, key)| (Some(group.to_owned()), key));
-    Alert { key: key.to_owned(), group, state }
+    Alert { key: key.to_owned(), group, state, report: None }
 }
 
 pub(crate) fn trigger(name: &str, severity: Severity) -> Alert {

@@ -7,6 +7,7 @@ use dogwatch_store::rules::incident::Severity;
 use dogwatch_store::rules::integration::{
     CreateIntegration, DeleteIntegration, EditIntegration, GetIntegration, Heartbeat, IntegrationKind,
     ListIntegrations, ListSignals, RotateIntegrationToken, Settings, Severities, SeverityOutcome, SignalCursor,
+    SomeSeverities,
 };
 use dogwatch_store::rules::text::Name;
 use serde_json::{Map, Value};
@@ -27,25 +28,20 @@ fn integration(input: &mut Input) -> Option<IntegrationId> {
     input.path("id", Kind::Id("int_"), IntegrationId::parse)
 }
 
-/// The field `severities`: `None` when it is not given. What it does not name stays as by default.
-fn severities(input: &mut Input) -> Option<Option<Severities>> {
-    input.edit_object("severities", Kind::Severities, outcomes)
+/// The field `severities`: what it does not name is left alone.
+fn severities(input: &mut Input) -> Option<SomeSeverities> {
+    input.edit_object("severities", Kind::Severities, outcomes).map(Option::unwrap_or_default)
 }
 
-fn outcomes(fields: &Map<String, Value>) -> Result<Severities, Vec<Field>> {
+fn outcomes(fields: &Map<String, Value>) -> Result<SomeSeverities, Vec<Field>> {
     let mut problems = Vec::new();
-    let mut outcome = |severity: Severity| match fields.get(severity.as_str()) {
-        None => SeverityOutcome::Incident,
-        Some(value) => {
-            let read = value.as_str().unwrap_or_default().parse::<SeverityOutcome>();
-            read.unwrap_or_else(|problem| {
-                let path = format!("/severities/{severity}");
-                problems.push(Field { path, problem: problem.what().to_owned() });
-                SeverityOutcome::Incident
-            })
-        }
+    let mut outcome = |severity: Severity| {
+        let value = fields.get(severity.as_str())?;
+        let read = value.as_str().unwrap_or_default().parse::<SeverityOutcome>();
+        let path = || format!("/severities/{severity}");
+        read.map_err(|problem| problems.push(Field { path: path(), problem: problem.what().to_owned() })).ok()
     };
-    let read = Severities {
+    let read = SomeSeverities {
         critical: outcome(Severity::Critical),
         high: outcome(Severity::High),
         medium: outcome(Severity::Medium),
@@ -103,7 +99,7 @@ fn read_create(input: &mut Input) -> Option<CreateIntegration> {
             component_id: component_id?,
             owner_schedule_id: owner_schedule_id?,
             escalation_policy_id: escalation_policy_id?,
-            severities: severities?.unwrap_or_default(),
+            severities: severities?.over(Severities::ALL),
             pause_seconds: pause?.unwrap_or(defaults.pause_seconds),
             resolve_after_seconds: quiet?.unwrap_or(defaults.resolve_after_seconds),
             heartbeat: heartbeat.transpose().ok()?,

@@ -9,7 +9,7 @@ use dogwatch_core::id::{AlertGroupId, ComponentId, Id, IncidentId, IntegrationId
 use dogwatch_core::incident::Severity;
 use dogwatch_core::integration::{
     AlertGroup, AlertKey, FirstAlert, GroupState, Heartbeat, Integration, IntegrationKind, IntegrationPort, Severities,
-    SeverityOutcome, Signal, Traffic,
+    SeverityOutcome, Signal, Storm, Traffic,
 };
 use dogwatch_core::secret::SecretHash;
 use dogwatch_core::text::{AlertSource, DedupKey, IncidentDescription, Name, Summary, Title, TopicArn};
@@ -26,11 +26,13 @@ use super::{Entity, Line, Raw, Row, Rows, by_byte, text, timestamp};
 use crate::record::{Corrupt, Stored};
 use crate::table::{Table, end_of};
 use crate::tools::Verifier;
-use crate::view::{OrgView, corrupt};
+use crate::view::{OrgView, corrupt, id_at_end};
 
 impl Table {
     /// Integrations, deleted ones included.
     pub(crate) const INTEGRATION: Self = Self::new(b'@', "Integration");
+    /// Index of the integrations that have not been deleted.
+    pub(crate) const LIVE_INTEGRATION: Self = Self::new(b'!', "LiveIntegration");
     /// Integrations by the hash of their token.
     pub(crate) const INTEGRATION_TOKEN: Self = Self::new(b'#', "IntegrationToken");
     /// What came in lately, by integration.
@@ -48,6 +50,7 @@ impl Table {
 /// The tables that this module declares.
 pub(super) const TABLES: &[Table] = &[
     Table::INTEGRATION,
+    Table::LIVE_INTEGRATION,
     Table::INTEGRATION_TOKEN,
     Table::TRAFFIC,
     Table::SIGNAL,
@@ -170,6 +173,7 @@ impl Entity for Integration {
         };
         if self.is_live() {
             let holder = TokenHolderV1 { org: self.org_id.to_bytes(), integration: self.id.to_bytes() };
+            rows.index(Table::LIVE_INTEGRATION.record(self.org_id, self.id));
             rows.record(Table::INTEGRATION_TOKEN.hashed(self.token), &holder)?;
         }
         rows.record(Table::INTEGRATION.record(self.org_id, self.id), &record)
@@ -253,11 +257,20 @@ pub(crate) struct TrafficV1 {
     last_signal_at: Option<i64>,
     #[cfg_attr(feature = "export", serde(with = "json::time::list"))]
     begun: Vec<i64>,
-    #[cfg_attr(feature = "export", serde(with = "json::time::maybe"))]
-    storm_at: Option<i64>,
+    storm: Option<StormV1>,
     #[cfg_attr(feature = "export", serde(with = "json::time::maybe"))]
     silent_at: Option<i64>,
     topic: Option<String>,
+}
+
+/// When a storm began, and when the last new signal joined it.
+#[derive(Debug, Encode, Decode)]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
+struct StormV1 {
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
+    began: i64,
+    #[cfg_attr(feature = "export", serde(with = "json::time"))]
+    last: i64,
 }
 
 impl Stored for TrafficV1 {
@@ -269,7 +282,7 @@ impl Entity for Traffic {
         let record = TrafficV1 {
             last_signal_at: self.last_signal_at.map(|at| at.as_millis()),
             begun: self.begun.iter().map(|at| at.as_millis()).collect(),
-            storm_at: self.storm_at.map(|at| at.as_millis()),
+            storm: self.storm.map(|it| StormV1 { began: it.began.as_millis(), last: it.last.as_millis() }),
             silent_at: self.silent_at.map(|at| at.as_millis()),
             topic: self.topic.as_ref().map(|topic| topic.as_str().to_owned()),
         };
@@ -287,12 +300,14 @@ impl Entity for Traffic {
 
 impl TrafficV1 {
     fn of(self, org: OrgId, id: IntegrationId) -> Result<Traffic, Corrupt> {
+        let storm = |it: StormV1| Ok(Storm { began: timestamp(it.began)?, last: timestamp(it.last)? });
+        let storm = self.storm.map(storm);
         Ok(Traffic {
             org_id: org,
             integration_id: id,
             last_signal_at: self.last_signal_at.map(timestamp).transpose()?,
             begun: self.begun.into_iter().map(timestamp).collect::<Result<_, _>>()?,
-            storm_at: self.storm_at.map(timestamp).transpose()?,
+            storm: storm.transpose()?,
             silent_at: self.silent_at.map(timestamp).transpose()?,
             topic: self.topic.map(|topic| text(TopicArn::stored(topic))).transpose()?,
         })
@@ -627,10 +642,11 @@ impl IntegrationPort for OrgView<'_> {
     }
 
     fn integrations(&self) -> Result<Vec<Integration>, Error> {
-        let prefix = Table::INTEGRATION.of(self.org, &[]);
-        let mut all = self.store.records(&prefix, |row: IntegrationV1, id| row.of(self.org, id))?;
-        all.retain(Integration::is_live);
-        Ok(all)
+        let live = |index: &[u8]| {
+            let id = id_at_end(index).map_err(|why| corrupt(index, why))?;
+            self.integration(id)?.ok_or_else(|| corrupt(index, Corrupt::Missing))
+        };
+        self.store.under(&Table::LIVE_INTEGRATION.of(self.org, &[])).map(|pair| live(&pair?.0)).collect()
     }
 
     fn traffic(&self, id: IntegrationId) -> Result<Option<Traffic>, Error> {
@@ -731,7 +747,7 @@ mod tests {
             integration_id,
             last_signal_at: Some(at),
             begun: vec![at; 60],
-            storm_at: Some(at),
+            storm: Some(Storm { began: at, last: at }),
             silent_at: Some(at),
             topic: Some(TopicArn::new("𝄞".repeat(TopicArn::MAX)).unwrap()),
         };

@@ -289,7 +289,8 @@ struct IncidentV4 {
     handed_off_at: Option<i64>,
 }
 
-/// An incident in record version 5: version 4, and whether it was created by an integration, whose id then stands for that of a user.
+/// An incident in record version 5: version 4, whether it was created by an integration, whose id then stands for that of a user, and when
+/// a worse alert cleared its acknowledgement.
 #[derive(Debug, Encode, Decode)]
 #[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(rename_all = "camelCase"))]
 pub(crate) struct IncidentV5 {
@@ -297,6 +298,11 @@ pub(crate) struct IncidentV5 {
     incident: IncidentV4,
     #[cfg_attr(feature = "export", serde(default, skip_serializing_if = "is_no"))]
     by_integration: bool,
+    #[cfg_attr(
+        feature = "export",
+        serde(default, skip_serializing_if = "Option::is_none", with = "json::time::maybe")
+    )]
+    worsened_at: Option<i64>,
 }
 
 /// The bytes of whoever did something, and whether that is an integration.
@@ -349,7 +355,7 @@ impl Stored for IncidentV5 {
             4 => unpack(payload)?,
             _ => return Err(Corrupt::Version),
         };
-        Ok(Self { incident, by_integration: false })
+        Ok(Self { incident, by_integration: false, worsened_at: None })
     }
 }
 
@@ -399,7 +405,8 @@ impl Entity for Incident {
             recent_events: stored_events(&self.recent_events)?,
         };
         let incident = IncidentV4 { incident, handed_off_at: self.handed_off_at.map(|at| at.as_millis()) };
-        let record = IncidentV5 { incident, by_integration };
+        let worsened_at = self.worsened_at.map(|at| at.as_millis());
+        let record = IncidentV5 { incident, by_integration, worsened_at };
         rows.record(incident_key(self.org_id, self.id), &record)
     }
 
@@ -429,7 +436,7 @@ impl Entity for Incident {
 
 /// Makes the incident of a record. `read` reads the pieces of a long description.
 pub(crate) fn incident_of(row: IncidentV5, org: OrgId, id: IncidentId, read: Reader<'_>) -> Result<Incident, Corrupt> {
-    let IncidentV5 { incident: IncidentV4 { incident, handed_off_at }, by_integration } = row;
+    let IncidentV5 { incident: IncidentV4 { incident, handed_off_at }, by_integration, worsened_at } = row;
     let IncidentV3 { incident: IncidentV2 { incident: row, run }, has_earlier_events, recent_events } = incident;
     let step = |step: StepV1| {
         Ok(StatusEntry {
@@ -458,6 +465,7 @@ pub(crate) fn incident_of(row: IncidentV5, org: OrgId, id: IncidentId, read: Rea
         component_ids: row.components.into_iter().map(ComponentId::from_bytes).collect(),
         acknowledged: row.acknowledged.of()?,
         handed_off_at: handed_off_at.map(timestamp).transpose()?,
+        worsened_at: worsened_at.map(timestamp).transpose()?,
         created_by: author(row.created_by, by_integration),
         updated_at: timestamp(row.updated_at)?,
         history: row.history.into_iter().map(step).collect::<Result<_, Corrupt>>()?,
@@ -796,6 +804,7 @@ mod tests {
                 component_ids: vec![ComponentId::from_bytes([255; 16]); components],
                 acknowledged: Some((at, by)),
                 handed_off_at: Some(at),
+                worsened_at: Some(at),
                 created_by: by,
                 updated_at: at,
                 history: vec![step; 4],

@@ -1,0 +1,193 @@
+//! Messages of SNS, signed here with a key whose certificate is beside this file: what is taken, and what is forged.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dogwatch_intake::{AlertState, SnsKind, sns};
+use ring::rand::SystemRandom;
+use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
+use serde_json::{Value, json};
+
+const CERTIFICATE: &[u8] = include_bytes!("sns/certificate.pem");
+const ANOTHER: &[u8] = include_bytes!("sns/another.pem");
+const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:alarms";
+const PLACE: &str =
+    "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem";
+const CONFIRM: &str = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=x&Token=y";
+
+/// Signs a message as SNS does.
+fn signed(mut message: Value) -> Value {
+    let names: &[&str] = match message["Type"].as_str().unwrap() {
+        "Notification" => &["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"],
+        _ => &["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"],
+    };
+    let said = names.iter().filter_map(|name| Some(format!("{name}\n{}\n", message[*name].as_str()?)));
+    let text = said.collect::<String>();
+    let key = RsaKeyPair::from_pkcs8(include_bytes!("sns/key.pk8")).unwrap();
+    let mut signature = vec![0; key.public().modulus_len()];
+    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature).unwrap();
+    message["Signature"] = STANDARD.encode(signature).into();
+    message
+}
+
+fn notification(old: &str, new: &str) -> Value {
+    let alarm = json!({
+        "AlarmName": "Queue too long", "AlarmDescription": "Orders wait.", "AWSAccountId": "123456789012", "Region": "EU (Ireland)",
+        "AlarmArn": "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:Queue too long", "OldStateValue": old, "NewStateValue": new,
+        "NewStateReason": "Threshold crossed", "StateChangeTime": "2026-04-07T10:00:00.000+0000",
+        "Trigger": {"MetricName": "Length", "Namespace": "AWS/SQS"},
+    });
+    json!({
+        "Type": "Notification", "MessageId": "m-1", "TopicArn": TOPIC, "Subject": "ALARM: \"Queue too long\"", "Message": alarm.to_string(),
+        "Timestamp": "2026-04-07T10:00:00.000Z", "SignatureVersion": "2", "SigningCertURL": PLACE, "UnsubscribeURL": "https://x",
+    })
+}
+
+fn subscription() -> Value {
+    json!({
+        "Type": "SubscriptionConfirmation", "MessageId": "m-0", "TopicArn": TOPIC, "Message": "You have chosen to subscribe.", "Token": "t",
+        "SubscribeURL": CONFIRM, "Timestamp": "2026-04-07T10:00:00.000Z", "SignatureVersion": "2", "SigningCertURL": PLACE,
+    })
+}
+
+#[test]
+fn what_is_signed_is_taken() {
+    let message = sns(signed(notification("OK", "ALARM")).to_string().as_bytes()).unwrap();
+    message.verify(CERTIFICATE).unwrap();
+    assert_eq!(
+        (message.kind, message.topic.as_str(), message.certificate_url.as_str()),
+        (SnsKind::Notification, TOPIC, PLACE)
+    );
+    let alert = message.alarm().unwrap();
+    assert_eq!((alert.report.as_deref(), alert.group), (Some("m-1"), None));
+    assert!(alert.key.ends_with(":alarm:Queue too long"), "{}", alert.key);
+    let AlertState::Firing(firing) = alert.state else { panic!("it fires") };
+    assert_eq!((firing.title.as_str(), firing.summary.as_str()), ("Queue too long", "Threshold crossed"));
+    assert!(
+        firing.description.contains("Orders wait.") && firing.description.contains("metric: Length"),
+        "{}",
+        firing.description
+    );
+    let mut without = notification("OK", "ALARM");
+    without.as_object_mut().unwrap().remove("Subject");
+    sns(signed(without).to_string().as_bytes()).unwrap().verify(CERTIFICATE).unwrap();
+    let confirm = sns(signed(subscription()).to_string().as_bytes()).unwrap();
+    confirm.verify(CERTIFICATE).unwrap();
+    assert_eq!((confirm.kind, confirm.subscribe_url.as_deref()), (SnsKind::Subscription, Some(CONFIRM)));
+}
+
+/// The rules of alarms.
+#[test]
+fn alarms() {
+    for (old, new, expected) in [
+        ("OK", "ALARM", "fires"),
+        ("ALARM", "OK", "over"),
+        ("OK", "INSUFFICIENT_DATA", "nothing"),
+        ("INSUFFICIENT_DATA", "OK", "nothing"),
+        ("INSUFFICIENT_DATA", "ALARM", "nothing"),
+        ("ALARM", "INSUFFICIENT_DATA", "nothing"),
+        ("ALARM", "ALARM", "nothing"),
+        ("", "", "nothing"),
+    ] {
+        let message = sns(signed(notification(old, new)).to_string().as_bytes()).unwrap();
+        let came_to = match message.alarm().map(|alert| alert.state) {
+            Some(AlertState::Firing(_)) => "fires",
+            Some(AlertState::Resolved) => "over",
+            Some(AlertState::Acknowledged) => "acknowledged",
+            None => "nothing",
+        };
+        assert_eq!(came_to, expected, "{old} to {new}");
+    }
+    for text in ["", "words", "[]", "{}", r#"{"AlarmName": "x"}"#] {
+        let mut message = notification("OK", "ALARM");
+        message["Message"] = text.into();
+        assert_eq!(sns(signed(message).to_string().as_bytes()).unwrap().alarm(), None, "{text}");
+    }
+}
+
+#[test]
+fn what_is_forged_is_refused() {
+    let good = signed(notification("OK", "ALARM"));
+    for (name, value) in [
+        ("Message", json!("{}")),
+        ("MessageId", json!("m-2")),
+        ("Subject", json!("another")),
+        ("Timestamp", json!("2026-04-07T10:00:01.000Z")),
+        ("TopicArn", json!("arn:aws:sns:eu-west-1:123456789012:others")),
+        ("Signature", json!("AAAA")),
+    ] {
+        let mut forged = good.clone();
+        forged[name] = value;
+        let message = sns(forged.to_string().as_bytes()).unwrap();
+        assert!(message.verify(CERTIFICATE).is_err(), "{name} was changed");
+    }
+    let message = sns(good.to_string().as_bytes()).unwrap();
+    for (certificate, what) in [
+        (ANOTHER, "of another key"),
+        (b"" as &[u8], "none"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "damaged"),
+    ] {
+        assert!(message.verify(certificate).is_err(), "{what}");
+    }
+    let file = "SimpleNotificationService-0123.pem";
+    for url in [
+        format!("http://sns.eu-west-1.amazonaws.com/{file}"),
+        format!("https://sns.eu-west-2.amazonaws.com/{file}"),
+        format!("https://sns.eu-west-1.amazonaws.com.evil.example/{file}"),
+        format!("https://sns.eu-west-1.amazonaws.com:8443/{file}"),
+        format!("https://user@sns.eu-west-1.amazonaws.com/{file}"),
+        format!("https://sns.eu-west-1.amazonaws.com@evil.example/{file}"),
+        format!("https://sns.eu-west-1.amazonaws.com\\@evil.example/{file}"),
+        format!("https://evil.example/sns.eu-west-1.amazonaws.com/{file}"),
+        format!("https://s3.eu-west-1.amazonaws.com/bucket/{file}"),
+        format!("https://sns.eu-west-1.amazonaws.com/bucket/{file}"),
+        format!("https://sns.eu-west-1.amazonaws.com/../{file}"),
+        "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-.pem".to_owned(),
+        "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-a/b.pem".to_owned(),
+        "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123.pem?x".to_owned(),
+        "https://sns.eu-west-1.amazonaws.com".to_owned(),
+        String::new(),
+    ] {
+        let mut forged = good.clone();
+        forged["SigningCertURL"] = url.clone().into();
+        assert!(sns(forged.to_string().as_bytes()).is_err(), "{url}");
+    }
+    for url in [
+        "https://evil.example/?Action=ConfirmSubscription&x",
+        "https://sns.eu-west-1.amazonaws.com/?Action=Other&x",
+        "",
+    ] {
+        let mut forged = subscription();
+        forged["SubscribeURL"] = url.into();
+        assert!(sns(signed(forged).to_string().as_bytes()).is_err(), "{url}");
+    }
+    for topic in [
+        "",
+        "alarms",
+        "arn:aws:sqs:eu-west-1:1:x",
+        "arn:aws:sns::1:x",
+        "arn:aws:sns:eu.west:1:x",
+        "arn:aws:sns:eu-west-1:1:x:y",
+        "arn:evil:sns:eu-west-1:1:x",
+    ] {
+        let mut forged = good.clone();
+        forged["TopicArn"] = topic.into();
+        assert!(sns(forged.to_string().as_bytes()).is_err(), "{topic}");
+    }
+    let mut first = good;
+    first["SignatureVersion"] = "1".into();
+    let refusal = sns(first.to_string().as_bytes()).unwrap_err();
+    assert!(refusal.errors[0].contains("--attribute-name SignatureVersion --attribute-value 2"), "{refusal}");
+    for body in ["", "[]", "{}", r#"{"Type": "Other"}"#] {
+        assert!(sns(body.as_bytes()).is_err(), "{body}");
+    }
+}
+
+/// In China the host has another end.
+#[test]
+fn regions() {
+    let mut china = notification("OK", "ALARM");
+    china["TopicArn"] = "arn:aws-cn:sns:cn-north-1:123456789012:alarms".into();
+    china["SigningCertURL"] = "https://sns.cn-north-1.amazonaws.com.cn/SimpleNotificationService-0123.pem".into();
+    sns(signed(china).to_string().as_bytes()).unwrap().verify(CERTIFICATE).unwrap();
+}

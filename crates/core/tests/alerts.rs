@@ -454,3 +454,29 @@ fn ten_thousand_updates_stop_no_alert() {
     ]);
     assert_eq!(monitor.pages(), "1 ben 0; 1 ben 3");
 }
+
+/// Pages of before an acknowledgement stay superseded when a worse alert clears it: only what is paged again is sent.
+#[test]
+fn old_pages_stay_superseded() {
+    let mut monitor = paging(waits(0, 60));
+    monitor.check(&[
+        (0, "web:disk low", "opened", "1 low: disk 1"),
+        (1, "ada takes 1", "ok", "1 low taken: disk 1"),
+        (2, "web:cpu critical", "joined", "1 critical: disk 1, cpu 1"),
+    ]);
+    assert_eq!(monitor.pages(), "1 ben 0; 1 ben 2");
+    let (harbour, lease) = (&mut monitor.harbour, std::time::Duration::from_secs(60));
+    let mut sent = Vec::new();
+    loop {
+        let claimed = harbour.world.claim(10, lease, harbour.now, &mut harbour.ids).unwrap();
+        let pages: Vec<_> = claimed.iter().filter(|one| one.incident().is_some()).collect();
+        if claimed.is_empty() {
+            break;
+        }
+        sent.extend(pages.iter().map(|one| one.created_at));
+        for one in &claimed {
+            assert!(harbour.world.confirm(&one.receipt(), None, harbour.now, &mut harbour.ids).unwrap());
+        }
+    }
+    assert_eq!(sent, [harbour.now], "the page of before nobody needs");
+}

@@ -473,3 +473,22 @@ fn a_heartbeat_understands_no_alerts() {
     assert_eq!(monitor.kind, IntegrationKind::Heartbeat);
     assert_eq!(monitor.fire("disk", Severity::High), "invalid_api_key");
 }
+
+/// A storm much later is another incident, also when that of the first is still open; and one acknowledgement takes no storm.
+#[test]
+fn a_later_storm() {
+    let mut monitor = Monitor::new(waits(0, 60));
+    let storm = |monitor: &mut Monitor, second: i64, name: &str| {
+        monitor.at(second);
+        for number in 0..70 {
+            monitor.fire(&format!("{name}{number}"), Severity::High);
+        }
+        monitor.incidents().iter().filter(|it| it.title.as_str().starts_with("Alert storm")).count()
+    };
+    assert_eq!(storm(&mut monitor, 0, "first"), 1);
+    assert_eq!(monitor.act("first65 seen"), "nothing");
+    assert_eq!(monitor.act("first5 seen"), "acknowledged");
+    assert_eq!(storm(&mut monitor, 599, "still"), 1, "the first has not ended");
+    assert_eq!(storm(&mut monitor, 599 + 600, "later"), 2);
+    assert_eq!(storm(&mut monitor, 86_400, "last"), 3);
+}

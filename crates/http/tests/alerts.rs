@@ -3,12 +3,17 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dogwatch_http::{Limits, Rate, RouterBuilder};
+use ring::rand::SystemRandom;
+use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde_json::{Value, json};
 use support::{Answer, Server, request, send, text};
 
@@ -108,7 +113,7 @@ async fn an_integration_from_its_beginning_to_its_end() {
     assert_eq!(server.get("/integrations").await, json!([expected]));
     let taken = server.call("POST", "/integrations", json!({ "name": "Disks", "kind": "pagerduty" })).await;
     assert_eq!((taken.status, taken.code().as_str()), (409, "name_conflict"));
-    let edit = json!({ "name": "All disks", "pauseSeconds": 60, "ownerScheduleId": null, "severities": {}, "componentId": server.id("component") });
+    let edit = json!({ "name": "All disks", "pauseSeconds": 60, "ownerScheduleId": null, "severities": { "high": "drop" }, "componentId": server.id("component") });
     let edited = server.call("PATCH", &path, edit).await;
     let field = |name: &str| edited.body["data"][name].clone();
     assert_eq!(
@@ -116,8 +121,8 @@ async fn an_integration_from_its_beginning_to_its_end() {
         (json!("All disks"), json!(60), Value::Null)
     );
     assert_eq!(
-        (field("severities")["low"].clone(), field("componentId")),
-        (json!("incident"), json!(server.id("component")))
+        (field("severities")["high"].clone(), field("severities")["low"].clone(), field("componentId")),
+        (json!("drop"), json!("drop"), json!(server.id("component")))
     );
     let beats = server.call("PATCH", &path, json!({ "periodSeconds": 5 })).await;
     assert_eq!((beats.status, &beats.body["fields"][0]["path"]), (422, &json!("/periodSeconds")), "{}", beats.body);
@@ -390,4 +395,87 @@ async fn while_there_is_no_engine() {
     for path in ["/integrations/pagerduty/v2/enqueue", "/integrations/alertmanager/x", "/integrations/heartbeat/x"] {
         assert_eq!(posted(&router, path, &json!({})).await.status, 503, "{path}");
     }
+}
+
+const TOPIC: &str = "arn:aws:sns:eu-west-1:123456789012:alarms";
+const PLACE: &str = "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123.pem";
+const CONFIRM: &str = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=t";
+
+/// A message that SNS would have signed with the key that lies beside the tests of the reader.
+fn of_sns(kind: &str, id: &str, topic: &str, text: &str) -> Value {
+    let mut message = json!({ "Type": kind, "MessageId": id, "TopicArn": topic, "Message": text, "SignatureVersion": "2",
+        "Timestamp": "2026-04-07T10:00:00.000Z", "SigningCertURL": PLACE });
+    let mut names = vec!["Message", "MessageId", "Timestamp", "TopicArn", "Type"];
+    if kind != "Notification" {
+        (message["SubscribeURL"], message["Token"]) = (CONFIRM.into(), "t".into());
+        names = vec!["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"];
+    }
+    let text: String = names.iter().map(|name| format!("{name}\n{}\n", message[*name].as_str().unwrap())).collect();
+    let key = RsaKeyPair::from_pkcs8(include_bytes!("../../intake/tests/sns/key.pk8")).unwrap();
+    let mut signature = vec![0; key.public().modulus_len()];
+    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature).unwrap();
+    message["Signature"] = STANDARD.encode(signature).into();
+    message
+}
+
+fn alarm(id: &str, topic: &str, old: &str, new: &str) -> Value {
+    let text = json!({ "AlarmName": "Queue too long", "AlarmArn": "arn:aws:cloudwatch:eu-west-1:1:alarm:q", "OldStateValue": old,
+        "NewStateValue": new, "NewStateReason": "Threshold crossed" });
+    of_sns("Notification", id, topic, &text.to_string())
+}
+
+#[tokio::test]
+async fn alarms_of_cloudwatch() {
+    let server = Server::new().await;
+    let (token, id) = server.integration("cloudwatch", json!({ "resolveAfterSeconds": 0 })).await;
+    let path = format!("/integrations/cloudwatch/{token}");
+    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+    let asks = Arc::clone(&asked);
+    let fetch = move |url: &str| {
+        asks.lock().unwrap().push(url.to_owned());
+        Ok(include_bytes!("../../intake/tests/sns/certificate.pem").to_vec())
+    };
+    let router = RouterBuilder::new(server.engine.clone()).fetch(fetch).build();
+    let post = async |body: &Value| posted(&router, &path, body).await.status;
+    // Nothing is received before a topic was confirmed, and then only from that.
+    assert_eq!(post(&alarm("m0", TOPIC, "OK", "ALARM")).await, 400);
+    let others = "arn:aws:sns:eu-west-1:123456789012:others";
+    assert_eq!(post(&of_sns("SubscriptionConfirmation", "m1", TOPIC, "subscribe")).await, 200);
+    assert_eq!(post(&of_sns("SubscriptionConfirmation", "m1", TOPIC, "subscribe")).await, 200, "SNS may ask again");
+    assert_eq!(post(&of_sns("SubscriptionConfirmation", "m2", others, "subscribe")).await, 400);
+    assert_eq!(post(&alarm("m3", others, "OK", "ALARM")).await, 400);
+    assert!(server.opened_by(&id).await.is_empty());
+    for (message, incidents, newest) in [
+        (alarm("m4", TOPIC, "OK", "ALARM"), 1, "investigating"),
+        (alarm("m5", TOPIC, "OK", "INSUFFICIENT_DATA"), 1, "investigating"),
+        (alarm("m6", TOPIC, "ALARM", "OK"), 1, "resolved"),
+        // What came before does not act again.
+        (alarm("m4", TOPIC, "OK", "ALARM"), 1, "resolved"),
+        (alarm("m6", TOPIC, "ALARM", "OK"), 1, "resolved"),
+        (alarm("m7", TOPIC, "OK", "ALARM"), 2, "investigating"),
+        (alarm("m6", TOPIC, "ALARM", "OK"), 2, "investigating"),
+        (of_sns("UnsubscribeConfirmation", "m8", TOPIC, "gone"), 2, "investigating"),
+    ] {
+        assert_eq!(post(&message).await, 200, "{message}");
+        let opened = server.opened_by(&id).await;
+        assert_eq!((opened.len(), opened[0]["status"].as_str().unwrap()), (incidents, newest), "{message}");
+    }
+    let opened = server.opened_by(&id).await;
+    assert_eq!((&opened[0]["title"], &opened[0]["severity"]), (&json!("Queue too long"), &json!("high")));
+    // A certificate is fetched once, and nothing else but confirmations.
+    assert_eq!(*asked.lock().unwrap(), [PLACE, CONFIRM, CONFIRM]);
+    let mut forged = alarm("m9", TOPIC, "OK", "ALARM");
+    forged["Message"] = "{}".into();
+    assert_eq!(post(&forged).await, 400);
+    assert_eq!(posted(&router, "/integrations/cloudwatch/unknown", &forged).await.status, 404);
+    assert_eq!(post(&json!({})).await, 400);
+    // A program that fetches nothing says that it cannot, and SNS tries again.
+    assert_eq!(posted(&server.router, &path, &alarm("m9", TOPIC, "OK", "ALARM")).await.status, 503);
+    // A new token takes another topic.
+    let rotated = server.call("POST", &format!("/integrations/{id}/rotate-token"), Value::Null).await;
+    let path = format!("/integrations/cloudwatch/{}", rotated.body["data"]["token"].as_str().unwrap());
+    assert_eq!(
+        posted(&router, &path, &of_sns("SubscriptionConfirmation", "m2", others, "subscribe")).await.status,
+        200
+    );
 }

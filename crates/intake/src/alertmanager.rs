@@ -230,7 +230,7 @@ mod tests {
         }
         assert_eq!(read(&json!({"alerts": []})), []);
         // Odd maps, and half of a character, lose no alert.
-        let odd = br#"{"alerts": [{"labels": [], "annotations": {"summary": "Disk \\ud83d full"}}]}"#;
+        let odd = br#"{"alerts": [{"labels": [], "annotations": {"summary": "Disk \ud83d full"}}]}"#;
         assert_eq!(fired(&alertmanager(odd).unwrap()[0]).summary, "Disk \u{FFFD} full");
         let many = format!("{{\"alerts\": [{}]}}", vec!["{}"; 10_001].join(","));
         assert!(alertmanager(many.as_bytes()).is_err());

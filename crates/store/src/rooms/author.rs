@@ -15,7 +15,7 @@ use crate::record::Corrupt;
 
 /// Who caused an event.
 #[derive(Debug, Clone, Copy, Encode, Decode)]
-#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(into = "Option<Author>", from = "Option<Author>"))]
+#[cfg_attr(feature = "export", derive(Serialize, Deserialize), serde(into = "Option<Named>", from = "Option<Named>"))]
 pub(super) enum ActorV1 {
     Time,
     User(Raw),
@@ -39,6 +39,25 @@ impl From<ActorV1> for Option<Author> {
             ActorV1::User(id) => Some(Author::User(UserId::from_bytes(id))),
             ActorV1::Integration(id) => Some(Author::Integration(IntegrationId::from_bytes(id))),
         }
+    }
+}
+
+/// The form of whoever caused an event in an export.
+#[cfg(feature = "export")]
+#[derive(Serialize, Deserialize)]
+struct Named(#[serde(with = "super::json::author")] Author);
+
+#[cfg(feature = "export")]
+impl From<Option<Named>> for ActorV1 {
+    fn from(named: Option<Named>) -> Self {
+        named.map(|Named(author)| author).into()
+    }
+}
+
+#[cfg(feature = "export")]
+impl From<ActorV1> for Option<Named> {
+    fn from(stored: ActorV1) -> Self {
+        Option::<Author>::from(stored).map(Named)
     }
 }
 
@@ -77,6 +96,7 @@ impl AcknowledgedV1 {
 struct Deed {
     #[serde(with = "super::json::time")]
     at: i64,
+    #[serde(with = "super::json::author")]
     by: Author,
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use dogwatch_core::contact::ContactMethodKind;
 use dogwatch_core::id::Id;
-use dogwatch_core::incident::{EditedField, Severity, Status, UpdateVisibility};
+use dogwatch_core::incident::{Author, EditedField, Severity, Status, UpdateVisibility};
 use dogwatch_core::integration::IntegrationKind;
 use dogwatch_core::oncall::RotationType;
 use dogwatch_core::outbox::{DeliveryEnd, PageReason};
@@ -152,6 +152,7 @@ forms! {
     time: i64,
         |millis| Timestamp::from_millis(*millis).map(|at| at.to_string()),
         |text| text.parse::<Timestamp>().ok().map(Timestamp::as_millis);
+    author: Author, |author| Some(author.to_string()), |text| text.parse().ok();
     component_status: u8, |byte| status_page::status_word(*byte), status_page::word_status;
     hash: [u8; 32], |bytes| Some(hex(bytes)), |text| from_hex(text)?.try_into().ok();
     scope: [u8; 16], |bytes| Some(hex(bytes)), |text| from_hex(text)?.try_into().ok();

@@ -4,23 +4,27 @@
 //! next, and keeps account of what is owed: each page that a trail tells of must be one row of the outbox, and each row must be
 //! delivered, in order. Whatever was once seen must never be gone, because only durable state can be seen.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod alerts;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dogwatch_core::contact::built_in;
 use dogwatch_core::escalation::{GetPolicy, ListPolicies, PolicyLayerView, Target};
-use dogwatch_core::id::{AuditEventId, ContactMethodId, IncidentId, NotificationId, PolicyId, ScheduleId};
+use dogwatch_core::id::{
+    AuditEventId, ContactMethodId, IncidentId, IntegrationId, NotificationId, PolicyId, ScheduleId,
+};
 use dogwatch_core::incident::{
-    AuditEvent, AuditEventList, Author, Event, GetIncident, IncidentDetail, ListAuditEvents, Status,
+    AuditEvent, AuditEventList, Author, Event, GetIncident, IncidentDetail, ListAuditEvents, Severity, Status,
 };
 use dogwatch_core::oncall::ResolveOnCall;
 use dogwatch_core::outbox::{DeliveryState, ListNotifications, ListPages, Notification, PageReason, Recipient};
 use dogwatch_core::{Actor, Timestamp, UserId};
 use dogwatch_store::Engine;
 
-use super::{Pages, Told};
+use super::{Monitors, Pages, Told};
 use crate::render::whole_trail;
+use alerts::{Before, audit_deeds, made_worse};
 
 /// A breach of the contract, described for people.
 pub type Complaint = String;
@@ -66,6 +70,12 @@ struct Tracked {
     must_stop: bool,
     /// The last event was of a page whose contact method was removed.
     removed: bool,
+    /// The integration that has opened it.
+    integration: Option<IntegrationId>,
+    /// The severity that it was last seen to have.
+    severity: Option<Severity>,
+    /// The last event, in the same step, was an update about a new alert.
+    joined: bool,
 }
 
 /// A row of the outbox: one notification.
@@ -107,6 +117,8 @@ pub struct Instants {
     pub now: Timestamp,
     /// The instant for which a tick was called, if one was.
     pub tick: Option<Timestamp>,
+    /// Whether there were several ticks, and faults may have kept them from some of what was due.
+    pub faulty: bool,
 }
 
 /// The policy and the owner that an incident must start with, read before it is created.
@@ -146,6 +158,8 @@ pub struct Auditor {
     pub told: Told,
     /// What the status pages of the organization have shown.
     pub pages_seen: Pages,
+    /// What monitors have reported.
+    pub monitors: Monitors,
     /// The number of pages that trails tell of.
     pub pages: u64,
 }
@@ -168,6 +182,7 @@ impl Auditor {
             hidden: BTreeSet::new(),
             told: Told::default(),
             pages_seen: Pages::default(),
+            monitors: Monitors::default(),
             pages: 0,
         }
     }
@@ -205,7 +220,19 @@ impl Auditor {
         schedule: Option<ScheduleId>,
         owner: Option<UserId>,
     ) -> Opening {
-        let owner = owner.or_else(|| self.on_call(engine, schedule?, engine.now()).first().copied());
+        self.opening_at(engine, named, schedule, owner, engine.now())
+    }
+
+    /// As [`Auditor::opening`], if it were created at an instant.
+    fn opening_at(
+        &self,
+        engine: &Engine,
+        named: Option<PolicyId>,
+        schedule: Option<ScheduleId>,
+        owner: Option<UserId>,
+        at: Timestamp,
+    ) -> Opening {
+        let owner = owner.or_else(|| self.on_call(engine, schedule?, at).first().copied());
         let policies = engine.query(&ListPolicies, &self.admin).unwrap();
         let layers =
             |id| engine.query(&GetPolicy { id }, &self.admin).ok().and_then(|policy| policy.layers).unwrap_or_default();
@@ -238,6 +265,9 @@ impl Auditor {
             resolved: false,
             must_stop: false,
             removed: false,
+            integration: None,
+            severity: None,
+            joined: false,
         };
         self.incidents.insert(id, tracked);
     }
@@ -260,7 +290,8 @@ impl Auditor {
 
     /// Audits some incidents, the whole outbox, and the status pages.
     pub fn audit(&mut self, engine: &Engine, touched: &[IncidentId], instants: Instants) -> Result<(), Complaint> {
-        self.audit_incidents(engine, touched, instants)?;
+        let touched = self.follow_monitors(engine, touched, instants, false)?;
+        self.audit_incidents(engine, &touched, instants)?;
         self.pages_seen.audit(engine, &self.admin, instants, false)
     }
 
@@ -288,21 +319,10 @@ impl Auditor {
     /// Audits all incidents, the outbox, the status pages, and the next deadline.
     pub fn audit_all(&mut self, engine: &Engine, instants: Instants) -> Result<(), Complaint> {
         let all: Vec<_> = self.incidents.keys().copied().collect();
+        let all = self.follow_monitors(engine, &all, instants, true)?;
         self.audit_incidents(engine, &all, instants)?;
         self.pages_seen.audit(engine, &self.admin, instants, true)?;
         self.audit_deadline(engine)
-    }
-
-    /// Checks that the next deadline is the earliest of all runs and maintenances that wait.
-    pub fn audit_deadline(&self, engine: &Engine) -> Result<(), Complaint> {
-        let waiting = self.incidents.values().filter_map(|tracked| match tracked.state {
-            RunPhase::Waiting(due) => Some(due),
-            _ => None,
-        });
-        let waiting = waiting.chain(self.pages_seen.deadlines().map(|(due, _)| due));
-        let (expected, got) = (waiting.min(), engine.next_deadline().map_err(|error| error.to_string())?);
-        ensure!(got == expected, "the next deadline is {got:?}, and should be {expected:?}");
-        Ok(())
     }
 
     /// Checks that nothing is overdue after a tick that worked.
@@ -311,7 +331,7 @@ impl Auditor {
         ensure!(late.is_empty(), "still due after a tick at {tick}: {late:?}");
         let late = self.pages_seen.due(tick);
         ensure!(late.is_empty(), "still due after a tick at {tick}: {late:?}");
-        Ok(())
+        self.monitors_punctual(tick)
     }
 
     /// Follows the audit trail of an incident from where it ended when it was last looked at.
@@ -326,9 +346,11 @@ impl Auditor {
         let seen = tracked.trail.len();
         let prefix: Vec<_> = detail.audit_trail.iter().take(seen).map(|event| event.id).collect();
         let news: Vec<&AuditEvent> = detail.audit_trail.iter().skip(seen).collect();
+        let before = Before { severity: tracked.severity, acknowledged: tracked.acknowledged.is_some() };
+        tracked.joined = false;
         let mut followed = Ok(());
         if prefix == tracked.trail {
-            for event in news {
+            for event in news.iter().copied() {
                 followed = self.next_event(engine, id, &mut tracked, event, instants);
                 if followed.is_err() {
                     break;
@@ -337,7 +359,11 @@ impl Auditor {
         } else {
             followed = Err("a part of the audit trail is gone".to_owned());
         }
-        let compared = followed.and_then(|()| compare(&tracked, detail));
+        let mut compared = followed.and_then(|()| compare(&tracked, detail));
+        if let (Ok(()), Some(deeds)) = (&compared, self.monitors.deeds.get(&id)) {
+            compared = audit_deeds(deeds, before, &news, detail);
+        }
+        tracked.severity = Some(detail.incident.severity);
         self.pages_seen.note(&detail.incident);
         self.incidents.insert(id, tracked);
         compared.and_then(|()| self.compare_pages(engine, id, instants.now))
@@ -410,12 +436,19 @@ impl Auditor {
                 | Event::PageFailed { .. }
         );
         ensure!(actor.is_none() == by_time, "{what}: the actor is {actor:?}");
-        // Events that time causes happen at the instant of the tick; all others, and those of a run that starts, at the
-        // clock's.
-        let starting = tracked.current.is_none();
-        let instant = if by_time && !starting { instants.tick.unwrap_or(instants.now) } else { instants.now };
+        let integration = actor.and_then(Author::integration);
+        ensure!(integration.is_none() || integration == tracked.integration, "{what}: the actor is {actor:?}");
+        // Events that time causes, or an integration that waits for it, happen at the instant of the tick; all others, and those of a run
+        // that starts with somebody's incident, at the clock's.
+        let starting = tracked.current.is_none() && tracked.integration.is_none();
+        let instant = if (by_time && !starting) || integration.is_some() {
+            instants.tick.unwrap_or(instants.now)
+        } else {
+            instants.now
+        };
         let at = instant.max(tracked.last_at);
         // Whoever claims what is behind a contact method that was removed is not told.
+        let joined = integration.is_some() && matches!(event.event, Event::UpdatePosted { .. });
         let removed = match &event.event {
             Event::PageFailed { reason, .. } => reason == "the contact method was removed",
             Event::PageUndeliverable { .. } => tracked.removed,
@@ -427,6 +460,7 @@ impl Auditor {
         match &event.event {
             Event::IncidentCreated { policy_id: policy, owner_id: owner, .. } => {
                 ensure!(tracked.trail.is_empty(), "created twice");
+                ensure!(integration == tracked.integration, "created by {actor:?}");
                 ensure!(*policy == tracked.policy, "policy {policy:?}, and should be {:?}", tracked.policy);
                 ensure!(*owner == tracked.owner, "owner {owner:?}, and should be {:?}", tracked.owner);
             }
@@ -492,8 +526,10 @@ impl Auditor {
                     tracked.state = RunPhase::Resolved;
                 }
             }
+            Event::IncidentEdited { fields } if integration.is_some() => made_worse(tracked, fields)?,
             _ => {}
         }
+        tracked.joined = joined;
         tracked.trail.push(event.id);
         tracked.last_at = at;
         Ok(())
@@ -534,8 +570,14 @@ impl Auditor {
                 rows.map_err(|error| format!("the inbox of {user} cannot be read: {error}"))
             };
             let known = self.inboxes.get(&user).map_or(0, Vec::len);
-            let (waiting, new) = (list(0)?, list(known)?);
-            ensure!(new.len() < 100, "a hundred pages of {user} in one step");
+            let (waiting, mut new) = (list(0)?, list(known)?);
+            while !new.is_empty() && new.len().is_multiple_of(100) {
+                let more = list(known + new.len())?;
+                if more.is_empty() {
+                    break;
+                }
+                new.extend(more);
+            }
             waiting.iter().chain(&new).try_for_each(|row| self.observe(row))?;
             self.supersede(user, waiting.first().map(|row| row.id))?;
             let rows = self.inboxes.entry(user).or_default();

@@ -1,4 +1,4 @@
-//! A seeded simulation of nights that go wrong: incidents, policies, schedule edits, late ticks, kills, failing disks, and
+//! A seeded simulation of nights that go wrong: incidents, policies, schedule edits, monitors that fire, late ticks, kills, failing disks, and
 //! consumers that crash; with an [`Auditor`] that checks after each step that the contract was kept.
 //!
 //! One seed fixes everything. Time is virtual: a simulated week takes moments. The engine is the real one, with its writer
@@ -7,6 +7,7 @@
 
 mod auditor;
 mod disk;
+mod monitors;
 mod night;
 mod pages;
 mod random;
@@ -16,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use auditor::{Auditor, Complaint, Instants, Opening};
 pub use disk::{Fault, SimulatedDisk};
+pub use monitors::{Deed, Monitors, Opened, Rules, Sent};
 pub use night::{Night, Report};
 pub use pages::Pages;
 pub use random::Random;

@@ -13,7 +13,7 @@ use dogwatch_store::fuzzing::in_the_writer;
 use dogwatch_store::{Error, Pending, Ticked};
 
 use super::super::auditor::ensure;
-use super::super::{Complaint, Fault};
+use super::super::{Complaint, Fault, Sent};
 use super::{MINUTE, Night};
 
 /// The outcome of a command, as far as its caller can know it.
@@ -43,6 +43,7 @@ enum Racer {
     Tag(SetComponents),
     ByHand(EditStatusPage),
     Announce(CreateMaintenance),
+    Report(usize, Sent),
     Tick(Timestamp),
 }
 
@@ -56,7 +57,8 @@ impl Night {
         let raced = self.racers();
         let mut touched: Vec<_> = self.auditor.due(tick);
         touched.extend(raced.iter().copied());
-        let racers = self.prepare(&raced);
+        let reporter = self.some_monitor();
+        let racers = self.prepare(&raced, Some(reporter));
         let outcomes = self.let_race(racers);
         ensure!(outcomes.iter().all(|outcome| !matches!(outcome, Outcome::Unknown)), "a race ended in the unknown");
         let done = outcomes.iter().filter_map(|outcome| match outcome {
@@ -77,11 +79,14 @@ impl Night {
         racers
     }
 
-    /// Commands about these incidents, a tick among them.
-    fn prepare(&mut self, about: &[IncidentId]) -> Vec<(Actor, Racer)> {
+    /// Commands about these incidents, a tick among them, and perhaps what a monitor reports.
+    fn prepare(&mut self, about: &[IncidentId], reporter: Option<usize>) -> Vec<(Actor, Racer)> {
         let count = self.random.between(1, 5);
         let tick_at = self.random.between(0, count);
         let mut racers = Vec::new();
+        if let Some(place) = reporter {
+            racers.push((self.admin, Racer::Report(place, self.next_of(place))));
+        }
         for n in 0..=count {
             let actor = self.actor();
             let some = self.random.pick(about).copied();
@@ -100,6 +105,8 @@ impl Night {
             };
             racers.push((actor, racer));
         }
+        let first = usize::try_from(self.random.below(u64::try_from(racers.len()).unwrap())).unwrap();
+        racers.rotate_left(first);
         racers
     }
 
@@ -113,14 +120,16 @@ impl Night {
             // When the other end is gone, there is nothing to wait for.
             let _ = go_on.recv();
         };
-        let Ok(plugged) = in_the_writer(self.engine(), plug) else { return vec![Outcome::Unknown] };
-        if at_plug.recv().is_err() {
+        let plugged = in_the_writer(self.engine(), plug).ok().filter(|_| at_plug.recv().is_ok());
+        let Some(plugged) = plugged else {
+            self.not_handed_in(racers);
             return vec![Outcome::Unknown];
-        }
+        };
         let mut views: Vec<Pending<IncidentView>> = Vec::new();
         let mut ticks: Vec<Pending<Ticked>> = Vec::new();
         let mut pages: Vec<Pending<StatusPage>> = Vec::new();
         let mut maintenances: Vec<Pending<MaintenanceView>> = Vec::new();
+        let mut reports = Vec::new();
         for (actor, racer) in racers {
             let engine = self.engine();
             match racer {
@@ -132,6 +141,10 @@ impl Night {
                 Racer::Edit(command) => views.extend(engine.submit(command, &actor)),
                 Racer::Tag(command) => views.extend(engine.submit(command, &actor)),
                 Racer::ByHand(command) => pages.extend(engine.submit(command, &self.admin)),
+                Racer::Report(place, sent) => {
+                    let pending = self.hand_in(place, &sent);
+                    reports.push((place, sent, pending));
+                }
                 Racer::Announce(command) => maintenances.extend(engine.submit(command, &self.admin)),
             }
         }
@@ -140,6 +153,10 @@ impl Night {
         outcomes.extend(views.into_iter().map(|view| Outcome::of(view.wait().map(|view| Some(view.id)))));
         outcomes.extend(pages.into_iter().map(|page| Outcome::of(page.wait().map(|_| None))));
         outcomes.extend(maintenances.into_iter().map(|one| Outcome::of(one.wait().map(|_| None))));
+        for (place, sent, pending) in reports {
+            let known = self.answered(place, sent, pending);
+            outcomes.push(if known { Outcome::Done(None) } else { Outcome::Unknown });
+        }
         for tick in ticks {
             let ticked = tick.wait();
             if let Ok(ticked) = &ticked {
@@ -150,6 +167,15 @@ impl Night {
         outcomes
     }
 
+    /// Nothing of a batch was handed in: monitors send it later.
+    fn not_handed_in(&mut self, racers: Vec<(Actor, Racer)>) {
+        for (_, racer) in racers {
+            if let Racer::Report(place, sent) = racer {
+                self.answered(place, sent, None);
+            }
+        }
+    }
+
     /// During a few batches and a claim the disk may fail, or the process may be killed. Then everything is audited.
     pub(super) fn trouble(&mut self) -> Result<(), Complaint> {
         self.clock.advance(MINUTE * u32::try_from(self.random.below(8)).unwrap());
@@ -157,7 +183,11 @@ impl Night {
         let (operations, takes_effect) = (self.random.below(60), self.random.one_in(2));
         let tick = self.now();
         let about = self.racers();
-        let batches: Vec<_> = (0..self.random.between(1, 3)).map(|_| self.prepare(&about)).collect();
+        // Each monitor reports once at most: else nobody could tell which alert has made an incident worse.
+        let first = self.some_monitor();
+        let reporter = |n: i64| (first + usize::try_from(n).unwrap()) % self.monitors.len();
+        let reporters: Vec<_> = (0..self.random.between(1, 3)).map(reporter).collect();
+        let batches: Vec<_> = reporters.into_iter().map(|place| self.prepare(&about, Some(place))).collect();
         self.disk.fault_in(operations, fault, takes_effect);
         let mut unknown = false;
         // The fault may hit while something is read, decided, applied or made durable.

@@ -1,0 +1,450 @@
+//! What the auditor knows of integrations (contract, section 14): what their monitors reported and what was answered.
+//!
+//! What must be seen follows from what was reported ([`World`]). A report whose answer was lost has arrived or has not, and what races
+//! has happened in any order: all that may be so is followed, until what is seen or answered tells. When nothing is left that could be
+//! so, that is a complaint.
+
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dogwatch_core::id::{IncidentId, IntegrationId, PolicyId, ScheduleId};
+use dogwatch_core::incident::{Author, Event, GetIncident, IncidentDetail, IncidentView, ListLimit, Status};
+use dogwatch_core::integration::{Alert, GetIntegration, ListSignals, Received, SignalView};
+use dogwatch_core::{Actor, Timestamp};
+use dogwatch_store::Engine;
+
+use super::auditor::ensure;
+use super::{Complaint, Instants};
+pub use world::{Deed, Rules};
+use world::{Group, Name, Phase, Seen, Tick, World};
+
+/// What a monitor sent at once.
+#[derive(Debug, Clone)]
+pub enum Sent {
+    /// Alerts: all of them arrive, or none.
+    Alerts(Vec<Alert>),
+    /// A sign of life.
+    Beat,
+}
+
+/// A report and what was answered; `None` when the answer was lost.
+type Post = (Sent, Timestamp, Option<Vec<Received>>);
+
+/// An integration, and all that may be so of it.
+#[derive(Debug)]
+struct Watched {
+    rules: Rules,
+    policy: Option<PolicyId>,
+    schedule: Option<ScheduleId>,
+    worlds: Vec<World>,
+    ids: BTreeMap<Name, IncidentId>,
+    /// What was sent in this step, in this order.
+    sent: Vec<Post>,
+}
+
+/// An incident as it is shown, with its signals.
+#[derive(Debug)]
+struct Shown {
+    view: IncidentView,
+    signals: Vec<SignalView>,
+    resolved_by: Option<Author>,
+}
+
+/// An incident that an integration has opened.
+#[derive(Debug, Clone, Copy)]
+pub struct Opened {
+    /// The incident.
+    pub id: IncidentId,
+    /// The integration.
+    pub integration: IntegrationId,
+    /// When it was opened.
+    pub at: Timestamp,
+    /// The policy that the integration names.
+    pub policy: Option<PolicyId>,
+    /// The schedule of the integration.
+    pub schedule: Option<ScheduleId>,
+}
+
+/// The integrations of a night.
+#[derive(Debug, Default)]
+pub struct Monitors {
+    watched: BTreeMap<IntegrationId, Watched>,
+    /// What alerts did in this step to incidents that were open.
+    pub deeds: BTreeMap<IncidentId, Vec<Deed>>,
+    /// How many incidents integrations have opened.
+    pub opened: u64,
+    /// How many of those were storms.
+    pub storms: u64,
+}
+
+impl Monitors {
+    /// Begins to watch an integration.
+    pub fn watch(&mut self, id: IntegrationId, rules: Rules, policy: Option<PolicyId>, schedule: Option<ScheduleId>) {
+        let worlds = vec![World::default()];
+        let watched = Watched { rules, policy, schedule, worlds, ids: BTreeMap::new(), sent: Vec::new() };
+        self.watched.insert(id, watched);
+    }
+
+    /// A monitor has sent something; with what was answered, or `None` when nobody knows whether it has arrived.
+    pub fn sent(&mut self, id: IntegrationId, report: Sent, now: Timestamp, answer: Option<Vec<Received>>) {
+        if let Some(watched) = self.watched.get_mut(&id) {
+            watched.sent.push((report, now, answer));
+        }
+    }
+
+    /// Finds out what has become of everything since the last step. Gives the incidents that were opened, and all that were touched.
+    pub fn settle(
+        &mut self,
+        engine: &Engine,
+        admin: &Actor,
+        touched: &[IncidentId],
+        instants: Instants,
+        all: bool,
+    ) -> Result<(Vec<Opened>, Vec<IncidentId>), Complaint> {
+        self.deeds.clear();
+        let (mut opened, mut stirred) = (Vec::new(), Vec::new());
+        let quiet = self.watched.values().all(|watched| watched.sent.is_empty());
+        let mut new = match quiet && instants.tick.is_none() && !all {
+            true => BTreeMap::new(),
+            false => self.find_new(engine, admin, instants.now)?,
+        };
+        for (id, watched) in &mut self.watched {
+            let new = new.remove(id).unwrap_or_default();
+            self.opened += u64::try_from(new.len()).unwrap();
+            let storms = new.iter().filter(|it| it.view.title.as_str().starts_with("Alert storm")).count();
+            self.storms += u64::try_from(storms).unwrap();
+            let of = |shown: &Shown| Opened {
+                id: shown.view.id,
+                integration: *id,
+                at: shown.view.created_at,
+                policy: watched.policy,
+                schedule: watched.schedule,
+            };
+            opened.extend(new.iter().map(of));
+            let step = Step { engine, admin, id: *id, touched, instants, all };
+            let settled = watched.settle(&step, new, &mut self.deeds);
+            stirred.extend(settled.map_err(|complaint| format!("{}: {complaint}", watched.rules.name))?);
+        }
+        ensure!(new.is_empty(), "incidents of an integration that nobody has created: {new:?}");
+        Ok((opened, stirred))
+    }
+
+    /// The incidents that are seen for the first time, by integration, in the order in which they were opened.
+    fn find_new(
+        &self,
+        engine: &Engine,
+        admin: &Actor,
+        now: Timestamp,
+    ) -> Result<BTreeMap<IntegrationId, Vec<Shown>>, Complaint> {
+        let known: BTreeSet<_> = self.watched.values().flat_map(|watched| watched.ids.values().copied()).collect();
+        let mut new: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for view in newest(engine, admin, now)? {
+            if let Some(id) = view.created_by.integration().filter(|_| !known.contains(&view.id)) {
+                new.entry(id).or_default().push(shown(engine, admin, view.id)?);
+            }
+        }
+        new.values_mut().for_each(|new: &mut Vec<Shown>| new.sort_by_key(|shown| shown.view.sequential_id));
+        Ok(new)
+    }
+
+    /// How many waits end by a tick for an instant: the least and the most.
+    #[must_use]
+    pub fn due(&self, tick: Timestamp) -> (usize, usize) {
+        let due = |world: &World| world.due(tick);
+        let of = |watched: &Watched| {
+            let counts = || watched.worlds.iter().map(due);
+            (counts().min().unwrap_or_default(), counts().max().unwrap_or_default())
+        };
+        self.watched.values().map(of).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1))
+    }
+
+    /// Until when an incident stays quiet before it is resolved; `None` when it is not quiet, for sure.
+    #[must_use]
+    pub fn quiet_until(&self, incident: IncidentId) -> Option<Timestamp> {
+        let quiet = |watched: &Watched| {
+            let name = watched.ids.iter().find(|(_, id)| **id == incident).map(|(name, _)| name)?;
+            watched.worlds.iter().find_map(|world| world.quiet_until(name))
+        };
+        self.watched.values().find_map(quiet)
+    }
+
+    /// Rules out what would go on before the next deadline of all. Gives the instants at which something may go on.
+    pub fn next_deadline(&mut self, next: Option<Timestamp>) -> Vec<Timestamp> {
+        let mut may = Vec::new();
+        for watched in self.watched.values_mut() {
+            let first = |world: &World| world.deadlines().min();
+            let earlier = |world: &World| first(world).is_some_and(|due| next.is_none_or(|next| due < next));
+            if watched.worlds.iter().any(|world| !earlier(world)) {
+                watched.worlds.retain(|world| !earlier(world));
+            }
+            may.extend(watched.worlds.iter().filter_map(first));
+        }
+        may
+    }
+}
+
+/// A step of a night, for one integration.
+struct Step<'a> {
+    engine: &'a Engine,
+    admin: &'a Actor,
+    id: IntegrationId,
+    touched: &'a [IncidentId],
+    instants: Instants,
+    all: bool,
+}
+
+/// What has yet to happen in a step.
+#[derive(Debug, Clone, Copy)]
+struct Rest<'a> {
+    sent: &'a [Post],
+    closed: &'a [Name],
+    ticks: usize,
+}
+
+impl Watched {
+    fn settle(
+        &mut self,
+        step: &Step<'_>,
+        new: Vec<Shown>,
+        deeds: &mut BTreeMap<IncidentId, Vec<Deed>>,
+    ) -> Result<Vec<IncidentId>, Complaint> {
+        let mut seen: BTreeMap<Name, Shown> = BTreeMap::new();
+        for shown in new {
+            let title = shown.view.title.to_string();
+            let before = self.ids.keys().filter(|(it, _)| *it == title).count();
+            let name = (title, before);
+            self.ids.insert(name.clone(), shown.view.id);
+            seen.insert(name, shown);
+        }
+        let sent = std::mem::take(&mut self.sent);
+        let due =
+            step.instants.tick.is_some_and(|at| self.worlds.iter().flat_map(World::deadlines).any(|due| due <= at));
+        let ours = |id: &IncidentId| step.touched.contains(id);
+        if seen.is_empty() && sent.is_empty() && !due && !step.all && !self.ids.values().any(ours) {
+            return Ok(Vec::new());
+        }
+        self.look(step, &mut seen)?;
+        let closed: Vec<_> = seen.iter().filter(|(name, shown)| self.closed_by_others(name, shown)).collect();
+        let closed: Vec<Name> = closed.into_iter().map(|(name, _)| name.clone()).collect();
+        let ticks = match (step.instants.tick, step.instants.faulty) {
+            (None, _) => 0,
+            (Some(_), false) => 1,
+            (Some(_), true) => 2,
+        };
+        let rest = Rest { sent: &sent, closed: &closed, ticks };
+        let mut may = Vec::new();
+        self.worlds.iter().for_each(|world| self.go_on(world.clone(), rest, (step, &seen), &mut may));
+        self.rule_out(step, may, seen)?;
+        let stirred = self.stirred();
+        for (name, id) in self.ids.iter().filter(|(_, id)| stirred.contains(id)) {
+            let mut did = self.worlds.iter().filter_map(|world| world.opened.get(name)).map(|group| &group.deeds);
+            let first = did.next().cloned().unwrap_or_default();
+            if did.all(|other| *other == first) {
+                deeds.insert(*id, first);
+            }
+        }
+        self.worlds.iter_mut().for_each(World::settle);
+        let mut worlds = Vec::new();
+        std::mem::take(&mut self.worlds).into_iter().for_each(|world| {
+            if !worlds.contains(&world) {
+                worlds.push(world);
+            }
+        });
+        self.worlds = worlds;
+        Ok(stirred)
+    }
+
+    /// Whether somebody else has resolved an incident since it was last looked at.
+    fn closed_by_others(&self, name: &Name, shown: &Shown) -> bool {
+        let open = |world: &World| world.opened.get(name).is_some_and(|it| !matches!(it.phase, Phase::Closed(_)));
+        shown.resolved_by.is_some_and(|by| by.integration().is_none()) && self.worlds.iter().any(open)
+    }
+
+    /// Looks at what may have changed: what is open, what was touched, and what has a signal that was reported.
+    fn look(&self, step: &Step<'_>, seen: &mut BTreeMap<Name, Shown>) -> Result<(), Complaint> {
+        for (name, id) in &self.ids {
+            let open = |world: &World| world.opened.get(name).is_none_or(|it| !matches!(it.phase, Phase::Closed(_)));
+            let look = step.all || step.touched.contains(id) || self.worlds.iter().any(open);
+            if look && !seen.contains_key(name) {
+                seen.insert(name.clone(), shown(step.engine, step.admin, *id)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// All that may be so after what is left of a step, in any order of what is not in one.
+    fn go_on(
+        &self,
+        world: World,
+        rest: Rest<'_>,
+        (step, seen): (&Step<'_>, &BTreeMap<Name, Shown>),
+        may: &mut Vec<World>,
+    ) {
+        if rest.sent.is_empty() && rest.closed.is_empty() && rest.ticks == 0 {
+            if !may.contains(&world) {
+                may.push(world);
+            }
+            return;
+        }
+        if let [(report, at, answer), sent @ ..] = rest.sent {
+            let rest = Rest { sent, ..rest };
+            if answer.is_none() {
+                self.go_on(world.clone(), rest, (step, seen), may);
+            }
+            let mut after = world.clone();
+            if self.arrives(&mut after, report, *at, answer.as_deref()) {
+                self.go_on(after, rest, (step, seen), may);
+            }
+        }
+        if let [name, closed @ ..] = rest.closed {
+            let mut after = world.clone();
+            if after.is_closed(name) {
+                self.go_on(after, Rest { closed, ..rest }, (step, seen), may);
+            }
+        }
+        if let (Some(at), 1..) = (step.instants.tick, rest.ticks) {
+            let rest = Rest { ticks: rest.ticks - 1, ..rest };
+            let ids = seen_now(step.id, seen, &self.ids);
+            let both = [Tick::Some(&ids, true), Tick::Some(&ids, false)];
+            for tick in if step.instants.faulty { &both[..] } else { &[Tick::All] } {
+                let mut after = world.clone();
+                after.ticks(&self.rules, at, *tick);
+                self.go_on(after, rest, (step, seen), may);
+            }
+        }
+    }
+
+    fn arrives(&self, world: &mut World, report: &Sent, at: Timestamp, answer: Option<&[Received]>) -> bool {
+        let answer = |n: usize| answer.and_then(|answer| answer.get(n).copied());
+        match report {
+            Sent::Beat => world.beats(&self.rules, at, answer(0)),
+            Sent::Alerts(alerts) => {
+                alerts.iter().enumerate().all(|(n, alert)| world.arrives(&self.rules, alert, at, answer(n)))
+            }
+        }
+    }
+
+    /// Rules out what is not what is seen.
+    fn rule_out(&mut self, step: &Step<'_>, may: Vec<World>, seen: BTreeMap<Name, Shown>) -> Result<(), Complaint> {
+        let mut seen = seen;
+        for name in may.iter().flat_map(|world| &world.opened).filter(|(_, group)| group.stirred).map(|(name, _)| name)
+        {
+            if let (Some(id), false) = (self.ids.get(name), seen.contains_key(name)) {
+                seen.insert(name.clone(), shown(step.engine, step.admin, *id)?);
+            }
+        }
+        let last = step.engine.query(&GetIntegration::new(step.id), step.admin).map_err(|error| error.to_string())?;
+        let last = last.last_signal_at;
+        let mut why = Vec::new();
+        let fits = |world: &World| match self.compare(world, &seen, last) {
+            Ok(()) => true,
+            Err(complaint) => {
+                why.push(complaint);
+                false
+            }
+        };
+        self.worlds = may.into_iter().filter(fits).collect();
+        ensure!(!self.worlds.is_empty(), "nothing that may be so is so: {why:#?}");
+        Ok(())
+    }
+
+    /// Compares what may be so with what is seen.
+    fn compare(&self, world: &World, seen: &BTreeMap<Name, Shown>, last: Option<Timestamp>) -> Result<(), Complaint> {
+        let missing = world.opened.keys().find(|name| !self.ids.contains_key(*name));
+        ensure!(missing.is_none(), "an incident was not opened: {missing:?}");
+        let invented = self.ids.keys().find(|name| !world.opened.contains_key(*name));
+        ensure!(invented.is_none(), "an incident was opened: {invented:?}");
+        let apart = last.zip(world.last_at).map_or(0, |(shown, last)| last.as_millis() - shown.as_millis());
+        let exactly = if self.rules.silence.is_some() { 1 } else { 60_000 };
+        let both = last.is_some() == world.last_at.is_some();
+        ensure!(both && (0..exactly).contains(&apart), "the last signal came at {:?}: {last:?}", world.last_at);
+        for (name, shown) in seen {
+            let Some(group) = world.opened.get(name) else { continue };
+            self.compare_one(group, shown).map_err(|complaint| format!("{}: {complaint}", shown.view.id))?;
+        }
+        Ok(())
+    }
+
+    fn compare_one(&self, group: &Group, shown: &Shown) -> Result<(), Complaint> {
+        let Shown { view, signals, resolved_by } = shown;
+        let opened = view.created_at;
+        ensure!(opened == group.opened_at, "it was opened at {opened}, and should have been at {}", group.opened_at);
+        let by_integration = resolved_by.map(|by| by.integration().is_some());
+        let expected = match group.phase {
+            Phase::Closed(at) => Some(at.is_some()),
+            Phase::Waits(_) | Phase::Open | Phase::Quiet(_) => None,
+        };
+        ensure!(by_integration == expected, "it is {:?}, and was resolved by {resolved_by:?}", group.phase);
+        if let (Phase::Closed(Some(at)), Some(resolved)) = (group.phase, view.resolved_at) {
+            ensure!(at <= resolved, "it was resolved at {resolved}, and should not have been before {at}");
+        }
+        let count = (signals.len(), group.signals.len());
+        ensure!(count.0 == count.1, "it has {} signals, and should have {}", count.0, count.1);
+        let ordered = signals.is_sorted_by_key(|signal| signal.first_at);
+        ensure!(ordered, "its signals are not in the order in which they began: {signals:?}");
+        for must in &group.signals {
+            // Of those that began at one instant, any is first.
+            let got = signals.iter().find(|got| got.dedup_key.as_str() == must.key);
+            let same = got.is_some_and(|got| {
+                (got.severity, got.count, got.first_at) == (must.severity, must.count, must.first_at)
+                    && (got.last_at, got.resolved_at) == (must.last_at, must.resolved_at)
+                    && (self.rules.silence.is_some() || got.summary.as_str() == must.summary)
+            });
+            ensure!(same, "a signal is {got:?}, and should be {must:?}");
+        }
+        Ok(())
+    }
+
+    /// The incidents to which something may have happened in this step.
+    fn stirred(&self) -> Vec<IncidentId> {
+        let stirred =
+            |name: &Name| self.worlds.iter().filter_map(|world| world.opened.get(name)).any(|group| group.stirred);
+        self.ids.iter().filter(|(name, _)| stirred(name)).map(|(_, id)| *id).collect()
+    }
+}
+
+/// The incidents that are seen to be there, and those that the integration is seen to have resolved.
+fn seen_now(by: IntegrationId, seen: &BTreeMap<Name, Shown>, ids: &BTreeMap<Name, IncidentId>) -> Seen {
+    let resolved = seen.iter().filter(|(_, shown)| shown.resolved_by == Some(Author::Integration(by)));
+    Seen { opened: ids.keys().cloned().collect(), resolved: resolved.map(|(name, _)| name.clone()).collect() }
+}
+
+/// The incidents of the last hours, in pages; older ones are known.
+pub(super) fn newest(engine: &Engine, admin: &Actor, now: Timestamp) -> Result<Vec<IncidentView>, Complaint> {
+    use dogwatch_core::incident::ListIncidents;
+    let mut query = ListIncidents { limit: ListLimit::new(100).unwrap(), ..Default::default() };
+    let mut all = Vec::new();
+    loop {
+        let page = engine.query(&query, admin).map_err(|error| error.to_string())?;
+        let old = page.incidents.last().is_some_and(|it| it.created_at.as_millis() + 3_600_000 < now.as_millis());
+        all.extend(page.incidents);
+        match page.next_cursor.filter(|_| !old) {
+            Some(cursor) => query.cursor = Some(cursor),
+            None => return Ok(all),
+        }
+    }
+}
+
+/// An incident as it is shown.
+fn shown(engine: &Engine, admin: &Actor, id: IncidentId) -> Result<Shown, Complaint> {
+    let detail = engine.query(&GetIncident { id }, admin).map_err(|error| format!("{id} is gone: {error}"))?;
+    let mut list = ListSignals { limit: ListLimit::new(100).unwrap(), ..ListSignals::new(id) };
+    let mut signals = Vec::new();
+    loop {
+        let page = engine.query(&list, admin).map_err(|error| error.to_string())?;
+        signals.extend(page.signals);
+        match page.next_cursor {
+            Some(cursor) => list.cursor = Some(cursor),
+            None => break,
+        }
+    }
+    let resolved_by = resolved_by(&detail);
+    Ok(Shown { view: detail.incident, signals, resolved_by })
+}
+
+/// Who has resolved an incident.
+fn resolved_by(detail: &IncidentDetail) -> Option<Author> {
+    let resolves = |event: &Event| matches!(event, Event::StatusChanged { to: Status::Resolved, .. });
+    detail.audit_trail.iter().find(|event| resolves(&event.event)).and_then(|event| event.actor_id)
+}

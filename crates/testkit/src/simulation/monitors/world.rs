@@ -1,0 +1,388 @@
+//! What must be so of one integration, by section 14 of the contract and by what it was told: its signals, and what waits.
+//!
+//! It is as naive as it can be: lists that are searched. When nobody knows whether something has arrived, there are several worlds,
+//! and each thing that is seen later rules some of them out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use dogwatch_core::Timestamp;
+use dogwatch_core::incident::Severity;
+use dogwatch_core::integration::{Alert, AlertState, Firing, Received};
+
+/// The key of the one alert of a heartbeat.
+const SILENCE: &str = "heartbeat";
+const TEN_MINUTES: Duration = Duration::from_secs(600);
+/// The most incidents of ten minutes, before a storm.
+const BEFORE_STORM: usize = 60;
+
+/// What an incident is told apart by: its title, and how many were opened with that before.
+pub(super) type Name = (String, usize);
+
+/// How an integration was set up.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Its name.
+    pub name: String,
+    /// How long an alert lasts before its incident is opened.
+    pub pause: Duration,
+    /// How long it is quiet before an incident is resolved.
+    pub quiet: Duration,
+    /// Whether alerts of the severity `low` are dropped.
+    pub drops_low: bool,
+    /// Of a heartbeat: how long it may be silent.
+    pub silence: Option<Duration>,
+}
+
+/// Which alerts are one incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Together {
+    Alone(String),
+    Of(String),
+    Storm,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sig {
+    pub(super) key: String,
+    pub(super) severity: Severity,
+    /// What the last report said.
+    pub(super) summary: String,
+    pub(super) first_at: Timestamp,
+    pub(super) last_at: Timestamp,
+    pub(super) count: u64,
+    pub(super) resolved_at: Option<Timestamp>,
+    /// Signals in the order in which they began.
+    number: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The incident is opened at an instant, if the alert lasts.
+    Waits(Timestamp),
+    Open,
+    /// The incident is resolved at an instant, if it stays quiet.
+    Quiet(Timestamp),
+    /// The integration has resolved it, at an instant, or somebody else has.
+    Closed(Option<Timestamp>),
+}
+
+/// What an alert did to an incident that was open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// A new signal.
+    Joined(Severity),
+    /// A signal that there was fires again after it was over, or is worse.
+    Fired(Severity),
+    /// It was acknowledged, or had been; `None` when nobody knows.
+    Acknowledged(Option<bool>),
+}
+
+/// Signals that are one incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Group {
+    together: Together,
+    pub(super) title: String,
+    /// The worst severity of all signals, of those that are forgotten, too.
+    pub(super) worst: Severity,
+    pub(super) signals: Vec<Sig>,
+    pub(super) phase: Phase,
+    /// When its incident was opened.
+    pub(super) opened_at: Timestamp,
+    /// What was done to its incident in this step.
+    pub(super) deeds: Vec<Deed>,
+    /// Whether anything has happened to it in this step.
+    pub(super) stirred: bool,
+}
+
+impl Group {
+    fn firing(&self) -> bool {
+        self.signals.iter().any(|signal| signal.resolved_at.is_none())
+    }
+}
+
+/// How the incidents of an integration are seen to be: those that there are, and those that it has resolved.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) opened: BTreeSet<Name>,
+    pub(super) resolved: BTreeSet<Name>,
+}
+
+/// What a tick fires.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Tick<'a> {
+    /// All that is due.
+    All,
+    /// As a fault may have kept it from some: what is seen to have happened; and what nobody sees, or not.
+    Some(&'a Seen, bool),
+}
+
+/// What may be so of an integration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct World {
+    waiting: Vec<Group>,
+    pub(super) opened: BTreeMap<Name, Group>,
+    /// How many incidents were opened with a title.
+    titles: BTreeMap<String, usize>,
+    /// When incidents, or waits for them, began.
+    begun: Vec<Timestamp>,
+    /// When the last new signal joined a storm.
+    storm_at: Option<Timestamp>,
+    /// When a beat is missed.
+    silent_at: Option<Timestamp>,
+    /// When something last came in.
+    pub(super) last_at: Option<Timestamp>,
+    signals: u64,
+}
+
+impl World {
+    /// Takes an alert that arrives; whether what was answered can be true. Without an answer, anything can.
+    pub(super) fn arrives(&mut self, of: &Rules, alert: &Alert, now: Timestamp, answer: Option<Received>) -> bool {
+        self.last_at = Some(now);
+        let expected = match &alert.state {
+            AlertState::Firing(firing) => self.fires(of, alert, firing, now),
+            AlertState::Resolved => self.is_over(of, &alert.key, now),
+            AlertState::Acknowledged => return self.acknowledges(&alert.key, answer),
+        };
+        answer.is_none_or(|answer| answer == expected)
+    }
+
+    /// Takes a beat.
+    pub(super) fn beats(&mut self, of: &Rules, now: Timestamp, answer: Option<Received>) -> bool {
+        let expected = self.is_over(of, SILENCE, now);
+        (self.last_at, self.silent_at) = (Some(now), of.silence.map(|silence| now.plus(silence)));
+        answer.is_none_or(|answer| answer == expected)
+    }
+
+    /// The group of the newest signal with a key, and the place of the signal in it.
+    fn newest(&mut self, key: &str) -> Option<(&mut Group, usize)> {
+        let groups = self.waiting.iter_mut().chain(self.opened.values_mut());
+        let place = |group: &Group| group.signals.iter().rposition(|signal| signal.key == key);
+        let found = groups.filter_map(|group| place(group).map(|place| (group, place)));
+        found.max_by_key(|(group, place)| group.signals.get(*place).map(|signal| signal.number))
+    }
+
+    fn fires(&mut self, of: &Rules, alert: &Alert, firing: &Firing, now: Timestamp) -> Received {
+        if let Some((group, place)) = self.newest(&alert.key)
+            && !matches!(group.phase, Phase::Closed(_))
+        {
+            let Some(signal) = group.signals.get_mut(place) else { return Received::Nothing };
+            signal.count += 1;
+            // A report that tells nothing new does not undo that somebody has found the incident to be less bad.
+            if signal.resolved_at.is_some() || firing.severity < signal.severity {
+                group.deeds.push(Deed::Fired(firing.severity));
+            }
+            signal.severity = signal.severity.min(firing.severity);
+            signal.summary.clone_from(&firing.summary);
+            (signal.last_at, signal.resolved_at) = (now.max(signal.last_at), None);
+            group.worst = group.worst.min(firing.severity);
+            group.stirred = true;
+            if let Phase::Quiet(_) = group.phase {
+                group.phase = Phase::Open;
+            }
+            return Received::Counted;
+        }
+        if of.drops_low && of.silence.is_none() && firing.severity == Severity::Low {
+            return Received::Dropped;
+        }
+        self.begins(of, alert, firing, now)
+    }
+
+    /// A signal that there was not: it joins a group, or begins one.
+    fn begins(&mut self, of: &Rules, alert: &Alert, firing: &Firing, now: Timestamp) -> Received {
+        let mut together = alert.group.clone().map_or_else(|| Together::Alone(alert.key.clone()), Together::Of);
+        if self.open(&together).is_none() && self.storms(now) {
+            (together, self.storm_at) = (Together::Storm, Some(now));
+        }
+        self.signals += 1;
+        let signal = Sig {
+            key: alert.key.clone(),
+            severity: firing.severity,
+            summary: firing.summary.clone(),
+            first_at: now,
+            last_at: now,
+            count: 1,
+            resolved_at: None,
+            number: self.signals,
+        };
+        if let Some(group) = self.open(&together) {
+            group.worst = group.worst.min(signal.severity);
+            group.deeds.push(Deed::Joined(signal.severity));
+            group.signals.push(signal);
+            group.stirred = true;
+            return match group.phase {
+                Phase::Waits(_) => Received::Waits,
+                _ => {
+                    group.phase = Phase::Open;
+                    Received::Joined
+                }
+            };
+        }
+        let title = match together {
+            Together::Storm => format!("Alert storm: {}", of.name),
+            _ => firing.title.clone(),
+        };
+        if together != Together::Storm {
+            self.begun.push(now);
+        }
+        let (worst, phase) = (signal.severity, Phase::Waits(now.plus(of.pause)));
+        let (signals, deeds) = (vec![signal], Vec::new());
+        let group = Group { together, title, worst, signals, phase, opened_at: now, deeds, stirred: true };
+        if of.pause.is_zero() {
+            self.opens(group, now);
+            return Received::Opened;
+        }
+        self.waiting.push(group);
+        Received::Waits
+    }
+
+    fn open(&mut self, together: &Together) -> Option<&mut Group> {
+        let mut groups = self.waiting.iter_mut().chain(self.opened.values_mut());
+        groups.find(|group| group.together == *together && !matches!(group.phase, Phase::Closed(_)))
+    }
+
+    /// Whether one more incident would be too many.
+    fn storms(&self, now: Timestamp) -> bool {
+        let lately = |at: &Timestamp| now < at.plus(TEN_MINUTES);
+        self.storm_at.is_some_and(|at| lately(&at)) || self.begun.iter().filter(|at| lately(at)).count() >= BEFORE_STORM
+    }
+
+    /// The incident of a group is opened.
+    fn opens(&mut self, group: Group, now: Timestamp) {
+        let before = self.titles.entry(group.title.clone()).or_default();
+        let name = (group.title.clone(), *before);
+        *before += 1;
+        let group = Group { phase: Phase::Open, opened_at: now, deeds: Vec::new(), stirred: true, ..group };
+        self.opened.insert(name, group);
+    }
+
+    fn is_over(&mut self, of: &Rules, key: &str, now: Timestamp) -> Received {
+        let storm_ends = self.storm_at.map(|at| at.plus(TEN_MINUTES));
+        let Some((group, place)) = self.newest(key) else { return Received::Nothing };
+        let Some(signal) = group.signals.get_mut(place).filter(|signal| signal.resolved_at.is_none()) else {
+            return Received::Nothing;
+        };
+        signal.resolved_at = Some(now.max(signal.last_at));
+        group.stirred = true;
+        match group.phase {
+            // What is over before the incident is opened is forgotten.
+            Phase::Waits(_) => {
+                group.signals.remove(place);
+                self.waiting.retain(|group| !group.signals.is_empty());
+            }
+            Phase::Open if !group.firing() => {
+                let storm = storm_ends.filter(|_| group.together == Together::Storm);
+                let at = storm.map_or(now, |ends| ends.max(now)).max(now.plus(of.quiet));
+                group.phase = if at == now { Phase::Closed(Some(now)) } else { Phase::Quiet(at) };
+            }
+            Phase::Open | Phase::Quiet(_) | Phase::Closed(_) => {}
+        }
+        Received::Over
+    }
+
+    /// Somebody acknowledges an alert in the monitor: its incident is acknowledged, unless it was.
+    fn acknowledges(&mut self, key: &str, answer: Option<Received>) -> bool {
+        let fires = |(group, place): &(&mut Group, usize)| {
+            group.phase == Phase::Open && group.signals.get(*place).is_some_and(|it| it.resolved_at.is_none())
+        };
+        let Some((group, _)) = self.newest(key).filter(fires) else {
+            return answer.is_none_or(|answer| answer == Received::Nothing);
+        };
+        group.deeds.push(Deed::Acknowledged(answer.map(|answer| answer == Received::Acknowledged)));
+        group.stirred = true;
+        answer.is_none_or(|answer| matches!(answer, Received::Acknowledged | Received::Nothing))
+    }
+
+    /// Somebody else resolves an incident: its signals stay as they are. Whether that can be.
+    pub(super) fn is_closed(&mut self, name: &Name) -> bool {
+        let Some(group) = self.opened.get_mut(name) else { return false };
+        let open = !matches!(group.phase, Phase::Closed(_));
+        (group.phase, group.stirred) = (Phase::Closed(None), true);
+        open
+    }
+
+    /// Lets time pass.
+    pub(super) fn ticks(&mut self, of: &Rules, at: Timestamp, what: Tick<'_>) {
+        let silent = self.silent_at.filter(|silent| *silent <= at && !matches!(what, Tick::Some(_, false)));
+        // What is due earlier comes first: a beat that is missed while its incident is quiet, or after that was resolved.
+        let quiet_until = self.opened.values().filter_map(|group| group.phase.due()).min();
+        let first = silent.is_some_and(|silent| quiet_until.is_none_or(|quiet| silent < quiet));
+        if first {
+            self.falls_silent(of, at);
+        }
+        let mut due: Vec<_> = self.waiting.extract_if(.., |group| is_due(group, at)).collect();
+        due.sort_by_key(|group| group.phase.due());
+        for group in due {
+            let name = (group.title.clone(), self.titles.get(&group.title).copied().unwrap_or_default());
+            match what {
+                Tick::Some(seen, _) if !seen.opened.contains(&name) => self.waiting.push(group),
+                _ => self.opens(group, at),
+            }
+        }
+        for (name, group) in self.opened.iter_mut().filter(|(_, group)| is_due(group, at)) {
+            if let Tick::Some(seen, _) = what
+                && !seen.resolved.contains(name)
+            {
+                continue;
+            }
+            (group.phase, group.stirred) = (Phase::Closed(Some(at)), true);
+        }
+        if silent.is_some() && !first {
+            self.falls_silent(of, at);
+        }
+    }
+
+    /// When an incident is resolved, if nothing happens before.
+    pub(super) fn quiet_until(&self, name: &Name) -> Option<Timestamp> {
+        let quiet = self.opened.get(name)?.phase.due()?;
+        Some(quiet).filter(|quiet| self.silent_at.is_none_or(|silent| *quiet <= silent))
+    }
+
+    /// How much goes on by a tick for an instant.
+    pub(super) fn due(&self, at: Timestamp) -> usize {
+        // When a beat is missed, its incident is not quiet any more.
+        let silent = self.silent_at.filter(|silent| *silent <= at);
+        self.deadlines().filter(|due| *due <= at && silent.is_none_or(|silent| *due <= silent)).count()
+    }
+
+    /// A beat is missed.
+    fn falls_silent(&mut self, of: &Rules, at: Timestamp) {
+        self.silent_at = None;
+        let firing = Firing {
+            severity: Severity::High,
+            title: format!("{} is silent", of.name),
+            summary: String::new(),
+            source: String::new(),
+            description: String::new(),
+        };
+        let alert = Alert { key: SILENCE.to_owned(), group: None, state: AlertState::Resolved };
+        let _ = self.fires(of, &alert, &firing, at);
+    }
+
+    /// When something goes on by itself.
+    pub(super) fn deadlines(&self) -> impl Iterator<Item = Timestamp> {
+        let groups = self.waiting.iter().chain(self.opened.values());
+        groups.filter_map(|group| group.phase.due()).chain(self.silent_at)
+    }
+
+    /// Forgets what was done in a step.
+    pub(super) fn settle(&mut self) {
+        for group in self.waiting.iter_mut().chain(self.opened.values_mut()) {
+            group.deeds.clear();
+            group.stirred = false;
+        }
+    }
+}
+
+impl Phase {
+    pub(super) fn due(self) -> Option<Timestamp> {
+        match self {
+            Self::Waits(at) | Self::Quiet(at) => Some(at),
+            Self::Open | Self::Closed(_) => None,
+        }
+    }
+}
+
+fn is_due(group: &Group, at: Timestamp) -> bool {
+    group.phase.due().is_some_and(|due| due <= at)
+}

@@ -235,7 +235,9 @@ impl Watched {
         let rest = Rest { sent: &sent, closed: &closed, ticks };
         let mut may = Vec::new();
         self.worlds.iter().for_each(|world| self.go_on(world.clone(), rest, (step, &seen), &mut may));
-        self.rule_out(step, may, seen)?;
+        let ruled_out = self.rule_out(step, may, seen);
+        ruled_out
+            .map_err(|complaint| format!("{complaint}\n{:?}\nsent: {sent:#?}\nclosed: {closed:?}", step.instants))?;
         let stirred = self.stirred();
         for (name, id) in self.ids.iter().filter(|(_, id)| stirred.contains(id)) {
             let mut did = self.worlds.iter().filter_map(|world| world.opened.get(name)).map(|group| &group.deeds);
@@ -306,10 +308,18 @@ impl Watched {
         if let (Some(at), 1..) = (step.instants.tick, rest.ticks) {
             let rest = Rest { ticks: rest.ticks - 1, ..rest };
             let ids = seen_now(step.id, seen, &self.ids);
-            let both = [Tick::Some(&ids, true), Tick::Some(&ids, false)];
-            for tick in if step.instants.faulty { &both[..] } else { &[Tick::All] } {
+            let due = if step.instants.faulty && !rest.sent.is_empty() { world.due_names(at) } else { Vec::new() };
+            let mut ticks = vec![Tick::All];
+            if step.instants.faulty {
+                // One fault keeps a tick from one of those that are due.
+                let but = || due.iter().map(Some).chain([None]);
+                let some = |silent| but().map(move |but| (but, silent));
+                let some = some(true).chain(some(false));
+                ticks = some.map(|(but, silent)| Tick::Some { seen: &ids, but, silent }).collect();
+            }
+            for tick in ticks {
                 let mut after = world.clone();
-                after.ticks(&self.rules, at, *tick);
+                after.ticks(&self.rules, at, tick);
                 self.go_on(after, rest, (step, seen), may);
             }
         }
@@ -380,7 +390,7 @@ impl Watched {
             ensure!(at <= resolved, "it was resolved at {resolved}, and should not have been before {at}");
         }
         let count = (signals.len(), group.signals.len());
-        ensure!(count.0 == count.1, "it has {} signals, and should have {}", count.0, count.1);
+        ensure!(count.0 == count.1, "it has {} signals, and should have {}: {shown:#?}\n{group:#?}", count.0, count.1);
         let ordered = signals.is_sorted_by_key(|signal| signal.first_at);
         ensure!(ordered, "its signals are not in the order in which they began: {signals:?}");
         for must in &group.signals {

@@ -113,8 +113,18 @@ pub(super) struct Seen {
 pub(super) enum Tick<'a> {
     /// All that is due.
     All,
-    /// As a fault may have kept it from some: what is seen to have happened; and what nobody sees, or not.
-    Some(&'a Seen, bool),
+    /// As a fault may have kept it from some: what is seen to have happened, but one perhaps by a later tick; and what nobody sees, or not.
+    Some { seen: &'a Seen, but: Option<&'a Name>, silent: bool },
+}
+
+impl Tick<'_> {
+    /// Whether it opens an incident, or resolves it.
+    fn fires(self, name: &Name, of: impl Fn(&Seen) -> &BTreeSet<Name>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some { seen, but, .. } => of(seen).contains(name) && but != Some(name),
+        }
+    }
 }
 
 /// What may be so of an integration.
@@ -303,7 +313,7 @@ impl World {
 
     /// Lets time pass.
     pub(super) fn ticks(&mut self, of: &Rules, at: Timestamp, what: Tick<'_>) {
-        let silent = self.silent_at.filter(|silent| *silent <= at && !matches!(what, Tick::Some(_, false)));
+        let silent = self.silent_at.filter(|silent| *silent <= at && !matches!(what, Tick::Some { silent: false, .. }));
         // What is due earlier comes first: a beat that is missed while its incident is quiet, or after that was resolved.
         let quiet_until = self.opened.values().filter_map(|group| group.phase.due()).min();
         let first = silent.is_some_and(|silent| quiet_until.is_none_or(|quiet| silent < quiet));
@@ -313,23 +323,31 @@ impl World {
         let mut due: Vec<_> = self.waiting.extract_if(.., |group| is_due(group, at)).collect();
         due.sort_by_key(|group| group.phase.due());
         for group in due {
-            let name = (group.title.clone(), self.titles.get(&group.title).copied().unwrap_or_default());
-            match what {
-                Tick::Some(seen, _) if !seen.opened.contains(&name) => self.waiting.push(group),
-                _ => self.opens(group, at),
+            match what.fires(&self.next_name(&group), |seen| &seen.opened) {
+                true => self.opens(group, at),
+                false => self.waiting.push(group),
             }
         }
         for (name, group) in self.opened.iter_mut().filter(|(_, group)| is_due(group, at)) {
-            if let Tick::Some(seen, _) = what
-                && !seen.resolved.contains(name)
-            {
-                continue;
+            if what.fires(name, |seen| &seen.resolved) {
+                (group.phase, group.stirred) = (Phase::Closed(Some(at)), true);
             }
-            (group.phase, group.stirred) = (Phase::Closed(Some(at)), true);
         }
         if silent.is_some() && !first {
             self.falls_silent(of, at);
         }
+    }
+
+    /// What an incident is called, if it is opened next.
+    fn next_name(&self, group: &Group) -> Name {
+        (group.title.clone(), self.titles.get(&group.title).copied().unwrap_or_default())
+    }
+
+    /// The incidents that a tick for an instant opens or resolves.
+    pub(super) fn due_names(&self, at: Timestamp) -> Vec<Name> {
+        let opens = self.waiting.iter().filter(|group| is_due(group, at)).map(|group| self.next_name(group));
+        let resolves = self.opened.iter().filter(|(_, group)| is_due(group, at)).map(|(name, _)| name.clone());
+        opens.chain(resolves).collect()
     }
 
     /// When an incident is resolved, if nothing happens before.

@@ -18,6 +18,7 @@ fn nights_without_a_complaint() {
     // It would prove nothing if nothing had happened.
     assert!(total.kills > 0 && total.faults > 0 && total.unknown > 0 && total.races > 0, "{total:?}");
     assert!(total.fired > 500 && total.pages > 1_000 && total.claims > 300 && total.statuses > 300, "{total:?}");
+    assert!(total.alerts > 2_000 && total.alerted > 500 && total.storms > 0, "{total:?}");
 }
 
 #[test]

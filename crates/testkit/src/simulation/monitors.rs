@@ -17,7 +17,7 @@ use dogwatch_store::Engine;
 use super::auditor::ensure;
 use super::{Complaint, Instants};
 pub use world::{Deed, Rules};
-use world::{Group, Name, Phase, Seen, Tick, World};
+use world::{Group, Name, Phase, Seen, TEN_MINUTES, Tick, World};
 
 /// What a monitor sent at once.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ struct Watched {
     schedule: Option<ScheduleId>,
     worlds: Vec<World>,
     ids: BTreeMap<Name, IncidentId>,
+    /// When its incidents were opened, without storms.
+    began: Vec<Timestamp>,
     /// What was sent in this step, in this order.
     sent: Vec<Post>,
 }
@@ -49,6 +51,12 @@ struct Shown {
     view: IncidentView,
     signals: Vec<SignalView>,
     resolved_by: Option<Author>,
+}
+
+impl Shown {
+    fn is_storm(&self) -> bool {
+        self.view.title.as_str().starts_with("Alert storm: ")
+    }
 }
 
 /// An incident that an integration has opened.
@@ -82,7 +90,8 @@ impl Monitors {
     /// Begins to watch an integration.
     pub fn watch(&mut self, id: IntegrationId, rules: Rules, policy: Option<PolicyId>, schedule: Option<ScheduleId>) {
         let worlds = vec![World::default()];
-        let watched = Watched { rules, policy, schedule, worlds, ids: BTreeMap::new(), sent: Vec::new() };
+        let watched =
+            Watched { rules, policy, schedule, worlds, ids: BTreeMap::new(), began: Vec::new(), sent: Vec::new() };
         self.watched.insert(id, watched);
     }
 
@@ -112,8 +121,7 @@ impl Monitors {
         for (id, watched) in &mut self.watched {
             let new = new.remove(id).unwrap_or_default();
             self.opened += u64::try_from(new.len()).unwrap();
-            let storms = new.iter().filter(|it| it.view.title.as_str().starts_with("Alert storm")).count();
-            self.storms += u64::try_from(storms).unwrap();
+            self.storms += u64::try_from(new.iter().filter(|shown| shown.is_storm()).count()).unwrap();
             let of = |shown: &Shown| Opened {
                 id: shown.view.id,
                 integration: *id,
@@ -122,6 +130,7 @@ impl Monitors {
                 schedule: watched.schedule,
             };
             opened.extend(new.iter().map(of));
+            watched.audit_bound(&new)?;
             let step = Step { engine, admin, id: *id, touched, instants, all };
             let settled = watched.settle(&step, new, &mut self.deeds);
             stirred.extend(settled.map_err(|complaint| format!("{}: {complaint}", watched.rules.name))?);
@@ -151,17 +160,17 @@ impl Monitors {
     /// How many waits end by a tick for an instant: the least and the most.
     #[must_use]
     pub fn due(&self, tick: Timestamp) -> (usize, usize) {
-        let due = |world: &World| world.due(tick);
         let of = |watched: &Watched| {
-            let counts = || watched.worlds.iter().map(due);
-            (counts().min().unwrap_or_default(), counts().max().unwrap_or_default())
+            let counts = || watched.worlds.iter().map(|world| world.due(tick));
+            let (least, most) = (counts().map(|due| due.0).min(), counts().map(|due| due.1).max());
+            (least.unwrap_or_default(), most.unwrap_or_default())
         };
         self.watched.values().map(of).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1))
     }
 
-    /// Until when an incident stays quiet before it is resolved; `None` when it is not quiet, for sure.
+    /// Until when an incident stays quiet before it is resolved, and whether that is certain; `None` when it is not quiet.
     #[must_use]
-    pub fn quiet_until(&self, incident: IncidentId) -> Option<Timestamp> {
+    pub fn quiet_until(&self, incident: IncidentId) -> Option<(Timestamp, bool)> {
         let quiet = |watched: &Watched| {
             let name = watched.ids.iter().find(|(_, id)| **id == incident).map(|(name, _)| name)?;
             watched.worlds.iter().find_map(|world| world.quiet_until(name))
@@ -248,13 +257,27 @@ impl Watched {
         }
         self.worlds.iter_mut().for_each(World::settle);
         let mut worlds = Vec::new();
-        std::mem::take(&mut self.worlds).into_iter().for_each(|world| {
+        for world in std::mem::take(&mut self.worlds) {
             if !worlds.contains(&world) {
                 worlds.push(world);
             }
-        });
+        }
         self.worlds = worlds;
         Ok(stirred)
+    }
+
+    /// At most 60 incidents are opened in ten minutes before there is a storm. Those that wait for a pause count from when that began.
+    fn audit_bound(&mut self, new: &[Shown]) -> Result<(), Complaint> {
+        if !self.rules.pause.is_zero() {
+            return Ok(());
+        }
+        for shown in new.iter().filter(|shown| !shown.is_storm()) {
+            let at = shown.view.created_at;
+            self.began.push(at);
+            let lately = self.began.iter().filter(|began| at < began.plus(TEN_MINUTES)).count();
+            ensure!(lately <= 60, "{} has opened {lately} incidents in ten minutes", self.rules.name);
+        }
+        Ok(())
     }
 
     /// Whether somebody else has resolved an incident since it was last looked at.
@@ -317,9 +340,13 @@ impl Watched {
                 let some = some(true).chain(some(false));
                 ticks = some.map(|(but, silent)| Tick::Some { seen: &ids, but, silent }).collect();
             }
-            for tick in ticks {
+            // Of what is due at one instant, any comes first.
+            let orders = if world.is_tied(at) { &[true, false][..] } else { &[true] };
+            for (tick, silence_first) in
+                ticks.into_iter().flat_map(|tick| orders.iter().map(move |order| (tick, *order)))
+            {
                 let mut after = world.clone();
-                after.ticks(&self.rules, at, tick);
+                after.ticks(&self.rules, at, tick, silence_first);
                 self.go_on(after, rest, (step, seen), may);
             }
         }
@@ -344,6 +371,7 @@ impl Watched {
                 seen.insert(name.clone(), shown(step.engine, step.admin, *id)?);
             }
         }
+        ensure!(!may.is_empty(), "what was answered cannot be true");
         let last = step.engine.query(&GetIntegration::new(step.id), step.admin).map_err(|error| error.to_string())?;
         let last = last.last_signal_at;
         let mut why = Vec::new();

@@ -42,9 +42,9 @@ impl Auditor {
             if tick < due {
                 continue;
             }
-            let resolved = self.monitors.quiet_until(*id).filter(|at| *at <= tick);
-            most += usize::from(resolved.is_none_or(|at| due <= at));
-            least += usize::from(resolved.is_none_or(|at| due < at));
+            let resolved = self.monitors.quiet_until(*id).filter(|(at, _)| *at <= tick);
+            most += usize::from(resolved.is_none_or(|(at, certain)| due <= at || !certain));
+            least += usize::from(resolved.is_none_or(|(at, _)| due < at));
         }
         let maintenances = self.pages_seen.due(tick).len();
         (least + maintenances, most + maintenances)

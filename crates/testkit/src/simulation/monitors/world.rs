@@ -12,7 +12,7 @@ use dogwatch_core::integration::{Alert, AlertState, Firing, Received};
 
 /// The key of the one alert of a heartbeat.
 const SILENCE: &str = "heartbeat";
-const TEN_MINUTES: Duration = Duration::from_secs(600);
+pub(super) const TEN_MINUTES: Duration = Duration::from_secs(600);
 /// The most incidents of ten minutes, before a storm.
 const BEFORE_STORM: usize = 60;
 
@@ -312,12 +312,15 @@ impl World {
     }
 
     /// Lets time pass.
-    pub(super) fn ticks(&mut self, of: &Rules, at: Timestamp, what: Tick<'_>) {
+    pub(super) fn ticks(&mut self, of: &Rules, at: Timestamp, what: Tick<'_>, silence_first: bool) {
         let silent = self.silent_at.filter(|silent| *silent <= at && !matches!(what, Tick::Some { silent: false, .. }));
         // What is due earlier comes first: a beat that is missed while its incident is quiet, or after that was resolved.
         let quiet_until = self.opened.values().filter_map(|group| group.phase.due()).min();
-        let first = silent.is_some_and(|silent| quiet_until.is_none_or(|quiet| silent < quiet));
-        if first {
+        let first = match silent.zip(quiet_until) {
+            Some((silent, quiet)) => silent < quiet || (silent == quiet && silence_first),
+            None => true,
+        };
+        if silent.is_some() && first {
             self.falls_silent(of, at);
         }
         let mut due: Vec<_> = self.waiting.extract_if(.., |group| is_due(group, at)).collect();
@@ -350,19 +353,6 @@ impl World {
         opens.chain(resolves).collect()
     }
 
-    /// When an incident is resolved, if nothing happens before.
-    pub(super) fn quiet_until(&self, name: &Name) -> Option<Timestamp> {
-        let quiet = self.opened.get(name)?.phase.due()?;
-        Some(quiet).filter(|quiet| self.silent_at.is_none_or(|silent| *quiet <= silent))
-    }
-
-    /// How much goes on by a tick for an instant.
-    pub(super) fn due(&self, at: Timestamp) -> usize {
-        // When a beat is missed, its incident is not quiet any more.
-        let silent = self.silent_at.filter(|silent| *silent <= at);
-        self.deadlines().filter(|due| *due <= at && silent.is_none_or(|silent| *due <= silent)).count()
-    }
-
     /// A beat is missed.
     fn falls_silent(&mut self, of: &Rules, at: Timestamp) {
         self.silent_at = None;
@@ -375,6 +365,26 @@ impl World {
         };
         let alert = Alert { key: SILENCE.to_owned(), group: None, state: AlertState::Resolved };
         let _ = self.fires(of, &alert, &firing, at);
+    }
+
+    /// When an incident is resolved, if nothing happens before; and whether a beat that is missed at that instant may come before it.
+    pub(super) fn quiet_until(&self, name: &Name) -> Option<(Timestamp, bool)> {
+        let quiet = self.opened.get(name)?.phase.due()?;
+        Some((quiet, self.silent_at != Some(quiet))).filter(|_| self.silent_at.is_none_or(|silent| quiet <= silent))
+    }
+
+    /// Whether a beat is missed at the instant at which the incident about the last one is resolved.
+    pub(super) fn is_tied(&self, at: Timestamp) -> bool {
+        let silent = self.silent_at.filter(|silent| *silent <= at);
+        silent.is_some() && self.opened.values().any(|group| group.phase.due() == silent)
+    }
+
+    /// How much goes on by a tick for an instant, at least and at most.
+    pub(super) fn due(&self, at: Timestamp) -> (usize, usize) {
+        // When a beat is missed, its incident is not quiet any more.
+        let silent = self.silent_at.filter(|silent| *silent <= at);
+        let most = self.deadlines().filter(|due| *due <= at && silent.is_none_or(|silent| *due <= silent)).count();
+        (most - usize::from(self.is_tied(at)), most)
     }
 
     /// When something goes on by itself.

@@ -74,31 +74,31 @@ impl Night {
     /// The monitors of the organization.
     pub(super) fn set_up_monitors(&mut self) {
         let alertmanager = IntegrationKind::Alertmanager;
-        self.set_up("Metrics", alertmanager, Settings::default());
+        self.set_up("Metrics", alertmanager, &Settings::default());
         let pauses = |pause_seconds, resolve_after_seconds| Settings {
             pause_seconds,
             resolve_after_seconds,
             ..Settings::default()
         };
-        self.set_up("Probes", IntegrationKind::PagerDuty, pauses(120, 0));
-        self.set_up("Queues", alertmanager, pauses(600, 60));
+        self.set_up("Probes", IntegrationKind::PagerDuty, &pauses(120, 0));
+        self.set_up("Queues", alertmanager, &pauses(600, 60));
         let severities = Severities { low: SeverityOutcome::Drop, ..Severities::ALL };
         let quiet = *self.random.pick(&[0, 30, 1_800]).unwrap();
-        self.set_up("Jobs", IntegrationKind::Generic, Settings { severities, ..pauses(0, quiet) });
+        self.set_up("Jobs", IntegrationKind::Generic, &Settings { severities, ..pauses(0, quiet) });
         let heartbeat = Heartbeat::new(*self.random.pick(&[60, 600]).unwrap(), 90).ok();
         let quiet = *self.random.pick(&[0, 240]).unwrap();
-        self.set_up("Backup", IntegrationKind::Heartbeat, Settings { heartbeat, ..pauses(0, quiet) });
+        self.set_up("Backup", IntegrationKind::Heartbeat, &Settings { heartbeat, ..pauses(0, quiet) });
     }
 
     /// Sets up one, which names a policy, a schedule, or neither.
-    fn set_up(&mut self, name: &str, kind: IntegrationKind, settings: Settings) {
+    fn set_up(&mut self, name: &str, kind: IntegrationKind, settings: &Settings) {
         let policy = if self.random.one_in(2) { self.random.pick(&self.policies).copied() } else { None };
         let schedule = if self.random.one_in(2) { self.random.pick(&self.schedules).copied() } else { None };
         let settings = Settings {
             component_id: if self.random.one_in(3) { self.random.pick(&self.components).copied() } else { None },
             owner_schedule_id: schedule,
             escalation_policy_id: policy,
-            ..settings
+            ..settings.clone()
         };
         let seconds = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap());
         let rules = Rules {

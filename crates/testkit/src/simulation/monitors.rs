@@ -219,13 +219,7 @@ impl Watched {
         deeds: &mut BTreeMap<IncidentId, Vec<Deed>>,
     ) -> Result<Vec<IncidentId>, Complaint> {
         let mut seen: BTreeMap<Name, Shown> = BTreeMap::new();
-        for shown in new {
-            let title = shown.view.title.to_string();
-            let before = self.ids.keys().filter(|(it, _)| *it == title).count();
-            let name = (title, before);
-            self.ids.insert(name.clone(), shown.view.id);
-            seen.insert(name, shown);
-        }
+        new.into_iter().for_each(|shown| self.name(shown, &mut seen));
         let sent = std::mem::take(&mut self.sent);
         let due =
             step.instants.tick.is_some_and(|at| self.worlds.iter().flat_map(World::deadlines).any(|due| due <= at));
@@ -248,6 +242,22 @@ impl Watched {
         ruled_out
             .map_err(|complaint| format!("{complaint}\n{:?}\nsent: {sent:#?}\nclosed: {closed:?}", step.instants))?;
         let stirred = self.stirred();
+        self.tell_deeds(&stirred, deeds);
+        self.forget_step();
+        Ok(stirred)
+    }
+
+    /// Gives an incident that is seen for the first time its name.
+    fn name(&mut self, shown: Shown, seen: &mut BTreeMap<Name, Shown>) {
+        let title = shown.view.title.to_string();
+        let before = self.ids.keys().filter(|(it, _)| *it == title).count();
+        let name = (title, before);
+        self.ids.insert(name.clone(), shown.view.id);
+        seen.insert(name, shown);
+    }
+
+    /// What was done to incidents in this step, as far as that is certain.
+    fn tell_deeds(&self, stirred: &[IncidentId], deeds: &mut BTreeMap<IncidentId, Vec<Deed>>) {
         for (name, id) in self.ids.iter().filter(|(_, id)| stirred.contains(id)) {
             let mut did = self.worlds.iter().filter_map(|world| world.opened.get(name)).map(|group| &group.deeds);
             let first = did.next().cloned().unwrap_or_default();
@@ -255,15 +265,18 @@ impl Watched {
                 deeds.insert(*id, first);
             }
         }
-        self.worlds.iter_mut().for_each(World::settle);
+    }
+
+    /// Forgets what was done in a step, and keeps each world that may be so once.
+    fn forget_step(&mut self) {
         let mut worlds = Vec::new();
-        for world in std::mem::take(&mut self.worlds) {
+        for mut world in std::mem::take(&mut self.worlds) {
+            world.settle();
             if !worlds.contains(&world) {
                 worlds.push(world);
             }
         }
         self.worlds = worlds;
-        Ok(stirred)
     }
 
     /// At most 60 incidents are opened in ten minutes before there is a storm. Those that wait for a pause count from when that began.

@@ -65,6 +65,8 @@ struct Tracked {
     owner: Option<UserId>,
     acknowledged: Option<(Timestamp, Author)>,
     handed_off: Option<Timestamp>,
+    /// When a worse alert took an acknowledgement back.
+    worsened: Option<Timestamp>,
     resolved: bool,
     /// An acknowledgement or resolution of a waiting run was seen; `escalation_stopped` must come next.
     must_stop: bool,
@@ -262,6 +264,7 @@ impl Auditor {
             owner: opening.owner,
             acknowledged: None,
             handed_off: None,
+            worsened: None,
             resolved: false,
             must_stop: false,
             removed: false,
@@ -511,7 +514,7 @@ impl Auditor {
                     tracked.state = RunPhase::Resolved;
                 }
             }
-            Event::IncidentEdited { fields } if integration.is_some() => made_worse(tracked, fields)?,
+            Event::IncidentEdited { fields } if integration.is_some() => made_worse(tracked, fields, at)?,
             _ => {}
         }
         tracked.joined = joined;

@@ -78,11 +78,12 @@ impl Auditor {
 
 /// An alert has made an incident worse. If it is a new one and the incident was acknowledged, that is cleared, and the current layer fires
 /// again.
-pub(super) fn made_worse(tracked: &mut Tracked, fields: &[EditedField]) -> Result<(), Complaint> {
+pub(super) fn made_worse(tracked: &mut Tracked, fields: &[EditedField], at: Timestamp) -> Result<(), Complaint> {
     ensure!(fields == [EditedField::Severity], "an integration has changed {fields:?}");
     ensure!(!tracked.resolved, "made worse after it was resolved");
     if tracked.acknowledged.is_some() && tracked.joined {
         tracked.acknowledged = None;
+        tracked.worsened = Some(at);
         if tracked.state != RunPhase::None {
             tracked.passed = tracked.current.unwrap_or_default();
             tracked.state = RunPhase::Firing;

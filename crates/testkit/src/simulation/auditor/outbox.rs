@@ -99,7 +99,8 @@ impl Auditor {
     fn is_superseded(&self, user: UserId, row: &Row) -> bool {
         let Some(tracked) = row.incident.and_then(|incident| self.incidents.get(&incident)) else { return false };
         let handed_off = tracked.handed_off.is_some_and(|at| row.at < at) && tracked.owner != Some(user);
-        tracked.resolved || tracked.acknowledged.is_some() || handed_off
+        let worsened = tracked.worsened.is_some_and(|at| row.at < at);
+        tracked.resolved || tracked.acknowledged.is_some() || worsened || handed_off
     }
 
     /// Takes it that rows at the head of an inbox have left it without being delivered, up to the one that is first now: they must be

@@ -39,7 +39,8 @@ pub struct Rules {
 enum Together {
     Alone(String),
     Of(String),
-    Storm,
+    /// A storm that began at an instant: a later one is another incident.
+    Storm(Timestamp),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,8 +137,8 @@ pub(super) struct World {
     titles: BTreeMap<String, usize>,
     /// When incidents, or waits for them, began.
     begun: Vec<Timestamp>,
-    /// When the last new signal joined a storm.
-    storm_at: Option<Timestamp>,
+    /// When the last storm began, and when the last new signal joined it.
+    storm: Option<(Timestamp, Timestamp)>,
     /// When a beat is missed.
     silent_at: Option<Timestamp>,
     /// When something last came in.
@@ -201,8 +202,10 @@ impl World {
     /// A signal that there was not: it joins a group, or begins one.
     fn begins(&mut self, of: &Rules, alert: &Alert, firing: &Firing, now: Timestamp) -> Received {
         let mut together = alert.group.clone().map_or_else(|| Together::Alone(alert.key.clone()), Together::Of);
-        if self.open(&together).is_none() && self.storms(now) {
-            (together, self.storm_at) = (Together::Storm, Some(now));
+        if self.open(&together).is_none()
+            && let Some(began) = self.storms(now)
+        {
+            (together, self.storm) = (Together::Storm(began), Some((began, now)));
         }
         self.signals += 1;
         let signal = Sig {
@@ -229,10 +232,10 @@ impl World {
             };
         }
         let title = match together {
-            Together::Storm => format!("Alert storm: {}", of.name),
+            Together::Storm(_) => format!("Alert storm: {}", of.name),
             _ => firing.title.clone(),
         };
-        if together != Together::Storm {
+        if !matches!(together, Together::Storm(_)) {
             self.begun.push(now);
         }
         let (worst, phase) = (signal.severity, Phase::Waits(now.plus(of.pause)));
@@ -251,10 +254,12 @@ impl World {
         groups.find(|group| group.together == *together && !matches!(group.phase, Phase::Closed(_)))
     }
 
-    /// Whether one more incident would be too many.
-    fn storms(&self, now: Timestamp) -> bool {
+    /// When the storm began, if one more incident would be too many.
+    fn storms(&self, now: Timestamp) -> Option<Timestamp> {
         let lately = |at: &Timestamp| now < at.plus(TEN_MINUTES);
-        self.storm_at.is_some_and(|at| lately(&at)) || self.begun.iter().filter(|at| lately(at)).count() >= BEFORE_STORM
+        let too_many = self.begun.iter().filter(|at| lately(at)).count() >= BEFORE_STORM;
+        let under_way = self.storm.filter(|(_, last)| lately(last)).map(|(began, _)| began);
+        under_way.or(Some(now).filter(|_| too_many))
     }
 
     /// The incident of a group is opened.
@@ -267,7 +272,7 @@ impl World {
     }
 
     fn is_over(&mut self, of: &Rules, key: &str, now: Timestamp) -> Received {
-        let storm_ends = self.storm_at.map(|at| at.plus(TEN_MINUTES));
+        let last_storm = self.storm;
         let Some((group, place)) = self.newest(key) else { return Received::Nothing };
         let Some(signal) = group.signals.get_mut(place).filter(|signal| signal.resolved_at.is_none()) else {
             return Received::Nothing;
@@ -281,8 +286,8 @@ impl World {
                 self.waiting.retain(|group| !group.signals.is_empty());
             }
             Phase::Open if !group.firing() => {
-                let storm = storm_ends.filter(|_| group.together == Together::Storm);
-                let at = storm.map_or(now, |ends| ends.max(now)).max(now.plus(of.quiet));
+                let storm = last_storm.filter(|(began, _)| group.together == Together::Storm(*began));
+                let at = storm.map_or(now, |(_, last)| last.plus(TEN_MINUTES)).max(now.plus(of.quiet));
                 group.phase = if at == now { Phase::Closed(Some(now)) } else { Phase::Quiet(at) };
             }
             Phase::Open | Phase::Quiet(_) | Phase::Closed(_) => {}
@@ -293,7 +298,9 @@ impl World {
     /// Somebody acknowledges an alert in the monitor: its incident is acknowledged, unless it was.
     fn acknowledges(&mut self, key: &str, answer: Option<Received>) -> bool {
         let fires = |(group, place): &(&mut Group, usize)| {
-            group.phase == Phase::Open && group.signals.get(*place).is_some_and(|it| it.resolved_at.is_none())
+            // Whoever acknowledges a signal of a storm acknowledges nothing.
+            let storm = matches!(group.together, Together::Storm(_));
+            !storm && group.phase == Phase::Open && group.signals.get(*place).is_some_and(|it| it.resolved_at.is_none())
         };
         let Some((group, _)) = self.newest(key).filter(fires) else {
             return answer.is_none_or(|answer| answer == Received::Nothing);
@@ -363,7 +370,7 @@ impl World {
             source: String::new(),
             description: String::new(),
         };
-        let alert = Alert { key: SILENCE.to_owned(), group: None, state: AlertState::Resolved };
+        let alert = Alert { key: SILENCE.to_owned(), group: None, state: AlertState::Resolved, report: None };
         let _ = self.fires(of, &alert, &firing, at);
     }
 

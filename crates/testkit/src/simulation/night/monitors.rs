@@ -38,7 +38,7 @@ impl Monitor {
     fn alert(&self, key: &str, state: AlertState) -> Alert {
         // The group of a key is always the same.
         let group = self.groups.then(|| format!("group {}", key.bytes().map(usize::from).sum::<usize>() % 2));
-        Alert { key: key.to_owned(), group, state }
+        Alert { key: key.to_owned(), group, state, report: None }
     }
 
     /// The alert with a key fires; with a severity of its own, or with the last one.

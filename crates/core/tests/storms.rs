@@ -477,7 +477,7 @@ fn a_heartbeat_understands_no_alerts() {
 /// A storm much later is another incident, also when that of the first is still open; and one acknowledgement takes no storm.
 #[test]
 fn a_later_storm() {
-    let mut monitor = Monitor::new(waits(0, 60));
+    let mut monitor = Monitor::of(support::Harbour::new(), IntegrationKind::PagerDuty, waits(0, 60));
     let storm = |monitor: &mut Monitor, second: i64, name: &str| {
         monitor.at(second);
         for number in 0..70 {
@@ -490,5 +490,6 @@ fn a_later_storm() {
     assert_eq!(monitor.act("first5 seen"), "acknowledged");
     assert_eq!(storm(&mut monitor, 599, "still"), 1, "the first has not ended");
     assert_eq!(storm(&mut monitor, 599 + 600, "later"), 2);
+    assert_eq!((monitor.act("first65 seen"), monitor.act("later65 seen")), ("nothing", "nothing"));
     assert_eq!(storm(&mut monitor, 86_400, "last"), 3);
 }

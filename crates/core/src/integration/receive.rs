@@ -239,6 +239,13 @@ impl Intake {
         self.traffic.storm.is_some_and(|storm| group.key == storm.key())
     }
 
+    /// Whether acknowledging an alert with this key acknowledges the incident of its group: whoever has acknowledged one alert of a storm knows
+    /// nothing of the others. Clients of PagerDuty, which are those that acknowledge, have no groups but storms.
+    fn acknowledges(&self, key: AlertKey, group: &AlertGroup) -> bool {
+        let alone = group.key == key || self.integration.kind != IntegrationKind::PagerDuty;
+        alone && !self.is_storm(group)
+    }
+
     /// The waits of a group. That of a storm is not resolved before the storm has ended.
     fn waits_of(&self, group: &AlertGroup, now: Timestamp) -> Waits {
         let mut waits = self.waits();
@@ -289,8 +296,8 @@ impl Intake {
         match (alert.state, signal.resolved_at) {
             (AlertState::Firing(firing), _) => self.fire_again(cx, signal, group, &firing, report),
             (AlertState::Resolved, None) => self.quiet(cx, signal, group, report),
-            // Whoever has acknowledged one alert of a storm knows nothing of the others.
-            (AlertState::Acknowledged, None) => match group.state.incident().filter(|_| !self.is_storm(&group)) {
+            (AlertState::Acknowledged, None) => match group.state.incident().filter(|_| self.acknowledges(key, &group))
+            {
                 Some(id) if incident::acknowledge(cx, self.author(), id)? => Ok(Received::Acknowledged),
                 _ => Ok(Received::Nothing),
             },

@@ -283,7 +283,7 @@ fn endure(folder: &Path) {
     for _ in 0..COMMANDS {
         match open_incident(&engine, ada) {
             Ok(number) => assert!(known.insert(number)),
-            Err(Error::OutcomeUnknown) => {
+            Err(error @ (Error::OutcomeUnknown | Error::Poisoned)) => {
                 // Later commands are refused, reads go on with what was durable, and opening again tells the truth.
                 assert!(!engine.is_writable());
                 assert!(matches!(open_incident(&engine, ada), Err(Error::Poisoned)));
@@ -292,7 +292,9 @@ fn endure(folder: &Path) {
                 room();
                 engine = open();
                 let found = numbers(&engine, &ada.0);
-                assert!(known.is_subset(&found) && found.len() <= known.len() + 1, "{known:?} {found:?}");
+                // A fault between two commands, while the backend takes over what the journal has, refuses the next one outright.
+                let may_have_happened = usize::from(matches!(error, Error::OutcomeUnknown));
+                assert!(known.is_subset(&found) && found.len() <= known.len() + may_have_happened, "{known:?} {found:?}");
                 known = found;
             }
             Err(error) => panic!("{error}"),

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use dogwatch_core::IdSource;
+use dogwatch_core::{IdSource, Timestamp};
 
 use crate::backend::{Backend, MemoryBackend, SledBackend, SledOptions};
 use crate::clock::{Clock, SystemClock};
+use crate::cluster::SharedJournal;
 use crate::commit::applier::Applier;
 use crate::commit::pending::pending;
 use crate::commit::storer::Storer;
@@ -57,6 +58,8 @@ impl Default for EngineBuilder {
             checkpoints,
             follower_quota: FOLLOWER_QUOTA,
             cache: CACHE,
+            term: 0,
+            leads: true,
         };
         Self { settings, seed: None, sled: SledOptions::default(), upgrade: true }
     }
@@ -194,6 +197,35 @@ impl EngineBuilder {
         let found = format::look(&backend, self.upgrade)?;
         format::prepare(found, &backend, &journal, self.settings.clock.now())?;
         self.start(backend, journal)
+    }
+
+    /// The present instant of the clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.settings.clock.now()
+    }
+
+    /// Opens an engine on the copy of a shared store, which follows the leader: it answers queries, and takes no commands.
+    pub(crate) fn follow_copy(
+        mut self,
+        copy: SledBackend,
+        journal: Arc<dyn SharedJournal>,
+    ) -> Result<Engine, OpenError> {
+        self.settings.leads = false;
+        self.start(copy, journal)
+    }
+
+    /// Opens an engine on the copy of a shared store in a term of its own. The store is made, or upgraded, by the first commits of the
+    /// term.
+    pub(crate) fn lead_copy(
+        mut self,
+        copy: SledBackend,
+        journal: Arc<dyn SharedJournal>,
+        term: u64,
+    ) -> Result<Engine, OpenError> {
+        let found = format::look_at_copy(&copy, self.upgrade)?;
+        format::prepare_shared(found, &copy, &journal, term, self.settings.clock.now())?;
+        self.settings.term = term;
+        self.start(copy, journal)
     }
 
     fn start(self, backend: impl Backend, journal: impl Journal) -> Result<Engine, OpenError> {

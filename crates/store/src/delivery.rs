@@ -179,9 +179,7 @@ impl Engine {
     }
 
     fn has_notifications(&self) -> Result<bool, Error> {
-        if self.is_poisoned() {
-            return Err(Error::Poisoned);
-        }
+        self.takes_commands()?;
         let now = self.now();
         Ok(self.read(|state| {
             let ready = state.first_ready(now).next().transpose()?.is_some();

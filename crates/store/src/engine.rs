@@ -22,12 +22,13 @@ use dogwatch_core::{Actor, Command, OrgId, Query, Secret, Timestamp, ask};
 use crate::builder::EngineBuilder;
 use crate::clock::Clock;
 use crate::commit::bookmarks::Bookmark;
-use crate::commit::overlay::Overlay;
+use crate::commit::overlay::{Overlay, Source as _};
 use crate::commit::pending::{self, Pending};
 use crate::commit::queue::Lane;
 use crate::commit::snapshot::Snapshot;
 use crate::commit::writer::{self, By, Order, Shared, Work};
 use crate::error::{Error, OpenError, StorageFailure};
+use crate::format;
 #[cfg(feature = "export")]
 use crate::journal::Journal;
 use crate::journal::{Head, Position};
@@ -225,10 +226,10 @@ impl Engine {
         Ok(self.inner.shared.read(|state| first_admin(org, state))?)
     }
 
-    /// Whether the engine takes commands; `false` once storage has failed during a commit.
+    /// Whether the engine takes commands; `false` once storage has failed during a commit, and when another server leads.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        !self.is_poisoned()
+        self.inner.shared.is_writable()
     }
 
     /// Why the engine takes no commands any more; `None` while it does. Queries are answered all the same. Drop the engine and open it
@@ -315,12 +316,10 @@ impl Engine {
 
     /// Queues a piece of work for the writer, in its lane, and returns at once.
     pub(crate) fn hand_in<W: Work>(&self, work: W) -> Result<Pending<W::Reply>, Error> {
-        if self.is_poisoned() {
-            return Err(Error::Poisoned);
-        }
+        self.takes_commands()?;
         let lane = work.lane();
         let (job, pending) = writer::submission(work);
-        let refused = if lane == Lane::First { Error::Poisoned } else { Error::Overloaded };
+        let refused = if lane == Lane::First { self.inner.shared.refusal() } else { Error::Overloaded };
         if self.inner.shared.queue.push(job, lane) { Ok(pending) } else { Err(refused) }
     }
 
@@ -339,6 +338,17 @@ impl Engine {
         Some(&*self.inner.shared.journal)
     }
 
+    /// Whether this and another handle are of the same engine.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    /// Whether the rows have the format that this version writes.
+    pub(crate) fn has_present_format(&self) -> bool {
+        let view = self.inner.shared.versions.view();
+        format::is_present_in(|key| view.get(key).ok().flatten())
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.inner.shared
     }
@@ -355,8 +365,9 @@ impl Engine {
         &self.inner.shared.deadlines
     }
 
-    pub(crate) fn is_poisoned(&self) -> bool {
-        self.inner.shared.is_poisoned()
+    /// Refuses what would be written when nothing is.
+    pub(crate) fn takes_commands(&self) -> Result<(), Error> {
+        if self.inner.shared.is_writable() { Ok(()) } else { Err(self.inner.shared.refusal()) }
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

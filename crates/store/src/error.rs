@@ -27,6 +27,10 @@ pub enum Error {
     /// told by [`Engine::failure`](crate::Engine::failure).
     #[error("storage has failed, so the command did not happen; the engine takes none until it is reopened")]
     Poisoned,
+    /// The engine works on a store that several servers share, and another one leads, or nobody does. The command certainly did not
+    /// happen; give it to the leader (contract, section 15).
+    #[error("this server does not lead, so the command did not happen")]
+    NotLeading,
 }
 
 impl From<dogwatch_core::Problem> for Error {
@@ -43,7 +47,7 @@ impl Error {
             Self::Refused(error) => error.code(),
             Self::Overloaded => Code::Overloaded,
             Self::OutcomeUnknown => Code::OutcomeUnknown,
-            Self::Poisoned => Code::Unavailable,
+            Self::Poisoned | Self::NotLeading => Code::Unavailable,
         }
     }
 
@@ -64,7 +68,7 @@ impl Error {
     pub fn fields(&self) -> &[FieldProblem] {
         match self {
             Self::Refused(error) => error.fields(),
-            Self::Overloaded | Self::OutcomeUnknown | Self::Poisoned => &[],
+            Self::Overloaded | Self::OutcomeUnknown | Self::Poisoned | Self::NotLeading => &[],
         }
     }
 }
@@ -150,6 +154,12 @@ pub enum OpenError {
     /// The folder holds an incremental backup ([`Engine::backup_increment`](crate::Engine::backup_increment)), with which nobody works.
     #[error("the folder holds an incremental backup; restore it to another folder, and open that")]
     IncrementalBackup,
+    /// The folder holds a server's copy of a shared store, whose truth is elsewhere ([`Cluster`](crate::cluster::Cluster)).
+    #[error("the folder holds a copy of a store that several servers share; name that store, too")]
+    SharedCopy,
+    /// The folder holds a store of its own, and the caller wanted to keep a copy of a shared store there.
+    #[error("the folder holds a store of its own; push it to the shared store, or name another folder for the copy")]
+    NotACopy,
     /// The operating system gave no random bytes to make ids and secrets from.
     #[error("no random bytes from the operating system: {0}")]
     Randomness(String),

@@ -68,6 +68,16 @@ impl Stored for BookmarkV1 {
     const VERSION: u8 = 1;
 }
 
+/// The shared store whose rows a copy holds.
+#[derive(Debug, Encode, Decode)]
+struct CopyV1 {
+    identity: [u8; 16],
+}
+
+impl Stored for CopyV1 {
+    const VERSION: u8 = 1;
+}
+
 /// The instant of delivery up to which notifications may have been dropped, in milliseconds since 1970.
 #[derive(Debug, Encode, Decode)]
 struct DroppedV1 {
@@ -95,6 +105,11 @@ fn upgrading_key() -> Vec<u8> {
 /// The key of the mark of an incremental backup: nobody changes the rows, and what was committed since is in the journal.
 fn backup_key() -> Vec<u8> {
     Table::META.key(&[b"backup"])
+}
+
+/// The key of the mark of a copy: the rows are those of a store that several servers share, and there is no journal beside them.
+fn copy_key() -> Vec<u8> {
+    Table::META.key(&[b"copy"])
 }
 
 /// The tags of removed tables: incidents by status, by severity, and unresolved ones by component.
@@ -125,9 +140,32 @@ const CHUNK: usize = 1_000;
 pub(crate) fn is_mark(key: &[u8]) -> bool {
     key.first() == Some(&(Table::META.tag()))
         && (key.starts_with(&bookmarks_key())
-            || [format_key(), head_key(), unfinished_key(), upgrading_key(), backup_key()]
+            || [format_key(), head_key(), unfinished_key(), upgrading_key(), backup_key(), copy_key()]
                 .iter()
                 .any(|mark| mark == key))
+}
+
+/// The format that this version writes.
+pub(crate) const NEWEST: u32 = FORMAT;
+
+/// Whether a row says the format.
+pub(crate) fn is_format(key: &[u8]) -> bool {
+    key == format_key()
+}
+
+/// Whether a row is the mark of an upgrade under way.
+pub(crate) fn is_upgrading(key: &[u8]) -> bool {
+    key == upgrading_key()
+}
+
+/// Whether nothing of a store is being written as a whole.
+pub(crate) fn is_whole(read: impl Fn(&[u8]) -> Option<Vec<u8>>) -> bool {
+    [unfinished_key(), upgrading_key()].iter().all(|key| read(key).is_none())
+}
+
+/// Whether a row belongs into a shared store: all but the marks that are a folder's own.
+pub(crate) fn is_shared(key: &[u8]) -> bool {
+    is_format(key) || !is_mark(key)
 }
 
 /// Whether a row is the head that a backend has come to. It is not a part of what the store holds at a moment.
@@ -344,6 +382,36 @@ pub(crate) fn finish(backend: &dyn Backend, head: &Head, made: Made) -> Result<(
     Ok(backend.make_durable()?)
 }
 
+/// Ends what [`begin`] began with a copy of a shared store, which is at a head.
+pub(crate) fn finish_copy(backend: &dyn Backend, head: &Head, identity: &[u8; 16]) -> Result<(), BackendError> {
+    let of = row(copy_key(), &CopyV1 { identity: *identity })?;
+    backend.apply(&Batch::from([(unfinished_key(), None), position(head)?, of]))?;
+    backend.make_durable()
+}
+
+/// The identity of the shared store of which a backend holds a copy; `None` when it holds none.
+pub(crate) fn copy_of(backend: &dyn Backend) -> Result<Option<[u8; 16]>, OpenError> {
+    let key = copy_key();
+    let Some(value) = backend.get(&key)? else { return Ok(None) };
+    let CopyV1 { identity } = decode(&key, &value).map_err(|why| OpenError::Corrupt(why.to_string()))?;
+    Ok(Some(identity))
+}
+
+/// Whether a store that was being written as a whole was never finished.
+pub(crate) fn is_unfinished(backend: &dyn Backend) -> Result<bool, OpenError> {
+    Ok(backend.get(&unfinished_key())?.is_some())
+}
+
+/// Whether a copy holds a store of the present format, whose upgrade is complete.
+pub(crate) fn is_present(backend: &dyn Backend) -> Result<bool, OpenError> {
+    Ok(format(backend)? == Some(FORMAT) && backend.get(&upgrading_key())?.is_none())
+}
+
+/// As [`is_present`], of rows that may be newer than this version.
+pub(crate) fn is_present_in(read: impl Fn(&[u8]) -> Option<Vec<u8>>) -> bool {
+    shown(&read) == FORMAT && read(&upgrading_key()).is_none()
+}
+
 /// Looks at the format of a store that is only read; [`OpenError::NotAStore`] when there is none.
 pub(crate) fn known(backend: &dyn Backend) -> Result<Found, OpenError> {
     match look(backend, true)? {
@@ -389,6 +457,12 @@ fn format(backend: &dyn Backend) -> Result<Option<u32>, OpenError> {
     Ok(Some(found))
 }
 
+/// The first row of a backend, apart from some.
+fn first_row(backend: &dyn Backend, apart_from: &[Vec<u8>]) -> Result<Option<Vec<u8>>, BackendError> {
+    let mut keys = backend.scan(&[], &[0xFF]).map(|pair| pair.map(|(key, _)| key));
+    keys.find(|key| !key.as_ref().is_ok_and(|key| apart_from.contains(key))).transpose()
+}
+
 /// What a backend is to this version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -412,11 +486,26 @@ pub(crate) fn look(backend: &dyn Backend, upgrades: bool) -> Result<Found, OpenE
     if backend.get(&backup_key())?.is_some() {
         return Err(OpenError::IncrementalBackup);
     }
+    if copy_of(backend)?.is_some() {
+        return Err(OpenError::SharedCopy);
+    }
+    found(backend, upgrades, &[])
+}
+
+/// As [`look`], at the copy of a shared store.
+pub(crate) fn look_at_copy(backend: &dyn Backend, upgrades: bool) -> Result<Found, OpenError> {
+    found(backend, upgrades, &[copy_key(), head_key()])
+}
+
+/// What a backend is, apart from some marks.
+fn found(backend: &dyn Backend, upgrades: bool, apart_from: &[Vec<u8>]) -> Result<Found, OpenError> {
     let found = match format(backend)? {
         Some(FORMAT) => Found::Present { upgrading: backend.get(&upgrading_key())?.is_some() },
         Some(older) => Found::Older { journal: older >= JOURNAL_SINCE },
-        None if backend.scan(&[], &[0xFF]).next().transpose()?.is_some() => return Err(OpenError::NotAStore),
-        None => Found::New,
+        None => match first_row(backend, apart_from)? {
+            Some(_) => return Err(OpenError::NotAStore),
+            None => Found::New,
+        },
     };
     match found {
         Found::Older { .. } | Found::Present { upgrading: true } if !upgrades => {
@@ -438,11 +527,26 @@ pub(crate) fn prepare(
     at: Timestamp,
 ) -> Result<(), OpenError> {
     match found {
-        Found::New => return write(backend),
-        Found::Present { upgrading: false } => return Ok(()),
-        Found::Older { .. } | Found::Present { upgrading: true } => {}
+        Found::New => write(backend),
+        found => prepare_shared(found, backend, journal, 0, at),
     }
-    let mut door = Door::open(backend, journal, at)?;
+}
+
+/// As [`prepare`], where everything that is written is a commit of a term, also the making of a new store.
+pub(crate) fn prepare_shared(
+    found: Found,
+    backend: &dyn Backend,
+    journal: &dyn Journal,
+    term: u64,
+    at: Timestamp,
+) -> Result<(), OpenError> {
+    if matches!(found, Found::Present { upgrading: false }) {
+        return Ok(());
+    }
+    let mut door = Door::open(backend, journal, term, at)?;
+    if found == Found::New {
+        return door.commit(Batch::from([row(format_key(), &FormatV1 { format: FORMAT })?]));
+    }
     if matches!(found, Found::Older { .. }) {
         // The format is marked before any row changes, so that no older version opens a store that is half upgraded.
         let mark = |key: Vec<u8>| row(key, &FormatV1 { format: FORMAT });
@@ -455,24 +559,25 @@ pub(crate) fn prepare(
 struct Door<'a> {
     backend: &'a dyn Backend,
     journal: &'a dyn Journal,
+    term: u64,
     at: Timestamp,
     head: Head,
 }
 
 impl<'a> Door<'a> {
     /// Brings the backend up to date first.
-    fn open(backend: &'a dyn Backend, journal: &'a dyn Journal, at: Timestamp) -> Result<Self, OpenError> {
+    fn open(backend: &'a dyn Backend, journal: &'a dyn Journal, term: u64, at: Timestamp) -> Result<Self, OpenError> {
         let head = catch_up(backend, journal, |commit| {
             Ok(backend.apply(&commit.rows.owned().chain([position(&commit.head)?]).collect())?)
         })?;
         backend.make_durable()?;
-        Ok(Self { backend, journal, at, head })
+        Ok(Self { backend, journal, term: term.max(head.position.term), at, head })
     }
 
     fn commit(&mut self, mut rows: Batch) -> Result<(), OpenError> {
         let failed = |why: &str| BackendError::new("upgrading the store", why);
         let appended = Rows::of(&rows).ok_or_else(|| failed("a row is too long"))?;
-        let appended = self.journal.append(self.head.position.term, &self.head, self.at, &appended);
+        let appended = self.journal.append(self.term, &self.head, self.at, &appended);
         self.head = appended.map_err(|why| failed(&why.to_string()))?;
         rows.extend([position(&self.head)?]);
         self.backend.apply(&rows)?;

@@ -14,6 +14,7 @@ pub mod backend;
 mod builder;
 mod changes;
 mod clock;
+pub mod cluster;
 mod commit;
 mod deliverer;
 mod delivery;
@@ -58,7 +59,8 @@ pub use ticks::Ticked;
 #[cfg(feature = "export")]
 pub use tools::import;
 pub use tools::{
-    Copied, Finding, Increment, Progress, ReadOnly, Report, Restored, Stats, TableStats, ToolError, Until, restore,
+    Copied, Finding, Increment, Progress, ReadOnly, Report, Restored, Stats, TableStats, ToolError, Until,
+    backup_shared, restore,
 };
 pub use transaction::Transaction;
 

@@ -9,7 +9,7 @@ use dogwatch_core::link::MasterKey;
 use crate::record::{from_hex, hex};
 
 /// The file in the folder of the store: 64 hexadecimal digits.
-const FILE: &str = "master.key";
+pub(crate) const FILE: &str = "master.key";
 
 /// The master key that is kept in the folder of a store; one is made if there is none. The folder must be there.
 ///

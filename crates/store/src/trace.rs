@@ -66,6 +66,30 @@ mod spans {
         tracing::error!(target: "dogwatch", %cause, "storage has failed: nothing is written until the store is opened again");
     }
 
+    pub(crate) fn deposed(term: u64) {
+        tracing::warn!(target: "dogwatch", term, "another server leads: the term of this one has ended");
+    }
+
+    pub(crate) fn leads(term: u64) {
+        tracing::warn!(target: "dogwatch", term, "this server leads");
+    }
+
+    pub(crate) fn led(term: u64) {
+        tracing::warn!(target: "dogwatch", term, "this server does not lead any more");
+    }
+
+    pub(crate) fn cluster_trouble(why: &str) {
+        tracing::error!(target: "dogwatch", why, "this server cannot follow the shared store, or not lead");
+    }
+
+    pub(crate) fn commits_lost(found: Position, known: Position, aside: &std::path::Path) {
+        let aside = aside.display();
+        tracing::error!(
+            target: "dogwatch", copy = %found, store = %known, %aside,
+            "the shared store has lost commits that this server's copy holds: the copy is put aside",
+        );
+    }
+
     pub(crate) fn bookmark_given_up(at: Position) {
         tracing::warn!(target: "dogwatch", position = %at, "a bookmark is given up: it would keep more of the journal than its quota");
     }
@@ -96,7 +120,20 @@ mod spans {
 
     pub(crate) fn storage_failed(_: &dyn std::fmt::Display) {}
 
+    pub(crate) fn deposed(_: u64) {}
+
+    pub(crate) fn leads(_: u64) {}
+
+    pub(crate) fn led(_: u64) {}
+
+    pub(crate) fn cluster_trouble(_: &str) {}
+
+    pub(crate) fn commits_lost(_: Position, _: Position, _: &std::path::Path) {}
+
     pub(crate) fn bookmark_given_up(_: Position) {}
 }
 
-pub(crate) use spans::{bookmark_given_up, command, commit, query, storage_failed, tick, timer_failed};
+pub(crate) use spans::{
+    bookmark_given_up, cluster_trouble, command, commit, commits_lost, deposed, leads, led, query, storage_failed,
+    tick, timer_failed,
+};

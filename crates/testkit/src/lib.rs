@@ -7,7 +7,7 @@
 //! The model is written from the contract, not from the code: plain lists, searched from end to end ([`rooms`]). A run makes a
 //! sequence of operations from bytes ([`ops`]), carries each out on an engine and on the model ([`run`]), and panics at the
 //! first difference. Proptest and the fuzzer feed the same bytes, so a case that one finds is a case for the other. On-call
-//! schedules have a model of their own ([`oncall`], [`oracle`]), and so have the journal ([`journal`]) and nights in which
+//! schedules have a model of their own ([`oncall`], [`oracle`]), and so have the journal ([`journal`]), one that servers share ([`shared_journal`]), and nights in which
 //! disks and processes fail (`simulation`).
 #![allow(
     clippy::unwrap_used,
@@ -34,6 +34,7 @@ pub mod recorder;
 mod render;
 pub mod rooms;
 pub mod run;
+pub mod shared_journal;
 #[cfg(feature = "internals")]
 pub mod simulation;
 pub mod subject;

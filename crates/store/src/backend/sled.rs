@@ -227,6 +227,19 @@ const NEW_SEAL: &str = "dogwatch.seal.new";
 /// The file that exists while the database is being created.
 const CREATING: &str = "dogwatch.creating";
 
+impl SledBackend {
+    /// Has the next opening of a folder begin with an empty database. The folder must not be in use.
+    pub(crate) fn start_anew(path: &Path) -> io::Result<()> {
+        File::create(path.join(CREATING))?.sync_all()?;
+        sync_folder(path)
+    }
+
+    /// Whether a file of this name is the database's.
+    pub(crate) fn is_its_file(name: &std::ffi::OsStr) -> bool {
+        name.to_str().is_some_and(|name| ["db", "conf"].contains(&name) || name.starts_with("snap."))
+    }
+}
+
 /// Takes the lock of a folder, which is released when the handle is dropped or the process ends.
 fn lock(path: &Path) -> Result<File, OpenError> {
     let file = path.join("dogwatch.lock");
@@ -253,7 +266,9 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 
 /// Whether a folder without a store holds files that are not ours. A new file system has `lost+found`.
 fn holds_something_else(path: &Path) -> io::Result<bool> {
-    let own = |name: &str| ["dogwatch.lock", "lost+found", "blobs", "db", SEAL, NEW_SEAL].contains(&name);
+    let own = |name: &str| {
+        ["dogwatch.lock", "lost+found", "blobs", "db", SEAL, NEW_SEAL, crate::secrets::FILE].contains(&name)
+    };
     if path.join("conf").exists() || path.join(CREATING).exists() || !path.exists() {
         return Ok(false);
     }

@@ -189,7 +189,7 @@ impl<'a> Assembly<'a> {
             jobs.into_iter().for_each(|job| answer(job, Fate::Poisoned));
             return ahead;
         };
-        let head = if after.is_empty() { before } else { before.after(before.position.term, at, &rows) };
+        let head = if after.is_empty() { before } else { before.after(shared.term(), at, &rows) };
         let single = jobs.len() == 1;
         let storer = storer.filter(|_| !(single && ahead.single && shared.queue.len() == 0));
         let batch = Decided { before, head, at, rows, moves_deadlines, jobs };

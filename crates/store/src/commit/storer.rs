@@ -114,7 +114,7 @@ impl Drop for Ended<'_> {
 fn finish(shared: &Shared, batch: Decided) {
     let Decided { before, head, at, rows, moves_deadlines, jobs } = batch;
     let fate = if shared.is_poisoned() {
-        Fate::Poisoned
+        shared.fate()
     } else if rows.is_empty() {
         Fate::Durable
     } else {
@@ -134,6 +134,10 @@ fn finish(shared: &Shared, batch: Decided) {
                 shared.poison(&"the journal holds another commit than the one that was appended");
                 Fate::Unknown
             }
+            Err(AppendError::Deposed) => {
+                shared.depose();
+                Fate::Deposed
+            }
             Err(why) => {
                 shared.poison(&why);
                 if matches!(why, AppendError::Unknown(_)) { Fate::Unknown } else { Fate::Poisoned }
@@ -143,7 +147,7 @@ fn finish(shared: &Shared, batch: Decided) {
     if matches!(fate, Fate::Durable) {
         shared.count_batch(jobs.len());
     }
-    if moves_deadlines || matches!(fate, Fate::Unknown | Fate::Poisoned) {
+    if moves_deadlines || !matches!(fate, Fate::Durable) {
         shared.deadlines.raise();
     }
     for job in jobs {

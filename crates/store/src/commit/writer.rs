@@ -26,7 +26,7 @@ use crate::commit::storer::Storer;
 use crate::commit::versions::{Checkpoints, Versions};
 use crate::engine::Load;
 use crate::error::{Error, StorageFailure};
-use crate::journal::Journal;
+use crate::journal::{AppendError, Commit, Journal};
 use crate::signal::Signal;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -50,6 +50,9 @@ pub(crate) struct Settings {
     pub(crate) follower_quota: u64,
     /// The bytes that decoded entities may take.
     pub(crate) cache: usize,
+    /// The term in which commits are made, if it is not that of the last one; and whether any are.
+    pub(crate) term: u64,
+    pub(crate) leads: bool,
 }
 
 /// The state that callers, readers, the writer and the storer share.
@@ -69,6 +72,12 @@ pub(crate) struct Shared {
     pub(crate) keep_delivered: Duration,
     /// The number of commits that the store holds, counting those that readers see.
     pub(crate) commits: AtomicU64,
+    /// The term in which commits are made.
+    term: AtomicU64,
+    /// Whether commits are made: `false` while the engine follows another server.
+    leads: AtomicBool,
+    /// Whether another server leads now, which has ended the term of this engine.
+    deposed: AtomicBool,
     poisoned: AtomicBool,
     /// Why it is.
     pub(crate) failure: OnceLock<StorageFailure>,
@@ -112,7 +121,8 @@ struct Desk {
 impl Shared {
     pub(crate) fn new(versions: Versions, journal: Box<dyn Journal>, settings: Settings, ids: IdSource) -> Self {
         let desk = Desk { ids, ahead: Ahead { head: versions.head(), single: false } };
-        let commits = AtomicU64::new(versions.head().position.number);
+        let last = versions.head().position;
+        let commits = AtomicU64::new(last.number);
         Self {
             journal,
             versions,
@@ -124,6 +134,9 @@ impl Shared {
             bookmarks: Arc::new(Bookmarks::new(settings.follower_quota)),
             keep_delivered: settings.keep_delivered,
             commits,
+            term: AtomicU64::new(settings.term.max(last.term)),
+            leads: AtomicBool::new(settings.leads),
+            deposed: AtomicBool::new(false),
             poisoned: AtomicBool::new(false),
             failure: OnceLock::new(),
             ended: AtomicBool::new(false),
@@ -171,11 +184,68 @@ impl Shared {
         self.poisoned.load(Ordering::Acquire)
     }
 
+    /// The term in which commits are made.
+    pub(crate) fn term(&self) -> u64 {
+        self.term.load(Ordering::Acquire)
+    }
+
+    /// What becomes of commands that are not decided any more.
+    pub(crate) fn fate(&self) -> Fate {
+        if self.deposed.load(Ordering::Acquire) { Fate::Deposed } else { Fate::Poisoned }
+    }
+
+    /// Whether commands are taken.
+    pub(crate) fn is_writable(&self) -> bool {
+        self.leads.load(Ordering::Acquire) && !self.is_poisoned()
+    }
+
+    /// Why commands are not taken.
+    pub(crate) fn refusal(&self) -> Error {
+        let leads = self.leads.load(Ordering::Acquire) && !self.deposed.load(Ordering::Acquire);
+        if leads { Error::Poisoned } else { Error::NotLeading }
+    }
+
+    /// Takes over a commit of the leader, which this engine follows; `false` when the backend takes in no more.
+    pub(crate) fn replay(&self, commit: &Commit) -> bool {
+        if !self.versions.wait_for_room() {
+            return false;
+        }
+        self.versions.replay(commit);
+        self.commits.store(commit.head.position.number, Ordering::Release);
+        self.published.raise();
+        true
+    }
+
+    /// Has an engine that has followed take commands from here on, in a term of its own.
+    pub(crate) fn lead(&self, term: u64) {
+        let mut desk = self.desk();
+        desk.ahead = Ahead { head: self.versions.head(), single: false };
+        self.term.store(term, Ordering::Release);
+        self.leads.store(true, Ordering::Release);
+        drop(desk);
+        self.deadlines.raise();
+    }
+
+    /// Ends the term of this engine, because another one has begun: from here on nothing is written.
+    pub(crate) fn depose(&self) {
+        self.deposed.store(true, Ordering::Release);
+        self.poison(&AppendError::Deposed);
+        self.deadlines.raise();
+    }
+
+    pub(crate) fn is_deposed(&self) -> bool {
+        self.deposed.load(Ordering::Acquire)
+    }
+
     /// Poisons the engine because storage has failed: from here on nothing is written. The first cause is kept and logged.
     pub(crate) fn poison(&self, cause: &dyn std::fmt::Display) {
         let at = catch_unwind(AssertUnwindSafe(|| self.clock.now())).unwrap_or(Timestamp::MIN);
         if self.failure.set(StorageFailure { at, cause: cause.to_string() }).is_ok() {
-            trace::storage_failed(cause);
+            if self.deposed.load(Ordering::Acquire) {
+                trace::deposed(self.term());
+            } else {
+                trace::storage_failed(cause);
+            }
         }
         self.poisoned.store(true, Ordering::Release);
         self.published.raise();
@@ -209,6 +279,7 @@ pub(crate) enum Fate {
     Durable,
     Unknown,
     Poisoned,
+    Deposed,
 }
 
 /// A piece of work for the writer: a command, a tick, a claim, a confirmation.
@@ -334,6 +405,7 @@ impl<W: Work> Job for Submission<W> {
             Fate::Durable => self.done,
             Fate::Unknown => Err(Error::OutcomeUnknown),
             Fate::Poisoned => Err(Error::Poisoned),
+            Fate::Deposed => Err(Error::NotLeading),
         });
     }
 }
@@ -371,7 +443,7 @@ impl Drop for Alone<'_> {
 /// Does a piece of work in the calling thread, which waits for it anyway, and gives the answer. The work comes back when there is
 /// other work, which comes first, or when it would have to wait.
 pub(crate) fn alone<W: Work>(shared: &Shared, work: W) -> Result<Result<W::Reply, Error>, W> {
-    if shared.is_poisoned() || !shared.queue.begin_alone() {
+    if !shared.is_writable() || !shared.queue.begin_alone() {
         return Err(work);
     }
     let alone = Alone(shared);
@@ -419,7 +491,7 @@ pub(crate) fn run(shared: &Shared, storer: &Storer) {
             }
         }
         if shared.is_poisoned() || !shared.versions.wait_for_room() {
-            taken.drain(..).for_each(|job| answer(job, Fate::Poisoned));
+            taken.drain(..).for_each(|job| answer(job, shared.fate()));
             continue;
         }
         let mut desk = shared.desk();

@@ -25,6 +25,7 @@ pub(crate) use rows::Marks;
 pub use rows::{Row, Rows};
 
 use crate::backend::BackendError;
+use crate::sync::Arc;
 
 /// The place of a commit in a history: commits are numbered from 1 without gaps, and terms never fall. A store in one folder
 /// stays in term 0; on several machines, a term is the time for which one of them leads.
@@ -160,6 +161,36 @@ pub(crate) fn commits_after(
         head = next.head;
         Some(Ok(next))
     })
+}
+
+impl<J: Journal + ?Sized> Journal for Arc<J> {
+    fn last(&self) -> Result<Head, BackendError> {
+        (**self).last()
+    }
+
+    fn append(&self, term: u64, after: &Head, at: Timestamp, rows: &Rows) -> Result<Head, AppendError> {
+        (**self).append(term, after, at, rows)
+    }
+
+    fn read(&self, from: &Head, most: usize) -> Result<Reading, BackendError> {
+        (**self).read(from, most)
+    }
+
+    fn head_at(&self, position: Position) -> Result<Option<Head>, BackendError> {
+        (**self).head_at(position)
+    }
+
+    fn forget(&self, up_to: Position) -> Result<(), BackendError> {
+        (**self).forget(up_to)
+    }
+
+    fn kept_for(&self, from: Position, up_to: Position) -> Result<Option<u64>, BackendError> {
+        (**self).kept_for(from, up_to)
+    }
+
+    fn size(&self) -> Result<u64, BackendError> {
+        (**self).size()
+    }
 }
 
 /// A durable log of commits.

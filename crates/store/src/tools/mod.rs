@@ -13,6 +13,7 @@ mod export;
 mod import;
 mod increment;
 mod pages;
+mod shared;
 mod stats;
 mod verify;
 
@@ -31,6 +32,7 @@ pub use copy::Copied;
 #[cfg(feature = "export")]
 pub use import::import;
 pub use increment::{Increment, Restored, Until, restore};
+pub use shared::backup_shared;
 pub use stats::{Stats, TableStats};
 pub use verify::{Finding, Report};
 
@@ -73,6 +75,9 @@ pub enum ToolError {
         /// The folder.
         path: PathBuf,
     },
+    /// The shared store to be filled holds something already.
+    #[error("the shared store is not empty; name another database or schema")]
+    NotEmptyStore,
     /// A record is not what was written.
     #[error("the record at key {key} is damaged: {why}; `verify` tells more")]
     Damaged {
@@ -187,11 +192,14 @@ impl ReadOnly {
         let options = SledOptions { create: false, ..SledOptions::default() };
         let backend = SledBackend::open(path.as_ref(), &options)?;
         let mut lacking = format::lacking(&backend)?;
-        let journal = match format::known(&backend)?.has_journal() {
+        // The journal of a shared store is elsewhere; a copy can be looked at all the same.
+        let is_copy = format::copy_of(&backend)?.is_some();
+        let journal = match !is_copy && format::known(&backend)?.has_journal() {
             true => Some(FolderJournal::open(path.as_ref())?),
             false => None,
         };
         let head = match &journal {
+            None if is_copy => format::head(&backend)?,
             Some(journal) => format::catch_up(&backend, journal, |commit| {
                 lacking.extend(commit.rows.owned());
                 Ok(())

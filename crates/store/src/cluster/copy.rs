@@ -1,0 +1,178 @@
+//! The copy of a shared store in a server's folder: opened where it was left, made anew when it is of no use, and put aside when it
+//! holds commits that the shared journal has lost.
+//!
+//! A copy is a store without a journal of its own, with a mark that says of which shared store it is. It need not be durable: after a crash it
+//! is at an earlier commit, and reads on from there.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::backend::{Backend, BackendError, Batch, SledBackend, SledOptions};
+use crate::cluster::SharedJournal;
+use crate::error::OpenError;
+use crate::format;
+use crate::journal::{Head, Reading};
+use crate::sync::Arc;
+use crate::trace;
+
+/// The bytes of rows that are read from the journal at once.
+const READ_AT_ONCE: usize = 4 << 20;
+/// The bytes of rows that are written into a new copy at once.
+const WRITTEN_AT_ONCE: usize = 1 << 20;
+
+/// A copy that is as far as the journal was a moment ago.
+pub(super) struct Copy {
+    pub(super) backend: SledBackend,
+    pub(super) head: Head,
+    /// Whether this version can answer questions from it, which it cannot while there is nothing in it, or it waits for an upgrade.
+    pub(super) answers: bool,
+}
+
+/// What is wrong with a copy.
+enum Useless {
+    /// It was never finished, or the journal has forgotten what it lacks.
+    Behind,
+    /// It holds commits that the journal does not hold.
+    Elsewhere,
+}
+
+/// Refuses a folder that cannot hold a copy, because it is in use, or holds something else.
+pub(super) fn check(folder: &Path, options: &SledOptions) -> Result<(), OpenError> {
+    let backend = SledBackend::open(folder, options)?;
+    let is_copy = format::is_unfinished(&backend)? || format::copy_of(&backend)?.is_some();
+    if is_copy || is_empty(&backend)? { Ok(()) } else { Err(OpenError::NotACopy) }
+}
+
+fn is_empty(backend: &SledBackend) -> Result<bool, OpenError> {
+    Ok(backend.scan(&[], &[0xFF]).next().transpose()?.is_none())
+}
+
+impl Copy {
+    /// Brings the copy up to date again.
+    pub(super) fn read_on(self, journal: &Arc<dyn SharedJournal>) -> Result<Self, OpenError> {
+        up_to_date(self.backend, journal)
+    }
+}
+
+/// Opens the copy in a folder, and brings it up to date. It is made anew when it is of no use.
+pub(super) fn open(
+    folder: &Path,
+    options: &SledOptions,
+    journal: &Arc<dyn SharedJournal>,
+    lost: &dyn Fn(),
+) -> Result<Copy, OpenError> {
+    let identity = journal.identity()?;
+    let backend = SledBackend::open(folder, options)?;
+    match look(&backend, &identity, journal)? {
+        Ok(()) => return up_to_date(backend, journal),
+        Err(Useless::Behind) => {
+            drop(backend);
+            SledBackend::start_anew(folder).map_err(|source| failed(folder, source))?;
+        }
+        Err(Useless::Elsewhere) => {
+            let found = format::head(&backend)?.position;
+            let known = journal.leadership()?.head.position;
+            drop(backend);
+            let aside = put_aside(folder, found.number).map_err(|source| failed(folder, source))?;
+            trace::commits_lost(found, known, &aside);
+            lost();
+        }
+    }
+    let backend = SledBackend::open(folder, options)?;
+    make(&backend, &identity, journal)?;
+    up_to_date(backend, journal)
+}
+
+fn failed(folder: &Path, source: io::Error) -> OpenError {
+    OpenError::Io { path: folder.to_path_buf(), doing: "making the copy anew", source }
+}
+
+/// Whether a copy can be gone on with.
+fn look(
+    backend: &SledBackend,
+    identity: &[u8; 16],
+    journal: &Arc<dyn SharedJournal>,
+) -> Result<Result<(), Useless>, OpenError> {
+    if format::is_unfinished(backend)? {
+        return Ok(Err(Useless::Behind));
+    }
+    match format::copy_of(backend)? {
+        Some(of) if of == *identity => {}
+        Some(_) => return Ok(Err(Useless::Elsewhere)),
+        // A store of its own would be lost.
+        None if !is_empty(backend)? => return Err(OpenError::NotACopy),
+        None => return Ok(Err(Useless::Behind)),
+    }
+    Ok(match journal.read(&format::head(backend)?, 1)? {
+        Reading::Commits(_) => Ok(()),
+        Reading::Forgotten => Err(Useless::Behind),
+        Reading::Elsewhere => Err(Useless::Elsewhere),
+    })
+}
+
+/// Fills an empty backend with all rows of the journal.
+fn make(backend: &SledBackend, identity: &[u8; 16], journal: &Arc<dyn SharedJournal>) -> Result<(), OpenError> {
+    format::begin(backend)?;
+    let (mut batch, mut bytes) = (Batch::new(), 0_usize);
+    let head = journal.copy(&mut |(key, value)| {
+        bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
+        batch.rows.insert(key, Some(value));
+        if bytes >= WRITTEN_AT_ONCE {
+            backend.write(&std::mem::take(&mut batch))?;
+            bytes = 0;
+        }
+        Ok(())
+    })?;
+    backend.write(&batch)?;
+    Ok(format::finish_copy(backend, &head, identity)?)
+}
+
+/// Brings a copy to the last commit of the journal.
+fn up_to_date(backend: SledBackend, journal: &Arc<dyn SharedJournal>) -> Result<Copy, OpenError> {
+    let mut head = format::head(&backend)?;
+    loop {
+        match journal.read(&head, READ_AT_ONCE)? {
+            Reading::Commits(commits) if commits.is_empty() => break,
+            Reading::Commits(commits) => {
+                // A row that several of them have changed is written once.
+                let mut rows: Batch = commits.iter().flat_map(|commit| commit.rows.owned()).collect();
+                head = commits.last().map_or(head, |last| last.head);
+                rows.extend([format::position(&head)?]);
+                backend.apply(&rows)?;
+            }
+            // It was there a moment ago.
+            Reading::Forgotten | Reading::Elsewhere => {
+                let why = "the journal has forgotten what the copy lacks while it was read";
+                return Err(BackendError::new("reading commits", why).into());
+            }
+        }
+    }
+    backend.make_durable()?;
+    let answers = format::is_present(&backend)?;
+    Ok(Copy { backend, head, answers })
+}
+
+/// Moves a copy to a folder of its own within its folder, where it can be looked at: `lost-NUMBER`, after the last commit that it holds.
+/// A crash in between leaves it where it was, or in both.
+fn put_aside(folder: &Path, number: u64) -> io::Result<PathBuf> {
+    let mut aside = folder.join(format!("lost-{number}"));
+    let mut again = 1_u32;
+    while aside.exists() {
+        again = again.saturating_add(1);
+        aside = folder.join(format!("lost-{number}-{again}"));
+    }
+    let part = folder.join("lost.tmp");
+    let _ = fs::remove_dir_all(&part);
+    fs::create_dir(&part)?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if SledBackend::is_its_file(&entry.file_name()) && entry.file_type()?.is_file() {
+            fs::hard_link(entry.path(), part.join(entry.file_name()))?;
+        }
+    }
+    crate::backend::sync_folder(&part)?;
+    fs::rename(&part, &aside)?;
+    SledBackend::start_anew(folder)?;
+    Ok(aside)
+}

@@ -1,0 +1,296 @@
+//! The thread of a [`Cluster`](super::Cluster): follows, campaigns, leads, and follows again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::copy::{self, Copy};
+use super::role::{Moment, Place, Role};
+use super::{Campaign, ClusterOptions, Leadership, SharedJournal};
+use crate::backend::SledOptions;
+use crate::builder::EngineBuilder;
+use crate::engine::Engine;
+use crate::error::OpenError;
+use crate::journal::{Head, Reading};
+use crate::sync::Arc;
+use crate::trace;
+
+/// The bytes of rows that are read from the journal at once.
+const READ_AT_ONCE: usize = 4 << 20;
+/// How often in the time of a lease a follower reads on and looks who leads, and how often a leader renews its lease.
+const LOOKS: u32 = 20;
+const RENEWALS: u32 = 4;
+/// How often a leader looks whether its engine has failed.
+const LOOK: Duration = Duration::from_millis(100);
+
+pub(super) struct Runner {
+    folder: PathBuf,
+    journal: Arc<dyn SharedJournal>,
+    options: ClusterOptions,
+    sled: SledOptions,
+    builder: Box<dyn Fn() -> EngineBuilder + Send>,
+    place: Arc<Place>,
+}
+
+/// The copy of a follower.
+enum Following {
+    /// It is to be opened.
+    Not,
+    /// There is nothing in it yet, or it waits for an upgrade by a leader.
+    Silent(Box<Copy>),
+    /// It answers queries.
+    Answers(Engine),
+}
+
+/// What a server leads with.
+struct Term {
+    engine: Engine,
+    number: u64,
+    /// From when on the lease counts.
+    since: Moment,
+}
+
+impl Runner {
+    pub(super) fn new(
+        folder: PathBuf,
+        journal: Arc<dyn SharedJournal>,
+        options: ClusterOptions,
+        sled: SledOptions,
+        builder: Box<dyn Fn() -> EngineBuilder + Send>,
+        place: Arc<Place>,
+    ) -> Self {
+        Self { folder, journal, options, sled, builder, place }
+    }
+
+    pub(super) fn run(self) {
+        // Whoever was deposed lets others try first.
+        let mut hold_off = None;
+        while let Some(term) = self.follow(hold_off) {
+            hold_off = self.lead(term);
+        }
+        self.place.set(Role::Nobody { engine: None });
+    }
+
+    fn pause(&self, most: Duration) {
+        let seen = self.place.stop.count();
+        if !self.place.is_stopping() {
+            self.place.stop.wait(seen, most);
+        }
+    }
+
+    /// Follows until this server leads; `None` when it is to stop.
+    fn follow(&self, hold_off: Option<Moment>) -> Option<Term> {
+        let mut following = Following::Not;
+        while !self.place.is_stopping() {
+            match self.step(following, hold_off) {
+                Ok(Next::Leads(term)) => {
+                    self.place.set_trouble(None);
+                    return Some(term);
+                }
+                Ok(Next::Follows(next, trouble)) => {
+                    following = next;
+                    self.told(trouble);
+                }
+                Err((next, why)) => {
+                    following = next;
+                    let engine = following.engine();
+                    self.place.set(Role::Nobody { engine });
+                    self.told(why);
+                }
+            }
+            self.pause(self.options.lease() / LOOKS);
+        }
+        None
+    }
+
+    /// Notes what keeps this server from its work, and says it once.
+    fn told(&self, why: Option<String>) {
+        let said = why.clone();
+        if self.place.set_trouble(why)
+            && let Some(why) = said
+        {
+            trace::cluster_trouble(&why);
+        }
+    }
+
+    /// Reads on, looks who leads, and campaigns when nobody does.
+    fn step(&self, following: Following, hold_off: Option<Moment>) -> Result<Next, Failed> {
+        let at = Moment::now();
+        let following = self.read_on(following)?;
+        let seen = match self.journal.leadership() {
+            Ok(seen) => seen,
+            Err(why) => return Err((following, Some(why.to_string()))),
+        };
+        // It has read all that there was at that moment.
+        self.place.believe(at, self.options.lease());
+        let leader = seen.leader.clone().filter(|leader| leader.name != self.options.server.name);
+        if !seen.left.is_zero() {
+            let engine = following.engine();
+            self.place.set(match leader {
+                Some(leader) => Role::Follows { leader, engine },
+                // The lease that this server had before it was started again.
+                None => Role::Nobody { engine },
+            });
+            return Ok(Next::Follows(following, None));
+        }
+        self.place.set(Role::Nobody { engine: following.engine() });
+        if hold_off.is_some_and(|since| since.elapsed() < self.options.lease()) {
+            return Ok(Next::Follows(following, None));
+        }
+        if let Some(why) = self.cannot_lead(&following, &seen) {
+            return Ok(Next::Follows(following, Some(why)));
+        }
+        let since = Moment::now();
+        match self.journal.campaign(&self.options.server, seen.term, self.options.lease()) {
+            Ok(Campaign::Won { term, head }) => self.begin(following, term, &head, since),
+            Ok(Campaign::Lost) => Ok(Next::Follows(following, None)),
+            Err(why) => Err((following, Some(why.to_string()))),
+        }
+    }
+
+    /// Why this server is not to lead.
+    fn cannot_lead(&self, following: &Following, seen: &Leadership) -> Option<String> {
+        let now = (self.builder)().now();
+        let off = now.since(seen.now).max(seen.now.since(now));
+        if off > self.options.clock_tolerance {
+            return Some(format!("the clock is {} ms off that of the shared journal", off.as_millis()));
+        }
+        let Following::Answers(engine) = following else { return None };
+        let newer = !engine.has_present_format();
+        newer.then(|| "another version has changed the format of the store".to_owned())
+    }
+
+    /// Brings the copy up to date, and opens it if need be.
+    fn read_on(&self, following: Following) -> Result<Following, Failed> {
+        let failed = |why: OpenError| (Following::Not, told(&why));
+        let copy = match following {
+            Following::Answers(engine) => return self.replay(engine),
+            Following::Silent(copy) => copy.read_on(&self.journal).map_err(failed)?,
+            Following::Not => {
+                let lost = || self.place.count_lost();
+                copy::open(&self.folder, &self.sled, &self.journal, &lost).map_err(failed)?
+            }
+        };
+        if !copy.answers {
+            return Ok(Following::Silent(Box::new(copy)));
+        }
+        let engine = (self.builder)().follow_copy(copy.backend, Arc::clone(&self.journal)).map_err(failed)?;
+        Ok(Following::Answers(engine))
+    }
+
+    /// Takes over the commits that an engine lacks.
+    fn replay(&self, engine: Engine) -> Result<Following, Failed> {
+        loop {
+            let commits = match self.journal.read(&engine.head(), READ_AT_ONCE) {
+                Ok(Reading::Commits(commits)) => commits,
+                // The copy is made anew.
+                Ok(Reading::Forgotten | Reading::Elsewhere) => {
+                    self.place.set(Role::Nobody { engine: None });
+                    drop(engine);
+                    return self.read_on(Following::Not);
+                }
+                Err(why) => return Err((Following::Answers(engine), Some(why.to_string()))),
+            };
+            if commits.is_empty() {
+                return Ok(Following::Answers(engine));
+            }
+            if !commits.iter().all(|commit| engine.shared().replay(commit)) {
+                let why = engine.failure().map_or_else(|| "the copy cannot be written".to_owned(), |it| it.cause);
+                return Err((Following::Not, Some(why)));
+            }
+        }
+    }
+
+    /// Begins a term that was won: the engine has all commits before it, and takes commands from then on.
+    fn begin(&self, following: Following, term: u64, head: &Head, since: Moment) -> Result<Next, Failed> {
+        let begun = self.read_on(following).and_then(|following| match following {
+            Following::Answers(engine) if engine.head() == *head => {
+                engine.shared().lead(term);
+                Ok(engine)
+            }
+            Following::Silent(copy) if copy.head == *head => {
+                let opened = (self.builder)().lead_copy(copy.backend, Arc::clone(&self.journal), term);
+                opened.map_err(|why| (Following::Not, told(&why)))
+            }
+            other => Err((other, Some("the copy does not come to the head of the shared journal".to_owned()))),
+        });
+        match begun {
+            Ok(engine) => Ok(Next::Leads(Term { engine, number: term, since })),
+            Err(failed) => {
+                // Somebody else may be able to. If this fails, the lease ends by itself.
+                let _ = self.journal.resign(term);
+                Err(failed)
+            }
+        }
+    }
+
+    /// Leads until the term ends. Gives the moment of it if another server has ended it.
+    fn lead(&self, term: Term) -> Option<Moment> {
+        let Term { engine, number, since } = term;
+        let lease = self.options.lease();
+        let believed = lease.saturating_sub(lease / 10);
+        trace::leads(number);
+        self.place.believe(since, believed);
+        self.place.set(Role::Leads { engine: engine.clone(), term: number });
+        let mut renewed = since;
+        loop {
+            self.pause(LOOK.min(lease / RENEWALS));
+            if self.place.is_stopping() || engine.failure().is_some() {
+                break;
+            }
+            if renewed.elapsed() < lease / RENEWALS {
+                continue;
+            }
+            renewed = Moment::now();
+            let published = engine.head();
+            match self.journal.renew(number, lease) {
+                Ok(Some(head)) if holds(&head, &published) => {
+                    self.place.believe(renewed, believed);
+                    self.told(None);
+                }
+                // Another term has begun, or the journal has lost commits that were answered.
+                Ok(_) => engine.shared().depose(),
+                Err(why) => self.told(Some(why.to_string())),
+            }
+        }
+        let deposed = engine.shared().is_deposed();
+        self.place.set(Role::Nobody { engine: None });
+        // What was answered is in the journal; what is under way is refused, or answered, before the engine closes.
+        drop(engine);
+        if !deposed {
+            // If this fails, the lease ends by itself.
+            let _ = self.journal.resign(number);
+        }
+        trace::led(number);
+        deposed.then(Moment::now)
+    }
+}
+
+/// Whether a history that ends with `last` may hold a commit that was its end a moment ago.
+fn holds(last: &Head, before: &Head) -> bool {
+    let newer = last.position.number > before.position.number;
+    newer || last == before
+}
+
+/// What is followed after a step that failed, and why it did, if that is to be said.
+type Failed = (Following, Option<String>);
+
+/// What is to be said of a copy that cannot be opened. Queries that are under way hold it for a moment after the role has changed.
+fn told(why: &OpenError) -> Option<String> {
+    (!matches!(why, OpenError::InUse { .. })).then(|| why.to_string())
+}
+
+/// What comes after a step.
+enum Next {
+    Leads(Term),
+    /// And what keeps this server from leading.
+    Follows(Following, Option<String>),
+}
+
+impl Following {
+    fn engine(&self) -> Option<Engine> {
+        match self {
+            Self::Answers(engine) => Some(engine.clone()),
+            Self::Not | Self::Silent(_) => None,
+        }
+    }
+}

@@ -183,6 +183,53 @@ fn what_is_forged_is_refused() {
     }
 }
 
+/// What is signed is one text. Whoever has seen a message cannot cut the same text into another one, which would act again.
+#[test]
+fn what_is_signed_is_cut_in_one_way() {
+    let mut cut = signed(notification("OK", "ALARM"));
+    let subject = cut["Subject"].as_str().unwrap().to_owned();
+    cut["MessageId"] = format!("m-1\nSubject\n{subject}").into();
+    cut.as_object_mut().unwrap().remove("Subject");
+    let taken = sns(cut.to_string().as_bytes()).and_then(|message| message.verify(CERTIFICATE));
+    assert!(taken.is_err(), "the subject became a part of the id");
+    for (name, message) in [
+        ("MessageId", notification("OK", "ALARM")),
+        ("Subject", notification("OK", "ALARM")),
+        ("Timestamp", notification("OK", "ALARM")),
+        ("Timestamp", subscription()),
+        ("Token", subscription()),
+    ] {
+        for end in ["\n", "\nmore"] {
+            let mut broken = message.clone();
+            broken[name] = format!("{}{end}", message[name].as_str().unwrap()).into();
+            assert!(sns(signed(broken).to_string().as_bytes()).is_err(), "{name} with {end:?}");
+        }
+    }
+    let mut lines = notification("OK", "ALARM");
+    lines["Message"] = "of\nmany\r\nlines\n".into();
+    sns(signed(lines).to_string().as_bytes()).unwrap().verify(CERTIFICATE).unwrap();
+}
+
+/// Nothing of a message may be missing, whatever is signed.
+#[test]
+fn what_is_missing_is_said() {
+    for (message, names) in [
+        (notification("OK", "ALARM"), &["Message", "MessageId", "Timestamp"][..]),
+        (subscription(), &["Message", "MessageId", "Timestamp", "Token"]),
+    ] {
+        for name in names {
+            let mut without = message.clone();
+            without.as_object_mut().unwrap().remove(*name);
+            let mut null = message.clone();
+            null[*name] = Value::Null;
+            for message in [without, null] {
+                let refusal = sns(signed(message).to_string().as_bytes()).unwrap_err();
+                assert_eq!(refusal.errors, [format!("'{name}' is missing")]);
+            }
+        }
+    }
+}
+
 /// In China the host has another end.
 #[test]
 fn regions() {

@@ -121,17 +121,27 @@ fn region_of(topic: &str) -> Option<&str> {
     let mut parts = topic.split(':');
     let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
     let (region, account, name) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let fits = arn == "arn"
         && matches!(partition, "aws" | "aws-cn" | "aws-us-gov")
         && service == "sns"
-        && !region.is_empty()
-        && region.bytes().all(is_region)
+        && is_region(region)
         && !account.is_empty()
         && account.bytes().all(|byte| byte.is_ascii_digit())
         && !name.is_empty()
         && parts.next().is_none();
     fits.then_some(region)
+}
+
+/// Whether it has the form of a region, such as `eu-west-1`: words, and then a number. `sns.s3.amazonaws.com` and `sns.s3-eu-west-1.amazonaws.com`
+/// are what somebody has put into a bucket.
+fn is_region(text: &str) -> bool {
+    let mut words = text.split('-');
+    let number = words.next_back().unwrap_or_default();
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && words.clone().count() >= 2
+        && words.all(is_word)
 }
 
 /// The path and query of a URL at the host of SNS in a region, over HTTPS, with nothing else in it.

@@ -230,6 +230,38 @@ fn what_is_missing_is_said() {
     }
 }
 
+/// `sns.s3.amazonaws.com` and `sns.s3-eu-west-1.amazonaws.com` are places of a bucket named `sns`, which anybody may have.
+#[test]
+fn what_is_no_region() {
+    for region in [
+        "s3",
+        "s3-eu-west-1",
+        "s3-website-eu-west-1",
+        "eu",
+        "eu-west",
+        "eu-1",
+        "-",
+        "--1",
+        "eu--1",
+        "eu-west-",
+        "eu-west-x",
+        "e1-west-1",
+    ] {
+        let mut foreign = notification("OK", "ALARM");
+        foreign["TopicArn"] = format!("arn:aws:sns:{region}:123456789012:alarms").into();
+        foreign["SigningCertURL"] =
+            format!("https://sns.{region}.amazonaws.com/SimpleNotificationService-0123.pem").into();
+        assert!(sns(signed(foreign).to_string().as_bytes()).is_err(), "{region}");
+    }
+    for region in ["us-east-1", "ap-southeast-12", "us-gov-west-1", "us-isob-east-1", "mx-central-1"] {
+        let mut known = notification("OK", "ALARM");
+        known["TopicArn"] = format!("arn:aws:sns:{region}:123456789012:alarms").into();
+        known["SigningCertURL"] =
+            format!("https://sns.{region}.amazonaws.com/SimpleNotificationService-0123.pem").into();
+        sns(signed(known).to_string().as_bytes()).unwrap().verify(CERTIFICATE).unwrap();
+    }
+}
+
 /// In China the host has another end.
 #[test]
 fn regions() {

@@ -270,3 +270,20 @@ fn regions() {
     china["SigningCertURL"] = "https://sns.cn-north-1.amazonaws.com.cn/SimpleNotificationService-0123.pem".into();
     sns(signed(china).to_string().as_bytes()).unwrap().verify(CERTIFICATE).unwrap();
 }
+
+/// Messages whose verdict is known, and what AWS's validator for JavaScript makes of them (`.ci/sns.mjs` asks it); `messages.mjs` wrote them.
+#[test]
+fn messages_that_two_judge() {
+    let table: Value = serde_json::from_slice(include_bytes!("sns/messages.json")).unwrap();
+    let messages = table["messages"].as_array().unwrap();
+    assert!(messages.len() > 200, "{}", messages.len());
+    for message in messages {
+        let field = |name: &str| message[name].as_str().unwrap();
+        let certificate = &table["certificates"][field("certificate")];
+        let read = sns(field("body").as_bytes());
+        let verified = read.and_then(|read| read.verify(certificate.as_str().unwrap_or_default().as_bytes()));
+        let verdict = if verified.is_ok() { "taken" } else { "refused" };
+        assert_eq!(verdict, field("ours"), "{}: {verified:?}", field("name"));
+        assert_eq!(field("ours") == field("theirs"), message["why"].is_null(), "{}", field("name"));
+    }
+}

@@ -52,10 +52,11 @@ struct Links(Vec<(String, String)>);
 
 impl<'de> Deserialize<'de> for Links {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let said = |link: &Value, name: &str| link.get(name).and_then(Value::as_str).map(str::to_owned);
+        // Many clients send each field, also when there is nothing in it.
+        let seen = |text: &Value| text.as_str().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        let said = |link: &Value, name: &str| link.get(name).and_then(seen);
         let link = |link: &Value| {
-            let place =
-                link.as_str().map(str::to_owned).or_else(|| said(link, "href")).or_else(|| said(link, "src"))?;
+            let place = seen(link).or_else(|| said(link, "href")).or_else(|| said(link, "src"))?;
             Some((said(link, "text").unwrap_or_else(|| "link".to_owned()), place))
         };
         Ok(match Value::deserialize(deserializer)? {
@@ -198,6 +199,16 @@ mod tests {
             (json!({}), ""),
             (json!("https://l"), ""),
             (json!([{"href": 5}, null, {"src": "https://i", "text": "Graph"}]), "Graph: https://i"),
+            // Clients in Go and templates send each field, also when there is nothing in it.
+            (
+                json!([{"href": "", "text": ""}, {"href": "", "text": "Graph"}, {"src": "", "alt": "", "href": ""}, ""]),
+                "",
+            ),
+            (json!([{"href": "https://l", "text": ""}]), "link: https://l"),
+            (json!([{"href": "https://l", "text": " "}]), "link: https://l"),
+            (json!([{"src": "https://i", "alt": "", "href": ""}]), "link: https://i"),
+            (json!([{"src": "", "alt": "", "href": "https://l"}]), "link: https://l"),
+            (json!(["", "https://l"]), "link: https://l"),
         ] {
             let event = json!({"routing_key": KEY, "event_action": "trigger", "payload": {}, "links": links});
             let AlertState::Firing(firing) = read(&event).alert.state else { panic!("it fires") };

@@ -51,7 +51,7 @@ struct Request {
     message_id: Text,
     topic_arn: Text,
     subject: Option<Text>,
-    message: Text,
+    message: Option<Text>,
     timestamp: Text,
     token: Text,
     #[serde(rename = "SubscribeURL")]
@@ -65,8 +65,8 @@ struct Request {
 /// Reads a message of Amazon SNS.
 ///
 /// # Errors
-/// A [`Refusal`]: no JSON object, a field that is missing, a kind that there is not, a signature of version 1 (the refusal says how to switch), a
-/// certificate or a confirmation anywhere else than at SNS, in the region of the topic.
+/// A [`Refusal`]: no JSON object, a field that is missing, or that has a line break but is not the message itself, a kind that there is not, a
+/// signature of version 1 (the refusal says how to switch), a certificate or a confirmation anywhere else than at SNS, in the region of the topic.
 pub fn sns(body: &[u8]) -> Result<SnsMessage, Refusal> {
     let request: Request = json(body)?;
     let kind = match request.kind.0.as_str() {
@@ -97,18 +97,23 @@ pub fn sns(body: &[u8]) -> Result<SnsMessage, Refusal> {
             Some(url).filter(|_| asks).map(Some).ok_or_else(|| Refusal::one("'SubscribeURL' is not of SNS"))?
         }
     };
+    let Some(text) = request.message.as_ref().map(|text| text.0.clone()) else {
+        return Err(Refusal::one("'Message' is missing"));
+    };
+    let (id, time) = (("MessageId", &request.message_id), ("Timestamp", &request.timestamp));
+    let token = Some(("Token", &request.token)).filter(|_| kind != SnsKind::Notification);
+    if let Some((name, _)) = [id, time].into_iter().chain(token).find(|(_, text)| text.0.is_empty()) {
+        return Err(Refusal::one(format!("'{name}' is missing")));
+    }
+    // What is signed is one text of lines, which must not be cut anywhere else: only the message itself may have more than one.
+    let subject = request.subject.as_ref().map(|subject| ("Subject", subject));
+    if let Some((name, _)) = [id, time].into_iter().chain(token).chain(subject).find(|(_, text)| text.0.contains('\n'))
+    {
+        return Err(Refusal::one(format!("'{name}' has a line break")));
+    }
     let signature = STANDARD.decode(&request.signature.0).map_err(|_| Refusal::one("'Signature' is not base64"))?;
-    let signed = signed(&request, kind);
-    Ok(SnsMessage {
-        kind,
-        topic,
-        certificate_url,
-        subscribe_url,
-        id: request.message_id.0,
-        text: request.message.0,
-        signed,
-        signature,
-    })
+    let signed = signed(&request, kind, &text);
+    Ok(SnsMessage { kind, topic, certificate_url, subscribe_url, id: request.message_id.0, text, signed, signature })
 }
 
 /// The region of a topic: `arn:aws:sns:REGION:ACCOUNT:NAME`.
@@ -116,17 +121,27 @@ fn region_of(topic: &str) -> Option<&str> {
     let mut parts = topic.split(':');
     let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
     let (region, account, name) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let fits = arn == "arn"
         && matches!(partition, "aws" | "aws-cn" | "aws-us-gov")
         && service == "sns"
-        && !region.is_empty()
-        && region.bytes().all(is_region)
+        && is_region(region)
         && !account.is_empty()
         && account.bytes().all(|byte| byte.is_ascii_digit())
         && !name.is_empty()
         && parts.next().is_none();
     fits.then_some(region)
+}
+
+/// Whether it has the form of a region, such as `eu-west-1`: words, and then a number. `sns.s3.amazonaws.com` and `sns.s3-eu-west-1.amazonaws.com`
+/// are what somebody has put into a bucket.
+fn is_region(text: &str) -> bool {
+    let mut words = text.split('-');
+    let number = words.next_back().unwrap_or_default();
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    !number.is_empty()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && words.clone().count() >= 2
+        && words.all(is_word)
 }
 
 /// The path and query of a URL at the host of SNS in a region, over HTTPS, with nothing else in it.
@@ -139,12 +154,12 @@ fn at_sns<'a>(url: &'a str, region: &str) -> Option<&'a str> {
 }
 
 /// The text that is signed: names and values, each with a line break behind it.
-fn signed(request: &Request, kind: SnsKind) -> Vec<u8> {
+fn signed(request: &Request, kind: SnsKind, message: &str) -> Vec<u8> {
     let mut text = String::new();
     let mut add = |name: &str, value: &str| {
         text.extend([name, "\n", value, "\n"]);
     };
-    add("Message", &request.message.0);
+    add("Message", message);
     add("MessageId", &request.message_id.0);
     match kind {
         SnsKind::Notification => {

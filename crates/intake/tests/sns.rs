@@ -183,6 +183,85 @@ fn what_is_forged_is_refused() {
     }
 }
 
+/// What is signed is one text. Whoever has seen a message cannot cut the same text into another one, which would act again.
+#[test]
+fn what_is_signed_is_cut_in_one_way() {
+    let mut cut = signed(notification("OK", "ALARM"));
+    let subject = cut["Subject"].as_str().unwrap().to_owned();
+    cut["MessageId"] = format!("m-1\nSubject\n{subject}").into();
+    cut.as_object_mut().unwrap().remove("Subject");
+    let taken = sns(cut.to_string().as_bytes()).and_then(|message| message.verify(CERTIFICATE));
+    assert!(taken.is_err(), "the subject became a part of the id");
+    for (name, message) in [
+        ("MessageId", notification("OK", "ALARM")),
+        ("Subject", notification("OK", "ALARM")),
+        ("Timestamp", notification("OK", "ALARM")),
+        ("Timestamp", subscription()),
+        ("Token", subscription()),
+    ] {
+        for end in ["\n", "\nmore"] {
+            let mut broken = message.clone();
+            broken[name] = format!("{}{end}", message[name].as_str().unwrap()).into();
+            assert!(sns(signed(broken).to_string().as_bytes()).is_err(), "{name} with {end:?}");
+        }
+    }
+    let mut lines = notification("OK", "ALARM");
+    lines["Message"] = "of\nmany\r\nlines\n".into();
+    sns(signed(lines).to_string().as_bytes()).unwrap().verify(CERTIFICATE).unwrap();
+}
+
+/// Nothing of a message may be missing, whatever is signed.
+#[test]
+fn what_is_missing_is_said() {
+    for (message, names) in [
+        (notification("OK", "ALARM"), &["Message", "MessageId", "Timestamp"][..]),
+        (subscription(), &["Message", "MessageId", "Timestamp", "Token"]),
+    ] {
+        for name in names {
+            let mut without = message.clone();
+            without.as_object_mut().unwrap().remove(*name);
+            let mut null = message.clone();
+            null[*name] = Value::Null;
+            for message in [without, null] {
+                let refusal = sns(signed(message).to_string().as_bytes()).unwrap_err();
+                assert_eq!(refusal.errors, [format!("'{name}' is missing")]);
+            }
+        }
+    }
+}
+
+/// `sns.s3.amazonaws.com` and `sns.s3-eu-west-1.amazonaws.com` are places of a bucket named `sns`, which anybody may have.
+#[test]
+fn what_is_no_region() {
+    for region in [
+        "s3",
+        "s3-eu-west-1",
+        "s3-website-eu-west-1",
+        "eu",
+        "eu-west",
+        "eu-1",
+        "-",
+        "--1",
+        "eu--1",
+        "eu-west-",
+        "eu-west-x",
+        "e1-west-1",
+    ] {
+        let mut foreign = notification("OK", "ALARM");
+        foreign["TopicArn"] = format!("arn:aws:sns:{region}:123456789012:alarms").into();
+        foreign["SigningCertURL"] =
+            format!("https://sns.{region}.amazonaws.com/SimpleNotificationService-0123.pem").into();
+        assert!(sns(signed(foreign).to_string().as_bytes()).is_err(), "{region}");
+    }
+    for region in ["us-east-1", "ap-southeast-12", "us-gov-west-1", "us-isob-east-1", "mx-central-1"] {
+        let mut known = notification("OK", "ALARM");
+        known["TopicArn"] = format!("arn:aws:sns:{region}:123456789012:alarms").into();
+        known["SigningCertURL"] =
+            format!("https://sns.{region}.amazonaws.com/SimpleNotificationService-0123.pem").into();
+        sns(signed(known).to_string().as_bytes()).unwrap().verify(CERTIFICATE).unwrap();
+    }
+}
+
 /// In China the host has another end.
 #[test]
 fn regions() {
@@ -190,4 +269,21 @@ fn regions() {
     china["TopicArn"] = "arn:aws-cn:sns:cn-north-1:123456789012:alarms".into();
     china["SigningCertURL"] = "https://sns.cn-north-1.amazonaws.com.cn/SimpleNotificationService-0123.pem".into();
     sns(signed(china).to_string().as_bytes()).unwrap().verify(CERTIFICATE).unwrap();
+}
+
+/// Messages whose verdict is known, and what AWS's validator for JavaScript makes of them (`.ci/sns.mjs` asks it); `messages.mjs` wrote them.
+#[test]
+fn messages_that_two_judge() {
+    let table: Value = serde_json::from_slice(include_bytes!("sns/messages.json")).unwrap();
+    let messages = table["messages"].as_array().unwrap();
+    assert!(messages.len() > 200, "{}", messages.len());
+    for message in messages {
+        let field = |name: &str| message[name].as_str().unwrap();
+        let certificate = &table["certificates"][field("certificate")];
+        let read = sns(field("body").as_bytes());
+        let verified = read.and_then(|read| read.verify(certificate.as_str().unwrap_or_default().as_bytes()));
+        let verdict = if verified.is_ok() { "taken" } else { "refused" };
+        assert_eq!(verdict, field("ours"), "{}: {verified:?}", field("name"));
+        assert_eq!(field("ours") == field("theirs"), message["why"].is_null(), "{}", field("name"));
+    }
 }

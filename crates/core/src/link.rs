@@ -43,6 +43,12 @@ impl MasterKey {
         Self(bytes)
     }
 
+    /// What tells whether two keys are the same, and says nothing else of them.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 16] {
+        self.derive("fingerprint").first_chunk().copied().unwrap_or_default()
+    }
+
     /// The secret for a purpose: another purpose gives another, from which this one does not follow.
     pub(crate) fn derive(&self, purpose: &str) -> [u8; 32] {
         code(&self.0).chain_update(purpose).finalize().into_bytes().into()

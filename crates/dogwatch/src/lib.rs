@@ -9,6 +9,7 @@
 //! | `http` | the module `http`: the JSON API as an `axum::Router` to nest |
 //! | `deliver` | the module `deliver`: sends pages and invitations by mail, to webhooks and ntfy, or through a channel of yours |
 //! | `intake` | the module `intake`: what monitoring systems send, read as alerts, for routes of your own; `http` has such routes |
+//! | `postgres` | the module `postgres`: the journal that several servers share, for [`cluster`]; with `http`, passing requests on to the one that leads |
 //! | `web` | the module `web`: the pages to which messages link, and status pages, as `axum::Router`s |
 //! | `export` | `Engine::export` and `import`: all entities as lines of JSON |
 //! | `serde` | JSON of the contract for the types of [`rules`] |
@@ -41,6 +42,8 @@ pub use dogwatch_deliver as deliver;
 pub use dogwatch_http as http;
 #[cfg(feature = "intake")]
 pub use dogwatch_intake as intake;
+#[cfg(feature = "postgres")]
+pub use dogwatch_postgres as postgres;
 #[cfg(feature = "testkit")]
 pub use dogwatch_testkit as testkit;
 #[cfg(feature = "web")]

@@ -5,6 +5,8 @@
 //! and finishes the requests under way when it is told to stop.
 
 mod api;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
@@ -25,6 +27,8 @@ mod shape;
 mod topics;
 
 pub use api::{RouterBuilder, router, router_as, unavailable};
+#[cfg(feature = "cluster")]
+pub use cluster::{Neighbours, Standing};
 pub use gate::Limits;
 pub use metrics::Metrics;
 pub use proxy::{NotProxies, TrustedProxies};

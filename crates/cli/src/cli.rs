@@ -84,8 +84,19 @@ pub(crate) enum Command {
     /// Copy a store into a fresh folder
     ///
     /// With --incremental, the first call copies the store, and each later one adds what was committed since: `dogwatch restore` then
-    /// restores any moment. When a server has the store open, it writes the copy, of one moment, while it goes on.
-    Backup(BackupArgs),
+    /// restores any moment. When a server has the store open, it writes the copy, of one moment, while it goes on. With --store, what is copied is a
+    /// store that servers share; the copy is a store in a folder.
+    Backup(BackupFromArgs),
+    /// Move a store from its folder into an empty store that servers share
+    ///
+    /// Prints one line of JSON: {"rows": …, "position": …}. The folder stays as it is; no server may have it open.
+    Push(PushArgs),
+    /// Look after servers that share a store
+    Cluster {
+        /// What to do.
+        #[command(subcommand)]
+        command: ClusterCommand,
+    },
     /// Make a store of a backup, as it was at a moment
     ///
     /// Prints the position of the last commit that it has. The backup stays as it is. With --at, it must be an incremental backup.
@@ -305,14 +316,29 @@ pub(crate) struct CopyArgs {
     pub(crate) to: PathBuf,
 }
 
-#[derive(Debug, Args, Serialize, Deserialize)]
+/// A backup of a store in a folder.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct BackupArgs {
-    /// The store and the copy.
-    #[command(flatten)]
     pub(crate) copy: CopyArgs,
-    /// Add to the backup that the folder holds, or begin one that can be added to
-    #[arg(long)]
     pub(crate) incremental: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackupFromArgs {
+    /// The folder of the store
+    #[arg(long, value_name = "DIR", required_unless_present = "store")]
+    pub(crate) data: Option<PathBuf>,
+    /// The folder of the copy; it must not exist yet, or be empty
+    #[arg(value_name = "TO")]
+    pub(crate) to: PathBuf,
+    /// Add to the backup that the folder holds, or begin one that can be added to
+    #[arg(long, conflicts_with = "store")]
+    pub(crate) incremental: bool,
+    /// The URL of the PostgreSQL, in place of a folder
+    #[arg(long, value_name = "URL", conflicts_with = "data")]
+    pub(crate) store: Option<String>,
+    #[command(flatten)]
+    pub(crate) access: StoreAccessArgs,
 }
 
 #[derive(Debug, Args)]
@@ -467,6 +493,22 @@ pub(crate) struct ServeArgs {
     /// What the link in a page can do: `act`: acknowledge the incident; `view`: only show it
     #[arg(long, value_name = "WHAT", default_value = "act", env = "DOGWATCH_LINKS")]
     pub(crate) links: LinksArg,
+    /// Share a store with other servers: the URL of a PostgreSQL, such as `postgres://dogwatch@db1,db2/dogwatch?sslmode=require`
+    ///
+    /// The folder holds a copy then, which is made anew when it is lost. One server leads, the others pass requests on to it and take over.
+    #[arg(long, value_name = "URL", requires = "advertise", env = "DOGWATCH_STORE")]
+    pub(crate) store: Option<String>,
+    /// Where the other servers reach this one, such as `http://10.0.0.7:8080`
+    #[arg(long, value_name = "URL", env = "DOGWATCH_ADVERTISE", value_parser = public_url)]
+    pub(crate) advertise: Option<String>,
+    /// What this server is called among the others, in ASCII; where it is reached, if absent
+    #[arg(long, value_name = "NAME", env = "DOGWATCH_NAME")]
+    pub(crate) name: Option<String>,
+    /// How long the lead lasts after it was renewed last: 2 to 300. When the leader is gone, another server takes over after that
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, env = "DOGWATCH_LEASE", value_parser = clap::value_parser!(u64).range(2..=300))]
+    pub(crate) lease: u64,
+    #[command(flatten)]
+    pub(crate) access: StoreAccessArgs,
     /// Refuse a folder without a store, instead of making one
     #[arg(long, env = "DOGWATCH_EXISTING")]
     pub(crate) existing: bool,
@@ -486,6 +528,51 @@ impl ServeArgs {
     pub(crate) fn augment() -> clap::Command {
         <Self as clap::Args>::augment_args(clap::Command::new("serve"))
     }
+}
+
+/// How a store is reached that servers share.
+#[derive(Debug, Args)]
+pub(crate) struct StoreAccessArgs {
+    /// A file with the certificates of the authorities that the database is trusted by, in PEM; those of the system, if absent
+    #[arg(long, value_name = "FILE", env = "DOGWATCH_STORE_CA")]
+    pub(crate) store_ca: Option<PathBuf>,
+    /// A file with the password of the database
+    ///
+    /// The environment variable `DOGWATCH_STORE_PASSWORD` may hold the password itself.
+    #[arg(long, value_name = "FILE", env = "DOGWATCH_STORE_PASSWORD_FILE")]
+    pub(crate) store_password_file: Option<PathBuf>,
+}
+
+/// A store that servers share.
+#[derive(Debug, Args)]
+pub(crate) struct SharedArgs {
+    /// The URL of the PostgreSQL
+    #[arg(long, value_name = "URL", env = "DOGWATCH_STORE")]
+    pub(crate) store: String,
+    #[command(flatten)]
+    pub(crate) access: StoreAccessArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    /// The folder of the store
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Where it goes.
+    #[command(flatten)]
+    pub(crate) to: SharedArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Say who leads, how far it is, and whether standbys have the commits
+    ///
+    /// Prints one line of JSON: {"leader": …, "address": …, "term": …, "leaseMillis": …, "position": …, "waitsFor": …, "synchronous": …}.
+    Status(SharedArgs),
+    /// End the term of the server that leads; another one takes over
+    ///
+    /// Prints one line of JSON: {"term": …}. What the leader has not committed by then has not happened.
+    StepDown(SharedArgs),
 }
 
 /// How mail is sent.

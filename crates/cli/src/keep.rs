@@ -124,7 +124,8 @@ impl<R> Keeper<R> {
         }
     }
 
-    fn start(&self, engine: &Engine) -> Result<(Ticker, Deliverer), Failure> {
+    /// Starts the ticker of a store and its delivery.
+    pub(crate) fn start(&self, engine: &Engine) -> Result<(Ticker, Deliverer), Failure> {
         let ticker = engine.start_ticker()?;
         let delivery = self.mail.start(engine, &self.data)?;
         Ok((ticker, delivery))

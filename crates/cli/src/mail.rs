@@ -31,7 +31,7 @@ const SLACK_TOKEN: &str = "DOGWATCH_SLACK_TOKEN";
 const SLACK_SIGNING_SECRET: &str = "DOGWATCH_SLACK_SIGNING_SECRET";
 
 /// A secret of the operator: from a file, which counts more and must hold one, or from the environment.
-fn secret(file: Option<&Path>, variable: &str) -> Result<Option<String>, Failure> {
+pub(crate) fn secret(file: Option<&Path>, variable: &str) -> Result<Option<String>, Failure> {
     let secret = match file {
         Some(path) => fs::read_to_string(path).map_err(Failure::file(path))?,
         None => std::env::var(variable).unwrap_or_default(),

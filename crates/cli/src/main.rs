@@ -5,6 +5,7 @@
 //! of the command, to standard output.
 
 mod cli;
+mod cluster;
 mod config;
 mod deliveries;
 mod demo;
@@ -29,7 +30,10 @@ mod tools;
 use std::io::Write;
 use std::process::ExitCode;
 
-use crate::cli::{Command, ConfigCommand, IntegrationCommand, KeyCommand, MemberCommand, PageCommand};
+use crate::cli::{
+    BackupArgs, BackupFromArgs, ClusterCommand, Command, ConfigCommand, CopyArgs, IntegrationCommand, KeyCommand,
+    MemberCommand, PageCommand,
+};
 use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::task::Task;
@@ -56,7 +60,10 @@ fn main() -> ExitCode {
         Command::Status(args) => carry_out(Task::Status(args)),
         Command::Verify(args) => carry_out(Task::Verify(args)),
         Command::Export(args) => carry_out(Task::Export(args)),
-        Command::Backup(args) => carry_out(Task::Backup(args)),
+        Command::Backup(args) => backup(args),
+        Command::Push(args) => cluster::push(&args),
+        Command::Cluster { command: ClusterCommand::Status(args) } => cluster::status(&args),
+        Command::Cluster { command: ClusterCommand::StepDown(args) } => cluster::step_down(&args),
         Command::Changes(args) => carry_out(Task::Changes(args)),
         Command::Compact(args) => carry_out(Task::Compact(args)),
         Command::Stats(args) => carry_out(Task::Stats(args)),
@@ -78,6 +85,18 @@ fn main() -> ExitCode {
             // If even standard error is gone, the exit code still tells.
             let _ = write!(anstream::stderr(), "{failure}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// `dogwatch backup`, of a folder or of a store that servers share.
+fn backup(args: BackupFromArgs) -> Result<(), Failure> {
+    let BackupFromArgs { data, to, incremental, store, access } = args;
+    match store {
+        Some(url) => cluster::backup(&url, &access, &to),
+        None => {
+            let copy = CopyArgs { data: data.unwrap_or_default(), to };
+            carry_out(Task::Backup(BackupArgs { copy, incremental }))
         }
     }
 }

@@ -28,6 +28,7 @@ use tokio::time::sleep;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::cli::ServeArgs;
+use crate::cluster::{self, Member};
 use crate::failure::Failure;
 use crate::keep::{Keeper, lacks_room, socket};
 use crate::log::Log;
@@ -44,6 +45,12 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let log = Log::start(filter, args.log_format);
     // What does not fit is said before anything is opened.
     let mail = Mail::of(args)?;
+    let draining = Arc::new(AtomicBool::new(false));
+    let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    if let Some(url) = &args.store {
+        let member = Member::join(args, url, &draining)?;
+        return runtime()?.block_on(listen(args, Kept::Shared(member), draining, mail, &log));
+    }
     let opened = if args.existing { Engine::open_existing(&args.data) } else { Engine::open(&args.data) };
     let engine = match opened {
         Ok(engine) => Some(engine),
@@ -59,9 +66,26 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     {
         first_organization(engine, &args.data)?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     // The engine finishes what was handed in and makes it durable when its last handle is dropped.
-    runtime.block_on(listen(args, engine, mail, &log))
+    runtime()?.block_on(listen(args, Kept::Folder(engine), draining, mail, &log))
+}
+
+/// What is served.
+enum Kept {
+    /// A store in a folder; `None` while there is no room to open it.
+    Folder(Option<Engine>),
+    /// A store that several servers share.
+    Shared(Member),
+}
+
+impl Kept {
+    /// The engine that is open from the beginning, if there is one.
+    const fn engine(&self) -> Option<&Engine> {
+        match self {
+            Self::Folder(engine) => engine.as_ref(),
+            Self::Shared(_) => None,
+        }
+    }
 }
 
 /// Checks settings without serving: files that they name can be read, and the address can be one.
@@ -69,6 +93,9 @@ pub(crate) fn check(args: &ServeArgs) -> Result<(), Failure> {
     certificates(args)?;
     status_pages(args)?;
     let mail = Mail::of(args)?;
+    if let Some(url) = &args.store {
+        cluster::settings(url, &args.access)?;
+    }
     args.listen.to_socket_addrs()?;
     writeln!(
         io::stdout(),
@@ -153,7 +180,7 @@ const FIRST_KEY: &str = "first-api-key";
 
 /// Makes an empty store usable: an organization, its admin, and an API key. It is shown once on a terminal; what is printed elsewhere
 /// is often kept as a log, so there it goes into a file for the owner only.
-fn first_organization(engine: &Engine, data: &Path) -> Result<(), Failure> {
+pub(crate) fn first_organization(engine: &Engine, data: &Path) -> Result<(), Failure> {
     let command = CreateOrganization::new(
         valid("My organization")?,
         valid("admin@example.com")?,
@@ -177,7 +204,7 @@ fn first_organization(engine: &Engine, data: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn listen(args: &ServeArgs, engine: Option<Engine>, mail: Mail, log: &Log) -> Result<(), Failure> {
+async fn listen(args: &ServeArgs, kept: Kept, draining: Arc<AtomicBool>, mail: Mail, log: &Log) -> Result<(), Failure> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let tls = certificates(args)?;
     if let Some(certificates) = tls.clone() {
@@ -185,7 +212,7 @@ async fn listen(args: &ServeArgs, engine: Option<Engine>, mail: Mail, log: &Log)
     }
     let listener = TcpListener::bind(&args.listen).await?;
     let address = listener.local_addr()?;
-    let socket = engine.as_ref().and_then(|engine| socket(&args.data, engine));
+    let socket = kept.engine().and_then(|engine| socket(&args.data, engine));
     let mut out = io::stdout();
     let scheme = if tls.is_some() { "https" } else { "http" };
     writeln!(out, "listening on {scheme}://{address}")?;
@@ -193,7 +220,6 @@ async fn listen(args: &ServeArgs, engine: Option<Engine>, mail: Mail, log: &Log)
         tracing::warn!(%address, "served without TLS beyond this machine: keys can be read on the way");
     }
     out.flush()?;
-    let draining = Arc::new(AtomicBool::new(false));
     let (stops, before) = (Arc::clone(&draining), Duration::from_secs(args.pre_stop_seconds));
     let stop = async move {
         tokio::select! {
@@ -218,7 +244,14 @@ async fn listen(args: &ServeArgs, engine: Option<Engine>, mail: Mail, log: &Log)
         move || turned_away.load(Ordering::Relaxed),
     );
     let mail = mail.at(&format!("{scheme}://{address}"));
-    let metrics = mail.counts()(metrics);
+    let mut metrics = mail.counts()(metrics);
+    let neighbours = match &kept {
+        Kept::Folder(_) => None,
+        Kept::Shared(member) => {
+            metrics = member.counts(metrics);
+            Some(member.neighbours.clone())
+        }
+    };
     let notice = if mail.is_sent() { "" } else { NOBODY };
     if !mail.is_sent() {
         tracing::warn!("{NOBODY}");
@@ -235,12 +268,20 @@ async fn listen(args: &ServeArgs, engine: Option<Engine>, mail: Mail, log: &Log)
             Some(key) => builder.beside(pages.merge(links.pages(engine, key.clone()))).master_key(key).build(),
             None => builder.beside(pages).build(),
         };
+        let router = match &neighbours {
+            Some(neighbours) => neighbours.around(router),
+            None => router,
+        };
         by_host(router, hosts.clone())
     };
-    let (latest, routers) = watch::channel(engine.as_ref().map_or_else(unavailable, &router));
+    let first = kept.engine().map_or_else(unavailable, &router);
+    let (latest, routers) = watch::channel(first);
     let (ends, ending) = watch::channel(false);
     let keeper = Keeper { data: args.data.clone(), drain_time: settings.drain_time, mail, router, latest };
-    let kept = tokio::spawn(keeper.run(engine, socket, ending));
+    let kept = match kept {
+        Kept::Folder(engine) => tokio::spawn(keeper.run(engine, socket, ending)),
+        Kept::Shared(member) => tokio::spawn(member.run(keeper, ending)),
+    };
     let served = serve_latest(listener, routers, settings, stop).await;
     let _ = ends.send(true);
     kept.await.map_err(io::Error::other)??;

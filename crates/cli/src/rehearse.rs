@@ -2,7 +2,7 @@
 //! changes.
 //!
 //! For each person the clock is their own: that of the schedule that pages them, else of the first schedule in which they take
-//! part, else UTC (contract, section 15).
+//! part, else UTC (contract, section 16).
 
 use std::collections::BTreeMap;
 use std::io::Write;

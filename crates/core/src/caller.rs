@@ -297,7 +297,7 @@ pub fn external_actor(organization: &ExternalId, member: &ExternalId, state: &dy
 }
 
 /// The admin of an organization who joined first, as an actor. Tools of the operator look at an organization as that admin
-/// (contract, section 15).
+/// (contract, section 16).
 ///
 /// # Errors
 /// `not_found` when there is no such organization, or it has no admin; `internal_error` when the state cannot be read.

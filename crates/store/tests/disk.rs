@@ -294,7 +294,10 @@ fn endure(folder: &Path) {
                 let found = numbers(&engine, &ada.0);
                 // A fault between two commands, while the backend takes over what the journal has, refuses the next one outright.
                 let may_have_happened = usize::from(matches!(error, Error::OutcomeUnknown));
-                assert!(known.is_subset(&found) && found.len() <= known.len() + may_have_happened, "{known:?} {found:?}");
+                assert!(
+                    known.is_subset(&found) && found.len() <= known.len() + may_have_happened,
+                    "{known:?} {found:?}"
+                );
                 known = found;
             }
             Err(error) => panic!("{error}"),

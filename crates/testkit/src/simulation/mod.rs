@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use auditor::{Auditor, Complaint, Instants, Opening};
 pub use disk::{Fault, SimulatedDisk};
-pub use monitors::{Deed, Monitors, Opened, Rules, Sent};
+pub use monitors::{Change, Deed, Monitors, Opened, Post, Reply, Sent, Token};
 pub use night::{Night, Report};
 pub use pages::Pages;
 pub use random::Random;

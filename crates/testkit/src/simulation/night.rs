@@ -2,6 +2,7 @@
 
 mod consumers;
 mod edits;
+mod integrations;
 mod monitors;
 mod pages;
 mod people;
@@ -141,12 +142,14 @@ impl Night {
         self.report.steps = u64::from(STEPS);
         self.report.pages = self.auditor.pages;
         self.report.statuses = self.auditor.pages_seen.changes;
-        (self.report.alerted, self.report.storms) = (self.auditor.monitors.opened, self.auditor.monitors.storms);
+        let monitors = &self.auditor.monitors;
+        (self.report.alerted, self.report.storms) = (monitors.opened, monitors.storms);
+        (self.report.refused, self.report.changes) = (monitors.refused, monitors.changes);
         Ok(self.report)
     }
 
     fn step(&mut self) -> Result<(), Complaint> {
-        match self.random.below(48) {
+        match self.random.below(50) {
             0..=6 => self.create(),
             7..=11 => self.respond(),
             12..=16 => {
@@ -174,6 +177,7 @@ impl Night {
             36 => self.restart(),
             37 => self.engine().checkpoint().map_err(|error| error.to_string()),
             38 | 39 => self.trouble(),
+            40 | 41 => self.change_integration(),
             _ => self.monitor(),
         }
     }

@@ -21,6 +21,10 @@ pub struct Report {
     /// Incidents that integrations opened, storms among them.
     pub alerted: u64,
     pub storms: u64,
+    /// Reports that were refused: with a token that does not work, or from a topic that may not report.
+    pub refused: u64,
+    /// Changes of integrations that were done.
+    pub changes: u64,
 }
 
 impl Report {
@@ -40,5 +44,7 @@ impl Report {
         self.alerts += other.alerts;
         self.alerted += other.alerted;
         self.storms += other.storms;
+        self.refused += other.refused;
+        self.changes += other.changes;
     }
 }

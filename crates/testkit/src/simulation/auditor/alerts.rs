@@ -82,8 +82,8 @@ impl Auditor {
 
     /// Whether nothing is overdue after a tick that worked.
     pub(super) fn monitors_punctual(&self, tick: Timestamp) -> Result<(), Complaint> {
-        let (least, _) = self.monitors.due(tick);
-        ensure!(least == 0, "{least} waits of alerts are still due after a tick at {tick}");
+        let overdue = self.monitors.overdue(tick);
+        ensure!(overdue == 0, "{overdue} waits of alerts are still due after a tick at {tick}");
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ impl World {
         match change {
             Change::Edit(edit) => {
                 edit_setting(&mut self.setting, edit);
+                self.set_anew = true;
                 // A beat that is waited for is missed by the new period.
                 if self.silent_at.is_some() {
                     self.silent_at = self.last_at.and_then(|last| self.missed_after(last));

@@ -142,6 +142,8 @@ pub(super) struct World {
     storm: Option<(Timestamp, Timestamp)>,
     /// When a beat is missed.
     pub(super) silent_at: Option<Timestamp>,
+    /// Whether no tick has come since it was set up anew: that may have made what waits overdue.
+    pub(super) set_anew: bool,
     /// When something last came in.
     pub(super) last_at: Option<Timestamp>,
     signals: u64,
@@ -162,6 +164,7 @@ impl World {
             begun: Vec::new(),
             storm: None,
             silent_at: None,
+            set_anew: false,
             last_at: None,
             signals: 0,
         }
@@ -389,6 +392,7 @@ impl World {
 
     /// Lets time pass.
     pub(super) fn ticks(&mut self, at: Timestamp, what: Tick<'_>, silence_first: bool) {
+        self.set_anew = false;
         let silent = self.silent_at.filter(|silent| *silent <= at && !matches!(what, Tick::Some { silent: false, .. }));
         // What is due earlier comes first: a beat that is missed while its incident is quiet, or after that was resolved.
         let quiet_until = self.opened.values().filter_map(|group| group.phase.due()).min();
@@ -461,6 +465,12 @@ impl World {
         let silent = self.silent_at.filter(|silent| *silent <= at);
         let most = self.deadlines().filter(|due| *due <= at && silent.is_none_or(|silent| *due <= silent)).count();
         (most - usize::from(self.is_tied(at)), most)
+    }
+
+    /// How much must have gone on by a tick for an instant that has come, and did not.
+    pub(super) fn overdue(&self, at: Timestamp) -> usize {
+        let silent = self.silent_at.filter(|_| self.set_anew);
+        self.deadlines().filter(|due| *due <= at && Some(*due) != silent).count()
     }
 
     /// When something goes on by itself.

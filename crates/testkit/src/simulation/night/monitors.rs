@@ -13,7 +13,7 @@ use dogwatch_core::text::TopicArn;
 use dogwatch_core::{Code, Secret};
 use dogwatch_store::{Error, Pending};
 
-use super::super::{Complaint, Post, Reply, Sent, Token};
+use super::super::{Complaint, Post, Random, Reply, Sent, Token};
 use super::Night;
 
 /// The topics of SNS from which messages come: that of the alarms, and another one.
@@ -164,8 +164,11 @@ impl Night {
         });
     }
 
+    /// One of the monitors; less often one whose integration was deleted.
     pub(super) fn some_monitor(&mut self) -> usize {
-        usize::try_from(self.random.below(u64::try_from(self.monitors.len()).unwrap())).unwrap()
+        let any = |random: &mut Random, of: usize| usize::try_from(random.below(u64::try_from(of).unwrap())).unwrap();
+        let place = any(&mut self.random, self.monitors.len());
+        if self.monitors[place].deleted { any(&mut self.random, self.monitors.len()) } else { place }
     }
 
     /// A monitor says something, and waits for the answer.
@@ -177,7 +180,7 @@ impl Night {
         if self.monitors[place].down {
             return Ok(());
         }
-        if self.random.one_in(3) {
+        if self.random.one_in(2) {
             let monitor = &mut self.monitors[place];
             monitor.token = monitor.newest.take().unwrap_or_else(|| monitor.token.clone());
         }

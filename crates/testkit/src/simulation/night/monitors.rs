@@ -46,8 +46,8 @@ pub(super) struct Monitor {
     alerts: BTreeMap<String, (Severity, bool)>,
     /// What it could not deliver, oldest first.
     pub(super) unanswered: Vec<Sent>,
-    /// The last message of a topic.
-    last: Option<Sent>,
+    /// The last messages of a topic, oldest first.
+    last: Vec<Sent>,
     /// How many reports it has made.
     made: u64,
 }
@@ -126,7 +126,8 @@ impl Night {
         let heartbeat = Heartbeat::new(*self.random.pick(&[60, 600]).unwrap(), 90).ok();
         let quiet = *self.random.pick(&[0, 240]).unwrap();
         self.set_up("Backup", IntegrationKind::Heartbeat, &Settings { heartbeat, ..pauses(0, quiet) });
-        self.set_up("Alarms", IntegrationKind::CloudWatch, &pauses(0, 120));
+        let pause = *self.random.pick(&[0, 0, 300]).unwrap();
+        self.set_up("Alarms", IntegrationKind::CloudWatch, &pauses(pause, 120));
     }
 
     /// Sets up one, which names a policy, a schedule, or neither.
@@ -159,7 +160,7 @@ impl Night {
             down: false,
             alerts: BTreeMap::new(),
             unanswered: Vec::new(),
-            last: None,
+            last: Vec::new(),
             made: 0,
         });
     }
@@ -207,17 +208,19 @@ impl Night {
         let topic = |n: usize| TopicArn::new(TOPICS[n]).unwrap();
         let from = topic(usize::from(self.random.one_in(6)));
         let key = format!("alarm {}", self.random.below(4));
-        let monitor = &mut self.monitors[place];
-        let sent = match self.random.below(10) {
+        let (random, monitor) = (&mut self.random, &mut self.monitors[place]);
+        let sent = match random.below(10) {
             0 | 1 => return Sent::Confirm(from),
             2 => return Sent::FromTopic(from, None),
-            3 | 4 if let Some(last) = &monitor.last => return last.clone(),
+            3 | 4 if let Some(sent) = random.pick(&monitor.last) => return sent.clone(),
             5 | 6 => monitor.is_over(&key),
             _ => monitor.fires(&key, Some(Severity::High)),
         };
         monitor.made += 1;
         let sent = Sent::FromTopic(from, Some(Alert { report: Some(format!("message {}", monitor.made)), ..sent }));
-        monitor.last = Some(sent.clone());
+        monitor.last.push(sent.clone());
+        let old = monitor.last.len().saturating_sub(3);
+        monitor.last.drain(..old);
         sent
     }
 

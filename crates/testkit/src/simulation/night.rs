@@ -47,6 +47,8 @@ pub struct Night {
     components: Vec<ComponentId>,
     pages: Vec<StatusPageId>,
     monitors: Vec<Monitor>,
+    /// The monitor that has reported last.
+    reported: usize,
     /// Notifications that a slow consumer has claimed and delivered but not confirmed, with the end of each lease.
     held: Vec<(Notification, Timestamp)>,
     auditor: Auditor,
@@ -78,6 +80,7 @@ impl Night {
             components: Vec::new(),
             pages: Vec::new(),
             monitors: Vec::new(),
+            reported: 0,
             held: Vec::new(),
             auditor: Auditor::new(admin),
             opening: Vec::new(),

@@ -10,8 +10,9 @@ use dogwatch_core::{Code, Secret};
 use dogwatch_store::{Error, Pending};
 
 use super::super::auditor::ensure;
-use super::super::{Change, Complaint};
+use super::super::{Change, Complaint, Random};
 use super::Night;
+use super::monitors::Monitor;
 
 /// The most integrations that are deleted in a night.
 const MOST_DELETED: usize = 3;
@@ -41,11 +42,22 @@ impl Night {
         if self.random.one_in(10) {
             self.take_a_name()?;
         }
-        let place = self.some_monitor();
+        let place = self.some_to_change();
         let change = self.change_of(place);
         let handed = self.hand_in_change(place, &change);
         self.change_answered(place, change, handed);
         self.audit(&[], None)
+    }
+
+    /// An integration to change: that over which something came in last, as it may wait; a heartbeat, as it always does; or any.
+    fn some_to_change(&mut self) -> usize {
+        let beats = |monitor: &Monitor| monitor.kind == IntegrationKind::Heartbeat && !monitor.deleted;
+        let heartbeat = self.monitors.iter().position(beats);
+        match self.random.below(4) {
+            0 | 1 => self.reported,
+            2 if let Some(heartbeat) = heartbeat => heartbeat,
+            _ => self.some_monitor(),
+        }
     }
 
     /// What an admin does next to an integration.
@@ -66,9 +78,12 @@ impl Night {
     fn other_settings(&mut self, place: usize) -> EditIntegration {
         let mut edit = EditIntegration::new(self.monitors[place].id);
         let beats = self.monitors[place].kind == IntegrationKind::Heartbeat;
+        if beats && self.random.one_in(2) {
+            edit.period_seconds = self.random.pick(&[60, 300, 600]).copied();
+        }
         for _ in 0..self.random.between(1, 2) {
             match self.random.below(12) {
-                0..=2 => edit.pause_seconds = self.random.pick(&[0, 0, 60, 600]).copied(),
+                0..=2 => edit.pause_seconds = self.random.pick(&[0, 60, 600, 1_800]).copied(),
                 3..=5 => edit.resolve_after_seconds = self.random.pick(&[0, 30, 300, 1_800]).copied(),
                 6 => {
                     let outcome = if self.random.one_in(3) { SeverityOutcome::Drop } else { SeverityOutcome::Incident };
@@ -77,22 +92,14 @@ impl Night {
                     let place = usize::try_from(self.random.below(4)).unwrap();
                     which.into_iter().skip(place).take(1).for_each(|it| *it = Some(outcome));
                 }
-                7 => edit.component_id = self.random.pick(&self.components).copied().map_or(Patch::Clear, Patch::Set),
-                8 if self.random.one_in(2) => edit.component_id = Patch::Clear,
-                8 => {
+                7 => edit.component_id = set_or_clear(&mut self.random, &self.components),
+                8 => edit.owner_schedule_id = set_or_clear(&mut self.random, &self.schedules),
+                9 => edit.escalation_policy_id = set_or_clear(&mut self.random, &self.policies),
+                10 => {
                     let monitor = &mut self.monitors[place];
                     monitor.names += 1;
                     monitor.name = format!("{} {}", monitor.first_name, monitor.names);
                     edit.name = monitor.name.parse().ok();
-                }
-                9 if self.random.one_in(3) => edit.owner_schedule_id = Patch::Clear,
-                9 => {
-                    edit.owner_schedule_id = self.random.pick(&self.schedules).copied().map_or(Patch::Clear, Patch::Set)
-                }
-                10 if self.random.one_in(3) => edit.escalation_policy_id = Patch::Clear,
-                10 => {
-                    edit.escalation_policy_id =
-                        self.random.pick(&self.policies).copied().map_or(Patch::Clear, Patch::Set);
                 }
                 _ if beats || self.random.one_in(3) => {
                     edit.period_seconds = self.random.pick(&[60, 300, 600]).copied();
@@ -172,4 +179,10 @@ impl Night {
         }
         Ok(())
     }
+}
+
+/// One of these, or none.
+fn set_or_clear<T: Copy>(random: &mut Random, of: &[T]) -> Patch<T> {
+    let some = if random.one_in(3) { None } else { random.pick(of).copied() };
+    some.map_or(Patch::Clear, Patch::Set)
 }

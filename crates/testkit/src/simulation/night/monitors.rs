@@ -126,7 +126,7 @@ impl Night {
         let heartbeat = Heartbeat::new(*self.random.pick(&[60, 600]).unwrap(), 90).ok();
         let quiet = *self.random.pick(&[0, 240]).unwrap();
         self.set_up("Backup", IntegrationKind::Heartbeat, &Settings { heartbeat, ..pauses(0, quiet) });
-        let pause = *self.random.pick(&[0, 0, 300]).unwrap();
+        let pause = *self.random.pick(&[0, 300]).unwrap();
         self.set_up("Alarms", IntegrationKind::CloudWatch, &pauses(pause, 120));
     }
 
@@ -185,6 +185,7 @@ impl Night {
             let monitor = &mut self.monitors[place];
             monitor.token = monitor.newest.take().unwrap_or_else(|| monitor.token.clone());
         }
+        self.reported = place;
         let sent = self.next_of(place);
         let pending = self.hand_in(place, &sent);
         self.answered(place, sent, pending);
@@ -207,13 +208,13 @@ impl Night {
     fn message_of(&mut self, place: usize) -> Sent {
         let topic = |n: usize| TopicArn::new(TOPICS[n]).unwrap();
         let from = topic(usize::from(self.random.one_in(6)));
-        let key = format!("alarm {}", self.random.below(4));
+        let key = format!("alarm {}", self.random.below(2));
         let (random, monitor) = (&mut self.random, &mut self.monitors[place]);
         let sent = match random.below(10) {
             0 | 1 => return Sent::Confirm(from),
             2 => return Sent::FromTopic(from, None),
-            3 | 4 if let Some(sent) = random.pick(&monitor.last) => return sent.clone(),
-            5 | 6 => monitor.is_over(&key),
+            3..=5 if let Some(sent) = random.pick(&monitor.last) => return sent.clone(),
+            6 | 7 => monitor.is_over(&key),
             _ => monitor.fires(&key, Some(Severity::High)),
         };
         monitor.made += 1;

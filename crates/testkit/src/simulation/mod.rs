@@ -1,5 +1,5 @@
-//! A seeded simulation of nights that go wrong: incidents, policies, schedule edits, monitors that fire, late ticks, kills, failing disks, and
-//! consumers that crash; with an [`Auditor`] that checks after each step that the contract was kept.
+//! A seeded simulation of nights that go wrong: incidents, policies, schedule edits, monitors that fire, integrations that change, late ticks,
+//! kills, failing disks, and consumers that crash; with an [`Auditor`] that checks after each step that the contract was kept.
 //!
 //! One seed fixes everything. Time is virtual: a simulated week takes moments. The engine is the real one, with its writer
 //! thread, on a disk that forgets what was not made durable ([`SimulatedDisk`]). Commands that race are held up together

@@ -55,7 +55,7 @@ impl Night {
         let heartbeat = self.monitors.iter().position(beats);
         match self.random.below(4) {
             0 | 1 => self.reported,
-            2 if let Some(heartbeat) = heartbeat => heartbeat,
+            2 => heartbeat.unwrap_or_else(|| self.some_monitor()),
             _ => self.some_monitor(),
         }
     }

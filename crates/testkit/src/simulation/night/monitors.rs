@@ -213,7 +213,7 @@ impl Night {
         let sent = match random.below(10) {
             0 | 1 => return Sent::Confirm(from),
             2 => return Sent::FromTopic(from, None),
-            3..=5 if let Some(sent) = random.pick(&monitor.last) => return sent.clone(),
+            3..=5 if !monitor.last.is_empty() => return random.pick(&monitor.last).unwrap().clone(),
             6 | 7 => monitor.is_over(&key),
             _ => monitor.fires(&key, Some(Severity::High)),
         };

@@ -77,3 +77,30 @@ fn a_report_acts_once() {
         assert_eq!(from(&mut monitor, TOPIC, Some(reported("4", over()))) == "repeated", number < 20, "{id}");
     }
 }
+
+/// What is over before its incident was opened is forgotten, but not that its reports have acted.
+#[test]
+fn a_report_acts_once_though_its_signal_is_forgotten() {
+    let mut monitor = Monitor::of(support::Harbour::new(), IntegrationKind::CloudWatch, waits(60, 0));
+    let confirm = ConfirmTopic::new(monitor.token.clone(), valid(TOPIC));
+    assert!(monitor.harbour.run(confirm, &Actor::Anybody).unwrap());
+    let over = || alert("disk", AlertState::Resolved);
+    let fires = || trigger("disk", Severity::High);
+    for (id, alarm, expected) in [
+        ("1", fires(), "waits"),
+        ("2", over(), "over"),
+        ("1", fires(), "repeated"),
+        ("2", over(), "repeated"),
+        ("3", over(), "nothing"),
+        ("4", fires(), "waits"),
+        ("1", fires(), "repeated"),
+        ("5", over(), "over"),
+        ("4", fires(), "repeated"),
+        ("6", fires(), "waits"),
+    ] {
+        assert_eq!(from(&mut monitor, TOPIC, Some(reported(id, alarm))), expected, "{id}");
+    }
+    // It begins anew: neither the count nor what was reported before goes on.
+    monitor.check(&[(60, "tick", "ok", "1 high: disk 1")]);
+    assert_eq!(monitor.signals(monitor.incident(1).id).len(), 1);
+}

@@ -10,10 +10,11 @@ use dogwatch_core::incident::{
 };
 use dogwatch_core::integration::{
     Alert, AlertState, CreateIntegration, DeleteIntegration, EditIntegration, Heartbeat, IntegrationKind,
-    ListIntegrations, ListSignals, ReceiveAlert, ReceiveBeat, Settings, SignalView,
+    ListIntegrations, ListSignals, ReceiveAlert, ReceiveBeat, Received, Settings, SignalView,
 };
 use dogwatch_core::memory::MemoryState;
 use dogwatch_core::outbox::ListPages;
+use dogwatch_core::text::TopicArn;
 use dogwatch_core::{Actor, Command, IdSource, Query, Secret, Timestamp};
 use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::journal::MemoryJournal;
@@ -322,6 +323,43 @@ fn what_waits_costs_a_tick_nothing() {
     assert_eq!(both.engine().tick(both.now()).unwrap().failed, 0);
     let open = ListIncidents::default();
     assert!(both.ask(0, &open).incidents.iter().all(|incident| incident.status != Status::Resolved));
+}
+
+/// What is forgotten before its incident is opened is remembered by its reports, in one row of a key, and the store is sound.
+#[test]
+fn reports_of_what_is_forgotten_act_once() {
+    let clock = ManualClock::at("2026-04-07T10:00:00Z".parse().unwrap());
+    let open = |disk: &MemoryBackend, journal: &MemoryJournal| {
+        Engine::builder().clock(clock.clone()).with_storage(disk.clone(), journal.clone()).unwrap()
+    };
+    let (disk, journal) = (MemoryBackend::default(), MemoryJournal::default());
+    let engine = open(&disk, &journal);
+    let ada = engine.execute(create_organization(), &Actor::Operator).unwrap().actor();
+    let settings = Settings { pause_seconds: 60, ..Settings::default() };
+    let create = CreateIntegration { name: "Alarms".parse().unwrap(), kind: IntegrationKind::CloudWatch, settings };
+    let token = engine.execute(create, &ada).unwrap().token;
+    let topic: TopicArn = "arn:aws:sns:eu-west-1:1:alarms".parse().unwrap();
+    assert_eq!(engine.submit_topic(&token, topic.clone()).unwrap().wait().unwrap(), [true]);
+    let sends = |engine: &Engine, id: u32, alert: Alert| {
+        let alert = Alert { report: Some(id.to_string()), ..alert };
+        engine.submit_from_topic(&token, topic.clone(), Some(alert)).unwrap().wait().unwrap()[0].unwrap()
+    };
+    let fires = || firing("disk", None, Severity::High, "words");
+    for round in 0..3 {
+        assert_eq!(sends(&engine, 2 * round, fires()), Received::Waits);
+        assert_eq!(sends(&engine, 2 * round + 1, over("disk")), Received::Over);
+    }
+    let mut lines = Vec::new();
+    engine.export(&mut lines, &mut |_| ()).unwrap();
+    assert_eq!(String::from_utf8(lines).unwrap().matches("\"type\":\"signal\"").count(), 1);
+    drop(engine);
+    let engine = open(&disk, &journal);
+    for id in 0..6 {
+        assert_eq!(sends(&engine, id, fires()), Received::Repeated, "{id}");
+    }
+    let report = engine.verify(&mut |_| {});
+    assert!(report.findings.is_empty(), "{:?}", report.findings);
+    assert_eq!(engine.next_deadline().unwrap(), None, "nothing waits");
 }
 
 /// An alert that only counts writes one row; within a minute of another, also none for when something last came in.

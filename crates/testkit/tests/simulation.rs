@@ -19,6 +19,7 @@ fn nights_without_a_complaint() {
     assert!(total.kills > 0 && total.faults > 0 && total.unknown > 0 && total.races > 0, "{total:?}");
     assert!(total.fired > 500 && total.pages > 1_000 && total.claims > 300 && total.statuses > 300, "{total:?}");
     assert!(total.alerts > 2_000 && total.alerted > 500 && total.storms > 0, "{total:?}");
+    assert!(total.refused > 200 && total.changes > 200, "{total:?}");
 }
 
 #[test]

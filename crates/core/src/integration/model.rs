@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::id::{AlertGroupId, ComponentId, IncidentId, IntegrationId, OrgId, PolicyId, ScheduleId, SignalId, UserId};
+use crate::id::{
+    AlertGroupId, ComponentId, Id, IncidentId, IntegrationId, OrgId, PolicyId, ScheduleId, SignalId, UserId,
+};
 use crate::incident::Severity;
 use crate::secret::SecretHash;
 use crate::text::{AlertSource, DedupKey, IncidentDescription, Name, Summary, Title, TopicArn};
@@ -284,6 +286,19 @@ pub struct Signal {
     pub resolved_at: Option<Timestamp>,
     /// Hashes of the ids of the last reports that carry one, oldest first: 16 at most.
     pub reports: Vec<u64>,
+}
+
+impl Signal {
+    /// The group of a signal that is forgotten: its own id, which no group has.
+    pub(super) fn group_of_forgotten(id: SignalId) -> AlertGroupId {
+        AlertGroupId::from_bytes(id.to_bytes())
+    }
+
+    /// Whether it was over before its incident was opened: then nothing is kept of it but the reports that have acted, in no group.
+    #[must_use]
+    pub fn is_forgotten(&self) -> bool {
+        self.group_id == Self::group_of_forgotten(self.id)
+    }
 }
 
 /// Signals that belong together, and their incident.

@@ -96,7 +96,7 @@ words! {
 #[derive(Clone)]
 struct Named<'a> {
     key: AlertKey,
-    earlier: Option<SignalId>,
+    earlier: Option<Signal>,
     dedup_key: &'a str,
     reports: Vec<u64>,
 }
@@ -280,7 +280,7 @@ impl Intake {
                 return match (alert.state, earlier) {
                     (AlertState::Firing(firing), earlier) => {
                         let reports = reported(earlier.as_ref(), report);
-                        let named = Named { key, earlier: earlier.map(|it| it.id), dedup_key: &alert.key, reports };
+                        let named = Named { key, earlier, dedup_key: &alert.key, reports };
                         self.fire_anew(cx, &named, alert.group.as_deref(), *firing)
                     }
                     (AlertState::Resolved, Some(before)) if before.resolved_at.is_none() => {
@@ -337,7 +337,7 @@ impl Intake {
         Ok(Received::Counted)
     }
 
-    /// A signal is over. Before its incident was opened, it is forgotten.
+    /// A signal is over. Before its incident was opened, it is forgotten, but for the reports that have acted.
     fn quiet(
         &self,
         cx: &mut Context<'_>,
@@ -350,7 +350,7 @@ impl Intake {
                 let (at, reports) = (cx.now.max(before.last_at), reported(Some(&before), report));
                 Some(Signal { resolved_at: Some(at), reports, ..before.clone() })
             }
-            None => None,
+            None => forgotten(&before, report, cx.now),
         };
         write_signal(cx, Some(before), after);
         match group.firing.saturating_sub(1) {
@@ -383,7 +383,7 @@ impl Intake {
             open = open_group(cx, self.integration.id, group_key)?;
         }
         let signal = |group_id, cx: &mut Context<'_>| -> Result<Signal, Error> {
-            let id: SignalId = newer(cx, named.earlier);
+            let id: SignalId = newer(cx, named.earlier.as_ref().map(|it| it.id));
             // Invariant [own-time].
             let at = id.made_at();
             Ok(Signal {
@@ -415,7 +415,7 @@ impl Intake {
                 }
                 let firing = group.firing.saturating_add(1);
                 self.step(cx, group, firing, Input::Fire(signal.severity))?;
-                write_signal(cx, None, Some(signal));
+                begin_signal(cx, named, signal);
                 Ok(if incident.is_some() { Received::Joined } else { Received::Waits })
             }
             None => {
@@ -439,7 +439,7 @@ impl Intake {
                     None,
                     Some(AlertGroup { id, org_id, integration_id, key: group_key, firing: 1, state }),
                 );
-                write_signal(cx, None, Some(signal));
+                begin_signal(cx, named, signal);
                 Ok(received)
             }
         }
@@ -530,6 +530,21 @@ fn newer<I: Id>(cx: &mut Context<'_>, earlier: Option<I>) -> I {
 fn open_group(cx: &Context<'_>, integration: IntegrationId, key: AlertKey) -> Result<Option<AlertGroup>, Error> {
     let newest = cx.world.newest_group(integration, key)?;
     Ok(newest.filter(|group| !matches!(group.state, GroupState::Closed { .. })))
+}
+
+/// What is kept of a signal that is forgotten: which reports have acted, if any carry an id.
+fn forgotten(signal: &Signal, report: Option<u64>, now: Timestamp) -> Option<Signal> {
+    let reports = reported(Some(signal), report);
+    let (group_id, resolved_at) = (Signal::group_of_forgotten(signal.id), Some(now.max(signal.last_at)));
+    (!reports.is_empty()).then(|| Signal { group_id, resolved_at, reports, ..signal.clone() })
+}
+
+/// Writes a signal that begins. It knows the reports of one with its key that was forgotten.
+fn begin_signal(cx: &mut Context<'_>, named: &Named<'_>, signal: Signal) {
+    if let Some(forgotten) = named.earlier.clone().filter(Signal::is_forgotten) {
+        write_signal(cx, Some(forgotten), None);
+    }
+    write_signal(cx, None, Some(signal));
 }
 
 fn write_signal(cx: &mut Context<'_>, before: Option<Signal>, after: Option<Signal>) {

@@ -389,6 +389,9 @@ impl Entity for Signal {
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
+        if self.is_forgotten() {
+            return;
+        }
         let group = newest_key(Table::ALERT_GROUP, self.org_id, self.integration_id, self.group_key, self.group_id);
         verifier.need(key, &group, "a group of alerts");
     }

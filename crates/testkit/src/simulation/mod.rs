@@ -1,5 +1,5 @@
-//! A seeded simulation of nights that go wrong: incidents, policies, schedule edits, monitors that fire, late ticks, kills, failing disks, and
-//! consumers that crash; with an [`Auditor`] that checks after each step that the contract was kept.
+//! A seeded simulation of nights that go wrong: incidents, policies, schedule edits, monitors that fire, integrations that change, late ticks,
+//! kills, failing disks, and consumers that crash; with an [`Auditor`] that checks after each step that the contract was kept.
 //!
 //! One seed fixes everything. Time is virtual: a simulated week takes moments. The engine is the real one, with its writer
 //! thread, on a disk that forgets what was not made durable ([`SimulatedDisk`]). Commands that race are held up together
@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use auditor::{Auditor, Complaint, Instants, Opening};
 pub use disk::{Fault, SimulatedDisk};
-pub use monitors::{Deed, Monitors, Opened, Rules, Sent};
+pub use monitors::{Change, Deed, Monitors, Opened, Post, Reply, Sent, Token};
 pub use night::{Night, Report};
 pub use pages::Pages;
 pub use random::Random;

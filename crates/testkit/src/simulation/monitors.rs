@@ -1,66 +1,50 @@
 //! What the auditor knows of integrations (contract, section 14): what their monitors reported and what was answered.
 //!
-//! What must be seen follows from what was reported ([`World`]). A report whose answer was lost has arrived or has not, and what races
-//! has happened in any order: all that may be so is followed, until what is seen or answered tells. When nothing is left that could be
-//! so, that is a complaint.
+//! What must be seen follows from what was reported, and from what admins have changed ([`World`]). What was not answered has happened or
+//! has not, and what races has happened in any order: all that may be so is followed, until what is seen or answered tells. When nothing is
+//! left that could be so, that is a complaint.
 
+mod changes;
+mod posts;
+mod shown;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use dogwatch_core::id::{IncidentId, IntegrationId, PolicyId, ScheduleId};
-use dogwatch_core::incident::{Author, Event, GetIncident, IncidentDetail, IncidentView, ListLimit, Status};
-use dogwatch_core::integration::{Alert, GetIntegration, ListSignals, Received, SignalView};
+use dogwatch_core::incident::Author;
+use dogwatch_core::integration::{IntegrationSetting, IntegrationView, ListIntegrations};
 use dogwatch_core::{Actor, Timestamp};
 use dogwatch_store::Engine;
 
 use super::auditor::ensure;
 use super::{Complaint, Instants};
-pub use world::{Deed, Rules};
-use world::{Group, Name, Phase, Seen, TEN_MINUTES, Tick, World};
-
-/// What a monitor sent at once.
-#[derive(Debug, Clone)]
-pub enum Sent {
-    /// Alerts: all of them arrive, or none.
-    Alerts(Vec<Alert>),
-    /// A sign of life.
-    Beat,
-}
-
-/// A report and what was answered; `None` when the answer was lost.
-type Post = (Sent, Timestamp, Option<Vec<Received>>);
+use posts::Changed;
+pub use posts::{Change, Post, Reply, Sent, Token};
+pub(super) use shown::newest;
+use shown::{Shown, compare_one, compare_opening, compare_view, integration, shown};
+pub use world::Deed;
+use world::{Name, Phase, Seen, TEN_MINUTES, Tick, World};
 
 /// An integration, and all that may be so of it.
 #[derive(Debug)]
 struct Watched {
-    rules: Rules,
-    policy: Option<PolicyId>,
-    schedule: Option<ScheduleId>,
+    /// What it was called at first.
+    name: String,
     worlds: Vec<World>,
     ids: BTreeMap<Name, IncidentId>,
     /// When its incidents were opened, without storms.
     began: Vec<Timestamp>,
+    /// Whether alerts have waited for a pause.
+    paused: bool,
     /// What was sent in this step, in this order.
     sent: Vec<Post>,
-}
-
-/// An incident as it is shown, with its signals.
-#[derive(Debug)]
-struct Shown {
-    view: IncidentView,
-    signals: Vec<SignalView>,
-    resolved_by: Option<Author>,
-}
-
-impl Shown {
-    fn is_storm(&self) -> bool {
-        self.view.title.as_str().starts_with("Alert storm: ")
-    }
+    /// What admins have changed in this step, in this order.
+    changed: Vec<Changed>,
 }
 
 /// An incident that an integration has opened.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Opened {
     /// The incident.
     pub id: IncidentId,
@@ -68,10 +52,8 @@ pub struct Opened {
     pub integration: IntegrationId,
     /// When it was opened.
     pub at: Timestamp,
-    /// The policy that the integration names.
-    pub policy: Option<PolicyId>,
-    /// The schedule of the integration.
-    pub schedule: Option<ScheduleId>,
+    /// The policy and the schedule that the integration may have named then.
+    pub named: Vec<(Option<PolicyId>, Option<ScheduleId>)>,
 }
 
 /// The integrations of a night.
@@ -84,21 +66,41 @@ pub struct Monitors {
     pub opened: u64,
     /// How many of those were storms.
     pub storms: u64,
+    /// How many reports were refused, as no integration had their token, or their topic was not the one.
+    pub refused: u64,
+    /// How many changes of integrations were done.
+    pub changes: u64,
 }
 
 impl Monitors {
-    /// Begins to watch an integration.
-    pub fn watch(&mut self, id: IntegrationId, rules: Rules, policy: Option<PolicyId>, schedule: Option<ScheduleId>) {
-        let worlds = vec![World::default()];
-        let watched =
-            Watched { rules, policy, schedule, worlds, ids: BTreeMap::new(), began: Vec::new(), sent: Vec::new() };
-        self.watched.insert(id, watched);
+    /// Begins to watch an integration that was just made.
+    pub fn watch(&mut self, setting: &IntegrationSetting) {
+        let watched = Watched {
+            name: setting.name.to_string(),
+            worlds: vec![World::of(setting.clone())],
+            ids: BTreeMap::new(),
+            began: Vec::new(),
+            paused: false,
+            sent: Vec::new(),
+            changed: Vec::new(),
+        };
+        self.watched.insert(setting.id, watched);
     }
 
-    /// A monitor has sent something; with what was answered, or `None` when nobody knows whether it has arrived.
-    pub fn sent(&mut self, id: IntegrationId, report: Sent, now: Timestamp, answer: Option<Vec<Received>>) {
+    /// A monitor has sent something.
+    pub fn sent(&mut self, id: IntegrationId, post: Post) {
+        self.refused +=
+            u64::from(matches!(post.reply, Some(Reply::Refused | Reply::Foreign | Reply::Confirmed(false))));
         if let Some(watched) = self.watched.get_mut(&id) {
-            watched.sent.push((report, now, answer));
+            watched.sent.push(post);
+        }
+    }
+
+    /// An admin has changed an integration; whether that was done, or `None` when nobody knows.
+    pub fn changed(&mut self, id: IntegrationId, change: Change, done: Option<bool>) {
+        self.changes += u64::from(done == Some(true));
+        if let Some(watched) = self.watched.get_mut(&id) {
+            watched.changed.push((change, done));
         }
     }
 
@@ -113,7 +115,7 @@ impl Monitors {
     ) -> Result<(Vec<Opened>, Vec<IncidentId>), Complaint> {
         self.deeds.clear();
         let (mut opened, mut stirred) = (Vec::new(), Vec::new());
-        let quiet = self.watched.values().all(|watched| watched.sent.is_empty());
+        let quiet = self.watched.values().all(|watched| watched.sent.is_empty() && watched.changed.is_empty());
         let mut new = match quiet && instants.tick.is_none() && !all {
             true => BTreeMap::new(),
             false => self.find_new(engine, admin, instants.now)?,
@@ -122,21 +124,31 @@ impl Monitors {
             let new = new.remove(id).unwrap_or_default();
             self.opened += u64::try_from(new.len()).unwrap();
             self.storms += u64::try_from(new.iter().filter(|shown| shown.is_storm()).count()).unwrap();
-            let of = |shown: &Shown| Opened {
-                id: shown.view.id,
-                integration: *id,
-                at: shown.view.created_at,
-                policy: watched.policy,
-                schedule: watched.schedule,
-            };
-            opened.extend(new.iter().map(of));
+            let ids: Vec<_> = new.iter().map(|shown| (shown.view.id, shown.view.created_at)).collect();
             watched.audit_bound(&new)?;
             let step = Step { engine, admin, id: *id, touched, instants, all };
             let settled = watched.settle(&step, new, &mut self.deeds);
-            stirred.extend(settled.map_err(|complaint| format!("{}: {complaint}", watched.rules.name))?);
+            stirred.extend(settled.map_err(|complaint| format!("{}: {complaint}", watched.name))?);
+            let of = |(incident, at)| Opened { id: incident, integration: *id, at, named: watched.named(incident) };
+            opened.extend(ids.into_iter().map(of));
         }
         ensure!(new.is_empty(), "incidents of an integration that nobody has created: {new:?}");
+        if all {
+            self.audit_list(engine, admin)?;
+        }
         Ok((opened, stirred))
+    }
+
+    /// Checks that the list has all integrations but those that were deleted, each as it is by itself.
+    fn audit_list(&self, engine: &Engine, admin: &Actor) -> Result<(), Complaint> {
+        let mut listed = engine.query(&ListIntegrations, admin).map_err(|error| error.to_string())?;
+        listed.sort_by_key(|view| view.setting.id);
+        let mut expected = Vec::new();
+        for id in self.watched.keys() {
+            expected.extend(integration(engine, admin, *id)?);
+        }
+        ensure!(listed == expected, "the list of integrations is {listed:?}, and should be {expected:?}");
+        Ok(())
     }
 
     /// The incidents that are seen for the first time, by integration, in the order in which they were opened.
@@ -166,6 +178,13 @@ impl Monitors {
             (least.unwrap_or_default(), most.unwrap_or_default())
         };
         self.watched.values().map(of).fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1))
+    }
+
+    /// How many waits are still due after a tick for an instant that worked.
+    #[must_use]
+    pub fn overdue(&self, tick: Timestamp) -> usize {
+        let least = |watched: &Watched| watched.worlds.iter().map(|world| world.overdue(tick)).min();
+        self.watched.values().filter_map(least).sum()
     }
 
     /// Until when an incident stays quiet before it is resolved, and whether that is certain; `None` when it is not quiet.
@@ -207,6 +226,7 @@ struct Step<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Rest<'a> {
     sent: &'a [Post],
+    changed: &'a [Changed],
     closed: &'a [Name],
     ticks: usize,
 }
@@ -220,11 +240,13 @@ impl Watched {
     ) -> Result<Vec<IncidentId>, Complaint> {
         let mut seen: BTreeMap<Name, Shown> = BTreeMap::new();
         new.into_iter().for_each(|shown| self.name(shown, &mut seen));
-        let sent = std::mem::take(&mut self.sent);
+        let fresh: BTreeSet<_> = seen.keys().cloned().collect();
+        let (sent, changed) = (std::mem::take(&mut self.sent), std::mem::take(&mut self.changed));
         let due =
             step.instants.tick.is_some_and(|at| self.worlds.iter().flat_map(World::deadlines).any(|due| due <= at));
         let ours = |id: &IncidentId| step.touched.contains(id);
-        if seen.is_empty() && sent.is_empty() && !due && !step.all && !self.ids.values().any(ours) {
+        let nothing = seen.is_empty() && sent.is_empty() && changed.is_empty();
+        if nothing && !due && !step.all && !self.ids.values().any(ours) {
             return Ok(Vec::new());
         }
         self.look(step, &mut seen)?;
@@ -235,12 +257,13 @@ impl Watched {
             (Some(_), false) => 1,
             (Some(_), true) => 2,
         };
-        let rest = Rest { sent: &sent, closed: &closed, ticks };
+        let rest = Rest { sent: &sent, changed: &changed, closed: &closed, ticks };
         let mut may = Vec::new();
         self.worlds.iter().for_each(|world| self.go_on(world.clone(), rest, (step, &seen), &mut may));
-        let ruled_out = self.rule_out(step, may, seen);
-        ruled_out
-            .map_err(|complaint| format!("{complaint}\n{:?}\nsent: {sent:#?}\nclosed: {closed:?}", step.instants))?;
+        let ruled_out = self.rule_out(step, may, seen, &fresh);
+        ruled_out.map_err(|complaint| {
+            format!("{complaint}\n{:?}\nsent: {sent:#?}\nchanged: {changed:?}\nclosed: {closed:?}", step.instants)
+        })?;
         let stirred = self.stirred();
         self.tell_deeds(&stirred, deeds);
         self.forget_step();
@@ -281,14 +304,15 @@ impl Watched {
 
     /// At most 60 incidents are opened in ten minutes before there is a storm. Those that wait for a pause count from when that began.
     fn audit_bound(&mut self, new: &[Shown]) -> Result<(), Complaint> {
-        if !self.rules.pause.is_zero() {
+        self.paused |= self.worlds.iter().any(|world| world.setting.pause_seconds > 0);
+        if self.paused {
             return Ok(());
         }
         for shown in new.iter().filter(|shown| !shown.is_storm()) {
             let at = shown.view.created_at;
             self.began.push(at);
             let lately = self.began.iter().filter(|began| at < began.plus(TEN_MINUTES)).count();
-            ensure!(lately <= 60, "{} has opened {lately} incidents in ten minutes", self.rules.name);
+            ensure!(lately <= 60, "{} has opened {lately} incidents in ten minutes", self.name);
         }
         Ok(())
     }
@@ -319,19 +343,29 @@ impl Watched {
         (step, seen): (&Step<'_>, &BTreeMap<Name, Shown>),
         may: &mut Vec<World>,
     ) {
-        if rest.sent.is_empty() && rest.closed.is_empty() && rest.ticks == 0 {
+        if rest.sent.is_empty() && rest.changed.is_empty() && rest.closed.is_empty() && rest.ticks == 0 {
             if !may.contains(&world) {
                 may.push(world);
             }
             return;
         }
-        if let [(report, at, answer), sent @ ..] = rest.sent {
+        if let [post, sent @ ..] = rest.sent {
             let rest = Rest { sent, ..rest };
-            if answer.is_none() {
+            if post.reply.is_none() {
                 self.go_on(world.clone(), rest, (step, seen), may);
             }
             let mut after = world.clone();
-            if self.arrives(&mut after, report, *at, answer.as_deref()) {
+            if after.receives(post) {
+                self.go_on(after, rest, (step, seen), may);
+            }
+        }
+        if let [(change, done), changed @ ..] = rest.changed {
+            let rest = Rest { changed, ..rest };
+            if done.is_none() {
+                self.go_on(world.clone(), rest, (step, seen), may);
+            }
+            let mut after = world.clone();
+            if after.changes(change, *done) {
                 self.go_on(after, rest, (step, seen), may);
             }
         }
@@ -359,24 +393,20 @@ impl Watched {
                 ticks.into_iter().flat_map(|tick| orders.iter().map(move |order| (tick, *order)))
             {
                 let mut after = world.clone();
-                after.ticks(&self.rules, at, tick, silence_first);
+                after.ticks(at, tick, silence_first);
                 self.go_on(after, rest, (step, seen), may);
             }
         }
     }
 
-    fn arrives(&self, world: &mut World, report: &Sent, at: Timestamp, answer: Option<&[Received]>) -> bool {
-        let answer = |n: usize| answer.and_then(|answer| answer.get(n).copied());
-        match report {
-            Sent::Beat => world.beats(&self.rules, at, answer(0)),
-            Sent::Alerts(alerts) => {
-                alerts.iter().enumerate().all(|(n, alert)| world.arrives(&self.rules, alert, at, answer(n)))
-            }
-        }
-    }
-
     /// Rules out what is not what is seen.
-    fn rule_out(&mut self, step: &Step<'_>, may: Vec<World>, seen: BTreeMap<Name, Shown>) -> Result<(), Complaint> {
+    fn rule_out(
+        &mut self,
+        step: &Step<'_>,
+        may: Vec<World>,
+        seen: BTreeMap<Name, Shown>,
+        fresh: &BTreeSet<Name>,
+    ) -> Result<(), Complaint> {
         let mut seen = seen;
         for name in may.iter().flat_map(|world| &world.opened).filter(|(_, group)| group.stirred).map(|(name, _)| name)
         {
@@ -385,10 +415,9 @@ impl Watched {
             }
         }
         ensure!(!may.is_empty(), "what was answered cannot be true");
-        let last = step.engine.query(&GetIntegration::new(step.id), step.admin).map_err(|error| error.to_string())?;
-        let last = last.last_signal_at;
+        let view = integration(step.engine, step.admin, step.id)?;
         let mut why = Vec::new();
-        let fits = |world: &World| match self.compare(world, &seen, last) {
+        let fits = |world: &World| match self.compare(world, &seen, fresh, view.as_ref()) {
             Ok(()) => true,
             Err(complaint) => {
                 why.push(complaint);
@@ -401,50 +430,42 @@ impl Watched {
     }
 
     /// Compares what may be so with what is seen.
-    fn compare(&self, world: &World, seen: &BTreeMap<Name, Shown>, last: Option<Timestamp>) -> Result<(), Complaint> {
+    fn compare(
+        &self,
+        world: &World,
+        seen: &BTreeMap<Name, Shown>,
+        fresh: &BTreeSet<Name>,
+        view: Option<&IntegrationView>,
+    ) -> Result<(), Complaint> {
         let missing = world.opened.keys().find(|name| !self.ids.contains_key(*name));
         ensure!(missing.is_none(), "an incident was not opened: {missing:?}");
         let invented = self.ids.keys().find(|name| !world.opened.contains_key(*name));
         ensure!(invented.is_none(), "an incident was opened: {invented:?}");
-        let apart = last.zip(world.last_at).map_or(0, |(shown, last)| last.as_millis() - shown.as_millis());
-        let exactly = if self.rules.silence.is_some() { 1 } else { 60_000 };
-        let both = last.is_some() == world.last_at.is_some();
-        ensure!(both && (0..exactly).contains(&apart), "the last signal came at {:?}: {last:?}", world.last_at);
+        ensure!(view.is_none() == world.deleted, "it is deleted: {}, and is shown as {view:?}", world.deleted);
+        if let Some(view) = view {
+            compare_view(world, view)?;
+        }
         for (name, shown) in seen {
             let Some(group) = world.opened.get(name) else { continue };
-            self.compare_one(group, shown).map_err(|complaint| format!("{}: {complaint}", shown.view.id))?;
+            let compared = compare_one(group, shown, world.is_heartbeat());
+            let compared = match fresh.contains(name) {
+                true => compared.and_then(|()| compare_opening(group, shown)),
+                false => compared,
+            };
+            compared.map_err(|complaint| format!("{}: {complaint}", shown.view.id))?;
         }
         Ok(())
     }
 
-    fn compare_one(&self, group: &Group, shown: &Shown) -> Result<(), Complaint> {
-        let Shown { view, signals, resolved_by } = shown;
-        let opened = view.created_at;
-        ensure!(opened == group.opened_at, "it was opened at {opened}, and should have been at {}", group.opened_at);
-        let by_integration = resolved_by.map(|by| by.integration().is_some());
-        let expected = match group.phase {
-            Phase::Closed(at) => Some(at.is_some()),
-            Phase::Waits(_) | Phase::Open | Phase::Quiet(_) => None,
-        };
-        ensure!(by_integration == expected, "it is {:?}, and was resolved by {resolved_by:?}", group.phase);
-        if let (Phase::Closed(Some(at)), Some(resolved)) = (group.phase, view.resolved_at) {
-            ensure!(at <= resolved, "it was resolved at {resolved}, and should not have been before {at}");
-        }
-        let count = (signals.len(), group.signals.len());
-        ensure!(count.0 == count.1, "it has {} signals, and should have {}: {shown:#?}\n{group:#?}", count.0, count.1);
-        let ordered = signals.is_sorted_by_key(|signal| signal.first_at);
-        ensure!(ordered, "its signals are not in the order in which they began: {signals:?}");
-        for must in &group.signals {
-            // Of those that began at one instant, any is first.
-            let got = signals.iter().find(|got| got.dedup_key.as_str() == must.key);
-            let same = got.is_some_and(|got| {
-                (got.severity, got.count, got.first_at) == (must.severity, must.count, must.first_at)
-                    && (got.last_at, got.resolved_at) == (must.last_at, must.resolved_at)
-                    && (self.rules.silence.is_some() || got.summary.as_str() == must.summary)
-            });
-            ensure!(same, "a signal is {got:?}, and should be {must:?}");
-        }
-        Ok(())
+    /// What an integration may have named when it opened an incident.
+    fn named(&self, incident: IncidentId) -> Vec<(Option<PolicyId>, Option<ScheduleId>)> {
+        let name = self.ids.iter().find(|(_, id)| **id == incident).map(|(name, _)| name);
+        let groups = self.worlds.iter().filter_map(|world| world.opened.get(name?));
+        let by = groups.filter_map(|group| group.opened_by.as_ref());
+        let mut named: Vec<_> = by.map(|it| (it.escalation_policy_id, it.owner_schedule_id)).collect();
+        named.sort_unstable();
+        named.dedup();
+        named
     }
 
     /// The incidents to which something may have happened in this step.
@@ -459,43 +480,4 @@ impl Watched {
 fn seen_now(by: IntegrationId, seen: &BTreeMap<Name, Shown>, ids: &BTreeMap<Name, IncidentId>) -> Seen {
     let resolved = seen.iter().filter(|(_, shown)| shown.resolved_by == Some(Author::Integration(by)));
     Seen { opened: ids.keys().cloned().collect(), resolved: resolved.map(|(name, _)| name.clone()).collect() }
-}
-
-/// The incidents of the last hours, in pages; older ones are known.
-pub(super) fn newest(engine: &Engine, admin: &Actor, now: Timestamp) -> Result<Vec<IncidentView>, Complaint> {
-    use dogwatch_core::incident::ListIncidents;
-    let mut query = ListIncidents { limit: ListLimit::new(100).unwrap(), ..Default::default() };
-    let mut all = Vec::new();
-    loop {
-        let page = engine.query(&query, admin).map_err(|error| error.to_string())?;
-        let old = page.incidents.last().is_some_and(|it| it.created_at.as_millis() + 3_600_000 < now.as_millis());
-        all.extend(page.incidents);
-        match page.next_cursor.filter(|_| !old) {
-            Some(cursor) => query.cursor = Some(cursor),
-            None => return Ok(all),
-        }
-    }
-}
-
-/// An incident as it is shown.
-fn shown(engine: &Engine, admin: &Actor, id: IncidentId) -> Result<Shown, Complaint> {
-    let detail = engine.query(&GetIncident { id }, admin).map_err(|error| format!("{id} is gone: {error}"))?;
-    let mut list = ListSignals { limit: ListLimit::new(100).unwrap(), ..ListSignals::new(id) };
-    let mut signals = Vec::new();
-    loop {
-        let page = engine.query(&list, admin).map_err(|error| error.to_string())?;
-        signals.extend(page.signals);
-        match page.next_cursor {
-            Some(cursor) => list.cursor = Some(cursor),
-            None => break,
-        }
-    }
-    let resolved_by = resolved_by(&detail);
-    Ok(Shown { view: detail.incident, signals, resolved_by })
-}
-
-/// Who has resolved an incident.
-fn resolved_by(detail: &IncidentDetail) -> Option<Author> {
-    let resolves = |event: &Event| matches!(event, Event::StatusChanged { to: Status::Resolved, .. });
-    detail.audit_trail.iter().find(|event| resolves(&event.event)).and_then(|event| event.actor_id)
 }

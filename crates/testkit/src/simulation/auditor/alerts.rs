@@ -1,10 +1,10 @@
 //! What the auditor knows of incidents that integrations open: who begins to be followed, what an alert does to one that is open, and
 //! when something goes on by itself.
 
-use dogwatch_core::incident::{AuditEvent, Author, EditedField, Event, IncidentDetail, Severity};
+use dogwatch_core::incident::{AuditEvent, Author, EditedField, Event, GetIncident, IncidentDetail, Severity};
 
-use super::super::monitors::Deed;
-use super::{Auditor, Complaint, IncidentId, Instants, RunPhase, Timestamp, Tracked, ensure};
+use super::super::monitors::{Deed, Opened};
+use super::{Auditor, Complaint, IncidentId, Instants, Opening, RunPhase, Timestamp, Tracked, ensure};
 use dogwatch_store::Engine;
 
 impl Auditor {
@@ -20,7 +20,7 @@ impl Auditor {
         let (opened, stirred) = self.monitors.settle(engine, &self.admin, touched, instants, all)?;
         let mut touched = touched.to_vec();
         for one in opened {
-            let opening = self.opening_at(engine, one.policy, one.schedule, None, one.at);
+            let opening = self.opening_of(engine, &one)?;
             self.opened(one.id, opening);
             if let Some(tracked) = self.incidents.get_mut(&one.id) {
                 tracked.integration = Some(one.integration);
@@ -31,6 +31,18 @@ impl Auditor {
         touched.sort_unstable();
         touched.dedup();
         Ok(touched)
+    }
+
+    /// The policy and the owner that an incident must start with, by what its integration named when it was opened. Where nobody knows which
+    /// settings those were, they are what is seen, if that can be.
+    fn opening_of(&self, engine: &Engine, one: &Opened) -> Result<Opening, Complaint> {
+        let of = |(policy, schedule)| self.opening_at(engine, policy, schedule, None, one.at);
+        let mut may: Vec<_> = one.named.iter().copied().map(of).collect();
+        let seen = engine.query(&GetIncident { id: one.id }, &self.admin).map_err(|error| error.to_string())?.incident;
+        let is = |it: &Opening| (it.policy, it.owner) == (seen.escalation_policy_id, seen.owner_id);
+        let place = may.iter().position(is).unwrap_or_default();
+        ensure!(!may.is_empty(), "{} was opened by an integration that was set up in no way", one.id);
+        Ok(may.swap_remove(place))
     }
 
     /// How many timers a tick fires: the least and the most. A run whose incident is resolved before its layer is due does not go on.
@@ -70,8 +82,8 @@ impl Auditor {
 
     /// Whether nothing is overdue after a tick that worked.
     pub(super) fn monitors_punctual(&self, tick: Timestamp) -> Result<(), Complaint> {
-        let (least, _) = self.monitors.due(tick);
-        ensure!(least == 0, "{least} waits of alerts are still due after a tick at {tick}");
+        let overdue = self.monitors.overdue(tick);
+        ensure!(overdue == 0, "{overdue} waits of alerts are still due after a tick at {tick}");
         Ok(())
     }
 }

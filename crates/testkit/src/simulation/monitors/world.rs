@@ -8,7 +8,12 @@ use std::time::Duration;
 
 use dogwatch_core::Timestamp;
 use dogwatch_core::incident::Severity;
-use dogwatch_core::integration::{Alert, AlertState, Firing, Received};
+use dogwatch_core::integration::{
+    Alert, AlertState, Firing, IntegrationKind, IntegrationSetting, Received, SeverityOutcome,
+};
+use dogwatch_core::text::TopicArn;
+
+use super::posts::{Post, Reply, Sent, Token};
 
 /// The key of the one alert of a heartbeat.
 const SILENCE: &str = "heartbeat";
@@ -18,21 +23,6 @@ const BEFORE_STORM: usize = 60;
 
 /// What an incident is told apart by: its title, and how many were opened with that before.
 pub(super) type Name = (String, usize);
-
-/// How an integration was set up.
-#[derive(Debug, Clone)]
-pub struct Rules {
-    /// Its name.
-    pub name: String,
-    /// How long an alert lasts before its incident is opened.
-    pub pause: Duration,
-    /// How long it is quiet before an incident is resolved.
-    pub quiet: Duration,
-    /// Whether alerts of the severity `low` are dropped.
-    pub drops_low: bool,
-    /// Of a heartbeat: how long it may be silent.
-    pub silence: Option<Duration>,
-}
 
 /// Which alerts are one incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +80,8 @@ pub(super) struct Group {
     pub(super) phase: Phase,
     /// When its incident was opened.
     pub(super) opened_at: Timestamp,
+    /// How its integration was set up when its incident was opened.
+    pub(super) opened_by: Option<Box<IntegrationSetting>>,
     /// What was done to its incident in this step.
     pub(super) deeds: Vec<Deed>,
     /// Whether anything has happened to it in this step.
@@ -129,8 +121,17 @@ impl Tick<'_> {
 }
 
 /// What may be so of an integration.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct World {
+    /// How it is set up.
+    pub(super) setting: IntegrationSetting,
+    pub(super) deleted: bool,
+    /// The token that works.
+    pub(super) token: Token,
+    /// The topic that may report.
+    pub(super) topic: Option<TopicArn>,
+    /// The ids of the reports that have acted, each with the key of its alert.
+    acted: BTreeSet<(String, String)>,
     waiting: Vec<Group>,
     pub(super) opened: BTreeMap<Name, Group>,
     /// How many incidents were opened with a title.
@@ -140,28 +141,97 @@ pub(super) struct World {
     /// When the last storm began, and when the last new signal joined it.
     storm: Option<(Timestamp, Timestamp)>,
     /// When a beat is missed.
-    silent_at: Option<Timestamp>,
+    pub(super) silent_at: Option<Timestamp>,
+    /// Whether no tick has come since it was set up anew: that may have made what waits overdue.
+    pub(super) set_anew: bool,
     /// When something last came in.
     pub(super) last_at: Option<Timestamp>,
     signals: u64,
 }
 
 impl World {
-    /// Takes an alert that arrives; whether what was answered can be true. Without an answer, anything can.
-    pub(super) fn arrives(&mut self, of: &Rules, alert: &Alert, now: Timestamp, answer: Option<Received>) -> bool {
+    /// An integration that was just made.
+    pub(super) fn of(setting: IntegrationSetting) -> Self {
+        Self {
+            setting,
+            deleted: false,
+            token: 0,
+            topic: None,
+            acted: BTreeSet::new(),
+            waiting: Vec::new(),
+            opened: BTreeMap::new(),
+            titles: BTreeMap::new(),
+            begun: Vec::new(),
+            storm: None,
+            silent_at: None,
+            set_anew: false,
+            last_at: None,
+            signals: 0,
+        }
+    }
+
+    /// Takes what is sent; whether what was answered can be true. Without an answer, anything can.
+    pub(super) fn receives(&mut self, post: &Post) -> bool {
+        let reply = post.reply.as_ref();
+        if self.deleted || self.token != post.token {
+            return reply.is_none_or(|reply| *reply == Reply::Refused);
+        }
+        let received = match reply {
+            Some(Reply::Received(received)) => Some(received),
+            _ => None,
+        };
+        let answer = |n: usize| received.and_then(|received| received.get(n).copied());
+        let lost_or_received = reply.is_none() || received.is_some();
+        match &post.sent {
+            Sent::Beat => lost_or_received && self.beats(post.at, answer(0)),
+            Sent::Alerts(alerts) => {
+                let mut each = alerts.iter().enumerate();
+                lost_or_received && each.all(|(n, alert)| self.arrives(alert, post.at, answer(n)))
+            }
+            Sent::Confirm(topic) => {
+                let confirmed = *self.topic.get_or_insert_with(|| topic.clone()) == *topic;
+                reply.is_none_or(|reply| *reply == Reply::Confirmed(confirmed))
+            }
+            Sent::FromTopic(topic, _) if self.topic.as_ref() != Some(topic) => {
+                reply.is_none_or(|reply| *reply == Reply::Foreign)
+            }
+            Sent::FromTopic(_, None) => lost_or_received && answer(0).is_none_or(|answer| answer == Received::Nothing),
+            Sent::FromTopic(_, Some(alert)) => lost_or_received && self.arrives(alert, post.at, answer(0)),
+        }
+    }
+
+    pub(super) fn is_heartbeat(&self) -> bool {
+        self.setting.kind == IntegrationKind::Heartbeat
+    }
+
+    /// When a beat is missed, after one at this instant.
+    pub(super) fn missed_after(&self, beat: Timestamp) -> Option<Timestamp> {
+        let both = self.setting.period_seconds.zip(self.setting.grace_seconds);
+        both.map(|(period, grace)| beat.plus(seconds(period)).plus(seconds(grace)))
+    }
+
+    /// Takes an alert that arrives; whether what was answered can be true.
+    fn arrives(&mut self, alert: &Alert, now: Timestamp, answer: Option<Received>) -> bool {
         self.last_at = Some(now);
+        let report = alert.report.clone().map(|report| (alert.key.clone(), report));
+        if report.as_ref().is_some_and(|report| self.acted.contains(report)) {
+            return answer.is_none_or(|answer| answer == Received::Repeated);
+        }
         let expected = match &alert.state {
-            AlertState::Firing(firing) => self.fires(of, alert, firing, now),
-            AlertState::Resolved => self.is_over(of, &alert.key, now),
+            AlertState::Firing(firing) => self.fires(alert, firing, now),
+            AlertState::Resolved => self.is_over(&alert.key, now),
             AlertState::Acknowledged => return self.acknowledges(&alert.key, answer),
         };
+        if !matches!(expected, Received::Nothing | Received::Dropped) {
+            self.acted.extend(report);
+        }
         answer.is_none_or(|answer| answer == expected)
     }
 
     /// Takes a beat.
-    pub(super) fn beats(&mut self, of: &Rules, now: Timestamp, answer: Option<Received>) -> bool {
-        let expected = self.is_over(of, SILENCE, now);
-        (self.last_at, self.silent_at) = (Some(now), of.silence.map(|silence| now.plus(silence)));
+    fn beats(&mut self, now: Timestamp, answer: Option<Received>) -> bool {
+        let expected = self.is_over(SILENCE, now);
+        (self.last_at, self.silent_at) = (Some(now), self.missed_after(now));
         answer.is_none_or(|answer| answer == expected)
     }
 
@@ -173,7 +243,7 @@ impl World {
         found.max_by_key(|(group, place)| group.signals.get(*place).map(|signal| signal.number))
     }
 
-    fn fires(&mut self, of: &Rules, alert: &Alert, firing: &Firing, now: Timestamp) -> Received {
+    fn fires(&mut self, alert: &Alert, firing: &Firing, now: Timestamp) -> Received {
         if let Some((group, place)) = self.newest(&alert.key)
             && !matches!(group.phase, Phase::Closed(_))
         {
@@ -193,14 +263,15 @@ impl World {
             }
             return Received::Counted;
         }
-        if of.drops_low && of.silence.is_none() && firing.severity == Severity::Low {
+        let drops = self.setting.severities.outcome(firing.severity) == SeverityOutcome::Drop;
+        if drops && !self.is_heartbeat() {
             return Received::Dropped;
         }
-        self.begins(of, alert, firing, now)
+        self.begins(alert, firing, now)
     }
 
     /// A signal that there was not: it joins a group, or begins one.
-    fn begins(&mut self, of: &Rules, alert: &Alert, firing: &Firing, now: Timestamp) -> Received {
+    fn begins(&mut self, alert: &Alert, firing: &Firing, now: Timestamp) -> Received {
         let mut together = alert.group.clone().map_or_else(|| Together::Alone(alert.key.clone()), Together::Of);
         if self.open(&together).is_none()
             && let Some(began) = self.storms(now)
@@ -232,16 +303,16 @@ impl World {
             };
         }
         let title = match together {
-            Together::Storm(_) => format!("Alert storm: {}", of.name),
+            Together::Storm(_) => format!("Alert storm: {}", self.setting.name),
             _ => firing.title.clone(),
         };
         if !matches!(together, Together::Storm(_)) {
             self.begun.push(now);
         }
-        let (worst, phase) = (signal.severity, Phase::Waits(now.plus(of.pause)));
-        let (signals, deeds) = (vec![signal], Vec::new());
-        let group = Group { together, title, worst, signals, phase, opened_at: now, deeds, stirred: true };
-        if of.pause.is_zero() {
+        let (worst, phase) = (signal.severity, Phase::Waits(now.plus(seconds(self.setting.pause_seconds))));
+        let (signals, deeds, opened_by) = (vec![signal], Vec::new(), None);
+        let group = Group { together, title, worst, signals, phase, opened_at: now, opened_by, deeds, stirred: true };
+        if self.setting.pause_seconds == 0 {
             self.opens(group, now);
             return Received::Opened;
         }
@@ -267,12 +338,13 @@ impl World {
         let before = self.titles.entry(group.title.clone()).or_default();
         let name = (group.title.clone(), *before);
         *before += 1;
-        let group = Group { phase: Phase::Open, opened_at: now, deeds: Vec::new(), stirred: true, ..group };
+        let (phase, opened_by) = (Phase::Open, Some(Box::new(self.setting.clone())));
+        let group = Group { phase, opened_at: now, opened_by, deeds: Vec::new(), stirred: true, ..group };
         self.opened.insert(name, group);
     }
 
-    fn is_over(&mut self, of: &Rules, key: &str, now: Timestamp) -> Received {
-        let last_storm = self.storm;
+    fn is_over(&mut self, key: &str, now: Timestamp) -> Received {
+        let (last_storm, quiet) = (self.storm, seconds(self.setting.resolve_after_seconds));
         let Some((group, place)) = self.newest(key) else { return Received::Nothing };
         let Some(signal) = group.signals.get_mut(place).filter(|signal| signal.resolved_at.is_none()) else {
             return Received::Nothing;
@@ -287,7 +359,7 @@ impl World {
             }
             Phase::Open if !group.firing() => {
                 let storm = last_storm.filter(|(began, _)| group.together == Together::Storm(*began));
-                let at = storm.map_or(now, |(_, last)| last.plus(TEN_MINUTES)).max(now.plus(of.quiet));
+                let at = storm.map_or(now, |(_, last)| last.plus(TEN_MINUTES)).max(now.plus(quiet));
                 group.phase = if at == now { Phase::Closed(Some(now)) } else { Phase::Quiet(at) };
             }
             Phase::Open | Phase::Quiet(_) | Phase::Closed(_) => {}
@@ -319,7 +391,8 @@ impl World {
     }
 
     /// Lets time pass.
-    pub(super) fn ticks(&mut self, of: &Rules, at: Timestamp, what: Tick<'_>, silence_first: bool) {
+    pub(super) fn ticks(&mut self, at: Timestamp, what: Tick<'_>, silence_first: bool) {
+        self.set_anew = false;
         let silent = self.silent_at.filter(|silent| *silent <= at && !matches!(what, Tick::Some { silent: false, .. }));
         // What is due earlier comes first: a beat that is missed while its incident is quiet, or after that was resolved.
         let quiet_until = self.opened.values().filter_map(|group| group.phase.due()).min();
@@ -328,7 +401,7 @@ impl World {
             None => true,
         };
         if silent.is_some() && first {
-            self.falls_silent(of, at);
+            self.falls_silent(at);
         }
         let mut due: Vec<_> = self.waiting.extract_if(.., |group| is_due(group, at)).collect();
         due.sort_by_key(|group| group.phase.due());
@@ -344,7 +417,7 @@ impl World {
             }
         }
         if silent.is_some() && !first {
-            self.falls_silent(of, at);
+            self.falls_silent(at);
         }
     }
 
@@ -361,17 +434,17 @@ impl World {
     }
 
     /// A beat is missed.
-    fn falls_silent(&mut self, of: &Rules, at: Timestamp) {
+    fn falls_silent(&mut self, at: Timestamp) {
         self.silent_at = None;
         let firing = Firing {
             severity: Severity::High,
-            title: format!("{} is silent", of.name),
+            title: format!("{} is silent", self.setting.name),
             summary: String::new(),
             source: String::new(),
             description: String::new(),
         };
         let alert = Alert { key: SILENCE.to_owned(), group: None, state: AlertState::Resolved, report: None };
-        let _ = self.fires(of, &alert, &firing, at);
+        let _ = self.fires(&alert, &firing, at);
     }
 
     /// When an incident is resolved, if nothing happens before; and whether a beat that is missed at that instant may come before it.
@@ -392,6 +465,12 @@ impl World {
         let silent = self.silent_at.filter(|silent| *silent <= at);
         let most = self.deadlines().filter(|due| *due <= at && silent.is_none_or(|silent| *due <= silent)).count();
         (most - usize::from(self.is_tied(at)), most)
+    }
+
+    /// How much must have gone on by a tick for an instant that has come, and did not.
+    pub(super) fn overdue(&self, at: Timestamp) -> usize {
+        let silent = self.silent_at.filter(|_| self.set_anew);
+        self.deadlines().filter(|due| *due <= at && Some(*due) != silent).count()
     }
 
     /// When something goes on by itself.
@@ -416,6 +495,10 @@ impl Phase {
             Self::Open | Self::Closed(_) => None,
         }
     }
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
 }
 
 fn is_due(group: &Group, at: Timestamp) -> bool {

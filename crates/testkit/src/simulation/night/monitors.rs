@@ -1,26 +1,42 @@
 //! Monitors in a simulated night: they fire, repeat, flap, resolve and storm, die and come back. One that got no answer sends the same
-//! again.
+//! again; one whose token does not work goes on until somebody gives it the new one.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use dogwatch_core::Secret;
 use dogwatch_core::id::IntegrationId;
 use dogwatch_core::incident::Severity;
 use dogwatch_core::integration::{
     Alert, AlertState, CreateIntegration, Firing, Heartbeat, IntegrationKind, Received, Settings, Severities,
     SeverityOutcome,
 };
+use dogwatch_core::text::TopicArn;
+use dogwatch_core::{Code, Secret};
 use dogwatch_store::{Error, Pending};
 
-use super::super::{Complaint, Rules, Sent};
+use super::super::{Complaint, Post, Random, Reply, Sent, Token};
 use super::Night;
+
+/// The topics of SNS from which messages come: that of the alarms, and another one.
+const TOPICS: [&str; 2] = ["arn:aws:sns:eu-west-1:1:alarms", "arn:aws:sns:eu-west-1:2:others"];
 
 /// A monitor, and the integration over which it reports.
 pub(super) struct Monitor {
-    id: IntegrationId,
-    token: Secret,
-    kind: IntegrationKind,
+    pub(super) id: IntegrationId,
+    pub(super) kind: IntegrationKind,
+    /// What it was called at first, what it was to be called last, and how many names that were.
+    pub(super) first_name: String,
+    pub(super) name: String,
+    pub(super) names: u32,
+    /// What it presents, and the number of that.
+    token: (Secret, Token),
+    /// What its admins got last in place of that.
+    pub(super) newest: Option<(Secret, Token)>,
+    /// How many new tokens were asked for.
+    pub(super) rotations: Token,
+    /// Whether its integration was deleted.
+    pub(super) deleted: bool,
+    /// Whether a new one has taken its place.
+    pub(super) replaced: bool,
     /// Whether several of its alerts are one incident.
     groups: bool,
     /// How many storms it has yet to send.
@@ -29,9 +45,31 @@ pub(super) struct Monitor {
     /// How bad each alert is that it has reported, and whether it fires.
     alerts: BTreeMap<String, (Severity, bool)>,
     /// What it could not deliver, oldest first.
-    unanswered: Vec<Sent>,
+    pub(super) unanswered: Vec<Sent>,
+    /// The last messages of a topic, oldest first.
+    last: Vec<Sent>,
     /// How many reports it has made.
     made: u64,
+}
+
+/// What was handed in, and waits for its answer.
+pub(super) enum Handed {
+    Reports(Pending<Vec<Received>>),
+    Topic(Pending<Vec<bool>>),
+    FromTopic(Pending<Vec<Option<Received>>>),
+}
+
+impl Handed {
+    fn wait(self) -> Result<Reply, Error> {
+        Ok(match self {
+            Self::Reports(pending) => Reply::Received(pending.wait()?),
+            Self::Topic(pending) => Reply::Confirmed(pending.wait()?.into_iter().all(|confirmed| confirmed)),
+            Self::FromTopic(pending) => {
+                let received: Option<Vec<_>> = pending.wait()?.into_iter().collect();
+                received.map_or(Reply::Foreign, Reply::Received)
+            }
+        })
+    }
 }
 
 impl Monitor {
@@ -88,10 +126,12 @@ impl Night {
         let heartbeat = Heartbeat::new(*self.random.pick(&[60, 600]).unwrap(), 90).ok();
         let quiet = *self.random.pick(&[0, 240]).unwrap();
         self.set_up("Backup", IntegrationKind::Heartbeat, &Settings { heartbeat, ..pauses(0, quiet) });
+        let pause = *self.random.pick(&[0, 300]).unwrap();
+        self.set_up("Alarms", IntegrationKind::CloudWatch, &pauses(pause, 120));
     }
 
     /// Sets up one, which names a policy, a schedule, or neither.
-    fn set_up(&mut self, name: &str, kind: IntegrationKind, settings: &Settings) {
+    pub(super) fn set_up(&mut self, name: &str, kind: IntegrationKind, settings: &Settings) {
         let policy = if self.random.one_in(2) { self.random.pick(&self.policies).copied() } else { None };
         let schedule = if self.random.one_in(2) { self.random.pick(&self.schedules).copied() } else { None };
         let settings = Settings {
@@ -100,34 +140,36 @@ impl Night {
             escalation_policy_id: policy,
             ..settings.clone()
         };
-        let seconds = |seconds: i64| Duration::from_secs(u64::try_from(seconds).unwrap());
-        let rules = Rules {
-            name: name.to_owned(),
-            pause: seconds(settings.pause_seconds),
-            quiet: seconds(settings.resolve_after_seconds),
-            drops_low: settings.severities.low == SeverityOutcome::Drop,
-            silence: settings.heartbeat.map(|it| seconds((it.period() + it.grace()).into())),
-        };
         let create = CreateIntegration { name: name.parse().unwrap(), kind, settings };
         let created = self.engine().execute(create, &self.admin).unwrap();
-        let id = created.integration.setting.id;
-        self.auditor.monitors.watch(id, rules, policy, schedule);
+        self.auditor.monitors.watch(&created.integration.setting);
         let storms = if kind == IntegrationKind::Generic { self.random.below(3) } else { 0 };
         self.monitors.push(Monitor {
-            id,
-            token: created.token,
+            id: created.integration.setting.id,
             kind,
+            first_name: name.to_owned(),
+            name: name.to_owned(),
+            names: 0,
+            token: (created.token, 0),
+            newest: None,
+            rotations: 0,
+            deleted: false,
+            replaced: false,
             groups: kind == IntegrationKind::Alertmanager,
             storms,
             down: false,
             alerts: BTreeMap::new(),
             unanswered: Vec::new(),
+            last: Vec::new(),
             made: 0,
         });
     }
 
+    /// One of the monitors; less often one whose integration was deleted.
     pub(super) fn some_monitor(&mut self) -> usize {
-        usize::try_from(self.random.below(u64::try_from(self.monitors.len()).unwrap())).unwrap()
+        let any = |random: &mut Random, of: usize| usize::try_from(random.below(u64::try_from(of).unwrap())).unwrap();
+        let place = any(&mut self.random, self.monitors.len());
+        if self.monitors[place].deleted { any(&mut self.random, self.monitors.len()) } else { place }
     }
 
     /// A monitor says something, and waits for the answer.
@@ -139,6 +181,11 @@ impl Night {
         if self.monitors[place].down {
             return Ok(());
         }
+        if self.random.one_in(2) {
+            let monitor = &mut self.monitors[place];
+            monitor.token = monitor.newest.take().unwrap_or_else(|| monitor.token.clone());
+        }
+        self.reported = place;
         let sent = self.next_of(place);
         let pending = self.hand_in(place, &sent);
         self.answered(place, sent, pending);
@@ -150,10 +197,32 @@ impl Night {
         if !self.monitors[place].unanswered.is_empty() {
             return self.monitors[place].unanswered.remove(0);
         }
-        if self.monitors[place].kind == IntegrationKind::Heartbeat {
-            return Sent::Beat;
+        match self.monitors[place].kind {
+            IntegrationKind::Heartbeat => Sent::Beat,
+            IntegrationKind::CloudWatch => self.message_of(place),
+            _ => Sent::Alerts(self.alerts_of(place)),
         }
-        Sent::Alerts(self.alerts_of(place))
+    }
+
+    /// A message of a topic: mostly of that of the alarms, and perhaps one that was sent before.
+    fn message_of(&mut self, place: usize) -> Sent {
+        let topic = |n: usize| TopicArn::new(TOPICS[n]).unwrap();
+        let from = topic(usize::from(self.random.one_in(6)));
+        let key = format!("alarm {}", self.random.below(2));
+        let (random, monitor) = (&mut self.random, &mut self.monitors[place]);
+        let sent = match random.below(10) {
+            0 | 1 => return Sent::Confirm(from),
+            2 => return Sent::FromTopic(from, None),
+            3..=5 if !monitor.last.is_empty() => return random.pick(&monitor.last).unwrap().clone(),
+            6 | 7 => monitor.is_over(&key),
+            _ => monitor.fires(&key, Some(Severity::High)),
+        };
+        monitor.made += 1;
+        let sent = Sent::FromTopic(from, Some(Alert { report: Some(format!("message {}", monitor.made)), ..sent }));
+        monitor.last.push(sent.clone());
+        let old = monitor.last.len().saturating_sub(3);
+        monitor.last.drain(..old);
+        sent
     }
 
     fn alerts_of(&mut self, place: usize) -> Vec<Alert> {
@@ -189,34 +258,44 @@ impl Night {
         }
     }
 
-    /// Hands something in; `None` when that is not possible.
-    pub(super) fn hand_in(&self, place: usize, sent: &Sent) -> Option<Pending<Vec<Received>>> {
+    /// Hands something in, with the number of the token that is presented; an error when that is not possible.
+    pub(super) fn hand_in(&self, place: usize, sent: &Sent) -> (Token, Result<Handed, Error>) {
         let monitor = &self.monitors[place];
-        let pending = match sent {
-            Sent::Beat => self.engine().submit_beat(&monitor.token),
-            Sent::Alerts(alerts) => self.engine().submit_alerts(&monitor.token, monitor.kind, alerts.clone()),
+        let ((token, number), engine) = (&monitor.token, self.engine());
+        let handed = match sent {
+            Sent::Beat => engine.submit_beat(token).map(Handed::Reports),
+            Sent::Alerts(alerts) => engine.submit_alerts(token, monitor.kind, alerts.clone()).map(Handed::Reports),
+            Sent::Confirm(topic) => engine.submit_topic(token, topic.clone()).map(Handed::Topic),
+            Sent::FromTopic(topic, alert) => {
+                engine.submit_from_topic(token, topic.clone(), alert.clone()).map(Handed::FromTopic)
+            }
         };
-        pending.ok()
+        (*number, handed)
     }
 
-    /// Waits for the answer to something that was handed in. Without one, the monitor sends it again later.
-    pub(super) fn answered(&mut self, place: usize, sent: Sent, pending: Option<Pending<Vec<Received>>>) -> bool {
-        let now = self.now();
-        let outcome = pending.map(Pending::wait);
-        let monitor = &mut self.monitors[place];
-        let known = match outcome {
-            Some(Ok(answer)) => {
-                self.report.alerts += u64::try_from(answer.len()).unwrap();
-                self.auditor.monitors.sent(monitor.id, sent, now, Some(answer));
+    /// Waits for the answer to something that was handed in. Without one, the monitor sends it again later; what is refused is given up.
+    pub(super) fn answered(&mut self, place: usize, sent: Sent, handed: (Token, Result<Handed, Error>)) -> bool {
+        let (at, (token, handed)) = (self.now(), handed);
+        let was_handed_in = handed.is_ok();
+        let reply = match handed.and_then(Handed::wait) {
+            Ok(reply) => Some(reply),
+            Err(Error::Refused(error)) if error.code() == Code::InvalidApiKey => Some(Reply::Refused),
+            Err(error) if !was_handed_in || matches!(error, Error::Refused(_)) => {
+                // It certainly did not happen.
+                self.monitors[place].unanswered.push(sent);
                 return true;
             }
-            None | Some(Err(Error::Refused(_))) => true,
-            Some(Err(_)) => {
-                self.auditor.monitors.sent(monitor.id, sent.clone(), now, None);
-                false
-            }
+            Err(_) => None,
         };
-        monitor.unanswered.push(sent);
+        let known = reply.is_some();
+        let monitor = &mut self.monitors[place];
+        if !known {
+            monitor.unanswered.push(sent.clone());
+        }
+        if let Some(Reply::Received(received)) = &reply {
+            self.report.alerts += u64::try_from(received.len()).unwrap();
+        }
+        self.auditor.monitors.sent(monitor.id, Post { sent, token, at, reply });
         known
     }
 }

@@ -13,7 +13,7 @@ use dogwatch_store::fuzzing::in_the_writer;
 use dogwatch_store::{Error, Pending, Ticked};
 
 use super::super::auditor::ensure;
-use super::super::{Complaint, Fault, Sent};
+use super::super::{Change, Complaint, Fault, Sent};
 use super::{MINUTE, Night};
 
 /// The outcome of a command, as far as its caller can know it.
@@ -44,6 +44,7 @@ enum Racer {
     ByHand(EditStatusPage),
     Announce(CreateMaintenance),
     Report(usize, Sent),
+    Change(usize, Change),
     Tick(Timestamp),
 }
 
@@ -58,7 +59,10 @@ impl Night {
         let mut touched: Vec<_> = self.auditor.due(tick);
         touched.extend(raced.iter().copied());
         let reporter = self.some_monitor();
-        let racers = self.prepare(&raced, Some(reporter));
+        let mut racers = self.prepare(&raced, Some(reporter));
+        if self.random.one_in(3) {
+            self.change_too(&mut racers, reporter);
+        }
         let outcomes = self.let_race(racers);
         ensure!(outcomes.iter().all(|outcome| !matches!(outcome, Outcome::Unknown)), "a race ended in the unknown");
         let done = outcomes.iter().filter_map(|outcome| match outcome {
@@ -110,6 +114,14 @@ impl Night {
         racers
     }
 
+    /// An admin changes an integration at the same time: most often that over which a monitor reports.
+    fn change_too(&mut self, racers: &mut Vec<(Actor, Racer)>, reporter: usize) {
+        let changed = if self.random.one_in(3) { self.some_monitor() } else { reporter };
+        let change = self.change_of(changed);
+        let place = usize::try_from(self.random.below(u64::try_from(racers.len()).unwrap())).unwrap();
+        racers.insert(place, (self.admin, Racer::Change(changed, change)));
+    }
+
     /// Hands in a batch and waits for all answers.
     fn let_race(&mut self, racers: Vec<(Actor, Racer)>) -> Vec<Outcome<Option<IncidentId>>> {
         let (reached, at_plug) = mpsc::channel();
@@ -129,7 +141,7 @@ impl Night {
         let mut ticks: Vec<Pending<Ticked>> = Vec::new();
         let mut pages: Vec<Pending<StatusPage>> = Vec::new();
         let mut maintenances: Vec<Pending<MaintenanceView>> = Vec::new();
-        let mut reports = Vec::new();
+        let (mut reports, mut changes) = (Vec::new(), Vec::new());
         for (actor, racer) in racers {
             let engine = self.engine();
             match racer {
@@ -145,6 +157,10 @@ impl Night {
                     let pending = self.hand_in(place, &sent);
                     reports.push((place, sent, pending));
                 }
+                Racer::Change(place, change) => {
+                    let handed = self.hand_in_change(place, &change);
+                    changes.push((place, change, handed));
+                }
                 Racer::Announce(command) => maintenances.extend(engine.submit(command, &self.admin)),
             }
         }
@@ -155,6 +171,10 @@ impl Night {
         outcomes.extend(maintenances.into_iter().map(|one| Outcome::of(one.wait().map(|_| None))));
         for (place, sent, pending) in reports {
             let known = self.answered(place, sent, pending);
+            outcomes.push(if known { Outcome::Done(None) } else { Outcome::Unknown });
+        }
+        for (place, change, handed) in changes {
+            let known = self.change_answered(place, change, handed);
             outcomes.push(if known { Outcome::Done(None) } else { Outcome::Unknown });
         }
         for tick in ticks {
@@ -171,7 +191,7 @@ impl Night {
     fn not_handed_in(&mut self, racers: Vec<(Actor, Racer)>) {
         for (_, racer) in racers {
             if let Racer::Report(place, sent) = racer {
-                self.answered(place, sent, None);
+                self.monitors[place].unanswered.push(sent);
             }
         }
     }
@@ -187,7 +207,13 @@ impl Night {
         let first = self.some_monitor();
         let reporter = |n: i64| (first + usize::try_from(n).unwrap()) % self.monitors.len();
         let reporters: Vec<_> = (0..self.random.between(1, 3)).map(reporter).collect();
-        let batches: Vec<_> = reporters.into_iter().map(|place| self.prepare(&about, Some(place))).collect();
+        let mut batches: Vec<_> = reporters.iter().map(|place| self.prepare(&about, Some(*place))).collect();
+        if self.random.one_in(3) {
+            // Once, for all batches: each change in doubt doubles what may be so.
+            let last = batches.len() - 1;
+            let which = usize::try_from(self.random.below(u64::try_from(batches.len()).unwrap())).unwrap();
+            self.change_too(&mut batches[which], reporters[last]);
+        }
         self.disk.fault_in(operations, fault, takes_effect);
         let mut unknown = false;
         // The fault may hit while something is read, decided, applied or made durable.
@@ -221,6 +247,7 @@ impl Night {
         }
         self.auditor.forget_claims();
         self.refresh_members()?;
+        self.refresh_monitors()?;
         self.find_openings()?;
         self.audit_all(Some(tick))
     }

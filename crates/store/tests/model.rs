@@ -190,6 +190,24 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(config(300))]
+
+    #[test]
+    fn alerts_agree_with_the_model(bytes in prop::collection::vec(any::<u8>(), 100..1_500)) {
+        run::run_rules(&ops::steps_about_alerts(&bytes));
+    }
+}
+
+proptest! {
+    #![proptest_config(config(60))]
+
+    #[test]
+    fn stored_alerts_agree_with_the_model(bytes in prop::collection::vec(any::<u8>(), 100..1_500)) {
+        in_memory(&ops::steps_about_alerts(&bytes));
+    }
+}
+
+proptest! {
     #![proptest_config(config(12))]
 
     #[test]

@@ -28,7 +28,7 @@ use crate::secret::SecretHash;
 use crate::status_page::{Maintenance, StatusChange, StatusPage, StatusPagePort};
 use crate::team::{Invitation, Member, TeamPort};
 use crate::text::{EmailAddress, ExternalId, Name, PolicyName, ScheduleName, Slug};
-use crate::ticks::{TickPort, Timer, Waiting, fire_due};
+use crate::ticks::{Fired, TickPort, Timer, Waiting, fire_due};
 use crate::time::Timestamp;
 use crate::webhook::{Webhook, WebhookPort};
 use crate::world::{Change, GlobalPort, State, World, Write};
@@ -108,18 +108,20 @@ impl MemoryState {
         ask(query, actor, self)
     }
 
-    /// Fires every timer that is due at `now`, each once; gives their number.
+    /// Fires every timer that is due at `now`, each once; gives the number of those that have gone on: one may end another.
     ///
     /// # Errors
     /// Those of [`fire_due`].
     pub fn tick(&mut self, now: Timestamp, ids: &mut IdSource) -> Result<usize, Error> {
         let due = self.timers_due(now, None, usize::MAX)?;
         let mut lookups = Lookups::at(now);
+        let mut fired = 0;
         for timer in &due {
             let decision = fire_due(timer, self, &mut lookups, ids)?;
             self.apply(decision.writes);
+            fired += usize::from(decision.reply == Fired::Yes);
         }
-        Ok(due.len())
+        Ok(fired)
     }
 
     /// Claims notifications that can be claimed at `now`: the first of each inbox, from at most `limit` inboxes.

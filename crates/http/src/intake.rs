@@ -4,12 +4,13 @@
 //! fails for a while is answered with a status after which the sender tries again, never with one after which it gives up: what is
 //! repeated counts, and does no harm.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::routing::{get, post};
@@ -43,6 +44,18 @@ pub(crate) fn routes(api: Arc<Api>) -> Router {
 
 async fn wrong_method() -> Response<Body> {
     plain(StatusCode::METHOD_NOT_ALLOWED, "the route does not take this method\n")
+}
+
+/// The token in a path. What cannot be one, as it is no UTF-8, is one that nobody has: the answer has the sender's shape.
+pub(crate) struct Token(pub(crate) Secret);
+
+impl<S: Send + Sync> FromRequestParts<S> for Token {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(Secret::new(path.map(|Path(token)| token).unwrap_or_default())))
+    }
 }
 
 /// Why nothing came in.
@@ -279,10 +292,9 @@ pub(crate) fn sentences(why: &NotReceived) -> Vec<String> {
     }
 }
 
-async fn alertmanager(State(api): State<Arc<Api>>, Path(token): Path<String>, request: Request) -> Response<Body> {
+async fn alertmanager(State(api): State<Arc<Api>>, Token(token): Token, request: Request) -> Response<Body> {
     const KIND: IntegrationKind = IntegrationKind::Alertmanager;
     let received = async {
-        let token = Secret::new(token);
         let (mut incoming, body) = Incoming::of(api, request)?;
         incoming.admit(&token, KIND)?;
         let body = incoming.read(body, LARGEST).await?;
@@ -297,10 +309,9 @@ async fn alertmanager(State(api): State<Arc<Api>>, Path(token): Path<String>, re
     }
 }
 
-async fn generic(State(api): State<Arc<Api>>, Path(token): Path<String>, request: Request) -> Response<Body> {
+async fn generic(State(api): State<Arc<Api>>, Token(token): Token, request: Request) -> Response<Body> {
     const KIND: IntegrationKind = IntegrationKind::Generic;
     let received = async {
-        let token = Secret::new(token);
         let (mut incoming, body) = Incoming::of(api, request)?;
         incoming.admit(&token, KIND)?;
         let alert = dogwatch_intake::generic(&incoming.read(body, LARGEST).await?)?;
@@ -318,10 +329,9 @@ async fn generic(State(api): State<Arc<Api>>, Path(token): Path<String>, request
     }
 }
 
-async fn beat(State(api): State<Arc<Api>>, Path(token): Path<String>, request: Request) -> Response<Body> {
+async fn beat(State(api): State<Arc<Api>>, Token(token): Token, request: Request) -> Response<Body> {
     const KIND: IntegrationKind = IntegrationKind::Heartbeat;
     let received = async {
-        let token = Secret::new(token);
         // What the body says does not matter.
         let (mut incoming, _) = Incoming::of(api, request)?;
         incoming.admit(&token, KIND)?;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{Response, StatusCode};
 use dogwatch_intake::{Refusal, SnsKind, SnsMessage, sns};
 use dogwatch_store::rules::integration::{IntegrationKind, Received};
@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 use crate::api::Api;
 use crate::error::Failure;
-use crate::intake::{Incoming, NotReceived, not_received, patiently, plain, sentences};
+use crate::intake::{Incoming, NotReceived, Token, not_received, patiently, plain, sentences};
 
 /// The largest message, in bytes: SNS sends 256 KiB at most, in JSON.
 const LARGEST: usize = 1 << 20;
@@ -86,14 +86,9 @@ impl Fetched {
 }
 
 /// Receives a message of SNS.
-pub(crate) async fn cloudwatch(
-    State(api): State<Arc<Api>>,
-    Path(token): Path<String>,
-    request: Request,
-) -> Response<Body> {
+pub(crate) async fn cloudwatch(State(api): State<Arc<Api>>, Token(token): Token, request: Request) -> Response<Body> {
     const KIND: IntegrationKind = IntegrationKind::CloudWatch;
     let received = async {
-        let token = Secret::new(token);
         let (mut incoming, body) = Incoming::of(api, request)?;
         incoming.admit(&token, KIND)?;
         let message = sns(&incoming.read(body, LARGEST).await?)?;

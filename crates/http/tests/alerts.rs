@@ -52,6 +52,17 @@ impl Server {
     }
 }
 
+/// A token that is not even text is one that nobody has.
+#[tokio::test]
+async fn a_token_that_is_no_text() {
+    let server = Server::new().await;
+    for kind in ["alertmanager", "generic", "heartbeat", "cloudwatch"] {
+        let refused = posted(&server.router, &format!("/integrations/{kind}/%FF"), &json!({})).await;
+        let unknown = posted(&server.router, &format!("/integrations/{kind}/unknown"), &json!({})).await;
+        assert_eq!((refused.status, &refused.body), (404, &unknown.body), "{kind}");
+    }
+}
+
 #[tokio::test]
 async fn an_integration_from_its_beginning_to_its_end() {
     let server = Server::new().await;

@@ -25,7 +25,7 @@ use dogwatch_core::incident::{
 };
 use dogwatch_core::integration::{
     CreateIntegration, DeleteIntegration, EditIntegration, GetIntegration, IntegrationKind, ListIntegrations,
-    ListSignals, RotateIntegrationToken,
+    ListSignals, Received, RotateIntegrationToken, Settings,
 };
 use dogwatch_core::oncall::{
     AddRotationLayer, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule, EditRotationLayer, EditSchedule,
@@ -43,10 +43,10 @@ use dogwatch_core::webhook::{
     CreateWebhook, DeleteWebhook, EditWebhook, EnableWebhook, GetWebhook, ListWebhookDeliveries, ListWebhooks,
     RotateWebhookSecret, TestWebhook,
 };
-use dogwatch_core::{Actor, Code, Command, Patch, Query, Timestamp, UserId};
+use dogwatch_core::{Actor, Code, Command, Patch, Query, Secret, Timestamp, UserId};
 use dogwatch_store::backend::MemoryBackend;
 use dogwatch_store::{Engine, Error, ManualClock};
-use dogwatch_testkit::rooms::integration::firing;
+use dogwatch_testkit::rooms::integration::{firing, over};
 use dogwatch_testkit::{ops, run::Run};
 use proptest::prelude::*;
 
@@ -69,6 +69,8 @@ struct Names {
     integration: IntegrationId,
     /// Of an incident that the integration has opened.
     alerted: IncidentId,
+    /// What its sender presents; nobody has the token of none.
+    token: Secret,
 }
 
 const NOBODYS: [u8; 16] = [0xEE; 16];
@@ -91,7 +93,27 @@ fn nobodys() -> Names {
         maintenance: Id::from_bytes(NOBODYS),
         integration: Id::from_bytes(NOBODYS),
         alerted: Id::from_bytes(NOBODYS),
+        token: Secret::new("x".repeat(32)),
     }
+}
+
+/// Whoever holds a token of ours reports what they have a signal of, too: it is ours, and they have nothing of it. With an old token,
+/// or over another kind, nobody reports anything.
+fn report(engine: &Engine, admin: &Actor, ours: &Names) {
+    let kind = IntegrationKind::Generic;
+    let received = |token: &Secret, alert| engine.submit_alerts(token, kind, vec![alert]).map(|it| it.wait().unwrap());
+    let fires = || firing("disk", None, Severity::Critical, "fuller");
+    assert_eq!(received(&ours.token, fires()).unwrap(), [Received::Counted]);
+    assert_eq!(received(&ours.token, over("disk")).unwrap(), [Received::Over]);
+    let old = engine.execute(RotateIntegrationToken::new(ours.integration), admin).unwrap().token;
+    let now = engine.execute(RotateIntegrationToken::new(ours.integration), admin).unwrap().token;
+    for token in [&ours.token, &old] {
+        assert_eq!(received(token, fires()).err().map(|error| error.code()), Some(Code::InvalidApiKey));
+    }
+    assert_eq!(engine.submit_beat(&now).err().map(|error| error.code()), Some(Code::InvalidApiKey));
+    let of_another_kind = engine.submit_alerts(&now, IntegrationKind::PagerDuty, vec![fires()]);
+    assert_eq!(of_another_kind.err().map(|error| error.code()), Some(Code::InvalidApiKey));
+    assert_eq!(received(&now, fires()).unwrap(), [Received::Counted], "it has been quiet for a moment only");
 }
 
 /// What an attempt came to: the whole error, or success.
@@ -326,6 +348,17 @@ fn try_all(engine: &Engine, actor: &Actor, own: &Names, names: &Names) -> Vec<St
         set(&mut edit, names);
         outcomes.push(run(engine, actor, edit));
     }
+    let names_theirs: [fn(&mut Settings, &Names); 3] = [
+        |settings, names| settings.component_id = Some(names.component),
+        |settings, names| settings.owner_schedule_id = Some(names.schedule),
+        |settings, names| settings.escalation_policy_id = Some(names.policy),
+    ];
+    for set in names_theirs {
+        let kind = IntegrationKind::Generic;
+        let mut create = CreateIntegration::new("z".parse().unwrap(), kind);
+        set(&mut create.settings, names);
+        outcomes.push(run(engine, actor, create));
+    }
     outcomes.into_iter().map(hide).collect()
 }
 
@@ -417,6 +450,7 @@ fn one_of_each(engine: &Engine, admin: &Actor, user: UserId) -> Names {
     Names {
         integration: added.integration.setting.id,
         alerted: alerted.unwrap().id,
+        token: added.token,
         page,
         maintenance: engine.execute(maintenance, admin).unwrap().id,
         policy,
@@ -459,6 +493,7 @@ proptest! {
             let with_nobodys = try_all(engine, &us, &ours, &nobodys());
             prop_assert_eq!(&with_theirs, &with_nobodys);
             prop_assert!(with_theirs.iter().all(|outcome| outcome != "ok"), "{:?}", with_theirs);
+            report(engine, &us, &ours);
             prop_assert_eq!(before, everything(engine, &them));
             let seen = everything(engine, &us);
             for id in [theirs.integration.to_string(), theirs.alerted.to_string(), theirs.page.to_string(), theirs.maintenance.to_string(), theirs.policy.to_string(), theirs.policy_layer.to_string(), theirs.schedule.to_string(), theirs.layer.to_string(), theirs.stand_in.to_string(), theirs.incident.to_string(), theirs.component.to_string(), theirs.key.to_string(), theirs.update.to_string(), theirs.webhook.to_string()] {

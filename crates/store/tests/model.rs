@@ -90,6 +90,7 @@ fn replay(store: &ReadOnly) {
         "webhook",
         "statusPage",
         "maintenance",
+        "integration",
     ];
     let exported = lines(&export).into_iter().filter(|line| shown.contains(&line["type"].as_str().unwrap()));
     let exported: BTreeMap<_, _> = exported
@@ -97,7 +98,7 @@ fn replay(store: &ReadOnly) {
             let fields = line.as_object_mut().unwrap();
             match fields["type"].as_str() {
                 Some("apiKey") => assert!(fields.remove("hash").is_some()),
-                Some("invitation") => assert!(fields.remove("token").is_some()),
+                Some("invitation" | "integration") => assert!(fields.remove("token").is_some()),
                 _ => {}
             }
             (name(&line), line)
@@ -186,6 +187,24 @@ proptest! {
     #[test]
     fn stored_status_pages_agree_with_the_model(bytes in prop::collection::vec(any::<u8>(), 200..1_500)) {
         in_memory(&ops::steps_about_a_page(&bytes));
+    }
+}
+
+proptest! {
+    #![proptest_config(config(120))]
+
+    #[test]
+    fn alerts_agree_with_the_model(bytes in prop::collection::vec(any::<u8>(), 100..1_500)) {
+        run::run_rules(&ops::steps_about_alerts(&bytes));
+    }
+}
+
+proptest! {
+    #![proptest_config(config(30))]
+
+    #[test]
+    fn stored_alerts_agree_with_the_model(bytes in prop::collection::vec(any::<u8>(), 100..1_500)) {
+        in_memory(&ops::steps_about_alerts(&bytes));
     }
 }
 

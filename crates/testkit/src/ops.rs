@@ -5,7 +5,7 @@
 
 use arbitrary::{Result, Unstructured};
 
-use crate::rooms::{self, Op, status_page};
+use crate::rooms::{self, Op, integration, status_page};
 
 /// An entity, by its place in a list of the model; or an id that nobody made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +17,10 @@ pub struct Pick {
 }
 
 /// A field of a PATCH request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Field<T> {
     /// Absent.
+    #[default]
     Keep,
     /// `null`.
     Clear,
@@ -63,6 +64,22 @@ pub fn steps_about_a_page(bytes: &[u8]) -> Vec<Step> {
     while !source.is_empty() && steps.len() < LONGEST {
         match step_about_a_page(&mut source) {
             Ok(step) => steps.push(step),
+            Err(_) => break,
+        }
+    }
+    steps
+}
+
+/// As [`steps`], about alerts: integrations are there from the beginning, and most steps report something or let time pass.
+#[must_use]
+pub fn steps_about_alerts(bytes: &[u8]) -> Vec<Step> {
+    let admin = Pick { org: 0, index: Some(0) };
+    let mut source = Unstructured::new(bytes);
+    let mut steps: Vec<_> = integration::beginning().into_iter().map(|op| Step { actor: admin, op }).collect();
+    while !source.is_empty() && steps.len() < LONGEST {
+        let org = usize::from(source.ratio(1_u8, 16).unwrap_or(false));
+        match integration::alert_operation(&mut source, org) {
+            Ok(op) => steps.push(Step { actor: Pick { org, index: Some(0) }, op }),
             Err(_) => break,
         }
     }

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use dogwatch_core::caller::authenticate;
+use dogwatch_core::integration::{Alert, IntegrationKind, ReceiveAlert, Received};
 use dogwatch_core::memory::MemoryState;
 use dogwatch_core::outbox::{Notification, Receipt, Retried};
 use dogwatch_core::ticks::TickPort;
@@ -155,6 +156,17 @@ impl Subject {
             Kind::Rules(rules) => {
                 let mut ids = rules.ids.borrow_mut();
                 Ok(rules.state.borrow_mut().execute(command, actor, rules.clock.now(), &mut ids)?)
+            }
+        }
+    }
+
+    /// See [`Engine::submit_alerts`]; in a transaction, and on the rules, one after the other.
+    pub fn receive(&self, token: &Secret, kind: IntegrationKind, alerts: Vec<Alert>) -> Result<Vec<Received>, Error> {
+        match self.as_engine().filter(|_| !self.in_transaction()) {
+            Some(engine) => engine.submit_alerts(token, kind, alerts)?.wait(),
+            None => {
+                let receive = |alert| self.execute(ReceiveAlert::new(token.clone(), kind, alert), &Actor::Anybody);
+                alerts.into_iter().map(receive).collect()
             }
         }
     }

@@ -78,7 +78,8 @@ impl Org {
         self.actor(actor)?;
         let index = index.filter(|index| !self.components[*index].deleted).ok_or("not_found")?;
         let used = |incident: &Incident| incident.status != RESOLVED && incident.components.contains(&index);
-        ensure(!self.incidents.iter().any(used) && !self.is_on_a_page(index), "component_in_use")?;
+        let named = self.integrations.iter().any(|one| !one.deleted && one.component == Some(index));
+        ensure(!self.incidents.iter().any(used) && !self.is_on_a_page(index) && !named, "component_in_use")?;
         self.components[index].deleted = true;
         Ok(())
     }

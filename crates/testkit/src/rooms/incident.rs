@@ -13,7 +13,7 @@ use arbitrary::{Result, Unstructured};
 
 use super::Org;
 use crate::fixture::valid;
-use crate::model::{Expected, Millis, ensure};
+use crate::model::{By, Expected, Millis, ensure};
 use crate::ops::{Field, Pick, field, maybe, name, pick, picks, text};
 use crate::render;
 use crate::run::{Run, agree, instant, patch, set};
@@ -131,7 +131,7 @@ pub struct Update {
     pub body: Option<String>,
     pub status: Option<usize>,
     pub public: bool,
-    pub by: usize,
+    pub by: By,
     pub at: Millis,
     pub redacted: Option<(Millis, usize)>,
 }
@@ -148,17 +148,17 @@ pub struct Incident {
     pub status: usize,
     pub owner: Option<usize>,
     pub components: Vec<usize>,
-    pub by: usize,
+    pub by: By,
     pub created: Millis,
     pub updated: Millis,
     /// The status history, oldest first: status, instant, and the place of the update that brought it.
     pub history: Vec<(usize, Millis, Option<usize>)>,
     pub updates: Vec<Update>,
     /// The audit trail, oldest first: event, instant, actor (`None`: time), details.
-    pub trail: Vec<(&'static str, Millis, Option<usize>, String)>,
+    pub trail: Vec<(&'static str, Millis, Option<By>, String)>,
     /// Of how many of these events the webhooks were told.
     pub told: usize,
-    pub acknowledged: Option<(Millis, usize)>,
+    pub acknowledged: Option<(Millis, By)>,
     pub handed_off: Option<Millis>,
     pub run: Option<RunModel>,
 }
@@ -192,21 +192,36 @@ impl Org {
             None => schedule.and_then(|schedule| self.on_call(schedule, now)),
         };
         let components = self.component_set(new.components)?;
+        let description = new.description.cloned();
+        Ok(self.open_incident(actor.into(), now, new.title, new.severity, description, (owner, policy, components)))
+    }
+
+    /// Opens an incident and gives its place. `about` is its owner, its policy, and its components.
+    pub(super) fn open_incident(
+        &mut self,
+        by: By,
+        now: Millis,
+        title: &str,
+        severity: usize,
+        description: Option<String>,
+        about: (Option<usize>, Option<usize>, Vec<usize>),
+    ) -> usize {
+        let (owner, policy, components) = about;
         self.incidents.push(Incident {
             id: String::new(),
             number: u64::try_from(self.incidents.len()).unwrap() + 1,
-            title: new.title.to_owned(),
-            description: new.description.cloned(),
-            severity: new.severity,
+            title: title.to_owned(),
+            description,
+            severity,
             status: 0,
             owner,
             components,
-            by: actor,
+            by,
             created: now,
             updated: now,
             history: vec![(0, now, None)],
             updates: Vec::new(),
-            trail: vec![("incident_created", now, Some(actor), String::new())],
+            trail: vec![("incident_created", now, Some(by), String::new())],
             told: 0,
             acknowledged: None,
             handed_off: None,
@@ -216,7 +231,7 @@ impl Org {
         if let Some(policy) = policy {
             self.start_run(index, policy, now);
         }
-        Ok(index)
+        index
     }
 
     /// The incident to edit, if the edit is allowed, else the code of the refusal.
@@ -258,38 +273,44 @@ impl Org {
         update: (Option<&String>, Option<usize>, bool),
         resolved: &'static str,
     ) -> Expected<usize> {
-        let (body, status, public) = update;
+        let (_, status, public) = update;
         self.actor(actor)?;
         let index = index.ok_or("not_found")?;
         let public_surface = self.has_public_surface(&self.incidents[index].components);
-        let incident = &mut self.incidents[index];
+        let incident = &self.incidents[index];
         ensure(incident.status != RESOLVED, resolved)?;
         ensure(status.is_none_or(|status| status == incident.status + 1), "invalid_status_transition")?;
         ensure(!public || public_surface, "no_public_surface")?;
+        self.add_update(index, actor.into(), now, update);
+        Ok(index)
+    }
+
+    /// Adds an update to an incident, and changes its status if the update does.
+    pub(super) fn add_update(
+        &mut self,
+        index: usize,
+        by: By,
+        now: Millis,
+        (body, status, public): (Option<&String>, Option<usize>, bool),
+    ) {
+        let incident = &mut self.incidents[index];
         let at = now.max(incident.updated);
-        incident.updates.push(Update {
-            id: String::new(),
-            body: body.cloned(),
-            status,
-            public,
-            by: actor,
-            at,
-            redacted: None,
-        });
+        let body = body.cloned();
+        incident.updates.push(Update { id: String::new(), body, status, public, by, at, redacted: None });
         if let Some(status) = status {
             incident.status = status;
             incident.history.push((status, at, Some(incident.updates.len() - 1)));
-            incident.event("status_changed", now, actor);
+            incident.event("status_changed", now, by);
             if status == RESOLVED {
-                incident.stop(now, actor);
+                incident.stop(now, by);
             }
         }
-        incident.event("update_posted", now, actor);
+        incident.event("update_posted", now, by);
         if status == Some(RESOLVED) {
             let since = incident.handed_off;
             self.edit_pages(index, since, now);
+            self.close_groups(index);
         }
-        Ok(index)
     }
 
     /// Redacts an update.
@@ -305,7 +326,7 @@ impl Org {
         let incident = &mut self.incidents[index];
         let update = incident.updates.get_mut(update.ok_or("not_found")?).ok_or("not_found")?;
         let in_time = now - update.at <= FIVE_MINUTES || update.redacted.is_some();
-        ensure(admin || (update.by == actor && in_time), "redaction_not_permitted")?;
+        ensure(admin || (update.by == By::Member(actor) && in_time), "redaction_not_permitted")?;
         if update.redacted.is_none() {
             let at = now.max(incident.updated);
             update.body = None;
@@ -336,10 +357,10 @@ impl Org {
 }
 
 impl Incident {
-    /// Adds an event by a member to the audit trail, and moves `updated`.
-    pub fn event(&mut self, event: &'static str, now: Millis, actor: usize) {
+    /// Adds an event by somebody to the audit trail, and moves `updated`.
+    pub fn event(&mut self, event: &'static str, now: Millis, by: impl Into<By>) {
         self.updated = self.updated.max(now);
-        self.trail.push((event, self.updated, Some(actor), String::new()));
+        self.trail.push((event, self.updated, Some(by.into()), String::new()));
     }
 
     /// The text that a reply about the incident must render to.
@@ -357,11 +378,11 @@ impl Incident {
             SEVERITIES[self.severity],
             STATUSES[self.status],
             self.owner.map(|owner| user(owner).clone()).unwrap_or_default(),
-            user(self.by),
+            org.author(self.by),
             self.created,
             self.updated,
             self.history.get(RESOLVED).map(|(_, at, _)| *at),
-            self.acknowledged.map(|(at, by)| (at, user(by).clone())),
+            self.acknowledged.map(|(at, by)| (at, org.author(by).clone())),
             run.map(|run| org.policies[run.policy].id.clone()).unwrap_or_default(),
             run.and_then(|run| run.current.map(|current| run.layers[current].position)),
             run.and_then(|run| run.due),
@@ -382,7 +403,7 @@ impl Incident {
             writeln!(text, "{at} {} {note:?}", STATUSES[*status]).unwrap();
         }
         for (event, at, actor, details) in &self.trail {
-            let actor = actor.map(|actor| org.members[actor].id.clone()).unwrap_or_default();
+            let actor = actor.map(|by| org.author(by).clone()).unwrap_or_default();
             writeln!(text, "{at} {event} {actor}{details}").unwrap();
         }
         text
@@ -393,17 +414,15 @@ impl Update {
     /// The text that a reply about the update must render to.
     #[must_use]
     pub fn shown(&self, org: &Org, incident: &Incident) -> String {
-        let author = &org.members[self.by];
+        let name = org.author_name(self.by);
         format!(
-            "{} in {} {} {:?} {} by {} {} {} at {} redacted {:?}",
+            "{} in {} {} {:?} {} by {} {name} at {} redacted {:?}",
             self.id,
             incident.id,
             render::maybe(self.body.as_deref()),
             self.status.map(|status| STATUSES[status]),
             if self.public { "public" } else { "internal" },
-            author.id,
-            author.first,
-            author.last,
+            org.author(self.by),
             self.at,
             self.redacted.map(|(at, by)| (at, org.members[by].id.clone())),
         )
@@ -594,6 +613,7 @@ impl Run<'_> {
             query.cursor = found.next_cursor;
         }
         assert_eq!(query.cursor, None);
+        self.compare_signals(org, actor, index);
     }
 
     /// Walks a list of incidents, `limit` at a time, and compares it with the model's.

@@ -37,6 +37,8 @@ pub enum Op {
     Webhook(webhook::WebhookOp),
     /// An operation on status pages and maintenances.
     StatusPage(status_page::StatusPageOp),
+    /// An operation on integrations, or what is reported over one.
+    Integration(integration::IntegrationOp),
     /// An operation on incidents.
     Incident(incident::IncidentOp),
     /// An operation on schedules, policies, escalation runs and the outbox.
@@ -76,6 +78,7 @@ pub struct Org {
     pub maintenances: Vec<status_page::MaintenanceModel>,
     pub schedules: Vec<escalation::Schedule>,
     pub policies: Vec<escalation::Policy>,
+    pub integrations: Vec<integration::IntegrationModel>,
     pub notifications: Vec<escalation::NotificationModel>,
     /// The instant from which on the first notification of an inbox can be claimed.
     pub ready: BTreeMap<escalation::RecipientModel, Millis>,
@@ -83,7 +86,7 @@ pub struct Org {
 
 /// Draws an operation on some resource, more often on those with more to try.
 pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op> {
-    Ok(match source.int_in_range(0..=73)? {
+    Ok(match source.int_in_range(0..=85)? {
         0..=8 => Op::Team(team::operation(source, org)?),
         9..=12 => Op::Component(component::operation(source, org)?),
         13..=29 => Op::Incident(incident::operation(source, org)?),
@@ -96,6 +99,7 @@ pub(crate) fn operation(source: &mut Unstructured<'_>, org: usize) -> Result<Op>
         54..=59 => Op::Contact(contact::operation(source, org)?),
         60..=63 => Op::Webhook(webhook::operation(source, org)?),
         64..=73 => Op::StatusPage(status_page::operation(source, org)?),
+        74..=85 => Op::Integration(integration::operation(source, org)?),
         51 | 52 => Op::Transaction { steps: source.int_in_range(1..=8)?, keep: source.arbitrary()? },
         _ => Op::Restart,
     })
@@ -124,6 +128,7 @@ impl Run<'_> {
             Op::Contact(op) => self.contact_op(op, org, me, &actor),
             Op::Webhook(op) => self.webhook_op(op, org, me, &actor),
             Op::StatusPage(op) => self.status_page_op(op, org, me, &actor),
+            Op::Integration(op) => self.integration_op(op, org, me, &actor),
             Op::Incident(op) => self.incident_op(op, org, me, &actor),
             Op::Escalation(op) => self.escalation(op, org, me, &actor),
             Op::List(op) => self.list_op(op, org, me, &actor),
@@ -150,6 +155,7 @@ impl Run<'_> {
         self.compare_components(model, actor);
         self.compare_org_audit(actor);
         self.compare_webhooks(org, actor);
+        self.compare_integrations(org, actor);
         self.compare_policies(org, actor);
         self.compare_status_pages(org, actor);
         for index in 0..model.incidents.len() {

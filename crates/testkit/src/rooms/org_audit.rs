@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use dogwatch_core::Actor;
 use dogwatch_core::component::ListComponents;
 use dogwatch_core::incident::ListLimit;
+use dogwatch_core::integration::ListIntegrations;
 use dogwatch_core::org_audit::{ListOrgAudit, OrgAuditView, SettingView};
 use dogwatch_core::status_page::{ListMaintenances, ListStatusPages};
 use dogwatch_core::team::ListTeam;
@@ -59,5 +60,10 @@ impl Run<'_> {
         assert_eq!(of("statusPage"), pages);
         let maintenances: Vec<_> = maintenances.into_iter().map(|it| SettingView::Maintenance(Box::new(it))).collect();
         assert_eq!(of("maintenance"), maintenances);
+        let mut integrations: Vec<_> = self.subject().query(&ListIntegrations, actor).unwrap();
+        integrations.sort_by_key(|it| it.setting.id);
+        let integrations: Vec<_> =
+            integrations.into_iter().map(|it| SettingView::Integration(Box::new(it.setting))).collect();
+        assert_eq!(of("integration"), integrations);
     }
 }

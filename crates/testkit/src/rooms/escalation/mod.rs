@@ -20,6 +20,7 @@ use crate::fixture::valid;
 use crate::model::Millis;
 use crate::ops::{Pick, name, pick};
 use crate::render;
+use crate::rooms::integration::IntegrationModel;
 use crate::rooms::status_page::MaintenanceModel;
 use crate::run::{Claimed, Run, agree, millis};
 
@@ -369,31 +370,40 @@ impl Run<'_> {
     }
 
     fn tick(&mut self, in_minutes: i64) {
-        let now = self.now() + in_minutes * 60_000;
+        self.tick_at(self.now() + in_minutes * 60_000);
+    }
+
+    /// A tick: what is due goes on, the earliest first; what something before it has ended does not go on any more.
+    pub(crate) fn tick_at(&mut self, now: Millis) {
         let mut overdue = Vec::new();
         for (org, model) in self.orgs.iter().enumerate() {
-            let due = model.overdue(now).into_iter();
-            overdue.extend(due.map(|(due, incident, index)| (due, model.id.clone(), false, incident, org, index)));
-            let due = model.overdue_maintenances(now).into_iter();
-            overdue.extend(due.map(|(due, which, index)| (due, model.id.clone(), true, which, org, index)));
+            let all = [model.overdue(now), model.overdue_alerts(now), model.overdue_maintenances(now)].concat();
+            overdue.extend(all.into_iter().map(|(due, which, what)| (due, model.id.clone(), which, org, what)));
         }
         overdue.sort();
         let ticked = self.subject().tick(Timestamp::clamped(now)).unwrap();
-        assert_eq!((ticked.fired, ticked.failed), (overdue.len(), 0));
-        for (_, _, maintenance, _, org, index) in overdue {
-            if maintenance {
-                self.orgs[org].let_maintenance_go_on(index, now);
+        let (mut fired, mut changed) = (0, Vec::new());
+        for (.., org, what) in overdue {
+            let model = &mut self.orgs[org];
+            if !model.is_due(what, now) {
                 continue;
             }
-            self.orgs[org].time_out(index, now);
-            self.orgs[org].tell_webhooks(now);
-            let admin = self.admin(org);
-            self.compare_incident(org, &admin, index);
+            fired += 1;
+            changed.extend(model.go_on(what, now).map(|incident| (org, incident)));
+            model.tell_webhooks(now);
+            model.follow_statuses(now);
+        }
+        assert_eq!((ticked.fired, ticked.failed), (fired, 0));
+        changed.sort_unstable();
+        changed.dedup();
+        (0..2).for_each(|org| self.learn_alerted(org));
+        for (org, index) in changed {
+            self.compare_incident(org, &self.admin(org), index);
         }
     }
 
     /// An admin of the organization, who may see everything.
-    fn admin(&self, org: usize) -> Actor {
+    pub(crate) fn admin(&self, org: usize) -> Actor {
         let admin = self.orgs[org].members.iter().position(|member| !member.removed && member.admin);
         self.actor(org, admin.expect("every organization has an admin, always"))
     }
@@ -554,11 +564,13 @@ impl Run<'_> {
     pub(crate) fn compare_deadline(&self) {
         let runs = self.orgs.iter().flat_map(|org| &org.incidents).filter_map(|one| one.run.as_ref()?.due);
         let maintenances = self.orgs.iter().flat_map(|org| &org.maintenances).filter_map(MaintenanceModel::due);
-        assert_eq!(self.subject().next_deadline().unwrap().map(millis), runs.chain(maintenances).min());
+        let alerts = self.orgs.iter().flat_map(|org| &org.integrations).filter_map(IntegrationModel::due);
+        let due = runs.chain(maintenances).chain(alerts).min();
+        assert_eq!(self.subject().next_deadline().unwrap().map(millis), due);
     }
 
     /// Compares the inboxes of all members with the model's.
-    fn compare_pages(&self) {
+    pub(crate) fn compare_pages(&self) {
         for (org, model) in self.orgs.iter().enumerate() {
             let admin = self.admin(org);
             for (index, member) in model.members.iter().enumerate() {
@@ -567,8 +579,16 @@ impl Run<'_> {
                 let mut waiting: Vec<_> = model.notifications.iter().filter(waits).collect();
                 waiting.sort_by_key(|one| one.place);
                 let expected: Vec<_> = waiting.into_iter().map(|one| model.shown_notification(one)).collect();
-                let got = self.subject().query(&ListNotifications::new(valid(&member.id)), &admin).unwrap();
-                assert_eq!(got.iter().map(render::notification).collect::<Vec<_>>(), expected);
+                let mut query = ListNotifications::new(valid(&member.id));
+                let mut got = Vec::new();
+                // At most a hundred at a time.
+                loop {
+                    let some = self.subject().query(&query, &admin).unwrap();
+                    let Some(last) = some.last() else { break };
+                    query.after = last.number;
+                    got.extend(some.iter().map(render::notification));
+                }
+                assert_eq!(got, expected);
             }
             for (index, incident) in model.incidents.iter().enumerate() {
                 let got = self.subject().query(&ListPages::new(valid(&incident.id)), &admin).unwrap();

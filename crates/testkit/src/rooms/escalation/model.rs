@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Expected, Millis, ensure};
+use crate::model::{By, Expected, Millis, Overdue, Waits, ensure};
 use crate::rooms::Org;
 use crate::rooms::incident::{Incident, RESOLVED};
 
@@ -123,7 +123,7 @@ pub struct NotificationModel {
     pub done: bool,
     /// Whether it was sent in a way that can be changed.
     pub editable: bool,
-    /// Whether it waited for a webhook when that was enabled again.
+    /// Whether it waited for a webhook when that was enabled again; whether it is a page of before an acknowledgement that was cleared.
     pub skipped: bool,
     /// How a page has ended; `waiting` until then.
     pub state: &'static str,
@@ -140,11 +140,11 @@ pub struct NewLayer {
 }
 
 impl Org {
-    fn schedule_here(&self, index: Option<usize>) -> Option<usize> {
+    pub(crate) fn schedule_here(&self, index: Option<usize>) -> Option<usize> {
         index.filter(|index| !self.schedules[*index].deleted)
     }
 
-    fn policy_here(&self, index: Option<usize>) -> Option<usize> {
+    pub(crate) fn policy_here(&self, index: Option<usize>) -> Option<usize> {
         index.filter(|index| !self.policies[*index].deleted)
     }
 
@@ -169,7 +169,9 @@ impl Org {
         self.actor(actor)?;
         let index = self.schedule_here(index).ok_or("not_found")?;
         let layers = self.policies.iter().filter(|policy| !policy.deleted).flat_map(|policy| &policy.layers);
-        ensure(!layers.into_iter().any(|layer| layer.target == Target::Schedule(index)), "schedule_in_use")?;
+        let targeted = layers.into_iter().any(|layer| layer.target == Target::Schedule(index));
+        let named = self.integrations.iter().any(|one| !one.deleted && one.schedule == Some(index));
+        ensure(!targeted && !named, "schedule_in_use")?;
         self.schedules[index].deleted = true;
         Ok(())
     }
@@ -242,7 +244,8 @@ impl Org {
         self.actor(actor)?;
         let index = self.policy_here(index).ok_or("not_found")?;
         let uses = |one: &Incident| one.status != RESOLVED && one.run.as_ref().is_some_and(|run| run.policy == index);
-        ensure(!self.incidents.iter().any(uses), "policy_in_use")?;
+        let named = self.integrations.iter().any(|one| !one.deleted && one.policy == Some(index));
+        ensure(!self.incidents.iter().any(uses) && !named, "policy_in_use")?;
         self.policies[index].deleted = true;
         Ok(())
     }
@@ -463,13 +466,33 @@ impl Org {
         let index = index.ok_or("not_found")?;
         let incident = &mut self.incidents[index];
         if incident.acknowledged.is_none() && incident.status != RESOLVED {
-            incident.acknowledged = Some((now.max(incident.updated), actor));
-            incident.event("incident_acknowledged", now, actor);
-            incident.stop(now, actor);
-            let since = incident.handed_off;
-            self.edit_pages(index, since, now);
+            self.be_acknowledged(index, actor.into(), now);
         }
         Ok(index)
+    }
+
+    /// An incident is acknowledged by somebody.
+    pub(crate) fn be_acknowledged(&mut self, index: usize, by: By, now: Millis) {
+        let incident = &mut self.incidents[index];
+        incident.acknowledged = Some((now.max(incident.updated), by));
+        incident.event("incident_acknowledged", now, by);
+        incident.stop(now, by);
+        let since = incident.handed_off;
+        self.edit_pages(index, since, now);
+    }
+
+    /// An acknowledgement does not hold any more: the current layer is paged again, and the pages of before stay superseded.
+    pub(crate) fn be_paged_again(&mut self, index: usize, now: Millis) {
+        self.incidents[index].acknowledged = None;
+        // As with a handoff, those of the same instant are not of before.
+        let at = self.incidents[index].updated.max(now);
+        let of_before =
+            |one: &NotificationModel| matches!(one.content, Content::Page(_, of) if of == index && one.at < at);
+        let pages = |one: &&mut NotificationModel| of_before(one);
+        self.notifications.iter_mut().filter(pages).for_each(|one| one.skipped = true);
+        if let Some(current) = self.incidents[index].run.as_ref().and_then(|run| run.current) {
+            self.fire(index, current, now);
+        }
     }
 
     /// Hands an incident off.
@@ -496,17 +519,17 @@ impl Org {
             run.due = run.current.map(|current| now + run.layers[current].minutes * MINUTE);
         }
         let details = format!(" {} {new}", previous.unwrap_or_default());
-        incident.happened("incident_handed_off", now, Some(actor), details);
+        incident.happened("incident_handed_off", now, Some(actor.into()), details);
         self.edit_pages(index, since, now);
         Ok(index)
     }
 
-    /// The incidents whose current layer has timed out: when, the id and the place of each.
+    /// The incidents whose current layer has timed out.
     #[must_use]
-    pub fn overdue(&self, now: Millis) -> Vec<(Millis, String, usize)> {
+    pub fn overdue(&self, now: Millis) -> Vec<Overdue> {
         let due = |(index, incident): (usize, &Incident)| {
             let due = incident.run.as_ref()?.due.filter(|due| *due <= now)?;
-            Some((due, incident.id.clone(), index))
+            Some((due, (0, incident.id.clone()), Waits::Run(index)))
         };
         self.incidents.iter().enumerate().filter_map(due).collect()
     }
@@ -601,7 +624,7 @@ impl Org {
         };
         let incident = &self.incidents[incident];
         let handed = incident.handed_off.is_some_and(|at| at > notification.at) && incident.owner != Some(user);
-        incident.status == RESOLVED || incident.acknowledged.is_some() || handed
+        incident.status == RESOLVED || incident.acknowledged.is_some() || handed || notification.skipped
     }
 
     /// The text that the pages of an incident must render to.
@@ -730,13 +753,13 @@ impl Policy {
 
 impl Incident {
     /// Adds an event with details to the audit trail, and moves `updated`.
-    pub(super) fn happened(&mut self, event: &'static str, now: Millis, actor: Option<usize>, details: String) {
+    pub(super) fn happened(&mut self, event: &'static str, now: Millis, actor: Option<By>, details: String) {
         self.updated = self.updated.max(now);
         self.trail.push((event, self.updated, actor, details));
     }
 
-    /// Stops a run that waits, when a member acknowledges or resolves the incident.
-    pub(crate) fn stop(&mut self, now: Millis, actor: usize) {
+    /// Stops a run that waits, when somebody acknowledges or resolves the incident.
+    pub(crate) fn stop(&mut self, now: Millis, actor: impl Into<By>) {
         if self.run.as_mut().is_some_and(|run| run.due.take().is_some()) {
             self.event("escalation_stopped", now, actor);
         }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZoneDatabase;
 
-use crate::model::{Expected, Millis, ensure};
+use crate::model::{Expected, Millis, Overdue, Waits, ensure};
 use crate::render;
 use crate::rooms::Org;
 use crate::rooms::incident::{Incident, RESOLVED, SEVERITIES, STATUSES};
@@ -339,12 +339,13 @@ impl Org {
         }
     }
 
-    /// The maintenances that begin or end by a tick: when, the ids of page and maintenance, and the place of each.
+    /// The maintenances that begin or end by a tick.
     #[must_use]
-    pub(crate) fn overdue_maintenances(&self, now: Millis) -> Vec<(Millis, String, usize)> {
+    pub(crate) fn overdue_maintenances(&self, now: Millis) -> Vec<Overdue> {
         let due = |(index, one): (usize, &MaintenanceModel)| {
             let due = one.due().filter(|due| *due <= now)?;
-            Some((due, format!("{} {}", self.pages[one.page].id, one.id), index))
+            let which = format!("{} {}", self.pages[one.page].id, one.id);
+            Some((due, (3, which), Waits::Maintenance(index)))
         };
         self.maintenances.iter().enumerate().filter_map(due).collect()
     }

@@ -4,7 +4,7 @@ use crate::model::{Expected, Millis, ensure};
 use crate::ops::Field;
 use crate::rooms::Org;
 
-use super::receive::{Group, State};
+use super::receive::{Group, SignalModel, State};
 
 /// The kinds of integrations.
 pub(crate) const KINDS: [&str; 5] = ["pagerduty", "alertmanager", "generic", "heartbeat", "cloudwatch"];
@@ -38,6 +38,8 @@ pub struct IntegrationModel {
     /// When something last came in.
     pub last: Option<Millis>,
     pub groups: Vec<Group>,
+    /// Signals that were over before their incident was opened, and whose reports have acted.
+    pub forgotten: Vec<SignalModel>,
     /// How many signals it has had.
     pub signals: usize,
     /// When groups began that are no storm, oldest first.
@@ -166,6 +168,7 @@ impl Org {
             deleted: false,
             last: None,
             groups: Vec::new(),
+            forgotten: Vec::new(),
             signals: 0,
             begun: Vec::new(),
             storm: None,

@@ -147,20 +147,21 @@ impl Org {
             return "repeated";
         }
         drop(known);
-        let before = self.signals_called(of, key).count();
         let outcome = self.heed(of, (key, group), says, now);
-        // What has done nothing may still act, once. What is forgotten takes the ids of its reports with it.
-        let forgotten = self.signals_called(of, key).count() < before;
-        if let Some(report) = report.filter(|_| !forgotten && !["nothing", "dropped"].contains(&outcome)) {
+        // What has done nothing may still act, once.
+        if let Some(report) = report.filter(|_| !["nothing", "dropped"].contains(&outcome)) {
             let newest = self.signals_called(of, key).max_by_key(|signal| signal.number);
             newest.unwrap().reports.push(report.clone());
         }
+        // Of what is forgotten, only that reports have acted is known.
+        self.integrations[of].forgotten.retain(|signal| !signal.reports.is_empty());
         outcome
     }
 
     /// All signals that have had a key.
     fn signals_called(&mut self, of: usize, key: &str) -> impl Iterator<Item = &mut SignalModel> {
-        let signals = self.integrations[of].groups.iter_mut().flat_map(|group| &mut group.signals);
+        let one = &mut self.integrations[of];
+        let signals = one.groups.iter_mut().flat_map(|group| &mut group.signals).chain(&mut one.forgotten);
         signals.filter(move |signal| signal.key == key)
     }
 
@@ -355,10 +356,12 @@ impl Org {
         let one = &mut self.integrations[of];
         let group = &mut one.groups[place];
         if let State::Pausing(_) = group.state {
-            group.signals.remove(signal);
+            let mut forgotten = group.signals.remove(signal);
+            forgotten.resolved = Some(now.max(forgotten.last));
             if group.signals.is_empty() {
                 group.state = State::Closed;
             }
+            one.forgotten.push(forgotten);
             return;
         }
         let signal = &mut group.signals[signal];

@@ -1,19 +1,24 @@
 # A PostgreSQL of Debian in a folder of its own, for checks that need one; they read `.ci/peer.sh` before this file.
 
-# Starts a server below the folder `scratch`, which it stops at the end: `pg_port` and `pg_url` then. It listens on loopback, speaks TLS with the
-# certificate in `scratch`, keeps what it writes there, and does not start as root, which PostgreSQL refuses.
-start_postgres() {
+# Finds the newest PostgreSQL: `pg_bin`, and `as_postgres`, with which its commands do not run as root, which it refuses.
+find_postgres() {
     need pg_ctlcluster postgresql postgresql-client
     # shellcheck disable=SC2012 # Folders of versions.
     pg_bin="$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -n 1)"
-    pg_data="$scratch/postgres"
     as_postgres=()
-    mkdir -p "$pg_data"
     if [ "$(id -u)" = 0 ]; then
         chmod 755 "$scratch"
-        chown postgres "$pg_data"
         as_postgres=(runuser -u postgres --)
     fi
+}
+
+# Starts a server below the folder `scratch`, which it stops at the end: `pg_port` and `pg_url` then. It listens on loopback, speaks TLS with the
+# certificate in `scratch`, keeps what it writes there, and does not start as root, which PostgreSQL refuses.
+start_postgres() {
+    find_postgres
+    pg_data="$scratch/postgres"
+    mkdir -p "$pg_data"
+    [ "$(id -u)" != 0 ] || chown postgres "$pg_data"
     chmod 700 "$pg_data"
     "${as_postgres[@]}" "$pg_bin/initdb" -D "$pg_data" -U dogwatch -A trust -E UTF8 --locale=C > /dev/null
     install -m 600 "$scratch/key.pem" "$pg_data/server.key"

@@ -1,0 +1,174 @@
+"""Servers that share a store, clients that open incidents at them, and a look at what became of each: for `.ci/cluster` and `.ci/failover`."""
+import collections
+import http.client
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.error
+
+from peers import PROGRAM, SCRATCH, Program, check, wait_for
+
+CLIENTS = 4
+LEASE = 3
+CA = str(SCRATCH / "certificate.pem")
+
+
+def sql(statement, url):
+    subprocess.run(["psql", "-q", "-X", url, "-c", statement], check=True, stdout=subprocess.DEVNULL)
+
+
+def tried(*arguments):
+    """A command of the program, when it is done."""
+    return subprocess.run([PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def tool(*arguments):
+    """A command of the program, which must succeed; gives what it prints."""
+    done = tried(*arguments)
+    check(done.returncode == 0, f"{arguments} fails: {done.stderr}")
+    return done.stdout
+
+
+class Server(Program):
+    """A server of the cluster."""
+
+    def __init__(self, name, store, folder=SCRATCH):
+        super().__init__(folder / name, folder / f"{name}.log")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.mails = folder / "mails"
+        self.name, self.store, self.address = name, store, f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("DOGWATCH_")}
+        command = [PROGRAM, "serve", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", "--store", self.store,
+                   "--store-ca", CA, "--advertise", self.address, "--name", self.name, "--lease", LEASE,
+                   "--mail-folder", self.mails, "--rate-per-address", "off", "--rate-per-key", "off",
+                   "--trusted-proxy", "127.0.0.1", "--log-filter", "warn"]
+        with open(self.log, "a") as log:
+            self.process = subprocess.Popen(list(map(str, command)), env=environment, stdout=log, stderr=log)
+
+    def ready(self):
+        try:
+            return self.request("GET", "/readyz").body.decode()
+        except OSError:
+            return ""
+
+    def send(self, which):
+        self.process.send_signal(which)
+
+
+def leader(servers, besides=None):
+    """The server that says that it leads."""
+    return next((server for server in servers if server is not besides and server.ready().startswith("leader")), None)
+
+
+class Client(threading.Thread):
+    """Opens incidents, one after another, at whichever server, and notes what was answered."""
+
+    def __init__(self, number, servers, key, body):
+        super().__init__(daemon=True)
+        self.number, self.servers, self.key, self.body = number, servers, key, body
+        self.history, self.end, self.random = {}, threading.Event(), random.Random(number)
+
+    def run(self):
+        count = 0
+        while not self.end.is_set():
+            count += 1
+            title = f"{self.number}-{count}"
+            self.history[title] = self.create(self.random.choice(self.servers), title)
+            # Whoever is refused does not ask again at once.
+            time.sleep(0.03 if self.history[title][0] == "ok" else 0.2)
+
+    def create(self, server, title):
+        """What became of it: `ok` with its number, `no`, or `unknown`."""
+        try:
+            answer = server.ask("POST", "/v1/incidents", {**self.body, "title": title}, key=self.key, Idempotency_Key=title)
+        except urllib.error.URLError as why:
+            return ("no" if isinstance(why.reason, ConnectionRefusedError) else "unknown", str(why))
+        except (OSError, http.client.HTTPException, json.JSONDecodeError) as why:
+            return ("unknown", str(why))
+        if answer.status == 201:
+            return ("ok", answer.body["data"]["sequentialId"])
+        code = answer.body.get("code")
+        check(code in ("unavailable", "overloaded", "outcome_unknown"), f"{title}: {answer}")
+        return ("unknown" if code == "outcome_unknown" else "no", code)
+
+
+def started(names, store, folder=SCRATCH):
+    """Servers on a new store, with the same master key."""
+    (folder / "mails").mkdir(parents=True)
+    servers = [Server(name, store, folder) for name in names]
+    first = servers[0]
+    first.start()
+    key_file = first.data / "first-api-key"
+    wait_for("the first key", lambda: key_file.exists() and key_file.read_text().strip(), 60)
+    for server in servers:
+        server.key = key_file.read_text().strip()
+    # One with another master key would make links that do not work.
+    second = servers[1]
+    second.start()
+    check(second.process.wait(30) != 0, "a server with another master key was let in")
+    for server in servers[1:]:
+        server.data.mkdir(exist_ok=True)
+        shutil.copy(first.data / "master.key", server.data / "master.key")
+        server.start()
+    for server in servers:
+        wait_for(f"{server.name} is ready", lambda: server.ready().startswith(("leader", "follower")), 60)
+    return servers
+
+
+def incident_of(server):
+    """What the clients ask for: an incident that pages the admin."""
+    me = server.call("GET", "/v1/team/members")["members"][0]["id"]
+    policy = server.call("POST", "/v1/escalation/policies", {"name": "Night"})["id"]
+    layer = {"position": 1, "ackTimeoutMinutes": 60, "target": {"type": "users", "userIds": [me]}}
+    server.call("POST", f"/v1/escalation/policies/{policy}/layers", layer)
+    return {"severity": "critical", "ownerId": me, "escalationPolicyId": policy}
+
+
+class Load:
+    """Clients at work."""
+
+    def __init__(self, servers):
+        self.servers = servers
+        body = incident_of(servers[0])
+        self.clients = [Client(number, servers, servers[0].key, body) for number in range(CLIENTS)]
+        for client in self.clients:
+            client.start()
+
+    def end(self):
+        """Ends them. What is not known is asked again under its key, until it is there. Gives what was answered with what number, and how often which."""
+        for client in self.clients:
+            client.end.set()
+        for client in self.clients:
+            client.join()
+        wait_for("a leader in the end", lambda: leader(self.servers), 60)
+        history = {title: done for client in self.clients for title, done in client.history.items()}
+        count = collections.Counter(done for done, _ in history.values())
+        again = self.clients[0].create
+        for title in [title for title, (done, _) in history.items() if done == "unknown"]:
+            history[title] = wait_for(
+                f"{title} again", lambda: (done := again(random.choice(self.servers), title))[0] == "ok" and done)
+        return {title: number for title, (done, number) in history.items() if done == "ok"}, count
+
+
+def found_at(server):
+    """The incidents that there are: their numbers and their ids."""
+    numbers, ids, cursor = {}, {}, ""
+    while cursor is not None:
+        page = server.call("GET", f"/v1/incidents?limit=100{cursor and '&cursor=' + cursor}")
+        for incident in page["incidents"]:
+            check(incident["title"] not in numbers, f"{incident['title']} is there twice")
+            numbers[incident["title"]], ids[incident["title"]] = incident["sequentialId"], incident["id"]
+        cursor = page["nextCursor"]
+    check(sorted(numbers.values()) == list(range(1, len(numbers) + 1)), "numbers are missing")
+    return numbers, ids

@@ -60,6 +60,7 @@ pub struct Readme;
     feature = "export",
     feature = "http",
     feature = "intake",
+    feature = "postgres",
     feature = "serde",
     feature = "tracing",
     feature = "testkit"

@@ -219,11 +219,14 @@ impl Member {
             self.known.leads.store(matches!(role, Role::Leads { .. }), Ordering::Relaxed);
             // Requests that come from now on do not hold the engine of before.
             let router = role.engine().map_or_else(|| self.neighbours.around(unavailable()), &keeper.router);
-            drop(keeper.latest.send_replace(router));
+            // It may hold the last handle of an engine, which closes it.
+            let before = keeper.latest.send_replace(router);
+            drop(spawn_blocking(move || drop(before)));
             work.end(TASKS);
             work = self.begin(&keeper, &role).await;
         }
-        drop(keeper.latest.send_replace(unavailable()));
+        let before = keeper.latest.send_replace(unavailable());
+        drop(spawn_blocking(move || drop(before)));
         let Self { mut cluster, .. } = self;
         let drain_time = keeper.drain_time;
         let ended = spawn_blocking(move || {

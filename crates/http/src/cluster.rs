@@ -160,13 +160,12 @@ async fn pass(State(Neighbours(shared)): State<Neighbours>, request: Request, ne
     }
     let question = is_question(request.method(), path);
     match (shared.standing)() {
-        Standing::Leads => {
-            let response = next.run(request).await;
-            match (shared.stale)() {
-                Some(stale) if question => marked(response, stale),
-                _ => response,
-            }
-        }
+        Standing::Leads => match (shared.stale)() {
+            None => next.run(request).await,
+            Some(stale) if question => marked(next.run(request).await, stale),
+            // Another one may lead by now: also what changes nothing would be answered from what was.
+            Some(_) => refused(Code::Unavailable, "this server could not renew its lead in time; nothing has happened"),
+        },
         _ if request.headers().contains_key(FORWARDED) => {
             refused(Code::Unavailable, "the server that another one takes for the leader does not lead")
         }
@@ -197,6 +196,10 @@ impl Shared {
             return said(StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
         }
         match (self.standing)() {
+            Standing::Leads if (self.stale)().is_some() => {
+                let text = "nobody leads, perhaps: this server could not renew its lead in time\n".to_owned();
+                said(StatusCode::SERVICE_UNAVAILABLE, text)
+            }
             Standing::Leads => {
                 let (head, body) = next.run(request).await.into_parts();
                 let text = Limited::new(body, SHORT).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
@@ -217,7 +220,7 @@ impl Shared {
         let began = Instant::now();
         let method = request.method().clone();
         let Some(request) = self.readdressed(leader, request) else {
-            return refused(Code::Unavailable, "the address of the leader is none");
+            return refused(Code::NotFound, "there is no such route");
         };
         self.forwarded.fetch_add(1, Ordering::Relaxed);
         let answered = self.answered(leader, request).await;
@@ -240,7 +243,8 @@ impl Shared {
     /// The request as it is sent to the leader.
     fn readdressed(&self, leader: &str, request: Request) -> Option<Request> {
         let (mut head, body) = request.into_parts();
-        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        // What is no path would become a part of the leader's name.
+        let path = head.uri.path_and_query().map(|path| path.as_str()).filter(|path| path.starts_with('/'))?;
         let uri: Uri = format!("{}{path}", leader.trim_end_matches('/')).parse().ok()?;
         if !head.headers.contains_key(header::HOST)
             && let Some(host) = head.uri.authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok())

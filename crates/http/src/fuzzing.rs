@@ -5,7 +5,7 @@
 
 mod intake;
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -91,7 +91,10 @@ fn sent(fixture: &Fixture, choice: (u8, u8, u8), parts: (&[u8], &[u8])) -> Resul
 /// What is wrong with the answer.
 pub fn request(data: &[u8]) -> Result<(), String> {
     static FIXTURE: OnceLock<Result<Fixture, String>> = OnceLock::new();
+    static ALONE: Mutex<()> = Mutex::new(());
     let fixture = FIXTURE.get_or_init(fixture).as_ref().map_err(String::clone)?;
+    // What a request changes is told from what another one does beside it.
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let [route, ids, headers, split, rest @ ..] = data else { return Ok(()) };
     if headers & 16 != 0 {
         let parts = rest.split_at(usize::from(*split).min(rest.len()));

@@ -1,7 +1,7 @@
 //! [`PostgresJournal`] as a journal that servers share: commits, reading on, the lease.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use dogwatch_store::backend::{BackendError, Pair};
@@ -11,7 +11,7 @@ use dogwatch_store::rules::Timestamp;
 use tokio_postgres::{Client, Row};
 
 use crate::line::Failed;
-use crate::{PostgresJournal, STATEMENT, ask, copy, sql};
+use crate::{PostgresJournal, STATEMENT, copy, sql};
 
 /// How long it is waited before a commit is sent again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -92,12 +92,25 @@ impl Appending {
     async fn is_there(&self, client: &Client) -> Result<bool, Failed> {
         client.execute(sql::TOUCH, &[]).await?;
         let found = client.query_opt(sql::DIGEST, &[&number(self.head.position.number)]).await?;
-        let Some(row) = found else { return Ok(false) };
-        Ok(digest(row.try_get(0)?)? == self.head.digest)
+        match found {
+            Some(row) => Ok(digest(row.try_get(0)?)? == self.head.digest),
+            None => {
+                let last = head(&client.query_one(sql::LAST, &[]).await?, 0)?;
+                if last.position.number < self.head.position.number {
+                    return Ok(false);
+                }
+                // It may have been there.
+                Err(Failed::Odd("the log has forgotten the commit since"))
+            }
+        }
     }
 }
 
 impl PostgresJournal {
+    fn name(&self) -> String {
+        self.name.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn run<R: Send + 'static>(
         &self,
         doing: &'static str,
@@ -168,14 +181,17 @@ impl Journal for PostgresJournal {
     }
 
     fn kept_for(&self, from: Position, _: Position) -> Result<Option<u64>, BackendError> {
-        self.run("looking how far the log reaches", async move |client| {
+        let asked = self.run("looking how far the log reaches", async move |client| {
             let reaches: bool = client.query_one(sql::REACHES, &[&number(from.number)]).await?.try_get(0)?;
             Ok(reaches.then_some(0))
-        })
+        });
+        // The log forgets by itself: while it cannot be asked, nobody's place in it is given up.
+        Ok(asked.unwrap_or(Some(0)))
     }
 
     fn size(&self) -> Result<u64, BackendError> {
-        Ok(u64::try_from(ask::<i64>(&self.others, "asking for the size of the log", sql::SIZE)?).unwrap_or(0))
+        // Whoever shows metrics does not wait for the database.
+        Ok(u64::try_from(self.size.load(Ordering::Relaxed)).unwrap_or(0))
     }
 }
 
@@ -217,23 +233,27 @@ impl SharedJournal for PostgresJournal {
     }
 
     fn leadership(&self) -> Result<Leadership, BackendError> {
-        self.run("asking who leads", async |client| {
+        let (leadership, size) = self.run("asking who leads", async |client| {
             let statement = client.prepare(sql::LEADERSHIP).await?;
             let row = client.query_one(&statement, &[]).await?;
             let leader = row.try_get::<_, Option<String>>(4)?.zip(row.try_get::<_, Option<String>>(5)?);
             let now = Timestamp::from_millis(row.try_get(7)?).ok_or(Failed::Odd("an instant out of range"))?;
-            Ok(Leadership {
+            let leadership = Leadership {
                 head: head(&row, 0)?,
                 term: natural(row.try_get(3)?)?,
                 leader: leader.map(|(name, address)| Server { name, address }),
                 left: Duration::from_millis(natural(row.try_get(6)?)?),
                 now,
-            })
-        })
+            };
+            Ok((leadership, row.try_get::<_, i64>(8)?))
+        })?;
+        self.size.store(size, Ordering::Relaxed);
+        Ok(leadership)
     }
 
     fn campaign(&self, server: &Server, seen: u64, lease: Duration) -> Result<Campaign, BackendError> {
         let (server, for_millis) = (server.clone(), millis(lease));
+        let name = server.name.clone();
         let won = self.run("campaigning", async move |client| {
             let row =
                 client.query_opt(sql::CAMPAIGN, &[&number(seen), &server.name, &server.address, &for_millis]).await?;
@@ -242,24 +262,31 @@ impl SharedJournal for PostgresJournal {
         })?;
         if matches!(won, Campaign::Won { .. }) {
             self.lease.store(for_millis, Ordering::Relaxed);
+            *self.name.lock().unwrap_or_else(PoisonError::into_inner) = name;
         }
         Ok(won)
     }
 
+    // A term is told by its number and its leader: after a loss, the database may count to the same number again.
     fn renew(&self, term: u64, lease: Duration) -> Result<Option<Head>, BackendError> {
-        self.run("renewing the lease", async move |client| {
+        let name = self.name();
+        let renewed = self.run("renewing the lease", async move |client| {
             let statement = client.prepare(sql::RENEW).await?;
-            let Some(row) = client.query_opt(&statement, &[&number(term), &millis(lease)]).await? else {
+            let Some(row) = client.query_opt(&statement, &[&number(term), &millis(lease), &name]).await? else {
                 return Ok(None);
             };
             client.execute(sql::TRIM, &[&sql::KEPT_BYTES]).await?;
-            head(&row, 0).map(Some)
-        })
+            Ok(Some((head(&row, 0)?, row.try_get::<_, i64>(3)?)))
+        })?;
+        let Some((head, size)) = renewed else { return Ok(None) };
+        self.size.store(size, Ordering::Relaxed);
+        Ok(Some(head))
     }
 
     fn resign(&self, term: u64) -> Result<(), BackendError> {
+        let name = self.name();
         self.run("resigning", async move |client| {
-            client.execute(sql::RESIGN, &[&number(term)]).await?;
+            client.execute(sql::RESIGN, &[&number(term), &name]).await?;
             Ok(())
         })
     }

@@ -24,8 +24,8 @@ mod tls;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dogwatch_store::backend::BackendError;
@@ -35,8 +35,8 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use crate::line::{Failed, Line, Way};
 use crate::tls::Tls;
 
-/// How long connecting may take.
-const CONNECTING: Duration = Duration::from_secs(5);
+/// How long connecting to one host may take.
+const CONNECTING: Duration = Duration::from_secs(3);
 /// How long a statement may take.
 const STATEMENT: Duration = Duration::from_secs(5);
 /// How long it is asked what became of a commit, by default.
@@ -181,6 +181,10 @@ pub struct PostgresJournal {
     patience: Duration,
     /// The milliseconds of the lease, by which each commit renews it.
     lease: Arc<AtomicI64>,
+    /// The bytes of the log, as of the last look at who leads.
+    size: AtomicI64,
+    /// As whom this journal has campaigned.
+    name: Mutex<String>,
 }
 
 impl fmt::Debug for PostgresJournal {
@@ -200,7 +204,7 @@ impl PostgresJournal {
             SslMode::Disable => None,
             _ => Some(Tls::new(authorities.as_deref()).map_err(ConnectError::Authorities)?),
         };
-        let way = Way { config, tls, connecting: CONNECTING };
+        let way = Way { configs: for_each_host(&config), tls, connecting: CONNECTING };
         let others = Line::open("others", way.clone()).map_err(ConnectError::Thread)?;
         let commits = Line::open("commits", way).map_err(ConnectError::Thread)?;
         let mut identity = [0; 16];
@@ -215,7 +219,15 @@ impl PostgresJournal {
         if layout > sql::LAYOUT {
             return Err(ConnectError::NewerLayout { found: layout, known: sql::LAYOUT });
         }
-        Ok(Self { commits, others, identity, patience, lease: Arc::default() })
+        Ok(Self {
+            commits,
+            others,
+            identity,
+            patience,
+            lease: Arc::default(),
+            size: AtomicI64::new(0),
+            name: Mutex::default(),
+        })
     }
 
     /// Whether the database waits for a standby before it acknowledges a commit. What it does not wait for, it loses when its machine is lost.
@@ -232,6 +244,35 @@ impl PostgresJournal {
         let (waits_for, synchronous) = found.map_err(|why| why.doing("asking for the standbys"))?;
         Ok(Replication { waits_for, synchronous: u32::try_from(synchronous).unwrap_or(0) })
     }
+}
+
+/// The same settings for each host by itself.
+fn for_each_host(config: &Config) -> Vec<Config> {
+    let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs(), config.get_ports());
+    let places = hosts.iter().enumerate().map(|(place, host)| {
+        let mut one = Config::new();
+        match host {
+            Host::Tcp(name) => drop(one.host(name)),
+            #[cfg(unix)]
+            Host::Unix(path) => drop(one.host_path(path)),
+        }
+        // One port counts for all hosts.
+        ports.get(place).or_else(|| ports.first()).map(|port| one.port(*port));
+        addresses.get(place).map(|address| one.hostaddr(*address));
+        config.get_user().map(|user| one.user(user));
+        config.get_password().map(|password| one.password(password));
+        config.get_dbname().map(|name| one.dbname(name));
+        config.get_options().map(|options| one.options(options));
+        config.get_application_name().map(|name| one.application_name(name));
+        config.get_connect_timeout().map(|most| one.connect_timeout(*most));
+        config.get_tcp_user_timeout().map(|most| one.tcp_user_timeout(*most));
+        one.ssl_mode(config.get_ssl_mode())
+            .channel_binding(config.get_channel_binding())
+            .target_session_attrs(config.get_target_session_attrs())
+            .keepalives_idle(config.get_keepalives_idle());
+        one
+    });
+    places.collect()
 }
 
 /// The one value that a statement gives.

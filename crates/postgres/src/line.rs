@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use dogwatch_store::backend::BackendError;
 use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::sql;
@@ -18,10 +20,11 @@ use crate::tls::Tls;
 /// How a connection is made.
 #[derive(Clone)]
 pub(crate) struct Way {
-    pub(crate) config: Config,
+    /// One for each host.
+    pub(crate) configs: Vec<Config>,
     /// `None` when connections are not encrypted.
     pub(crate) tls: Option<Tls>,
-    /// How long connecting may take, over all hosts.
+    /// How long connecting to one host may take.
     pub(crate) connecting: Duration,
 }
 
@@ -80,7 +83,19 @@ impl From<tokio_postgres::Error> for Failed {
 pub(crate) struct Link {
     way: Way,
     runtime: Runtime,
-    client: Option<Client>,
+    connection: Option<Connection>,
+}
+
+/// A connection, which ends when it is dropped, also while an answer is waited for.
+struct Connection {
+    client: Client,
+    task: AbortHandle,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Link {
@@ -90,53 +105,59 @@ impl Link {
         deadline: Duration,
         work: impl AsyncFnOnce(&mut Client) -> Result<R, Failed>,
     ) -> Result<R, Failed> {
-        let Self { way, runtime, client } = self;
+        let Self { way, runtime, connection } = self;
         runtime.block_on(async {
             // The runtime stands still between calls: let it see first whether the connection has ended meanwhile.
             tokio::task::yield_now().await;
             tokio::task::yield_now().await;
-            let mut present = match client.take().filter(|client| !client.is_closed()) {
+            let mut present = match connection.take().filter(|present| !present.client.is_closed()) {
                 Some(present) => present,
                 None => connected(way).await?,
             };
-            let done = timeout(deadline, work(&mut present)).await.map_err(|_| Failed::Late(deadline))?;
+            let done = timeout(deadline, work(&mut present.client)).await.map_err(|_| Failed::Late(deadline))?;
             // What the database refuses leaves the connection as it was, as long as it is open.
             let usable = match &done {
                 Ok(_) => true,
-                Err(Failed::Refused(error)) => error.as_db_error().is_some(),
+                Err(Failed::Refused(error)) => {
+                    // A server that takes no writes any more is another's standby now.
+                    error.code().is_some_and(|code| *code != SqlState::READ_ONLY_SQL_TRANSACTION)
+                }
                 Err(_) => false,
             };
-            if usable && !present.is_closed() {
-                *client = Some(present);
+            if usable && !present.client.is_closed() {
+                *connection = Some(present);
             }
             done
         })
     }
 }
 
-/// Connects to the first host that takes writes.
-async fn connected(way: &Way) -> Result<Client, Failed> {
-    let not = |why: String| Failed::NotConnected(why);
-    let connecting = async {
-        let client = match &way.tls {
-            Some(tls) => {
-                let (client, connection) = way.config.connect(tls.clone()).await?;
-                tokio::spawn(connection);
-                client
-            }
-            None => {
-                let (client, connection) = way.config.connect(NoTls).await?;
-                tokio::spawn(connection);
-                client
-            }
+/// Connects to the first host that takes writes. Each has its own time: one that takes connections and does not answer keeps nobody from the next.
+async fn connected(way: &Way) -> Result<Connection, Failed> {
+    let mut last = None;
+    for config in &way.configs {
+        let connecting = async {
+            let (client, task) = match &way.tls {
+                Some(tls) => {
+                    let (client, connection) = config.connect(tls.clone()).await?;
+                    (client, tokio::spawn(connection).abort_handle())
+                }
+                None => {
+                    let (client, connection) = config.connect(NoTls).await?;
+                    (client, tokio::spawn(connection).abort_handle())
+                }
+            };
+            let connection = Connection { client, task };
+            connection.client.batch_execute(sql::SESSION).await?;
+            Ok::<_, tokio_postgres::Error>(connection)
         };
-        client.batch_execute(sql::SESSION).await?;
-        Ok::<_, tokio_postgres::Error>(client)
-    };
-    match timeout(way.connecting, connecting).await {
-        Ok(connected) => connected.map_err(|why| not(shown(&why))),
-        Err(_) => Err(not(format!("no answer within {} s", way.connecting.as_secs()))),
+        match timeout(way.connecting, connecting).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(why)) => last = Some(shown(&why)),
+            Err(_) => last = Some(format!("no answer within {} s", way.connecting.as_secs())),
+        }
     }
+    Err(Failed::NotConnected(last.unwrap_or_else(|| "no host is named".to_owned())))
 }
 
 type Call = Box<dyn FnOnce(&mut Link) + Send>;
@@ -152,7 +173,7 @@ impl Line {
         let (calls, coming) = mpsc::channel::<Call>();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let run = move || {
-            let mut link = Link { way, runtime, client: None };
+            let mut link = Link { way, runtime, connection: None };
             for call in coming {
                 call(&mut link);
             }

@@ -32,6 +32,7 @@ pub(crate) const MAKE: &str = "
         leader   text,
         address  text,
         expires  timestamptz NOT NULL DEFAULT '-infinity',
+        lease    bigint NOT NULL DEFAULT 0,
         key      bytea
     ) WITH (fillfactor = 10);
     CREATE TABLE IF NOT EXISTS dogwatch_log (
@@ -64,8 +65,8 @@ pub(crate) const COMMIT: &str = "
     WITH head AS (
         UPDATE dogwatch_head
         SET number = number + 1, term = $1, digest = $2, logged = logged + octet_length($7::bytea),
-            expires = greatest(expires, clock_timestamp() + $11::bigint * interval '1 millisecond')
-        WHERE epoch = $1 AND number = $3 AND digest = $4
+            expires = clock_timestamp() + $11::bigint * interval '1 millisecond', lease = $11
+        WHERE epoch = $1 AND number = $3 AND digest = $4 AND leader IS NOT NULL
         RETURNING number, logged),
     log AS (
         INSERT INTO dogwatch_log (number, term, digest, before_term, before, at, rows, logged)
@@ -91,27 +92,28 @@ pub(crate) const LEADERSHIP: &str = "
     SELECT number, term, digest, epoch, leader, address,
            CASE WHEN expires > clock_timestamp()
                 THEN ceil(extract(epoch FROM expires - clock_timestamp()) * 1000)::bigint ELSE 0 END,
-           floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
+           floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, pg_table_size('dogwatch_log')
     FROM dogwatch_head";
 
-/// Begins a term, if that of `$1` is over: `$2` and `$3` lead, for `$4` milliseconds.
+/// Begins a term, if that of `$1` is over: `$2` and `$3` lead, for `$4` milliseconds. A lease that would last for longer than it was given for is over, too:
+/// the clock was set back.
 pub(crate) const CAMPAIGN: &str = "
     UPDATE dogwatch_head
-    SET epoch = epoch + 1, leader = $2, address = $3, expires = clock_timestamp() + $4::bigint * interval '1 millisecond'
-    WHERE epoch = $1 AND expires <= clock_timestamp()
+    SET epoch = epoch + 1, leader = $2, address = $3, expires = clock_timestamp() + $4::bigint * interval '1 millisecond', lease = $4
+    WHERE epoch = $1 AND (expires <= clock_timestamp() OR expires > clock_timestamp() + (lease + 1000) * interval '1 millisecond')
     RETURNING epoch, number, term, digest";
 
 /// Renews the lease of a term, and never begins one.
 pub(crate) const RENEW: &str = "
-    UPDATE dogwatch_head SET expires = clock_timestamp() + $2::bigint * interval '1 millisecond' WHERE epoch = $1
-    RETURNING number, term, digest";
+    UPDATE dogwatch_head SET expires = clock_timestamp() + $2::bigint * interval '1 millisecond', lease = $2
+    WHERE epoch = $1 AND leader = $3
+    RETURNING number, term, digest, pg_table_size('dogwatch_log')";
 
 /// Forgets commits beyond the bytes that are kept.
 pub(crate) const TRIM: &str = "DELETE FROM dogwatch_log WHERE logged < (SELECT logged - $1::bigint FROM dogwatch_head)";
 
 /// Ends the lease of a term.
-pub(crate) const RESIGN: &str =
-    "UPDATE dogwatch_head SET leader = NULL, address = NULL, expires = clock_timestamp() WHERE epoch = $1";
+pub(crate) const RESIGN: &str = "UPDATE dogwatch_head SET leader = NULL, address = NULL, expires = clock_timestamp() WHERE epoch = $1 AND leader = $2";
 
 /// Ends the present term.
 pub(crate) const DEPOSE: &str =
@@ -138,9 +140,6 @@ pub(crate) const AT: &str = "
 pub(crate) const REACHES: &str = "
     SELECT coalesce((SELECT min(number) FROM dogwatch_log), head.number + 1) <= $1::bigint + 1 FROM dogwatch_head AS head";
 
-/// The bytes that the log takes.
-pub(crate) const SIZE: &str = "SELECT pg_total_relation_size('dogwatch_log')";
-
 /// The last commit.
 pub(crate) const LAST: &str = "SELECT number, term, digest FROM dogwatch_head";
 
@@ -161,11 +160,12 @@ pub(crate) const FILLED: &str =
 /// Notes the fingerprint of the master key, and says which it is.
 pub(crate) const KEY: &str = "UPDATE dogwatch_head SET key = coalesce(key, $1) RETURNING key = $1";
 
-/// What each session begins with. A commit is never cut off: what became of it could then be told wrongly.
+/// What each session begins with. A commit that runs is never cut off: what became of it could then be told wrongly. One that waits for the row of the
+/// head has done nothing yet; it gives up before its caller does, so that no connections pile up behind one that waits for a standby.
 pub(crate) const SESSION: &str = "
     SET synchronous_commit = on;
     SET statement_timeout = 0;
-    SET lock_timeout = 0;
+    SET lock_timeout = '4s';
     SET idle_in_transaction_session_timeout = '60s';
     SET client_min_messages = warning";
 

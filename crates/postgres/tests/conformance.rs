@@ -2,8 +2,8 @@
 //! `DOGWATCH_TEST_POSTGRES_CA` the certificate that it speaks TLS with. `.ci/cluster` starts one, and runs these tests with `--ignored`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,9 @@ const AT: Timestamp = Timestamp::MIN;
 fn server_url() -> String {
     std::env::var("DOGWATCH_TEST_POSTGRES").expect("DOGWATCH_TEST_POSTGRES is the URL of a server")
 }
+
+/// What a test sets for the whole server concerns all others: they wait for its end.
+static SERVER: RwLock<()> = RwLock::new(());
 
 /// A database of its own, and whoever looks after it.
 struct Database {
@@ -85,6 +88,33 @@ fn lead(journal: &PostgresJournal) -> (u64, Head) {
     }
 }
 
+fn beside_others() -> RwLockReadGuard<'static, ()> {
+    SERVER.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A server whose commits wait for a standby that is not there, until it is dropped.
+struct Waiting<'a>(&'a Database);
+
+impl<'a> Waiting<'a> {
+    fn begin(database: &'a Database, journal: &PostgresJournal) -> Self {
+        database.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+        let waiting = Self(database);
+        database.run("SELECT pg_reload_conf()");
+        until("the setting is there", || journal.replication().is_ok_and(|now| now.waits_for == "nobody"));
+        // Each process of the server learns of it by itself.
+        thread::sleep(Duration::from_secs(2));
+        waiting
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.run("SET synchronous_commit = local");
+        self.0.run("ALTER SYSTEM RESET synchronous_standby_names");
+        self.0.run("SELECT pg_reload_conf()");
+    }
+}
+
 fn until(what: &str, mut look: impl FnMut() -> bool) {
     let began = Instant::now();
     while !look() {
@@ -96,6 +126,7 @@ fn until(what: &str, mut look: impl FnMut() -> bool) {
 #[test]
 #[ignore = "needs a PostgreSQL"]
 fn it_conforms() {
+    let _beside = beside_others();
     let (database, elsewhere) = (Database::new("conforms"), Database::new("conforms_elsewhere"));
     let handle = |database: &Database| Arc::new(database.journal()) as Handle;
     conforms(&handle(&database), &handle(&database), &handle(&elsewhere));
@@ -105,6 +136,7 @@ fn it_conforms() {
 #[test]
 #[ignore = "needs a PostgreSQL"]
 fn the_tables_are_made_once() {
+    let _beside = beside_others();
     let database = Database::new("made_once");
     let identities: Vec<_> = thread::scope(|scope| {
         let open = || database.journal().identity().unwrap();
@@ -118,6 +150,7 @@ fn the_tables_are_made_once() {
 #[test]
 #[ignore = "needs a PostgreSQL"]
 fn what_became_of_a_commit_is_found_out() {
+    let _beside = beside_others();
     const COMMITS: u64 = 1_000;
     let database = Database::new("connections_end");
     let journal = database.journal();
@@ -155,17 +188,12 @@ fn what_became_of_a_commit_is_found_out() {
 #[test]
 #[ignore = "needs a PostgreSQL"]
 fn a_commit_that_waits_for_a_standby_is_not_acknowledged() {
+    let _alone = SERVER.write().unwrap_or_else(PoisonError::into_inner);
     let database = Database::new("waits_for_a_standby");
     let journal = PostgresJournal::connect(database.settings().patience(Duration::from_secs(120))).unwrap();
     let (term, head) = lead(&journal);
     assert_eq!(journal.replication().unwrap().synchronous, 0);
-    let waits = "ALTER ROLE dogwatch IN DATABASE waits_for_a_standby SET synchronous_commit = on;
-        ALTER SYSTEM SET synchronous_standby_names = 'nobody'";
-    for statement in waits.split(';') {
-        database.run(statement);
-    }
-    database.run("SELECT pg_reload_conf()");
-    until("the setting is there", || journal.replication().is_ok_and(|now| now.waits_for == "nobody"));
+    let waiting = Waiting::begin(&database, &journal);
     let (appended, ended) = thread::scope(|scope| {
         let appending = scope.spawn(|| journal.append(term, &head, AT, &rows(&[(b"k", Some(b"v"))])));
         let visible = "SELECT count(*) FROM dogwatch_log";
@@ -176,9 +204,7 @@ fn a_commit_that_waits_for_a_standby_is_not_acknowledged() {
         until("it is shown", || database.number(visible) == 1);
         thread::sleep(Duration::from_secs(2));
         let early = appending.is_finished();
-        database.run("SET synchronous_commit = local");
-        database.run("ALTER SYSTEM RESET synchronous_standby_names");
-        database.run("SELECT pg_reload_conf()");
+        drop(waiting);
         assert!(!early, "it was shown, and nobody had it");
         (appending.join().unwrap(), ended)
     });
@@ -187,10 +213,11 @@ fn a_commit_that_waits_for_a_standby_is_not_acknowledged() {
     assert_eq!(database.number("SELECT count(*) FROM dogwatch_log"), 1);
 }
 
-/// While the database takes nothing, a commit is open; afterwards it is known what became of it.
+/// While somebody else holds the head, a commit waits for it and gives up: it has not happened then, and no connections pile up.
 #[test]
 #[ignore = "needs a PostgreSQL"]
 fn patience_ends() {
+    let _beside = beside_others();
     let database = Database::new("patience_ends");
     let journal = PostgresJournal::connect(database.settings().patience(Duration::from_secs(6))).unwrap();
     let (term, head) = lead(&journal);
@@ -199,10 +226,13 @@ fn patience_ends() {
     database.run("LOCK TABLE dogwatch_head");
     let began = Instant::now();
     let appended = journal.append(term, &head, AT, &kv);
-    assert!(matches!(appended, Err(AppendError::Unknown(_))), "{appended:?}");
+    assert!(matches!(appended, Err(AppendError::NotAppended(_))), "{appended:?}");
     assert!(began.elapsed() >= Duration::from_secs(6));
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'dogwatch'";
+    assert!(database.number(waiting) <= 2);
     database.run("COMMIT");
-    // The same commit sent again is either the first, or finds that one.
+    assert_eq!(journal.last().unwrap(), head);
     let again = journal.append(term, &head, AT, &kv).unwrap();
     assert_eq!(journal.last().unwrap(), again);
     assert_eq!(database.number("SELECT count(*) FROM dogwatch_log"), 1);
@@ -211,6 +241,7 @@ fn patience_ends() {
 #[test]
 #[ignore = "needs a PostgreSQL"]
 fn the_log_forgets_and_says_so() {
+    let _beside = beside_others();
     let database = Database::new("forgets");
     let journal = database.journal();
     let (term, mut head) = lead(&journal);
@@ -241,6 +272,7 @@ fn the_log_forgets_and_says_so() {
 #[test]
 #[ignore = "needs a PostgreSQL"]
 fn what_a_newer_version_arranged_is_left_alone() {
+    let _beside = beside_others();
     let database = Database::new("arranged");
     drop(database.journal());
     database.run("UPDATE dogwatch_head SET layout = 2");
@@ -251,6 +283,7 @@ fn what_a_newer_version_arranged_is_left_alone() {
 #[test]
 #[ignore = "needs a PostgreSQL"]
 fn tls_is_verified() {
+    let _beside = beside_others();
     let database = Database::new("tls");
     let authority = std::env::var("DOGWATCH_TEST_POSTGRES_CA").expect("DOGWATCH_TEST_POSTGRES_CA is a certificate");
     let secure = || Settings::new(&format!("{}?sslmode=require", database.url)).unwrap();
@@ -281,6 +314,7 @@ fn names(engine: &Engine, by: &Actor) -> Vec<String> {
 #[test]
 #[ignore = "needs a PostgreSQL"]
 fn a_store_goes_in_and_comes_out() {
+    let _beside = beside_others();
     let database = Database::new("in_and_out");
     let scratch = tempfile::tempdir().unwrap();
     let folder = |name: &str| scratch.path().join(name);

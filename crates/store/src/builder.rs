@@ -241,7 +241,8 @@ impl EngineBuilder {
             lacking.push(commit);
             Ok(())
         })?;
-        let versions = Versions::new(backend, head, self.settings.checkpoints, self.settings.cache);
+        let is_copy = format::copy_of(&*backend)?.is_some();
+        let versions = Versions::new(backend, head, self.settings.checkpoints, self.settings.cache).of_copy(is_copy);
         lacking.into_iter().for_each(|commit| versions.replay(&commit));
         let readers = Readers::new(self.settings.queue_capacity);
         let shared = Arc::new(Shared::new(versions, journal, self.settings, IdSource::from_seed(seed)));

@@ -34,6 +34,25 @@ impl Stored for FormatV1 {
     const VERSION: u8 = 1;
 }
 
+/// The row that says that commits up to a head are being brought into a copy.
+pub(crate) fn incoming(head: &Head) -> Result<RowChange, BackendError> {
+    let Head { position: Position { term, number }, digest: Digest(digest) } = *head;
+    row(incoming_key(), &HeadV2 { term, number, digest })
+}
+
+/// The change after which no commits are being brought into a copy.
+pub(crate) fn nothing_incoming() -> RowChange {
+    (incoming_key(), None)
+}
+
+/// Up to which head commits were being brought into a copy when it was left, if any were.
+pub(crate) fn incoming_of(backend: &dyn Backend) -> Result<Option<Head>, OpenError> {
+    let key = incoming_key();
+    let Some(value) = backend.get(&key)? else { return Ok(None) };
+    let HeadV2 { term, number, digest } = decode(&key, &value).map_err(|why| OpenError::Corrupt(why.to_string()))?;
+    Ok(Some(Head { position: Position { term, number }, digest: Digest(digest) }))
+}
+
 /// The head of the last commit that a store holds.
 #[derive(Debug, Encode, Decode)]
 struct HeadV2 {
@@ -112,6 +131,11 @@ fn copy_key() -> Vec<u8> {
     Table::META.key(&[b"copy"])
 }
 
+/// The key of the mark of a copy into which commits are being brought: the head of the last of them.
+fn incoming_key() -> Vec<u8> {
+    Table::META.key(&[b"incoming"])
+}
+
 /// The tags of removed tables: incidents by status, by severity, and unresolved ones by component.
 const GONE: [u8; 3] = [b'S', b'V', b'C'];
 /// Formats before this one may have the removed tables.
@@ -140,7 +164,7 @@ const CHUNK: usize = 1_000;
 pub(crate) fn is_mark(key: &[u8]) -> bool {
     key.first() == Some(&(Table::META.tag()))
         && (key.starts_with(&bookmarks_key())
-            || [format_key(), head_key(), unfinished_key(), upgrading_key(), backup_key(), copy_key()]
+            || [format_key(), head_key(), unfinished_key(), upgrading_key(), backup_key(), copy_key(), incoming_key()]
                 .iter()
                 .any(|mark| mark == key))
 }
@@ -494,7 +518,7 @@ pub(crate) fn look(backend: &dyn Backend, upgrades: bool) -> Result<Found, OpenE
 
 /// As [`look`], at the copy of a shared store.
 pub(crate) fn look_at_copy(backend: &dyn Backend, upgrades: bool) -> Result<Found, OpenError> {
-    found(backend, upgrades, &[copy_key(), head_key()])
+    found(backend, upgrades, &[copy_key(), head_key(), incoming_key()])
 }
 
 /// What a backend is, apart from some marks.

@@ -105,7 +105,11 @@ fn look(
         None => return Ok(Err(Useless::Behind)),
     }
     Ok(match journal.read(&format::head(backend)?, 1)? {
-        Reading::Commits(_) => Ok(()),
+        Reading::Commits(_) => match format::incoming_of(backend)? {
+            // Some rows may be of commits that the journal has lost since.
+            Some(incoming) if journal.head_at(incoming.position)? != Some(incoming) => Err(Useless::Elsewhere),
+            _ => Ok(()),
+        },
         Reading::Forgotten => Err(Useless::Behind),
         Reading::Elsewhere => Err(Useless::Elsewhere),
     })
@@ -138,7 +142,7 @@ fn up_to_date(backend: SledBackend, journal: &Arc<dyn SharedJournal>) -> Result<
                 // A row that several of them have changed is written once.
                 let mut rows: Batch = commits.iter().flat_map(|commit| commit.rows.owned()).collect();
                 head = commits.last().map_or(head, |last| last.head);
-                rows.extend([format::position(&head)?]);
+                rows.extend([format::position(&head)?, format::nothing_incoming()]);
                 backend.apply(&rows)?;
             }
             // It was there a moment ago.

@@ -1,11 +1,12 @@
 //! The thread of a [`Cluster`](super::Cluster): follows, campaigns, leads, and follows again.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::copy::{self, Copy};
 use super::role::{Moment, Place, Role};
-use super::{Campaign, ClusterOptions, Leadership, SharedJournal};
+use super::{Campaign, ClusterOptions, Leadership, Server, SharedJournal};
 use crate::backend::SledOptions;
 use crate::builder::EngineBuilder;
 use crate::engine::Engine;
@@ -62,12 +63,24 @@ impl Runner {
     }
 
     pub(super) fn run(self) {
+        while !self.place.is_stopping() {
+            if catch_unwind(AssertUnwindSafe(|| self.take_part())).is_err() {
+                // What has panicked is in the log of the program. What is known of the role is not true any more.
+                self.place.set(Role::Nobody { engine: None });
+                self.told(Some("a part of this server has panicked, and was started again".to_owned()));
+                self.pause(self.options.lease());
+            }
+        }
+        self.place.set(Role::Nobody { engine: None });
+    }
+
+    /// Follows and leads until it is to stop.
+    fn take_part(&self) {
         // Whoever was deposed lets others try first.
         let mut hold_off = None;
         while let Some(term) = self.follow(hold_off) {
             hold_off = self.lead(term);
         }
-        self.place.set(Role::Nobody { engine: None });
     }
 
     fn pause(&self, most: Duration) {
@@ -79,7 +92,7 @@ impl Runner {
 
     /// Follows until this server leads; `None` when it is to stop.
     fn follow(&self, hold_off: Option<Moment>) -> Option<Term> {
-        let mut following = Following::Not;
+        let (mut following, mut in_use) = (Following::Not, None);
         while !self.place.is_stopping() {
             match self.step(following, hold_off) {
                 Ok(Next::Leads(term)) => {
@@ -92,14 +105,33 @@ impl Runner {
                 }
                 Err((next, why)) => {
                     following = next;
-                    let engine = following.engine();
-                    self.place.set(Role::Nobody { engine });
-                    self.told(why);
+                    let (leader, engine) = (self.leader(), following.engine());
+                    // A server without a copy can still say who leads.
+                    self.place.set(match leader {
+                        Some(leader) => Role::Follows { leader, engine },
+                        None => Role::Nobody { engine },
+                    });
+                    self.told(why.or_else(|| self.still_in_use(in_use.get_or_insert_with(Moment::now))));
+                    self.pause(self.options.lease() / LOOKS);
+                    continue;
                 }
             }
+            in_use = None;
             self.pause(self.options.lease() / LOOKS);
         }
         None
+    }
+
+    /// Another server that leads, as far as the journal can be asked.
+    fn leader(&self) -> Option<Server> {
+        let seen = self.journal.leadership().ok().filter(|seen| !seen.left.is_zero())?;
+        seen.leader.filter(|leader| leader.name != self.options.server.name)
+    }
+
+    /// What is to be said of a copy that somebody holds for longer than queries take.
+    fn still_in_use(&self, since: &Moment) -> Option<String> {
+        let long = since.elapsed() > self.options.lease();
+        long.then(|| "the copy is still in use by what began before the role changed".to_owned())
     }
 
     /// Notes what keeps this server from its work, and says it once.
@@ -123,6 +155,7 @@ impl Runner {
         // It has read all that there was at that moment.
         self.place.believe(at, self.options.lease());
         let leader = seen.leader.clone().filter(|leader| leader.name != self.options.server.name);
+        let trouble = self.cannot_lead(&following, &seen);
         if !seen.left.is_zero() {
             let engine = following.engine();
             self.place.set(match leader {
@@ -130,14 +163,15 @@ impl Runner {
                 // The lease that this server had before it was started again.
                 None => Role::Nobody { engine },
             });
-            return Ok(Next::Follows(following, None));
+            // Whoever cannot take over is mended before it must.
+            return Ok(Next::Follows(following, trouble));
         }
         self.place.set(Role::Nobody { engine: following.engine() });
         if hold_off.is_some_and(|since| since.elapsed() < self.options.lease()) {
             return Ok(Next::Follows(following, None));
         }
-        if let Some(why) = self.cannot_lead(&following, &seen) {
-            return Ok(Next::Follows(following, Some(why)));
+        if trouble.is_some() {
+            return Ok(Next::Follows(following, trouble));
         }
         let since = Moment::now();
         match self.journal.campaign(&self.options.server, seen.term, self.options.lease()) {
@@ -152,7 +186,8 @@ impl Runner {
         let now = (self.builder)().now();
         let off = now.since(seen.now).max(seen.now.since(now));
         if off > self.options.clock_tolerance {
-            return Some(format!("the clock is {} ms off that of the shared journal", off.as_millis()));
+            // How much it is changes all the time; it is said once.
+            return Some("the clock is too far off that of the shared journal to lead".to_owned());
         }
         let Following::Answers(engine) = following else { return None };
         let newer = !engine.has_present_format();
@@ -191,6 +226,12 @@ impl Runner {
                 Err(why) => return Err((Following::Answers(engine), Some(why.to_string()))),
             };
             if commits.is_empty() {
+                if !engine.has_present_format() {
+                    return Err((
+                        Following::Not,
+                        Some("another version has changed the format of the store".to_owned()),
+                    ));
+                }
                 return Ok(Following::Answers(engine));
             }
             if !commits.iter().all(|commit| engine.shared().replay(commit)) {

@@ -100,13 +100,21 @@ impl Versions {
         self.applying.store(number, Ordering::SeqCst);
         self.keep(&rows, &views, number)?;
         let keys: Vec<Vec<u8>> = rows.keys().cloned().collect();
+        if self.is_copy {
+            // A shared journal may lose commits: then a crash in between must not leave some rows of theirs unnoticed.
+            self.backend.write(&Batch::from([format::incoming(&head)?]))?;
+        }
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
             let began = Instant::now();
             self.backend.write(&rows.by_ref().take(SLICE).collect())?;
             self.pause(began.elapsed());
         }
-        self.backend.apply(&Batch::from([format::position(&head)?]))?;
+        let mut end = Batch::from([format::position(&head)?]);
+        if self.is_copy {
+            end.extend([format::nothing_incoming()]);
+        }
+        self.backend.apply(&end)?;
         self.backend.make_durable()?;
         for keys in keys.chunks(STEP) {
             let mut held = self.change();

@@ -158,6 +158,8 @@ pub(crate) struct Versions {
     entered: Condvar,
     /// The number of the commit up to which the backend has been changed, or is being.
     applying: AtomicU64,
+    /// Whether the backend is a copy of a shared store: then it says what is being brought into it.
+    is_copy: bool,
 }
 
 impl Versions {
@@ -184,7 +186,13 @@ impl Versions {
             moved: Condvar::new(),
             entered: Condvar::new(),
             applying: AtomicU64::new(head.position.number),
+            is_copy: false,
         }
+    }
+
+    /// The same, over the copy of a shared store, whose journal may lose commits.
+    pub(crate) fn of_copy(self, is_copy: bool) -> Self {
+        Self { is_copy, ..self }
     }
 
     fn moment(&self) -> MutexGuard<'_, Moment> {

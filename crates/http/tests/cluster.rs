@@ -21,6 +21,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tower::ServiceExt;
 
 const LEASE: Duration = Duration::from_millis(600);
 
@@ -282,4 +283,32 @@ async fn a_leader_that_cannot_be_reached() {
     // A second hop is refused by whoever does not lead.
     let hop = follower.ask("GET", "/v1/components", key, Value::Null, &[("dogwatch-forwarded", "c")]).await;
     assert_eq!((hop.status, hop.code().as_str()), (503, "unavailable"));
+}
+
+/// A leader that could not renew its lead: another one may lead by now.
+#[tokio::test]
+async fn a_leader_that_is_not_sure() {
+    let asked = |stale: Option<Duration>, method: &'static str, path: &'static str| async move {
+        let draining = Arc::new(AtomicBool::new(false));
+        let neighbours = Neighbours::new("a", || Standing::Leads, move || stale, draining).unwrap();
+        let inner = axum::Router::new().fallback(|| async { "answered\n" });
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let (head, body) = neighbours.around(inner).oneshot(request).await.unwrap().into_parts();
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        Answer { status: head.status.as_u16(), headers: head.headers, text }
+    };
+    let long = Some(Duration::from_secs(12));
+    for (stale, method, path, status, seconds) in [
+        (None, "GET", "/v1/x", 200, None),
+        (None, "POST", "/v1/x", 200, None),
+        (None, "GET", "/readyz", 200, None),
+        (long, "GET", "/v1/x", 200, Some(12)),
+        (long, "POST", "/v1/x", 503, None),
+        (long, "GET", "/integrations/heartbeat/x", 503, None),
+        (long, "GET", "/readyz", 503, None),
+        (long, "GET", "/healthz", 200, None),
+    ] {
+        let answer = asked(stale, method, path).await;
+        assert_eq!((answer.status, answer.stale()), (status, seconds), "{stale:?} {method} {path}: {answer:?}");
+    }
 }

@@ -180,3 +180,65 @@ fn put_aside(folder: &Path, number: u64) -> io::Result<PathBuf> {
     SledBackend::start_anew(folder)?;
     Ok(aside)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{Campaign, MemorySharedJournal, Server};
+    use crate::journal::{Journal, Rows};
+    use dogwatch_core::Timestamp;
+    use std::time::Duration;
+
+    fn rows(key: &[u8], value: &[u8]) -> Rows {
+        Rows::of(&Batch::from([(key.to_vec(), Some(value.to_vec()))])).unwrap()
+    }
+
+    /// A server is killed while it brings commits into its copy, and the journal loses them meanwhile: what the copy has of them is not taken for what is.
+    #[test]
+    fn a_crash_within_commits_that_are_lost() {
+        let memory = MemorySharedJournal::new([7; 16], 100);
+        let journal: Arc<dyn SharedJournal> = Arc::new(memory.clone());
+        let lease = Duration::from_secs(60);
+        let Campaign::Won { term, head } = memory.campaign(&Server::new("a", "http://a"), 0, lease).unwrap() else {
+            panic!("nobody led")
+        };
+        let first = memory.append(term, &head, Timestamp::MIN, &rows(b"z1", b"one")).unwrap();
+        for lost in [false, true] {
+            let scratch = tempfile::tempdir().unwrap();
+            let (folder, options) = (scratch.path().join("copy"), SledOptions::default());
+            let times = std::cell::Cell::new(0);
+            let open = || open(&folder, &options, &journal, &|| times.set(times.get() + 1)).unwrap();
+            assert_eq!(open().head, first);
+            // The next commit has two rows, and the server ends after the first of them.
+            let backup = memory.backup();
+            let batch = [(b"z1".to_vec(), Some(b"two".to_vec())), (b"z2".to_vec(), Some(b"two".to_vec()))];
+            let both = Rows::of(&Batch::from(batch)).unwrap();
+            let second = memory.append(term, &first, Timestamp::MIN, &both).unwrap();
+            {
+                let backend = SledBackend::open(&folder, &options).unwrap();
+                backend.write(&Batch::from([format::incoming(&second).unwrap()])).unwrap();
+                backend.write(&Batch::from([(b"z2".to_vec(), Some(b"two".to_vec()))])).unwrap();
+                backend.make_durable().unwrap();
+            }
+            let other = if lost {
+                memory.restore(&backup);
+                memory.append(term, &first, Timestamp::MIN, &rows(b"z3", b"other")).unwrap()
+            } else {
+                second
+            };
+            let copy = open();
+            assert_eq!(copy.head, other);
+            let has = |key: &[u8]| copy.backend.get(key).unwrap();
+            let expected = |text: &[u8]| Some(text.to_vec());
+            let found = [has(b"z1"), has(b"z2"), has(b"z3")];
+            if lost {
+                assert_eq!(found, [expected(b"one"), None, expected(b"other")]);
+            } else {
+                assert_eq!(found, [expected(b"two"), expected(b"two"), None]);
+            }
+            assert_eq!(times.get(), u32::from(lost), "it was put aside");
+            assert_eq!(format::incoming_of(&copy.backend).unwrap(), None);
+            memory.restore(&backup);
+        }
+    }
+}

@@ -72,7 +72,8 @@ impl Sender {
             mail = mail.references(thread.clone()).in_reply_to(thread).raw_header(raw("Importance", "high"));
         }
         let part = |kind: ContentType, text: String| SinglePart::builder().header(kind).body(text);
-        let text = part(ContentType::TEXT_PLAIN, message.text().replace('\n', "\r\n"));
+        // A line ends with both or with none of them.
+        let text = part(ContentType::TEXT_PLAIN, message.text().replace('\r', "").replace('\n', "\r\n"));
         let html = part(ContentType::TEXT_HTML, html(message));
         mail.multipart(MultiPart::alternative().singlepart(text).singlepart(html)).map_err(|why| broken(&why))
     }

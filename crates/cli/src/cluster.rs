@@ -11,11 +11,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use dogwatch_deliver::Deliverer;
 use dogwatch_http::{Metrics, Neighbours, Standing, unavailable};
 use dogwatch_postgres::{PostgresJournal, Settings};
 use dogwatch_store::cluster::{Cluster, ClusterOptions, Role, Server, SharedJournal};
-use dogwatch_store::{Engine, ReadOnly, Ticker, backup_shared, master_key};
+use dogwatch_store::{Engine, ReadOnly, backup_shared, master_key};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -23,7 +22,7 @@ use tokio::task::spawn_blocking;
 use crate::cli::{PushArgs, ServeArgs, SharedArgs, StoreAccessArgs};
 use crate::desk::Desk;
 use crate::failure::Failure;
-use crate::keep::{Keeper, socket};
+use crate::keep::{Keeper, Started, socket};
 use crate::mail::secret;
 use crate::serve::first_organization;
 use crate::socket::Socket;
@@ -41,8 +40,7 @@ const TASKS: Duration = Duration::from_secs(1);
 
 /// How a shared store is reached.
 pub(crate) fn settings(url: &str, access: &StoreAccessArgs) -> Result<Settings, Failure> {
-    let wrong = |why: dogwatch_postgres::ConnectError| Failure::Settings(why.to_string());
-    let mut settings = Settings::new(url).map_err(wrong)?;
+    let mut settings = Settings::new(url)?;
     if settings.has_password() {
         let why = format!(
             "the password of the shared store does not belong into its URL, which others can see: `{PASSWORD}`"
@@ -59,7 +57,7 @@ pub(crate) fn settings(url: &str, access: &StoreAccessArgs) -> Result<Settings, 
 }
 
 fn connected(url: &str, access: &StoreAccessArgs) -> Result<PostgresJournal, Failure> {
-    PostgresJournal::connect(settings(url, access)?).map_err(|why| Failure::Settings(why.to_string()))
+    Ok(PostgresJournal::connect(settings(url, access)?)?)
 }
 
 fn open(args: &SharedArgs) -> Result<PostgresJournal, Failure> {
@@ -69,7 +67,7 @@ fn open(args: &SharedArgs) -> Result<PostgresJournal, Failure> {
 /// `dogwatch cluster status`
 pub(crate) fn status(args: &SharedArgs) -> Result<(), Failure> {
     let journal = open(args)?;
-    let (now, replication) = (journal.leadership().map_err(failed)?, journal.replication().map_err(failed)?);
+    let (now, replication) = (journal.leadership()?, journal.replication()?);
     let leads = now.leader.filter(|_| !now.left.is_zero());
     Desk::own().print(&json!({
         "leader": leads.as_ref().map(|leader| &leader.name), "address": leads.as_ref().map(|leader| &leader.address),
@@ -81,8 +79,8 @@ pub(crate) fn status(args: &SharedArgs) -> Result<(), Failure> {
 /// `dogwatch cluster step-down`
 pub(crate) fn step_down(args: &SharedArgs) -> Result<(), Failure> {
     let journal = open(args)?;
-    journal.depose().map_err(failed)?;
-    Desk::own().print(&json!({ "term": journal.leadership().map_err(failed)?.term }))
+    journal.depose()?;
+    Desk::own().print(&json!({ "term": journal.leadership()?.term }))
 }
 
 /// `dogwatch push`
@@ -93,8 +91,7 @@ pub(crate) fn push(args: &PushArgs) -> Result<(), Failure> {
         return Err(another_key(&key));
     }
     let rows = Desk::own().told("rows pushed", |_, progress| store.push(&journal, progress))?;
-    Desk::own()
-        .print(&json!({ "rows": rows, "position": journal.leadership().map_err(failed)?.head.position.to_string() }))
+    Desk::own().print(&json!({ "rows": rows, "position": journal.leadership()?.head.position.to_string() }))
 }
 
 /// `dogwatch backup --store`
@@ -104,15 +101,10 @@ pub(crate) fn backup(url: &str, access: &StoreAccessArgs, to: &Path) -> Result<(
     Desk::own().print(&json!({ "rows": copied.rows, "bytes": copied.bytes_after }))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
-fn failed(why: dogwatch_store::backend::BackendError) -> Failure {
-    Failure::Settings(why.to_string())
-}
-
 /// Whether the master key in a folder is the one that all servers have.
 fn agrees(data: &Path, journal: &PostgresJournal) -> Result<bool, Failure> {
     let key = master_key(data).map_err(Failure::file(&data.join(MASTER_KEY)))?;
-    journal.agree_on_key(&key.fingerprint()).map_err(failed)
+    Ok(journal.agree_on_key(&key.fingerprint())?)
 }
 
 fn another_key(path: &Path) -> Failure {
@@ -120,21 +112,13 @@ fn another_key(path: &Path) -> Failure {
     Failure::Settings(format!("`{path}` is not the master key of the other servers: copy the file from one of them"))
 }
 
-/// What is known of the place among the others, for metrics.
-#[derive(Debug, Default)]
-struct Known {
-    leads: AtomicBool,
-    terms: AtomicU64,
-    lost: AtomicU64,
-    synchronous: AtomicU64,
-}
-
 /// This server's place among the others.
 pub(crate) struct Member {
     cluster: Arc<Cluster>,
     journal: Arc<PostgresJournal>,
     data: PathBuf,
-    known: Arc<Known>,
+    /// How many standbys have each commit before it is answered, as of the beginning of the last term here.
+    synchronous: Arc<AtomicU64>,
     /// How requests are passed on.
     pub(crate) neighbours: Neighbours,
 }
@@ -164,23 +148,33 @@ impl Member {
         let standing = move || standing.upgrade().map_or(Standing::Nobody, |cluster| Standing::from(&cluster.role()));
         let stale = move || stale.upgrade().map_or(Some(Duration::ZERO), |cluster| cluster.stale());
         let neighbours = Neighbours::new(&name, standing, stale, Arc::clone(draining))?;
-        Ok(Self { cluster, journal, data: args.data.clone(), known: Arc::default(), neighbours })
+        Ok(Self { cluster, journal, data: args.data.clone(), synchronous: Arc::default(), neighbours })
     }
 
     /// Shows in metrics what this server does.
     pub(crate) fn counts(&self, metrics: Metrics) -> Metrics {
-        let known = || Arc::clone(&self.known);
-        let (leads, terms, lost, synchronous) = (known(), known(), known(), known());
-        let neighbours = self.neighbours.clone();
+        let read = |what: fn(&Cluster) -> u64| {
+            let cluster = Arc::downgrade(&self.cluster);
+            move || cluster.upgrade().map_or(0, |cluster| what(&cluster))
+        };
+        let (synchronous, neighbours) = (Arc::clone(&self.synchronous), self.neighbours.clone());
         metrics
-            .gauging("dogwatch_leads", "1 while this server leads.", move || u64::from(leads.leads.load(Ordering::Relaxed)))
-            .gauging("dogwatch_synchronous_standbys", "Standbys of the database that have each commit before it is answered, as of the beginning of the term.", move || {
-                synchronous.synchronous.load(Ordering::Relaxed)
-            })
-            .counting("dogwatch_terms", "Terms in which this server has led.", move || terms.terms.load(Ordering::Relaxed))
-            .counting("dogwatch_copies_put_aside", "Copies that were put aside because the shared store had lost commits.", move || {
-                lost.lost.load(Ordering::Relaxed)
-            })
+            .gauging(
+                "dogwatch_leads",
+                "1 while this server leads.",
+                read(|cluster| u64::from(matches!(cluster.role(), Role::Leads { .. }))),
+            )
+            .gauging(
+                "dogwatch_synchronous_standbys",
+                "Standbys of the database that have each commit before it is answered, as of the beginning of the term.",
+                move || synchronous.load(Ordering::Relaxed),
+            )
+            .counting("dogwatch_terms", "Terms in which this server has led.", read(|cluster| cluster.counts().0))
+            .counting(
+                "dogwatch_copies_put_aside",
+                "Copies that were put aside because the shared store had lost commits.",
+                read(|cluster| cluster.counts().1),
+            )
             .counting("dogwatch_forwarded", "Requests that were passed on to the leader.", move || neighbours.forwarded())
     }
 
@@ -199,9 +193,6 @@ impl Member {
                 _ = ending.wait_for(|end| *end) => break,
                 changes = changes => changes.map_err(io::Error::other)?,
             };
-            let (terms, lost) = self.cluster.counts();
-            self.known.terms.store(terms, Ordering::Relaxed);
-            self.known.lost.store(lost, Ordering::Relaxed);
             let now = self.cluster.trouble();
             if now != trouble {
                 trouble = now;
@@ -216,7 +207,6 @@ impl Member {
                 continue;
             }
             seen = changes;
-            self.known.leads.store(matches!(role, Role::Leads { .. }), Ordering::Relaxed);
             // Requests that come from now on do not hold the engine of before.
             let router = role.engine().map_or_else(|| self.neighbours.around(unavailable()), &keeper.router);
             // It may hold the last handle of an engine, which closes it.
@@ -254,9 +244,9 @@ impl Member {
         let mut work = Work { socket: role.engine().and_then(|engine| socket(&self.data, engine)), ..Work::default() };
         if let Role::Leads { engine, .. } = role {
             let (engine, data, journal) = (engine.clone(), self.data.clone(), Arc::clone(&self.journal));
-            let known = Arc::clone(&self.known);
+            let synchronous = Arc::clone(&self.synchronous);
             let begun = spawn_blocking(move || {
-                said(&journal, &known);
+                said(&journal, &synchronous);
                 if engine.organizations()?.is_empty() { first_organization(&engine, &data) } else { Ok(()) }
             });
             match begun.await {
@@ -271,10 +261,10 @@ impl Member {
 }
 
 /// Says how durable commits are.
-fn said(journal: &PostgresJournal, known: &Known) {
+fn said(journal: &PostgresJournal, known: &AtomicU64) {
     match journal.replication() {
         Ok(found) => {
-            known.synchronous.store(u64::from(found.synchronous), Ordering::Relaxed);
+            known.store(u64::from(found.synchronous), Ordering::Relaxed);
             match found.synchronous {
                 0 => tracing::warn!(
                     "the database acknowledges commits that no standby has: what was answered is lost with its machine, unless something below it replicates"
@@ -289,7 +279,7 @@ fn said(journal: &PostgresJournal, known: &Known) {
 /// What runs in a role.
 #[derive(Default)]
 struct Work {
-    leading: Option<(Ticker, Deliverer)>,
+    leading: Option<Started>,
     socket: Option<Socket>,
     tried: Option<tokio::time::Instant>,
 }
@@ -315,10 +305,8 @@ impl Work {
     }
 
     fn stop(self, most: Duration) {
-        if let Some((ticker, delivery)) = self.leading {
-            // What made one end by itself has been said already.
-            let _ = ticker.stop();
-            let _ = delivery.stop();
+        if let Some(started) = self.leading {
+            started.stop();
         }
         let _ = self.socket.map(|socket| socket.close(most));
     }

@@ -5,6 +5,7 @@ use std::io;
 
 use std::path::{Path, PathBuf};
 
+use dogwatch_store::backend::BackendError;
 use dogwatch_store::{Error, OpenError, ToolError, rules};
 
 /// Why a command failed.
@@ -93,6 +94,18 @@ impl From<ToolError> for Failure {
 impl From<dogwatch_deliver::SettingsError> for Failure {
     fn from(error: dogwatch_deliver::SettingsError) -> Self {
         Self::Settings(error.to_string())
+    }
+}
+
+impl From<dogwatch_postgres::ConnectError> for Failure {
+    fn from(error: dogwatch_postgres::ConnectError) -> Self {
+        Self::Settings(error.to_string())
+    }
+}
+
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        Self::Tool(error.into())
     }
 }
 

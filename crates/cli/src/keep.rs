@@ -43,6 +43,21 @@ pub(crate) fn socket(data: &Path, engine: &Engine) -> Option<Socket> {
         .ok()
 }
 
+/// The ticker of a store and its delivery.
+pub(crate) struct Started {
+    ticker: Ticker,
+    delivery: Deliverer,
+}
+
+impl Started {
+    /// Ends both, and waits for it.
+    pub(crate) fn stop(self) {
+        // What made one end by itself has been said already.
+        let _ = self.ticker.stop();
+        let _ = self.delivery.stop();
+    }
+}
+
 /// Keeps a store open.
 pub(crate) struct Keeper<R> {
     /// The folder of the store.
@@ -81,10 +96,8 @@ impl<R: Fn(&Engine) -> Router> Keeper<R> {
                 };
                 let (socket, drain_time) = (socket_of_engine.take(), self.drain_time);
                 let end = move || {
-                    if let Some((ticker, delivery)) = started {
-                        // What made one end by itself has been said already.
-                        let _ = ticker.stop();
-                        let _ = delivery.stop();
+                    if let Some(started) = started {
+                        started.stop();
                     }
                     if ends {
                         let _ = socket.map(|socket| socket.close(drain_time));
@@ -111,7 +124,7 @@ impl<R: Fn(&Engine) -> Router> Keeper<R> {
 
 impl<R> Keeper<R> {
     /// Starts the ticker of a store and its delivery, as often as it takes; `None` when the server is to stop before.
-    async fn started(&self, engine: &Engine, ending: &mut watch::Receiver<bool>) -> Option<(Ticker, Deliverer)> {
+    async fn started(&self, engine: &Engine, ending: &mut watch::Receiver<bool>) -> Option<Started> {
         loop {
             match self.start(engine) {
                 Ok(started) => return Some(started),
@@ -125,10 +138,10 @@ impl<R> Keeper<R> {
     }
 
     /// Starts the ticker of a store and its delivery.
-    pub(crate) fn start(&self, engine: &Engine) -> Result<(Ticker, Deliverer), Failure> {
+    pub(crate) fn start(&self, engine: &Engine) -> Result<Started, Failure> {
         let ticker = engine.start_ticker()?;
         let delivery = self.mail.start(engine, &self.data)?;
-        Ok((ticker, delivery))
+        Ok(Started { ticker, delivery })
     }
 }
 

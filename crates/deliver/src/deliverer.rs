@@ -216,7 +216,7 @@ impl Drop for Deliverer {
 fn unless_broken<T>(outcome: Result<T, Error>) -> Result<Option<T>, Error> {
     match outcome {
         Ok(done) => Ok(Some(done)),
-        Err(error @ (Error::OutcomeUnknown | Error::Poisoned | Error::NotLeading)) => Err(error),
+        Err(error) if error.ends_engine() => Err(error),
         Err(error) => {
             tracing::error!(%error, "a notification cannot be settled");
             Ok(None)

@@ -340,8 +340,11 @@ fn caught() -> CatchPanicLayer<OnPanic> {
     })
 }
 
+/// What `/readyz` says of a server that is about to stop.
+pub(crate) const STOPPING: &str = "stopping\n";
+
 /// What `/readyz` says of a server that cannot carry out requests.
-fn not_ready(text: &'static str) -> Response<Body> {
+pub(crate) fn not_ready(text: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response
@@ -349,7 +352,7 @@ fn not_ready(text: &'static str) -> Response<Body> {
 
 fn ready(api: &Api, _: &str) -> Response<Body> {
     if api.draining.load(Ordering::Acquire) {
-        return not_ready("stopping\n");
+        return not_ready(STOPPING);
     }
     if api.engine.is_writable() {
         let failed = api.engine.load().failed_timers;

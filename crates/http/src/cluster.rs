@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, Version, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, Uri, Version, header};
 use axum::middleware::{Next, from_fn_with_state};
 use dogwatch_store::cluster::Role;
 use dogwatch_store::rules::Code;
@@ -23,7 +23,7 @@ use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::Semaphore;
 
-use crate::api::{ANSWER_TIME, failed, new_id};
+use crate::api::{ANSWER_TIME, STOPPING, failed, new_id, not_ready};
 use crate::error::Failure;
 
 /// Says which server has passed a request on.
@@ -193,22 +193,19 @@ fn marked(mut response: Response<Body>, stale: Duration) -> Response<Body> {
 impl Shared {
     async fn ready(&self, request: Request, next: Next) -> Response<Body> {
         if self.draining.load(Ordering::Acquire) {
-            return said(StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
+            return not_ready(STOPPING);
         }
         match (self.standing)() {
             Standing::Leads if (self.stale)().is_some() => {
-                let text = "nobody leads, perhaps: this server could not renew its lead in time\n".to_owned();
-                said(StatusCode::SERVICE_UNAVAILABLE, text)
+                not_ready("nobody leads, perhaps: this server could not renew its lead in time\n")
             }
             Standing::Leads => {
                 let (head, body) = next.run(request).await.into_parts();
                 let text = Limited::new(body, SHORT).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
                 Response::from_parts(head, Body::from([b"leader: ", &text[..]].concat()))
             }
-            Standing::Follows { leader } => said(StatusCode::OK, format!("follower: {leader} leads\n")),
-            Standing::Nobody => {
-                said(StatusCode::SERVICE_UNAVAILABLE, "nobody leads: questions are answered from a copy\n".to_owned())
-            }
+            Standing::Follows { leader } => Response::new(Body::from(format!("follower: {leader} leads\n"))),
+            Standing::Nobody => not_ready("nobody leads: questions are answered from a copy\n"),
         }
     }
 
@@ -297,12 +294,6 @@ enum Lost {
 
 fn lost(why: &ClientError) -> Lost {
     if why.is_connect() { Lost::NotSent } else { Lost::Sent }
-}
-
-fn said(status: StatusCode, text: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(text));
-    *response.status_mut() = status;
-    response
 }
 
 /// Takes out what concerns one connection only.

@@ -14,7 +14,7 @@ use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, IsolationLevel};
 
-use crate::journal::{columns, head_of};
+use crate::journal::{self, columns};
 use crate::line::{Failed, Line};
 use crate::sql;
 
@@ -53,7 +53,7 @@ pub(crate) fn copy(line: &Line, take: &mut dyn FnMut(Pair) -> Result<(), Backend
 async fn read_all(client: &mut Client, parts: &SyncSender<Part>) -> Result<Head, Failed> {
     let reading =
         client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
-    let head = head_of(&reading.query_one(sql::LAST, &[]).await?)?;
+    let head = journal::head(&reading.query_one(sql::LAST, &[]).await?, 0)?;
     let rows = reading.query_raw(sql::ROWS, std::iter::empty::<i32>()).await?;
     pin_mut!(rows);
     let mut part = Vec::with_capacity(PART);

@@ -34,7 +34,7 @@ fn digest(bytes: &[u8]) -> Result<Digest, Failed> {
 }
 
 /// The head in three columns of a row: number, term, digest.
-fn head(row: &Row, first: usize) -> Result<Head, Failed> {
+pub(crate) fn head(row: &Row, first: usize) -> Result<Head, Failed> {
     let position =
         Position { number: natural(row.try_get(first)?)?, term: natural(row.try_get(first.saturating_add(1))?)? };
     Ok(Head { position, digest: digest(row.try_get(first.saturating_add(2))?)? })
@@ -110,19 +110,11 @@ impl PostgresJournal {
     fn name(&self) -> String {
         self.name.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-
-    fn run<R: Send + 'static>(
-        &self,
-        doing: &'static str,
-        work: impl AsyncFnOnce(&mut Client) -> Result<R, Failed> + Send + 'static,
-    ) -> Result<R, BackendError> {
-        self.others.call(move |link| link.run(STATEMENT, work)).map_err(|why| why.doing(doing))
-    }
 }
 
 impl Journal for PostgresJournal {
     fn last(&self) -> Result<Head, BackendError> {
-        self.run("reading the head", async |client| head(&client.query_one(sql::LAST, &[]).await?, 0))
+        self.others.run("reading the head", async |client| head(&client.query_one(sql::LAST, &[]).await?, 0))
     }
 
     // The commit is idempotent: it is appended after exactly one head. So it may be sent again until it is known what became of it.
@@ -156,7 +148,7 @@ impl Journal for PostgresJournal {
 
     fn read(&self, from: &Head, most: usize) -> Result<Reading, BackendError> {
         let (from, most) = (*from, i64::try_from(most.max(1)).unwrap_or(i64::MAX));
-        self.run("reading commits", async move |client| {
+        self.others.run("reading commits", async move |client| {
             let statement = client.prepare(sql::AFTER).await?;
             let found = client.query(&statement, &[&number(from.position.number), &most, &sql::READ]).await?;
             reading(&from, &found)
@@ -169,7 +161,7 @@ impl Journal for PostgresJournal {
             let reaches = self.kept_for(position, position)?.is_some() && position.term == 0;
             return Ok(reaches.then(Head::default));
         }
-        self.run("looking for a commit", async move |client| {
+        self.others.run("looking for a commit", async move |client| {
             let found = client.query_opt(sql::AT, &[&number(position.number), &number(position.term)]).await?;
             found.map(|row| Ok(Head { position, digest: digest(row.try_get(0)?)? })).transpose()
         })
@@ -181,7 +173,7 @@ impl Journal for PostgresJournal {
     }
 
     fn kept_for(&self, from: Position, _: Position) -> Result<Option<u64>, BackendError> {
-        let asked = self.run("looking how far the log reaches", async move |client| {
+        let asked = self.others.run("looking how far the log reaches", async move |client| {
             let reaches: bool = client.query_one(sql::REACHES, &[&number(from.number)]).await?.try_get(0)?;
             Ok(reaches.then_some(0))
         });
@@ -233,7 +225,7 @@ impl SharedJournal for PostgresJournal {
     }
 
     fn leadership(&self) -> Result<Leadership, BackendError> {
-        let (leadership, size) = self.run("asking who leads", async |client| {
+        let (leadership, size) = self.others.run("asking who leads", async |client| {
             let statement = client.prepare(sql::LEADERSHIP).await?;
             let row = client.query_one(&statement, &[]).await?;
             let leader = row.try_get::<_, Option<String>>(4)?.zip(row.try_get::<_, Option<String>>(5)?);
@@ -254,7 +246,7 @@ impl SharedJournal for PostgresJournal {
     fn campaign(&self, server: &Server, seen: u64, lease: Duration) -> Result<Campaign, BackendError> {
         let (server, for_millis) = (server.clone(), millis(lease));
         let name = server.name.clone();
-        let won = self.run("campaigning", async move |client| {
+        let won = self.others.run("campaigning", async move |client| {
             let row =
                 client.query_opt(sql::CAMPAIGN, &[&number(seen), &server.name, &server.address, &for_millis]).await?;
             let Some(row) = row else { return Ok(Campaign::Lost) };
@@ -270,7 +262,7 @@ impl SharedJournal for PostgresJournal {
     // A term is told by its number and its leader: after a loss, the database may count to the same number again.
     fn renew(&self, term: u64, lease: Duration) -> Result<Option<Head>, BackendError> {
         let name = self.name();
-        let renewed = self.run("renewing the lease", async move |client| {
+        let renewed = self.others.run("renewing the lease", async move |client| {
             let statement = client.prepare(sql::RENEW).await?;
             let Some(row) = client.query_opt(&statement, &[&number(term), &millis(lease), &name]).await? else {
                 return Ok(None);
@@ -285,14 +277,14 @@ impl SharedJournal for PostgresJournal {
 
     fn resign(&self, term: u64) -> Result<(), BackendError> {
         let name = self.name();
-        self.run("resigning", async move |client| {
+        self.others.run("resigning", async move |client| {
             client.execute(sql::RESIGN, &[&number(term), &name]).await?;
             Ok(())
         })
     }
 
     fn depose(&self) -> Result<(), BackendError> {
-        self.run("ending the term", async |client| {
+        self.others.run("ending the term", async |client| {
             client.execute(sql::DEPOSE, &[]).await?;
             Ok(())
         })
@@ -308,15 +300,10 @@ impl SharedJournal for PostgresJournal {
 
     fn agree_on_key(&self, fingerprint: &[u8; 16]) -> Result<bool, BackendError> {
         let fingerprint = *fingerprint;
-        self.run("agreeing on the master key", async move |client| {
+        self.others.run("agreeing on the master key", async move |client| {
             Ok(client.query_one(sql::KEY, &[&&fingerprint[..]]).await?.try_get(0)?)
         })
     }
-}
-
-/// The head that the table says, for [`copy`].
-pub(crate) fn head_of(row: &Row) -> Result<Head, Failed> {
-    head(row, 0)
 }
 
 /// The columns of a head.

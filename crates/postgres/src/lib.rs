@@ -24,15 +24,15 @@ mod tls;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dogwatch_store::backend::BackendError;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 
-use crate::line::{Failed, Line, Way};
+use crate::line::{Failed, Line, Way, shown};
 use crate::tls::Tls;
 
 /// How long connecting to one host may take.
@@ -59,10 +59,8 @@ impl Settings {
     /// # Errors
     /// [`ConnectError::Settings`] for what cannot be read, and for hosts of which it is not said whether the connection is encrypted.
     pub fn new(url: &str) -> Result<Self, ConnectError> {
-        let mut config: Config = url.parse().map_err(|why: tokio_postgres::Error| {
-            let cause = std::error::Error::source(&why).map(|cause| format!(": {cause}"));
-            ConnectError::Settings(format!("{why}{}", cause.unwrap_or_default()))
-        })?;
+        let parsed = url.parse::<Config>();
+        let mut config = parsed.map_err(|why| ConnectError::Settings(shown(&why)))?;
         if config.get_hosts().is_empty() {
             return Err(ConnectError::Settings("it is not said on which host the database is".to_owned()));
         }
@@ -180,7 +178,7 @@ pub struct PostgresJournal {
     identity: [u8; 16],
     patience: Duration,
     /// The milliseconds of the lease, by which each commit renews it.
-    lease: Arc<AtomicI64>,
+    lease: AtomicI64,
     /// The bytes of the log, as of the last look at who leads.
     size: AtomicI64,
     /// As whom this journal has campaigned.
@@ -209,13 +207,14 @@ impl PostgresJournal {
         let commits = Line::open("commits", way).map_err(ConnectError::Thread)?;
         let mut identity = [0; 16];
         getrandom::fill(&mut identity).map_err(|why| ConnectError::Thread(std::io::Error::other(why)))?;
-        let version = ask(&others, "asking for the version", sql::VERSION)?;
+        let version: i32 = others.run("asking for the version", async |client| {
+            Ok(client.query_one(sql::VERSION, &[]).await?.try_get(0)?)
+        })?;
         if version < OLDEST {
             return Err(ConnectError::TooOld(version));
         }
-        let (layout, identity) = others
-            .call(move |link| link.run(STATEMENT, async |client| prepare(client, identity).await))
-            .map_err(|why| why.doing("making the tables"))?;
+        let (layout, identity) =
+            others.run("making the tables", async move |client| prepare(client, identity).await)?;
         if layout > sql::LAYOUT {
             return Err(ConnectError::NewerLayout { found: layout, known: sql::LAYOUT });
         }
@@ -224,8 +223,8 @@ impl PostgresJournal {
             others,
             identity,
             patience,
-            lease: Arc::default(),
-            size: AtomicI64::new(0),
+            lease: AtomicI64::default(),
+            size: AtomicI64::default(),
             name: Mutex::default(),
         })
     }
@@ -235,13 +234,10 @@ impl PostgresJournal {
     /// # Errors
     /// When the database cannot be asked.
     pub fn replication(&self) -> Result<Replication, BackendError> {
-        let found = self.others.call(|link| {
-            link.run(STATEMENT, async |client| {
-                let row = client.query_one(sql::SYNCHRONOUS, &[]).await?;
-                Ok((row.try_get::<_, String>(0)?, row.try_get::<_, i64>(1)?))
-            })
-        });
-        let (waits_for, synchronous) = found.map_err(|why| why.doing("asking for the standbys"))?;
+        let (waits_for, synchronous) = self.others.run("asking for the standbys", async |client| {
+            let row = client.query_one(sql::SYNCHRONOUS, &[]).await?;
+            Ok((row.try_get::<_, String>(0)?, row.try_get::<_, i64>(1)?))
+        })?;
         Ok(Replication { waits_for, synchronous: u32::try_from(synchronous).unwrap_or(0) })
     }
 }
@@ -273,17 +269,6 @@ fn for_each_host(config: &Config) -> Vec<Config> {
         one
     });
     places.collect()
-}
-
-/// The one value that a statement gives.
-fn ask<T>(line: &Line, doing: &'static str, statement: &'static str) -> Result<T, BackendError>
-where
-    T: for<'a> tokio_postgres::types::FromSql<'a> + Send + 'static,
-{
-    let asked = line.call(move |link| {
-        link.run(STATEMENT, async |client| Ok(client.query_one(statement, &[]).await?.try_get::<_, T>(0)?))
-    });
-    asked.map_err(|why| why.doing(doing))
 }
 
 /// Makes the tables, unless they are there. Gives their arrangement, and the identity of the store.

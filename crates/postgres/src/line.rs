@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
-use crate::sql;
 use crate::tls::Tls;
+use crate::{STATEMENT, sql};
 
 /// How a connection is made.
 #[derive(Clone)]
@@ -49,7 +49,7 @@ pub(crate) enum Failed {
 }
 
 /// An error with its cause, which says what the database said.
-fn shown(error: &tokio_postgres::Error) -> String {
+pub(crate) fn shown(error: &tokio_postgres::Error) -> String {
     let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
     format!("{error}{}", cause.unwrap_or_default())
 }
@@ -196,6 +196,17 @@ impl Line {
         let (answer, answered) = mpsc::channel();
         self.hand_in(move |link| drop(answer.send(work(link))))?;
         answered.recv().map_err(|_| Failed::Ended)?
+    }
+}
+
+impl Line {
+    /// Has a statement or a few done within the usual time, and waits for the result.
+    pub(crate) fn run<R: Send + 'static>(
+        &self,
+        doing: &'static str,
+        work: impl AsyncFnOnce(&mut Client) -> Result<R, Failed> + Send + 'static,
+    ) -> Result<R, BackendError> {
+        self.call(move |link| link.run(STATEMENT, work)).map_err(|why| why.doing(doing))
     }
 }
 

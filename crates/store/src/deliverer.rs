@@ -252,7 +252,7 @@ fn run(
             Ok(Turn::Done) => {}
             // What is ready and cannot be claimed is damaged: looking at it again at once would not help.
             Ok(Turn::Nothing) => engine.deadlines().wait(seen, RETRY),
-            Err(error @ (Error::OutcomeUnknown | Error::Poisoned | Error::NotLeading)) => return Err(error),
+            Err(error) if error.ends_engine() => return Err(error),
             Err(_) => {
                 shared.failed.fetch_add(1, Ordering::Relaxed);
                 engine.deadlines().wait(seen, RETRY);
@@ -292,7 +292,7 @@ fn deliver(
         };
         match settled {
             Ok(()) => {}
-            Err(error @ (Error::OutcomeUnknown | Error::Poisoned | Error::NotLeading)) => return Err(error),
+            Err(error) if error.ends_engine() => return Err(error),
             // One that cannot be settled must not keep those of others.
             Err(_) => drop(shared.failed.fetch_add(1, Ordering::Relaxed)),
         }

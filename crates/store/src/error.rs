@@ -51,6 +51,12 @@ impl Error {
         }
     }
 
+    /// Whether the engine takes no commands any more, so that asking again does not help: open it again, or ask the leader.
+    #[must_use]
+    pub const fn ends_engine(&self) -> bool {
+        matches!(self, Self::OutcomeUnknown | Self::Poisoned | Self::NotLeading)
+    }
+
     /// The category of the error (`type` in an HTTP response).
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {

@@ -36,8 +36,7 @@ impl Stored for FormatV1 {
 
 /// The row that says that commits up to a head are being brought into a copy.
 pub(crate) fn incoming(head: &Head) -> Result<RowChange, BackendError> {
-    let Head { position: Position { term, number }, digest: Digest(digest) } = *head;
-    row(incoming_key(), &HeadV2 { term, number, digest })
+    head_row(incoming_key(), head)
 }
 
 /// The change after which no commits are being brought into a copy.
@@ -47,10 +46,7 @@ pub(crate) fn nothing_incoming() -> RowChange {
 
 /// Up to which head commits were being brought into a copy when it was left, if any were.
 pub(crate) fn incoming_of(backend: &dyn Backend) -> Result<Option<Head>, OpenError> {
-    let key = incoming_key();
-    let Some(value) = backend.get(&key)? else { return Ok(None) };
-    let HeadV2 { term, number, digest } = decode(&key, &value).map_err(|why| OpenError::Corrupt(why.to_string()))?;
-    Ok(Some(Head { position: Position { term, number }, digest: Digest(digest) }))
+    read_head(backend, &incoming_key())
 }
 
 /// The head of the last commit that a store holds.
@@ -342,16 +338,25 @@ pub(crate) fn bookmark_of(key: &[u8], value: &[u8]) -> Result<(Name, Position), 
 
 /// The row that says that a store holds the commits up to a head.
 pub(crate) fn position(head: &Head) -> Result<RowChange, BackendError> {
-    let Head { position: Position { term, number }, digest: Digest(digest) } = *head;
-    row(head_key(), &HeadV2 { term, number, digest })
+    head_row(head_key(), head)
 }
 
 /// The head of the last commit that a store holds.
 pub(crate) fn head(backend: &dyn Backend) -> Result<Head, OpenError> {
-    let key = head_key();
-    let Some(value) = backend.get(&key)? else { return Ok(Head::default()) };
-    let HeadV2 { term, number, digest } = decode(&key, &value).map_err(|why| OpenError::Corrupt(why.to_string()))?;
-    Ok(Head { position: Position { term, number }, digest: Digest(digest) })
+    Ok(read_head(backend, &head_key())?.unwrap_or_default())
+}
+
+/// The row that holds a head under a key.
+fn head_row(key: Vec<u8>, head: &Head) -> Result<RowChange, BackendError> {
+    let Head { position: Position { term, number }, digest: Digest(digest) } = *head;
+    row(key, &HeadV2 { term, number, digest })
+}
+
+/// The head that [`head_row`] wrote, if there is one.
+fn read_head(backend: &dyn Backend, key: &[u8]) -> Result<Option<Head>, OpenError> {
+    let Some(value) = backend.get(key)? else { return Ok(None) };
+    let HeadV2 { term, number, digest } = decode(key, &value).map_err(|why| OpenError::Corrupt(why.to_string()))?;
+    Ok(Some(Head { position: Position { term, number }, digest: Digest(digest) }))
 }
 
 /// All commits that a backend lacks: those of the journal after its head, oldest first, each given to `take`. Gives the last

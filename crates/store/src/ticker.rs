@@ -90,7 +90,7 @@ fn run(engine: &Engine, stop: &AtomicBool) -> Result<(), Error> {
         }
         match turn(engine, &mut lease_end) {
             Ok(nap) => engine.deadlines().wait(seen, nap),
-            Err(error @ (Error::OutcomeUnknown | Error::Poisoned | Error::NotLeading)) => return Err(error),
+            Err(error) if error.ends_engine() => return Err(error),
             Err(_) => engine.deadlines().wait(seen, RETRY),
         }
     }

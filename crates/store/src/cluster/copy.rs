@@ -17,7 +17,7 @@ use crate::sync::Arc;
 use crate::trace;
 
 /// The bytes of rows that are read from the journal at once.
-const READ_AT_ONCE: usize = 4 << 20;
+pub(super) const READ_AT_ONCE: usize = 4 << 20;
 /// The bytes of rows that are written into a new copy at once.
 const WRITTEN_AT_ONCE: usize = 1 << 20;
 

@@ -1,6 +1,6 @@
 //! The [`MemorySharedJournal`]: a shared journal in memory, for servers in one process: tests, and trying things out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dogwatch_core::Timestamp;
@@ -8,7 +8,7 @@ use dogwatch_core::Timestamp;
 use super::{Campaign, FillError, Leadership, Server, SharedJournal};
 use crate::backend::{BackendError, Pair};
 use crate::clock::{Clock, SystemClock};
-use crate::journal::{AppendError, Commit, Head, Journal, Position, Reading, Rows};
+use crate::journal::{AppendError, Head, Journal, Kept, Position, Reading, Rows};
 use crate::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A shared journal in memory. Clones are the same journal, each for a server of its own.
@@ -23,30 +23,14 @@ struct State {
     identity: [u8; 16],
     /// All rows after the last commit.
     rows: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// The head before the first commit that is kept, and the commits that are.
-    before: Head,
-    commits: VecDeque<Commit>,
-    /// How many are kept.
+    commits: Kept,
+    /// How many commits are kept.
     keep: usize,
     term: u64,
     leader: Option<Server>,
     /// When the lease is over, on the journal's clock.
     expires: Timestamp,
     key: Option<[u8; 16]>,
-}
-
-impl State {
-    fn head(&self) -> Head {
-        self.commits.back().map_or(self.before, |commit| commit.head)
-    }
-
-    fn trim(&mut self) {
-        while self.commits.len() > self.keep
-            && let Some(oldest) = self.commits.pop_front()
-        {
-            self.before = oldest.head;
-        }
-    }
 }
 
 impl MemorySharedJournal {
@@ -62,8 +46,7 @@ impl MemorySharedJournal {
         let state = State {
             identity,
             rows: BTreeMap::new(),
-            before: Head::default(),
-            commits: VecDeque::new(),
+            commits: Kept::default(),
             keep: keep.max(1),
             term: 0,
             leader: None,
@@ -101,7 +84,7 @@ impl std::fmt::Debug for MemorySharedJournal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = self.lock();
         f.debug_struct("MemorySharedJournal")
-            .field("head", &state.head())
+            .field("head", &state.commits.last())
             .field("term", &state.term)
             .finish_non_exhaustive()
     }
@@ -109,44 +92,28 @@ impl std::fmt::Debug for MemorySharedJournal {
 
 impl Journal for MemorySharedJournal {
     fn last(&self) -> Result<Head, BackendError> {
-        Ok(self.lock().head())
+        Ok(self.lock().commits.last())
     }
 
     fn append(&self, term: u64, after: &Head, at: Timestamp, rows: &Rows) -> Result<Head, AppendError> {
         let mut state = self.lock();
-        if state.term != term || state.head() != *after {
+        if state.term != term || state.commits.last() != *after {
             return Err(AppendError::Deposed);
         }
-        let head = after.after(term, at, rows);
         for (key, value) in rows.owned() {
             match value {
                 Some(value) => drop(state.rows.insert(key, value)),
                 None => drop(state.rows.remove(&key)),
             }
         }
-        state.commits.push_back(Commit { before: *after, head, at, rows: rows.clone() });
-        state.trim();
+        let head = state.commits.append(term, at, rows);
+        let beyond = state.commits.len().saturating_sub(state.keep);
+        state.commits.forget(beyond);
         Ok(head)
     }
 
     fn read(&self, from: &Head, most: usize) -> Result<Reading, BackendError> {
-        let state = self.lock();
-        if from.position.number < state.before.position.number {
-            return Ok(Reading::Forgotten);
-        }
-        if state.head() == *from {
-            return Ok(Reading::Commits(Vec::new()));
-        }
-        let Some(next) = state.commits.iter().position(|commit| commit.before == *from) else {
-            return Ok(Reading::Elsewhere);
-        };
-        let mut bytes = 0_usize;
-        let taken = state.commits.iter().skip(next).take_while(|commit| {
-            let fits = bytes < most.max(1);
-            bytes = bytes.saturating_add(commit.rows.as_bytes().len().max(1));
-            fits
-        });
-        Ok(Reading::Commits(taken.cloned().collect()))
+        Ok(self.lock().commits.read(from, most))
     }
 
     fn forget(&self, _: Position) -> Result<(), BackendError> {
@@ -154,18 +121,15 @@ impl Journal for MemorySharedJournal {
     }
 
     fn head_at(&self, position: Position) -> Result<Option<Head>, BackendError> {
-        let state = self.lock();
-        let mut heads = std::iter::once(state.before).chain(state.commits.iter().map(|commit| commit.head));
-        Ok(heads.find(|head| head.position == position))
+        Ok(self.lock().commits.head_at(position))
     }
 
     fn kept_for(&self, from: Position, _: Position) -> Result<Option<u64>, BackendError> {
-        Ok((self.lock().before.position.number <= from.number).then_some(0))
+        Ok(self.lock().commits.reaches(from).then_some(0))
     }
 
     fn size(&self) -> Result<u64, BackendError> {
-        let bytes: usize = self.lock().commits.iter().map(|commit| commit.rows.as_bytes().len()).sum();
-        Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
+        Ok(self.lock().commits.bytes(|_| true))
     }
 }
 
@@ -177,7 +141,7 @@ impl SharedJournal for MemorySharedJournal {
     fn leadership(&self) -> Result<Leadership, BackendError> {
         let (state, now) = (self.lock(), self.clock.now());
         Ok(Leadership {
-            head: state.head(),
+            head: state.commits.last(),
             term: state.term,
             leader: state.leader.clone(),
             left: state.expires.since(now),
@@ -193,7 +157,7 @@ impl SharedJournal for MemorySharedJournal {
         state.term = state.term.saturating_add(1);
         state.leader = Some(server.clone());
         state.expires = now.plus(lease);
-        Ok(Campaign::Won { term: state.term, head: state.head() })
+        Ok(Campaign::Won { term: state.term, head: state.commits.last() })
     }
 
     fn renew(&self, term: u64, lease: Duration) -> Result<Option<Head>, BackendError> {
@@ -202,7 +166,7 @@ impl SharedJournal for MemorySharedJournal {
             return Ok(None);
         }
         state.expires = now.plus(lease);
-        Ok(Some(state.head()))
+        Ok(Some(state.commits.last()))
     }
 
     fn resign(&self, term: u64) -> Result<(), BackendError> {
@@ -223,7 +187,7 @@ impl SharedJournal for MemorySharedJournal {
     fn copy(&self, take: &mut dyn FnMut(Pair) -> Result<(), BackendError>) -> Result<Head, BackendError> {
         let (rows, head) = {
             let state = self.lock();
-            (state.rows.clone(), state.head())
+            (state.rows.clone(), state.commits.last())
         };
         rows.into_iter().try_for_each(take)?;
         Ok(head)
@@ -232,10 +196,10 @@ impl SharedJournal for MemorySharedJournal {
     fn fill(&self, head: &Head, rows: &mut dyn Iterator<Item = Result<Pair, BackendError>>) -> Result<(), FillError> {
         let rows = rows.collect::<Result<BTreeMap<_, _>, _>>()?;
         let mut state = self.lock();
-        if state.head() != Head::default() || !state.rows.is_empty() {
+        if state.commits.last() != Head::default() || !state.rows.is_empty() {
             return Err(FillError::NotEmpty);
         }
-        (state.rows, state.before) = (rows, *head);
+        (state.rows, state.commits) = (rows, Kept::after(*head));
         state.term = state.term.max(head.position.term);
         Ok(())
     }

@@ -197,7 +197,7 @@ impl Cluster {
             terms: AtomicU64::new(0),
             lost: AtomicU64::new(0),
         });
-        let runner = Runner::new(folder, journal, options, sled, Box::new(builder), Arc::clone(&place));
+        let runner = Runner { folder, journal, options, sled, builder: Box::new(builder), place: Arc::clone(&place) };
         let run = move || runner.run();
         let thread =
             thread::Builder::new().name("dogwatch-cluster".to_owned()).spawn(run).map_err(OpenError::Thread)?;

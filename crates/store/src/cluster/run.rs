@@ -4,9 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::copy::{self, Copy};
+use super::copy::{self, Copy, READ_AT_ONCE};
 use super::role::{Moment, Place, Role};
-use super::{Campaign, ClusterOptions, Leadership, Server, SharedJournal};
+use super::{Campaign, ClusterOptions, Leadership, SharedJournal};
 use crate::backend::SledOptions;
 use crate::builder::EngineBuilder;
 use crate::engine::Engine;
@@ -15,21 +15,20 @@ use crate::journal::{Head, Reading};
 use crate::sync::Arc;
 use crate::trace;
 
-/// The bytes of rows that are read from the journal at once.
-const READ_AT_ONCE: usize = 4 << 20;
 /// How often in the time of a lease a follower reads on and looks who leads, and how often a leader renews its lease.
 const LOOKS: u32 = 20;
 const RENEWALS: u32 = 4;
 /// How often a leader looks whether its engine has failed.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// What the thread works with.
 pub(super) struct Runner {
-    folder: PathBuf,
-    journal: Arc<dyn SharedJournal>,
-    options: ClusterOptions,
-    sled: SledOptions,
-    builder: Box<dyn Fn() -> EngineBuilder + Send>,
-    place: Arc<Place>,
+    pub(super) folder: PathBuf,
+    pub(super) journal: Arc<dyn SharedJournal>,
+    pub(super) options: ClusterOptions,
+    pub(super) sled: SledOptions,
+    pub(super) builder: Box<dyn Fn() -> EngineBuilder + Send>,
+    pub(super) place: Arc<Place>,
 }
 
 /// The copy of a follower.
@@ -51,17 +50,6 @@ struct Term {
 }
 
 impl Runner {
-    pub(super) fn new(
-        folder: PathBuf,
-        journal: Arc<dyn SharedJournal>,
-        options: ClusterOptions,
-        sled: SledOptions,
-        builder: Box<dyn Fn() -> EngineBuilder + Send>,
-        place: Arc<Place>,
-    ) -> Self {
-        Self { folder, journal, options, sled, builder, place }
-    }
-
     pub(super) fn run(self) {
         while !self.place.is_stopping() {
             if catch_unwind(AssertUnwindSafe(|| self.take_part())).is_err() {
@@ -94,38 +82,41 @@ impl Runner {
     fn follow(&self, hold_off: Option<Moment>) -> Option<Term> {
         let (mut following, mut in_use) = (Following::Not, None);
         while !self.place.is_stopping() {
-            match self.step(following, hold_off) {
+            let at = Moment::now();
+            let seen = self.journal.leadership();
+            let step = match &seen {
+                Ok(seen) => self.step(following, seen, at, hold_off),
+                Err(why) => Err((following, Some(why.to_string()))),
+            };
+            match step {
                 Ok(Next::Leads(term)) => {
                     self.place.set_trouble(None);
                     return Some(term);
                 }
                 Ok(Next::Follows(next, trouble)) => {
-                    following = next;
+                    (following, in_use) = (next, None);
                     self.told(trouble);
                 }
                 Err((next, why)) => {
                     following = next;
-                    let (leader, engine) = (self.leader(), following.engine());
                     // A server without a copy can still say who leads.
-                    self.place.set(match leader {
-                        Some(leader) => Role::Follows { leader, engine },
-                        None => Role::Nobody { engine },
-                    });
+                    self.place.set(self.role(seen.as_ref().ok(), &following));
                     self.told(why.or_else(|| self.still_in_use(in_use.get_or_insert_with(Moment::now))));
-                    self.pause(self.options.lease() / LOOKS);
-                    continue;
                 }
             }
-            in_use = None;
             self.pause(self.options.lease() / LOOKS);
         }
         None
     }
 
-    /// Another server that leads, as far as the journal can be asked.
-    fn leader(&self) -> Option<Server> {
-        let seen = self.journal.leadership().ok().filter(|seen| !seen.left.is_zero())?;
-        seen.leader.filter(|leader| leader.name != self.options.server.name)
+    /// What this server does while it does not lead. The lease may be its own, of before it was started again: then nobody leads.
+    fn role(&self, seen: Option<&Leadership>, following: &Following) -> Role {
+        let leader = seen.filter(|seen| !seen.left.is_zero()).and_then(|seen| seen.leader.clone());
+        let engine = following.engine();
+        match leader.filter(|leader| leader.name != self.options.server.name) {
+            Some(leader) => Role::Follows { leader, engine },
+            None => Role::Nobody { engine },
+        }
     }
 
     /// What is to be said of a copy that somebody holds for longer than queries take.
@@ -144,33 +135,22 @@ impl Runner {
         }
     }
 
-    /// Reads on, looks who leads, and campaigns when nobody does.
-    fn step(&self, following: Following, hold_off: Option<Moment>) -> Result<Next, Failed> {
-        let at = Moment::now();
+    /// Reads on after it was seen who leads, and campaigns when nobody does.
+    fn step(
+        &self,
+        following: Following,
+        seen: &Leadership,
+        at: Moment,
+        hold_off: Option<Moment>,
+    ) -> Result<Next, Failed> {
+        // Whoever cannot take over is mended before it must.
+        let trouble = self.cannot_lead(seen);
         let following = self.read_on(following)?;
-        let seen = match self.journal.leadership() {
-            Ok(seen) => seen,
-            Err(why) => return Err((following, Some(why.to_string()))),
-        };
         // It has read all that there was at that moment.
         self.place.believe(at, self.options.lease());
-        let leader = seen.leader.clone().filter(|leader| leader.name != self.options.server.name);
-        let trouble = self.cannot_lead(&following, &seen);
-        if !seen.left.is_zero() {
-            let engine = following.engine();
-            self.place.set(match leader {
-                Some(leader) => Role::Follows { leader, engine },
-                // The lease that this server had before it was started again.
-                None => Role::Nobody { engine },
-            });
-            // Whoever cannot take over is mended before it must.
-            return Ok(Next::Follows(following, trouble));
-        }
-        self.place.set(Role::Nobody { engine: following.engine() });
-        if hold_off.is_some_and(|since| since.elapsed() < self.options.lease()) {
-            return Ok(Next::Follows(following, None));
-        }
-        if trouble.is_some() {
+        self.place.set(self.role(Some(seen), &following));
+        let holds_off = hold_off.is_some_and(|since| since.elapsed() < self.options.lease());
+        if !seen.left.is_zero() || trouble.is_some() || holds_off {
             return Ok(Next::Follows(following, trouble));
         }
         let since = Moment::now();
@@ -182,21 +162,17 @@ impl Runner {
     }
 
     /// Why this server is not to lead.
-    fn cannot_lead(&self, following: &Following, seen: &Leadership) -> Option<String> {
+    fn cannot_lead(&self, seen: &Leadership) -> Option<String> {
         let now = (self.builder)().now();
         let off = now.since(seen.now).max(seen.now.since(now));
-        if off > self.options.clock_tolerance {
-            // How much it is changes all the time; it is said once.
-            return Some("the clock is too far off that of the shared journal to lead".to_owned());
-        }
-        let Following::Answers(engine) = following else { return None };
-        let newer = !engine.has_present_format();
-        newer.then(|| "another version has changed the format of the store".to_owned())
+        // How much it is changes all the time; it is said once.
+        (off > self.options.clock_tolerance)
+            .then(|| "the clock is too far off that of the shared journal to lead".to_owned())
     }
 
     /// Brings the copy up to date, and opens it if need be.
     fn read_on(&self, following: Following) -> Result<Following, Failed> {
-        let failed = |why: OpenError| (Following::Not, told(&why));
+        let failed = |why: OpenError| (Following::Not, unless_in_use(&why));
         let copy = match following {
             Following::Answers(engine) => return self.replay(engine),
             Following::Silent(copy) => copy.read_on(&self.journal).map_err(failed)?,
@@ -227,10 +203,8 @@ impl Runner {
             };
             if commits.is_empty() {
                 if !engine.has_present_format() {
-                    return Err((
-                        Following::Not,
-                        Some("another version has changed the format of the store".to_owned()),
-                    ));
+                    let why = "another version has changed the format of the store".to_owned();
+                    return Err((Following::Not, Some(why)));
                 }
                 return Ok(Following::Answers(engine));
             }
@@ -250,7 +224,7 @@ impl Runner {
             }
             Following::Silent(copy) if copy.head == *head => {
                 let opened = (self.builder)().lead_copy(copy.backend, Arc::clone(&self.journal), term);
-                opened.map_err(|why| (Following::Not, told(&why)))
+                opened.map_err(|why| (Following::Not, unless_in_use(&why)))
             }
             other => Err((other, Some("the copy does not come to the head of the shared journal".to_owned()))),
         });
@@ -316,7 +290,7 @@ fn holds(last: &Head, before: &Head) -> bool {
 type Failed = (Following, Option<String>);
 
 /// What is to be said of a copy that cannot be opened. Queries that are under way hold it for a moment after the role has changed.
-fn told(why: &OpenError) -> Option<String> {
+fn unless_in_use(why: &OpenError) -> Option<String> {
     (!matches!(why, OpenError::InUse { .. })).then(|| why.to_string())
 }
 

@@ -191,7 +191,7 @@ impl Shared {
 
     /// What becomes of commands that are not decided any more.
     pub(crate) fn fate(&self) -> Fate {
-        if self.deposed.load(Ordering::Acquire) { Fate::Deposed } else { Fate::Poisoned }
+        if self.is_deposed() { Fate::Deposed } else { Fate::Poisoned }
     }
 
     /// Whether commands are taken.
@@ -201,7 +201,7 @@ impl Shared {
 
     /// Why commands are not taken.
     pub(crate) fn refusal(&self) -> Error {
-        let leads = self.leads.load(Ordering::Acquire) && !self.deposed.load(Ordering::Acquire);
+        let leads = self.leads.load(Ordering::Acquire) && !self.is_deposed();
         if leads { Error::Poisoned } else { Error::NotLeading }
     }
 
@@ -241,7 +241,7 @@ impl Shared {
     pub(crate) fn poison(&self, cause: &dyn std::fmt::Display) {
         let at = catch_unwind(AssertUnwindSafe(|| self.clock.now())).unwrap_or(Timestamp::MIN);
         if self.failure.set(StorageFailure { at, cause: cause.to_string() }).is_ok() {
-            if self.deposed.load(Ordering::Acquire) {
+            if self.is_deposed() {
                 trace::deposed(self.term());
             } else {
                 trace::storage_failed(cause);

@@ -20,6 +20,7 @@ use std::str::FromStr;
 use dogwatch_core::Timestamp;
 
 pub use folder::FolderJournal;
+pub(crate) use memory::Kept;
 pub use memory::MemoryJournal;
 pub(crate) use rows::Marks;
 pub use rows::{Row, Rows};

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from peers import SCRATCH, check, read_mail, wait_for
-from servers import CA, LEASE, Load, found_at, leader, sql, started, tool, tried
+from servers import CA, LEASE, Load, all_ready, found_at, leader, sql, started, tool, tried
 
 SERVERS = int(os.environ.get("DOGWATCH_SERVERS", "2"))
 ROUNDS = int(os.environ.get("DOGWATCH_ROUNDS", "1"))
@@ -83,12 +83,18 @@ def main():
     twice = [subject for subject, messages in sent.items() if len(messages) > 1]
     check(sent and not twice, f"paged twice: {twice[:10]}")
 
-    # The database, what is copied out of it, and each server's copy hold the same.
+    # The database, what is copied out of it, and each server's copy hold the same, once nothing changes any more: mail that is left waits.
+    for server in servers:
+        server.stop()
+    for server in servers:
+        server.start(sends=False)
+    all_ready(servers)
+
     def exports():
         folder = SCRATCH / f"backup-{time.monotonic_ns()}"
         tool("backup", "--store", store, "--store-ca", CA, folder)
         texts = [tried("export", "--data", data) for data in [folder, *(server.data for server in servers)]]
-        # A copy is opened anew for a moment when the role of its server changes.
+        # A copy is opened anew for a moment when the role of its server changes, and follows a moment later.
         equal = len({hashlib.sha256(text.stdout.encode()).digest() for text in texts}) == 1
         return folder if equal and all(text.returncode == 0 for text in texts) else None
     backup = wait_for("copies that are equal", exports, 60)
@@ -106,7 +112,6 @@ def main():
     longest = ", ".join(f"{name} {max(took):.1f} s" for name, took in times.items())
     print(f"{len(servers)} servers: {count['ok']} answered, {count['no']} refused, {count['unknown']} not known at first; {len(found)} there, each once,"
           f" {len(sent)} mails by then, none for a second page; until somebody led, at most: {longest}")
-
 
 
 main()

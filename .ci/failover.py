@@ -4,12 +4,11 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
-from peers import SCRATCH, check, wait_for
-from servers import Load, found_at, leader, sql, started, tool
+from peers import SCRATCH, check, free_port, wait_for
+from servers import CA, Load, found_at, leader, sql, started, tool
 
 AS_POSTGRES, PG_BIN = os.environ["AS_POSTGRES"].split(), pathlib.Path(os.environ["PG_BIN"])
 CERTIFICATE = os.environ["PG_CERTIFICATES"]
@@ -31,12 +30,10 @@ class Postgres:
 
     def __init__(self, folder):
         self.data = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
 
-    def url(self, database="postgres"):
-        return f"postgres://dogwatch@127.0.0.1:{self.port}/{database}"
+    def url(self):
+        return f"postgres://dogwatch@127.0.0.1:{self.port}/postgres"
 
     def start(self):
         options = f"-p {self.port} -c listen_addresses=127.0.0.1,::1 -c unix_socket_directories= -c ssl=on"
@@ -96,7 +93,7 @@ def night(name, folder, waits):
             for pid in sender:
                 os.kill(pid, signal.SIGSTOP)
             time.sleep(2)
-        status = json.loads(tool("cluster", "status", "--store", store, "--store-ca", str(SCRATCH / "certificate.pem")))
+        status = json.loads(tool("cluster", "status", "--store", store, "--store-ca", CA))
         check(status["synchronous"] == (1 if waits else 0), f"{status}")
         began = time.monotonic()
         primary.lose()

@@ -1,7 +1,6 @@
 """What `.ci/mail` does: a mail server that is not ours, and a night with it."""
 import os
 import re
-import socket
 import threading
 import time
 import urllib.request
@@ -12,7 +11,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 import peers
-from peers import SCRATCH, Program, check, read_mail, text_of, tls
+from peers import SCRATCH, Program, check, free_port, read_mail, text_of, tls
 
 # How long the mail server is down, in seconds.
 OUTAGE = float(os.environ.get("DOGWATCH_OUTAGE", "5"))
@@ -73,9 +72,7 @@ class Dogwatch(Program):
 
 def main():
     mailbox = Mailbox()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = start_server(mailbox, port)
     dogwatch = Dogwatch(port)
     me = dogwatch.admin

@@ -42,6 +42,18 @@ def wait_for(what, find, seconds=20, otherwise=lambda: ""):
     stop_with(f"{what} did not come within {seconds} s{otherwise()}")
 
 
+def free_port():
+    """A port that nobody listens to."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def environment():
+    """The variables of the environment, without settings of the program."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("DOGWATCH_")}
+
+
 def tls():
     """What a server of this machine shows to its clients."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -131,16 +143,16 @@ class Program:
 
     def serve(self, *arguments, trap=None, port=0, **settings):
         """Starts it, on a free port if none is given. With a trap, whatever would go over a proxy is caught."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DOGWATCH_")}
+        variables = environment()
         if trap:
             for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]:
-                environment[name] = environment[name.lower()] = f"http://127.0.0.1:{trap.port}"
+                variables[name] = variables[name.lower()] = f"http://127.0.0.1:{trap.port}"
             for name in ["NO_PROXY", "no_proxy"]:
-                environment.pop(name, None)
+                variables.pop(name, None)
         command = [PROGRAM, "serve", "--data", str(self.data), "--listen", f"127.0.0.1:{port}", *map(str, arguments)]
         self.address = None
         with open(self.log, "a") as log:
-            self.process = subprocess.Popen(command, env=environment | settings, stdout=subprocess.PIPE, stderr=log, text=True)
+            self.process = subprocess.Popen(command, env=variables | settings, stdout=subprocess.PIPE, stderr=log, text=True)
         for line in self.process.stdout:
             if line.startswith("its admin: "):
                 self.admin = line.split()[-1]

@@ -2,18 +2,14 @@
 import collections
 import http.client
 import json
-import os
-import pathlib
 import random
 import shutil
-import signal
-import socket
 import subprocess
 import threading
 import time
 import urllib.error
 
-from peers import PROGRAM, SCRATCH, Program, check, wait_for
+from peers import PROGRAM, SCRATCH, Program, check, environment, free_port, wait_for
 
 CLIENTS = 4
 LEASE = 3
@@ -41,20 +37,18 @@ class Server(Program):
 
     def __init__(self, name, store, folder=SCRATCH):
         super().__init__(folder / name, folder / f"{name}.log")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.mails = folder / "mails"
         self.name, self.store, self.address = name, store, f"http://127.0.0.1:{self.port}"
 
-    def start(self):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DOGWATCH_")}
+    def start(self, sends=True):
+        """Starts it; it sends mail unless it is told not to."""
         command = [PROGRAM, "serve", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", "--store", self.store,
                    "--store-ca", CA, "--advertise", self.address, "--name", self.name, "--lease", LEASE,
-                   "--mail-folder", self.mails, "--rate-per-address", "off", "--rate-per-key", "off",
-                   "--trusted-proxy", "127.0.0.1", "--log-filter", "warn"]
+                   "--rate-per-address", "off", "--rate-per-key", "off",
+                   "--trusted-proxy", "127.0.0.1", "--log-filter", "warn", *(["--mail-folder", self.mails] if sends else [])]
         with open(self.log, "a") as log:
-            self.process = subprocess.Popen(list(map(str, command)), env=environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen(list(map(str, command)), env=environment(), stdout=log, stderr=log)
 
     def ready(self):
         try:
@@ -121,9 +115,13 @@ def started(names, store, folder=SCRATCH):
         server.data.mkdir(exist_ok=True)
         shutil.copy(first.data / "master.key", server.data / "master.key")
         server.start()
+    all_ready(servers)
+    return servers
+
+
+def all_ready(servers):
     for server in servers:
         wait_for(f"{server.name} is ready", lambda: server.ready().startswith(("leader", "follower")), 60)
-    return servers
 
 
 def incident_of(server):

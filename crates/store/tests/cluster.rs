@@ -3,13 +3,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dogwatch_core::component::{CreateComponent, ListComponents};
-use dogwatch_core::{Actor, Code};
+use dogwatch_core::{Actor, Code, Timestamp};
 use dogwatch_store::cluster::{Cluster, ClusterOptions, MemorySharedJournal, Role, Server, SharedJournal};
 use dogwatch_store::journal::Journal;
-use dogwatch_store::{Engine, OpenError, ReadOnly, ToolError, backup_shared};
+use dogwatch_store::{Clock, Engine, OpenError, ReadOnly, SystemClock, ToolError, backup_shared};
 use dogwatch_testkit::fixture::organization;
 use dogwatch_testkit::shared_journal::{Handle, conforms};
 
@@ -203,6 +204,66 @@ fn a_server_whose_clock_is_off_does_not_lead() {
     until("it says so", || server.trouble().filter(|why| why.contains("clock")));
     assert!(matches!(server.role(), Role::Nobody { engine: None }));
     assert_eq!(server.counts().0, 0);
+}
+
+/// A clock that is ahead of the system's by so many seconds.
+#[derive(Clone, Default)]
+struct Ahead(Arc<AtomicU64>);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus(Duration::from_secs(self.0.load(Ordering::SeqCst)))
+    }
+}
+
+#[test]
+fn a_leader_whose_clock_jumps_leaves_the_lead_to_another() {
+    let (folder, journal) = (tempfile::tempdir().unwrap(), journal());
+    let mut options = ClusterOptions::new(Server::new("a", "http://a"));
+    options.lease = LEASE;
+    let clock = Ahead::default();
+    let its = clock.clone();
+    let builder = move || Engine::builder().clock(its.clone());
+    let first = Cluster::join(folder.path().join("a"), Arc::new(journal.clone()), options, builder).unwrap();
+    let (_, engine) = led_by(&[&first]);
+    let ada = organization(&engine).actor();
+    drop(engine);
+    let second = join(folder.path(), "b", &journal);
+    until("it follows", || second.role().engine().map(drop));
+    clock.0.store(60, Ordering::SeqCst);
+    let (_, engine) = led_by(&[&second]);
+    until("it says why", || first.trouble().filter(|why| why.contains("clock")));
+    add(&engine, &ada, "Search").unwrap();
+    until("the first follows", || (shown(&first, &ada) == ["Search"]).then_some(()));
+    drop(engine);
+    // It may lead again when its clock is right.
+    clock.0.store(0, Ordering::SeqCst);
+    until("nothing keeps it", || first.trouble().is_none().then_some(()));
+    second.stop();
+    led_by(&[&first]);
+}
+
+#[test]
+fn one_that_retires_leads_no_more() {
+    let (folder, journal) = (tempfile::tempdir().unwrap(), journal());
+    let first = join(folder.path(), "a", &journal);
+    let (_, engine) = led_by(&[&first]);
+    let ada = organization(&engine).actor();
+    let second = join(folder.path(), "b", &journal);
+    until("it follows", || second.role().engine().map(drop));
+    drop(engine);
+    first.retire();
+    let (_, engine) = led_by(&[&second]);
+    add(&engine, &ada, "Search").unwrap();
+    until("the first follows", || (shown(&first, &ada) == ["Search"]).then_some(()));
+    drop(engine);
+    second.stop();
+    // Nobody else is there: it shows what there is, and does not lead.
+    until("the lease is over", || journal.leadership().unwrap().left.is_zero().then_some(()));
+    std::thread::sleep(LEASE);
+    assert!(matches!(first.role(), Role::Nobody { engine: Some(_) }), "{:?}", first.role());
+    assert_eq!(shown(&first, &ada), ["Search"]);
+    assert_eq!(first.counts().0, 1);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::backend::{Backend, BackendError, Batch, SledBackend, SledOptions};
 use crate::cluster::SharedJournal;
+use crate::cluster::role::Place;
 use crate::error::OpenError;
 use crate::format;
 use crate::journal::{Head, Reading};
@@ -60,7 +61,7 @@ pub(super) fn open(
     folder: &Path,
     options: &SledOptions,
     journal: &Arc<dyn SharedJournal>,
-    lost: &dyn Fn(),
+    place: &Place,
 ) -> Result<Copy, OpenError> {
     let identity = journal.identity()?;
     let backend = SledBackend::open(folder, options)?;
@@ -76,11 +77,11 @@ pub(super) fn open(
             drop(backend);
             let aside = put_aside(folder, found.number).map_err(|source| failed(folder, source))?;
             trace::commits_lost(found, known, &aside);
-            lost();
+            place.count_lost();
         }
     }
     let backend = SledBackend::open(folder, options)?;
-    make(&backend, &identity, journal)?;
+    make(&backend, &identity, journal, place)?;
     up_to_date(backend, journal)
 }
 
@@ -115,14 +116,22 @@ fn look(
     })
 }
 
-/// Fills an empty backend with all rows of the journal.
-fn make(backend: &SledBackend, identity: &[u8; 16], journal: &Arc<dyn SharedJournal>) -> Result<(), OpenError> {
+/// Fills an empty backend with all rows of the journal. It stops when the server is to stop: what is unfinished is made anew next time.
+fn make(
+    backend: &SledBackend,
+    identity: &[u8; 16],
+    journal: &Arc<dyn SharedJournal>,
+    place: &Place,
+) -> Result<(), OpenError> {
     format::begin(backend)?;
     let (mut batch, mut bytes) = (Batch::new(), 0_usize);
     let head = journal.copy(&mut |(key, value)| {
         bytes = bytes.saturating_add(key.len()).saturating_add(value.len());
         batch.rows.insert(key, Some(value));
         if bytes >= WRITTEN_AT_ONCE {
+            if place.is_stopping() {
+                return Err(BackendError::new("copying the shared store", "this server stops"));
+            }
             backend.write(&std::mem::take(&mut batch))?;
             bytes = 0;
         }
@@ -193,6 +202,30 @@ mod tests {
         Rows::of(&Batch::from([(key.to_vec(), Some(value.to_vec()))])).unwrap()
     }
 
+    /// A server that is to stop does not finish a copy, which it begins again next time.
+    #[test]
+    fn a_stop_within_a_copy() {
+        let memory = MemorySharedJournal::new([7; 16], 100);
+        let journal: Arc<dyn SharedJournal> = Arc::new(memory.clone());
+        let lease = Duration::from_secs(60);
+        let Campaign::Won { term, mut head } = memory.campaign(&Server::new("a", "http://a"), 0, lease).unwrap() else {
+            panic!("nobody led")
+        };
+        let large = vec![1; WRITTEN_AT_ONCE / 2];
+        for key in [b"z1", b"z2", b"z3", b"z4", b"z5"] {
+            head = memory.append(term, &head, Timestamp::MIN, &rows(key, &large)).unwrap();
+        }
+        let scratch = tempfile::tempdir().unwrap();
+        let (folder, options) = (scratch.path().join("copy"), SledOptions::default());
+        let stopping = Place::default();
+        stopping.end();
+        let stopped = open(&folder, &options, &journal, &stopping).err().unwrap();
+        assert!(stopped.to_string().contains("stops"), "{stopped}");
+        let copy = open(&folder, &options, &journal, &Place::default()).unwrap();
+        assert_eq!(copy.head, head);
+        assert_eq!(copy.backend.get(b"z5").unwrap(), Some(large));
+    }
+
     /// A server is killed while it brings commits into its copy, and the journal loses them meanwhile: what the copy has of them is not taken for what is.
     #[test]
     fn a_crash_within_commits_that_are_lost() {
@@ -206,8 +239,8 @@ mod tests {
         for lost in [false, true] {
             let scratch = tempfile::tempdir().unwrap();
             let (folder, options) = (scratch.path().join("copy"), SledOptions::default());
-            let times = std::cell::Cell::new(0);
-            let open = || open(&folder, &options, &journal, &|| times.set(times.get() + 1)).unwrap();
+            let place = Place::default();
+            let open = || open(&folder, &options, &journal, &place).unwrap();
             assert_eq!(open().head, first);
             // The next commit has two rows, and the server ends after the first of them.
             let backup = memory.backup();
@@ -236,7 +269,7 @@ mod tests {
             } else {
                 assert_eq!(found, [expected(b"two"), expected(b"two"), None]);
             }
-            assert_eq!(times.get(), u32::from(lost), "it was put aside");
+            assert_eq!(place.lost(), u64::from(lost), "it was put aside");
             assert_eq!(format::incoming_of(&copy.backend).unwrap(), None);
             memory.restore(&backup);
         }

@@ -38,6 +38,13 @@ pub enum Role {
     },
 }
 
+impl Default for Role {
+    /// What a server does at first.
+    fn default() -> Self {
+        Self::Nobody { engine: None }
+    }
+}
+
 impl Role {
     /// The engine that answers queries, if there is one.
     #[must_use]
@@ -88,6 +95,7 @@ struct Belief {
 }
 
 /// What the thread of a cluster and its handles share.
+#[derive(Default)]
 pub(super) struct Place {
     role: Mutex<Role>,
     belief: Mutex<Option<Belief>>,
@@ -97,6 +105,8 @@ pub(super) struct Place {
     /// Raised when the thread is to stop.
     pub(super) stop: Signal,
     stopping: AtomicBool,
+    /// It is not to lead any more.
+    retired: AtomicBool,
     terms: AtomicU64,
     lost: AtomicU64,
 }
@@ -142,8 +152,21 @@ impl Place {
         self.lost.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn end(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.stop.raise();
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire) || self.is_stopping()
     }
 }
 
@@ -187,16 +210,7 @@ impl Cluster {
         let folder = folder.as_ref().to_path_buf();
         let sled = SledOptions { cache_bytes: options.cache_bytes, ..SledOptions::default() };
         copy::check(&folder, &sled)?;
-        let place = Arc::new(Place {
-            role: Mutex::new(Role::Nobody { engine: None }),
-            belief: Mutex::new(None),
-            trouble: Mutex::new(None),
-            changed: Signal::default(),
-            stop: Signal::default(),
-            stopping: AtomicBool::new(false),
-            terms: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
-        });
+        let place = Arc::new(Place::default());
         let runner = Runner { folder, journal, options, sled, builder: Box::new(builder), place: Arc::clone(&place) };
         let run = move || runner.run();
         let thread =
@@ -244,7 +258,14 @@ impl Cluster {
     /// How many terms this server has led in, and how many copies it has put aside because the shared journal had lost commits.
     #[must_use]
     pub fn counts(&self) -> (u64, u64) {
-        (self.place.terms.load(Ordering::Relaxed), self.place.lost.load(Ordering::Relaxed))
+        (self.place.terms.load(Ordering::Relaxed), self.place.lost())
+    }
+
+    /// Ends this server's term if it leads, so that another one takes over, and lets it lead no more: it follows until it is stopped. For one that is
+    /// about to stop, and passes on until then what it is asked.
+    pub fn retire(&self) {
+        self.place.retired.store(true, Ordering::Release);
+        self.place.stop.raise();
     }
 
     /// Stops following. If this server leads, its term ends, so that another one takes over at once. Blocks until all that was answered is in
@@ -254,8 +275,7 @@ impl Cluster {
     }
 
     fn end(&mut self) {
-        self.place.stopping.store(true, Ordering::Release);
-        self.place.stop.raise();
+        self.place.end();
         if let Some(thread) = self.thread.take() {
             // A panic of the thread leaves the lease to end by itself.
             let _ = thread.join();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::copy::{self, Copy, READ_AT_ONCE};
 use super::role::{Moment, Place, Role};
 use super::{Campaign, ClusterOptions, Leadership, SharedJournal};
-use crate::backend::SledOptions;
+use crate::backend::{BackendError, SledOptions};
 use crate::builder::EngineBuilder;
 use crate::engine::Engine;
 use crate::error::OpenError;
@@ -54,12 +54,12 @@ impl Runner {
         while !self.place.is_stopping() {
             if catch_unwind(AssertUnwindSafe(|| self.take_part())).is_err() {
                 // What has panicked is in the log of the program. What is known of the role is not true any more.
-                self.place.set(Role::Nobody { engine: None });
+                self.place.set(Role::default());
                 self.told(Some("a part of this server has panicked, and was started again".to_owned()));
                 self.pause(self.options.lease());
             }
         }
-        self.place.set(Role::Nobody { engine: None });
+        self.place.set(Role::default());
     }
 
     /// Follows and leads until it is to stop.
@@ -83,9 +83,9 @@ impl Runner {
         let (mut following, mut in_use) = (Following::Not, None);
         while !self.place.is_stopping() {
             let at = Moment::now();
-            let seen = self.journal.leadership();
+            let seen = self.look();
             let step = match &seen {
-                Ok(seen) => self.step(following, seen, at, hold_off),
+                Ok((seen, trouble)) => self.step(following, seen, *trouble, at, hold_off),
                 Err(why) => Err((following, Some(why.to_string()))),
             };
             match step {
@@ -100,7 +100,7 @@ impl Runner {
                 Err((next, why)) => {
                     following = next;
                     // A server without a copy can still say who leads.
-                    self.place.set(self.role(seen.as_ref().ok(), &following));
+                    self.place.set(self.role(seen.as_ref().ok().map(|(seen, _)| seen), &following));
                     self.told(why.or_else(|| self.still_in_use(in_use.get_or_insert_with(Moment::now))));
                 }
             }
@@ -140,18 +140,18 @@ impl Runner {
         &self,
         following: Following,
         seen: &Leadership,
+        trouble: Option<&str>,
         at: Moment,
         hold_off: Option<Moment>,
     ) -> Result<Next, Failed> {
-        // Whoever cannot take over is mended before it must.
-        let trouble = self.cannot_lead(seen);
         let following = self.read_on(following)?;
         // It has read all that there was at that moment.
         self.place.believe(at, self.options.lease());
         self.place.set(self.role(Some(seen), &following));
         let holds_off = hold_off.is_some_and(|since| since.elapsed() < self.options.lease());
-        if !seen.left.is_zero() || trouble.is_some() || holds_off {
-            return Ok(Next::Follows(following, trouble));
+        if !seen.left.is_zero() || trouble.is_some() || holds_off || self.place.is_retired() {
+            // Whoever cannot take over is mended before it must.
+            return Ok(Next::Follows(following, trouble.map(str::to_owned)));
         }
         let since = Moment::now();
         match self.journal.campaign(&self.options.server, seen.term, self.options.lease()) {
@@ -161,13 +161,16 @@ impl Runner {
         }
     }
 
-    /// Why this server is not to lead.
-    fn cannot_lead(&self, seen: &Leadership) -> Option<String> {
-        let now = (self.builder)().now();
-        let off = now.since(seen.now).max(seen.now.since(now));
+    /// Who leads, and why this server is not to: its clock is too far off that of the journal.
+    fn look(&self) -> Result<(Leadership, Option<&'static str>), BackendError> {
+        let now = || (self.builder)().now();
+        let before = now();
+        let seen = self.journal.leadership()?;
+        // The journal has looked at its clock between the two.
+        let off = before.since(seen.now).max(seen.now.since(now()));
         // How much it is changes all the time; it is said once.
-        (off > self.options.clock_tolerance)
-            .then(|| "the clock is too far off that of the shared journal to lead".to_owned())
+        let is_off = off > self.options.clock_tolerance;
+        Ok((seen, is_off.then_some("the clock is too far off that of the shared journal to lead")))
     }
 
     /// Brings the copy up to date, and opens it if need be.
@@ -176,10 +179,7 @@ impl Runner {
         let copy = match following {
             Following::Answers(engine) => return self.replay(engine),
             Following::Silent(copy) => copy.read_on(&self.journal).map_err(failed)?,
-            Following::Not => {
-                let lost = || self.place.count_lost();
-                copy::open(&self.folder, &self.sled, &self.journal, &lost).map_err(failed)?
-            }
+            Following::Not => copy::open(&self.folder, &self.sled, &self.journal, &self.place).map_err(failed)?,
         };
         if !copy.answers {
             return Ok(Following::Silent(Box::new(copy)));
@@ -195,7 +195,7 @@ impl Runner {
                 Ok(Reading::Commits(commits)) => commits,
                 // The copy is made anew.
                 Ok(Reading::Forgotten | Reading::Elsewhere) => {
-                    self.place.set(Role::Nobody { engine: None });
+                    self.place.set(Role::default());
                     drop(engine);
                     return self.read_on(Following::Not);
                 }
@@ -249,7 +249,7 @@ impl Runner {
         let mut renewed = since;
         loop {
             self.pause(LOOK.min(lease / RENEWALS));
-            if self.place.is_stopping() || engine.failure().is_some() {
+            if self.place.is_retired() || engine.failure().is_some() {
                 break;
             }
             if renewed.elapsed() < lease / RENEWALS {
@@ -260,7 +260,11 @@ impl Runner {
             match self.journal.renew(number, lease) {
                 Ok(Some(head)) if holds(&head, &published) => {
                     self.place.believe(renewed, believed);
-                    self.told(None);
+                    let trouble = self.look().ok().and_then(|(_, trouble)| trouble);
+                    self.told(trouble.map(str::to_owned));
+                    if trouble.is_some() {
+                        break;
+                    }
                 }
                 // Another term has begun, or the journal has lost commits that were answered.
                 Ok(_) => engine.shared().depose(),
@@ -268,7 +272,7 @@ impl Runner {
             }
         }
         let deposed = engine.shared().is_deposed();
-        self.place.set(Role::Nobody { engine: None });
+        self.place.set(Role::default());
         // What was answered is in the journal; what is under way is refused, or answered, before the engine closes.
         drop(engine);
         if !deposed {

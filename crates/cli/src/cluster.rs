@@ -16,13 +16,13 @@ use dogwatch_postgres::{PostgresJournal, Settings};
 use dogwatch_store::cluster::{Cluster, ClusterOptions, Role, Server, SharedJournal};
 use dogwatch_store::{Engine, ReadOnly, backup_shared, master_key};
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 
 use crate::cli::{PushArgs, ServeArgs, SharedArgs, StoreAccessArgs};
 use crate::desk::Desk;
 use crate::failure::Failure;
-use crate::keep::{Keeper, Started, socket};
+use crate::keep::{Keeper, Stage, Started, socket};
 use crate::mail::secret;
 use crate::serve::first_organization;
 use crate::socket::Socket;
@@ -148,6 +148,7 @@ impl Member {
         let standing = move || standing.upgrade().map_or(Standing::Nobody, |cluster| Standing::from(&cluster.role()));
         let stale = move || stale.upgrade().map_or(Some(Duration::ZERO), |cluster| cluster.stale());
         let neighbours = Neighbours::new(&name, standing, stale, Arc::clone(draining))?;
+        let neighbours = neighbours.trusting(args.trusted_proxy.clone().unwrap_or_default());
         Ok(Self { cluster, journal, data: args.data.clone(), synchronous: Arc::default(), neighbours })
     }
 
@@ -178,28 +179,32 @@ impl Member {
             .counting("dogwatch_forwarded", "Requests that were passed on to the leader.", move || neighbours.forwarded())
     }
 
-    /// Does what the role asks for, until it is to stop.
+    /// Does what the role asks for, until it is to stop. `left` is told when this server does not lead any more for it is about to.
     pub(crate) async fn run<R: Fn(&Engine) -> Router>(
         self,
         keeper: Keeper<R>,
-        mut ending: watch::Receiver<bool>,
+        mut stages: watch::Receiver<Stage>,
+        left: oneshot::Sender<()>,
     ) -> Result<(), Failure> {
-        let (mut seen, mut work, mut trouble) = (u64::MAX, Work::default(), None);
+        let (mut seen, mut work, mut trouble, mut left) = (u64::MAX, Work::default(), false, Some(left));
         loop {
             let cluster = Arc::clone(&self.cluster);
             let changes = spawn_blocking(move || cluster.wait_for_change(seen, LOOK));
             let changes = tokio::select! {
                 biased;
-                _ = ending.wait_for(|end| *end) => break,
+                changed = stages.changed() => {
+                    if changed.is_err() || *stages.borrow_and_update() == Stage::Ends {
+                        break;
+                    }
+                    self.leave(std::mem::take(&mut work)).await;
+                    let _ = left.take().map(|left| left.send(()));
+                    continue;
+                }
                 changes = changes => changes.map_err(io::Error::other)?,
             };
-            let now = self.cluster.trouble();
-            if now != trouble {
-                trouble = now;
-                match &trouble {
-                    Some(why) => tracing::warn!(%why, "this server cannot follow or lead"),
-                    None => tracing::info!("this server can follow and lead again"),
-                }
+            // What it is, is in the log already.
+            if std::mem::replace(&mut trouble, self.cluster.trouble().is_some()) && !trouble {
+                tracing::info!("this server can follow and lead again");
             }
             let role = self.cluster.role();
             if changes == seen {
@@ -231,6 +236,22 @@ impl Member {
             }
         });
         Ok(ended.await.map_err(io::Error::other)?)
+    }
+
+    /// Leaves the lead to others, once what is being sent is settled. What comes from then on is passed on to them.
+    async fn leave(&self, work: Work) {
+        let cluster = Arc::clone(&self.cluster);
+        let left = spawn_blocking(move || {
+            work.stop(TASKS);
+            cluster.retire();
+            let mut seen = cluster.changes();
+            while matches!(cluster.role(), Role::Leads { .. }) {
+                seen = cluster.wait_for_change(seen, LOOK);
+            }
+        });
+        if let Err(why) = left.await {
+            tracing::error!(%why, "the lead could not be left to others");
+        }
     }
 
     /// Begins what the role asks for.

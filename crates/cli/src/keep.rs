@@ -43,6 +43,17 @@ pub(crate) fn socket(data: &Path, engine: &Engine) -> Option<Socket> {
         .ok()
 }
 
+/// How far a server is on its way to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It serves.
+    Serves,
+    /// It serves still, and leaves to others what only one does.
+    Leaves,
+    /// It has answered its last request.
+    Ends,
+}
+
 /// The ticker of a store and its delivery.
 pub(crate) struct Started {
     ticker: Ticker,
@@ -52,9 +63,9 @@ pub(crate) struct Started {
 impl Started {
     /// Ends both, and waits for it.
     pub(crate) fn stop(self) {
-        // What made one end by itself has been said already.
-        let _ = self.ticker.stop();
+        // What made one end by itself has been said already. It escalates while the last message is sent.
         let _ = self.delivery.stop();
+        let _ = self.ticker.stop();
     }
 }
 
@@ -79,11 +90,11 @@ impl<R: Fn(&Engine) -> Router> Keeper<R> {
         self,
         mut engine: Option<Engine>,
         mut socket_of_engine: Option<Socket>,
-        mut ending: watch::Receiver<bool>,
+        mut stages: watch::Receiver<Stage>,
     ) -> Result<(), Failure> {
         loop {
             if let Some(open) = &engine {
-                let started = self.started(open, &mut ending).await;
+                let started = self.started(open, &mut stages).await;
                 let failed = async {
                     while open.failure().is_none() {
                         sleep(LOOK).await;
@@ -91,7 +102,7 @@ impl<R: Fn(&Engine) -> Router> Keeper<R> {
                 };
                 let ends = tokio::select! {
                     biased;
-                    _ = ending.wait_for(|end| *end) => true,
+                    _ = stages.wait_for(|stage| *stage == Stage::Ends) => true,
                     () = failed => false,
                 };
                 let (socket, drain_time) = (socket_of_engine.take(), self.drain_time);
@@ -111,7 +122,7 @@ impl<R: Fn(&Engine) -> Router> Keeper<R> {
                 tracing::error!("the store is opened again as soon as its folder can be written");
             }
             let opened = tokio::select! {
-                _ = ending.wait_for(|end| *end) => return Ok(()),
+                _ = stages.wait_for(|stage| *stage == Stage::Ends) => return Ok(()),
                 opened = reopened(&self.data, engine.take(), &self.latest) => opened,
             };
             tracing::warn!("the store is open again");
@@ -124,14 +135,14 @@ impl<R: Fn(&Engine) -> Router> Keeper<R> {
 
 impl<R> Keeper<R> {
     /// Starts the ticker of a store and its delivery, as often as it takes; `None` when the server is to stop before.
-    async fn started(&self, engine: &Engine, ending: &mut watch::Receiver<bool>) -> Option<Started> {
+    async fn started(&self, engine: &Engine, stages: &mut watch::Receiver<Stage>) -> Option<Started> {
         loop {
             match self.start(engine) {
                 Ok(started) => return Some(started),
                 Err(why) => tracing::error!(%why, "pages are neither written nor sent: it is tried again"),
             }
             tokio::select! {
-                _ = ending.wait_for(|end| *end) => return None,
+                _ = stages.wait_for(|stage| *stage == Stage::Ends) => return None,
                 () = sleep(LONGEST) => {}
             }
         }

@@ -23,14 +23,14 @@ use dogwatch_store::{Engine, OpenError};
 use dogwatch_web::{Logo, StatusSettings, by_host};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{sleep, timeout};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::cli::ServeArgs;
 use crate::cluster::{self, Member};
 use crate::failure::Failure;
-use crate::keep::{Keeper, lacks_room, socket};
+use crate::keep::{Keeper, Stage, lacks_room, socket};
 use crate::log::Log;
 use crate::look::valid;
 use crate::mail::Mail;
@@ -221,6 +221,9 @@ async fn listen(args: &ServeArgs, kept: Kept, draining: Arc<AtomicBool>, mail: M
     }
     out.flush()?;
     let (stops, before) = (Arc::clone(&draining), Duration::from_secs(args.pre_stop_seconds));
+    let (stages, stage) = watch::channel(Stage::Serves);
+    let (leaves, (left, has_left)) = (stages.clone(), oneshot::channel());
+    let patience = Duration::from_secs(args.drain_seconds);
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -230,6 +233,11 @@ async fn listen(args: &ServeArgs, kept: Kept, draining: Arc<AtomicBool>, mail: M
         if !before.is_zero() {
             tracing::info!("stopping soon: this is no longer ready");
             sleep(before).await;
+        }
+        // Another server leads before this one takes no more connections.
+        let _ = leaves.send(Stage::Leaves);
+        if timeout(patience, has_left).await.is_err() {
+            tracing::warn!("messages under way are not waited for any longer");
         }
         tracing::info!("stopping: requests under way are finished");
     };
@@ -276,14 +284,13 @@ async fn listen(args: &ServeArgs, kept: Kept, draining: Arc<AtomicBool>, mail: M
     };
     let first = kept.engine().map_or_else(unavailable, &router);
     let (latest, routers) = watch::channel(first);
-    let (ends, ending) = watch::channel(false);
     let keeper = Keeper { data: args.data.clone(), drain_time: settings.drain_time, mail, router, latest };
     let kept = match kept {
-        Kept::Folder(engine) => tokio::spawn(keeper.run(engine, socket, ending)),
-        Kept::Shared(member) => tokio::spawn(member.run(keeper, ending)),
+        Kept::Folder(engine) => tokio::spawn(keeper.run(engine, socket, stage)),
+        Kept::Shared(member) => tokio::spawn(member.run(keeper, stage, left)),
     };
     let served = serve_latest(listener, routers, settings, stop).await;
-    let _ = ends.send(true);
+    let _ = stages.send(Stage::Ends);
     kept.await.map_err(io::Error::other)??;
     Ok(served?)
 }

@@ -4,8 +4,8 @@
 //! the copy, which may be old and says so; everything else is refused, and has not happened.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -21,10 +21,12 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::Semaphore;
 
 use crate::api::{ANSWER_TIME, STOPPING, failed, new_id, not_ready};
 use crate::error::Failure;
+use crate::proxy::TrustedProxies;
 
 /// Says which server has passed a request on.
 const FORWARDED: HeaderName = HeaderName::from_static("dogwatch-forwarded");
@@ -40,6 +42,8 @@ const IDLE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(250);
 /// The most requests that wait for an answer of the leader at once.
 const MOST: usize = 1_024;
+/// How long after a warning that a server is not trusted the next one may come.
+const WARNINGS: Duration = Duration::from_secs(60);
 /// The most bytes of what `/readyz` says.
 const SHORT: usize = 1 << 10;
 
@@ -74,7 +78,11 @@ type Connector = HttpsConnector<HttpConnector>;
 ///
 /// `/healthz`, `/readyz`, `/metrics`, `/openapi.json` and status pages are answered by each server itself.
 #[derive(Clone)]
-pub struct Neighbours(Arc<Shared>);
+pub struct Neighbours {
+    shared: Arc<Shared>,
+    /// Those whose word for whom they ask counts; not known if absent.
+    proxies: Option<Arc<TrustedProxies>>,
+}
 
 struct Shared {
     name: HeaderValue,
@@ -84,20 +92,23 @@ struct Shared {
     waiting: Semaphore,
     draining: Arc<AtomicBool>,
     forwarded: AtomicU64,
+    /// When it was said last that a server is not trusted.
+    warned: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Neighbours {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Neighbours").field("name", &self.0.name).finish_non_exhaustive()
+        f.debug_struct("Neighbours").field("name", &self.shared.name).finish_non_exhaustive()
     }
 }
 
 impl Neighbours {
     /// For the server of this name, which must be visible ASCII. `standing` says what it does at present, `stale` for how long it has not been sure
-    /// that what it shows is the present, and `draining` that it is about to stop. Leaders with TLS are trusted as the operating system says.
+    /// that what it shows is the present, and `draining` that it is about to stop. Leaders with TLS are trusted as the operating system says;
+    /// where it trusts nobody, which is logged, only those without TLS are reached.
     ///
     /// # Errors
-    /// When the name cannot stand in a header, or the certificates of the operating system cannot be read.
+    /// When the name cannot stand in a header.
     pub fn new(
         name: &str,
         standing: impl Fn() -> Standing + Send + Sync + 'static,
@@ -110,13 +121,17 @@ impl Neighbours {
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECTING));
         tcp.set_keepalive(Some(IDLE));
-        let connector =
-            HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().wrap_connector(tcp);
+        let trusting = HttpsConnectorBuilder::new().with_native_roots().unwrap_or_else(|why| {
+            tracing::warn!(%why, "no certificates of the operating system: a leader is reached by http:// only");
+            let nobody = ClientConfig::builder().with_root_certificates(RootCertStore::empty());
+            HttpsConnectorBuilder::new().with_tls_config(nobody.with_no_client_auth())
+        });
+        let connector = trusting.https_or_http().enable_http1().wrap_connector(tcp);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .build(connector);
-        Ok(Self(Arc::new(Shared {
+        let shared = Shared {
             name,
             standing: Box::new(standing),
             stale: Box::new(stale),
@@ -124,13 +139,21 @@ impl Neighbours {
             waiting: Semaphore::new(MOST),
             draining,
             forwarded: AtomicU64::new(0),
-        })))
+            warned: Mutex::new(None),
+        };
+        Ok(Self { shared: Arc::new(shared), proxies: None })
+    }
+
+    /// Logs, once a minute at most, who passes requests on and is not among those whose word for whom they ask counts.
+    #[must_use]
+    pub fn trusting(self, proxies: TrustedProxies) -> Self {
+        Self { proxies: Some(Arc::new(proxies)), ..self }
     }
 
     /// How many requests were passed on.
     #[must_use]
     pub fn forwarded(&self) -> u64 {
-        self.0.forwarded.load(Ordering::Relaxed)
+        self.shared.forwarded.load(Ordering::Relaxed)
     }
 
     /// A router that answers requests itself when it may, and has the leader answer them otherwise.
@@ -150,7 +173,14 @@ fn is_question(method: &Method, path: &str) -> bool {
     matches!(*method, Method::GET | Method::HEAD) && !path.starts_with("/integrations/")
 }
 
-async fn pass(State(Neighbours(shared)): State<Neighbours>, request: Request, next: Next) -> Response<Body> {
+async fn pass(
+    State(Neighbours { shared, proxies }): State<Neighbours>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
+    if let (Some(by), Some(proxies)) = (request.headers().get(FORWARDED), proxies) {
+        shared.warn_of(by, &request, &proxies);
+    }
     let path = request.uri().path();
     if is_own(path) {
         return next.run(request).await;
@@ -191,6 +221,18 @@ fn marked(mut response: Response<Body>, stale: Duration) -> Response<Body> {
 }
 
 impl Shared {
+    /// Says that a server that has passed a request on is taken for the client.
+    fn warn_of(&self, by: &HeaderValue, request: &Request, proxies: &TrustedProxies) {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
+        let Some(peer) = peer.filter(|peer| !proxies.trusts(*peer)) else { return };
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|before| before.elapsed() >= WARNINGS) {
+            *warned = Some(Instant::now());
+            let by: String = by.to_str().unwrap_or_default().chars().take(64).collect();
+            tracing::warn!(%peer, by, "what another server passes on counts as its own: it is not among the trusted proxies");
+        }
+    }
+
     async fn ready(&self, request: Request, next: Next) -> Response<Body> {
         if self.draining.load(Ordering::Acquire) {
             return not_ready(STOPPING);

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from peers import SCRATCH, check, free_port, wait_for
-from servers import CA, Load, found_at, leader, sql, started, tool
+from servers import CA, Load, Server, found_at, leader, sql, started, tool
 
 AS_POSTGRES, PG_BIN = os.environ["AS_POSTGRES"].split(), pathlib.Path(os.environ["PG_BIN"])
 CERTIFICATE = os.environ["PG_CERTIFICATES"]
@@ -83,7 +83,8 @@ def night(name, folder, waits):
             sql("SELECT pg_reload_conf()", primary.url())
         sql(f"CREATE DATABASE {name}", primary.url())
         store = f"postgres://dogwatch@localhost:{primary.port},localhost:{standby.port}/{name}?sslmode=require"
-        servers = started("ab", store, folder)
+        servers = [Server(which, store, folder) for which in "ab"]
+        started(servers)
         load = Load(servers)
         time.sleep(5)
         if not waits:
@@ -105,8 +106,7 @@ def night(name, folder, waits):
         time.sleep(6)
         there, count = load.end()
         found, _ = found_at(servers[0])
-        lost = sum(int(line.split()[-1]) for server in servers for line in server.request("GET", "/metrics").body.decode().splitlines()
-                   if line.startswith("dogwatch_copies_put_aside_total"))
+        lost = sum(server.put_aside() for server in servers)
         print(f"{name}: {count['ok']} answered, {count['no']} refused, {count['unknown']} not known at first; {len(found)} there;"
               f" {lost} copies put aside; a leader again after {took:.1f} s", flush=True)
         return there, found, lost, servers

@@ -47,10 +47,10 @@ prepare() {
     trap "rm -rf '$scratch'" EXIT
 }
 
-# Makes a certificate for `localhost`: `key.pem` and `certificate.pem` in `scratch`.
+# Makes a certificate for `localhost`, and for what is given: `key.pem` and `certificate.pem` in `scratch`.
 certificate() {
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
-        -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE \
+        -addext subjectAltName="$(IFS=,; echo "DNS:localhost${*:+,$*}")" -addext basicConstraints=critical,CA:FALSE \
         -keyout "$scratch/key.pem" -out "$scratch/certificate.pem" 2> /dev/null
 }
 

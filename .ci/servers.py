@@ -1,15 +1,18 @@
-"""Servers that share a store, clients that open incidents at them, and a look at what became of each: for `.ci/cluster` and `.ci/failover`."""
+"""Servers that share a store, clients that open incidents at them, and a look at what became of each: for `.ci/cluster`, `.ci/failover` and
+`.ci/patroni`."""
 import collections
+import hashlib
 import http.client
 import json
 import random
+import signal
 import shutil
 import subprocess
 import threading
 import time
 import urllib.error
 
-from peers import PROGRAM, SCRATCH, Program, check, environment, free_port, wait_for
+from peers import PROGRAM, SCRATCH, Program, check, environment, free_port, read_mail, wait_for
 
 CLIENTS = 4
 LEASE = 3
@@ -33,22 +36,23 @@ def tool(*arguments):
 
 
 class Server(Program):
-    """A server of the cluster."""
+    """A server of the cluster, on this machine, or on one that is reached by the command `inside`."""
 
-    def __init__(self, name, store, folder=SCRATCH):
+    def __init__(self, name, store, folder=SCRATCH, host="127.0.0.1", inside=(), trusted="127.0.0.1", **variables):
         super().__init__(folder / name, folder / f"{name}.log")
-        self.port = free_port()
+        self.host, self.port = host, free_port()
         self.mails = folder / "mails"
-        self.name, self.store, self.address = name, store, f"http://127.0.0.1:{self.port}"
+        self.name, self.store, self.address = name, store, f"http://{host}:{self.port}"
+        self.inside, self.trusted, self.variables = inside, trusted, variables
 
     def start(self, sends=True):
         """Starts it; it sends mail unless it is told not to."""
-        command = [PROGRAM, "serve", "--data", self.data, "--listen", f"127.0.0.1:{self.port}", "--store", self.store,
+        command = [*self.inside, PROGRAM, "serve", "--data", self.data, "--listen", f"{self.host}:{self.port}", "--store", self.store,
                    "--store-ca", CA, "--advertise", self.address, "--name", self.name, "--lease", LEASE,
                    "--rate-per-address", "off", "--rate-per-key", "off",
-                   "--trusted-proxy", "127.0.0.1", "--log-filter", "warn", *(["--mail-folder", self.mails] if sends else [])]
+                   "--trusted-proxy", self.trusted, "--log-filter", "warn", *(["--mail-folder", self.mails] if sends else [])]
         with open(self.log, "a") as log:
-            self.process = subprocess.Popen(list(map(str, command)), env=environment(), stdout=log, stderr=log)
+            self.process = subprocess.Popen(list(map(str, command)), env=environment() | self.variables, stdout=log, stderr=log)
 
     def ready(self):
         try:
@@ -58,6 +62,17 @@ class Server(Program):
 
     def send(self, which):
         self.process.send_signal(which)
+
+    def pause(self):
+        self.send(signal.SIGSTOP)
+
+    def go_on(self):
+        self.send(signal.SIGCONT)
+
+    def put_aside(self):
+        """How many copies it has put aside since it was started."""
+        lines = self.request("GET", "/metrics").body.decode().splitlines()
+        return sum(int(line.split()[-1]) for line in lines if line.startswith("dogwatch_copies_put_aside_total"))
 
 
 def leader(servers, besides=None):
@@ -97,11 +112,10 @@ class Client(threading.Thread):
         return ("unknown" if code == "outcome_unknown" else "no", code)
 
 
-def started(names, store, folder=SCRATCH):
-    """Servers on a new store, with the same master key."""
-    (folder / "mails").mkdir(parents=True)
-    servers = [Server(name, store, folder) for name in names]
+def started(servers):
+    """Starts servers on a new store, with the same master key."""
     first = servers[0]
+    first.mails.mkdir(parents=True)
     first.start()
     key_file = first.data / "first-api-key"
     wait_for("the first key", lambda: key_file.exists() and key_file.read_text().strip(), 60)
@@ -116,7 +130,6 @@ def started(names, store, folder=SCRATCH):
         shutil.copy(first.data / "master.key", server.data / "master.key")
         server.start()
     all_ready(servers)
-    return servers
 
 
 def all_ready(servers):
@@ -170,3 +183,43 @@ def found_at(server):
         cursor = page["nextCursor"]
     check(sorted(numbers.values()) == list(range(1, len(numbers) + 1)), "numbers are missing")
     return numbers, ids
+
+
+def paged_once(server, ids):
+    """Looks at what was paged of incidents: once each, though a mail may come twice, as one and the same, and what a server had claimed that was
+    killed comes later. Gives how many mails have come."""
+    for incident in random.sample(sorted(ids.values()), min(len(ids), 300)):
+        pages = server.call("GET", f"/v1/incidents/{incident}/pages")["pages"]
+        check(len(pages) == 1, f"{incident} has {len(pages)} pages")
+    sent = collections.defaultdict(set)
+    for path in server.mails.glob("*.eml"):
+        mail = read_mail(path.read_bytes())
+        sent[mail["Subject"]].add(mail["Message-ID"])
+    twice = [subject for subject, messages in sent.items() if len(messages) > 1]
+    check(sent and not twice, f"paged twice: {twice[:10]}")
+    return len(sent)
+
+
+def equal_in_the_end(servers, store):
+    """Looks whether the database and each server's copy hold the same, once nothing changes any more: mail that is left waits. Ends the servers.
+    Gives the folder that the database was copied to."""
+    for server in servers:
+        server.stop()
+    for server in servers:
+        server.start(sends=False)
+    all_ready(servers)
+
+    def exports():
+        folder = SCRATCH / f"backup-{time.monotonic_ns()}"
+        tool("backup", "--store", store, "--store-ca", CA, folder)
+        texts = [tried("export", "--data", data) for data in [folder, *(server.data for server in servers)]]
+        # A copy is opened anew for a moment when the role of its server changes, and follows a moment later.
+        equal = len({hashlib.sha256(text.stdout.encode()).digest() for text in texts}) == 1
+        return folder if equal and all(text.returncode == 0 for text in texts) else None
+    backup = wait_for("copies that are equal", exports, 60)
+    tool("verify", "--data", backup)
+    for server in servers:
+        server.stop()
+    for server in servers:
+        tool("verify", "--data", server.data)
+    return backup

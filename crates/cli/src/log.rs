@@ -2,8 +2,13 @@
 //!
 //! Nobody waits for it. When whoever reads stderr is slow, up to 16,384 lines wait; those beyond are dropped and counted. A
 //! request is answered whether or not its line was written. When nobody reads stderr any more, nothing is written.
+//!
+//! The first line is written at once, and those that come in the next milliseconds together: waking a thread for each would cost more than
+//! all the rest.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, Write, stderr};
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::cli::LogFormat;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
@@ -16,6 +21,41 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// The most lines that wait to be written.
 const MOST_LINES: usize = 16_384;
 
+/// How long lines wait for others to be written with.
+const GATHERED_FOR: Duration = Duration::from_millis(5);
+/// The most bytes that are written at once.
+const GATHERED: usize = 64 << 10;
+
+/// Writes many lines at once. It is flushed when no more lines wait.
+struct Gathering<W> {
+    lines: Vec<u8>,
+    out: W,
+}
+
+impl<W: Write> Gathering<W> {
+    /// Writes what there is. What cannot be written is dropped: there is nobody to tell.
+    fn pass_on(&mut self) {
+        let _ = self.out.write_all(&self.lines).and_then(|()| self.out.flush());
+        self.lines.clear();
+    }
+}
+
+impl<W: Write> Write for Gathering<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.lines.extend_from_slice(line);
+        if self.lines.len() >= GATHERED {
+            self.pass_on();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.pass_on();
+        sleep(GATHERED_FOR);
+        Ok(())
+    }
+}
+
 /// The log, for as long as it is kept. Dropping it writes what waits, for a second at most.
 pub(crate) struct Log {
     _writes: WorkerGuard,
@@ -25,8 +65,9 @@ pub(crate) struct Log {
 impl Log {
     /// Begins to log the lines that a filter lets pass. When the process has a subscriber already, that one goes on logging.
     pub(crate) fn start(filter: Targets, format: LogFormat) -> Self {
+        let gathering = Gathering { lines: Vec::with_capacity(GATHERED), out: stderr() };
         let (writer, guard) =
-            NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MOST_LINES).finish(stderr());
+            NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MOST_LINES).finish(gathering);
         let dropped = writer.error_counter();
         let lines = layer().with_writer(writer);
         let lines = match format {

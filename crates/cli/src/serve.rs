@@ -286,7 +286,11 @@ async fn listen(args: &ServeArgs, kept: Kept, draining: Arc<AtomicBool>, mail: M
     let (latest, routers) = watch::channel(first);
     let keeper = Keeper { data: args.data.clone(), drain_time: settings.drain_time, mail, router, latest };
     let kept = match kept {
-        Kept::Folder(engine) => tokio::spawn(keeper.run(engine, socket, stage)),
+        Kept::Folder(engine) => {
+            // There is nobody to leave anything to.
+            drop(left);
+            tokio::spawn(keeper.run(engine, socket, stage))
+        }
         Kept::Shared(member) => tokio::spawn(member.run(keeper, stage, left)),
     };
     let served = serve_latest(listener, routers, settings, stop).await;

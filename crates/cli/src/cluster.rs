@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use dogwatch_http::{Metrics, Neighbours, Standing, unavailable};
@@ -18,6 +18,7 @@ use dogwatch_store::{Engine, ReadOnly, backup_shared, master_key};
 use serde_json::json;
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::cli::{PushArgs, ServeArgs, SharedArgs, StoreAccessArgs};
 use crate::desk::Desk;
@@ -37,6 +38,10 @@ const LOOK: Duration = Duration::from_millis(250);
 const AGAIN: Duration = Duration::from_secs(5);
 /// How long tasks of other commands under way may take when the role changes.
 const TASKS: Duration = Duration::from_secs(1);
+/// How long a server that is about to stop keeps the lead for messages under way.
+const MESSAGES: Duration = Duration::from_secs(10);
+/// How long it waits then until another one leads.
+const OTHERS: Duration = Duration::from_secs(2);
 
 /// How a shared store is reached.
 pub(crate) fn settings(url: &str, access: &StoreAccessArgs) -> Result<Settings, Failure> {
@@ -196,7 +201,7 @@ impl Member {
                     if changed.is_err() || *stages.borrow_and_update() == Stage::Ends {
                         break;
                     }
-                    self.leave(std::mem::take(&mut work)).await;
+                    self.leave(work.leading.take()).await;
                     let _ = left.take().map(|left| left.send(()));
                     continue;
                 }
@@ -217,7 +222,8 @@ impl Member {
             // It may hold the last handle of an engine, which closes it.
             let before = keeper.latest.send_replace(router);
             drop(spawn_blocking(move || drop(before)));
-            work.end(TASKS);
+            // Whoever is about to stop begins no other role soon.
+            work.end(if left.is_some() { TASKS } else { keeper.drain_time });
             work = self.begin(&keeper, &role).await;
         }
         let before = keeper.latest.send_replace(unavailable());
@@ -238,19 +244,31 @@ impl Member {
         Ok(ended.await.map_err(io::Error::other)?)
     }
 
-    /// Leaves the lead to others, once what is being sent is settled. What comes from then on is passed on to them.
-    async fn leave(&self, work: Work) {
+    /// Leaves the lead to others, once what is being sent is settled, or takes too long: it is sent again then. What comes once another one leads is
+    /// passed on.
+    async fn leave(&self, leading: Option<Started>) {
+        if let Some(started) = leading {
+            let (ended, ends) = oneshot::channel();
+            // The program ends without it if need be.
+            std::thread::spawn(move || {
+                started.stop();
+                let _ = ended.send(());
+            });
+            if timeout(MESSAGES, ends).await.is_err() {
+                tracing::warn!("messages under way are not waited for any longer: they are sent again");
+            }
+        }
+        self.cluster.retire();
         let cluster = Arc::clone(&self.cluster);
-        let left = spawn_blocking(move || {
-            work.stop(TASKS);
-            cluster.retire();
+        let others = spawn_blocking(move || {
+            let began = Instant::now();
             let mut seen = cluster.changes();
-            while matches!(cluster.role(), Role::Leads { .. }) {
+            while !matches!(cluster.role(), Role::Follows { .. }) && began.elapsed() < OTHERS {
                 seen = cluster.wait_for_change(seen, LOOK);
             }
         });
-        if let Err(why) = left.await {
-            tracing::error!(%why, "the lead could not be left to others");
+        if let Err(why) = others.await {
+            tracing::error!(%why, "it is not known whether another server leads");
         }
     }
 

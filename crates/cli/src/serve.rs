@@ -24,7 +24,7 @@ use dogwatch_web::{Logo, StatusSettings, by_host};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::cli::ServeArgs;
@@ -223,7 +223,6 @@ async fn listen(args: &ServeArgs, kept: Kept, draining: Arc<AtomicBool>, mail: M
     let (stops, before) = (Arc::clone(&draining), Duration::from_secs(args.pre_stop_seconds));
     let (stages, stage) = watch::channel(Stage::Serves);
     let (leaves, (left, has_left)) = (stages.clone(), oneshot::channel());
-    let patience = Duration::from_secs(args.drain_seconds);
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -234,11 +233,9 @@ async fn listen(args: &ServeArgs, kept: Kept, draining: Arc<AtomicBool>, mail: M
             tracing::info!("stopping soon: this is no longer ready");
             sleep(before).await;
         }
-        // Another server leads before this one takes no more connections.
+        // If another server can lead, it does before this one takes no more connections.
         let _ = leaves.send(Stage::Leaves);
-        if timeout(patience, has_left).await.is_err() {
-            tracing::warn!("messages under way are not waited for any longer");
-        }
+        let _ = has_left.await;
         tracing::info!("stopping: requests under way are finished");
     };
     let settings = settings(args, tls);

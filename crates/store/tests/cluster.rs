@@ -244,6 +244,21 @@ fn a_leader_whose_clock_jumps_leaves_the_lead_to_another() {
 }
 
 #[test]
+fn a_leader_goes_on_when_the_clock_of_the_journal_jumps() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Ahead::default();
+    let journal = MemorySharedJournal::with_clock([7; 16], 20_000, clock.clone());
+    let only = join(folder.path(), "a", &journal);
+    let (_, engine) = led_by(&[&only]);
+    let ada = organization(&engine).actor();
+    clock.0.store(60, Ordering::SeqCst);
+    until("it says so", || only.trouble().filter(|why| why.contains("clock")));
+    std::thread::sleep(LEASE);
+    add(&engine, &ada, "Search").unwrap();
+    assert_eq!(only.counts().0, 1, "it has led all the time");
+}
+
+#[test]
 fn one_that_retires_leads_no_more() {
     let (folder, journal) = (tempfile::tempdir().unwrap(), journal());
     let first = join(folder.path(), "a", &journal);

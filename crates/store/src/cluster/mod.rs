@@ -10,8 +10,8 @@
 //!
 //! ```text
 //!  follows ── nobody has the lease, and the campaign is won ──▶ leads
-//!     ▲                                                          │ another term has begun, or storage has failed
-//!     └───────────── the copy is opened again ◀──────────────────┘
+//!     ▲                                                          │ another term has begun, storage has failed,
+//!     └───────────── the copy is opened again ◀──────────────────┘ its clock was set, or it retires
 //! ```
 
 mod copy;

@@ -114,7 +114,7 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn set(&self, role: Role) {
         let mut held = self.role.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.is(&role) {
+        if held.is(&role) || matches!(role, Role::Leads { .. }) && self.is_retired() {
             return;
         }
         if matches!(role, Role::Leads { .. }) {
@@ -163,6 +163,14 @@ impl Place {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    fn retire(&self) {
+        // A campaign may be won at this moment: the role is set before or not at all.
+        let held = self.role.lock().unwrap_or_else(PoisonError::into_inner);
+        self.retired.store(true, Ordering::Release);
+        drop(held);
+        self.stop.raise();
     }
 
     pub(super) fn is_retired(&self) -> bool {
@@ -264,8 +272,7 @@ impl Cluster {
     /// Ends this server's term if it leads, so that another one takes over, and lets it lead no more: it follows until it is stopped. For one that is
     /// about to stop, and passes on until then what it is asked.
     pub fn retire(&self) {
-        self.place.retired.store(true, Ordering::Release);
-        self.place.stop.raise();
+        self.place.retire();
     }
 
     /// Stops following. If this server leads, its term ends, so that another one takes over at once. Blocks until all that was answered is in

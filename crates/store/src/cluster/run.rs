@@ -2,7 +2,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use dogwatch_core::Timestamp;
 
 use super::copy::{self, Copy, READ_AT_ONCE};
 use super::role::{Moment, Place, Role};
@@ -47,6 +49,20 @@ struct Term {
     number: u64,
     /// From when on the lease counts.
     since: Moment,
+}
+
+/// A server's clock, as it goes since a term began.
+struct OwnClock {
+    began: Instant,
+    showed: Timestamp,
+}
+
+impl OwnClock {
+    /// By how much it has been set since.
+    fn was_set_by(&self, now: Timestamp) -> Duration {
+        let expected = self.showed.plus(self.began.elapsed());
+        now.since(expected).max(expected.since(now))
+    }
 }
 
 impl Runner {
@@ -127,6 +143,10 @@ impl Runner {
 
     /// Notes what keeps this server from its work, and says it once.
     fn told(&self, why: Option<String>) {
+        // What a stop interrupts is no trouble.
+        if self.place.is_stopping() {
+            return;
+        }
         let said = why.clone();
         if self.place.set_trouble(why)
             && let Some(why) = said
@@ -155,6 +175,11 @@ impl Runner {
         }
         let since = Moment::now();
         match self.journal.campaign(&self.options.server, seen.term, self.options.lease()) {
+            Ok(Campaign::Won { term, .. }) if self.place.is_retired() => {
+                // If this fails, the lease ends by itself.
+                let _ = self.journal.resign(term);
+                Ok(Next::Follows(following, None))
+            }
             Ok(Campaign::Won { term, head }) => self.begin(following, term, &head, since),
             Ok(Campaign::Lost) => Ok(Next::Follows(following, None)),
             Err(why) => Err((following, Some(why.to_string()))),
@@ -238,6 +263,14 @@ impl Runner {
         }
     }
 
+    /// Says when the clock of this server, which leads, is off. Gives whether it was set wrong in this term, and another server is to lead: when
+    /// the journal's is the wrong one, nobody would be better.
+    fn clock_was_set(&self, own: &OwnClock) -> bool {
+        let Ok((_, trouble)) = self.look() else { return false };
+        self.told(trouble.map(str::to_owned));
+        trouble.is_some() && own.was_set_by((self.builder)().now()) > self.options.clock_tolerance
+    }
+
     /// Leads until the term ends. Gives the moment of it if another server has ended it.
     fn lead(&self, term: Term) -> Option<Moment> {
         let Term { engine, number, since } = term;
@@ -246,6 +279,7 @@ impl Runner {
         trace::leads(number);
         self.place.believe(since, believed);
         self.place.set(Role::Leads { engine: engine.clone(), term: number });
+        let own = OwnClock { began: Instant::now(), showed: (self.builder)().now() };
         let mut renewed = since;
         loop {
             self.pause(LOOK.min(lease / RENEWALS));
@@ -260,9 +294,7 @@ impl Runner {
             match self.journal.renew(number, lease) {
                 Ok(Some(head)) if holds(&head, &published) => {
                     self.place.believe(renewed, believed);
-                    let trouble = self.look().ok().and_then(|(_, trouble)| trouble);
-                    self.told(trouble.map(str::to_owned));
-                    if trouble.is_some() {
+                    if self.clock_was_set(&own) {
                         break;
                     }
                 }

@@ -68,6 +68,7 @@ pub mod oncall;
 pub mod org_audit;
 pub mod organization;
 pub mod outbox;
+pub mod removal;
 pub mod status_page;
 pub mod team;
 pub mod ticks;

@@ -17,13 +17,14 @@ use crate::id::{
 };
 use crate::incident::{AuditEvent, Incident, IncidentFilter, IncidentPort, IncidentUpdate, Severity, UpdateVisibility};
 use crate::integration::{AlertGroup, AlertKey, Integration, IntegrationPort, Signal, Traffic};
-use crate::oncall::{OnCallPort, Override, Past, PastOrder, PastRotation, RotationLayer, Schedule, Standing};
+use crate::oncall::{OnCallPort, Override, Past, PastOrder, PastRotation, Remains, RotationLayer, Schedule, Standing};
 use crate::org_audit::{OrgAuditEntry, OrgAuditPort};
 use crate::organization::{Counts, Organization, OrganizationPort};
 use crate::outbox::{
     DeliveryPort, Inbox, Notification, OutboxPort, ReadyInbox, Receipt, Recipient, Retried, Transport, claim, confirm,
     fail, fall_due, give_back, retry,
 };
+use crate::removal::{Removal, RemovalPort, Removed};
 use crate::secret::SecretHash;
 use crate::status_page::{Maintenance, StatusChange, StatusPage, StatusPagePort};
 use crate::team::{Invitation, Member, TeamPort};
@@ -59,6 +60,7 @@ struct OrgData {
     past_rotations: BTreeMap<(ScheduleId, Timestamp, RotationLayerId), PastRotation>,
     past_orders: BTreeMap<(ScheduleId, Timestamp), PastOrder>,
     overrides: BTreeMap<OverrideId, Override>,
+    removals: BTreeMap<Removed, Removal>,
     policies: BTreeMap<PolicyId, Policy>,
     policy_layers: BTreeMap<PolicyLayerId, PolicyLayer>,
     past_policy_layers: BTreeMap<(PolicyId, u32, PolicyLayerId), PastPolicyLayer>,
@@ -254,6 +256,7 @@ impl MemoryState {
                 Write::PastOrder(change) => {
                     self.put(change, |p| (p.org_id, (p.schedule_id, p.until)), |data| &mut data.past_orders);
                 }
+                Write::Removal(change) => self.put(change, |r| (r.org_id, r.what), |data| &mut data.removals),
                 Write::Override(change) => self.put(*change, |o| (o.org_id, o.id), |data| &mut data.overrides),
                 Write::Policy(change) => self.put(change, |p| (p.org_id, p.id), |data| &mut data.policies),
                 Write::PolicyLayer(change) => self.put(change, |l| (l.org_id, l.id), |data| &mut data.policy_layers),
@@ -425,7 +428,10 @@ impl MemoryState {
             let waiting = Waiting::Heartbeat(it.integration_id);
             Some(Timer { due: it.silent_at?, org_id: it.org_id, waiting })
         });
-        runs.chain(maintenances).chain(groups).chain(heartbeats)
+        let removals = self.organizations.values().flat_map(|data| data.removals.values());
+        let removals =
+            removals.map(|it| Timer { due: it.since, org_id: it.org_id, waiting: Waiting::Removal(it.what) });
+        runs.chain(maintenances).chain(groups).chain(heartbeats).chain(removals)
     }
 
     /// The notifications that are not due yet, in any order.
@@ -646,6 +652,15 @@ impl OnCallPort for MemoryWorld<'_> {
         Ok(overrides.filter(|one| one.schedule_id == schedule && one.ends_at > after).cloned().collect())
     }
 
+    fn remains(&self, schedule: ScheduleId, most: usize) -> Result<Remains, Error> {
+        let remains = Remains {
+            rotations: self.past_rotations(schedule, Past::after(Timestamp::MIN))?,
+            orders: self.past_orders(schedule, Past::after(Timestamp::MIN))?,
+            overrides: self.overrides(schedule, Timestamp::MIN)?,
+        };
+        Ok(remains.cut(most))
+    }
+
     fn standing(&self, _: ScheduleId) -> Result<Option<Standing>, Error> {
         Ok(None)
     }
@@ -663,6 +678,13 @@ impl OnCallPort for MemoryWorld<'_> {
     fn overrides_of(&self, user: UserId, after: Timestamp) -> Result<Vec<Override>, Error> {
         let overrides = self.all(|data| &data.overrides);
         Ok(overrides.filter(|one| one.user_id == user && one.ends_at > after).cloned().collect())
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl RemovalPort for MemoryWorld<'_> {
+    fn removal(&self, what: Removed) -> Result<Option<Removal>, Error> {
+        Ok(self.get(|data| &data.removals, &what))
     }
 }
 

@@ -1,12 +1,12 @@
 //! Timers: what waits for an instant, and what happens when it comes (contract, sections 9, 13 and 14).
 //!
 //! A run that waits for somebody to acknowledge, a maintenance that waits for its beginning or its end, a group of alerts that waits before its
-//! incident is opened or resolved, and a heartbeat that waits for the next beat are [`Timer`]s. There is no clock here: whoever embeds the
+//! incident is opened or resolved, a heartbeat that waits for the next beat, and a removal of which something is left are [`Timer`]s. There is no clock here: whoever embeds the
 //! engine says what time it is, the timers due by then are read through the [`TickPort`], and [`fire_due`] lets each go on. Time
 //! is the actor then: the events in the audit trail have no `actorId`, but for what an integration does.
 //!
 //! What a run does when it goes on is in [`crate::escalation`], what a maintenance does in [`crate::status_page`], what groups and
-//! heartbeats do in [`crate::integration`]; how a page reaches somebody is in [`crate::outbox`].
+//! heartbeats do in [`crate::integration`], what a removal does in [`crate::removal`]; how a page reaches somebody is in [`crate::outbox`].
 
 use crate::command::{Context, Decision};
 use crate::error::Error;
@@ -14,6 +14,7 @@ use crate::escalation::Lookups;
 use crate::id::{IdSource, IncidentId, IntegrationId, MaintenanceId, OrgId, StatusPageId};
 use crate::incident;
 use crate::integration::{self, AlertKey};
+use crate::removal::{self, Removed};
 use crate::status_page;
 use crate::time::Timestamp;
 use crate::world::State;
@@ -23,6 +24,8 @@ use crate::world::State;
 pub enum Waiting {
     /// The escalation run of an incident: the next layer of its policy fires.
     Run(IncidentId),
+    /// A removal: another part of it is done. It is always due.
+    Removal(Removed),
     /// A heartbeat: a beat is missed.
     Heartbeat(IntegrationId),
     /// The newest group of an integration with a key: its incident is opened, or resolved.
@@ -64,7 +67,7 @@ pub trait TickPort {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fired {
     /// It went on: the next layer was paged, or there was none and the run is exhausted; the maintenance began, or is over; an incident was
-    /// opened or resolved.
+    /// opened or resolved; a part of a removal was done.
     Yes,
     /// Nothing was due: since the timer was read, it has gone on, or was changed.
     No,
@@ -89,6 +92,11 @@ pub fn fire_due(
         Waiting::Maintenance(page, maintenance) => status_page::let_time_pass(&mut cx, page, maintenance)?,
         Waiting::AlertGroup(integration, key) => integration::let_time_pass(&mut cx, integration, key)?,
         Waiting::Heartbeat(integration) => integration::fall_silent(&mut cx, integration)?,
+        Waiting::Removal(what) => {
+            let Some(removal) = cx.world.removal(what)? else { return cx.decided(Fired::No) };
+            removal::go_on(&mut cx, removal)?;
+            return cx.decided_by(removal.by, Fired::Yes);
+        }
     };
     cx.decided(if fired { Fired::Yes } else { Fired::No })
 }

@@ -20,6 +20,7 @@ use crate::oncall::{OnCallPort, Override, PastOrder, PastRotation, RotationLayer
 use crate::org_audit::{OrgAuditEntry, OrgAuditPort};
 use crate::organization::{Counts, Organization, OrganizationPort};
 use crate::outbox::{DeliveryPort, Inbox, Notification, OutboxPort};
+use crate::removal::{Removal, RemovalPort};
 use crate::secret::SecretHash;
 use crate::status_page::{Maintenance, StatusChange, StatusPage, StatusPagePort};
 use crate::team::{Invitation, Member, TeamPort};
@@ -87,6 +88,7 @@ pub trait World:
     + WebhookPort
     + StatusPagePort
     + IntegrationPort
+    + RemovalPort
 {
 }
 
@@ -104,6 +106,7 @@ impl<T> World for T where
         + WebhookPort
         + StatusPagePort
         + IntegrationPort
+        + RemovalPort
         + ?Sized
 {
 }
@@ -196,6 +199,8 @@ pub enum Write {
     Signal(Box<Change<Signal>>),
     /// A group of signals. One whose signals were all over before its incident was opened is deleted.
     AlertGroup(Box<Change<AlertGroup>>),
+    /// What is left of a removal. One that is finished is gone.
+    Removal(Change<Removal>),
     /// A notification. One that has ended has left its inbox, but stays stored; a withdrawn one is deleted.
     Notification(Box<Change<Notification>>),
     /// The inbox of a recipient. That of an invitation is deleted once its notification is delivered or withdrawn.

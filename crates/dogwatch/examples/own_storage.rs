@@ -39,6 +39,7 @@ impl dogwatch::rules::contact::ContactPort for Shelf {}
 impl dogwatch::rules::org_audit::OrgAuditPort for Shelf {}
 impl dogwatch::rules::status_page::StatusPagePort for Shelf {}
 impl dogwatch::rules::integration::IntegrationPort for Shelf {}
+impl dogwatch::rules::removal::RemovalPort for Shelf {}
 impl dogwatch::rules::webhook::WebhookPort for Shelf {}
 impl dogwatch::rules::outbox::OutboxPort for Shelf {}
 

@@ -199,6 +199,7 @@ impl Subject {
             | AnyEntity::Signal(_)
             | AnyEntity::Notification(_)
             | AnyEntity::Inbox(_)
+            | AnyEntity::Removal(_)
             | AnyEntity::StatusChange(_)
             | AnyEntity::IdempotentAnswer(_) => return None,
         })

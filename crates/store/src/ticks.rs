@@ -1,7 +1,7 @@
-//! Ticks: fire all timers that are due at an instant: those of escalation runs, groups of alerts, heartbeats and maintenances (contract,
-//! sections 9, 13 and 14).
+//! Ticks: fire all timers that are due at an instant: those of escalation runs, groups of alerts, heartbeats, removals and maintenances (contract,
+//! sections 4, 7, 9, 13 and 14).
 //!
-//! The rules (`dogwatch_core`) decide what each does when it fires. Maintenances fire last. Here the timers that are due are found by a scan in the
+//! The rules (`dogwatch_core`) decide what each does when it fires. Removals and maintenances fire last. Here the timers that are due are found by a scan in the
 //! order of time, so the cost of a tick depends on what is due, not on what else is pending. A tick is taken even when the
 //! command queue is full, so that pages go out under overload.
 
@@ -26,7 +26,7 @@ const MAINTENANCES: usize = 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ticked {
     /// The number of escalation runs that went on, to their next layer or to their end, of groups of alerts whose incident was opened or
-    /// resolved, of heartbeats that were missed, and of maintenances that began or ended.
+    /// resolved, of heartbeats that were missed, of parts of removals, and of maintenances that began or ended.
     pub fired: usize,
     /// The number of them that could not go on, because a record cannot be read or written. They stay due, and do not stop
     /// the others.
@@ -177,18 +177,23 @@ impl Work for Tick {
         let due = batch.state().timers_due(self.now, self.after.as_ref(), CHUNK)?;
         let runs = due.iter().filter_map(|timer| match timer.waiting {
             Waiting::Run(incident) => Some(incident::incident_key(timer.org_id, incident)),
-            Waiting::Heartbeat(_) | Waiting::AlertGroup(..) | Waiting::Maintenance(..) => None,
+            Waiting::Heartbeat(_) | Waiting::AlertGroup(..) | Waiting::Removal(_) | Waiting::Maintenance(..) => None,
         });
         batch.read_ahead(runs);
-        let (mut ticked, mut lookups) = (Ticked::default(), Lookups::at(self.now));
+        let (mut ticked, mut lookups, mut part) = (Ticked::default(), Lookups::at(self.now), false);
         let is_maintenance = |timer: &&Timer| matches!(timer.waiting, Waiting::Maintenance(..));
         let (maintenances, others): (Vec<_>, Vec<_>) = due.iter().partition(is_maintenance);
         let now = maintenances.get(..MAINTENANCES).unwrap_or(&maintenances);
+        let is_removal = |timer: &&Timer| matches!(timer.waiting, Waiting::Removal(_));
+        let (removals, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_removal);
         trace::tick(due.len(), || {
-            for timer in others.iter().chain(now).copied() {
+            let mut fire = |timer: &Timer| {
                 let fired = fire_due(timer, &batch.state(), &mut lookups, ids);
                 match fired.and_then(|decision| batch.add(&decision.writes).map(|()| decision.reply)) {
-                    Ok(Fired::Yes) => ticked.fired += 1,
+                    Ok(Fired::Yes) => {
+                        ticked.fired += 1;
+                        return true;
+                    }
                     Ok(Fired::No) => {}
                     // A run that cannot be read must not keep the pages of others from being written.
                     Err(why) => {
@@ -197,8 +202,17 @@ impl Work for Tick {
                         trace::timer_failed(timer, &why);
                     }
                 }
+                false
+            };
+            for timer in others.iter().chain(now) {
+                fire(timer);
+            }
+            // One part of one of them, and only once in a tick: what else falls due does not wait for them.
+            if self.after.is_none() {
+                part = removals.iter().any(|timer| fire(timer));
             }
         });
+        ticked.more = part;
         // Where the next piece begins: others that lie between have been fired.
         let last = match now.last().filter(|_| now.len() < maintenances.len()) {
             Some(last) => Some(**last),
@@ -218,6 +232,6 @@ impl Work for TickOnce {
 
     fn run(self, batch: &mut Assembly<'_>, ids: &mut IdSource) -> Result<Ticked, Error> {
         let (ticked, last) = Tick { now: self.now, after: None }.run(batch, ids)?;
-        Ok(Ticked { more: last.is_some(), ..ticked })
+        Ok(Ticked { more: ticked.more || last.is_some(), ..ticked })
     }
 }

@@ -19,6 +19,18 @@ fn rows(backend: &MemoryBackend) -> BTreeMap<Vec<u8>, Vec<u8>> {
     backend.scan(&[], &[0xFF]).map(Result::unwrap).collect()
 }
 
+/// Rows of all tables but that in which the store describes itself: of each table some, since each is tried with a look at all of them.
+fn some_of_all_tables(backend: &MemoryBackend) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut tried: BTreeMap<u8, usize> = BTreeMap::new();
+    let all = rows(backend).into_iter().filter(|(key, _)| key[0] != 0);
+    all.filter(|(key, _)| {
+        let count = tried.entry(key[0]).or_default();
+        *count += 1;
+        *count <= 20
+    })
+    .collect()
+}
+
 fn change(backend: &MemoryBackend, key: &[u8], value: Option<Vec<u8>>) {
     backend.apply(&Batch::from([(key.to_vec(), value)])).unwrap();
 }
@@ -55,7 +67,7 @@ fn every_missing_row_is_noticed() {
     assert_eq!(verified(&engine).findings, []);
     let mut unnoticed = BTreeSet::new();
     let mut tables = BTreeSet::new();
-    for (key, value) in rows(&backend).into_iter().filter(|(key, _)| key[0] != 0) {
+    for (key, value) in some_of_all_tables(&backend) {
         tables.insert(key[0]);
         change(&backend, &key, None);
         if verified(&engine).is_clean() {
@@ -72,12 +84,12 @@ fn every_missing_row_is_noticed() {
     assert_eq!(verified(&engine).findings, []);
 }
 
-const ALL_TAGS: &str = "OKTtmMeiacnIXuhxdDlpYovrwPNLqgGEZybRskQzHBfFjJ1234567890@!#%&+*=";
+const ALL_TAGS: &str = "OKTtmMeiacnIXuhxdDlpYovrwPNLqgGEZybRskQzHBfFjJ1234567890@!#%&+*=-";
 
 #[test]
 fn every_changed_row_is_noticed() {
     let (backend, engine) = full();
-    for (key, value) in rows(&backend).into_iter().filter(|(key, _)| key[0] != 0) {
+    for (key, value) in some_of_all_tables(&backend) {
         let mut wrong = value.clone();
         match wrong.len() {
             0 => wrong.push(7),
@@ -95,7 +107,7 @@ fn every_changed_row_is_noticed() {
 #[test]
 fn every_stray_row_is_noticed() {
     let (backend, engine) = full();
-    for (key, value) in rows(&backend).into_iter().filter(|(key, _)| key[0] != 0) {
+    for (key, value) in some_of_all_tables(&backend) {
         for place in [5, key.len() - 1] {
             let mut stray = key.clone();
             stray[place] ^= 1;

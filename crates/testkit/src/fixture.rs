@@ -15,15 +15,15 @@ use dogwatch_core::incident::{
     Severity, Status,
 };
 use dogwatch_core::oncall::{
-    AddRotationLayer, CreateOverride, CreateSchedule, EditRotationLayer, LayerSettings, OrderRotationLayers,
-    RotationLength, RotationType,
+    AddRotationLayer, CreateOverride, CreateSchedule, DeleteSchedule, EditRotationLayer, LayerSettings,
+    OrderRotationLayers, RotationLength, RotationType,
 };
 use dogwatch_core::organization::{CreateOrganization, OrganizationCreated};
 use dogwatch_core::outbox::{Notification, Transport};
 use dogwatch_core::team::{AddMember, InviteMember, RemoveMember, Role};
 use dogwatch_core::text::IdempotencyKey;
 use dogwatch_core::{Actor, Command, Query, UserId};
-use dogwatch_store::{Answer, Engine, ManualClock, Once, Wanted};
+use dogwatch_store::{Answer, Engine, ManualClock, Once, Transaction, Wanted};
 
 use crate::rooms;
 
@@ -109,7 +109,23 @@ pub fn everything(engine: &Engine, clock: &ManualClock) -> OrganizationCreated {
     let retitle = EditIncident { title: Some(valid("Checkout is slow")), ..EditIncident::new(waiting) };
     engine.submit_once(retitle, &ada, once, render).unwrap().wait().unwrap();
     did(engine, RemoveMember { user_id: cleo }, &ada);
+    removal(engine, &ada, me);
     created
+}
+
+/// A schedule that was deleted, and has more overrides than are deleted at once: one is left.
+fn removal(engine: &Engine, ada: &Actor, me: UserId) {
+    let create = CreateSchedule { name: valid("Gone"), description: None, timezone: "Europe/Lisbon".to_owned() };
+    let (schedule, now) = (did(engine, create, ada).id, engine.now());
+    let many = move |transaction: &mut Transaction<'_, '_>| {
+        let (starts_at, ends_at) = (now, now.plus(Duration::from_secs(60)));
+        for _ in 0..101 {
+            transaction.execute(CreateOverride::new(schedule, me, starts_at, ends_at))?;
+        }
+        Ok(())
+    };
+    engine.transact(ada, many).unwrap();
+    did(engine, DeleteSchedule { id: schedule }, ada);
 }
 
 fn did_query<Q: Query>(engine: &Engine, query: &Q, actor: &Actor) -> Q::Reply {

@@ -2,7 +2,7 @@
 
 use super::layers::revise;
 use super::query::ScheduleView;
-use super::{Past, Schedule, find};
+use super::{Schedule, find};
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Command, Context, seal};
@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::id::ScheduleId;
 use crate::integration::{Named, refers};
 use crate::patch::Patch;
+use crate::removal::{self, AT_ONCE, Removed};
 use crate::text::{Description, ScheduleName};
 use crate::time::Timestamp;
 use crate::world::{Change, Write};
@@ -153,7 +154,7 @@ impl Command for DeleteSchedule {
     type Reply = ScheduleId;
     const CODES: &'static [Code] = &[Code::NotFound, Code::ScheduleInUse];
 
-    fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<ScheduleId, Error> {
+    fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<ScheduleId, Error> {
         let schedule = find(cx.world, self.id)?;
         if cx.world.policy_for_schedule(self.id)?.is_some() {
             return Err(Error::refused(Code::ScheduleInUse, "a policy layer targets the schedule"));
@@ -164,14 +165,8 @@ impl Command for DeleteSchedule {
         for layer in cx.world.layers(self.id)? {
             cx.write(Write::RotationLayer(Box::new(Change::gone(layer))));
         }
-        for past in cx.world.past_rotations(self.id, Past::after(Timestamp::MIN))? {
-            cx.write(Write::PastRotation(Box::new(Change::gone(past))));
-        }
-        for past in cx.world.past_orders(self.id, Past::after(Timestamp::MIN))? {
-            cx.write(Write::PastOrder(Change::gone(past)));
-        }
-        for one in cx.world.overrides(self.id, Timestamp::MIN)? {
-            cx.write(Write::Override(Box::new(Change::gone(one))));
+        if !clear(cx, self.id)? {
+            removal::begin(cx, Removed::Schedule(self.id), by.user_id);
         }
         cx.count(|counts| {
             counts.schedules = counts.schedules.saturating_sub(1);
@@ -180,4 +175,20 @@ impl Command for DeleteSchedule {
         cx.write(Write::Schedule(Box::new(Change::gone(schedule))));
         Ok(self.id)
     }
+}
+
+/// Deletes what a schedule was, and its overrides, or as much of that as one decision may change. Gives whether nothing is left.
+pub(crate) fn clear(cx: &mut Context<'_>, id: ScheduleId) -> Result<bool, Error> {
+    let remains = cx.world.remains(id, AT_ONCE)?;
+    let is_done = remains.len() < AT_ONCE;
+    for past in remains.rotations {
+        cx.write(Write::PastRotation(Box::new(Change::gone(past))));
+    }
+    for past in remains.orders {
+        cx.write(Write::PastOrder(Change::gone(past)));
+    }
+    for one in remains.overrides {
+        cx.write(Write::Override(Box::new(Change::gone(one))));
+    }
+    Ok(is_done)
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::layers::revise;
-use super::{Override, find, overrides};
+use super::{Override, overrides};
 use crate::command::Context;
 use crate::error::Error;
 use crate::id::{ScheduleId, UserId};
@@ -21,7 +21,8 @@ pub(crate) fn leave_schedules(cx: &mut Context<'_>, user: UserId) -> Result<(), 
         schedules.entry(one.schedule_id).or_default().push(one);
     }
     for (id, overrides) in schedules {
-        let before = find(cx.world, id)?;
+        // What is left of a deleted schedule goes with it.
+        let Some(before) = cx.world.schedule(id)? else { continue };
         let mut after = before.clone();
         let now = after.begin_change(cx.now);
         for layer in cx.world.layers(id)? {

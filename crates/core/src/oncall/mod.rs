@@ -33,7 +33,7 @@ pub use model::{
     HandoffTime, Override, PastOrder, PastRotation, RotationLayer, RotationLength, RotationType, Schedule,
 };
 pub use overrides::{CreateOverride, DeleteOverride};
-pub use port::{OnCallPort, Past};
+pub use port::{OnCallPort, Past, Remains};
 pub use query::{
     GetSchedule, ListOverrides, ListSchedules, OnCallAt, OnCallNow, ResolveOnCall, RotationLayerView, ScheduleOnCall,
     ScheduleView, ShiftsOnCall,
@@ -42,6 +42,7 @@ pub use roster::{FinalShift, Gap, LayerShifts, OnCall, OnCallTarget, Roster, Shi
 use roster::{LOOK_AHEAD, NextChange};
 pub use rotation::{Phase, Rotation, RotationSettings, Shift};
 
+pub(crate) use commands::clear;
 pub(crate) use leave::leave_schedules;
 
 use std::time::Duration;

@@ -69,6 +69,40 @@ impl Past {
     }
 }
 
+/// Some of what is kept of what a schedule was, and of its overrides.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Remains {
+    /// Rotations that its layers had.
+    pub rotations: Vec<PastRotation>,
+    /// Orders in which its layers were.
+    pub orders: Vec<PastOrder>,
+    /// Its overrides.
+    pub overrides: Vec<Override>,
+}
+
+impl Remains {
+    /// How many there are in all.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.rotations.len().saturating_add(self.orders.len()).saturating_add(self.overrides.len())
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// As many of them as are asked for.
+    #[must_use]
+    pub fn cut(mut self, most: usize) -> Self {
+        self.rotations.truncate(most);
+        self.orders.truncate(most.saturating_sub(self.rotations.len()));
+        self.overrides.truncate(most.saturating_sub(self.rotations.len()).saturating_sub(self.orders.len()));
+        self
+    }
+}
+
 /// The schedules of one organization, their layers and overrides, as the rules see them. Read only.
 ///
 /// Every method fails only with [`Error::Broken`], when the store cannot be read. The time that one takes depends on the length
@@ -109,6 +143,15 @@ pub trait OnCallPort {
     fn overrides(&self, schedule: ScheduleId, after: Timestamp) -> Result<Vec<Override>, Error> {
         let _ = (schedule, after);
         Ok(Vec::new())
+    }
+    /// What is kept of what a schedule was, also of one that was deleted, and its overrides: `most` of all that, or all when there is less.
+    fn remains(&self, schedule: ScheduleId, most: usize) -> Result<Remains, Error> {
+        let remains = Remains {
+            rotations: self.past_rotations(schedule, Past::after(Timestamp::MIN))?,
+            orders: self.past_orders(schedule, Past::after(Timestamp::MIN))?,
+            overrides: self.overrides(schedule, Timestamp::MIN)?,
+        };
+        Ok(remains.cut(most))
     }
     /// What was kept last with [`OnCallPort::keep_standing`] of a schedule, if nothing of it has changed since: neither the schedule,
     /// nor a layer, an override, or what they were.

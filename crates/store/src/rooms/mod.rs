@@ -25,6 +25,7 @@ pub(crate) mod once;
 mod org_audit;
 pub(crate) mod organization;
 pub(crate) mod outbox;
+mod removal;
 pub(crate) mod status_page;
 pub(crate) mod team;
 mod text;
@@ -221,6 +222,7 @@ pub(crate) fn row_changes(write: &Write, changes: &mut Vec<RowChange>) -> Result
         Write::PastRotation(it) => difference(it, changes),
         Write::PastOrder(it) => difference(it, changes),
         Write::Override(it) => difference(it, changes),
+        Write::Removal(it) => difference(it, changes),
         Write::Policy(it) => difference(it, changes),
         Write::PolicyLayer(it) => difference(it, changes),
         Write::PastPolicyLayer(it) => difference(it, changes),
@@ -446,6 +448,7 @@ registry! {
     Traffic = "traffic", integration::TrafficLine;
     AlertGroup = "alertGroup", integration::AlertGroupLine;
     Signal = "signal", integration::SignalLine;
+    Removal = "removal", removal::RemovalLine;
     Notification = "notification", outbox::NotificationLine;
     Inbox = "inbox", outbox::InboxLine;
     OrgAudit = "orgAudit", org_audit::OrgAuditLine;
@@ -454,7 +457,7 @@ registry! {
 
 /// The format of a store with these records and tables. It changes when a store that this version writes could be misread by an
 /// older version.
-pub(crate) const FORMAT: u32 = 15;
+pub(crate) const FORMAT: u32 = 16;
 
 /// All tables, one entry for each module that declares some.
 pub(crate) const TABLES: &[&[Table]] = &[
@@ -471,6 +474,7 @@ pub(crate) const TABLES: &[&[Table]] = &[
     webhook::TABLES,
     status_page::TABLES,
     integration::TABLES,
+    removal::TABLES,
     outbox::TABLES,
     org_audit::TABLES,
     once::TABLES,

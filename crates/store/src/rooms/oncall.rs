@@ -6,9 +6,10 @@
 use bincode::{Decode, Encode};
 use dogwatch_core::id::{Id, OverrideId, RotationLayerId, ScheduleId};
 use dogwatch_core::oncall::{
-    HandoffTime, OnCallPort, Override, Past, PastOrder, PastRotation, Phase, Rotation, RotationLayer, RotationLength,
-    RotationSettings, RotationType, Schedule, Standing,
+    HandoffTime, OnCallPort, Override, Past, PastOrder, PastRotation, Phase, Remains, Rotation, RotationLayer,
+    RotationLength, RotationSettings, RotationType, Schedule, Standing,
 };
+use dogwatch_core::removal::Removed;
 use dogwatch_core::text::{Description, Reason, ScheduleName};
 use dogwatch_core::{Error, OrgId, Timestamp, UserId, Zone};
 #[cfg(feature = "export")]
@@ -18,7 +19,7 @@ use std::collections::BTreeSet;
 #[cfg(feature = "export")]
 use super::json;
 use super::text::{Reader, TextV1, gather};
-use super::{Entity, Line, NamedV1, Raw, Row, Rows, by_byte, text, timestamp};
+use super::{Entity, Line, NamedV1, Raw, Row, Rows, by_byte, removal, text, timestamp};
 use crate::record::{Corrupt, Stored};
 use crate::sync::Arc;
 use crate::table::{self, Table, end_of};
@@ -295,7 +296,7 @@ impl Entity for PastRotation {
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.need_schedule(key, self.org_id, self.schedule_id);
+        verifier.need_schedule_that_was(key, self.org_id, self.schedule_id);
         verifier.need_users(key, self.org_id, self.rotation.participants().iter().copied());
     }
 }
@@ -400,7 +401,7 @@ impl Entity for PastOrder {
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.need_schedule(key, self.org_id, self.schedule_id);
+        verifier.need_schedule_that_was(key, self.org_id, self.schedule_id);
     }
 }
 
@@ -462,7 +463,7 @@ impl Entity for Override {
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        verifier.need_schedule(key, self.org_id, self.schedule_id);
+        verifier.need_schedule_that_was(key, self.org_id, self.schedule_id);
         verifier.need_users(key, self.org_id, [self.user_id]);
     }
 }
@@ -674,6 +675,22 @@ impl OnCallPort for OrgView<'_> {
         self.store.records_after(&prefix, after, |row: OverrideV1, id| row.of(self.org, id)).collect()
     }
 
+    fn remains(&self, schedule: ScheduleId, most: usize) -> Result<Remains, Error> {
+        let (prefix, build) = (Table::PAST_ROTATION.record(self.org, schedule), |row: PastRotationV1, layer| {
+            row.of(self.org, schedule, layer)
+        });
+        let rotations = self.store.records_after(&prefix, Timestamp::MIN, build).take(most);
+        let rotations = rotations.collect::<Result<Vec<_>, _>>()?;
+        let (prefix, most) = (Table::PAST_ORDER.record(self.org, schedule), most.saturating_sub(rotations.len()));
+        let build = |row: PastOrderV1, _: ScheduleId| row.of(self.org, schedule);
+        let orders = self.store.records_after(&prefix, Timestamp::MIN, build).take(most);
+        let orders = orders.collect::<Result<Vec<_>, _>>()?;
+        let (prefix, most) = (Table::OVERRIDE.record(self.org, schedule), most.saturating_sub(orders.len()));
+        let build = |row: OverrideV1, id| row.of(self.org, id);
+        let overrides = self.store.records_after(&prefix, Timestamp::MIN, build).take(most);
+        Ok(Remains { rotations, orders, overrides: overrides.collect::<Result<_, _>>()? })
+    }
+
     fn standing(&self, schedule: ScheduleId) -> Result<Option<Standing>, Error> {
         let known = self.store.remembered_alone(&Table::SCHEDULE.record(self.org, schedule));
         Ok(known.and_then(|known| known.downcast::<Standing>().ok()).map(|known| Standing::clone(&known)))
@@ -702,6 +719,14 @@ impl OnCallPort for OrgView<'_> {
 impl Verifier<'_, '_> {
     pub(super) fn need_schedule(&mut self, key: &[u8], org: OrgId, schedule: ScheduleId) {
         self.need(key, &Table::SCHEDULE.record(org, schedule), "a schedule");
+    }
+
+    /// As [`Verifier::need_schedule`], for what is deleted with its schedule, or after it.
+    fn need_schedule_that_was(&mut self, key: &[u8], org: OrgId, schedule: ScheduleId) {
+        let removal = removal::key(org, Removed::Schedule(schedule));
+        if !matches!(self.snapshot.get(&removal), Ok(Some(_))) {
+            self.need_schedule(key, org, schedule);
+        }
     }
 
     /// Checks that the order of a schedule lists exactly its layers.

@@ -323,6 +323,15 @@ impl Verifier<'_, '_> {
         }
     }
 
+    /// Checks that there is no other row that one says is gone.
+    pub(crate) fn need_none(&mut self, key: &[u8], named: &[u8], what: &str) {
+        match self.snapshot.get(named) {
+            Ok(None) => {}
+            Ok(Some(_)) => self.report.add(key, format!("it says that {what} is gone that exists")),
+            Err(error) => self.report.add(named, error.to_string()),
+        }
+    }
+
     /// Checks that users exist as members, removed ones included. Each user is checked once.
     pub(crate) fn need_users(&mut self, key: &[u8], org: OrgId, users: impl IntoIterator<Item = UserId>) {
         for user in users {

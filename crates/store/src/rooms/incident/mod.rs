@@ -38,6 +38,7 @@ use crate::record::{Corrupt, Stored, decode, unpack};
 use crate::rooms::author::AcknowledgedV1;
 #[cfg(feature = "export")]
 use crate::rooms::json;
+use crate::rooms::removal::{removed, removed_bytes};
 use crate::rooms::text::{Reader, TextV1, gather};
 use crate::rooms::{Entity, Line, Raw, Row, Rows, by_byte, text, timestamp};
 use crate::table::Table;
@@ -162,10 +163,12 @@ pub(crate) fn timer_key(timer: &Timer) -> Vec<u8> {
             Table::TIMER.key(&[&due, &org, &[ALERT_GROUP], &integration.to_bytes(), &key.to_bytes()])
         }
         Waiting::Heartbeat(integration) => Table::TIMER.key(&[&due, &org, &[HEARTBEAT], &integration.to_bytes()]),
+        Waiting::Removal(what) => Table::TIMER.key(&[&due, &org, &[REMOVAL], &removed_bytes(what)]),
     }
 }
 
-/// What stands before the ids in the timer of a heartbeat, of a group of alerts, and of a maintenance.
+/// What stands before the ids in the timer of a removal, of a heartbeat, of a group of alerts, and of a maintenance.
+const REMOVAL: u8 = 0xFC;
 const HEARTBEAT: u8 = 0xFD;
 const ALERT_GROUP: u8 = 0xFE;
 const MAINTENANCE: u8 = 0xFF;
@@ -187,6 +190,7 @@ pub(crate) fn timer(key: &[u8]) -> Option<Timer> {
             let (integration, key) = two(ids)?;
             Waiting::AlertGroup(IntegrationId::from_bytes(integration), AlertKey::from_bytes(key))
         }
+        [REMOVAL, what @ ..] if what.len() == 17 => Waiting::Removal(removed(what)?),
         [HEARTBEAT, id @ ..] if id.len() == 16 => Waiting::Heartbeat(IntegrationId::from_bytes(id.try_into().ok()?)),
         incident => Waiting::Run(IncidentId::from_bytes(incident.try_into().ok()?)),
     };

@@ -183,6 +183,14 @@ async fn two() -> Two {
     let follower = Node::start(folder.path(), "b", &journal, clock_of_follower.builder()).await;
     until("it follows", || matches!(follower.cluster.role(), Role::Follows { engine: Some(_), .. }).then_some(()))
         .await;
+    // A role is there a while before the API over its engine is.
+    for node in [&leader, &follower] {
+        let began = Instant::now();
+        while node.get("/openapi.json", "").await.status != 200 {
+            assert!(began.elapsed() < Duration::from_secs(30), "its API is there");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
     Two { _folder: folder, clock_of_leader, journal, leader, follower, key, admin }
 }
 

@@ -8,15 +8,14 @@ import subprocess
 import time
 
 from peers import SCRATCH, check, free_port, wait_for
-from servers import CA, Load, Server, found_at, leader, sql, started, tool
+from servers import CA, Load, Server, agree, found_at, leader, run, sql, started, tool
 
 AS_POSTGRES, PG_BIN = os.environ["AS_POSTGRES"].split(), pathlib.Path(os.environ["PG_BIN"])
 CERTIFICATE = os.environ["PG_CERTIFICATES"]
 
 
-def run(*command):
-    done = subprocess.run([*AS_POSTGRES, *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    check(done.returncode == 0, f"{command} fails: {done.stdout}")
+def as_postgres(*command):
+    run(*AS_POSTGRES, *command)
 
 
 def children(pid):
@@ -38,7 +37,7 @@ class Postgres:
     def start(self):
         options = f"-p {self.port} -c listen_addresses=127.0.0.1,::1 -c unix_socket_directories= -c ssl=on"
         options += f" -c ssl_cert_file={CERTIFICATE}/server.crt -c ssl_key_file={CERTIFICATE}/server.key"
-        run(PG_BIN / "pg_ctl", "-D", self.data, "-l", f"{self.data}.log", "-w", "-o", options, "start")
+        as_postgres(PG_BIN / "pg_ctl", "-D", self.data, "-l", f"{self.data}.log", "-w", "-o", options, "start")
 
     def pid(self):
         return int(subprocess.run(["cat", f"{self.data}/postmaster.pid"], stdout=subprocess.PIPE, text=True).stdout.split()[0])
@@ -61,11 +60,11 @@ class Postgres:
 def pair(folder):
     """A primary and its standby."""
     primary, standby = Postgres(folder / "primary"), Postgres(folder / "standby")
-    run(PG_BIN / "initdb", "-D", primary.data, "-U", "dogwatch", "-A", "trust", "-E", "UTF8", "--locale=C")
+    as_postgres(PG_BIN / "initdb", "-D", primary.data, "-U", "dogwatch", "-A", "trust", "-E", "UTF8", "--locale=C")
     primary.start()
-    run(PG_BIN / "pg_basebackup", "-d", f"host=127.0.0.1 port={primary.port} user=dogwatch", "-D", standby.data, "-X", "stream", "-c", "fast")
+    as_postgres(PG_BIN / "pg_basebackup", "-d", f"host=127.0.0.1 port={primary.port} user=dogwatch", "-D", standby.data, "-X", "stream", "-c", "fast")
     follow = f"primary_conninfo = 'host=127.0.0.1 port={primary.port} user=dogwatch application_name=standby'\n"
-    run("bash", "-c", f'printf %s "$1" >> {standby.data}/postgresql.auto.conf && touch {standby.data}/standby.signal', "-", follow)
+    as_postgres("bash", "-c", f'printf %s "$1" >> {standby.data}/postgresql.auto.conf && touch {standby.data}/standby.signal', "-", follow)
     standby.start()
     return primary, standby
 
@@ -99,7 +98,7 @@ def night(name, folder, waits):
         began = time.monotonic()
         primary.lose()
         time.sleep(1)
-        run(PG_BIN / "pg_ctl", "-D", standby.data, "-w", "promote")
+        as_postgres(PG_BIN / "pg_ctl", "-D", standby.data, "-w", "promote")
         moment = time.monotonic()
         wait_for("a leader on the standby", lambda: leader(servers) and time.monotonic() > moment + 1, 90)
         took = time.monotonic() - began
@@ -120,7 +119,7 @@ def night(name, folder, waits):
 
 def main():
     there, found, lost, _ = night("waits", SCRATCH / "waits", True)
-    check(found == there, f"answered and there differ: {sorted(set(found.items()) ^ set(there.items()))[:10]}")
+    agree(found, there)
     check(lost == 0, "a copy was put aside though nothing was lost")
 
     # Without waiting, what the standby did not have is lost: that must be noticed, and can be looked at.

@@ -5,7 +5,6 @@ import contextlib
 import http.client
 import json
 import os
-import pathlib
 import random
 import shutil
 import signal
@@ -14,7 +13,7 @@ import time
 import urllib.request
 
 from peers import SCRATCH, check, environment, wait_for
-from servers import CA, LEASE, Load, Server, equal_in_the_end, found_at, leader, paged_once, sql, started, tool
+from servers import CA, Load, Server, agree, equal_in_the_end, found_at, leader, paged_once, run, sql, started, tool
 
 NET, PG_BIN, TLS, VENV = os.environ["NET"], os.environ["PG_BIN"], os.environ["PG_CERTIFICATES"], os.environ["VENV"]
 ROUNDS = int(os.environ.get("DOGWATCH_ROUNDS", "1"))
@@ -27,11 +26,6 @@ DATABASES = [f"10.77.0.{11 + number}" for number in range(3)]
 SERVERS = [f"10.77.0.{21 + number}" for number in range(3)]
 # How far the clocks of the servers are off, in seconds: less than keeps one from leading.
 CLOCKS = [0.8, -0.8, 0]
-
-
-def run(*command):
-    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    check(done.returncode == 0, f"{command} fails: {done.stdout}")
 
 
 class Machine:
@@ -290,7 +284,7 @@ def main():
             times[name].append(took)
     there, count = load.end()
     found, ids = found_at(servers[0])
-    check(found == there, f"answered and there differ: {sorted(set(found.items()) ^ set(there.items()))[:10]}")
+    agree(found, there)
     aside = [folder for server in servers for folder in server.data.glob("lost-*")]
     check(not aside, f"copies were put aside though nothing was lost: {aside}")
     sent = paged_once(servers[0], ids)

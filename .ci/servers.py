@@ -23,6 +23,12 @@ def sql(statement, url):
     subprocess.run(["psql", "-q", "-X", url, "-c", statement], check=True, stdout=subprocess.DEVNULL)
 
 
+def run(*command):
+    """A command of somebody else's program, which must succeed."""
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    check(done.returncode == 0, f"{command} fails: {done.stdout}")
+
+
 def tried(*arguments):
     """A command of the program, when it is done."""
     return subprocess.run([PROGRAM, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -183,6 +189,11 @@ def found_at(server):
         cursor = page["nextCursor"]
     check(sorted(numbers.values()) == list(range(1, len(numbers) + 1)), "numbers are missing")
     return numbers, ids
+
+
+def agree(found, there):
+    """What is there must be what was answered."""
+    check(found == there, f"answered and there differ: {sorted(set(found.items()) ^ set(there.items()))[:10]}")
 
 
 def paged_once(server, ids):

@@ -653,12 +653,7 @@ impl OnCallPort for MemoryWorld<'_> {
     }
 
     fn remains(&self, schedule: ScheduleId, most: usize) -> Result<Remains, Error> {
-        let remains = Remains {
-            rotations: self.past_rotations(schedule, Past::after(Timestamp::MIN))?,
-            orders: self.past_orders(schedule, Past::after(Timestamp::MIN))?,
-            overrides: self.overrides(schedule, Timestamp::MIN)?,
-        };
-        Ok(remains.cut(most))
+        Remains::first_of_all(self, schedule, most)
     }
 
     fn standing(&self, _: ScheduleId) -> Result<Option<Standing>, Error> {

@@ -1,4 +1,4 @@
-//! Timers: what waits for an instant, and what happens when it comes (contract, sections 9, 13 and 14).
+//! Timers: what waits for an instant, and what happens when it comes (contract, sections 7, 9, 13 and 14).
 //!
 //! A run that waits for somebody to acknowledge, a maintenance that waits for its beginning or its end, a group of alerts that waits before its
 //! incident is opened or resolved, a heartbeat that waits for the next beat, and a removal of which something is left are [`Timer`]s. There is no clock here: whoever embeds the

@@ -197,9 +197,7 @@ impl Line {
         self.hand_in(move |link| drop(answer.send(work(link))))?;
         answered.recv().map_err(|_| Failed::Ended)?
     }
-}
 
-impl Line {
     /// Has a statement or a few done within the usual time, and waits for the result.
     pub(crate) fn run<R: Send + 'static>(
         &self,

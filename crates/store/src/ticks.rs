@@ -1,5 +1,5 @@
 //! Ticks: fire all timers that are due at an instant: those of escalation runs, groups of alerts, heartbeats, removals and maintenances (contract,
-//! sections 4, 7, 9, 13 and 14).
+//! sections 7, 9, 13 and 14).
 //!
 //! The rules (`dogwatch_core`) decide what each does when it fires. Removals and maintenances fire last. Here the timers that are due are found by a scan in the
 //! order of time, so the cost of a tick depends on what is due, not on what else is pending. A tick is taken even when the

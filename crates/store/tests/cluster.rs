@@ -53,6 +53,16 @@ fn led_by(servers: &[&Cluster]) -> (usize, Engine) {
     })
 }
 
+/// A server that leads an organization, and one that follows it.
+fn led_and_followed(folder: &Path, journal: &MemorySharedJournal) -> (Cluster, Engine, Actor, Cluster) {
+    let first = join(folder, "a", journal);
+    let (_, engine) = led_by(&[&first]);
+    let ada = organization(&engine).actor();
+    let second = join(folder, "b", journal);
+    until("it follows", || second.role().engine().map(drop));
+    (first, engine, ada, second)
+}
+
 fn add(engine: &Engine, by: &Actor, name: &str) -> Result<(), Code> {
     let done = engine.execute(CreateComponent::new(name.parse().unwrap()), by);
     done.map(drop).map_err(|why| why.code())
@@ -122,11 +132,7 @@ fn another_one_takes_over_and_goes_on() {
 #[test]
 fn a_copy_that_is_too_far_behind_is_made_anew() {
     let (folder, journal) = (tempfile::tempdir().unwrap(), MemorySharedJournal::new([7; 16], 5));
-    let first = join(folder.path(), "a", &journal);
-    let (_, engine) = led_by(&[&first]);
-    let ada = organization(&engine).actor();
-    let second = join(folder.path(), "b", &journal);
-    until("it follows", || second.role().engine().map(drop));
+    let (_first, engine, ada, second) = led_and_followed(folder.path(), &journal);
     second.stop();
     for number in 0..20 {
         add(&engine, &ada, &format!("Component {number}")).unwrap();
@@ -261,11 +267,7 @@ fn a_leader_goes_on_when_the_clock_of_the_journal_jumps() {
 #[test]
 fn one_that_retires_leads_no_more() {
     let (folder, journal) = (tempfile::tempdir().unwrap(), journal());
-    let first = join(folder.path(), "a", &journal);
-    let (_, engine) = led_by(&[&first]);
-    let ada = organization(&engine).actor();
-    let second = join(folder.path(), "b", &journal);
-    until("it follows", || second.role().engine().map(drop));
+    let (first, engine, ada, second) = led_and_followed(folder.path(), &journal);
     drop(engine);
     first.retire();
     let (_, engine) = led_by(&[&second]);

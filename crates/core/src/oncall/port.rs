@@ -81,6 +81,20 @@ pub struct Remains {
 }
 
 impl Remains {
+    /// Those of a schedule, of which all are read.
+    pub(crate) fn first_of_all(
+        world: &(impl OnCallPort + ?Sized),
+        schedule: ScheduleId,
+        most: usize,
+    ) -> Result<Self, Error> {
+        let remains = Self {
+            rotations: world.past_rotations(schedule, Past::after(Timestamp::MIN))?,
+            orders: world.past_orders(schedule, Past::after(Timestamp::MIN))?,
+            overrides: world.overrides(schedule, Timestamp::MIN)?,
+        };
+        Ok(remains.cut(most))
+    }
+
     /// How many there are in all.
     #[must_use]
     pub const fn len(&self) -> usize {
@@ -146,12 +160,7 @@ pub trait OnCallPort {
     }
     /// What is kept of what a schedule was, also of one that was deleted, and its overrides: `most` of all that, or all when there is less.
     fn remains(&self, schedule: ScheduleId, most: usize) -> Result<Remains, Error> {
-        let remains = Remains {
-            rotations: self.past_rotations(schedule, Past::after(Timestamp::MIN))?,
-            orders: self.past_orders(schedule, Past::after(Timestamp::MIN))?,
-            overrides: self.overrides(schedule, Timestamp::MIN)?,
-        };
-        Ok(remains.cut(most))
+        Remains::first_of_all(self, schedule, most)
     }
     /// What was kept last with [`OnCallPort::keep_standing`] of a schedule, if nothing of it has changed since: neither the schedule,
     /// nor a layer, an override, or what they were.

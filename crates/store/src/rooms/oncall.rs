@@ -681,10 +681,8 @@ impl OnCallPort for OrgView<'_> {
         });
         let rotations = self.store.records_after(&prefix, Timestamp::MIN, build).take(most);
         let rotations = rotations.collect::<Result<Vec<_>, _>>()?;
-        let (prefix, most) = (Table::PAST_ORDER.record(self.org, schedule), most.saturating_sub(rotations.len()));
-        let build = |row: PastOrderV1, _: ScheduleId| row.of(self.org, schedule);
-        let orders = self.store.records_after(&prefix, Timestamp::MIN, build).take(most);
-        let orders = orders.collect::<Result<Vec<_>, _>>()?;
+        let most = most.saturating_sub(rotations.len());
+        let orders = self.past_orders(schedule, Past { most, ..Past::after(Timestamp::MIN) })?;
         let (prefix, most) = (Table::OVERRIDE.record(self.org, schedule), most.saturating_sub(orders.len()));
         let build = |row: OverrideV1, id| row.of(self.org, id);
         let overrides = self.store.records_after(&prefix, Timestamp::MIN, build).take(most);

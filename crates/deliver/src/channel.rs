@@ -14,8 +14,7 @@ pub trait Channel: Send + Sync + 'static {
     /// What it serves: a kind of contact method, or the webhooks of organizations.
     fn transport(&self) -> Transport;
 
-    /// How long sending a message may take at most, a minute by default. What a program that ended in the middle had in hand is sent
-    /// again after about twice that.
+    /// How long sending a message may take at most, a minute by default. What hangs is sent again after about twice that.
     fn longest(&self) -> Duration {
         Duration::from_secs(60)
     }

@@ -1,5 +1,6 @@
 //! The [`Deliverer`]: a thread that claims, and for each channel a few that make messages, send them and settle. No more is claimed for a
-//! channel than one message for each of its threads, and one more that is at hand when it is done.
+//! channel than one message for each of its threads, and one more that is at hand when it is done. One more thread makes the claims
+//! longer of what takes long.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,18 +17,20 @@ use dogwatch_store::rules::outbox::{Message as Content, Notification, Recipient,
 use dogwatch_store::{Engine, Envelope, Error, OpenError, Wanted};
 
 use crate::channel::{Channel, SendError};
+use crate::held::Held;
 use crate::message::{Address, DisabledWebhook, Happened, Invited, Message, Paged, What};
 use crate::slots::Slots;
 
-/// The most notifications that are claimed at once over a transport without a channel, and for how long.
+/// The most notifications that are claimed at once over a transport without a channel.
 const AT_ONCE: usize = 32;
-const NO_CHANNEL: Duration = Duration::from_secs(60);
 /// The longest wait before the outbox and the wish to stop are looked at again.
 const LOOK: Duration = Duration::from_millis(500);
 /// The wait after a claim that gave nothing; it doubles up to [`LOOK`].
 const PAUSE: Duration = Duration::from_millis(20);
-/// How much longer a claim holds than a message may take, and the one before it.
+/// How much longer a message is held at most than it may take, and the one before it.
 const SPARE: Duration = Duration::from_secs(30);
+/// A claim is made longer when this part of its lease has passed.
+const PART: u32 = 4;
 
 /// The links that messages carry.
 #[derive(Debug, Clone)]
@@ -64,11 +67,20 @@ pub struct Settings {
     /// What is left waiting when it goes over one of these transports and there is no channel for that: one may come later. By default
     /// nothing is: it is tried again and fails in the end, a page after an hour.
     pub leave: Vec<Transport>,
+    /// How long what is being sent when the program is killed is held before somebody sends it again, and what is behind it: 20 s by
+    /// default, and at least a second. While the program runs, what it sends is held for as long as that takes.
+    pub lease: Duration,
+}
+
+impl Settings {
+    fn lease(&self) -> Duration {
+        self.lease.max(Duration::from_secs(1))
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { links: None, workers: 4, key: None, leave: Vec::new() }
+        Self { links: None, workers: 4, key: None, leave: Vec::new(), lease: Duration::from_secs(20) }
     }
 }
 
@@ -124,12 +136,14 @@ struct Shared {
     counts: Arc<Counts>,
     stop: Arc<AtomicBool>,
     slots: Slots,
+    held: Held,
 }
 
 /// A channel's threads, as the thread that claims sees them.
 struct Desk {
     transport: Transport,
-    lease: Duration,
+    /// How long a message is held at most.
+    most: Duration,
     queue: SyncSender<Notification>,
 }
 
@@ -159,20 +173,23 @@ impl Deliverer {
         // One message for each thread, and one that it can go on with.
         let each = workers.saturating_mul(2);
         let slots = Slots::new(channels.len(), each);
-        let shared = Arc::new(Shared { engine, settings, counts, stop: Arc::clone(&stop), slots });
+        let held = Held::default();
+        let shared = Arc::new(Shared { engine, settings, counts, stop: Arc::clone(&stop), slots, held });
         // When a thread cannot be started, dropping this ends those before it.
         let mut all = Self { stop, threads: Vec::new() };
         let mut desks = Vec::new();
         for (number, channel) in channels.into_iter().enumerate() {
             let (queue, work) = sync_channel(each);
-            let lease = channel.longest().saturating_mul(2).saturating_add(SPARE);
-            desks.push(Desk { transport: channel.transport(), lease, queue });
+            let most = channel.longest().saturating_mul(2).saturating_add(SPARE);
+            desks.push(Desk { transport: channel.transport(), most, queue });
             let (channel, work) = (Arc::new(channel), Arc::new(Mutex::new(work)));
             for _ in 0..workers {
                 let (shared, channel, work) = (Arc::clone(&shared), Arc::clone(&channel), Arc::clone(&work));
                 all.spawn(move || send_all(&shared, number, &*channel, &work))?;
             }
         }
+        let holding = Arc::clone(&shared);
+        all.spawn(move || hold_all(&holding))?;
         all.spawn(move || claim_all(&shared, &desks))?;
         Ok(all)
     }
@@ -252,14 +269,25 @@ fn claim_all(shared: &Shared, desks: &[Desk]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Makes the claims longer of what takes long to send, until nothing is sent any more.
+fn hold_all(shared: &Shared) -> Result<(), Error> {
+    let lease = shared.settings.lease();
+    let age = lease / PART;
+    while !shared.stop.load(Ordering::Acquire) || !shared.held.is_empty() {
+        thread::sleep(LOOK.min(age));
+        unless_broken(shared.held.lengthen(&shared.engine, age, lease))?;
+    }
+    Ok(())
+}
+
 /// What is wanted: for each channel as many as it has slots that are free. What goes over a transport without a channel is wanted, too, to
 /// be told that there is none; unless it is to be left waiting.
 fn wanted(desks: &[Desk], free: &[usize], settings: &Settings) -> Vec<Wanted> {
     let over = |transport| {
         let without = if settings.leave.contains(&transport) { 0 } else { AT_ONCE };
         let desk = desks.iter().zip(free).find(|(desk, _)| desk.transport == transport);
-        let (limit, lease) = desk.map_or((without, NO_CHANNEL), |(desk, free)| (*free, desk.lease));
-        Wanted { transport, limit, lease }
+        let limit = desk.map_or(without, |(_, free)| *free);
+        Wanted { transport, limit, lease: settings.lease() }
     };
     Transport::ALL.into_iter().map(over).filter(|wanted| wanted.limit > 0).collect()
 }
@@ -274,9 +302,11 @@ fn hand_over(shared: &Shared, desks: &[Desk], notification: Notification) -> Res
         return Ok(());
     };
     shared.slots.take(number);
+    shared.held.add(receipt, desk.most);
     // There are as many places as slots: only without threads it finds none.
     if desk.queue.try_send(notification).is_err() {
         shared.slots.give(number);
+        shared.held.remove(&receipt);
         unless_broken(shared.engine.give_back(&[receipt], LOOK))?;
     }
     Ok(())
@@ -307,6 +337,7 @@ fn send_all(
         let _slot = Slot { slots: &shared.slots, number };
         let receipt = notification.receipt();
         if shared.stop.load(Ordering::Acquire) {
+            shared.held.remove(&receipt);
             unless_broken(shared.engine.give_back(&[receipt], Duration::ZERO))?;
             continue;
         }
@@ -322,6 +353,7 @@ fn send_all(
             }
             Err(_) => Err(SendError::temporary("it cannot be read")),
         };
+        shared.held.remove(&receipt);
         let count = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed);
         match sent {
             Ok(sent_as) => {

@@ -50,6 +50,7 @@ mod email;
 #[cfg(all(feature = "email", feature = "web", any(test, feature = "fuzzing")))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod held;
 mod message;
 #[cfg(feature = "web")]
 mod slack;

@@ -441,6 +441,44 @@ fn a_channel_that_hangs_holds_up_no_other() {
     deliverer.stop().unwrap();
 }
 
+/// What takes longer than its claim is held all the same, and sent once; what nobody holds any more is sent when the claim is over.
+#[test]
+fn what_is_being_sent_is_held() {
+    let house = House::new();
+    let lost = house.page();
+    let lease = Duration::from_secs(1);
+    // As a program does that is killed then.
+    let claimed = house.engine.claim(10, lease).unwrap();
+    let (tell, told) = channel();
+    let tell = Mutex::new(tell);
+    let hangs = Arc::new(AtomicBool::new(true));
+    let still = Arc::clone(&hangs);
+    let slow = told_by(Transport::Email, move |message| {
+        tell.lock().unwrap().send(message.id).unwrap();
+        while still.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    });
+    let mut short = settings();
+    short.lease = lease;
+    let deliverer = Deliverer::start(&house.engine, short, vec![slow]).unwrap();
+    let mut sent = Vec::new();
+    // Four leases pass, on the engine's clock and on ours.
+    for _ in 0..80 {
+        thread::sleep(Duration::from_millis(50));
+        house.clock.advance(Duration::from_millis(50));
+        sent.extend(told.try_iter());
+    }
+    assert_eq!(sent, [claimed[0].id]);
+    let behind = house.page();
+    hangs.store(false, Ordering::SeqCst);
+    wait_for("what is behind it", || house.states(behind)[0].1 == DeliveryState::Delivered);
+    assert_eq!(house.states(lost)[0].1, DeliveryState::Delivered);
+    assert_eq!(told.try_iter().count(), 1);
+    deliverer.stop().unwrap();
+}
+
 /// Delays, and a page that nobody needs any more.
 #[test]
 fn rules_with_delays() {

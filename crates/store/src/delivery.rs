@@ -77,8 +77,9 @@ impl Engine {
         self.carry_out(Settle { receipts: vec![*receipt], end })
     }
 
-    /// Gives claimed notifications back, to be claimed again after a while (an hour at most); gives how many were still
-    /// held under these claims.
+    /// Gives claimed notifications back, to be claimed again after a while (a day at most); gives how many were still
+    /// held under these claims. Until then nobody else gets them, and whoever held them may still settle them: so this also makes a
+    /// claim longer, while something takes long to send.
     ///
     /// # Errors
     /// As [`Engine::claim`].

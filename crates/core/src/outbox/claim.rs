@@ -236,7 +236,7 @@ pub(super) fn is_superseded(cx: &Context<'_>, notification: &Notification) -> bo
 }
 
 /// Gives a claimed notification back, to be claimed again when `after` has passed, a day at most; `false` when it is not held
-/// under this claim any more.
+/// under this claim any more. Until then it is still held under this claim, so that this also makes a claim longer.
 ///
 /// # Errors
 /// [`Error::Broken`] when the store cannot be read; no other.

@@ -563,6 +563,7 @@ async fn run(api: &Api, route: &Route, actor: Actor, by: By, request: Request) -
     // What the body takes is counted until the request is answered.
     let mut held = Held::default();
     let bytes = if takes_body { read_body(api, &parts.headers, body, most, &mut held).await? } else { Bytes::new() };
+    let length = bytes.len();
     // Strangers have nothing recorded.
     let repeats = route.method == Method::POST && known;
     let once = if repeats { once(&parts, &bytes, &actor, api.identify.is_some())? } else { None };
@@ -574,13 +575,17 @@ async fn run(api: &Api, route: &Route, actor: Actor, by: By, request: Request) -
         return Err(invalid("query", "must be UTF-8"));
     }
     let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let input = Input::new(path, query, object(&bytes)?, api.engine.now());
-    let call = Call { engine: api.engine.clone(), actor, by, input, key: api.key.clone(), once };
+    let (engine, key, run) = (api.engine.clone(), api.key.clone(), Arc::clone(&route.run));
+    let read = move || {
+        let input = Input::new(path, query, object(&bytes)?, engine.now());
+        Ok::<_, Failure>(run(Call { engine, actor, by, input, key, once }))
+    };
+    let answering = api.gate.read(length, read).await??;
     // A question changes nothing: that it was not answered is all that there is to know.
     let (most, code) =
         if route.long { (api.query_time, Code::Overloaded) } else { (ANSWER_TIME, Code::OutcomeUnknown) };
     let late = |_| Failure::new(code, "the answer did not come in time");
-    tokio::time::timeout(most, (route.run)(call)).await.map_err(late)?
+    tokio::time::timeout(most, answering).await.map_err(late)?
 }
 
 /// The API key that a request presents in its header `Authorization`.

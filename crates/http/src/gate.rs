@@ -5,12 +5,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use dogwatch_store::By;
 use dogwatch_store::rules::id::{ApiKeyId, Id};
 use dogwatch_store::rules::{Actor, Code};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::error::Failure;
 use crate::rate::{Rate, Rates};
@@ -52,8 +55,14 @@ impl Default for Limits {
     }
 }
 
+/// How long a large body waits until it is read.
+const TURN: Duration = Duration::from_secs(10);
+
 /// How long whoever guesses keys too often waits for each answer: with the seats of one address, it bounds the guesses.
 const GUESS: Duration = Duration::from_secs(1);
+
+/// The most bytes of a body that is read at once, which takes less than a millisecond.
+const SMALL: usize = 16 << 10;
 
 /// The bytes that stand for one permit.
 const UNIT: usize = 1 << 10;
@@ -65,6 +74,8 @@ pub(crate) struct Gate {
     bodies: Arc<Semaphore>,
     /// A quarter of that, for those who have not shown yet who they are.
     strangers: Arc<Semaphore>,
+    /// A turn for each body that takes long to read.
+    large: Semaphore,
 }
 
 /// What a request's body takes of the memory for all bodies, until it is dropped.
@@ -108,6 +119,7 @@ impl Gate {
             wrong_keys: limits.wrong_keys.map(Rates::new),
             bodies: Arc::new(Semaphore::new((limits.bodies / UNIT).min(Semaphore::MAX_PERMITS))),
             strangers: Arc::new(Semaphore::new((limits.bodies / UNIT / 4).min(Semaphore::MAX_PERMITS))),
+            large: Semaphore::new(available_parallelism().map_or(1, |all| all.get().div_ceil(2))),
         }
     }
 
@@ -153,6 +165,25 @@ impl Gate {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Reads a body of so many bytes. One that takes long is read beside the threads that serve connections, and on half of the
+    /// processors at most.
+    ///
+    /// # Errors
+    /// `overloaded` when others are read for too long before it.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        if bytes <= SMALL {
+            return Ok(read());
+        }
+        let turn = timeout(TURN, self.large.acquire()).await;
+        let late = |_| Failure::new(Code::Overloaded, "too many large bodies are being read");
+        let _turn = turn.map_err(late)?;
+        spawn_blocking(read).await.map_err(|_| Failure::internal())
     }
 
     /// Counts bytes of a body.

@@ -139,6 +139,19 @@ impl Incoming {
         Ok(collect(&self.api.gate, &self.head.headers, body, most, &mut self.held).await?)
     }
 
+    /// Reads what a body says.
+    pub(crate) async fn read_as<T, E>(
+        &self,
+        body: Bytes,
+        read: impl FnOnce(&[u8]) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, NotReceived>
+    where
+        T: Send + 'static,
+        E: Into<NotReceived> + Send + 'static,
+    {
+        self.api.gate.read(body.len(), move || read(&body)).await?.map_err(Into::into)
+    }
+
     /// Receives alerts, commit after commit, and counts what becomes of them.
     async fn receive(
         &self,
@@ -225,7 +238,7 @@ async fn received_event(api: Arc<Api>, request: Request) -> Result<String, NotRe
     const KIND: IntegrationKind = IntegrationKind::PagerDuty;
     let (mut incoming, body) = Incoming::of(api, request)?;
     let body = incoming.read(body, LARGEST_EVENT).await?;
-    let mut event = dogwatch_intake::pagerduty(&body)?;
+    let mut event = incoming.read_as(body, dogwatch_intake::pagerduty).await?;
     incoming.admit(&event.routing_key, KIND)?;
     if event.alert.key.is_empty() {
         event.alert.key = uuid::Uuid::new_v4().simple().to_string();
@@ -298,9 +311,7 @@ async fn alertmanager(State(api): State<Arc<Api>>, Token(token): Token, request:
         let (mut incoming, body) = Incoming::of(api, request)?;
         incoming.admit(&token, KIND)?;
         let body = incoming.read(body, LARGEST).await?;
-        // Thousands of alerts take a while to read, and others wait for this thread.
-        let read = tokio::task::spawn_blocking(move || dogwatch_intake::alertmanager(&body));
-        let alerts = read.await.map_err(|_| Failure::internal())??;
+        let alerts = incoming.read_as(body, dogwatch_intake::alertmanager).await?;
         incoming.receive(&token, KIND, alerts).await
     };
     match received.await {
@@ -314,7 +325,8 @@ async fn generic(State(api): State<Arc<Api>>, Token(token): Token, request: Requ
     let received = async {
         let (mut incoming, body) = Incoming::of(api, request)?;
         incoming.admit(&token, KIND)?;
-        let alert = dogwatch_intake::generic(&incoming.read(body, LARGEST).await?)?;
+        let body = incoming.read(body, LARGEST).await?;
+        let alert = incoming.read_as(body, dogwatch_intake::generic).await?;
         incoming.receive(&token, KIND, vec![alert]).await
     };
     match received.await {

@@ -67,8 +67,11 @@ pub(crate) struct Route {
     pub(crate) described: Arc<Described>,
     /// The schema of what is under `data`, and the schemas that it refers to.
     pub(crate) reply: (RefOr<Schema>, Schemas),
-    pub(crate) run: Box<dyn Fn(Call) -> Running + Send + Sync>,
+    pub(crate) run: Run,
 }
+
+/// Reads a call, and has the engine answer it.
+pub(crate) type Run = Arc<dyn Fn(Call) -> Running + Send + Sync>;
 
 /// The method, path, operation id and summary of a route.
 pub(crate) struct Named {
@@ -186,7 +189,7 @@ fn query_as<Q: Query + 'static>(
         // Such a query takes microseconds and waits for nothing.
         Box::pin(std::future::ready(answered(&known, shown(call.engine.query(&query, &call.actor)))))
     };
-    route::<Q::Caller>(named, Q::CODES, 200, described, reply, Box::new(run))
+    route::<Q::Caller>(named, Q::CODES, 200, described, reply, Arc::new(run))
 }
 
 /// A route that is a command; `show` makes the shape of its reply. The status of a POST is 201.
@@ -313,7 +316,7 @@ fn command_route<C: Command>(
             Ok(Reply { status: recorded.answer.status, json, again: recorded.again })
         })
     };
-    route::<C::Caller>(named, C::CODES, status, described, reply, Box::new(run))
+    route::<C::Caller>(named, C::CODES, status, described, reply, Arc::new(run))
 }
 
 /// The answer for the caller, and the one to record under the idempotency key: without secrets, which are shown once, and without
@@ -372,7 +375,7 @@ fn route<C: Caller>(
     status: u16,
     described: Arc<Described>,
     reply: (RefOr<Schema>, Schemas),
-    run: Box<dyn Fn(Call) -> Running + Send + Sync>,
+    run: Run,
 ) -> Route {
     let Named { method, path, id, summary, repeats, long } = named;
     let admit = |engine: &Engine, actor: &Actor| engine.admit::<C>(actor).map(|_| ());

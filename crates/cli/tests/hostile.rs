@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
@@ -328,19 +329,39 @@ fn an_empty_folder_is_not_taken_for_a_store_that_is_expected() {
 }
 
 /// Asks for one incident every few milliseconds until told to stop, and gives how long each answer took.
+///
+/// It allocates nothing between two answers: the other threads share its allocator, and what they are made to wait for is not the server's.
 fn well_behaved(server: &Server, key: &str, id: &str, stop: &AtomicBool) -> Vec<Duration> {
-    let agent: ureq::Agent = ureq::Agent::new_with_defaults();
-    let url = format!("http://{}/v1/incidents/{id}", server.address);
-    let mut took = Vec::new();
+    let mut stream = server.connect();
+    stream.set_nodelay(true).unwrap();
+    let request = format!("GET /v1/incidents/{id} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n");
+    let mut answer = vec![0; 256 << 10];
+    let mut took = Vec::with_capacity(1 << 20);
     while !stop.load(Ordering::Relaxed) {
         let began = Instant::now();
-        let answer = agent.get(&url).header("authorization", format!("Bearer {key}")).call().unwrap();
-        assert_eq!(answer.status().as_u16(), 200);
-        drop(answer.into_body().read_to_string().unwrap());
+        stream.write_all(request.as_bytes()).unwrap();
+        read_answer(&mut stream, &mut answer);
         took.push(began.elapsed());
         thread::sleep(Duration::from_millis(5));
     }
     took
+}
+
+/// Reads one answer, which must be a 200 with a length.
+fn read_answer(stream: &mut TcpStream, answer: &mut [u8]) {
+    let (mut read, mut whole) = (0, None);
+    while whole != Some(read) {
+        let more = stream.read(&mut answer[read..]).unwrap();
+        assert!(more > 0, "the server closed");
+        read += more;
+        let end = answer[..read].windows(4).position(|bytes| bytes == b"\r\n\r\n");
+        if let (None, Some(end)) = (whole, end) {
+            let head = std::str::from_utf8(&answer[..end]).unwrap();
+            assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            whole = Some(end + 4 + length.parse::<usize>().unwrap());
+        }
+    }
 }
 
 fn p99(mut took: Vec<Duration>) -> Duration {
@@ -352,7 +373,7 @@ fn p99(mut took: Vec<Duration>) -> Duration {
 fn as_from_another_machine() {
     let thread = std::fs::read_link("/proc/thread-self").unwrap();
     let thread = thread.file_name().unwrap().to_owned();
-    let done = std::process::Command::new("renice").args(["-n", "19", "-p"]).arg(thread).output().unwrap();
+    let done = std::process::Command::new("chrt").args(["--idle", "--pid", "0"]).arg(thread).output().unwrap();
     assert!(done.status.success(), "{done:?}");
 }
 
@@ -375,10 +396,12 @@ fn everything_at_once() {
     for _ in 0..300 {
         assert_eq!(server.request("POST", &format!("/v1/incidents/{id}/updates"), &key, Some(&long)).0, 201);
     }
+    let own = server.request("POST", "/v1/api-keys", &key, Some(&json!({ "name": "the well-behaved" }))).1;
+    let own = own["data"]["secret"].as_str().unwrap();
     let stop = AtomicBool::new(false);
     let goes_on = || !stop.load(Ordering::Relaxed);
     let idle = thread::scope(|scope| {
-        let client = scope.spawn(|| well_behaved(&server, &key, &id, &stop));
+        let client = scope.spawn(|| well_behaved(&server, own, &id, &stop));
         thread::sleep(Duration::from_secs(2));
         stop.store(true, Ordering::Relaxed);
         client.join().unwrap()
@@ -431,7 +454,7 @@ fn everything_at_once() {
         for (request, wait) in requests {
             (0..10).for_each(|_| drop(scope.spawn(send(request.clone(), wait))));
         }
-        let client = scope.spawn(|| well_behaved(&server, &key, &id, &stop));
+        let client = scope.spawn(|| well_behaved(&server, own, &id, &stop));
         let (began, mut most) = (Instant::now(), 0);
         while began.elapsed() < Duration::from_secs(seconds) {
             most = most.max(resident(&server));

@@ -42,7 +42,7 @@ const NOBODY: &str = "pages reach nobody: there is no mail server (`DOGWATCH_SMT
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let level = if args.quiet { LevelFilter::WARN } else { LevelFilter::INFO };
     let filter = args.log_filter.clone().unwrap_or_else(|| Targets::new().with_default(level));
-    let log = Log::start(filter, args.log_format);
+    let log = Log::start(filter, args.log_format)?;
     // What does not fit is said before anything is opened.
     let mail = Mail::of(args)?;
     let draining = Arc::new(AtomicBool::new(false));

@@ -662,17 +662,18 @@ impl OnCallPort for MemoryWorld<'_> {
 
     fn keep_standing(&self, _: ScheduleId, _: &Standing) {}
 
-    fn rotations_of(&self, user: UserId) -> Result<Vec<ScheduleId>, Error> {
+    fn rotations_of(&self, user: UserId, most: usize) -> Result<Vec<ScheduleId>, Error> {
         let layers = self.all(|data| &data.layers);
         Ok(layers
             .filter(|layer| layer.rotation.participants().contains(&user))
             .map(|layer| layer.schedule_id)
+            .take(most)
             .collect())
     }
 
-    fn overrides_of(&self, user: UserId, after: Timestamp) -> Result<Vec<Override>, Error> {
+    fn overrides_of(&self, user: UserId, after: Timestamp, most: usize) -> Result<Vec<Override>, Error> {
         let overrides = self.all(|data| &data.overrides);
-        Ok(overrides.filter(|one| one.user_id == user && one.ends_at > after).cloned().collect())
+        Ok(overrides.filter(|one| one.user_id == user && one.ends_at > after).take(most).cloned().collect())
     }
 }
 
@@ -680,6 +681,10 @@ impl OnCallPort for MemoryWorld<'_> {
 impl RemovalPort for MemoryWorld<'_> {
     fn removal(&self, what: Removed) -> Result<Option<Removal>, Error> {
         Ok(self.get(|data| &data.removals, &what))
+    }
+
+    fn leaving(&self) -> Result<Vec<Removal>, Error> {
+        Ok(self.all(|data| &data.removals).filter(|it| matches!(it.what, Removed::Member(_))).copied().collect())
     }
 }
 
@@ -708,10 +713,10 @@ impl EscalationPort for MemoryWorld<'_> {
         Ok(past.filter(|past| revision.is_none_or(|revision| past.revision == revision)).cloned().collect())
     }
 
-    fn policies_of(&self, user: UserId) -> Result<Vec<PolicyId>, Error> {
+    fn policies_of(&self, user: UserId, most: usize) -> Result<Vec<PolicyId>, Error> {
         let names =
             |layer: &&PolicyLayer| matches!(&layer.target, Target::Users(users) if users.as_slice().contains(&user));
-        Ok(self.all(|data| &data.policy_layers).filter(names).map(|layer| layer.policy_id).collect())
+        Ok(self.all(|data| &data.policy_layers).filter(names).map(|layer| layer.policy_id).take(most).collect())
     }
 
     fn policy_for_schedule(&self, schedule: ScheduleId) -> Result<Option<PolicyId>, Error> {

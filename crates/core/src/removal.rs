@@ -1,17 +1,21 @@
-//! Removals that take more than one decision (contract, section 7): a schedule may have had thousands of rotations.
+//! Removals that take more than one decision (contract, sections 4 and 7): a schedule may have had thousands of rotations, and a member be in
+//! thousands of layers.
 //!
-//! The command that deletes one does at once what callers see of it, and a part of the rest. What is left is a [`Removal`]: a timer that is always due, and
-//! each time that it goes on ([`crate::ticks`]) does another part. So no decision deletes more than a hundred of them, and others are decided in between.
-//! Nobody finds what is left, for everything asks for the schedule first.
+//! The command does at once what callers see of it, and a part of the rest. What is left is a [`Removal`]: a timer that is always due, and
+//! each time that it goes on ([`crate::ticks`]) does another part. So no decision changes more than about a hundred of them, and others are decided in between.
+//!
+//! Nobody finds what is left. Everything asks for a schedule first; who has left the organization is paged no more, and whoever asks for the
+//! layers of a schedule or a policy finds them as if everybody who leaves were out of them already.
 
 use crate::command::Context;
 use crate::error::Error;
+use crate::escalation::leave_policies;
 use crate::id::{OrgId, ScheduleId, UserId};
-use crate::oncall::clear;
+use crate::oncall::{clear, leave_schedules};
 use crate::time::Timestamp;
 use crate::world::{Change, Write};
 
-/// The most rotations, orders and overrides that are deleted in one decision.
+/// The most rotations, orders and overrides that are deleted in one decision, and about the most layers that somebody leaves.
 pub(crate) const AT_ONCE: usize = 100;
 
 /// What is removed in parts.
@@ -19,6 +23,8 @@ pub(crate) const AT_ONCE: usize = 100;
 pub enum Removed {
     /// A deleted schedule: what its layers were, and its overrides.
     Schedule(ScheduleId),
+    /// A former member: they leave rotations and policy layers, and their overrides end.
+    Member(UserId),
 }
 
 /// What is left of a removal.
@@ -45,6 +51,10 @@ pub trait RemovalPort {
         let _ = what;
         Ok(None)
     }
+    /// The removals of members.
+    fn leaving(&self) -> Result<Vec<Removal>, Error> {
+        Ok(Vec::new())
+    }
 }
 
 /// Notes that something of a removal is left.
@@ -53,10 +63,21 @@ pub(crate) fn begin(cx: &mut Context<'_>, what: Removed, by: UserId) {
     cx.write(Write::Removal(Change::created(removal)));
 }
 
+/// Takes somebody who left at `since` out of some rotations and policy layers. Whether they are in no others.
+pub(crate) fn leave(cx: &mut Context<'_>, user: UserId, since: Timestamp) -> Result<bool, Error> {
+    match leave_schedules(cx, user, since, AT_ONCE)? {
+        Some(most) => leave_policies(cx, user, most),
+        None => Ok(false),
+    }
+}
+
 /// Does another part of a removal.
 pub(crate) fn go_on(cx: &mut Context<'_>, removal: Removal) -> Result<(), Error> {
-    let Removed::Schedule(id) = removal.what;
-    if clear(cx, id)? {
+    let is_done = match removal.what {
+        Removed::Schedule(id) => clear(cx, id)?,
+        Removed::Member(user) => leave(cx, user, removal.since)?,
+    };
+    if is_done {
         cx.write(Write::Removal(Change::gone(removal)));
     }
     Ok(())

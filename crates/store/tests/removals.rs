@@ -1,10 +1,16 @@
-//! A schedule that is deleted in parts: each tick deletes one, also after the store was opened again.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! A schedule that is deleted in parts, and a member who leaves in parts: each tick does one, also after the store was opened again.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
-use dogwatch_core::oncall::{CreateOverride, CreateSchedule, DeleteSchedule, ListSchedules};
-use dogwatch_store::{Engine, ManualClock, Transaction};
+use dogwatch_core::Actor;
+use dogwatch_core::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, GetPolicy, Position, Target, TargetUsers};
+use dogwatch_core::oncall::{
+    AddRotationLayer, CreateOverride, CreateSchedule, DeleteSchedule, GetSchedule, HandoffTime, LayerSettings,
+    ListOverrides, ListSchedules, OnCallNow, RotationLength, RotationType,
+};
+use dogwatch_core::team::{AddMember, RemoveMember, Role};
+use dogwatch_store::{Engine, ManualClock, ReadOnly, Transaction, import};
 use dogwatch_testkit::fixture::organization;
 
 #[test]
@@ -51,4 +57,96 @@ fn each_tick_deletes_a_part() {
     let left = engine.stats().unwrap().tables;
     let overrides: Vec<_> = left.iter().filter(|table| table.name.starts_with("Override") && table.rows > 0).collect();
     assert!(overrides.is_empty(), "{overrides:?}");
+}
+
+#[test]
+fn a_member_leaves_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at("2026-04-07T10:00:00Z".parse().unwrap());
+    let open = || Engine::builder().clock(clock.clone()).open(folder.path().join("data")).unwrap();
+    let engine = open();
+    let created = organization(&engine);
+    let (ada, me, now) = (created.actor(), created.admin.member.id, engine.now());
+    let (email, first, last) = ("ben@example.com", "Ben", "Marlow");
+    let text = |text: &str| text.parse().unwrap();
+    let add = AddMember::new(created.organization.id, email.parse().unwrap(), text(first), text(last), Role::Member);
+    let ben = engine.execute(add, &Actor::Operator).unwrap().member.id;
+    // 140 layers and 70 overrides of seven schedules, and 45 layers of three policies.
+    let mut schedules = Vec::new();
+    for number in 0..7 {
+        let create = CreateSchedule::new(format!("S{number}").parse().unwrap(), "Europe/Lisbon");
+        let schedule = engine.execute(create, &ada).unwrap().id;
+        for layer in 0..20 {
+            let length = RotationLength::new(RotationType::Daily, 1).unwrap();
+            let settings = LayerSettings::new(length, HandoffTime::from_minutes(540).unwrap(), now, vec![ben, me]);
+            let name = format!("L{layer}").parse().unwrap();
+            engine.execute(AddRotationLayer::new(schedule, name, settings), &ada).unwrap();
+        }
+        for _ in 0..10 {
+            let create = CreateOverride::new(schedule, ben, now, now.plus(Duration::from_secs(600)));
+            engine.execute(create, &ada).unwrap();
+        }
+        schedules.push(schedule);
+    }
+    let mut policies = Vec::new();
+    for number in 0..3 {
+        let policy = engine.execute(CreatePolicy::new(format!("P{number}").parse().unwrap()), &ada).unwrap().id;
+        for position in 1..=15 {
+            let target = Target::Users(TargetUsers::new(vec![ben, me]).unwrap());
+            let (position, timeout) = (Position::new(position).unwrap(), AckTimeout::from_minutes(5).unwrap());
+            engine.execute(AddPolicyLayer::new(policy, position, timeout, target), &ada).unwrap();
+        }
+        policies.push(policy);
+    }
+    let answers = |engine: &Engine| {
+        let mut all: Vec<String> = Vec::new();
+        for &id in &schedules {
+            all.push(format!("{:?}", engine.query(&GetSchedule::new(id), &ada).unwrap()));
+            all.push(format!("{:?}", engine.query(&ListOverrides::new(id), &ada).unwrap()));
+        }
+        // Twice: what is on call is remembered.
+        for _ in 0..2 {
+            all.push(format!("{:?}", engine.query(&OnCallNow::new(engine.now()), &ada).unwrap()));
+        }
+        for &id in &policies {
+            let layers = engine.query(&GetPolicy::new(id), &ada).unwrap().layers.unwrap();
+            all.push(format!("{:?}", layers.iter().map(|layer| &layer.target).collect::<Vec<_>>()));
+        }
+        assert!(engine.verify(&mut |_| ()).is_clean());
+        all
+    };
+    clock.advance(Duration::from_secs(60));
+    let before = answers(&engine);
+    engine.execute(RemoveMember::new(ben), &ada).unwrap();
+    let after = answers(&engine);
+    assert_ne!(before, after);
+    let on_call_or_paged = &after[2 * schedules.len()..];
+    assert!(on_call_or_paged.iter().all(|answer| !answer.contains(&format!("{ben:?}"))), "{on_call_or_paged:?}");
+    drop(engine);
+
+    // What is exported in between goes on where it is brought in.
+    let store = ReadOnly::open(folder.path().join("data")).unwrap();
+    let (mut lines, mut again) = (Vec::new(), Vec::new());
+    store.export(&mut lines, &mut |_| ()).unwrap();
+    drop(store);
+    import(&mut lines.as_slice(), folder.path().join("imported"), &mut |_| ()).unwrap();
+    ReadOnly::open(folder.path().join("imported")).unwrap().export(&mut again, &mut |_| ()).unwrap();
+    assert_eq!(String::from_utf8(lines).unwrap(), String::from_utf8(again).unwrap());
+
+    let imported = Engine::builder().clock(clock.clone()).open(folder.path().join("imported")).unwrap();
+    for engine in [open(), imported] {
+        let mut parts = 0;
+        while engine.next_deadline().unwrap().is_some() {
+            assert_eq!(answers(&engine), after, "after {parts} parts");
+            assert_eq!(engine.tick(engine.now()).unwrap().fired, 1);
+            parts += 1;
+        }
+        // 255 in all, of which 100 were left at once.
+        assert_eq!(parts, 2);
+        assert_eq!(answers(&engine), after);
+        let tables = engine.stats().unwrap().tables;
+        let of_ben = ["RotationByUser", "PolicyByUser", "Removal"];
+        let rows = |name: &str| tables.iter().find(|table| table.name == name).map_or(0, |table| table.rows);
+        assert_eq!(of_ben.map(rows), [140, 45, 0], "those of Ada");
+    }
 }

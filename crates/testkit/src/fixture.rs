@@ -109,23 +109,31 @@ pub fn everything(engine: &Engine, clock: &ManualClock) -> OrganizationCreated {
     let retitle = EditIncident { title: Some(valid("Checkout is slow")), ..EditIncident::new(waiting) };
     engine.submit_once(retitle, &ada, once, render).unwrap().wait().unwrap();
     did(engine, RemoveMember { user_id: cleo }, &ada);
-    removal(engine, &ada, me);
+    let eve = join("eve@example.com", "Eve");
+    removals(engine, &ada, me, eve);
     created
 }
 
-/// A schedule that was deleted, and has more overrides than are deleted at once: one is left.
-fn removal(engine: &Engine, ada: &Actor, me: UserId) {
-    let create = CreateSchedule { name: valid("Gone"), description: None, timezone: "Europe/Lisbon".to_owned() };
-    let (schedule, now) = (did(engine, create, ada).id, engine.now());
-    let many = move |transaction: &mut Transaction<'_, '_>| {
-        let (starts_at, ends_at) = (now, now.plus(Duration::from_secs(60)));
-        for _ in 0..101 {
-            transaction.execute(CreateOverride::new(schedule, me, starts_at, ends_at))?;
-        }
-        Ok(())
+/// A schedule that was deleted, and somebody who was removed: of more overrides than end at once, one is left of each.
+fn removals(engine: &Engine, ada: &Actor, me: UserId, eve: UserId) {
+    let now = engine.now();
+    let schedule = |name: &str, user: UserId| {
+        let create = CreateSchedule { name: valid(name), description: None, timezone: "Europe/Lisbon".to_owned() };
+        let schedule = did(engine, create, ada).id;
+        let many = move |transaction: &mut Transaction<'_, '_>| {
+            let (starts_at, ends_at) = (now, now.plus(Duration::from_secs(60)));
+            for _ in 0..101 {
+                transaction.execute(CreateOverride::new(schedule, user, starts_at, ends_at))?;
+            }
+            Ok(())
+        };
+        engine.transact(ada, many).unwrap();
+        schedule
     };
-    engine.transact(ada, many).unwrap();
-    did(engine, DeleteSchedule { id: schedule }, ada);
+    let gone = schedule("Gone", me);
+    did(engine, DeleteSchedule { id: gone }, ada);
+    schedule("Kept", eve);
+    did(engine, RemoveMember { user_id: eve }, ada);
 }
 
 fn did_query<Q: Query>(engine: &Engine, query: &Q, actor: &Actor) -> Q::Reply {

@@ -6,6 +6,7 @@ use crate::command::{Command, Context, seal};
 use crate::error::Error;
 use crate::id::{PolicyId, PolicyLayerId, UserId};
 use crate::membership::are_members;
+use crate::removal::Removed;
 use crate::world::{Change, World, Write};
 use crate::{checks, limits};
 use std::collections::{BTreeMap, BTreeSet};
@@ -194,10 +195,11 @@ impl Command for OrderPolicyLayers {
     }
 }
 
-/// Takes a member out of every policy layer, from now on (contract, section 4).
-pub(crate) fn leave_policies(cx: &mut Context<'_>, user: UserId) -> Result<(), Error> {
-    let policies: BTreeSet<PolicyId> = cx.world.policies_of(user)?.into_iter().collect();
-    for id in policies {
+/// Takes a member out of policy layers, from now on (contract, section 4): of about `most`. Whether they are in no others.
+pub(crate) fn leave_policies(cx: &mut Context<'_>, user: UserId, most: usize) -> Result<bool, Error> {
+    let policies = cx.world.policies_of(user, most.saturating_add(1))?;
+    let is_all = policies.len() <= most;
+    for id in policies.into_iter().take(most).collect::<BTreeSet<_>>() {
         let policy = find(cx.world, id)?;
         let before = cx.world.policy_layers(id)?;
         let mut after = before.clone();
@@ -207,6 +209,19 @@ pub(crate) fn leave_policies(cx: &mut Context<'_>, user: UserId) -> Result<(), E
             }
         }
         replace(cx, policy, &before, after)?;
+    }
+    Ok(is_all)
+}
+
+/// Takes those out of layers who have left the organization, and are not out of all of them yet.
+pub(super) fn forget_leaving(world: &dyn World, layers: &mut [PolicyLayer]) -> Result<(), Error> {
+    for removal in world.leaving()? {
+        let Removed::Member(user) = removal.what else { continue };
+        for layer in &mut *layers {
+            if let Target::Users(users) = &mut layer.target {
+                users.leave(user);
+            }
+        }
     }
     Ok(())
 }

@@ -36,9 +36,9 @@ pub trait EscalationPort {
         let _ = (policy, revision);
         Ok(Vec::new())
     }
-    /// The policies with a layer whose target lists the user now; one may be listed several times.
-    fn policies_of(&self, user: UserId) -> Result<Vec<PolicyId>, Error> {
-        let _ = user;
+    /// The policies of the layers whose target lists the user now, one for each, at most `most`.
+    fn policies_of(&self, user: UserId, most: usize) -> Result<Vec<PolicyId>, Error> {
+        let _ = (user, most);
         Ok(Vec::new())
     }
     /// The policy with a layer that targets the schedule; several: smallest position of such a layer, then oldest policy.

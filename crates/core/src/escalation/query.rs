@@ -1,6 +1,7 @@
 //! Queries about policies, and about whom one would page (contract, section 9).
 
 use super::begin::{LiveChain, Lookups};
+use super::layers::forget_leaving;
 use super::{AckTimeout, Input, Output, Policy, PolicyLayer, Position, Run, Target, by_position, find};
 use crate::caller::ByMember;
 use crate::code::Code;
@@ -107,7 +108,8 @@ impl Query for GetPolicy {
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<PolicyView, Error> {
         let policy = find(view.world, self.id)?;
-        let layers = by_position(view.world.policy_layers(self.id)?);
+        let mut layers = by_position(view.world.policy_layers(self.id)?);
+        forget_leaving(view.world, &mut layers)?;
         let layers = Some(layers.iter().map(PolicyLayerView::from).collect());
         Ok(PolicyView { layers, ..PolicyView::of(&policy) })
     }

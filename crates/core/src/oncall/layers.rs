@@ -324,7 +324,7 @@ impl Command for RemoveRotationLayer {
         let layer = find_layer(&layers, self.layer_id)?;
         let order = schedule.order.iter().copied().filter(|id| *id != self.layer_id).collect();
         let schedule = reorder(cx, schedule, order);
-        keep_past(cx, layer, schedule.changed_at);
+        keep(cx, past(layer, schedule.changed_at));
         cx.write(Write::RotationLayer(Box::new(Change::gone(layer.clone()))));
         Ok(self.layer_id)
     }
@@ -379,27 +379,41 @@ pub(super) fn revise(
     after.name = name;
     after.updated_at = cx.now.max(layer.updated_at);
     if input != layer.rotation.settings() {
-        keep_past(cx, layer, now);
-        after.rotation = layer.rotation.revised(input, now);
-        after.since = now;
+        let (with, past) = revised(layer, input, now);
+        keep(cx, past);
+        (after.rotation, after.since) = (with.rotation, with.since);
     }
     cx.write(Write::RotationLayer(Box::new(Change::edited(layer.clone(), after.clone()))));
     after
 }
 
-/// Keeps the rotation that a layer had until `now`, unless it never held.
-fn keep_past(cx: &mut Context<'_>, layer: &RotationLayer, now: Timestamp) {
+/// A layer with other settings from `now` on, and what it was.
+pub(super) fn revised(
+    layer: &RotationLayer,
+    input: RotationSettings,
+    now: Timestamp,
+) -> (RotationLayer, Option<PastRotation>) {
+    let after = RotationLayer { rotation: layer.rotation.revised(input, now), since: now, ..layer.clone() };
+    (after, past(layer, now))
+}
+
+/// The rotation that a layer had until `now`; `None` when it never held.
+fn past(layer: &RotationLayer, now: Timestamp) -> Option<PastRotation> {
     let began = layer.since.max(layer.rotation.effective_from());
-    if began < now {
-        // Invariant [past-is-past]: what held is kept as it was.
-        cx.write(Write::PastRotation(Box::new(Change::created(PastRotation {
-            org_id: layer.org_id,
-            schedule_id: layer.schedule_id,
-            layer_id: layer.id,
-            since: layer.since,
-            until: now,
-            rotation: layer.rotation.clone(),
-        }))));
+    (began < now).then(|| PastRotation {
+        org_id: layer.org_id,
+        schedule_id: layer.schedule_id,
+        layer_id: layer.id,
+        since: layer.since,
+        until: now,
+        rotation: layer.rotation.clone(),
+    })
+}
+
+/// Invariant [past-is-past]: what held is kept as it was.
+pub(super) fn keep(cx: &mut Context<'_>, past: Option<PastRotation>) {
+    if let Some(past) = past {
+        cx.write(Write::PastRotation(Box::new(Change::created(past))));
     }
 }
 

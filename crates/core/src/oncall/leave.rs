@@ -1,43 +1,171 @@
 //! What happens on call when a member leaves the organization (contract, section 4): they leave every rotation, and their
 //! overrides end.
+//!
+//! Somebody may be in thousands of layers, which they leave in parts ([`crate::removal`]). In between, whoever asks finds the schedules as
+//! they will be then ([`Leaving`]): nobody who has left is on call.
 
 use std::collections::BTreeMap;
 
-use super::layers::revise;
-use super::{Override, overrides};
+use super::layers::{keep, revised};
+use super::{OnCallPort, Override, PastRotation, RotationLayer, Schedule, overrides};
 use crate::command::Context;
 use crate::error::Error;
 use crate::id::{ScheduleId, UserId};
-use crate::world::{Change, Write};
+use crate::removal::{RemovalPort, Removed};
+use crate::time::Timestamp;
+use crate::world::{Change, World, Write};
 
-/// Takes a member out of every rotation, and ends their running and future overrides: from now on or, when the clock has jumped
-/// back, from the last change of each schedule on, so that the past stays true.
-pub(crate) fn leave_schedules(cx: &mut Context<'_>, user: UserId) -> Result<(), Error> {
+/// Takes somebody who left at `since` out of rotations, and ends their running and future overrides: from then on or, when a schedule
+/// has changed later, from its last change on, so that the past stays true. Gives how many more may change of about `most` layers and
+/// overrides; `None` when some are left.
+pub(crate) fn leave_schedules(
+    cx: &mut Context<'_>,
+    user: UserId,
+    since: Timestamp,
+    most: usize,
+) -> Result<Option<usize>, Error> {
+    // One more says that some are left.
+    let mut rotations = cx.world.rotations_of(user, most.saturating_add(1))?;
+    let mut overrides = overrides_to_end(cx.world, user, since, most.saturating_add(1))?;
+    let is_all = rotations.len().saturating_add(overrides.len()) <= most;
+    rotations.truncate(most);
+    overrides.truncate(most.saturating_sub(rotations.len()));
+
     let mut schedules: BTreeMap<ScheduleId, Vec<Override>> = BTreeMap::new();
-    for id in cx.world.rotations_of(user)? {
+    for id in rotations {
         schedules.entry(id).or_default();
     }
-    for one in cx.world.overrides_of(user, cx.now)? {
+    for one in overrides {
         schedules.entry(one.schedule_id).or_default().push(one);
     }
+    let mut room = most;
     for (id, overrides) in schedules {
-        // What is left of a deleted schedule goes with it.
         let Some(before) = cx.world.schedule(id)? else { continue };
+        // A schedule is left as a whole, so that it changes once.
+        if room == 0 {
+            return Ok(None);
+        }
+        room = room.saturating_sub(overrides.len());
         let mut after = before.clone();
-        let now = after.begin_change(cx.now);
-        for layer in cx.world.layers(id)? {
-            let mut input = layer.rotation.settings();
-            if input.participants.contains(&user) {
-                input.participants = input.participants.iter().copied().filter(|other| *other != user).collect();
-                revise(cx, &layer, layer.name.clone(), input, now);
+        let now = after.begin_change(since);
+        for before in cx.world.layers(id)? {
+            if let Some((after, past)) = left(&before, user, since, now) {
+                keep(cx, past);
+                cx.write(Write::RotationLayer(Box::new(Change::edited(before, after))));
+                room = room.saturating_sub(1);
             }
         }
-        for one in overrides.into_iter().filter(|one| now < one.ends_at) {
+        for one in overrides {
             overrides::end(cx, one, now);
         }
         if after != before {
             cx.write(Write::Schedule(Box::new(Change::edited(before, after))));
         }
     }
-    Ok(())
+    Ok(is_all.then_some(room))
+}
+
+/// The first `most` overrides of somebody that are not over when they leave. What is left of a deleted schedule goes with it.
+fn overrides_to_end(world: &dyn World, user: UserId, since: Timestamp, most: usize) -> Result<Vec<Override>, Error> {
+    let mut changes: BTreeMap<ScheduleId, Option<Timestamp>> = BTreeMap::new();
+    let mut read = most;
+    loop {
+        let overrides = world.overrides_of(user, since, read)?;
+        let is_all = overrides.len() < read;
+        let mut found = Vec::new();
+        for one in overrides {
+            let id = one.schedule_id;
+            let change = match changes.get(&id) {
+                Some(known) => *known,
+                None => {
+                    let change = world.schedule(id)?.map(|mut schedule| schedule.begin_change(since));
+                    *changes.entry(id).or_insert(change)
+                }
+            };
+            if change.is_some_and(|now| now < one.ends_at) {
+                found.push(one);
+            }
+        }
+        if is_all || found.len() >= most {
+            found.truncate(most);
+            return Ok(found);
+        }
+        // When the clock was set back, some that are over look as if they were not.
+        read = read.saturating_mul(2);
+    }
+}
+
+/// A layer that somebody leaves at `since`, from `now` on, and what it was; `None` when they are no participant.
+fn left(
+    layer: &RotationLayer,
+    user: UserId,
+    since: Timestamp,
+    now: Timestamp,
+) -> Option<(RotationLayer, Option<PastRotation>)> {
+    let mut settings = layer.rotation.settings();
+    let is_there = settings.participants.contains(&user);
+    settings.participants = settings.participants.iter().copied().filter(|other| *other != user).collect();
+    is_there.then(|| {
+        let (after, past) = revised(layer, settings, now);
+        (RotationLayer { updated_at: since.max(layer.updated_at), ..after }, past)
+    })
+}
+
+/// Those who have left the organization, and are not out of all rotations yet, in the order in which they left.
+#[derive(Debug, Default)]
+pub(super) struct Leaving(Vec<(Timestamp, UserId)>);
+
+impl Leaving {
+    pub(super) fn of(world: &(impl RemovalPort + ?Sized)) -> Result<Self, Error> {
+        let user = |removed| match removed {
+            Removed::Member(user) => Some(user),
+            Removed::Schedule(_) => None,
+        };
+        let leaving = world.leaving()?.into_iter().filter_map(|it| Some((it.since, user(it.what)?)));
+        let mut leaving: Vec<_> = leaving.collect();
+        leaving.sort_unstable();
+        Ok(Self(leaving))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The layers of a schedule as they are once everybody is out of them. What each was before goes to `past`.
+    pub(super) fn layers(
+        &self,
+        schedule: &Schedule,
+        layers: Vec<RotationLayer>,
+        past: &mut Vec<PastRotation>,
+    ) -> Vec<RotationLayer> {
+        let leave = |mut layer: RotationLayer| {
+            for &(since, user) in &self.0 {
+                if let Some((after, was)) = left(&layer, user, since, since.max(schedule.changed_at)) {
+                    past.extend(was);
+                    layer = after;
+                }
+            }
+            layer
+        };
+        layers.into_iter().map(leave).collect()
+    }
+
+    /// The overrides of a schedule as they are once those of everybody have ended.
+    pub(super) fn overrides(&self, schedule: &Schedule, overrides: Vec<Override>) -> Vec<Override> {
+        let end = |mut one: Override| {
+            if let Some(&(since, _)) = self.0.iter().find(|(_, user)| *user == one.user_id) {
+                one.ends_at = one.ends_at.min(since.max(schedule.changed_at));
+            }
+            (one.starts_at < one.ends_at).then_some(one)
+        };
+        overrides.into_iter().filter_map(end).collect()
+    }
+}
+
+/// The layers of a schedule as callers see them.
+pub(super) fn layers_now<W>(world: &W, schedule: &Schedule) -> Result<Vec<RotationLayer>, Error>
+where
+    W: OnCallPort + RemovalPort + ?Sized,
+{
+    Ok(Leaving::of(world)?.layers(schedule, world.layers(schedule.id)?, &mut Vec::new()))
 }

@@ -44,11 +44,13 @@ pub use rotation::{Phase, Rotation, RotationSettings, Shift};
 
 pub(crate) use commands::clear;
 pub(crate) use leave::leave_schedules;
+use leave::{Leaving, layers_now};
 
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::id::ScheduleId;
+use crate::removal::RemovalPort;
 use crate::time::Timestamp;
 
 /// The schedule with this id. Code: `not_found`.
@@ -57,29 +59,43 @@ fn find(world: &(impl OnCallPort + ?Sized), id: ScheduleId) -> Result<Schedule, 
 }
 
 /// Who is on call in a schedule at an instant.
-pub(crate) fn roster(world: &(impl OnCallPort + ?Sized), schedule: &Schedule, at: Timestamp) -> Result<Roster, Error> {
-    roster_of(world, schedule, Past::at(at))
+pub(crate) fn roster<W>(world: &W, schedule: &Schedule, at: Timestamp) -> Result<Roster, Error>
+where
+    W: OnCallPort + RemovalPort + ?Sized,
+{
+    roster_of(world, schedule, Past::at(at), &Leaving::of(world)?)
 }
 
 /// Who is on call in a schedule in a part of its past, and after that as far as it is known.
-fn roster_of(world: &(impl OnCallPort + ?Sized), schedule: &Schedule, past: Past) -> Result<Roster, Error> {
-    let rotations = world.past_rotations(schedule.id, past)?;
+fn roster_of(
+    world: &(impl OnCallPort + ?Sized),
+    schedule: &Schedule,
+    past: Past,
+    leaving: &Leaving,
+) -> Result<Roster, Error> {
+    let mut rotations = world.past_rotations(schedule.id, past)?;
     let orders = world.past_orders(schedule.id, past)?;
-    let overrides = world.overrides(schedule.id, past.after)?;
+    let overrides = leaving.overrides(schedule, world.overrides(schedule.id, past.after)?);
     let known = past.known_until(&rotations, &orders);
-    Ok(Roster::new(schedule, world.layers(schedule.id)?, rotations, orders, overrides).known_until(known))
+    let layers = leaving.layers(schedule, world.layers(schedule.id)?, &mut rotations);
+    Ok(Roster::new(schedule, layers, rotations, orders, overrides).known_until(known))
 }
 
 /// Who is on call in a schedule at an instant: as it was found before, unless something has changed since.
-fn on_call(world: &(impl OnCallPort + ?Sized), schedule: &Schedule, at: Timestamp) -> Result<OnCall, Error> {
-    // What was may be asked for once; what is will be asked for again.
-    if at < schedule.changed_at {
-        return Ok(roster(world, schedule, at)?.on_call(at));
+fn on_call(
+    world: &(impl OnCallPort + ?Sized),
+    schedule: &Schedule,
+    at: Timestamp,
+    leaving: &Leaving,
+) -> Result<OnCall, Error> {
+    // What was may be asked for once; what is will be asked for again. What somebody leaves in parts is not kept.
+    if at < schedule.changed_at || !leaving.is_empty() {
+        return Ok(roster_of(world, schedule, Past::at(at), leaving)?.on_call(at));
     }
     if let Some(known) = world.standing(schedule.id)?.filter(|known| known.holds(at)) {
         return Ok(known.on_call);
     }
-    let standing = roster_of(world, schedule, Past::after(at))?.standing(at);
+    let standing = roster_of(world, schedule, Past::after(at), leaving)?.standing(at);
     world.keep_standing(schedule.id, &standing);
     Ok(standing.on_call)
 }
@@ -90,11 +106,15 @@ const FIRST_EDITS: usize = 8;
 const FARTHER: u32 = 8;
 
 /// Who is on call in a schedule at an instant, and when that changes: see [`Roster::next_change`].
-fn on_call_and_next_change(
-    world: &(impl OnCallPort + ?Sized),
+fn on_call_and_next_change<W>(
+    world: &W,
     schedule: &Schedule,
     at: Timestamp,
-) -> Result<(OnCall, Option<Timestamp>), Error> {
+) -> Result<(OnCall, Option<Timestamp>), Error>
+where
+    W: OnCallPort + RemovalPort + ?Sized,
+{
+    let leaving = Leaving::of(world)?;
     let mut look = FIRST_LOOK;
     // Nothing has ended after the last edit.
     let mut past = if at < schedule.changed_at {
@@ -102,7 +122,7 @@ fn on_call_and_next_change(
     } else {
         Past::after(at)
     };
-    let mut roster = roster_of(world, schedule, past)?;
+    let mut roster = roster_of(world, schedule, past, &leaving)?;
     let now = roster.on_call(at);
     let (mut at, mut left) = (at, LOOK_AHEAD);
     loop {
@@ -114,7 +134,7 @@ fn on_call_and_next_change(
                 look = look.saturating_mul(FARTHER);
                 let most = past.most.saturating_mul(usize::try_from(FARTHER).unwrap_or(usize::MAX));
                 past = Past { after: at, before: at.plus(look), most };
-                roster = roster_of(world, schedule, past)?;
+                roster = roster_of(world, schedule, past, &leaving)?;
             }
         }
     }

@@ -174,14 +174,14 @@ pub trait OnCallPort {
     fn keep_standing(&self, schedule: ScheduleId, standing: &Standing) {
         let _ = (schedule, standing);
     }
-    /// The schedules with a layer of which the user is a participant now; one may be listed several times.
-    fn rotations_of(&self, user: UserId) -> Result<Vec<ScheduleId>, Error> {
-        let _ = user;
+    /// The schedules of the layers of which the user is a participant now, one for each, at most `most`.
+    fn rotations_of(&self, user: UserId, most: usize) -> Result<Vec<ScheduleId>, Error> {
+        let _ = (user, most);
         Ok(Vec::new())
     }
-    /// The overrides that put the user on call and end later than `after`.
-    fn overrides_of(&self, user: UserId, after: Timestamp) -> Result<Vec<Override>, Error> {
-        let _ = (user, after);
+    /// The overrides that put the user on call and end later than `after`, at most `most`.
+    fn overrides_of(&self, user: UserId, after: Timestamp, most: usize) -> Result<Vec<Override>, Error> {
+        let _ = (user, after, most);
         Ok(Vec::new())
     }
 }

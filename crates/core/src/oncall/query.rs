@@ -2,8 +2,8 @@
 
 use super::model::{LONGEST_RANGE_DAYS, MILLIS_PER_DAY};
 use super::{
-    HandoffTime, OnCall, Override, Past, RotationLayer, RotationLength, Schedule, Shifts, find, on_call,
-    on_call_and_next_change, roster_of,
+    HandoffTime, Leaving, OnCall, Override, Past, RotationLayer, RotationLength, Schedule, Shifts, find, layers_now,
+    on_call, on_call_and_next_change, roster_of,
 };
 use crate::caller::ByMember;
 use crate::code::Code;
@@ -135,7 +135,7 @@ impl Query for GetSchedule {
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<ScheduleView, Error> {
         let schedule = find(view.world, self.id)?;
-        let layers = Some(RotationLayerView::all(&schedule, &view.world.layers(self.id)?));
+        let layers = Some(RotationLayerView::all(&schedule, &layers_now(view.world, &schedule)?));
         Ok(ScheduleView { layers, ..ScheduleView::of(&schedule) })
     }
 }
@@ -176,8 +176,9 @@ impl Query for ListOverrides {
     const CODES: &'static [Code] = &[Code::NotFound];
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<Override>, Error> {
-        find(view.world, self.schedule_id)?;
-        let mut overrides = view.world.overrides(self.schedule_id, Timestamp::MIN)?;
+        let schedule = find(view.world, self.schedule_id)?;
+        let overrides = view.world.overrides(self.schedule_id, Timestamp::MIN)?;
+        let mut overrides = Leaving::of(view.world)?.overrides(&schedule, overrides);
         overrides.sort_by_key(|one| (one.starts_at, one.number));
         Ok(overrides)
     }
@@ -277,7 +278,7 @@ impl Query for ShiftsOnCall {
         Self::check_range(self.from, self.to)?;
         let schedule = find(view.world, self.schedule_id)?;
         let past = Past { before: self.to, ..Past::after(self.from) };
-        Ok(roster_of(view.world, &schedule, past)?.shifts(self.from, self.to))
+        Ok(roster_of(view.world, &schedule, past, &Leaving::of(view.world)?)?.shifts(self.from, self.to))
     }
 }
 
@@ -315,8 +316,9 @@ impl Query for OnCallNow {
     const CODES: &'static [Code] = &[];
 
     fn answer(&self, _: ByMember, view: &View<'_>) -> Result<Vec<ScheduleOnCall>, Error> {
+        let leaving = Leaving::of(view.world)?;
         let row = |schedule: Schedule| {
-            let on_call = on_call(view.world, &schedule, self.at)?;
+            let on_call = on_call(view.world, &schedule, self.at, &leaving)?;
             Ok(ScheduleOnCall { schedule_id: schedule.id, name: schedule.name, on_call })
         };
         view.world.schedules()?.into_iter().map(row).collect()

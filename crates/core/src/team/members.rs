@@ -7,9 +7,8 @@ use crate::code::Code;
 use crate::command::{Command, Context, Query, View, seal};
 use crate::contact::leave_contacts;
 use crate::error::Error;
-use crate::escalation::leave_policies;
 use crate::id::UserId;
-use crate::oncall::leave_schedules;
+use crate::removal::{self, Removed};
 use crate::world::{Change, World, Write};
 
 seal!(ListTeam, GetMember, ChangeRole, RemoveMember);
@@ -138,9 +137,10 @@ impl Command for RemoveMember {
         for key in keys {
             cx.write(Write::ApiKey(Change::gone(key)));
         }
-        leave_schedules(cx, self.user_id)?;
-        leave_policies(cx, self.user_id)?;
         leave_contacts(cx, self.user_id)?;
+        if !removal::leave(cx, self.user_id, cx.now)? {
+            removal::begin(cx, Removed::Member(self.user_id), by.user_id);
+        }
         let mut after = before.clone();
         after.removed_at = Some(cx.now.max(before.joined_at));
         cx.write(Write::Member(Change::edited(before, after)));

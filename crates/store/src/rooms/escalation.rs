@@ -416,8 +416,9 @@ impl EscalationPort for OrgView<'_> {
         self.store.under(&prefix).map(|pair| read(pair?)).collect()
     }
 
-    fn policies_of(&self, user: UserId) -> Result<Vec<PolicyId>, Error> {
-        self.store.under(&Table::POLICY_BY_USER.record(self.org, user)).map(|pair| policy_in_key(&pair?.0)).collect()
+    fn policies_of(&self, user: UserId, most: usize) -> Result<Vec<PolicyId>, Error> {
+        let policies = self.store.under(&Table::POLICY_BY_USER.record(self.org, user)).take(most);
+        policies.map(|pair| policy_in_key(&pair?.0)).collect()
     }
 
     fn policy_for_schedule(&self, schedule: ScheduleId) -> Result<Option<PolicyId>, Error> {

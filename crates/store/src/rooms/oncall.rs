@@ -699,18 +699,19 @@ impl OnCallPort for OrgView<'_> {
         self.store.remember(&Table::SCHEDULE.record(self.org, schedule), Arc::new(standing.clone()), bytes);
     }
 
-    fn rotations_of(&self, user: UserId) -> Result<Vec<ScheduleId>, Error> {
+    fn rotations_of(&self, user: UserId, most: usize) -> Result<Vec<ScheduleId>, Error> {
         let schedule = |key: &[u8]| {
             // The key ends with the ids of user, schedule and layer.
             let (rest, _) = key.split_last_chunk::<16>().ok_or_else(|| corrupt(key, Corrupt::Key))?;
             id_at_end(rest).map_err(|why| corrupt(key, why))
         };
-        self.store.under(&Table::ROTATION_BY_USER.record(self.org, user)).map(|pair| schedule(&pair?.0)).collect()
+        let rotations = self.store.under(&Table::ROTATION_BY_USER.record(self.org, user)).take(most);
+        rotations.map(|pair| schedule(&pair?.0)).collect()
     }
 
-    fn overrides_of(&self, user: UserId, after: Timestamp) -> Result<Vec<Override>, Error> {
+    fn overrides_of(&self, user: UserId, after: Timestamp, most: usize) -> Result<Vec<Override>, Error> {
         let prefix = Table::OVERRIDE_BY_USER.record(self.org, user);
-        self.store.records_after(&prefix, after, |row: OverrideV1, id| row.of(self.org, id)).collect()
+        self.store.records_after(&prefix, after, |row: OverrideV1, id| row.of(self.org, id)).take(most).collect()
     }
 }
 

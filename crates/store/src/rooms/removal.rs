@@ -13,7 +13,8 @@ use super::incident::timer_key;
 use super::json;
 use super::text::Reader;
 use super::{Entity, Line, Raw, Row, Rows, timestamp};
-use crate::record::{Corrupt, Stored};
+use crate::backend::Pair;
+use crate::record::{Corrupt, Stored, decode};
 use crate::table::Table;
 use crate::tools::Verifier;
 use crate::view::{OrgView, corrupt};
@@ -26,10 +27,15 @@ impl Table {
 /// The tables that this module declares.
 pub(super) const TABLES: &[Table] = &[Table::REMOVAL];
 
+/// The bytes that stand for the kinds of what is removed.
+const SCHEDULE: u8 = 1;
+const MEMBER: u8 = 2;
+
 /// The bytes that stand for what is removed: its kind, and its id.
 pub(super) fn removed_bytes(what: Removed) -> [u8; 17] {
     let (kind, id) = match what {
-        Removed::Schedule(id) => (1, id.to_bytes()),
+        Removed::Schedule(id) => (SCHEDULE, id.to_bytes()),
+        Removed::Member(id) => (MEMBER, id.to_bytes()),
     };
     let mut bytes = [kind; 17];
     bytes[1..].copy_from_slice(&id);
@@ -40,8 +46,9 @@ pub(super) fn removed_bytes(what: Removed) -> [u8; 17] {
 pub(super) fn removed(bytes: &[u8]) -> Option<Removed> {
     let (kind, id) = bytes.split_first()?;
     let id = id.try_into().ok()?;
-    match kind {
-        1 => Some(Removed::Schedule(ScheduleId::from_bytes(id))),
+    match *kind {
+        SCHEDULE => Some(Removed::Schedule(ScheduleId::from_bytes(id))),
+        MEMBER => Some(Removed::Member(UserId::from_bytes(id))),
         _ => None,
     }
 }
@@ -78,9 +85,16 @@ impl Entity for Removal {
     }
 
     fn check(&self, key: &[u8], verifier: &mut Verifier<'_, '_>) {
-        let Removed::Schedule(schedule) = self.what;
         verifier.need_users(key, self.org_id, [self.by]);
-        verifier.need_none(key, &Table::SCHEDULE.record(self.org_id, schedule), "a schedule");
+        match self.what {
+            Removed::Schedule(schedule) => {
+                verifier.need_none(key, &Table::SCHEDULE.record(self.org_id, schedule), "a schedule");
+            }
+            Removed::Member(user) => {
+                verifier.need_users(key, self.org_id, [user]);
+                verifier.need_none(key, &Table::ACTIVE_MEMBER.record(self.org_id, user), "a member");
+            }
+        }
     }
 }
 
@@ -90,8 +104,16 @@ impl Entity for Removal {
 pub(crate) struct RemovalLine {
     #[cfg_attr(feature = "export", serde(with = "json::IdForm::<OrgId>"))]
     org: Raw,
-    #[cfg_attr(feature = "export", serde(with = "json::IdForm::<ScheduleId>"))]
-    schedule: Raw,
+    #[cfg_attr(
+        feature = "export",
+        serde(default, skip_serializing_if = "Option::is_none", with = "json::MaybeIdForm::<ScheduleId>")
+    )]
+    schedule: Option<Raw>,
+    #[cfg_attr(
+        feature = "export",
+        serde(default, skip_serializing_if = "Option::is_none", with = "json::MaybeIdForm::<UserId>")
+    )]
+    member: Option<Raw>,
     #[cfg_attr(feature = "export", serde(flatten))]
     record: RemovalV1,
 }
@@ -102,12 +124,19 @@ impl Line for RemovalLine {
 
     fn read(row: &mut Row<'_>) -> Result<Option<Self>, Corrupt> {
         let org = row.id()?;
-        let Removed::Schedule(schedule) = removed(&row.take::<17>()?).ok_or(Corrupt::Key)?;
-        Ok(Some(Self { org, schedule: schedule.to_bytes(), record: row.record()? }))
+        let (schedule, member) = match removed(&row.take::<17>()?).ok_or(Corrupt::Key)? {
+            Removed::Schedule(id) => (Some(id.to_bytes()), None),
+            Removed::Member(id) => (None, Some(id.to_bytes())),
+        };
+        Ok(Some(Self { org, schedule, member, record: row.record()? }))
     }
 
     fn entity(self, _: Reader<'_>) -> Result<Removal, Corrupt> {
-        let what = Removed::Schedule(ScheduleId::from_bytes(self.schedule));
+        let what = match (self.schedule, self.member) {
+            (Some(id), None) => Removed::Schedule(ScheduleId::from_bytes(id)),
+            (None, Some(id)) => Removed::Member(UserId::from_bytes(id)),
+            _ => return Err(Corrupt::Value),
+        };
         self.record.of(OrgId::from_bytes(self.org), what)
     }
 }
@@ -118,5 +147,14 @@ impl RemovalPort for OrgView<'_> {
         let key = key(self.org, what);
         let record = self.store.record::<RemovalV1>(&key)?;
         record.map(|record| record.of(self.org, what).map_err(|why| corrupt(&key, why))).transpose()
+    }
+
+    fn leaving(&self) -> Result<Vec<Removal>, Error> {
+        let read = |(key, value): Pair| {
+            let user = key.last_chunk::<16>().ok_or(Corrupt::Key).map(|id| UserId::from_bytes(*id));
+            let removal = user.and_then(|user| decode::<RemovalV1>(&key, &value)?.of(self.org, Removed::Member(user)));
+            removal.map_err(|why| corrupt(&key, why))
+        };
+        self.store.under(&Table::REMOVAL.of(self.org, &[&[MEMBER]])).map(|pair| read(pair?)).collect()
     }
 }

@@ -109,6 +109,10 @@ impl FormatTime for Clock {
 /// Writes a field as it is in a line without colours. The layer itself would do it through the colours that it leaves out, which costs more
 /// than all that it writes.
 fn write_field(line: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    // Where a line of another library comes from is written already.
+    if field.name().starts_with("log.") {
+        return Ok(());
+    }
     if field.name() != "message" {
         line.write_str(field.name())?;
         line.write_char('=')?;

@@ -5,15 +5,18 @@ mod support;
 
 use std::time::Duration;
 
-use dogwatch_core::escalation::{CreatePolicy, DeletePolicy, GetPolicy, Target, TargetUsers};
+use dogwatch_core::escalation::{
+    AckTimeout, CreatePolicy, DeletePolicy, EditPolicyLayer, GetPolicy, Target, TargetUsers,
+};
 use dogwatch_core::id::{PolicyId, RotationLayerId, ScheduleId};
 use dogwatch_core::incident::{CreateIncident, Owner, Severity};
 use dogwatch_core::oncall::{
-    AddRotationLayer, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule, EditRotationLayer, GetSchedule,
-    LayerSettings, ListOverrides, ListSchedules, OnCallNow, ResolveOnCall, RotationLength, RotationType, ShiftsOnCall,
+    AddRotationLayer, CreateOverride, CreateSchedule, DeleteOverride, DeleteSchedule, EditRotationLayer, EditSchedule,
+    GetSchedule, LayerSettings, ListOverrides, ListSchedules, OnCallNow, OrderRotationLayers, RemoveRotationLayer,
+    ResolveOnCall, RotationLength, RotationType, ShiftsOnCall,
 };
 use dogwatch_core::removal::Removed;
-use dogwatch_core::team::RemoveMember;
+use dogwatch_core::team::{RemoveMember, Role};
 use dogwatch_core::ticks::{TickPort, Waiting};
 use dogwatch_core::{Actor, Code, Timestamp, UserId};
 use support::{Harbour, policy_layer, valid, word};
@@ -139,6 +142,13 @@ impl Rotations {
         Self { harbour, schedules, policies, ben, cleo, began }
     }
 
+    /// Who was on call until an instant.
+    fn past(&self, until: Timestamp) -> Vec<String> {
+        let shifts = |id: &ScheduleId| ShiftsOnCall::new(*id, self.began, until);
+        let shifts = self.schedules.iter().map(|id| self.harbour.ask(&shifts(id), &self.harbour.ada).unwrap());
+        shifts.map(|shifts| format!("{:?}", (shifts.final_shifts, shifts.gaps))).collect()
+    }
+
     /// All answers that say who is on call or is paged.
     fn answers(&self) -> Vec<String> {
         let (ada, harbour) = (self.harbour.ada, &self.harbour);
@@ -214,29 +224,69 @@ fn a_member_of_hundreds_of_layers() {
     assert!(pages.iter().flatten().all(|page| page.user() != Some(ben)), "{pages:?}");
 }
 
-/// What is edited while somebody leaves is left all the same.
+/// Whatever is changed while somebody leaves: what was until then stays as it was answered, and nobody is there again.
 #[test]
 fn edits_while_a_member_leaves() {
     let mut all = Rotations::new();
-    let (ada, ben) = (all.harbour.ada, all.ben);
+    let (ada, ben, cleo) = (all.harbour.ada, all.ben, all.cleo);
+    let dora = all.harbour.join("dora@example.com", "Dora", Role::Member);
+    let dora = user(dora);
+    // Somebody else is in those that come last, and leaves while Ben does.
+    let (kept, last) = (all.schedules[9], *all.schedules.last().unwrap());
+    let free = all.schedules[5];
+    layer(&mut all.harbour, free, "Dora's", vec![dora, cleo]);
+    let (from, to) = (all.harbour.now, all.harbour.now.plus(hours(50)));
+    all.harbour.run(CreateOverride::new(last, dora, from, to), &ada).unwrap();
+    let own = (all.harbour.now, all.harbour.now.plus(hours(50)));
+    let ends = all.harbour.run(CreateOverride::new(kept, ben, own.0, own.1), &ada).unwrap().id;
+    all.harbour.advance(60);
     all.harbour.run(RemoveMember::new(ben), &ada).unwrap();
     all.harbour.advance(1);
-    let last = *all.schedules.last().unwrap();
-    let layers = all.harbour.ask(&GetSchedule { id: last }, &ada).unwrap().layers.unwrap();
-    let edit = EditRotationLayer { handoff_time: Some(valid("17:00")), ..EditRotationLayer::new(last, layers[0].id) };
-    all.harbour.run(edit, &ada).unwrap();
+    let until = all.harbour.now;
+    let before = all.past(until);
+    all.harbour.advance(1);
+    let hold = |id, all: &Rotations| all.harbour.ask(&GetSchedule { id }, &ada).unwrap().layers.unwrap();
+    let shows = |it: &dyn std::fmt::Debug| format!("{it:?}").contains(&format!("{ben:?}"));
+
+    all.harbour.run(RemoveMember::new(dora), &ada).unwrap();
+    assert_eq!(all.past(until), before, "another leaves");
+    let over = all.harbour.run(DeleteOverride::new(kept, ends), &ada);
+    assert_eq!(word(&over), "not_found", "it has ended");
+    let id = all.schedules[8];
+    let edited = EditRotationLayer { name: Some(valid("Other")), ..EditRotationLayer::new(id, hold(id, &all)[0].id) };
+    assert!(!shows(&all.harbour.run(edited, &ada).unwrap()));
+    let id = all.schedules[10];
+    let edited =
+        EditRotationLayer { handoff_time: Some(valid("17:00")), ..EditRotationLayer::new(id, hold(id, &all)[3].id) };
+    assert!(!shows(&all.harbour.run(edited, &ada).unwrap()));
+    let id = all.schedules[7];
+    let mut order: Vec<_> = hold(id, &all).iter().map(|layer| layer.id).collect();
+    order.reverse();
+    assert!(!shows(&all.harbour.run(OrderRotationLayers::new(id, order), &ada).unwrap()));
+    let id = all.schedules[6];
+    let first = hold(id, &all)[0].id;
+    all.harbour.run(RemoveRotationLayer::new(id, first), &ada).unwrap();
+    layer(&mut all.harbour, id, "New", vec![cleo]);
+    let (from, to) = (all.harbour.now, all.harbour.now.plus(hours(1)));
+    all.harbour.run(CreateOverride::new(all.schedules[11], cleo, from, to), &ada).unwrap();
+    all.harbour.run(CreateOverride::new(kept, cleo, from, to), &ada).unwrap();
+    let zone = EditSchedule { timezone: Some("Asia/Tokyo".to_owned()), ..EditSchedule::new(all.schedules[2]) };
+    all.harbour.run(zone, &ada).unwrap();
+    for &policy in &all.policies {
+        let layers = all.harbour.ask(&GetPolicy { id: policy }, &ada).unwrap().layers.unwrap();
+        let timeout = Some(AckTimeout::from_minutes(9).unwrap());
+        let edit = EditPolicyLayer { ack_timeout: timeout, ..EditPolicyLayer::new(policy, layers[1].id) };
+        assert!(!shows(&all.harbour.run(edit, &ada).unwrap()));
+    }
+    assert_eq!(all.past(until), before, "edits");
     let gone = all.schedules.remove(0);
     let policy = all.policies.remove(0);
     all.harbour.run(DeletePolicy { id: policy }, &ada).unwrap();
     all.harbour.run(DeleteSchedule { id: gone }, &ada).unwrap();
-    let after = all.answers();
-    let ben_is_there = |answers: &[String]| answers.iter().filter(|it| it.contains(&format!("{ben:?}"))).count();
-    let now_on: Vec<_> = all.schedules.iter().map(|id| ResolveOnCall::new(*id, all.harbour.now)).collect();
-    for at in &now_on {
-        assert_eq!(ben_is_there(&[format!("{:?}", all.harbour.ask(at, &ada).unwrap())]), 0);
-    }
+
+    let (before, after) = (all.past(until), all.answers());
     finish(&mut all.harbour);
-    assert_eq!(all.answers(), after);
+    assert_eq!((all.past(until), all.answers()), (before, after));
 }
 
 /// When the clock was set back, overrides may look as if they were not over, and can be ended no more.

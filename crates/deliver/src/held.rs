@@ -39,8 +39,10 @@ impl Held {
         self.all().remove(receipt);
     }
 
+    /// Whether there is nothing whose claim is to be made longer.
     pub(crate) fn is_empty(&self) -> bool {
-        self.all().is_empty()
+        let now = Instant::now();
+        self.all().values().all(|held| held.until <= now)
     }
 
     /// Makes the claims longer that are as old as this, so that they hold for `lease` from now on.
@@ -48,7 +50,7 @@ impl Held {
     /// # Errors
     /// As [`Engine::give_back`].
     pub(crate) fn lengthen(&self, engine: &Engine, age: Duration, lease: Duration) -> Result<(), Error> {
-        let answer = {
+        let answers: Vec<_> = {
             let (mut all, now) = (self.all(), Instant::now());
             let old: Vec<Receipt> = all
                 .iter_mut()
@@ -58,12 +60,10 @@ impl Held {
                     *receipt
                 })
                 .collect();
-            if old.is_empty() {
-                return Ok(());
-            }
             // Nobody else can claim it until then, and whoever holds it may still settle it.
-            engine.submit_give_back(&old, lease)?
+            old.iter().map(|receipt| engine.submit_give_back(&[*receipt], lease)).collect::<Result<_, _>>()?
         };
-        answer.wait().map(drop)
+        // One that cannot be read must not keep the others from it.
+        answers.into_iter().map(|answer| answer.wait().map(drop)).fold(Ok(()), Result::and)
     }
 }

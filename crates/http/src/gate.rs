@@ -75,7 +75,7 @@ pub(crate) struct Gate {
     /// A quarter of that, for those who have not shown yet who they are.
     strangers: Arc<Semaphore>,
     /// A turn for each body that takes long to read.
-    large: Semaphore,
+    large: Arc<Semaphore>,
 }
 
 /// What a request's body takes of the memory for all bodies, until it is dropped.
@@ -119,7 +119,7 @@ impl Gate {
             wrong_keys: limits.wrong_keys.map(Rates::new),
             bodies: Arc::new(Semaphore::new((limits.bodies / UNIT).min(Semaphore::MAX_PERMITS))),
             strangers: Arc::new(Semaphore::new((limits.bodies / UNIT / 4).min(Semaphore::MAX_PERMITS))),
-            large: Semaphore::new(available_parallelism().map_or(1, |all| all.get().div_ceil(2))),
+            large: Arc::new(Semaphore::new(available_parallelism().map_or(1, |all| all.get().div_ceil(2)))),
         }
     }
 
@@ -180,9 +180,15 @@ impl Gate {
         if bytes <= SMALL {
             return Ok(read());
         }
-        let turn = timeout(TURN, self.large.acquire()).await;
+        let turn = timeout(TURN, Arc::clone(&self.large).acquire_owned()).await;
         let late = |_| Failure::new(Code::Overloaded, "too many large bodies are being read");
-        let _turn = turn.map_err(late)?;
+        let turn = turn.map_err(late)?;
+        // Whoever goes away meanwhile leaves it to be read to its end: until then it is somebody's turn.
+        let read = move || {
+            let read = read();
+            drop(turn);
+            read
+        };
         spawn_blocking(read).await.map_err(|_| Failure::internal())
     }
 

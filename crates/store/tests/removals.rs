@@ -3,13 +3,16 @@
 
 use std::time::Duration;
 
-use dogwatch_core::Actor;
-use dogwatch_core::escalation::{AckTimeout, AddPolicyLayer, CreatePolicy, GetPolicy, Position, Target, TargetUsers};
+use dogwatch_core::escalation::{
+    AckTimeout, AddPolicyLayer, CreatePolicy, EditPolicyLayer, GetPolicy, Position, Target, TargetUsers,
+};
+use dogwatch_core::id::{PolicyId, ScheduleId};
 use dogwatch_core::oncall::{
-    AddRotationLayer, CreateOverride, CreateSchedule, DeleteSchedule, GetSchedule, HandoffTime, LayerSettings,
-    ListOverrides, ListSchedules, OnCallNow, RotationLength, RotationType,
+    AddRotationLayer, CreateOverride, CreateSchedule, DeleteSchedule, EditRotationLayer, GetSchedule, HandoffTime,
+    LayerSettings, ListOverrides, ListSchedules, OnCallNow, RotationLength, RotationType,
 };
 use dogwatch_core::team::{AddMember, RemoveMember, Role};
+use dogwatch_core::{Actor, UserId};
 use dogwatch_store::{Engine, ManualClock, ReadOnly, Transaction, import};
 use dogwatch_testkit::fixture::organization;
 
@@ -59,19 +62,21 @@ fn each_tick_deletes_a_part() {
     assert!(overrides.is_empty(), "{overrides:?}");
 }
 
-#[test]
-fn a_member_leaves_in_parts() {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = ManualClock::at("2026-04-07T10:00:00Z".parse().unwrap());
-    let open = || Engine::builder().clock(clock.clone()).open(folder.path().join("data")).unwrap();
-    let engine = open();
-    let created = organization(&engine);
+/// Somebody in 140 layers and 70 overrides of seven schedules, and in 45 layers of three policies.
+struct Busy {
+    ada: Actor,
+    ben: UserId,
+    schedules: Vec<ScheduleId>,
+    policies: Vec<PolicyId>,
+}
+
+fn busy(engine: &Engine) -> Busy {
+    let created = organization(engine);
     let (ada, me, now) = (created.actor(), created.admin.member.id, engine.now());
     let (email, first, last) = ("ben@example.com", "Ben", "Marlow");
     let text = |text: &str| text.parse().unwrap();
     let add = AddMember::new(created.organization.id, email.parse().unwrap(), text(first), text(last), Role::Member);
     let ben = engine.execute(add, &Actor::Operator).unwrap().member.id;
-    // 140 layers and 70 overrides of seven schedules, and 45 layers of three policies.
     let mut schedules = Vec::new();
     for number in 0..7 {
         let create = CreateSchedule::new(format!("S{number}").parse().unwrap(), "Europe/Lisbon");
@@ -98,6 +103,16 @@ fn a_member_leaves_in_parts() {
         }
         policies.push(policy);
     }
+    Busy { ada, ben, schedules, policies }
+}
+
+#[test]
+fn a_member_leaves_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at("2026-04-07T10:00:00Z".parse().unwrap());
+    let open = || Engine::builder().clock(clock.clone()).open(folder.path().join("data")).unwrap();
+    let engine = open();
+    let Busy { ada, ben, schedules, policies } = busy(&engine);
     let answers = |engine: &Engine| {
         let mut all: Vec<String> = Vec::new();
         for &id in &schedules {
@@ -149,4 +164,33 @@ fn a_member_leaves_in_parts() {
         let rows = |name: &str| tables.iter().find(|table| table.name == name).map_or(0, |table| table.rows);
         assert_eq!(of_ben.map(rows), [140, 45, 0], "those of Ada");
     }
+}
+
+/// What changes a schedule in between takes whoever leaves out of it, too, in the same commit.
+#[test]
+fn a_schedule_is_changed_while_a_member_leaves() {
+    let clock = ManualClock::at("2026-04-07T10:00:00Z".parse().unwrap());
+    let engine = Engine::builder().clock(clock.clone()).in_memory().unwrap();
+    let Busy { ada, ben, schedules, policies } = busy(&engine);
+    clock.advance(Duration::from_secs(60));
+    engine.execute(RemoveMember::new(ben), &ada).unwrap();
+    clock.advance(Duration::from_secs(1));
+    for id in &schedules {
+        let layers = engine.query(&GetSchedule::new(*id), &ada).unwrap().layers.unwrap();
+        let handoff_time = Some(HandoffTime::from_minutes(600).unwrap());
+        let edit = EditRotationLayer { handoff_time, ..EditRotationLayer::new(*id, layers[3].id) };
+        engine.execute(edit, &ada).unwrap();
+        assert!(engine.verify(&mut |_| ()).is_clean());
+    }
+    for id in &policies {
+        let layers = engine.query(&GetPolicy::new(*id), &ada).unwrap().layers.unwrap();
+        let ack_timeout = Some(AckTimeout::from_minutes(9).unwrap());
+        engine.execute(EditPolicyLayer { ack_timeout, ..EditPolicyLayer::new(*id, layers[0].id) }, &ada).unwrap();
+    }
+    let tables = engine.stats().unwrap().tables;
+    let rows = |name: &str| tables.iter().find(|table| table.name == name).map_or(0, |table| table.rows);
+    assert_eq!(["RotationByUser", "PolicyByUser", "Removal"].map(rows), [140, 45, 1], "those of Ada");
+    engine.tick(engine.now()).unwrap();
+    assert_eq!(engine.next_deadline().unwrap(), None);
+    assert!(engine.verify(&mut |_| ()).is_clean());
 }

@@ -199,7 +199,12 @@ impl Command for OrderPolicyLayers {
 pub(crate) fn leave_policies(cx: &mut Context<'_>, user: UserId, most: usize) -> Result<bool, Error> {
     let policies = cx.world.policies_of(user, most.saturating_add(1))?;
     let is_all = policies.len() <= most;
+    let mut room = most;
     for id in policies.into_iter().take(most).collect::<BTreeSet<_>>() {
+        // All layers of a policy that is in use are kept as they were.
+        if room == 0 {
+            return Ok(false);
+        }
         let policy = find(cx.world, id)?;
         let before = cx.world.policy_layers(id)?;
         let mut after = before.clone();
@@ -208,6 +213,7 @@ pub(crate) fn leave_policies(cx: &mut Context<'_>, user: UserId, most: usize) ->
                 users.leave(user);
             }
         }
+        room = room.saturating_sub(after.len());
         replace(cx, policy, &before, after)?;
     }
     Ok(is_all)
@@ -233,6 +239,7 @@ fn replace(
     before: &[PolicyLayer],
     mut after: Vec<PolicyLayer>,
 ) -> Result<Vec<PolicyLayer>, Error> {
+    forget_leaving(cx.world, &mut after)?;
     let mut old: BTreeMap<_, _> = before.iter().map(|layer| (layer.id, layer)).collect();
     let mut changes = Vec::new();
     for layer in &mut after {

@@ -2,7 +2,7 @@
 
 use super::layers::revise;
 use super::query::ScheduleView;
-use super::{Schedule, find};
+use super::{Schedule, find, find_to_change};
 use crate::caller::ByMember;
 use crate::code::Code;
 use crate::command::{Command, Context, seal};
@@ -97,7 +97,7 @@ impl Command for EditSchedule {
     const CODES: &'static [Code] = &[Code::NotFound, Code::InvalidTimezone, Code::NameConflict];
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<ScheduleView, Error> {
-        let before = find(cx.world, self.id)?;
+        let (before, mut layers) = find_to_change(cx, self.id)?;
         let zone = self.timezone.map_or_else(|| Ok(before.zone.clone()), |name| Zone::of_place(&name))?;
         let mut after = before.clone();
         if let Some(name) = self.name {
@@ -106,7 +106,6 @@ impl Command for EditSchedule {
         }
         after.description = self.description.apply(after.description);
         after.zone = zone;
-        let mut layers = cx.world.layers(self.id)?;
         if after != before {
             after.updated_at = cx.now.max(before.updated_at);
         }

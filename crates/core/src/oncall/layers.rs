@@ -18,7 +18,7 @@ use std::sync::Arc;
 use super::query::RotationLayerView;
 use super::{
     HandoffTime, Past, PastOrder, PastRotation, Phase, Rotation, RotationLayer, RotationLength, RotationSettings,
-    RotationType, Schedule, find,
+    RotationType, Schedule, find_to_change,
 };
 
 seal!(AddRotationLayer, EditRotationLayer, RemoveRotationLayer, OrderRotationLayers);
@@ -137,8 +137,7 @@ impl Command for AddRotationLayer {
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<RotationLayerView, Error> {
         self.settings.check()?;
-        let schedule = find(cx.world, self.schedule_id)?;
-        let layers = cx.world.layers(self.schedule_id)?;
+        let (schedule, layers) = find_to_change(cx, self.schedule_id)?;
         name_is_free(&layers, &self.name, None)?;
         check_participants(cx.world, &self.settings.participant_ids)?;
         checks::room_for_one(layers.len(), limits::LAYERS, "rotation layers")?;
@@ -269,8 +268,7 @@ impl Command for EditRotationLayer {
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<RotationLayerView, Error> {
         self.check()?;
-        let mut schedule = find(cx.world, self.schedule_id)?;
-        let layers = cx.world.layers(self.schedule_id)?;
+        let (mut schedule, layers) = find_to_change(cx, self.schedule_id)?;
         let layer = find_layer(&layers, self.layer_id)?;
         let before = layer.rotation.settings();
         let settings = self.settings(&before)?;
@@ -319,8 +317,7 @@ impl Command for RemoveRotationLayer {
     const CODES: &'static [Code] = &[Code::NotFound];
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<RotationLayerId, Error> {
-        let schedule = find(cx.world, self.schedule_id)?;
-        let layers = cx.world.layers(self.schedule_id)?;
+        let (schedule, layers) = find_to_change(cx, self.schedule_id)?;
         let layer = find_layer(&layers, self.layer_id)?;
         let order = schedule.order.iter().copied().filter(|id| *id != self.layer_id).collect();
         let schedule = reorder(cx, schedule, order);
@@ -354,12 +351,11 @@ impl Command for OrderRotationLayers {
     const CODES: &'static [Code] = &[Code::NotFound, Code::Validation];
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<Vec<RotationLayerView>, Error> {
-        let mut schedule = find(cx.world, self.schedule_id)?;
+        let (mut schedule, layers) = find_to_change(cx, self.schedule_id)?;
         let (old, new): (BTreeSet<_>, BTreeSet<_>) = (schedule.order.iter().collect(), self.layer_ids.iter().collect());
         if old != new || self.layer_ids.len() != schedule.order.len() {
             return Err(Error::invalid("layerIds", "must hold every layer of the schedule once"));
         }
-        let layers = cx.world.layers(self.schedule_id)?;
         if self.layer_ids != schedule.order {
             schedule = reorder(cx, schedule, self.layer_ids);
         }

@@ -4,10 +4,10 @@
 //! Somebody may be in thousands of layers, which they leave in parts ([`crate::removal`]). In between, whoever asks finds the schedules as
 //! they will be then ([`Leaving`]): nobody who has left is on call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::layers::{keep, revised};
-use super::{OnCallPort, Override, PastRotation, RotationLayer, Schedule, overrides};
+use super::{OnCallPort, Override, PastRotation, RotationLayer, Schedule, find, overrides};
 use crate::command::Context;
 use crate::error::Error;
 use crate::id::{ScheduleId, UserId};
@@ -31,38 +31,34 @@ pub(crate) fn leave_schedules(
     rotations.truncate(most);
     overrides.truncate(most.saturating_sub(rotations.len()));
 
-    let mut schedules: BTreeMap<ScheduleId, Vec<Override>> = BTreeMap::new();
-    for id in rotations {
-        schedules.entry(id).or_default();
-    }
-    for one in overrides {
-        schedules.entry(one.schedule_id).or_default().push(one);
-    }
+    let overrides = overrides.into_iter().map(|one| one.schedule_id);
+    let schedules: BTreeSet<ScheduleId> = rotations.into_iter().chain(overrides).collect();
+    let leaving = Leaving::of(cx.world)?.and(user, since);
     let mut room = most;
-    for (id, overrides) in schedules {
-        let Some(before) = cx.world.schedule(id)? else { continue };
-        // A schedule is left as a whole, so that it changes once.
+    for id in schedules {
+        // A schedule is left as a whole.
         if room == 0 {
             return Ok(None);
         }
-        room = room.saturating_sub(overrides.len());
-        let mut after = before.clone();
-        let now = after.begin_change(since);
-        for before in cx.world.layers(id)? {
-            if let Some((after, past)) = left(&before, user, since, now) {
-                keep(cx, past);
-                cx.write(Write::RotationLayer(Box::new(Change::edited(before, after))));
-                room = room.saturating_sub(1);
-            }
-        }
-        for one in overrides {
-            overrides::end(cx, one, now);
-        }
-        if after != before {
-            cx.write(Write::Schedule(Box::new(Change::edited(before, after))));
+        if let Some(schedule) = cx.world.schedule(id)? {
+            let layers = cx.world.layers(id)?;
+            room = room.saturating_sub(leaving.leave(cx, schedule, layers)?.changes);
         }
     }
     Ok(is_all.then_some(room))
+}
+
+/// The schedule with this id and its layers, to be changed: whoever leaves the organization is out of it first, so that what was until then
+/// stays as it was. Code: `not_found`.
+pub(super) fn find_to_change(cx: &mut Context<'_>, id: ScheduleId) -> Result<(Schedule, Vec<RotationLayer>), Error> {
+    let (schedule, layers) = (find(cx.world, id)?, cx.world.layers(id)?);
+    let Left { schedule, layers, .. } = Leaving::of(cx.world)?.leave(cx, schedule, layers)?;
+    Ok((schedule, layers))
+}
+
+/// As [`find_to_change`], for whoever needs no layers.
+pub(super) fn schedule_to_change(cx: &mut Context<'_>, id: ScheduleId) -> Result<Schedule, Error> {
+    if Leaving::of(cx.world)?.is_empty() { find(cx.world, id) } else { Ok(find_to_change(cx, id)?.0) }
 }
 
 /// The first `most` overrides of somebody that are not over when they leave. What is left of a deleted schedule goes with it.
@@ -95,8 +91,16 @@ fn overrides_to_end(world: &dyn World, user: UserId, since: Timestamp, most: usi
     }
 }
 
+/// A schedule that some have left.
+struct Left {
+    schedule: Schedule,
+    layers: Vec<RotationLayer>,
+    /// How many layers and overrides have changed.
+    changes: usize,
+}
+
 /// A layer that somebody leaves at `since`, from `now` on, and what it was; `None` when they are no participant.
-fn left(
+fn without(
     layer: &RotationLayer,
     user: UserId,
     since: Timestamp,
@@ -131,6 +135,42 @@ impl Leaving {
         self.0.is_empty()
     }
 
+    /// And somebody else, who may be one of them.
+    fn and(mut self, user: UserId, since: Timestamp) -> Self {
+        self.0.push((since, user));
+        self.0.sort_unstable();
+        self.0.dedup();
+        self
+    }
+
+    /// Has all of them leave a schedule.
+    fn leave(&self, cx: &mut Context<'_>, before: Schedule, layers: Vec<RotationLayer>) -> Result<Left, Error> {
+        let mut left = Left { schedule: before.clone(), layers, changes: 0 };
+        for &(since, user) in &self.0 {
+            let now = since.max(left.schedule.changed_at);
+            let changes = left.changes;
+            for layer in &mut left.layers {
+                if let Some((after, past)) = without(layer, user, since, now) {
+                    keep(cx, past);
+                    cx.write(Write::RotationLayer(Box::new(Change::edited(layer.clone(), after.clone()))));
+                    *layer = after;
+                    left.changes = left.changes.saturating_add(1);
+                }
+            }
+            for one in cx.world.overrides(before.id, now)?.into_iter().filter(|one| one.user_id == user) {
+                overrides::end(cx, one, now);
+                left.changes = left.changes.saturating_add(1);
+            }
+            if left.changes > changes {
+                left.schedule.begin_change(since);
+            }
+        }
+        if left.schedule != before {
+            cx.write(Write::Schedule(Box::new(Change::edited(before, left.schedule.clone()))));
+        }
+        Ok(left)
+    }
+
     /// The layers of a schedule as they are once everybody is out of them. What each was before goes to `past`.
     pub(super) fn layers(
         &self,
@@ -140,7 +180,7 @@ impl Leaving {
     ) -> Vec<RotationLayer> {
         let leave = |mut layer: RotationLayer| {
             for &(since, user) in &self.0 {
-                if let Some((after, was)) = left(&layer, user, since, since.max(schedule.changed_at)) {
+                if let Some((after, was)) = without(&layer, user, since, since.max(schedule.changed_at)) {
                     past.extend(was);
                     layer = after;
                 }

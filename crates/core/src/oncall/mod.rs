@@ -44,7 +44,7 @@ pub use rotation::{Phase, Rotation, RotationSettings, Shift};
 
 pub(crate) use commands::clear;
 pub(crate) use leave::leave_schedules;
-use leave::{Leaving, layers_now};
+use leave::{Leaving, find_to_change, layers_now, schedule_to_change};
 
 use std::time::Duration;
 

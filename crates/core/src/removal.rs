@@ -2,7 +2,8 @@
 //! thousands of layers.
 //!
 //! The command does at once what callers see of it, and a part of the rest. What is left is a [`Removal`]: a timer that is always due, and
-//! each time that it goes on ([`crate::ticks`]) does another part. So no decision changes more than about a hundred of them, and others are decided in between.
+//! each time that it goes on ([`crate::ticks`]) does another part. So no decision changes more than about a hundred of them, and what belongs to the schedule or the policy that it comes to last,
+//! and others are decided in between.
 //!
 //! Nobody finds what is left. Everything asks for a schedule first; who has left the organization is paged no more, and whoever asks for the
 //! layers of a schedule or a policy finds them as if everybody who leaves were out of them already.

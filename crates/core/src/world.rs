@@ -114,7 +114,7 @@ impl<T> World for T where
 /// One stored entity before and after. A new entity has no `before`, a deleted one no `after`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change<T> {
-    /// The entity as it is stored now.
+    /// The entity as it is stored now, or as an earlier write of the same decision leaves it: writes are applied in order.
     pub before: Option<T>,
     /// The entity as it shall be stored.
     pub after: Option<T>,

@@ -68,7 +68,8 @@ impl Command for CreateSchedule {
 }
 
 /// Changes a schedule (contract, section 7). A new zone takes effect now. Codes, in the order of the checks: `not_found`,
-/// `invalid_timezone`, `name_conflict`. Changing nothing succeeds and writes nothing.
+/// `invalid_timezone`, `name_conflict`. Changing nothing succeeds and writes nothing, unless somebody is
+/// leaving (contract, section 4).
 ///
 /// A full replace (`PUT`) is an edit that sets every field.
 #[derive(Debug, Clone, PartialEq, Eq)]

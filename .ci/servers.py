@@ -222,14 +222,21 @@ def equal_in_the_end(servers, store):
         server.start(sends=False)
     all_ready(servers)
 
+    differ = []
+
     def exports():
         folder = SCRATCH / f"backup-{time.monotonic_ns()}"
         tool("backup", "--store", store, "--store-ca", CA, folder)
         texts = [tried("export", "--data", data) for data in [folder, *(server.data for server in servers)]]
         # A copy is opened anew for a moment when the role of its server changes, and follows a moment later.
         equal = len({hashlib.sha256(text.stdout.encode()).digest() for text in texts}) == 1
-        return folder if equal and all(text.returncode == 0 for text in texts) else None
-    backup = wait_for("copies that are equal", exports, 60)
+        if equal and all(text.returncode == 0 for text in texts):
+            return folder
+        lines = [set(text.stdout.splitlines()) for text in texts]
+        differ[:] = [(text.returncode, text.stderr[-300:], sorted(some ^ lines[0])[:4]) for text, some in zip(texts, lines)]
+        return None
+    # While the machine is busy, and a server finds its place, this takes a while.
+    backup = wait_for("copies that are equal", exports, 180, lambda: f": {differ}; {[server.ready() for server in servers]}")
     tool("verify", "--data", backup)
     for server in servers:
         server.stop()

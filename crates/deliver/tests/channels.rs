@@ -441,6 +441,15 @@ fn a_channel_that_hangs_holds_up_no_other() {
     deliverer.stop().unwrap();
 }
 
+/// Has what hangs go on, also when a test fails.
+struct EndsIt(Arc<AtomicBool>);
+
+impl Drop for EndsIt {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
 /// What takes longer than its claim is held all the same, and sent once; what nobody holds any more is sent when the claim is over.
 #[test]
 fn what_is_being_sent_is_held() {
@@ -463,6 +472,7 @@ fn what_is_being_sent_is_held() {
     let mut short = settings();
     short.lease = lease;
     let deliverer = Deliverer::start(&house.engine, short, vec![slow]).unwrap();
+    let end = EndsIt(hangs);
     let mut sent = Vec::new();
     // Three leases pass, on a clock that is slow: whoever holds it has time to say so, also on a busy machine.
     for _ in 0..120 {
@@ -472,7 +482,7 @@ fn what_is_being_sent_is_held() {
     }
     assert_eq!(sent, [claimed[0].id]);
     let behind = house.page();
-    hangs.store(false, Ordering::SeqCst);
+    drop(end);
     wait_for("what is behind it", || house.states(behind)[0].1 == DeliveryState::Delivered);
     assert_eq!(house.states(lost)[0].1, DeliveryState::Delivered);
     assert_eq!(told.try_iter().count(), 1);

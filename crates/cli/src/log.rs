@@ -89,11 +89,14 @@ impl Lines {
     /// Writes lines until the log ends. What cannot be written is dropped: there is nobody to tell.
     fn write_to(&self, mut out: impl Write) {
         let mut lines = Vec::new();
-        while self.take(&mut lines) {
+        loop {
+            let goes_on = self.take(&mut lines);
             let _ = out.write_all(&lines).and_then(|()| out.flush());
+            if !goes_on {
+                return;
+            }
             sleep(GATHERED_FOR);
         }
-        let _ = out.write_all(&lines).and_then(|()| out.flush());
     }
 }
 

@@ -28,6 +28,16 @@ pub enum Removed {
     Member(UserId),
 }
 
+impl Removed {
+    /// The former member; `None` for anything else.
+    pub(crate) const fn member(self) -> Option<UserId> {
+        match self {
+            Self::Member(user) => Some(user),
+            Self::Schedule(_) => None,
+        }
+    }
+}
+
 /// What is left of a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Removal {

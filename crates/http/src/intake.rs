@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Response, StatusCode, header};
@@ -134,21 +134,18 @@ impl Incoming {
         Ok(self.api.gate.count(u128::from_be_bytes(first_half(&token.hash().to_bytes())))?)
     }
 
-    /// Reads the body.
-    pub(crate) async fn read(&mut self, body: Body, most: usize) -> Result<Bytes, NotReceived> {
-        Ok(collect(&self.api.gate, &self.head.headers, body, most, &mut self.held).await?)
-    }
-
-    /// Reads what a body says.
-    pub(crate) async fn read_as<T, E>(
-        &self,
-        body: Bytes,
+    /// Reads the body, of so many bytes at most, and what it says.
+    pub(crate) async fn read<T, E>(
+        &mut self,
+        body: Body,
+        most: usize,
         read: impl FnOnce(&[u8]) -> Result<T, E> + Send + 'static,
     ) -> Result<T, NotReceived>
     where
         T: Send + 'static,
         E: Into<NotReceived> + Send + 'static,
     {
+        let body = collect(&self.api.gate, &self.head.headers, body, most, &mut self.held).await?;
         self.api.gate.read(body.len(), move || read(&body)).await?.map_err(Into::into)
     }
 
@@ -237,8 +234,7 @@ async fn pagerduty(State(api): State<Arc<Api>>, request: Request) -> Response<Bo
 async fn received_event(api: Arc<Api>, request: Request) -> Result<String, NotReceived> {
     const KIND: IntegrationKind = IntegrationKind::PagerDuty;
     let (mut incoming, body) = Incoming::of(api, request)?;
-    let body = incoming.read(body, LARGEST_EVENT).await?;
-    let mut event = incoming.read_as(body, dogwatch_intake::pagerduty).await?;
+    let mut event = incoming.read(body, LARGEST_EVENT, dogwatch_intake::pagerduty).await?;
     incoming.admit(&event.routing_key, KIND)?;
     if event.alert.key.is_empty() {
         event.alert.key = uuid::Uuid::new_v4().simple().to_string();
@@ -310,8 +306,7 @@ async fn alertmanager(State(api): State<Arc<Api>>, Token(token): Token, request:
     let received = async {
         let (mut incoming, body) = Incoming::of(api, request)?;
         incoming.admit(&token, KIND)?;
-        let body = incoming.read(body, LARGEST).await?;
-        let alerts = incoming.read_as(body, dogwatch_intake::alertmanager).await?;
+        let alerts = incoming.read(body, LARGEST, dogwatch_intake::alertmanager).await?;
         incoming.receive(&token, KIND, alerts).await
     };
     match received.await {
@@ -325,8 +320,7 @@ async fn generic(State(api): State<Arc<Api>>, Token(token): Token, request: Requ
     let received = async {
         let (mut incoming, body) = Incoming::of(api, request)?;
         incoming.admit(&token, KIND)?;
-        let body = incoming.read(body, LARGEST).await?;
-        let alert = incoming.read_as(body, dogwatch_intake::generic).await?;
+        let alert = incoming.read(body, LARGEST, dogwatch_intake::generic).await?;
         incoming.receive(&token, KIND, vec![alert]).await
     };
     match received.await {

@@ -91,8 +91,7 @@ pub(crate) async fn cloudwatch(State(api): State<Arc<Api>>, Token(token): Token,
     let received = async {
         let (mut incoming, body) = Incoming::of(api, request)?;
         incoming.admit(&token, KIND)?;
-        let body = incoming.read(body, LARGEST).await?;
-        let message = incoming.read_as(body, sns).await?;
+        let message = incoming.read(body, LARGEST, sns).await?;
         let certificate = incoming.api.fetched.certificate(&message.certificate_url).await?;
         message.verify(&certificate)?;
         incoming.api.fetched.keep(&message.certificate_url, certificate);

@@ -6,7 +6,6 @@ use crate::command::{Command, Context, seal};
 use crate::error::Error;
 use crate::id::{PolicyId, PolicyLayerId, UserId};
 use crate::membership::are_members;
-use crate::removal::Removed;
 use crate::world::{Change, World, Write};
 use crate::{checks, limits};
 use std::collections::{BTreeMap, BTreeSet};
@@ -208,11 +207,7 @@ pub(crate) fn leave_policies(cx: &mut Context<'_>, user: UserId, most: usize) ->
         let policy = find(cx.world, id)?;
         let before = cx.world.policy_layers(id)?;
         let mut after = before.clone();
-        for layer in &mut after {
-            if let Target::Users(users) = &mut layer.target {
-                users.leave(user);
-            }
-        }
+        leave(user, &mut after);
         room = room.saturating_sub(after.len());
         replace(cx, policy, &before, after)?;
     }
@@ -221,15 +216,18 @@ pub(crate) fn leave_policies(cx: &mut Context<'_>, user: UserId, most: usize) ->
 
 /// Takes those out of layers who have left the organization, and are not out of all of them yet.
 pub(super) fn forget_leaving(world: &dyn World, layers: &mut [PolicyLayer]) -> Result<(), Error> {
-    for removal in world.leaving()? {
-        let Removed::Member(user) = removal.what else { continue };
-        for layer in &mut *layers {
-            if let Target::Users(users) = &mut layer.target {
-                users.leave(user);
-            }
+    let leaving = world.leaving()?.into_iter().filter_map(|removal| removal.what.member());
+    leaving.for_each(|user| leave(user, layers));
+    Ok(())
+}
+
+/// Takes somebody out of layers.
+fn leave(user: UserId, layers: &mut [PolicyLayer]) {
+    for layer in layers {
+        if let Target::Users(users) = &mut layer.target {
+            users.leave(user);
         }
     }
-    Ok(())
 }
 
 /// Replaces the layers of a policy and gives them by position. A revision on which a run has started is kept.

@@ -4,6 +4,7 @@
 //! Somebody may be in thousands of layers, which they leave in parts ([`crate::removal`]). In between, whoever asks finds the schedules as
 //! they will be then ([`Leaving`]): nobody who has left is on call.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::layers::{keep, revised};
@@ -11,7 +12,7 @@ use super::{OnCallPort, Override, PastRotation, RotationLayer, Schedule, find, o
 use crate::command::Context;
 use crate::error::Error;
 use crate::id::{ScheduleId, UserId};
-use crate::removal::{RemovalPort, Removed};
+use crate::removal::RemovalPort;
 use crate::time::Timestamp;
 use crate::world::{Change, World, Write};
 
@@ -56,9 +57,14 @@ pub(super) fn find_to_change(cx: &mut Context<'_>, id: ScheduleId) -> Result<(Sc
     Ok((schedule, layers))
 }
 
-/// As [`find_to_change`], for whoever needs no layers.
-pub(super) fn schedule_to_change(cx: &mut Context<'_>, id: ScheduleId) -> Result<Schedule, Error> {
-    if Leaving::of(cx.world)?.is_empty() { find(cx.world, id) } else { Ok(find_to_change(cx, id)?.0) }
+/// As [`find_to_change`], for whoever needs no layers; and who leaves.
+pub(super) fn schedule_to_change(cx: &mut Context<'_>, id: ScheduleId) -> Result<(Schedule, Leaving), Error> {
+    let (schedule, leaving) = (find(cx.world, id)?, Leaving::of(cx.world)?);
+    if leaving.is_empty() {
+        return Ok((schedule, leaving));
+    }
+    let layers = cx.world.layers(id)?;
+    Ok((leaving.leave(cx, schedule, layers)?.schedule, leaving))
 }
 
 /// The first `most` overrides of somebody that are not over when they leave. What is left of a deleted schedule goes with it.
@@ -70,12 +76,11 @@ fn overrides_to_end(world: &dyn World, user: UserId, since: Timestamp, most: usi
         let is_all = overrides.len() < read;
         let mut found = Vec::new();
         for one in overrides {
-            let id = one.schedule_id;
-            let change = match changes.get(&id) {
-                Some(known) => *known,
-                None => {
-                    let change = world.schedule(id)?.map(|mut schedule| schedule.begin_change(since));
-                    *changes.entry(id).or_insert(change)
+            let change = match changes.entry(one.schedule_id) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => {
+                    let schedule = world.schedule(one.schedule_id)?;
+                    *unknown.insert(schedule.map(|schedule| since.max(schedule.changed_at)))
                 }
             };
             if change.is_some_and(|now| now < one.ends_at) {
@@ -121,11 +126,7 @@ pub(super) struct Leaving(Vec<(Timestamp, UserId)>);
 
 impl Leaving {
     pub(super) fn of(world: &(impl RemovalPort + ?Sized)) -> Result<Self, Error> {
-        let user = |removed| match removed {
-            Removed::Member(user) => Some(user),
-            Removed::Schedule(_) => None,
-        };
-        let leaving = world.leaving()?.into_iter().filter_map(|it| Some((it.since, user(it.what)?)));
+        let leaving = world.leaving()?.into_iter().filter_map(|it| Some((it.since, it.what.member()?)));
         let mut leaving: Vec<_> = leaving.collect();
         leaving.sort_unstable();
         Ok(Self(leaving))

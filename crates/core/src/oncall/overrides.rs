@@ -65,7 +65,7 @@ impl Command for CreateOverride {
 
     fn decide(self, by: ByMember, cx: &mut Context<'_>) -> Result<Override, Error> {
         Self::check_span(self.starts_at, self.ends_at)?;
-        let before = schedule_to_change(cx, self.schedule_id)?;
+        let (before, leaving) = schedule_to_change(cx, self.schedule_id)?;
         are_members(cx.world, [&self.user_id], Code::InvalidParticipant)?;
         let mut after = before.clone();
         let now = after.begin_change(cx.now);
@@ -73,7 +73,7 @@ impl Command for CreateOverride {
         if self.ends_at <= starts_at {
             return Err(Error::invalid("endsAt", "must be later than now"));
         }
-        let running = not_over(cx, &before, now)?.len();
+        let running = not_over(cx, &leaving, &before, now)?.len();
         checks::room_for_one(running, limits::OVERRIDES, "overrides")?;
 
         after.overrides += 1;
@@ -119,10 +119,10 @@ impl Command for DeleteOverride {
     const CODES: &'static [Code] = &[Code::NotFound];
 
     fn decide(self, _: ByMember, cx: &mut Context<'_>) -> Result<OverrideId, Error> {
-        let before = schedule_to_change(cx, self.schedule_id)?;
+        let (before, leaving) = schedule_to_change(cx, self.schedule_id)?;
         let mut after = before.clone();
         let now = after.begin_change(cx.now);
-        let found = not_over(cx, &before, now)?.into_iter().find(|one| one.id == self.id);
+        let found = not_over(cx, &leaving, &before, now)?.into_iter().find(|one| one.id == self.id);
         let found = found.ok_or_else(|| Error::not_found("override"))?;
         end(cx, found, now);
         if after != before {
@@ -133,8 +133,8 @@ impl Command for DeleteOverride {
 }
 
 /// The overrides of a schedule that are not over, without those of whoever leaves.
-fn not_over(cx: &Context<'_>, schedule: &Schedule, now: Timestamp) -> Result<Vec<Override>, Error> {
-    let mut overrides = Leaving::of(cx.world)?.overrides(schedule, cx.world.overrides(schedule.id, now)?);
+fn not_over(cx: &Context<'_>, leaving: &Leaving, schedule: &Schedule, now: Timestamp) -> Result<Vec<Override>, Error> {
+    let mut overrides = leaving.overrides(schedule, cx.world.overrides(schedule.id, now)?);
     overrides.retain(|one| now < one.ends_at);
     Ok(overrides)
 }

@@ -13,8 +13,7 @@ use super::incident::timer_key;
 use super::json;
 use super::text::Reader;
 use super::{Entity, Line, Raw, Row, Rows, timestamp};
-use crate::backend::Pair;
-use crate::record::{Corrupt, Stored, decode};
+use crate::record::{Corrupt, Stored};
 use crate::table::Table;
 use crate::tools::Verifier;
 use crate::view::{OrgView, corrupt};
@@ -150,11 +149,7 @@ impl RemovalPort for OrgView<'_> {
     }
 
     fn leaving(&self) -> Result<Vec<Removal>, Error> {
-        let read = |(key, value): Pair| {
-            let user = key.last_chunk::<16>().ok_or(Corrupt::Key).map(|id| UserId::from_bytes(*id));
-            let removal = user.and_then(|user| decode::<RemovalV1>(&key, &value)?.of(self.org, Removed::Member(user)));
-            removal.map_err(|why| corrupt(&key, why))
-        };
-        self.store.under(&Table::REMOVAL.of(self.org, &[&[MEMBER]])).map(|pair| read(pair?)).collect()
+        let build = |row: RemovalV1, user| row.of(self.org, Removed::Member(user));
+        self.store.records(&Table::REMOVAL.of(self.org, &[&[MEMBER]]), build)
     }
 }

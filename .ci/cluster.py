@@ -11,6 +11,8 @@ from peers import SCRATCH, check, wait_for
 from servers import CA, LEASE, Load, Server, agree, equal_in_the_end, found_at, leader, paged_once, sql, started, tool
 
 SERVERS = int(os.environ.get("DOGWATCH_SERVERS", "2"))
+# How often the lead goes from one to the other while commands look at both.
+CHANGES = 25
 ROUNDS = int(os.environ.get("DOGWATCH_ROUNDS", "1"))
 PG_CTL, PG_URL = os.environ["PG_CTL"].split(), os.environ["PG_URL"]
 
@@ -71,6 +73,18 @@ def faults(servers, store):
         time.sleep(LEASE)
 
 
+def roles_change(servers, store):
+    """Whatever a server becomes, commands on its folder are done by it."""
+    for _ in range(CHANGES):
+        before = wait_for("a leader", lambda: leader(servers), 60)
+        tool("cluster", "step-down", "--store", store, "--store-ca", CA)
+        for server in servers:
+            tool("stats", "--data", server.data)
+        wait_for("another leader", lambda: leader(servers, before), 60)
+        for server in servers:
+            tool("stats", "--data", server.data)
+
+
 def main():
     store = database("cluster")
     servers = [Server(name, store) for name in "abcdefgh"[:SERVERS]]
@@ -82,6 +96,7 @@ def main():
     there, count = load.end()
     found, ids = found_at(servers[0])
     agree(found, there)
+    roles_change(servers, store)
 
     sent = paged_once(servers[0], ids)
     backup = equal_in_the_end(servers, store)

@@ -36,8 +36,6 @@ const MASTER_KEY: &str = "master.key";
 const LOOK: Duration = Duration::from_millis(250);
 /// How long it takes until the ticker and the delivery are started again, when they could not be.
 const AGAIN: Duration = Duration::from_secs(5);
-/// How long tasks of other commands under way may take when the role changes.
-const TASKS: Duration = Duration::from_secs(1);
 /// How long a server that is about to stop keeps the lead for messages under way.
 const MESSAGES: Duration = Duration::from_secs(10);
 /// How long it waits then until another one leads.
@@ -192,6 +190,7 @@ impl Member {
         left: oneshot::Sender<()>,
     ) -> Result<(), Failure> {
         let (mut seen, mut work, mut trouble, mut left) = (u64::MAX, Work::default(), false, Some(left));
+        let mut tasks: Option<Socket> = None;
         loop {
             let cluster = Arc::clone(&self.cluster);
             let changes = spawn_blocking(move || cluster.wait_for_change(seen, LOOK));
@@ -222,8 +221,13 @@ impl Member {
             // It may hold the last handle of an engine, which closes it.
             let before = keeper.latest.send_replace(router);
             drop(spawn_blocking(move || drop(before)));
-            // Whoever is about to stop begins no other role soon.
-            work.end(if left.is_some() { TASKS } else { keeper.drain_time });
+            work.end();
+            match (role.engine(), &tasks) {
+                (Some(engine), Some(tasks)) => tasks.serve(engine.downgrade()),
+                (Some(engine), None) => tasks = socket(&self.data, engine),
+                // They wait for the next engine.
+                (None, _) => {}
+            }
             work = self.begin(&keeper, &role).await;
         }
         let before = keeper.latest.send_replace(unavailable());
@@ -231,7 +235,9 @@ impl Member {
         let Self { mut cluster, .. } = self;
         let drain_time = keeper.drain_time;
         let ended = spawn_blocking(move || {
-            work.stop(drain_time);
+            work.stop();
+            // While the copy is open, no other server can have put its own socket there.
+            let _ = tasks.map(|tasks| tasks.close(drain_time));
             // Requests look at it for a moment each.
             loop {
                 match Arc::try_unwrap(cluster) {
@@ -280,7 +286,7 @@ impl Member {
             Role::Follows { leader, .. } => tracing::info!(%leader, "another server leads"),
             Role::Nobody { .. } => tracing::info!("nobody leads, as far as this server can tell"),
         }
-        let mut work = Work { socket: role.engine().and_then(|engine| socket(&self.data, engine)), ..Work::default() };
+        let mut work = Work::default();
         if let Role::Leads { engine, .. } = role {
             let (engine, data, journal) = (engine.clone(), self.data.clone(), Arc::clone(&self.journal));
             let synchronous = Arc::clone(&self.synchronous);
@@ -319,7 +325,6 @@ fn said(journal: &PostgresJournal, known: &AtomicU64) {
 #[derive(Default)]
 struct Work {
     leading: Option<Started>,
-    socket: Option<Socket>,
     tried: Option<tokio::time::Instant>,
 }
 
@@ -338,15 +343,14 @@ impl Work {
     }
 
     /// Ends it without waiting: what is under way finds that its engine does not lead any more.
-    fn end(&mut self, most: Duration) {
+    fn end(&mut self) {
         let work = std::mem::take(self);
-        drop(spawn_blocking(move || work.stop(most)));
+        drop(spawn_blocking(move || work.stop()));
     }
 
-    fn stop(self, most: Duration) {
+    fn stop(self) {
         if let Some(started) = self.leading {
             started.stop();
         }
-        let _ = self.socket.map(|socket| socket.close(most));
     }
 }

@@ -9,12 +9,12 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dogwatch_store::WeakEngine;
+use dogwatch_store::{Engine, WeakEngine};
 use serde::{Deserialize, Serialize};
 
 use crate::desk::{Desk, Teller};
@@ -31,6 +31,8 @@ const MOST_TASKS: usize = 8;
 const LONGEST_TASK: u64 = 64 << 10;
 /// How long a caller may take to say its task, or not read what it is told.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a task waits for the store to be opened again, which takes a moment when a server that shares it becomes leader or follower.
+const OPENED: Duration = Duration::from_secs(10);
 /// The bytes of output that are sent at once.
 const PIECE: usize = 32 << 10;
 
@@ -112,13 +114,50 @@ fn hear(mut stream: &UnixStream, task: &Task, mut file: Option<(&mut File, &Path
     Err(lost(io::ErrorKind::UnexpectedEof.into()))
 }
 
-/// A thread that listens to the socket in the folder of a store, until it is dropped.
+/// A thread that listens to the socket in the folder of a store, until it is dropped. A server that opens the store anew keeps it: one socket that
+/// takes the place of another one could be removed in its stead.
 pub(crate) struct Socket {
     path: PathBuf,
     /// By which the file is known: another server may have put its own in its place.
     file: (u64, u64),
-    stop: Arc<AtomicBool>,
+    served: Arc<Served>,
     tasks: Arc<AtomicUsize>,
+}
+
+/// What tasks are done with.
+struct Served {
+    now: Mutex<Now>,
+    changed: Condvar,
+}
+
+struct Now {
+    engine: WeakEngine,
+    /// No more tasks are taken.
+    ends: bool,
+}
+
+impl Served {
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Now)) {
+        change(&mut self.now());
+        self.changed.notify_all();
+    }
+
+    /// The engine that has the store open; waits for it while the store is opened anew.
+    fn engine(&self) -> Option<Engine> {
+        let until = Instant::now().checked_add(OPENED)?;
+        let mut now = self.now();
+        loop {
+            let (engine, left) = (now.engine.upgrade(), until.saturating_duration_since(Instant::now()));
+            if engine.is_some() || now.ends || left.is_zero() {
+                return engine;
+            }
+            now = self.changed.wait_timeout(now, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
 }
 
 /// By which a file is known.
@@ -138,13 +177,19 @@ impl Socket {
         let file = identity(&new)?;
         fs::rename(&new, &path)?;
         drop(folder);
-        let (stop, tasks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let now = Mutex::new(Now { engine, ends: false });
+        let (served, tasks) = (Arc::new(Served { now, changed: Condvar::new() }), Arc::new(AtomicUsize::new(0)));
         let run = {
-            let (stop, tasks) = (Arc::clone(&stop), Arc::clone(&tasks));
-            move || accept(&listener, &stop, &tasks, &engine)
+            let (served, tasks) = (Arc::clone(&served), Arc::clone(&tasks));
+            move || accept(&listener, &served, &tasks)
         };
         thread::Builder::new().name("dogwatch-socket".to_owned()).spawn(run)?;
-        Ok(Self { path, file, stop, tasks })
+        Ok(Self { path, file, served, tasks })
+    }
+
+    /// Does tasks with another engine from now on: the store was opened anew.
+    pub(crate) fn serve(&self, engine: WeakEngine) {
+        self.served.change(|now| now.engine = engine);
     }
 
     /// Takes no more tasks, and waits for those under way, for so long at most.
@@ -160,7 +205,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
+        self.served.change(|now| now.ends = true);
         if identity(&self.path).is_ok_and(|file| file == self.file) {
             // The thread waits for a caller: this is one. If it is not told, it holds nothing but the socket.
             drop(self.path.parent().map(server_of));
@@ -178,10 +223,10 @@ impl Drop for UnderWay {
     }
 }
 
-fn accept(listener: &UnixListener, stop: &AtomicBool, tasks: &Arc<AtomicUsize>, engine: &WeakEngine) {
+fn accept(listener: &UnixListener, served: &Arc<Served>, tasks: &Arc<AtomicUsize>) {
     loop {
         let accepted = listener.accept();
-        if stop.load(Ordering::Acquire) {
+        if served.now().ends {
             return;
         }
         let Ok((stream, _)) = accepted else {
@@ -196,10 +241,10 @@ fn accept(listener: &UnixListener, stop: &AtomicBool, tasks: &Arc<AtomicUsize>, 
                 Caller::new(stream).done(Some("error: the server has as many tasks as it does at once\n".to_owned()));
             continue;
         }
-        let engine = engine.clone();
+        let served = Arc::clone(served);
         let run = move || {
             let _under_way = under_way;
-            serve(stream, &engine);
+            serve(stream, &served);
         };
         if let Err(why) = thread::Builder::new().name("dogwatch-task".to_owned()).spawn(run) {
             tracing::warn!(%why, "a task cannot be done");
@@ -208,11 +253,11 @@ fn accept(listener: &UnixListener, stop: &AtomicBool, tasks: &Arc<AtomicUsize>, 
 }
 
 /// Does the task of one caller.
-fn serve(stream: UnixStream, engine: &WeakEngine) {
+fn serve(stream: UnixStream, served: &Served) {
     let caller = Caller::new(stream);
     let failed = match caller.task() {
         Err(why) => Some(format!("error: the task cannot be read: {why}\n")),
-        Ok(task) => match engine.upgrade() {
+        Ok(task) => match served.engine() {
             None => Some("error: the server has closed the store\n".to_owned()),
             Some(engine) => {
                 let output = |said: fn(String) -> Said| Output { caller: caller.clone(), said, bytes: Vec::new() };
@@ -306,5 +351,40 @@ impl Write for Output {
 
     fn flush(&mut self) -> io::Result<()> {
         self.send(self.bytes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::VerifyArgs;
+
+    /// A store that is opened anew, as by a server that becomes leader, is reached over the same socket; a task that comes in between waits.
+    #[test]
+    fn tasks_go_on_with_the_next_engine() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().to_path_buf();
+        let task = || {
+            let args = VerifyArgs { data: data.clone() };
+            ask(&server_of(&data).unwrap(), Task::Stats(args))
+        };
+        let first = Engine::open(&data).unwrap();
+        let socket = Socket::listen(&data, first.downgrade()).unwrap();
+        let file = identity(&data.join(NAME)).unwrap();
+        task().unwrap();
+        drop(first);
+        thread::scope(|scope| {
+            let waits = scope.spawn(task);
+            while socket.tasks.load(Ordering::Acquire) == 0 {
+                thread::yield_now();
+            }
+            let second = Engine::open_existing(&data).unwrap();
+            socket.serve(second.downgrade());
+            waits.join().unwrap().unwrap();
+            task().unwrap();
+        });
+        assert_eq!(identity(&data.join(NAME)).unwrap(), file);
+        socket.close(OPENED);
+        assert!(server_of(&data).is_none());
     }
 }

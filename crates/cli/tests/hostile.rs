@@ -377,6 +377,20 @@ fn as_from_another_machine() {
     assert!(done.status.success(), "{done:?}");
 }
 
+/// Gives each thread on which the server serves connections a processor of its own. On a machine without the clients, the operating system does: one
+/// processor is idle while two threads wait for the other. Here none is ever idle, since the clients take what is left over.
+fn as_on_its_own_machine(server: &Server) {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", server.child.id())).unwrap();
+    let serves = |thread: &Path| std::fs::read_to_string(thread.join("comm")).unwrap().starts_with("tokio-rt-worker");
+    let threads: Vec<_> = threads.map(|thread| thread.unwrap().path()).filter(|thread| serves(thread)).collect();
+    assert_eq!(threads.len(), thread::available_parallelism().unwrap().get());
+    for (processor, thread) in threads.iter().enumerate() {
+        let command = ["-c", "-p", &processor.to_string(), thread.file_name().unwrap().to_str().unwrap()];
+        let done = std::process::Command::new("taskset").args(command).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    }
+}
+
 /// Slow readers, big bodies, heavy questions, wrong keys and many writers at once: nothing that was acknowledged is lost, memory stays
 /// bounded, and somebody who only wants to see an incident is answered. `DOGWATCH_HOSTILE_SECONDS` says for how long.
 #[test]
@@ -386,6 +400,7 @@ fn everything_at_once() {
     let data = folder.path().join("data");
     let more = ["--connections-per-address", "1024", "--write-seconds", "5", "--header-seconds", "5"];
     let server = Server::start(&data, &more);
+    as_on_its_own_machine(&server);
     let (key, admin) = (server.key(), server.admin());
     let open = |title: &str| {
         let incident = json!({ "title": title, "severity": "low", "ownerId": admin });

@@ -5,16 +5,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use dogwatch_store::By;
 use dogwatch_store::rules::id::{ApiKeyId, Id};
 use dogwatch_store::rules::{Actor, Code};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 
+use crate::aside::Aside;
 use crate::error::Failure;
 use crate::rate::{Rate, Rates};
 use crate::server::place;
@@ -55,9 +53,6 @@ impl Default for Limits {
     }
 }
 
-/// How long a large body waits until it is read.
-const TURN: Duration = Duration::from_secs(10);
-
 /// How long whoever guesses keys too often waits for each answer: with the seats of one address, it bounds the guesses.
 const GUESS: Duration = Duration::from_secs(1);
 
@@ -74,8 +69,8 @@ pub(crate) struct Gate {
     bodies: Arc<Semaphore>,
     /// A quarter of that, for those who have not shown yet who they are.
     strangers: Arc<Semaphore>,
-    /// A turn for each body that takes long to read.
-    large: Arc<Semaphore>,
+    /// Where bodies are read that take long.
+    aside: Aside,
 }
 
 /// What a request's body takes of the memory for all bodies, until it is dropped.
@@ -119,7 +114,7 @@ impl Gate {
             wrong_keys: limits.wrong_keys.map(Rates::new),
             bodies: Arc::new(Semaphore::new((limits.bodies / UNIT).min(Semaphore::MAX_PERMITS))),
             strangers: Arc::new(Semaphore::new((limits.bodies / UNIT / 4).min(Semaphore::MAX_PERMITS))),
-            large: Arc::new(Semaphore::new(available_parallelism().map_or(1, |all| all.get().div_ceil(2)))),
+            aside: Aside::new(),
         }
     }
 
@@ -167,8 +162,7 @@ impl Gate {
         }
     }
 
-    /// Reads a body of so many bytes. One that takes long is read beside the threads that serve connections, and on half of the
-    /// processors at most.
+    /// Reads a body of so many bytes: one that takes long, beside the threads that serve connections.
     ///
     /// # Errors
     /// `overloaded` when others are read for too long before it.
@@ -180,16 +174,7 @@ impl Gate {
         if bytes <= SMALL {
             return Ok(read());
         }
-        let turn = timeout(TURN, Arc::clone(&self.large).acquire_owned()).await;
-        let late = |_| Failure::new(Code::Overloaded, "too many large bodies are being read");
-        let turn = turn.map_err(late)?;
-        // Whoever goes away meanwhile leaves it to be read to its end: until then it is somebody's turn.
-        let read = move || {
-            let read = read();
-            drop(turn);
-            read
-        };
-        spawn_blocking(read).await.map_err(|_| Failure::internal())
+        self.aside.read(read).await
     }
 
     /// Counts bytes of a body.

@@ -5,6 +5,7 @@
 //! and finishes the requests under way when it is told to stop.
 
 mod api;
+mod aside;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod error;

@@ -28,6 +28,7 @@ pub mod fuzzing;
 mod intake;
 pub mod journal;
 mod once;
+mod priority;
 mod readers;
 mod record;
 mod rooms;
@@ -53,6 +54,8 @@ pub use engine::{Engine, Load, Opening, View, WeakEngine};
 pub use error::{Error, OpenError, StorageFailure};
 pub use follow::{FollowError, Follower};
 pub use once::{Answer, Once, Recorded};
+#[doc(hidden)]
+pub use priority::give_way;
 pub use secrets::master_key;
 pub use ticker::Ticker;
 pub use ticks::Ticked;

@@ -9,6 +9,7 @@ use crate::commit::queue::Queue;
 use crate::commit::writer::{Shared, lane_of};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::priority::give_way;
 use crate::sync::thread::{self, JoinHandle};
 use crate::sync::{Arc, Mutex, PoisonError};
 use crate::trace;
@@ -37,6 +38,8 @@ impl Readers {
         while threads.len() < self.wanted {
             let (queue, shared) = (Arc::clone(&self.queue), Arc::clone(shared));
             let run = move || {
+                // What is asked here may take long, and others wait for what does not.
+                give_way();
                 while let Some(questions) = queue.take(1) {
                     for question in questions {
                         // A defect in one query must not end the thread; its caller gets `outcome_unknown`.

@@ -7,6 +7,7 @@ mod lent;
 mod seats;
 #[cfg(feature = "tls")]
 mod tls;
+mod turn;
 mod wire;
 
 use std::convert::Infallible;
@@ -43,6 +44,7 @@ use seats::Seats;
 pub(crate) use seats::place;
 #[cfg(feature = "tls")]
 pub use tls::Certificates;
+use turn::pay_for_request;
 use wire::Wire;
 
 /// The most bytes of a request's head.
@@ -227,6 +229,7 @@ impl Serving {
         move |request| {
             let mut router = router.borrow().clone();
             Box::pin(async move {
+                pay_for_request().await;
                 if let Some((code, problem)) = unfit(request.uri(), request.version(), request.headers()) {
                     return Ok(refused(code, problem));
                 }

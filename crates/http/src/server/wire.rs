@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::api::{identified, new_id};
 use crate::error::Failure;
+use crate::server::turn::pay_for_bytes;
 
 /// How long a client that is still sending may take to notice that its connection is closed, and how much it may send meanwhile.
 const LINGER: Duration = Duration::from_secs(2);
@@ -104,6 +105,7 @@ impl<S: Socket> AsyncRead for Wire<S> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         let read = buf.filled().get(before..).unwrap_or_default();
+        pay_for_bytes(cx, read.len());
         if !read.is_empty() && self.head != Head::More {
             self.head = if read.contains(&b'\n') { Head::More } else { Head::FirstLine };
         }
@@ -131,6 +133,7 @@ impl<S: Socket> AsyncWrite for Wire<S> {
         self.head = Head::Nothing;
         if let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(cx, buf) {
             self.stuck = None;
+            pay_for_bytes(cx, *written.as_ref().unwrap_or(&0));
             return Poll::Ready(written);
         }
         let most = self.write_time;

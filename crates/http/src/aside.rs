@@ -1,0 +1,129 @@
+//! Reading large bodies [`Aside`]: on threads of their own, of half of the processors, which give way to those that serve connections.
+//!
+//! To read 1 MiB of JSON takes milliseconds. On the threads that serve connections, others would wait for it; on threads that are as
+//! important, the operating system would let others wait for it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, available_parallelism};
+use std::time::Duration;
+
+use dogwatch_store::give_way;
+use dogwatch_store::rules::Code;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
+
+use crate::error::Failure;
+
+/// How long a body waits until it is read.
+const TURN: Duration = Duration::from_secs(10);
+
+type Reading = Box<dyn FnOnce() + Send>;
+
+/// Threads that read large bodies, started with the first one, ended when this is dropped.
+pub(crate) struct Aside {
+    threads: usize,
+    /// One for each thread that reads nothing: what waits is with whoever waits for it, and goes with them.
+    free: Arc<Semaphore>,
+    queue: Mutex<Option<Sender<Reading>>>,
+}
+
+impl Aside {
+    pub(crate) fn new() -> Self {
+        let threads = available_parallelism().map_or(1, |all| all.get().div_ceil(2));
+        Self { threads, free: Arc::new(Semaphore::new(threads)), queue: Mutex::default() }
+    }
+
+    /// Reads something there. What was begun is read to its end, though nobody waits for it.
+    ///
+    /// # Errors
+    /// `overloaded` when others are read for too long before it.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let queue = self.queue()?;
+        let turn = timeout(TURN, Arc::clone(&self.free).acquire_owned()).await;
+        let turn = turn.map_err(|_| Failure::new(Code::Overloaded, "too many large bodies are being read"))?;
+        let (done, is_done) = oneshot::channel();
+        let runtime = Handle::current();
+        let reading = Box::new(move || {
+            let _turn = turn;
+            // What is read may be handed on to tasks at once.
+            let _runtime = runtime.enter();
+            let _ = done.send(read());
+        });
+        // Without an answer, reading has failed.
+        queue.send(reading).map_err(|_| Failure::internal())?;
+        is_done.await.map_err(|_| Failure::internal())
+    }
+
+    /// Where readings are put; starts the threads, unless they run.
+    fn queue(&self) -> Result<Sender<Reading>, Failure> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = &*queue {
+            return Ok(running.clone());
+        }
+        let (sender, waiting) = mpsc::channel();
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..self.threads {
+            let waiting = Arc::clone(&waiting);
+            let run = move || run(&waiting);
+            if let Err(why) = thread::Builder::new().name("dogwatch-body".to_owned()).spawn(run) {
+                tracing::error!(%why, "a thread that reads large bodies cannot be started");
+            }
+        }
+        // One is enough. Without any, the next body tries again.
+        if Arc::strong_count(&waiting) == 1 {
+            return Err(Failure::internal());
+        }
+        Ok(queue.insert(sender).clone())
+    }
+}
+
+fn run(waiting: &Mutex<Receiver<Reading>>) {
+    give_way();
+    loop {
+        let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(reading) = next else { return };
+        // A defect in one must not end the thread; its caller gets `internal_error`.
+        let _ = catch_unwind(AssertUnwindSafe(reading));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_reads_in_turn_and_survives_a_defect() {
+        let aside = Aside::new();
+        assert_eq!(aside.read(|| tokio::spawn(async { 1 })).await.unwrap().await.unwrap(), 1);
+        let failed = aside.read(|| panic!("a defect")).await.map(|(): ()| ()).unwrap_err();
+        assert_eq!(failed.code, Code::Internal);
+        assert_eq!(aside.read(|| thread::current().name().map(str::to_owned)).await.unwrap().unwrap(), "dogwatch-body");
+    }
+
+    /// Whoever goes away leaves what is being read to its end, and nothing that waits.
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_read() {
+        let aside = Arc::new(Aside::new());
+        let (goes_on, waits) = mpsc::channel::<()>();
+        let waits = Arc::new(Mutex::new(waits));
+        let busy: Vec<_> = (0..aside.threads)
+            .map(|_| {
+                let (aside, waits) = (Arc::clone(&aside), Arc::clone(&waits));
+                tokio::spawn(async move { aside.read(move || waits.lock().unwrap().recv().is_err()).await })
+            })
+            .collect();
+        let late = timeout(Duration::from_millis(50), aside.read(|| panic!("it is read"))).await;
+        assert!(late.map(|answer: Result<(), _>| answer.is_ok()).is_err());
+        drop(goes_on);
+        for busy in busy {
+            assert!(busy.await.unwrap().unwrap());
+        }
+        assert!(aside.read(|| true).await.unwrap());
+    }
+}

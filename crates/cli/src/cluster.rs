@@ -26,7 +26,7 @@ use crate::failure::Failure;
 use crate::keep::{Keeper, Stage, Started, socket};
 use crate::mail::secret;
 use crate::serve::first_organization;
-use crate::socket::Socket;
+use crate::socket::{OPENED, Socket};
 
 /// The variable of the environment that holds the password of the shared store.
 const PASSWORD: &str = "DOGWATCH_STORE_PASSWORD";
@@ -190,7 +190,7 @@ impl Member {
         left: oneshot::Sender<()>,
     ) -> Result<(), Failure> {
         let (mut seen, mut work, mut trouble, mut left) = (u64::MAX, Work::default(), false, Some(left));
-        let mut tasks: Option<Socket> = None;
+        let (mut tasks, mut closed): (Option<Socket>, Option<Instant>) = (None, None);
         loop {
             let cluster = Arc::clone(&self.cluster);
             let changes = spawn_blocking(move || cluster.wait_for_change(seen, LOOK));
@@ -213,6 +213,10 @@ impl Member {
             let role = self.cluster.role();
             if changes == seen {
                 work.go_on(&keeper, &role).await;
+                // Without a copy for long, nobody does tasks: whoever asks opens the folder, which nobody has in use.
+                if closed.is_some_and(|closed| closed.elapsed() > OPENED) {
+                    tasks = None;
+                }
                 continue;
             }
             seen = changes;
@@ -222,12 +226,17 @@ impl Member {
             let before = keeper.latest.send_replace(router);
             drop(spawn_blocking(move || drop(before)));
             work.end();
-            match (role.engine(), &tasks) {
-                (Some(engine), Some(tasks)) => tasks.serve(engine.downgrade()),
-                (Some(engine), None) => tasks = socket(&self.data, engine),
-                // They wait for the next engine.
-                (None, _) => {}
+            match (role.engine(), tasks.as_ref().filter(|tasks| tasks.is_found())) {
+                (Some(engine), Some(tasks)) => tasks.serve(Some(engine.downgrade())),
+                (Some(engine), None) => {
+                    drop(tasks.take());
+                    tasks = socket(&self.data, engine);
+                }
+                // They wait for the next engine, and do not hold the one of before.
+                (None, Some(tasks)) => tasks.serve(None),
+                (None, None) => {}
             }
+            closed = role.engine().is_none().then(Instant::now);
             work = self.begin(&keeper, &role).await;
         }
         let before = keeper.latest.send_replace(unavailable());
@@ -236,7 +245,6 @@ impl Member {
         let drain_time = keeper.drain_time;
         let ended = spawn_blocking(move || {
             work.stop();
-            // While the copy is open, no other server can have put its own socket there.
             let _ = tasks.map(|tasks| tasks.close(drain_time));
             // Requests look at it for a moment each.
             loop {

@@ -32,7 +32,7 @@ const LONGEST_TASK: u64 = 64 << 10;
 /// How long a caller may take to say its task, or not read what it is told.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a task waits for the store to be opened again, which takes a moment when a server that shares it becomes leader or follower.
-const OPENED: Duration = Duration::from_secs(10);
+pub(crate) const OPENED: Duration = Duration::from_secs(10);
 /// The bytes of output that are sent at once.
 const PIECE: usize = 32 << 10;
 
@@ -131,7 +131,8 @@ struct Served {
 }
 
 struct Now {
-    engine: WeakEngine,
+    /// The engine that has the store open, unless it is being opened.
+    engine: Option<WeakEngine>,
     /// No more tasks are taken.
     ends: bool,
 }
@@ -151,7 +152,8 @@ impl Served {
         let until = Instant::now().checked_add(OPENED)?;
         let mut now = self.now();
         loop {
-            let (engine, left) = (now.engine.upgrade(), until.saturating_duration_since(Instant::now()));
+            let engine = now.engine.as_ref().and_then(WeakEngine::upgrade);
+            let left = until.saturating_duration_since(Instant::now());
             if engine.is_some() || now.ends || left.is_zero() {
                 return engine;
             }
@@ -177,7 +179,7 @@ impl Socket {
         let file = identity(&new)?;
         fs::rename(&new, &path)?;
         drop(folder);
-        let now = Mutex::new(Now { engine, ends: false });
+        let now = Mutex::new(Now { engine: Some(engine), ends: false });
         let (served, tasks) = (Arc::new(Served { now, changed: Condvar::new() }), Arc::new(AtomicUsize::new(0)));
         let run = {
             let (served, tasks) = (Arc::clone(&served), Arc::clone(&tasks));
@@ -187,9 +189,14 @@ impl Socket {
         Ok(Self { path, file, served, tasks })
     }
 
-    /// Does tasks with another engine from now on: the store was opened anew.
-    pub(crate) fn serve(&self, engine: WeakEngine) {
+    /// Does tasks with another engine from now on, for the store was opened anew; or with none, so that they wait for the next one.
+    pub(crate) fn serve(&self, engine: Option<WeakEngine>) {
         self.served.change(|now| now.engine = engine);
+    }
+
+    /// Whether callers find it: somebody else may have removed its file, or put another one there.
+    pub(crate) fn is_found(&self) -> bool {
+        identity(&self.path).is_ok_and(|file| file == self.file)
     }
 
     /// Takes no more tasks, and waits for those under way, for so long at most.
@@ -206,7 +213,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         self.served.change(|now| now.ends = true);
-        if identity(&self.path).is_ok_and(|file| file == self.file) {
+        if self.is_found() {
             // The thread waits for a caller: this is one. If it is not told, it holds nothing but the socket.
             drop(self.path.parent().map(server_of));
             let _ = fs::remove_file(&self.path);
@@ -258,7 +265,7 @@ fn serve(stream: UnixStream, served: &Served) {
     let failed = match caller.task() {
         Err(why) => Some(format!("error: the task cannot be read: {why}\n")),
         Ok(task) => match served.engine() {
-            None => Some("error: the server has closed the store\n".to_owned()),
+            None => Some("error: the server does not have the store open at present\n".to_owned()),
             Some(engine) => {
                 let output = |said: fn(String) -> Said| Output { caller: caller.clone(), said, bytes: Vec::new() };
                 let (out, drawing) = (Box::new(output(Said::Out)), Box::new(output(Said::Drawing)));
@@ -379,11 +386,20 @@ mod tests {
                 thread::yield_now();
             }
             let second = Engine::open_existing(&data).unwrap();
-            socket.serve(second.downgrade());
+            socket.serve(Some(second.downgrade()));
             waits.join().unwrap().unwrap();
             task().unwrap();
+            // One that is about to be closed is not held on to.
+            socket.serve(None);
+            let waits = scope.spawn(task);
+            thread::sleep(Duration::from_millis(50));
+            assert!(!waits.is_finished());
+            socket.serve(Some(second.downgrade()));
+            waits.join().unwrap().unwrap();
         });
-        assert_eq!(identity(&data.join(NAME)).unwrap(), file);
+        assert!(identity(&data.join(NAME)).unwrap() == file && socket.is_found());
+        fs::remove_file(data.join(NAME)).unwrap();
+        assert!(!socket.is_found());
         socket.close(OPENED);
         assert!(server_of(&data).is_none());
     }

@@ -1,4 +1,4 @@
-//! Reading large bodies [`Aside`]: on threads of their own, of half of the processors, which give way to those that serve connections.
+//! Reading large bodies [`Aside`]: on threads of their own, as many as half of the processors, which may give way to those that serve connections.
 //!
 //! To read 1 MiB of JSON takes milliseconds. On the threads that serve connections, others would wait for it; on threads that are as
 //! important, the operating system would let others wait for it.
@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, available_parallelism};
+use std::thread::{self, JoinHandle, available_parallelism};
 use std::time::Duration;
 
 use dogwatch_store::give_way;
@@ -25,15 +25,22 @@ type Reading = Box<dyn FnOnce() + Send>;
 /// Threads that read large bodies, started with the first one, ended when this is dropped.
 pub(crate) struct Aside {
     threads: usize,
+    gives_way: bool,
     /// One for each thread that reads nothing: what waits is with whoever waits for it, and goes with them.
     free: Arc<Semaphore>,
-    queue: Mutex<Option<Sender<Reading>>>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
+    queue: Sender<Reading>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Aside {
-    pub(crate) fn new() -> Self {
+    /// With threads that give way, or are as important as those that serve connections.
+    pub(crate) fn new(gives_way: bool) -> Self {
         let threads = available_parallelism().map_or(1, |all| all.get().div_ceil(2));
-        Self { threads, free: Arc::new(Semaphore::new(threads)), queue: Mutex::default() }
+        Self { threads, gives_way, free: Arc::new(Semaphore::new(threads)), running: Mutex::default() }
     }
 
     /// Reads something there. What was begun is read to its end, though nobody waits for it.
@@ -62,29 +69,44 @@ impl Aside {
 
     /// Where readings are put; starts the threads, unless they run.
     fn queue(&self) -> Result<Sender<Reading>, Failure> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = &*queue {
-            return Ok(running.clone());
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = &*running {
+            return Ok(running.queue.clone());
         }
-        let (sender, waiting) = mpsc::channel();
-        let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..self.threads {
+        let (queue, waiting) = mpsc::channel();
+        let (waiting, gives_way) = (Arc::new(Mutex::new(waiting)), self.gives_way);
+        let start = |_| {
             let waiting = Arc::clone(&waiting);
-            let run = move || run(&waiting);
-            if let Err(why) = thread::Builder::new().name("dogwatch-body".to_owned()).spawn(run) {
-                tracing::error!(%why, "a thread that reads large bodies cannot be started");
-            }
-        }
-        // One is enough. Without any, the next body tries again.
-        if Arc::strong_count(&waiting) == 1 {
-            return Err(Failure::internal());
-        }
-        Ok(queue.insert(sender).clone())
+            thread::Builder::new().name("dogwatch-body".to_owned()).spawn(move || run(&waiting, gives_way))
+        };
+        // All of them, or the next body tries again: those that were started end.
+        let threads = (0..self.threads).map(start).collect::<Result<_, _>>().map_err(|why| {
+            tracing::error!(%why, "a thread that reads large bodies cannot be started");
+            Failure::internal()
+        })?;
+        Ok(running.insert(Running { queue, threads }).queue.clone())
     }
 }
 
-fn run(waiting: &Mutex<Receiver<Reading>>) {
-    give_way();
+impl Drop for Aside {
+    /// What is being read may hold the engine, which is closed only then.
+    fn drop(&mut self) {
+        let Some(Running { queue, threads }) = self.running.get_mut().unwrap_or_else(PoisonError::into_inner).take()
+        else {
+            return;
+        };
+        drop(queue);
+        for thread in threads {
+            // A defect was caught within.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(waiting: &Mutex<Receiver<Reading>>, gives_way: bool) {
+    if gives_way {
+        give_way();
+    }
     loop {
         let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(reading) = next else { return };
@@ -99,7 +121,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_reads_in_turn_and_survives_a_defect() {
-        let aside = Aside::new();
+        let aside = Aside::new(true);
         assert_eq!(aside.read(|| tokio::spawn(async { 1 })).await.unwrap().await.unwrap(), 1);
         let failed = aside.read(|| panic!("a defect")).await.map(|(): ()| ()).unwrap_err();
         assert_eq!(failed.code, Code::Internal);
@@ -109,7 +131,7 @@ mod tests {
     /// Whoever goes away leaves what is being read to its end, and nothing that waits.
     #[tokio::test]
     async fn what_nobody_waits_for_is_not_read() {
-        let aside = Arc::new(Aside::new());
+        let aside = Arc::new(Aside::new(true));
         let (goes_on, waits) = mpsc::channel::<()>();
         let waits = Arc::new(Mutex::new(waits));
         let busy: Vec<_> = (0..aside.threads)

@@ -71,6 +71,8 @@ pub(crate) struct Gate {
     strangers: Arc<Semaphore>,
     /// Where bodies are read that take long.
     aside: Aside,
+    /// Where those are read that carry alerts.
+    alerts: Aside,
 }
 
 /// What a request's body takes of the memory for all bodies, until it is dropped.
@@ -114,7 +116,9 @@ impl Gate {
             wrong_keys: limits.wrong_keys.map(Rates::new),
             bodies: Arc::new(Semaphore::new((limits.bodies / UNIT).min(Semaphore::MAX_PERMITS))),
             strangers: Arc::new(Semaphore::new((limits.bodies / UNIT / 4).min(Semaphore::MAX_PERMITS))),
-            aside: Aside::new(),
+            aside: Aside::new(true),
+            // Somebody may have to be paged.
+            alerts: Aside::new(false),
         }
     }
 
@@ -175,6 +179,18 @@ impl Gate {
             return Ok(read());
         }
         self.aside.read(read).await
+    }
+
+    /// As [`Gate::read`], of a body that carries alerts: it waits for others of its kind only, and gives way to nobody.
+    ///
+    /// # Errors
+    /// As for [`Gate::read`].
+    pub(crate) async fn read_alerts<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        if bytes <= SMALL { Ok(read()) } else { self.alerts.read(read).await }
     }
 
     /// Counts bytes of a body.

@@ -1,7 +1,7 @@
 //! How important a thread is to the operating system.
 
 /// Lets other threads go before the calling one from now on: it does what takes milliseconds, and others wait for what takes microseconds. To the
-/// system it is a tenth as important then. On systems other than Linux it does nothing: there it would be about the whole process.
+/// system it is a third as important then. On systems other than Linux it does nothing: there it would be about the whole process.
 #[doc(hidden)]
 pub fn give_way() {
     // A thread of shuttle is none of the system.
@@ -16,7 +16,7 @@ pub fn give_way() {
 
 /// By how much it is nicer to others.
 #[cfg(all(target_os = "linux", not(all(test, shuttle))))]
-const NICER: i32 = 10;
+const NICER: i32 = 5;
 
 #[cfg(all(test, target_os = "linux", not(shuttle)))]
 mod tests {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use dogwatch_store::rules::Code;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::api::{identified, new_id};
@@ -20,6 +21,8 @@ use crate::server::turn::pay_for_bytes;
 /// How long a client that is still sending may take to notice that its connection is closed, and how much it may send meanwhile.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 4 << 20;
+/// The most bytes that are written at once: no more than half of a turn.
+const LARGEST_WRITE: usize = 64 << 10;
 
 /// How far the head of the next request has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,10 +134,15 @@ impl<S: Socket> AsyncWrite for Wire<S> {
             None => {}
         }
         self.head = Head::Nothing;
+        let buf = buf.get(..LARGEST_WRITE).unwrap_or(buf);
         if let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(cx, buf) {
             self.stuck = None;
             pay_for_bytes(cx, *written.as_ref().unwrap_or(&0));
             return Poll::Ready(written);
+        }
+        if !has_budget_remaining() {
+            // It is this connection's turn that has ended; the client may well read.
+            return Poll::Pending;
         }
         let most = self.write_time;
         let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(most)));

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from peers import SCRATCH, check, wait_for
-from servers import CA, LEASE, Load, Server, agree, equal_in_the_end, found_at, leader, paged_once, sql, started, tool
+from servers import CA, LEASE, Load, Server, agree, equal_in_the_end, found_at, leader, paged_once, sql, started, tool, tried
 
 SERVERS = int(os.environ.get("DOGWATCH_SERVERS", "2"))
 # How often the lead goes from one to the other while commands look at both.
@@ -74,15 +74,18 @@ def faults(servers, store):
 
 
 def roles_change(servers, store):
-    """Whatever a server becomes, commands on its folder are done by it."""
+    """Whatever a server becomes, commands on its folder are done by it, at once or a moment later."""
+    def looked_at():
+        for server in servers:
+            wait_for(f"`stats` of {server.name}", lambda: tried("stats", "--data", server.data).returncode == 0, 60,
+                     lambda: f": {tried('stats', '--data', server.data).stderr}; {server.ready()}")
+
     for _ in range(CHANGES):
         before = wait_for("a leader", lambda: leader(servers), 60)
         tool("cluster", "step-down", "--store", store, "--store-ca", CA)
-        for server in servers:
-            tool("stats", "--data", server.data)
+        looked_at()
         wait_for("another leader", lambda: leader(servers, before), 60)
-        for server in servers:
-            tool("stats", "--data", server.data)
+        looked_at()
 
 
 def main():

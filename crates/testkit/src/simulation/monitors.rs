@@ -378,7 +378,9 @@ impl Watched {
         if let (Some(at), 1..) = (step.instants.tick, rest.ticks) {
             let rest = Rest { ticks: rest.ticks - 1, ..rest };
             let ids = seen_now(step.id, seen, &self.ids);
-            let due = if step.instants.faulty && !rest.sent.is_empty() { world.due_names(at) } else { Vec::new() };
+            // Where nothing comes between two ticks, it makes no difference which of them it was.
+            let between = !rest.sent.is_empty() || !rest.changed.is_empty();
+            let due = if step.instants.faulty && between { world.due_names(at) } else { Vec::new() };
             let mut ticks = vec![Tick::All];
             if step.instants.faulty {
                 // One fault keeps a tick from one of those that are due.

@@ -99,9 +99,9 @@ def main():
     there, count = load.end()
     found, ids = found_at(servers[0])
     agree(found, there)
-    roles_change(servers, store)
 
     sent = paged_once(servers[0], ids)
+    roles_change(servers, store)
     backup = equal_in_the_end(servers, store)
 
     # It is a folder again, and goes into another database.

@@ -580,7 +580,7 @@ async fn run(api: &Api, route: &Route, actor: Actor, by: By, request: Request) -
         let input = Input::new(path, query, object(&bytes)?, engine.now());
         Ok::<_, Failure>(run(Call { engine, actor, by, input, key, once }))
     };
-    let answering = api.gate.read(length, read).await??;
+    let answering = api.gate.aside.read(length, read).await??;
     // A question changes nothing: that it was not answered is all that there is to know.
     let (most, code) =
         if route.long { (api.query_time, Code::Overloaded) } else { (ANSWER_TIME, Code::OutcomeUnknown) };

@@ -17,7 +17,9 @@ use tokio::time::timeout;
 
 use crate::error::Failure;
 
-/// How long a body waits until it is read.
+/// The most bytes of a body that is read at once, which takes less than a millisecond.
+const SMALL: usize = 16 << 10;
+/// How long a larger one waits until it is read.
 const TURN: Duration = Duration::from_secs(10);
 
 type Reading = Box<dyn FnOnce() + Send>;
@@ -43,14 +45,18 @@ impl Aside {
         Self { threads, gives_way, free: Arc::new(Semaphore::new(threads)), running: Mutex::default() }
     }
 
-    /// Reads something there. What was begun is read to its end, though nobody waits for it.
+    /// Reads a body of so many bytes: one that takes long, there. What was begun is read to its end, though nobody waits for it.
     ///
     /// # Errors
     /// `overloaded` when others are read for too long before it.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
+        bytes: usize,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Failure> {
+        if bytes <= SMALL {
+            return Ok(read());
+        }
         let queue = self.queue()?;
         let turn = timeout(TURN, Arc::clone(&self.free).acquire_owned()).await;
         let turn = turn.map_err(|_| Failure::new(Code::Overloaded, "too many large bodies are being read"))?;
@@ -119,13 +125,18 @@ fn run(waiting: &Mutex<Receiver<Reading>>, gives_way: bool) {
 mod tests {
     use super::*;
 
+    const LARGE: usize = SMALL + 1;
+
     #[tokio::test]
     async fn it_reads_in_turn_and_survives_a_defect() {
         let aside = Aside::new(true);
-        assert_eq!(aside.read(|| tokio::spawn(async { 1 })).await.unwrap().await.unwrap(), 1);
-        let failed = aside.read(|| panic!("a defect")).await.map(|(): ()| ()).unwrap_err();
+        assert_eq!(aside.read(LARGE, || tokio::spawn(async { 1 })).await.unwrap().await.unwrap(), 1);
+        let failed = aside.read(LARGE, || panic!("a defect")).await.map(|(): ()| ()).unwrap_err();
         assert_eq!(failed.code, Code::Internal);
-        assert_eq!(aside.read(|| thread::current().name().map(str::to_owned)).await.unwrap().unwrap(), "dogwatch-body");
+        assert_eq!(
+            aside.read(LARGE, || thread::current().name().map(str::to_owned)).await.unwrap().unwrap(),
+            "dogwatch-body"
+        );
     }
 
     /// Whoever goes away leaves what is being read to its end, and nothing that waits.
@@ -137,15 +148,15 @@ mod tests {
         let busy: Vec<_> = (0..aside.threads)
             .map(|_| {
                 let (aside, waits) = (Arc::clone(&aside), Arc::clone(&waits));
-                tokio::spawn(async move { aside.read(move || waits.lock().unwrap().recv().is_err()).await })
+                tokio::spawn(async move { aside.read(LARGE, move || waits.lock().unwrap().recv().is_err()).await })
             })
             .collect();
-        let late = timeout(Duration::from_millis(50), aside.read(|| panic!("it is read"))).await;
+        let late = timeout(Duration::from_millis(50), aside.read(LARGE, || panic!("it is read"))).await;
         assert!(late.map(|answer: Result<(), _>| answer.is_ok()).is_err());
         drop(goes_on);
         for busy in busy {
             assert!(busy.await.unwrap().unwrap());
         }
-        assert!(aside.read(|| true).await.unwrap());
+        assert!(aside.read(LARGE, || true).await.unwrap());
     }
 }

@@ -56,9 +56,6 @@ impl Default for Limits {
 /// How long whoever guesses keys too often waits for each answer: with the seats of one address, it bounds the guesses.
 const GUESS: Duration = Duration::from_secs(1);
 
-/// The most bytes of a body that is read at once, which takes less than a millisecond.
-const SMALL: usize = 16 << 10;
-
 /// The bytes that stand for one permit.
 const UNIT: usize = 1 << 10;
 
@@ -69,10 +66,10 @@ pub(crate) struct Gate {
     bodies: Arc<Semaphore>,
     /// A quarter of that, for those who have not shown yet who they are.
     strangers: Arc<Semaphore>,
-    /// Where bodies are read that take long.
-    aside: Aside,
-    /// Where those are read that carry alerts.
-    alerts: Aside,
+    /// Where bodies are read.
+    pub(crate) aside: Aside,
+    /// Where those are read that carry alerts: they wait for others of their kind only, and give way to nobody.
+    pub(crate) alerts: Aside,
 }
 
 /// What a request's body takes of the memory for all bodies, until it is dropped.
@@ -164,33 +161,6 @@ impl Gate {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Reads a body of so many bytes: one that takes long, beside the threads that serve connections.
-    ///
-    /// # Errors
-    /// `overloaded` when others are read for too long before it.
-    pub(crate) async fn read<T: Send + 'static>(
-        &self,
-        bytes: usize,
-        read: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Failure> {
-        if bytes <= SMALL {
-            return Ok(read());
-        }
-        self.aside.read(read).await
-    }
-
-    /// As [`Gate::read`], of a body that carries alerts: it waits for others of its kind only, and gives way to nobody.
-    ///
-    /// # Errors
-    /// As for [`Gate::read`].
-    pub(crate) async fn read_alerts<T: Send + 'static>(
-        &self,
-        bytes: usize,
-        read: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Failure> {
-        if bytes <= SMALL { Ok(read()) } else { self.alerts.read(read).await }
     }
 
     /// Counts bytes of a body.

@@ -146,7 +146,7 @@ impl Incoming {
         E: Into<NotReceived> + Send + 'static,
     {
         let body = collect(&self.api.gate, &self.head.headers, body, most, &mut self.held).await?;
-        self.api.gate.read_alerts(body.len(), move || read(&body)).await?.map_err(Into::into)
+        self.api.gate.alerts.read(body.len(), move || read(&body)).await?.map_err(Into::into)
     }
 
     /// Receives alerts, commit after commit, and counts what becomes of them.

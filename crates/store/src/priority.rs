@@ -2,7 +2,6 @@
 
 /// Lets other threads go before the calling one from now on: it does what takes milliseconds, and others wait for what takes microseconds. To the
 /// system it is a third as important then. On systems other than Linux it does nothing: there it would be about the whole process.
-#[doc(hidden)]
 pub fn give_way() {
     // A thread of shuttle is none of the system.
     #[cfg(all(target_os = "linux", not(all(test, shuttle))))]
